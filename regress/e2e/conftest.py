@@ -1,0 +1,147 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Fixtures: one Redis, one smtpd and one receiving side that most tests share.
+
+Every test has an empty Redis and finds at its end that nothing has died,
+that no sanitizer had a word to say and that no password is in a log.
+"""
+
+import subprocess
+
+import pytest
+
+from places import (IPV6_SOURCES, REPORT_URL, configuration, program, suite,
+                    workdir)
+from redisserver import RedisServer
+from relay import Relay, certificate
+from sink import Sink
+from users import Users
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "smtpd79: needs smtpd 7.9, runs in the forky root only")
+
+
+def pytest_collection_modifyitems(items):
+    newer = suite() == "forky"
+    for item in items:
+        if "smtpd79" in item.keywords and not newer:
+            item.add_marker(pytest.mark.skip("needs smtpd 7.9"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def addresses():
+    """Sources to send from, besides ::1 and 127.0.0.0/8."""
+    for address in IPV6_SOURCES:
+        subprocess.run(["ip", "-6", "address", "replace", address + "/128",
+                        "dev", "lo", "nodad"], check=True)
+
+
+@pytest.fixture(scope="session")
+def tls():
+    return certificate(workdir("tls"))
+
+
+@pytest.fixture(scope="session")
+def shared_sink():
+    sink = Sink()
+    yield sink
+    sink.stop()
+
+
+@pytest.fixture
+def sink(shared_sink):
+    shared_sink.clear()
+    return shared_sink
+
+
+@pytest.fixture(scope="session")
+def shared_redis():
+    with RedisServer(workdir("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(shared_redis):
+    shared_redis.cli("FLUSHALL")
+    yield shared_redis
+    if shared_redis.process is None:
+        shared_redis.start()
+    shared_redis.resume()
+
+
+@pytest.fixture
+def users(redis):
+    return Users(redis)
+
+
+@pytest.fixture(scope="session")
+def shared_relay(shared_redis, shared_sink, tls):
+    conf = configuration(redis=shared_redis.url, report_url=REPORT_URL)
+    relay = Relay(workdir("relay"), *tls, shared_sink.port, conf)
+    yield relay
+    relay.stop()
+    relay.check_traces()
+
+
+@pytest.fixture
+def relay(shared_relay, users, sink):
+    """The shared relay, started again where a test before ended it."""
+    process = shared_relay.process
+    if process is None or process.poll() is not None:
+        shared_relay.stop()
+        forget(shared_relay)
+        shared_relay.start()
+    yield shared_relay
+    shared_relay.check(users.secrets)
+
+
+def forget(relay):
+    """What the last smtpd said is not the next test's fault."""
+    relay.log_path.unlink(missing_ok=True)
+    for report in relay.reports.iterdir():
+        report.unlink()
+
+
+@pytest.fixture
+def new_relay(redis, sink, users, tls):
+    """A relay of the test's own: new_relay(socket_filter=True, prefix="x:")."""
+    relays = []
+
+    def make(url=None, start=True, socket_filter=False, rules=None, **keys):
+        conf = configuration(redis=url or redis.url, report_url=REPORT_URL,
+                             **keys)
+        relay = Relay(workdir("relay"), *tls, sink.port, conf,
+                      socket_filter=socket_filter, rules=rules)
+        relays.append(relay)
+        return relay.start() if start else relay
+
+    yield make
+    for relay in relays:
+        if relay.process is None:
+            continue
+        try:
+            relay.check(users.secrets)
+        finally:
+            relay.stop()
+        relay.check_traces(users.secrets)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs():
+    """Tests that need them say so better than a start that fails."""
+    return {name: program(name).exists()
+            for name in ("table-smtpusers", "filter-smtpusers")}

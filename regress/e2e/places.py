@@ -1,0 +1,74 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Where things are, and what every part of the harness needs."""
+
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+REDIS7 = "/opt/redis7/redis-server"
+REPORT_URL = "https://reports.example.net/"
+
+# Addresses of the documentation prefix that the tests send from.
+IPV6_SOURCES = ["2001:db8:25::%x" % n for n in range(1, 6)]
+
+
+def suite():
+    """The name of the Debian suite, as the Makefile names its build."""
+    for line in Path("/etc/os-release").read_text().splitlines():
+        key, _, value = line.partition("=")
+        if key == "VERSION_CODENAME":
+            return value.strip('"')
+    return "native"
+
+
+def build():
+    return SOURCE / os.environ.get("B", "build/" + suite())
+
+
+def program(name, kind="san"):
+    return build() / kind / name
+
+
+def workdir(name="smtpusers"):
+    """A new directory that smtpd's users can look into."""
+    path = Path(tempfile.mkdtemp(prefix=name + "-", dir="/tmp"))
+    path.chmod(0o755)
+    return path
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def quoted(value):
+    """A string as the configuration file wants it."""
+    return '"%s"' % str(value).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def configuration(**keys):
+    """The text of a configuration file."""
+    lines = []
+    for key, value in keys.items():
+        if isinstance(value, (list, tuple)):
+            value = "{%s}" % ", ".join(quoted(item) for item in value)
+        elif not isinstance(value, int):
+            value = quoted(value)
+        lines.append("%s = %s\n" % (key, value))
+    return "".join(lines)
