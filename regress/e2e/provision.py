@@ -1,0 +1,163 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""smtpusers(8) as an operator runs it."""
+
+import ctypes
+import json
+import os
+import pty
+import select
+import subprocess
+import time
+from pathlib import Path
+
+from places import SOURCE, configuration, program
+
+SCRIPT = SOURCE / "scripts" / "smtpusers"
+FILTER = os.environ.get("SMTPUSERS_FILTER") or program("filter-smtpusers")
+
+EX_USAGE = 64
+EX_DATAERR = 65
+EX_NOUSER = 67
+EX_UNAVAILABLE = 69
+EX_CANTCREAT = 73
+EX_NOPERM = 77
+EX_CONFIG = 78
+
+
+class Smtpusers:
+    """The command, with a configuration of its own that names a server."""
+
+    def __init__(self, server, directory, **keys):
+        self.server = server
+        self.file = Path(directory) / "smtpusers.conf"
+        keys = {"redis": server.url, "redis_timeout": 3000, **keys}
+        self.prefix = keys.get("prefix", "smtp:")
+        self.file.write_text(configuration(**keys))
+        self.environment = {**os.environ, "SMTPUSERS_FILTER": str(FILTER)}
+
+    def argv(self, *args):
+        return [SCRIPT, "-f", self.file, *args]
+
+    def start(self, *args, **options):
+        return subprocess.Popen(
+            self.argv(*args), env=self.environment, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, errors="surrogateescape",
+            **{"stdin": subprocess.DEVNULL, **options})
+
+    def run(self, *args, stdin=b""):
+        """What it printed, and its exit code."""
+        result = subprocess.run(self.argv(*args), env=self.environment,
+                                input=stdin, capture_output=True, timeout=60,
+                                check=False)
+        return finished(result.returncode, result.stdout.decode(),
+                        result.stderr.decode())
+
+    def ok(self, *args, stdin=b""):
+        result = self.run(*args, stdin=stdin)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    def fails(self, code, *args, stdin=b""):
+        """The words on standard error, with nothing on standard output."""
+        result = self.run(*args, stdin=stdin)
+        assert (result.returncode, result.stdout) == (code, "")
+        assert result.stderr.startswith(("smtpusers: ", "usage: "))
+        return result.stderr
+
+    def json(self, *args):
+        return json.loads(self.ok(*args, "--json").stdout)
+
+    def race(self, *commands):
+        """Runs them all at once; their results in order."""
+        processes = [self.start(*words) for words in commands]
+        results = []
+        for process in processes:
+            out, err = process.communicate(timeout=120)
+            results.append(finished(process.returncode, out, err))
+        return results
+
+    def typed(self, *args, answers):
+        """Runs it on a terminal of its own and types an answer at each
+        prompt; the exit code and all that the terminal showed."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(SCRIPT, [str(arg) for arg in self.argv(*args)],
+                      self.environment)
+        try:
+            shown = converse(terminal, answers)
+        finally:
+            os.close(terminal)
+            status = os.waitpid(pid, 0)[1]
+        return os.waitstatus_to_exitcode(status), shown
+
+    # What is in Redis
+
+    def key(self, name, suffix=""):
+        return "%suser:{%s}%s" % (self.prefix, name, suffix)
+
+    def ip_key(self, address):
+        return "%sip:{%s}" % (self.prefix, address)
+
+    def fields(self, name):
+        flat = self.server.cli("HGETALL", self.key(name))
+        return dict(zip(flat[::2], flat[1::2]))
+
+    def members(self, name, suffix):
+        return set(self.server.cli("SMEMBERS", self.key(name, suffix)))
+
+    def owner(self, address):
+        return self.server.cli("GET", self.ip_key(address))
+
+    def snapshot(self):
+        """Every key with its value, to show that nothing has changed."""
+        keys = self.server.cli("KEYS", "*")
+        return {key: self.server.cli("DUMP", key) for key in keys}
+
+
+def finished(code, out, err):
+    assert "Traceback" not in err, err
+    return subprocess.CompletedProcess((), code, out, err)
+
+
+def converse(terminal, answers, timeout=30):
+    """A prompt ends in ": " or "] "; what comes after the last answer is
+    read to its end."""
+    shown = b""
+    waiting = list(answers)
+    deadline = time.monotonic() + timeout
+    while True:
+        left = deadline - time.monotonic()
+        assert select.select([terminal], [], [], max(left, 0))[0], shown
+        try:
+            data = os.read(terminal, 4096)
+        except OSError:
+            # How Linux tells that nobody holds the other end any more.
+            return shown.decode()
+        shown += data
+        if waiting and shown.endswith((b": ", b"] ")):
+            os.write(terminal, waiting.pop(0).encode() + b"\n")
+
+
+CRYPT = ctypes.CDLL("libcrypt.so.1")
+CRYPT.crypt.restype = ctypes.c_char_p
+CRYPT.crypt.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+
+
+def verifies(password, stored):
+    if isinstance(password, str):
+        password = password.encode()
+    return CRYPT.crypt(password, stored.encode()) == stored.encode()

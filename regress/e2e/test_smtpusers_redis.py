@@ -1,0 +1,385 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""smtpusers(8) and Redis: every byte, every way to connect, every failure."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from places import free_port
+from provision import (EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE,
+                       EX_USAGE, SCRIPT, Smtpusers, verifies)
+from redisserver import RedisServer, wait_until
+
+SECRET = "Not:In|Ps 8"
+
+
+@pytest.fixture
+def cmd(redis, tmp_path):
+    return Smtpusers(redis, tmp_path)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A Redis that the test may do to what it likes."""
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+# What is in Redis may be anything
+
+HOSTILE = [
+    ("two\nlines", "two\\nlines"),
+    ("\r\x1b[2Jgone", "\\r\\x1b[2Jgone"),
+    ("tab\t nul\0 del\x7f", "tab\\t nul\\x00 del\\x7f"),
+    ('"quoted" \'too\' \\n', '"quoted" \'too\' \\\\n'),
+    ("bücher 本 🙂", "bücher 本 🙂"),
+    (b"\xff\xc3(".decode("utf-8", "surrogateescape"), "\\xff\\xc3("),
+    ("\u202etxt.exe", "\\u202etxt.exe"),
+    ("c1 \x9b31m", "c1 \\u009b31m"),
+    ("soft\u00ad zero\u200b", "soft\\u00ad zero\\u200b"),
+    ("\U000e0041", "\\U000e0041"),
+    ("ERROR,\"x\"", "ERROR,\"x\""), ("NULL", "NULL"), ("(nil)", "(nil)"),
+    (",", ","), ("", "-")]
+
+
+@pytest.mark.parametrize("stored, shown", HOSTILE)
+def test_fields_are_shown_safely_and_kept_exactly(cmd, stored, shown):
+    cmd.server.cli("HSET", cmd.key("bob"), "description", stored, "mode",
+                   stored, "status", "allowed", "account", stored)
+    cmd.server.cli("SADD", cmd.key("bob", ":domains"), stored)
+    cmd.server.cli("SADD", cmd.key("bob", ":ips"), stored)
+
+    text = cmd.ok("show", "bob").stdout
+    rows = text.split("\n")
+    assert "description  " + shown in rows
+    assert all(row.isprintable() for row in rows)
+    listing = cmd.ok("list").stdout.split("\n")
+    assert len(listing) == 3 and shown in listing[1]
+    assert all(row.isprintable() for row in listing)
+
+    user = cmd.json("show", "bob")
+    assert user["description"] == user["mode"] == stored
+    assert user["domains"] == user["ips"] == [stored]
+    assert cmd.json("list")[0]["account"] == stored
+
+
+def test_every_byte_comes_back(cmd):
+    every = bytes(range(256)) * 2
+    cmd.server.cli("HSET", cmd.key("bob"), every, every)
+    for first in range(256):
+        cmd.server.cli("SADD", cmd.key("bob", ":domains"),
+                       bytes([first]) + every[first:first + 7])
+    user = cmd.json("show", "bob")
+    text = every.decode("utf-8", "surrogateescape")
+    assert user["other"] == {text: text}
+    assert set(user["domains"]) == cmd.members("bob", ":domains")
+
+
+def test_every_byte_goes_in(cmd):
+    cmd.server.cli("HSET", cmd.key("bob"), "status", "allowed")
+    for start in range(1, 256, 51):
+        member = bytes(range(start, min(start + 51, 256)))
+        cmd.server.cli("SADD", cmd.key("bob", ":ips"), member, "192.0.2.1")
+        cmd.ok("ip", "rm", "bob", member)
+        assert cmd.members("bob", ":ips") == {"192.0.2.1"}
+
+
+def test_output_for_an_encoding_that_lacks_the_letters(cmd):
+    cmd.server.cli("HSET", cmd.key("bob"), "description", "本\udcff")
+    cmd.environment.update(LC_ALL="C", PYTHONUTF8="0",
+                           PYTHONCOERCECLOCALE="0")
+    assert "\\xff\n" in cmd.ok("show", "bob").stdout
+
+
+# Nothing secret where others can see it
+
+def processes():
+    """Command lines of everything that runs, by pid."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found[int(path.parent.name)] = path.read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def test_no_command_line_holds_a_secret(server, tmp_path):
+    server.cli("ACL", "SETUSER", "panel", "on", ">Redis-Pass", "~*", "+@all")
+    (tmp_path / "pw").write_text("Redis-Pass\n")
+    cmd = Smtpusers(server, tmp_path, redis_user="panel",
+                    redis_password_file=str(tmp_path / "pw"))
+    cmd.ok("add", "alice", "--no-password")
+    seen = []
+
+    process = cmd.start("passwd", "alice", "--stdin", stdin=subprocess.PIPE)
+    try:
+        # It waits for the password and has answers to its questions by then;
+        # the command that stores the hash meets a Redis that stands still.
+        wait_until(lambda: calls(server, "hgetall") == 1, 20, "the question")
+        server.pause()
+        process.stdin.write(SECRET + "\n")
+        process.stdin.flush()
+        wait_until(lambda: any(b"redis-cli" in line for line
+                               in processes().values()), 20, "redis-cli")
+        seen = list(processes().values())
+    finally:
+        server.resume()
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    stored = cmd.fields("alice")["password"]
+    assert verifies(SECRET, stored)
+    for line in seen:
+        for secret in (SECRET, stored, stored[-20:], "Redis-Pass"):
+            assert secret.encode() not in line
+
+
+def calls(server, command):
+    """How often Redis was asked this."""
+    for line in server.cli("INFO", "commandstats").split("\r\n"):
+        name, _, figures = line.partition(":")
+        if name == "cmdstat_" + command:
+            return int(figures.partition("calls=")[2].partition(",")[0])
+    return 0
+
+
+def test_no_secret_is_printed(cmd):
+    results = [cmd.ok("add", "alice", "--stdin", stdin=SECRET.encode()),
+               cmd.ok("passwd", "alice", "--stdin", stdin=SECRET.encode()),
+               cmd.ok("show", "alice"), cmd.ok("list")]
+    for result in results:
+        assert SECRET not in result.stdout + result.stderr
+
+
+# Ways to connect
+
+def works(cmd):
+    cmd.ok("add", "alice", "--no-password", "--description", "é \"")
+    cmd.ok("ip", "add", "alice", "192.0.2.1")
+    assert [user["name"] for user in cmd.json("list")] == ["alice"]
+    assert cmd.json("show", "alice")["description"] == "é \""
+    cmd.ok("rm", "alice", "--yes")
+    assert cmd.json("list") == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_tcp(tmp_path, host):
+    port = free_port()
+    extra = ("--port", port, "--bind", "127.0.0.1", "::1")
+    with RedisServer(tmp_path, extra=extra) as server:
+        works(Smtpusers(server, tmp_path, redis="tcp:%s:%d" % (host, port)))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("redis-tls")
+    key, pem = directory / "key.pem", directory / "cert.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,"
+         "IP:127.0.0.1", "-keyout", key, "-out", pem],
+        check=True, capture_output=True)
+    return key, pem
+
+
+def test_tls(tmp_path, certificate):
+    key, pem = certificate
+    port = free_port()
+    extra = ("--tls-port", port, "--tls-key-file", key, "--tls-cert-file",
+             pem, "--tls-auth-clients", "no")
+    with RedisServer(tmp_path, extra=extra) as server:
+        url = "tls:localhost:%d" % port
+        works(Smtpusers(server, tmp_path, redis=url, redis_ca=str(pem)))
+        # A server that nobody has vouched for is not spoken to.
+        stranger = Smtpusers(server, tmp_path, redis=url)
+        words = stranger.fails(EX_UNAVAILABLE, "list")
+        assert "certificate" in words
+
+
+def test_acl_user_and_password_file(server, tmp_path):
+    password = "p w\"'\\é"
+    (tmp_path / "pw").write_text(password + "\r\nnot this\n")
+    server.cli("ACL", "SETUSER", "panel", "on", ">" + password, "~smtp:*",
+               "+@all")
+    server.cli("ACL", "SETUSER", "default", "off")
+    works(Smtpusers(server, tmp_path, redis_user="panel",
+                    redis_password_file=str(tmp_path / "pw")))
+    anonymous = Smtpusers(server, tmp_path)
+    assert "NOAUTH" in anonymous.fails(EX_NOPERM, "list")
+    (tmp_path / "pw").write_text("wrong\n")
+    for user in ({"redis_user": "panel"}, {}):
+        wrong = Smtpusers(server, tmp_path,
+                          redis_password_file=str(tmp_path / "pw"), **user)
+        told = wrong.fails(EX_NOPERM, "list")
+        assert "AUTH failed" in told and "wrong" not in told
+
+
+def test_a_refused_user_does_not_go_on_as_another(server, tmp_path):
+    (tmp_path / "pw").write_text("wrong\n")
+    cmd = Smtpusers(server, tmp_path, redis_user="nobody",
+                    redis_password_file=str(tmp_path / "pw"))
+    cmd.fails(EX_NOPERM, "add", "alice", "--no-password")
+    assert server.cli("DBSIZE") == 0
+
+
+def test_no_permission(server, tmp_path):
+    (tmp_path / "pw").write_text("pw\n")
+    server.cli("ACL", "SETUSER", "reader", "on", ">pw", "~*", "+@read",
+               "+ping")
+    cmd = Smtpusers(server, tmp_path, redis_user="reader",
+                    redis_password_file=str(tmp_path / "pw"))
+    assert "NOPERM" in cmd.fails(EX_NOPERM, "add", "a", "--no-password")
+    assert cmd.json("list") == []
+
+
+def test_database(server, tmp_path):
+    cmd = Smtpusers(server, tmp_path, redis_db=3)
+    cmd.ok("add", "alice", "--no-password")
+    assert server.cli("DBSIZE") == 0
+    with server.connect() as connection:
+        connection.command("SELECT", 3)
+        assert connection.command("EXISTS", cmd.key("alice")) == 1
+
+
+def test_a_refused_database_does_not_go_on_in_another(server, tmp_path):
+    cmd = Smtpusers(server, tmp_path, redis_db=99)
+    told = cmd.fails(EX_UNAVAILABLE, "add", "alice", "--no-password")
+    assert "99" in told
+    assert server.cli("DBSIZE") == 0
+
+
+def test_prefix(cmd, redis, tmp_path):
+    other = Smtpusers(redis, tmp_path, prefix="other:")
+    other.ok("add", "alice", "--no-password")
+    assert redis.cli("KEYS", "*") == ["other:user:{alice}"]
+
+
+def test_valkey(tmp_path):
+    with RedisServer(tmp_path, program="valkey-server") as server:
+        cmd = Smtpusers(server, tmp_path)
+        works(cmd)
+        for n in range(16):
+            server.cli("HSET", cmd.key("u%d" % n), "status", "allowed")
+        results = cmd.race(*[("ipauth", "set", "u%d" % n, "192.0.2.7")
+                             for n in range(16)])
+        assert [result.returncode for result in results].count(0) == 1
+        cmd.server.cli("HSET", cmd.key("bob"), "description", "a\n\"\\\x01")
+        assert cmd.json("show", "bob")["description"] == "a\n\"\\\x01"
+
+
+def test_valkey_cli_where_there_is_no_redis_cli(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "valkey-cli").symlink_to("/usr/bin/valkey-cli")
+    with RedisServer(tmp_path, program="valkey-server") as server:
+        cmd = Smtpusers(server, tmp_path)
+        cmd.environment["PATH"] = str(tools)
+        works(cmd)
+        (tools / "valkey-cli").unlink()
+        assert "not found" in cmd.fails(EX_UNAVAILABLE, "list")
+
+
+# Failures
+
+COMMANDS = [("add", "bob", "--no-password"), ("show", "alice"), ("list",),
+            ("passwd", "alice", "--generate"), ("block", "alice"),
+            ("rm", "alice", "--yes"), ("ip", "add", "alice", "192.0.2.1"),
+            ("ipauth", "set", "alice", "192.0.2.1")]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_redis_is_gone(server, tmp_path, words):
+    cmd = Smtpusers(server, tmp_path)
+    server.stop()
+    assert "connect" in cmd.fails(EX_UNAVAILABLE, *words)
+
+
+def test_redis_stands_still(server, tmp_path):
+    cmd = Smtpusers(server, tmp_path, redis_timeout=20)
+    server.pause()
+    words = cmd.fails(EX_UNAVAILABLE, "block", "alice")
+    assert "did not answer within 0.2 s" in words
+    server.resume()
+
+
+def test_redis_that_may_not_be_written(server, tmp_path):
+    cmd = Smtpusers(server, tmp_path)
+    cmd.ok("add", "alice", "--no-password")
+    server.cli("REPLICAOF", "127.0.0.1", free_port())
+    for words in COMMANDS[:1] + COMMANDS[3:]:
+        assert "READONLY" in cmd.fails(EX_UNAVAILABLE, *words)
+    assert cmd.json("show", "alice")["status"] == "allowed"
+
+
+def test_configuration_is_missing(cmd):
+    cmd.file.unlink()
+    assert str(cmd.file) in cmd.fails(EX_CONFIG, "list")
+
+
+def test_configuration_is_wrong(cmd):
+    cmd.file.write_text("prefix = \"smtp:\"\nredis = \"nowhere\"\n")
+    assert "%s:2: " % cmd.file in cmd.fails(EX_CONFIG, "list")
+
+
+def test_parser_of_the_configuration_is_missing(cmd):
+    cmd.environment["SMTPUSERS_FILTER"] = "/nonexistent/filter"
+    assert "/nonexistent/filter" in cmd.fails(EX_CONFIG, "list")
+
+
+@pytest.mark.parametrize("words", [
+    (), ("frob",), ("add",), ("ip",), ("ip", "add", "alice"),
+    ("ip", "frob", "alice"), ("ipauth", "set", "alice"), ("list", "alice"),
+    ("add", "alice", "--passwrod"), ("add", "alice", "--gen"),
+    ("add", "alice", "--stdin", "--generate"),
+    ("add", "alice", "--no-password", "--generate"), ("-x", "list")])
+def test_usage(cmd, words):
+    told = cmd.fails(EX_USAGE, *words)
+    assert told.startswith("usage: smtpusers")
+    assert "\nsmtpusers: " in told
+
+
+@pytest.mark.parametrize("words", [
+    ("passwd", "alice", "--scheme", "md5"), ("add", "a", "--scheme", "")])
+def test_scheme(cmd, words):
+    assert "none of yescrypt, bcrypt" in cmd.fails(EX_DATAERR, *words)
+
+
+@pytest.mark.parametrize("words", [
+    (), ("add",), ("passwd",), ("show",), ("list",), ("rm",), ("block",),
+    ("allow",), ("ip",), ("ip", "add"), ("ip", "rm"), ("ipauth",),
+    ("ipauth", "set"), ("ipauth", "clear")])
+def test_help_needs_no_redis(words):
+    result = subprocess.run([SCRIPT, *words, "--help"], capture_output=True,
+                            text=True, check=False)
+    assert result.returncode == 0 and result.stderr == ""
+    assert " ".join(("usage: smtpusers",) + words) in result.stdout
+
+
+def test_a_reader_that_has_seen_enough(cmd):
+    cmd.ok("add", "alice", "--no-password")
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        result = subprocess.run(cmd.argv("list"), env=cmd.environment,
+                                stdout=writer, stderr=subprocess.PIPE,
+                                check=False)
+    finally:
+        os.close(writer)
+    assert (result.returncode, result.stderr) == (0, b"")

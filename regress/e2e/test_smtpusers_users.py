@@ -1,0 +1,492 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""smtpusers(8): users, their passwords and their status."""
+
+import re
+import time
+
+import pytest
+
+from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_USAGE,
+                       Smtpusers, verifies)
+
+SECRET = b"Correct:Horse|Battery Staple \xc3\xa9\n"
+PASSWORD = SECRET[:-1]
+
+
+@pytest.fixture
+def cmd(redis, tmp_path):
+    return Smtpusers(redis, tmp_path)
+
+
+@pytest.fixture
+def alice(cmd):
+    cmd.ok("add", "alice", "--stdin", "--domain", "example.org",
+           stdin=SECRET)
+    return cmd
+
+
+# add
+
+def test_add_writes_what_the_options_say(cmd):
+    before = int(time.time())
+    result = cmd.ok(
+        "add", "Alice.B+c_d-1", "--account", "Acme", "--mode", "any",
+        "--status", "sandboxed", "--quota", "1000", "--quota-period", "30d",
+        "--rate", " 10/1m  100/1h ", "--description", "the 'big' \"one\" \\é",
+        "--domain", "Example.ORG.", "--domain", "BÜCHER.example",
+        "--domain", "faß.example", "--stdin", stdin=SECRET)
+    fields = cmd.fields("alice.b+c_d-1")
+    assert verifies(PASSWORD, fields.pop("password"))
+    created = fields.pop("created")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", created)
+    stamp = time.strptime(created, "%Y-%m-%dT%H:%M:%SZ")
+    assert before <= time.mktime(stamp) - time.timezone <= time.time()
+    assert fields == {
+        "account": "acme", "mode": "any", "status": "sandboxed",
+        "quota": "1000", "quota_period": "30d", "rate": "10/1m 100/1h",
+        "description": "the 'big' \"one\" \\é"}
+    assert cmd.members("alice.b+c_d-1", ":domains") == {
+        "example.org", "xn--bcher-kva.example", "xn--fa-hia.example"}
+    assert result.stdout == ""
+    assert "account acme does not exist yet" in result.stderr
+
+
+def test_add_has_safe_defaults(cmd):
+    cmd.ok("add", "alice", "--stdin", stdin=SECRET)
+    fields = cmd.fields("alice")
+    assert set(fields) == {"password", "mode", "status", "created"}
+    assert (fields["mode"], fields["status"]) == ("default", "allowed")
+    assert fields["password"].startswith("$y$")
+    assert cmd.server.cli("KEYS", "*") == [cmd.key("alice")]
+
+
+def test_add_is_silent_about_an_account_that_exists(cmd):
+    cmd.server.cli("HSET", "smtp:account:{acme}", "plan", "pro")
+    result = cmd.ok("add", "alice", "--account", "acme", "--no-password")
+    assert result.stderr == ""
+
+
+def test_add_without_password(cmd):
+    cmd.ok("add", "printer", "--no-password")
+    assert "password" not in cmd.fields("printer")
+    assert cmd.json("show", "printer")["password"] is None
+
+
+def test_add_generates_a_password_and_prints_it_alone(cmd):
+    first = cmd.ok("add", "alice", "--generate")
+    second = cmd.ok("add", "bob", "--generate")
+    for name, result in (("alice", first), ("bob", second)):
+        password = result.stdout[:-1]
+        assert re.fullmatch(r"[A-Za-z0-9]{20}", password)
+        assert verifies(password, cmd.fields(name)["password"])
+        assert result.stderr == ""
+    assert first.stdout != second.stdout
+
+
+@pytest.mark.parametrize("name", ["alice", "ALICE"])
+def test_add_leaves_an_existing_user_alone(alice, name):
+    before = alice.snapshot()
+    words = alice.fails(EX_CANTCREAT, "add", name, "--stdin", "--mode", "any",
+                        stdin=b"other\n")
+    assert words == "smtpusers: alice: exists already\n"
+    assert alice.snapshot() == before
+
+
+def test_add_at_the_same_time_makes_one_user(cmd):
+    results = cmd.race(*[("add", "alice", "--generate", "--domain",
+                          "d%d.example" % n) for n in range(8)])
+    codes = [result.returncode for result in results]
+    assert sorted(codes) == [0] + [EX_CANTCREAT] * 7
+    winner = codes.index(0)
+    assert verifies(results[winner].stdout[:-1],
+                    cmd.fields("alice")["password"])
+    assert cmd.members("alice", ":domains") == {"d%d.example" % winner}
+
+
+def test_add_inherits_nothing_from_a_former_user(cmd):
+    cmd.server.cli("SADD", cmd.key("alice", ":domains"), "old.example")
+    cmd.server.cli("SADD", cmd.key("alice", ":ips"), "192.0.2.1")
+    cmd.server.cli("XADD", cmd.key("alice", ":log"), "*", "event", "old")
+    cmd.ok("add", "alice", "--no-password", "--domain", "new.example")
+    assert cmd.members("alice", ":domains") == {"new.example"}
+    assert cmd.members("alice", ":ips") == set()
+    assert cmd.server.cli("EXISTS", cmd.key("alice", ":log")) == 0
+
+
+BAD_NAMES = ["", "a@b", "a:b", "a|b", "-a", ".a", "_a", "a b", "a\n", "é",
+             "\u212a", "a{b", "a}b", "x" * 65]
+BAD_OPTIONS = [
+    ("--account", "a@b"), ("--mode", "every"), ("--mode", "ANY"),
+    ("--status", ""), ("--status", "gone"), ("--quota", "-1"),
+    ("--quota", "1.5"), ("--quota", ""), ("--quota", "1e3"),
+    ("--quota", "1" * 16), ("--quota", "٣"), ("--quota-period", "0"),
+    ("--quota-period", "1y"), ("--quota-period", "1h30m"),
+    ("--quota-period", "3651d"), ("--quota-period", ""), ("--rate", "100"),
+    ("--rate", "0/1h"), ("--rate", "10/1m,100/1h"), ("--rate", "10/1m x"),
+    ("--rate", " "), ("--description", "two\nlines"),
+    ("--description", "\x1b[31m"), ("--description", "\u202egnp.exe"),
+    ("--description", b"\xff"), ("--description", "x" * 1025),
+    ("--domain", ""), ("--domain", "a..b"), ("--domain", "a b.example"),
+    ("--domain", "-a.example"), ("--domain", "under_score.example"),
+    ("--domain", "192.0.2.1"), ("--domain", "a@b.example"),
+    ("--domain", "x" * 64 + ".example"), ("--domain", "xn--a-ecp.ru.."),
+    ("--domain", "xn--\u00fc.example"), ("--domain", "a\u2024b.example"),
+    ("--domain", ".".join(["x" * 60] * 5))]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_add_refuses_a_bad_name(cmd, name):
+    words = cmd.fails(EX_DATAERR, "add", "--no-password", "--", name)
+    assert "not a user name" in words
+    assert cmd.snapshot() == {}
+
+
+@pytest.mark.parametrize("option", BAD_OPTIONS)
+def test_add_refuses_a_bad_value(cmd, option):
+    flag, value = option
+    joined = (flag.encode() + b"=" + value if isinstance(value, bytes)
+              else flag + "=" + value)
+    words = cmd.fails(EX_DATAERR, "add", "alice", "--no-password", joined)
+    assert len(words.splitlines()) == 1 and words[:-1].isprintable()
+    assert cmd.snapshot() == {}
+
+
+@pytest.mark.parametrize("name", ["a", "0", "x" * 64, "a.b+c_d-e"])
+def test_add_takes_a_good_name(cmd, name):
+    cmd.ok("add", name, "--no-password")
+    assert cmd.fields(name)
+
+
+@pytest.mark.parametrize("period", ["1", "3600", "60s", "5m", "1h", "30d",
+                                    "2w", "3650d"])
+def test_add_takes_a_good_period(cmd, period):
+    cmd.ok("add", "alice", "--no-password", "--quota-period", period,
+           "--rate", "1/" + period)
+    fields = cmd.fields("alice")
+    assert (fields["quota_period"], fields["rate"]) == (period, "1/" + period)
+
+
+# passwd
+
+@pytest.mark.parametrize("options, prefix", [
+    ((), "$y$"), (("--scheme", "yescrypt"), "$y$"),
+    (("--scheme", "bcrypt"), "$2b$12$")])
+def test_passwd_from_standard_input(alice, options, prefix):
+    before = alice.fields("alice")
+    alice.ok("passwd", "ALICE", "--stdin", *options,
+             stdin=b" new: p|\xc3\xa9 \nnot this line\n")
+    after = alice.fields("alice")
+    assert after["password"].startswith(prefix)
+    assert verifies(" new: p|é ", after["password"])
+    assert after == {**before, "password": after["password"]}
+
+
+def test_passwd_takes_bytes_that_are_no_utf8_and_no_newline(alice):
+    alice.ok("passwd", "alice", "--stdin", stdin=b"\xff\xfe\x01")
+    assert verifies(b"\xff\xfe\x01", alice.fields("alice")["password"])
+
+
+def test_passwd_salts(alice):
+    hashes = set()
+    for _ in range(3):
+        alice.ok("passwd", "alice", "--stdin", stdin=SECRET)
+        hashes.add(alice.fields("alice")["password"])
+    assert len(hashes) == 3
+
+
+def test_passwd_generates(alice):
+    result = alice.ok("passwd", "alice", "--generate", "--scheme", "bcrypt")
+    assert verifies(result.stdout[:-1], alice.fields("alice")["password"])
+
+
+@pytest.mark.parametrize("secret, options", [
+    (b"", ()), (b"\n", ()), (b"a\r\n", ()), (b"a\0b\n", ()),
+    (b"x" * 512, ()), (b"x" * 73, ("--scheme", "bcrypt"))])
+def test_passwd_refuses(alice, secret, options):
+    before = alice.snapshot()
+    words = alice.fails(EX_DATAERR, "passwd", "alice", "--stdin", *options,
+                        stdin=secret)
+    assert "password" in words
+    assert alice.snapshot() == before
+
+
+@pytest.mark.parametrize("secret, options", [
+    (b"x" * 511, ()), (b"x" * 72, ("--scheme", "bcrypt"))])
+def test_passwd_takes_the_longest(alice, secret, options):
+    alice.ok("passwd", "alice", "--stdin", *options, stdin=secret + b"\n")
+    assert verifies(secret, alice.fields("alice")["password"])
+
+
+def test_passwd_asks_twice_without_echo(alice):
+    code, shown = alice.typed("passwd", "alice", answers=["sEcret 1é"] * 2)
+    assert code == 0
+    assert "Password for alice: " in shown and "Again: " in shown
+    assert "sEcret" not in shown
+    assert verifies("sEcret 1é", alice.fields("alice")["password"])
+
+
+def test_passwd_wants_the_same_twice(alice):
+    before = alice.snapshot()
+    code, shown = alice.typed("passwd", "alice", answers=["one", "other"])
+    assert code == EX_DATAERR
+    assert "smtpusers: the two passwords differ" in shown
+    assert alice.snapshot() == before
+
+
+def test_add_asks_for_the_password(cmd):
+    code, _ = cmd.typed("add", "bob", answers=["Typed in"] * 2)
+    assert code == 0
+    assert verifies("Typed in", cmd.fields("bob")["password"])
+
+
+def test_passwd_asks_nobody_where_there_is_no_terminal(alice):
+    words = alice.fails(EX_USAGE, "passwd", "alice", stdin=SECRET)
+    assert "--stdin or --generate" in words
+
+
+# show
+
+def test_show(cmd):
+    cmd.ok("add", "alice", "--account", "acme", "--stdin", "--quota", "1000",
+           "--domain", "b.example", "--domain", "a.example", stdin=SECRET)
+    cmd.ok("ip", "add", "alice", "192.0.2.0/24", "2001:db8::/32")
+    cmd.ok("ipauth", "set", "alice", "198.51.100.7")
+    created = cmd.fields("alice")["created"]
+    assert cmd.ok("show", "Alice").stdout == """\
+name         alice
+status       allowed
+mode         default
+account      acme
+password     yescrypt
+quota        1000 per 1d
+rate         -
+ip auth      198.51.100.7
+sources      192.0.2.0/24
+             2001:db8::/32
+domains      a.example
+             b.example
+description  -
+created      %s
+""" % created
+    assert cmd.json("show", "alice") == {
+        "name": "alice", "status": "allowed", "mode": "default",
+        "account": "acme", "password": "yescrypt", "quota": "1000",
+        "quota_period": None, "rate": None, "ip_auth": "198.51.100.7",
+        "ip_auth_claimed": True, "ips": ["192.0.2.0/24", "2001:db8::/32"],
+        "domains": ["a.example", "b.example"], "description": None,
+        "created": created, "other": {}, "problems": []}
+
+
+@pytest.mark.parametrize("seconds, words", [
+    (86400, "1d"), (7200, "2h"), (90, "90s"), (120, "2m"), (129600, "36h")])
+def test_show_names_the_period_of_the_configuration(redis, tmp_path, seconds,
+                                                    words):
+    cmd = Smtpusers(redis, tmp_path, quota_period=str(seconds))
+    cmd.ok("add", "alice", "--no-password", "--quota", "5")
+    assert "quota        5 per %s\n" % words in cmd.ok("show", "alice").stdout
+
+
+def test_show_keeps_the_hash_to_itself(alice):
+    stored = alice.fields("alice")["password"]
+    for args in (("show", "alice"), ("show", "alice", "--json"),
+                 ("list",), ("list", "--json")):
+        assert stored not in alice.ok(*args).stdout
+
+
+def test_show_shortens_and_json_has_all(cmd):
+    cmd.ok("add", "alice", "--no-password")
+    domains = sorted("d%d.example" % n for n in range(2500))
+    cmd.server.cli("SADD", cmd.key("alice", ":domains"), *domains)
+    text = cmd.ok("show", "alice").stdout
+    assert [domain for domain in domains if domain + "\n" in text] == (
+        domains[:20])
+    assert "... and 2480 more" in text
+    assert cmd.json("show", "alice")["domains"] == domains
+
+
+def test_show_tells_what_the_relay_will_not_take(cmd):
+    cmd.server.cli("HSET", cmd.key("bob"), "password", "plain", "mode", "x",
+                   "status", "gone", "quota", "many", "rate", "fast",
+                   "quota_period", "soon", "account", "a@b",
+                   "ip_auth", "192.0.2.1", "extra", "kept")
+    cmd.server.cli("SADD", cmd.key("bob", ":ips"), "192.0.2.0/33", "any")
+    user = cmd.json("show", "bob")
+    told = [problem.partition(":")[0] for problem in user["problems"]]
+    assert told == ["password", "account", "mode", "status", "quota",
+                    "quota_period", "rate", "ip_auth", "ips", "ips", "ips"]
+    assert user["password"] == "unknown"
+    assert user["other"] == {"extra": "kept"}
+    text = cmd.ok("show", "bob").stdout
+    assert re.search(r"^ip auth +192\.0\.2\.1 \(void\)$", text, re.MULTILINE)
+    assert "no entry is valid, so every source is refused" in text
+
+
+# list
+
+def test_list(cmd):
+    assert cmd.ok("list").stdout == (
+        "NAME  STATUS  MODE  ACCOUNT  IP AUTH  SOURCES\n")
+    assert cmd.json("list") == []
+    cmd.ok("add", "bob", "--no-password", "--account", "acme", "--mode", "all")
+    cmd.ok("ipauth", "set", "bob", "2001:db8::1")
+    cmd.ok("add", "al", "--no-password", "--status", "blocked")
+    cmd.ok("ip", "add", "al", "192.0.2.1", "192.0.2.9")
+    assert cmd.ok("list").stdout == """\
+NAME  STATUS   MODE     ACCOUNT  IP AUTH      SOURCES
+al    blocked  default  -        -            2
+bob   allowed  all      acme     2001:db8::1  any
+"""
+    assert cmd.json("list") == [
+        {"name": "al", "status": "blocked", "mode": "default",
+         "account": None, "ip_auth": None, "ip_count": 2, "error": None},
+        {"name": "bob", "status": "allowed", "mode": "all",
+         "account": "acme", "ip_auth": "2001:db8::1", "ip_count": 0,
+         "error": None}]
+
+
+def test_list_many(cmd):
+    names = sorted("user%d" % n for n in range(1200))
+    with cmd.server.connect() as connection:
+        for name in names:
+            connection.command("HSET", cmd.key(name), "status", "allowed")
+            connection.command("SADD", cmd.key(name, ":domains"), "a.example")
+    assert [user["name"] for user in cmd.json("list")] == names
+
+
+def test_list_is_not_stopped_by_bad_records(alice):
+    alice.server.cli("SET", alice.key("wrong"), "x")
+    alice.server.cli("HSET", alice.key("wrongips"), "status", "allowed")
+    alice.server.cli("SET", alice.key("wrongips", ":ips"), "x")
+    alice.server.cli("HSET", alice.key("No\nName"), "status", "allowed")
+    result = alice.ok("list")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == [
+        "NAME", "alice", "wrong", "wrongips"]
+    assert "(wrong type of key)" in result.stdout
+    assert result.stderr == (
+        "smtpusers: smtp:user:{No\\nName}: no user name, so nobody's\n")
+    errors = {user["name"]: user["error"] for user in alice.json("list")}
+    assert errors == {"alice": None, "wrong": "wrong type of key",
+                      "wrongips": "wrong type of key"}
+
+
+def test_list_takes_the_prefix_at_its_word(redis, tmp_path):
+    cmd = Smtpusers(redis, tmp_path, prefix="a*[x]?\\:")
+    cmd.ok("add", "alice", "--no-password")
+    redis.cli("HSET", "ab[x]y\\:user:{bob}", "status", "allowed")
+    assert [user["name"] for user in cmd.json("list")] == ["alice"]
+
+
+# rm
+
+def test_rm_removes_everything_of_the_user_and_nothing_else(cmd):
+    for name, address in (("al", "192.0.2.1"), ("alice", "192.0.2.2")):
+        cmd.ok("add", name, "--no-password", "--domain", "example.org")
+        cmd.ok("ip", "add", name, "192.0.2.0/24")
+        cmd.ok("ipauth", "set", name, address)
+        cmd.server.cli("SET", cmd.key(name, ":used:quota"), 7)
+        cmd.server.cli("SET", cmd.key(name, ":used:rate:100/1h"), 7)
+        cmd.server.cli("XADD", cmd.key(name, ":log"), "*", "event", "login")
+    kept = {key: value for key, value in cmd.snapshot().items()
+            if "{al}" in key or "{192.0.2.1}" in key}
+    assert len(kept) == 7
+    assert cmd.ok("rm", "ALICE", "--yes").stdout == ""
+    assert cmd.snapshot() == kept
+
+
+def test_rm_leaves_an_address_that_is_another_users(cmd):
+    cmd.ok("add", "alice", "--no-password")
+    cmd.server.cli("HSET", cmd.key("alice"), "ip_auth", "192.0.2.1")
+    cmd.server.cli("SET", cmd.ip_key("192.0.2.1"), "bob")
+    cmd.ok("rm", "alice", "--yes")
+    assert cmd.server.cli("KEYS", "*") == [cmd.ip_key("192.0.2.1")]
+
+
+def test_rm_frees_an_address_that_a_panel_wrote_otherwise(cmd):
+    cmd.ok("add", "alice", "--no-password")
+    cmd.server.cli("HSET", cmd.key("alice"), "ip_auth", "::FFFF:192.0.2.1")
+    cmd.server.cli("SET", cmd.ip_key("192.0.2.1"), "alice")
+    cmd.ok("rm", "alice", "--yes")
+    assert cmd.snapshot() == {}
+
+
+def test_rm_finishes_a_removal_that_was_cut_short(alice):
+    alice.ok("ipauth", "set", "alice", "192.0.2.1")
+    alice.ok("block", "alice")
+    alice.server.cli("DEL", alice.ip_key("192.0.2.1"))
+    alice.ok("rm", "alice", "--yes")
+    assert alice.snapshot() == {}
+
+
+@pytest.mark.parametrize("answer, gone", [
+    ("y", True), ("YES", True), ("n", False), ("", False), ("yeah", False)])
+def test_rm_asks(alice, answer, gone):
+    before = alice.snapshot()
+    code, shown = alice.typed("rm", "alice", answers=[answer])
+    assert "Remove alice" in shown
+    assert code == (0 if gone else 1)
+    assert alice.snapshot() == ({} if gone else before)
+
+
+def test_rm_asks_nobody_where_there_is_no_terminal(alice):
+    before = alice.snapshot()
+    assert "--yes" in alice.fails(EX_USAGE, "rm", "alice", stdin=b"y\n")
+    assert alice.snapshot() == before
+
+
+# block, allow
+
+def test_block_and_allow(alice):
+    before = alice.fields("alice")
+    alice.ok("block", "Alice")
+    assert alice.fields("alice") == {**before, "status": "blocked"}
+    alice.ok("block", "alice")
+    alice.ok("allow", "alice")
+    assert alice.fields("alice") == before
+
+
+# what all of them have in common
+
+ONE_USER = [("show", "{}"), ("passwd", "{}", "--generate"),
+            ("rm", "{}", "--yes"), ("block", "{}"), ("allow", "{}"),
+            ("ip", "add", "{}", "192.0.2.1"), ("ip", "rm", "{}", "192.0.2.1"),
+            ("ipauth", "set", "{}", "192.0.2.1"), ("ipauth", "clear", "{}"),
+            ("ipauth", "clear", "{}", "192.0.2.1")]
+
+
+def named(words, name):
+    return [word.format(name) for word in words]
+
+
+@pytest.mark.parametrize("words", ONE_USER)
+def test_no_such_user(cmd, words):
+    told = cmd.fails(EX_NOUSER, *named(words, "Nobody"))
+    assert told == "smtpusers: nobody: no such user\n"
+    assert cmd.snapshot() == {}
+
+
+@pytest.mark.parametrize("words", ONE_USER)
+def test_bad_name(cmd, words):
+    assert "not a user name" in cmd.fails(EX_DATAERR, *named(words, "a@b"))
+
+
+@pytest.mark.parametrize("words", ONE_USER)
+def test_user_of_the_wrong_type(cmd, words):
+    cmd.server.cli("LPUSH", cmd.key("alice"), "x")
+    before = cmd.snapshot()
+    told = cmd.fails(EX_DATAERR, *named(words, "alice"))
+    assert told == "smtpusers: smtp:user:{alice}: not a hash\n"
+    assert cmd.snapshot() == before
