@@ -1,0 +1,104 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef FILTER_H
+#define FILTER_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "session.h"
+
+struct conf;
+struct event;
+struct event_base;
+struct passwd_job;
+struct passwd_pool;
+struct redisconn;
+struct sasl;
+
+/* What every decision needs. */
+struct filter {
+	struct conf		*conf;
+	struct event_base	*base;
+	struct redisconn	*redis;
+	struct passwd_pool	*pool;
+	struct sessions		 sessions;
+};
+
+/*
+ * A question of smtpd's that waits for its answer.  It belongs to its session
+ * and goes with it; answering frees it.  When its time runs out first, it is
+ * answered with the temporary failure that it was made with.
+ */
+struct request {
+	LIST_ENTRY(request)	 entry;
+	struct filter		*filter;
+	struct session		*session;
+	uint64_t		 token;
+	const char		*what;		/* for the log: "auth", ... */
+	const char		*tempfail;
+	struct user_query	*query;
+	struct passwd_job	*job;
+	struct sasl		*sasl;		/* AUTH: what it shows */
+	struct event		*timer;
+	const char		*after_pause;	/* reply, when that is over */
+};
+
+#define REPLY_AUTH_REQUIRED	"530 5.7.0 Authentication required"
+#define REPLY_AUTH_FAILED	"535 Authentication failed"
+#define REPLY_SOURCE		"535 5.7.8 IP not authorized"
+#define REPLY_TEMPFAIL		"451 4.3.0 Temporary failure"
+#define REPLY_AUTH_TEMPFAIL	"454 4.7.0 Temporary authentication failure"
+
+/*
+ * The answers.  Each is logged but the first, and frees the request.  The
+ * reply is a whole one, RFC 5321 4.2: code, enhanced code, text.
+ */
+void	request_proceed(struct request *);
+void	request_rewrite(struct request *, const char *recipient);
+void	request_reject(struct request *, const char *reply);
+void	request_disconnect(struct request *, const char *reply);
+void	request_tempfail(struct request *);
+
+/* Rejects after a random time of up to a second, as smtpd does. */
+void	request_reject_later(struct request *, const char *reply);
+
+/* Lifts the deadline: what goes on now takes what it takes. */
+void	request_take_time(struct request *);
+
+/*
+ * AUTH: a right credential from a source that its user does not allow is
+ * refused here where the credential can be seen.  Everything else is smtpd's
+ * to judge.  args are the client's.
+ */
+void	login_request(struct request *, const char *args);
+
+/* smtpd has verified a credential; name is as the client wrote it. */
+void	login_passed(struct filter *, struct session *, const char *name);
+
+/* MAIL FROM: the session must be a user's, from a source that it allows. */
+void	sender_request(struct request *);
+
+/* RCPT TO: a sandboxed user's recipients go nowhere. */
+void	recipient_request(struct request *);
+
+/* End of data: what MAIL FROM was accepted for must still hold. */
+void	commit_request(struct request *);
+
+#endif /* FILTER_H */

@@ -1,0 +1,181 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * Who a session is: what AUTH shows before smtpd verifies it, and what smtpd
+ * says when it has.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "filter.h"
+#include "log.h"
+#include "passwd.h"
+#include "redisconn.h"
+#include "sasl.h"
+#include "user.h"
+
+static bool
+may_come_from(const struct request *req, const struct user *user)
+{
+	const struct session	*s = req->session;
+
+	if (s->local && req->filter->conf->local == LOCAL_TRUST)
+		return (true);
+	return (user_allows_source(user, &s->source));
+}
+
+/* Holds the session to the hash that the user has now. */
+static void
+hold_to_hash(struct session *s, const struct user *user)
+{
+	const char	*hash = user->password;
+
+	digest_strings(s->bound, 1, &hash);
+	s->binding = BINDING_HELD;
+}
+
+static void
+on_verified(void *arg, enum passwd_result result)
+{
+	struct request	*req = arg;
+
+	req->job = NULL;
+	switch (result) {
+	case PASSWD_RIGHT:
+		request_reject(req, REPLY_SOURCE);
+		break;
+	case PASSWD_WRONG:
+		request_reject_later(req, REPLY_AUTH_FAILED);
+		break;
+	case PASSWD_ERROR:
+		request_tempfail(req);
+		break;
+	}
+}
+
+/*
+ * Only who knows the password learns that the source is the trouble, so it is
+ * verified here, in a thread, before that is said.
+ */
+static void
+refuse_source(struct request *req, const struct user *user)
+{
+	req->job = passwd_check(req->filter->pool, req->sasl->password,
+	    user->password, on_verified, req);
+	if (req->job == NULL)
+		request_tempfail(req);
+	else
+		request_take_time(req);
+}
+
+static void
+judge(struct request *req, const struct user *user)
+{
+	struct session	*s = req->session;
+
+	/* smtpd refuses them all alike. */
+	if (user == NULL || !user_active(user) || user->password[0] == '\0') {
+		request_proceed(req);
+		return;
+	}
+	strlcpy(s->name, user->name, sizeof(s->name));
+	hold_to_hash(s, user);
+	if (req->sasl->form == SASL_CREDENTIAL && !may_come_from(req, user))
+		refuse_source(req, user);
+	else
+		request_proceed(req);
+}
+
+static void
+on_user(void *arg, enum user_found found, const struct user *user)
+{
+	struct request	*req = arg;
+
+	req->query = NULL;
+	if (found == USER_OK || found == USER_NONE)
+		judge(req, user);
+	else
+		request_tempfail(req);
+}
+
+void
+login_request(struct request *req, const char *args)
+{
+	struct filter	*f = req->filter;
+	struct session	*s = req->session;
+	char		 name[USER_NAME_MAX + 1];
+
+	s->name[0] = '\0';
+	s->binding = BINDING_NONE;
+	/* smtpd is about to ask Redis too, and has a worse reply. */
+	if (!redisconn_ready(f->redis) ||
+	    (req->sasl = calloc(1, sizeof(*req->sasl))) == NULL) {
+		request_tempfail(req);
+		return;
+	}
+	sasl_parse(args, req->sasl);
+	if (req->sasl->form == SASL_HIDDEN ||
+	    !user_fold_name(req->sasl->name, name)) {
+		request_proceed(req);
+		return;
+	}
+	req->query = user_ask(f->redis, f->conf, name, on_user, req);
+	if (req->query == NULL)
+		request_tempfail(req);
+}
+
+static void
+on_binding(void *arg, enum user_found found, const struct user *user)
+{
+	struct session	*s = arg;
+
+	s->binding_query = NULL;
+	if (found == USER_OK)
+		hold_to_hash(s, user);
+	else
+		s->binding = found == USER_NONE ? BINDING_NOBODY :
+		    BINDING_FAILED;
+}
+
+void
+login_passed(struct filter *f, struct session *s, const char *as_typed)
+{
+	char	 name[USER_NAME_MAX + 1];
+
+	s->authenticated = true;
+	if (!user_fold_name(as_typed, name)) {
+		log_session(s->id, "authenticated as no possible user");
+		s->name[0] = '\0';
+		s->binding = BINDING_NOBODY;
+		return;
+	}
+	/* Already held to the hash from before smtpd verified it. */
+	if (s->binding == BINDING_HELD && strcmp(s->name, name) == 0)
+		return;
+	strlcpy(s->name, name, sizeof(s->name));
+	s->binding = BINDING_NONE;
+	if (s->binding_query != NULL)
+		user_cancel(s->binding_query);
+	s->binding_query = user_ask(f->redis, f->conf, name, on_binding, s);
+	if (s->binding_query == NULL)
+		s->binding = BINDING_FAILED;
+}

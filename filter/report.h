@@ -1,0 +1,40 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef REPORT_H
+#define REPORT_H
+
+#include <stddef.h>
+
+struct conf;
+
+/* Digits of a report's id. */
+#define REPORT_ID	18
+
+/* Longest reply that names a report, with its NUL. */
+#define REPORT_REPLY	512
+
+/*
+ * Draws the id of a report: decimal digits, random, so that relays need not
+ * agree on the next one.
+ */
+void		 report_id(char[REPORT_ID + 1]);
+
+/* Writes the reply that sends a blocked sender to the report. */
+const char	*report_reply(const struct conf *, const char *id,
+		    const char *user, char[REPORT_REPLY]);
+
+#endif /* REPORT_H */

@@ -1,0 +1,97 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+struct session *
+session_find(const struct sessions *ss, uint64_t id)
+{
+	struct session	*s;
+
+	HASH_FIND(hh, ss->byid, &id, sizeof(id), s);
+	return (s);
+}
+
+static void
+set_source(struct session *s, const char *text)
+{
+	char	 addr[NETADDR_TEXT + 2];
+	size_t	 len;
+
+	if (strncmp(text, "unix:", 5) == 0) {
+		s->local = true;
+		return;
+	}
+	if (strrchr(text, ':') == NULL)
+		return;
+	len = (size_t)(strrchr(text, ':') - text);
+	if (len >= sizeof(addr))
+		return;
+	memcpy(addr, text, len);
+	addr[len] = '\0';
+	if (!netaddr_parse(addr, &s->source))
+		memset(&s->source, 0, sizeof(s->source));
+}
+
+struct session *
+session_open(struct sessions *ss, uint64_t id, const char *source)
+{
+	struct session	*s;
+
+	if (HASH_COUNT(ss->byid) >= SESSION_MAX ||
+	    (s = calloc(1, sizeof(*s))) == NULL)
+		return (NULL);
+	s->id = id;
+	LIST_INIT(&s->requests);
+	set_source(s, source);
+	HASH_ADD(hh, ss->byid, id, sizeof(s->id), s);
+	if (s->hh.tbl == NULL) {
+		free(s);
+		return (NULL);
+	}
+	return (s);
+}
+
+void
+session_close(struct sessions *ss, struct session *s)
+{
+	HASH_DEL(ss->byid, s);
+	free(s);
+}
+
+void
+session_reset_tx(struct session *s)
+{
+	s->tx_trusted = false;
+	s->tx_sandboxed = false;
+	s->tx_damaged = false;
+	s->tx_user[0] = '\0';
+}
+
+const char *
+session_source(const struct session *s, char buf[NETADDR_TEXT])
+{
+	if (s->source.len != 0)
+		return (netaddr_text(&s->source, buf));
+	strlcpy(buf, s->local ? "local" : "unknown", NETADDR_TEXT);
+	return (buf);
+}

@@ -1,0 +1,94 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef SESSION_H
+#define SESSION_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A session that finds no memory is refused; the others go on. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "digest.h"
+#include "netaddr.h"
+#include "user.h"
+
+struct request;
+
+/* Sessions known at once at most; a further one is refused with 451. */
+#define SESSION_MAX	100000
+
+/*
+ * Whether the session is still held to the password that it has shown.  The
+ * hash that was stored when it did is kept as a digest, and compared at each
+ * command that matters.
+ */
+enum binding {
+	BINDING_NONE,		/* not known yet */
+	BINDING_HELD,
+	BINDING_NOBODY,		/* the user was gone at once */
+	BINDING_FAILED		/* Redis could not be asked */
+};
+
+/* An SMTP session, as smtpd's reports tell of it. */
+struct session {
+	uint64_t		 id;
+	UT_hash_handle		 hh;
+	LIST_HEAD(, request)	 requests;	/* not yet answered */
+	struct user_query	*binding_query;
+	struct netaddr		 source;	/* len 0: none, or unreadable */
+	bool			 local;		/* smtpd's own socket */
+	bool			 authenticated;
+	enum binding		 binding;
+	uint8_t			 bound[DIGEST_LEN];
+	char			 name[USER_NAME_MAX + 1]; /* of the AUTH seen,
+						     or authenticated */
+	/* The message under way: */
+	bool			 tx_trusted;	/* of a local session */
+	bool			 tx_sandboxed;
+	bool			 tx_damaged;	/* a line of it was lost */
+	char			 tx_user[USER_NAME_MAX + 1]; /* "": none */
+};
+
+struct sessions {
+	struct session	*byid;
+};
+
+/* Finds a session; NULL when there is none of that id. */
+struct session	*session_find(const struct sessions *, uint64_t);
+
+/*
+ * Opens a session from a source as link-connect writes it: 192.0.2.1:25,
+ * [2001:db8::1]:25 or unix:path.  NULL when there are too many, or memory is
+ * short.  There must be none of that id.
+ */
+struct session	*session_open(struct sessions *, uint64_t, const char *);
+
+/* Frees a session.  Its requests and queries must be gone already. */
+void		 session_close(struct sessions *, struct session *);
+
+/* Forgets the message under way. */
+void		 session_reset_tx(struct session *);
+
+/* The source for people: an address, "local" or "unknown". */
+const char	*session_source(const struct session *, char[NETADDR_TEXT]);
+
+#endif /* SESSION_H */

@@ -1,0 +1,606 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <confuse.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "period.h"
+
+#define REPORT_URL_MAX	300	/* the reply line has 512 bytes, RFC 5321 */
+#define PREFIX_MAX	64
+#define PASSWORD_MAX	512
+
+static FILE	*error_stream;	/* cfg_set_error_function(3) takes no argument */
+
+static void
+report(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	if (cfg != NULL && cfg->filename != NULL && cfg->line > 0)
+		fprintf(error_stream, "%s:%d: ", cfg->filename, cfg->line);
+	else if (cfg != NULL && cfg->filename != NULL)
+		fprintf(error_stream, "%s: ", cfg->filename);
+	vfprintf(error_stream, fmt, ap);
+	fputc('\n', error_stream);
+}
+
+static int
+keyword(const char *const *words, const char *value)
+{
+	int	 i;
+
+	for (i = 0; words[i] != NULL; i++)
+		if (strcmp(words[i], value) == 0)
+			return (i);
+	return (-1);
+}
+
+static const char *const	enforce_words[] = { "envelope", "header", NULL };
+static const char *const	spf_words[] = { "off", "published", "include",
+	"pass", NULL };
+static const char *const	unit_words[] = { "message", "recipient", NULL };
+static const char *const	local_words[] = { "trust", "enforce", NULL };
+
+/* Whether text is not empty and printable ASCII with no space. */
+static int
+is_plain(const char *text, size_t max)
+{
+	size_t	 n;
+
+	for (n = 0; text[n] != '\0'; n++)
+		if (text[n] <= ' ' || text[n] > '~' || n >= max)
+			return (0);
+	return (n > 0);
+}
+
+static int
+valid_keyword(cfg_t *cfg, cfg_opt_t *opt, const char *const *words)
+{
+	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (keyword(words, value) != -1)
+		return (0);
+	cfg_error(cfg, "%s: unknown word \"%s\"", cfg_opt_name(opt), value);
+	return (-1);
+}
+
+static int
+valid_enforce(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, enforce_words));
+}
+
+static int
+valid_spf(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, spf_words));
+}
+
+static int
+valid_unit(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, unit_words));
+}
+
+static int
+valid_local(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, local_words));
+}
+
+static int
+valid_number(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
+{
+	long	 n = cfg_opt_getnint(opt, 0);
+
+	if (n >= min && n <= max)
+		return (0);
+	cfg_error(cfg, "%s: %ld is not between %ld and %ld", cfg_opt_name(opt),
+	    n, min, max);
+	return (-1);
+}
+
+static int
+valid_timeout(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_number(cfg, opt, 10, 60000));
+}
+
+static int
+valid_workers(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_number(cfg, opt, 1, 64));
+}
+
+static int
+valid_db(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_number(cfg, opt, 0, 65535));
+}
+
+/*
+ * Braces in front of a key would take the place of the user's name as what
+ * Redis Cluster hashes.
+ */
+static int
+valid_prefix(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*value = cfg_opt_getnstr(opt, 0);
+
+	if (is_plain(value, PREFIX_MAX) && strpbrk(value, "{}") == NULL)
+		return (0);
+	cfg_error(cfg, "prefix: \"%s\" is not 1 to %d printable characters "
+	    "without space and braces", value, PREFIX_MAX);
+	return (-1);
+}
+
+static int
+valid_url(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*value = cfg_opt_getnstr(opt, 0);
+
+	if (is_plain(value, REPORT_URL_MAX) &&
+	    (strncmp(value, "https://", 8) == 0 ||
+	    strncmp(value, "http://", 7) == 0))
+		return (0);
+	cfg_error(cfg, "report_url: \"%s\" is not an http or https URL of at "
+	    "most %d characters", value, REPORT_URL_MAX);
+	return (-1);
+}
+
+static int
+valid_word(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (is_plain(value, 253))
+		return (0);
+	cfg_error(cfg, "%s: \"%s\" is empty, too long, or holds spaces",
+	    cfg_opt_name(opt), value);
+	return (-1);
+}
+
+static int
+valid_period(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*value = cfg_opt_getnstr(opt, 0);
+	int64_t		 seconds;
+
+	if (period_parse(value, &seconds))
+		return (0);
+	cfg_error(cfg, "%s: \"%s\" is not a period like 1h, 1d, 30d or 3600",
+	    cfg_opt_name(opt), value);
+	return (-1);
+}
+
+static int
+valid_relay(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	struct netaddr	 na;
+
+	if (netaddr_parse(value, &na))
+		return (0);
+	cfg_error(cfg, "spf_relays: \"%s\" is not an address", value);
+	return (-1);
+}
+
+/* Splits host:port, where an IPv6 host stands in brackets. */
+static int
+split_host_port(const char *text, char **host, uint16_t *port)
+{
+	const char	*colon = strrchr(text, ':'), *end, *p;
+	unsigned long	 n = 0;
+
+	if (colon == NULL || colon == text || colon[1] == '\0')
+		return (-1);
+	for (p = colon + 1; *p != '\0'; p++) {
+		if (*p < '0' || *p > '9' || n > UINT16_MAX)
+			return (-1);
+		n = n * 10 + (unsigned long)(*p - '0');
+	}
+	if (n == 0 || n > UINT16_MAX)
+		return (-1);
+	end = colon;
+	if (text[0] == '[' && end[-1] == ']') {
+		text++;
+		end--;
+	} else if (memchr(text, ':', (size_t)(end - text)) != NULL)
+		return (-1);
+	if (end == text)
+		return (-1);
+	*host = strndup(text, (size_t)(end - text));
+	*port = (uint16_t)n;
+	return (*host == NULL ? -1 : 0);
+}
+
+static int
+split_redis(struct conf *conf, const char *value)
+{
+	if (strncmp(value, "unix:/", 6) == 0) {
+		conf->transport = REDIS_UNIX;
+		conf->redis_host = strdup(value + 5);
+		return (conf->redis_host == NULL ? -1 : 0);
+	}
+	if (strncmp(value, "tcp:", 4) == 0)
+		conf->transport = REDIS_TCP;
+	else if (strncmp(value, "tls:", 4) == 0)
+		conf->transport = REDIS_TLS;
+	else
+		return (-1);
+	return (split_host_port(value + 4, &conf->redis_host,
+	    &conf->redis_port));
+}
+
+static int
+valid_redis(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*value = cfg_opt_getnstr(opt, 0);
+	struct conf	 scratch;
+	int		 ret = -1;
+
+	memset(&scratch, 0, sizeof(scratch));
+	if (is_plain(value, 512))
+		ret = split_redis(&scratch, value);
+	if (ret == 0 && scratch.transport == REDIS_UNIX &&
+	    strlen(scratch.redis_host) > 107)
+		ret = -1;
+	free(scratch.redis_host);
+	if (ret == -1)
+		cfg_error(cfg, "redis: \"%s\" is not unix:/path, "
+		    "tcp:host:port or tls:host:port", value);
+	return (ret);
+}
+
+static int
+valid_resolver(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*value = cfg_opt_getnstr(opt, 0);
+	char		*host = NULL;
+	struct netaddr	 na;
+	uint16_t	 port;
+	int		 ok;
+
+	ok = netaddr_parse(value, &na) ||
+	    (split_host_port(value, &host, &port) == 0 &&
+	    netaddr_parse(host, &na));
+	free(host);
+	if (ok)
+		return (0);
+	cfg_error(cfg, "spf_resolver: \"%s\" is not an address or "
+	    "address:port", value);
+	return (-1);
+}
+
+static const struct {
+	const char	*name;
+	int		(*check)(cfg_t *, cfg_opt_t *);
+} checks[] = {
+	{ "redis", valid_redis },
+	{ "redis_user", valid_word },
+	{ "redis_timeout", valid_timeout },
+	{ "redis_db", valid_db },
+	{ "prefix", valid_prefix },
+	{ "report_url", valid_url },
+	{ "enforce", valid_enforce },
+	{ "spf", valid_spf },
+	{ "spf_include", valid_word },
+	{ "spf_relays", valid_relay },
+	{ "spf_timeout", valid_timeout },
+	{ "spf_workers", valid_workers },
+	{ "spf_resolver", valid_resolver },
+	{ "quota_period", valid_period },
+	{ "quota_unit", valid_unit },
+	{ "local", valid_local }
+};
+
+static char *
+dup_str(cfg_t *cfg, const char *name)
+{
+	const char	*value = cfg_getstr(cfg, name);
+
+	return (value == NULL ? NULL : strdup(value));
+}
+
+static int
+get_keyword(cfg_t *cfg, const char *name, const char *const *words)
+{
+	return (keyword(words, cfg_getstr(cfg, name)));
+}
+
+/* The first line of the file is the password. */
+static int
+load_password(struct conf *conf, cfg_t *cfg)
+{
+	FILE	*fp;
+	char	 line[PASSWORD_MAX + 2];
+
+	if (conf->redis_password_file == NULL) {
+		if (conf->redis_user == NULL)
+			return (0);
+		cfg_error(cfg, "redis_user needs a redis_password_file");
+		return (-1);
+	}
+	if ((fp = fopen(conf->redis_password_file, "re")) == NULL) {
+		cfg_error(cfg, "redis_password_file: %s: %s",
+		    conf->redis_password_file, strerror(errno));
+		return (-1);
+	}
+	if (fgets(line, sizeof(line), fp) == NULL)
+		line[0] = '\0';
+	fclose(fp);
+	line[strcspn(line, "\r\n")] = '\0';
+	if (line[0] != '\0' && strlen(line) <= PASSWORD_MAX)
+		conf->redis_password = strdup(line);
+	explicit_bzero(line, sizeof(line));
+	if (conf->redis_password != NULL)
+		return (0);
+	cfg_error(cfg, "redis_password_file: %s: the first line is empty or "
+	    "over %d bytes", conf->redis_password_file, PASSWORD_MAX);
+	return (-1);
+}
+
+static int
+take_lists(struct conf *conf, cfg_t *cfg)
+{
+	unsigned int	 i, n;
+
+	for (i = 0; i < cfg_size(cfg, "enforce"); i++)
+		conf->enforce |= 1U << keyword(enforce_words,
+		    cfg_getnstr(cfg, "enforce", i));
+
+	n = cfg_size(cfg, "spf_include");
+	conf->spf_include = calloc(n + 1, sizeof(*conf->spf_include));
+	conf->spf_relays = calloc(cfg_size(cfg, "spf_relays") + 1,
+	    sizeof(*conf->spf_relays));
+	if (conf->spf_include == NULL || conf->spf_relays == NULL)
+		return (-1);
+	for (i = 0; i < n; i++) {
+		conf->spf_include[i] = strdup(cfg_getnstr(cfg, "spf_include",
+		    i));
+		if (conf->spf_include[i] == NULL)
+			return (-1);
+		conf->nspf_include++;
+	}
+	n = cfg_size(cfg, "spf_relays");
+	for (i = 0; i < n; i++)
+		if (netaddr_parse(cfg_getnstr(cfg, "spf_relays", i),
+		    &conf->spf_relays[conf->nspf_relays]))
+			conf->nspf_relays++;
+	return (0);
+}
+
+static int
+take(struct conf *conf, cfg_t *cfg)
+{
+	conf->redis = dup_str(cfg, "redis");
+	conf->redis_user = dup_str(cfg, "redis_user");
+	conf->redis_password_file = dup_str(cfg, "redis_password_file");
+	conf->redis_ca = dup_str(cfg, "redis_ca");
+	conf->redis_db = (int)cfg_getint(cfg, "redis_db");
+	conf->redis_timeout = (int)cfg_getint(cfg, "redis_timeout");
+	conf->prefix = dup_str(cfg, "prefix");
+	conf->report_url = dup_str(cfg, "report_url");
+	conf->spf = (enum spf_mode)get_keyword(cfg, "spf", spf_words);
+	conf->spf_timeout = (int)cfg_getint(cfg, "spf_timeout");
+	conf->spf_workers = (int)cfg_getint(cfg, "spf_workers");
+	conf->spf_resolver = dup_str(cfg, "spf_resolver");
+	conf->quota_unit = (enum quota_unit)get_keyword(cfg, "quota_unit",
+	    unit_words);
+	conf->local = (enum local_policy)get_keyword(cfg, "local",
+	    local_words);
+	if (conf->redis == NULL || conf->prefix == NULL ||
+	    conf->report_url == NULL || split_redis(conf, conf->redis) == -1 ||
+	    !period_parse(cfg_getstr(cfg, "quota_period"),
+	    &conf->quota_period))
+		return (-1);
+	if (take_lists(conf, cfg) == -1)
+		return (-1);
+	return (load_password(conf, cfg));
+}
+
+/* What one key says of another. */
+static int
+valid_whole(const struct conf *conf, cfg_t *cfg)
+{
+	if (conf->enforce == 0) {
+		cfg_error(cfg, "enforce: neither envelope nor header");
+		return (-1);
+	}
+	if (conf->spf == SPF_INCLUDE && conf->nspf_include == 0) {
+		cfg_error(cfg, "spf is include, but spf_include is empty");
+		return (-1);
+	}
+	if (conf->spf == SPF_PASS && conf->nspf_relays == 0) {
+		cfg_error(cfg, "spf is pass, but spf_relays is empty");
+		return (-1);
+	}
+	return (0);
+}
+
+static cfg_t *
+new_parser(void)
+{
+	static char	 enforce_default[] = "{envelope, header}";
+	cfg_opt_t	 opts[] = {
+		CFG_STR("redis", "unix:/run/redis/redis-server.sock",
+		    CFGF_NONE),
+		CFG_STR("redis_user", NULL, CFGF_NONE),
+		CFG_STR("redis_password_file", NULL, CFGF_NONE),
+		CFG_STR("redis_ca", NULL, CFGF_NONE),
+		CFG_INT("redis_db", 0, CFGF_NONE),
+		CFG_INT("redis_timeout", 500, CFGF_NONE),
+		CFG_STR("prefix", "smtp:", CFGF_NONE),
+		CFG_STR("report_url", "https://reports.example.net/",
+		    CFGF_NONE),
+		CFG_STR_LIST("enforce", enforce_default, CFGF_NONE),
+		CFG_STR("spf", "published", CFGF_NONE),
+		CFG_STR_LIST("spf_include", NULL, CFGF_NONE),
+		CFG_STR_LIST("spf_relays", NULL, CFGF_NONE),
+		CFG_INT("spf_timeout", 5000, CFGF_NONE),
+		CFG_INT("spf_workers", 4, CFGF_NONE),
+		CFG_STR("spf_resolver", NULL, CFGF_NONE),
+		CFG_STR("quota_period", "1d", CFGF_NONE),
+		CFG_STR("quota_unit", "message", CFGF_NONE),
+		CFG_STR("local", "trust", CFGF_NONE),
+		CFG_END()
+	};
+	cfg_t		*cfg = cfg_init(opts, CFGF_NONE);
+	size_t		 i;
+
+	if (cfg == NULL)
+		return (NULL);
+	cfg_set_error_function(cfg, report);
+	for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+		cfg_set_validate_func(cfg, checks[i].name, checks[i].check);
+	return (cfg);
+}
+
+struct conf *
+conf_load(const char *file, FILE *errors)
+{
+	struct conf	*conf = calloc(1, sizeof(*conf));
+	cfg_t		*cfg;
+	int		 ok = 0;
+
+	error_stream = errors;
+	if (conf == NULL || (cfg = new_parser()) == NULL) {
+		fprintf(errors, "%s: %s\n", file, strerror(ENOMEM));
+		free(conf);
+		return (NULL);
+	}
+	switch (cfg_parse(cfg, file)) {
+	case CFG_SUCCESS:
+		cfg->line = 0;
+		ok = take(conf, cfg) == 0 && valid_whole(conf, cfg) == 0;
+		break;
+	case CFG_FILE_ERROR:
+		fprintf(errors, "%s: %s\n", file, strerror(errno));
+		break;
+	default:
+		break;
+	}
+	cfg_free(cfg);
+	if (ok)
+		return (conf);
+	conf_free(conf);
+	return (NULL);
+}
+
+static void
+print_quoted(FILE *fp, const char *text)
+{
+	fputc('"', fp);
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', fp);
+		fputc(*text, fp);
+	}
+	fputc('"', fp);
+}
+
+static void
+print_str(FILE *fp, const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	fprintf(fp, "%s = ", key);
+	print_quoted(fp, value);
+	fputc('\n', fp);
+}
+
+static void
+print_lists(const struct conf *conf, FILE *fp)
+{
+	char	 buf[NETADDR_TEXT];
+	size_t	 i;
+
+	fprintf(fp, "enforce = {%s%s%s}\n",
+	    conf->enforce & ENFORCE_ENVELOPE ? "\"envelope\"" : "",
+	    conf->enforce == (ENFORCE_ENVELOPE | ENFORCE_HEADER) ? ", " : "",
+	    conf->enforce & ENFORCE_HEADER ? "\"header\"" : "");
+	fprintf(fp, "spf_include = {");
+	for (i = 0; i < conf->nspf_include; i++) {
+		fputs(i > 0 ? ", " : "", fp);
+		print_quoted(fp, conf->spf_include[i]);
+	}
+	fprintf(fp, "}\nspf_relays = {");
+	for (i = 0; i < conf->nspf_relays; i++)
+		fprintf(fp, "%s\"%s\"", i > 0 ? ", " : "",
+		    netaddr_text(&conf->spf_relays[i], buf));
+	fprintf(fp, "}\n");
+}
+
+void
+conf_print(const struct conf *conf, FILE *fp)
+{
+	print_str(fp, "redis", conf->redis);
+	print_str(fp, "redis_user", conf->redis_user);
+	print_str(fp, "redis_password_file", conf->redis_password_file);
+	print_str(fp, "redis_ca", conf->redis_ca);
+	fprintf(fp, "redis_db = %d\n", conf->redis_db);
+	fprintf(fp, "redis_timeout = %d\n", conf->redis_timeout);
+	print_str(fp, "prefix", conf->prefix);
+	print_str(fp, "report_url", conf->report_url);
+	print_str(fp, "spf", spf_words[conf->spf]);
+	print_lists(conf, fp);
+	fprintf(fp, "spf_timeout = %d\n", conf->spf_timeout);
+	fprintf(fp, "spf_workers = %d\n", conf->spf_workers);
+	print_str(fp, "spf_resolver", conf->spf_resolver);
+	fprintf(fp, "quota_period = %" PRId64 "\n", conf->quota_period);
+	print_str(fp, "quota_unit", unit_words[conf->quota_unit]);
+	print_str(fp, "local", local_words[conf->local]);
+}
+
+void
+conf_free(struct conf *conf)
+{
+	size_t	 i;
+
+	if (conf == NULL)
+		return;
+	for (i = 0; i < conf->nspf_include; i++)
+		free(conf->spf_include[i]);
+	if (conf->redis_password != NULL)
+		freezero(conf->redis_password, strlen(conf->redis_password));
+	free(conf->redis);
+	free(conf->redis_host);
+	free(conf->redis_user);
+	free(conf->redis_password_file);
+	free(conf->redis_ca);
+	free(conf->prefix);
+	free(conf->report_url);
+	free(conf->spf_include);
+	free(conf->spf_relays);
+	free(conf->spf_resolver);
+	free(conf);
+}
+
+struct timeval
+conf_deadline(const struct conf *conf)
+{
+	int		 usec = conf->redis_timeout * 950;
+	struct timeval	 tv = { usec / 1000000, usec % 1000000 };
+
+	return (tv);
+}

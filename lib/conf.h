@@ -1,0 +1,99 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef CONF_H
+#define CONF_H
+
+#include <sys/time.h>
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "netaddr.h"
+
+enum redis_transport {
+	REDIS_UNIX,
+	REDIS_TCP,
+	REDIS_TLS
+};
+
+enum spf_mode {
+	SPF_OFF,
+	SPF_PUBLISHED,
+	SPF_INCLUDE,
+	SPF_PASS
+};
+
+enum quota_unit {
+	UNIT_MESSAGE,
+	UNIT_RECIPIENT
+};
+
+enum local_policy {
+	LOCAL_TRUST,
+	LOCAL_ENFORCE
+};
+
+#define ENFORCE_ENVELOPE	0x01
+#define ENFORCE_HEADER		0x02
+
+/* smtpusers.conf(5) in effect; every member is set and valid. */
+struct conf {
+	char			*redis;		/* as written */
+	enum redis_transport	 transport;
+	char			*redis_host;	/* or the socket's path */
+	uint16_t		 redis_port;
+	char			*redis_user;	/* NULL: none */
+	char			*redis_password_file;
+	char			*redis_password;
+	char			*redis_ca;	/* NULL: the system's */
+	int			 redis_db;
+	int			 redis_timeout;	/* milliseconds */
+	char			*prefix;
+	char			*report_url;
+	unsigned int		 enforce;	/* ENFORCE_* */
+	enum spf_mode		 spf;
+	char			**spf_include;
+	size_t			 nspf_include;
+	struct netaddr		*spf_relays;
+	size_t			 nspf_relays;
+	int			 spf_timeout;	/* milliseconds */
+	int			 spf_workers;
+	char			*spf_resolver;	/* NULL: the system's */
+	int64_t			 quota_period;	/* seconds */
+	enum quota_unit		 quota_unit;
+	enum local_policy	 local;
+};
+
+/*
+ * Reads the file.  Returns NULL after having told every error to errors, a
+ * line each that starts with file:line.  The caller frees with conf_free().
+ */
+struct conf	*conf_load(const char *file, FILE *errors);
+
+/* Prints the configuration in effect, `key = value` a line, no password. */
+void		 conf_print(const struct conf *, FILE *);
+
+void		 conf_free(struct conf *);
+
+/*
+ * How long after its arrival a question of smtpd's is answered at the latest:
+ * redis_timeout less what it takes to write the answer.
+ */
+struct timeval	 conf_deadline(const struct conf *);
+
+#endif /* CONF_H */

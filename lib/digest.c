@@ -1,0 +1,69 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "digest.h"
+
+#define KEY_LEN		32
+#define TEXT_MAX	4096
+
+static uint8_t	key[KEY_LEN];
+static bool	have_key;
+
+/* Joins the strings with their NULs; 0 when they do not fit. */
+static size_t
+join(uint8_t *text, size_t size, size_t n, const char *const *strings)
+{
+	size_t	 i, len, used = 0;
+
+	for (i = 0; i < n; i++) {
+		len = strlen(strings[i]) + 1;
+		if (len > size - used)
+			return (0);
+		memcpy(text + used, strings[i], len);
+		used += len;
+	}
+	return (used);
+}
+
+void
+digest_strings(uint8_t digest[DIGEST_LEN], size_t n,
+    const char *const *strings)
+{
+	uint8_t		 text[TEXT_MAX], md[EVP_MAX_MD_SIZE];
+	unsigned int	 mdlen;
+	size_t		 len;
+
+	if (!have_key) {
+		arc4random_buf(key, sizeof(key));
+		have_key = true;
+	}
+	len = join(text, sizeof(text), n, strings);
+	if (len == 0 || HMAC(EVP_sha256(), key, sizeof(key), text, len, md,
+	    &mdlen) == NULL)
+		arc4random_buf(md, sizeof(md));	/* equal to nothing */
+	md[0] |= 1;
+	memcpy(digest, md, DIGEST_LEN);
+	explicit_bzero(text, sizeof(text));
+}

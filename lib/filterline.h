@@ -1,0 +1,88 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef FILTERLINE_H
+#define FILTERLINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* smtpd-filters(7), protocol 0.7: the lines that smtpd sends to a filter. */
+
+enum filterline_kind {
+	LINE_CONFIG,
+	LINE_REPORT,
+	LINE_REQUEST
+};
+
+enum filterline_event {
+	EV_UNKNOWN,
+	/* reports */
+	EV_LINK_CONNECT,
+	EV_LINK_AUTH,
+	EV_LINK_DISCONNECT,
+	EV_TX_BEGIN,
+	EV_TX_MAIL,
+	EV_TX_RCPT,
+	EV_TX_DATA,
+	EV_TX_COMMIT,
+	EV_TX_ROLLBACK,
+	EV_TX_RESET,
+	/* requests */
+	EV_AUTH,
+	EV_MAIL_FROM,
+	EV_RCPT_TO,
+	EV_DATA,
+	EV_DATA_LINE,
+	EV_COMMIT
+};
+
+/* Points into the line that it was read from. */
+struct filterline {
+	enum filterline_kind	 kind;
+	enum filterline_event	 event;		/* not for LINE_CONFIG */
+	const char		*name;		/* of the event or config key */
+	uint64_t		 session;
+	uint64_t		 token;		/* LINE_REQUEST */
+	char			*params;	/* the rest: "" when none */
+	size_t			 paramslen;
+};
+
+/*
+ * Reads a line, cutting it up in place.  NULL when it is well formed, else
+ * what is wrong with it.  Its event may be EV_UNKNOWN.
+ */
+const char	*filterline_parse(char *line, size_t len, struct filterline *);
+
+/*
+ * Recognises a well-formed data-line request without changing or copying it.
+ * Returns where the session's id begins, from where on the line is sent back
+ * behind "filter-dataline|", and the session's id; NULL when it is none.
+ */
+const char	*filterline_data(const char *line, size_t len, uint64_t *);
+
+/* Where the message's own text begins in what filterline_data() returned. */
+#define FILTERLINE_DATA_TEXT	34
+
+/*
+ * Splits what follows link-connect: rdns|fcrdns|source|destination.  The name
+ * from the DNS may hold anything, so the fields are counted from the right.
+ * Returns the source, "" when there are too few fields.
+ */
+const char	*filterline_source(char *params);
+
+#endif /* FILTERLINE_H */

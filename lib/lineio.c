@@ -1,0 +1,327 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lineio.h"
+#include "log.h"
+
+#define BUF_MIN		(128 * 1024)
+
+struct buf {
+	char	*data;
+	size_t	 off;		/* of what is not yet consumed */
+	size_t	 len;		/* of all */
+	size_t	 size;
+};
+
+struct lineio {
+	const struct lineio_handler	*handler;
+	void				*arg;
+	struct buf			 in;
+	struct buf			 out;
+	size_t				 scanned;	/* holds no newline */
+	struct event			*readable;
+	struct event			*writable;
+	int				 in_fd;
+	int				 out_fd;
+	bool				 reading;	/* within a read */
+	bool				 paused;
+	bool				 skipping;	/* an overlong line */
+	bool				 dead;
+};
+
+static void
+end(struct lineio *io)
+{
+	if (io->dead)
+		return;
+	io->dead = true;
+	event_del(io->readable);
+	event_del(io->writable);
+	io->handler->eof(io->arg);
+}
+
+/* Makes room for n more bytes behind what is held. */
+static bool
+buf_reserve(struct buf *b, size_t n)
+{
+	size_t	 size;
+	char	*data;
+
+	if (b->off > 0) {
+		memmove(b->data, b->data + b->off, b->len - b->off);
+		b->len -= b->off;
+		b->off = 0;
+	}
+	if (b->size - b->len >= n)
+		return (true);
+	for (size = b->size; size - b->len < n; size *= 2)
+		continue;
+	if ((data = realloc(b->data, size)) == NULL)
+		return (false);
+	b->data = data;
+	b->size = size;
+	return (true);
+}
+
+/* Gives back what a burst has made a buffer grow by. */
+static void
+buf_relax(struct buf *b)
+{
+	char	*data;
+
+	b->off = b->len = 0;
+	if (b->size <= BUF_MIN * 2)
+		return;
+	if ((data = realloc(b->data, BUF_MIN)) == NULL)
+		return;
+	b->data = data;
+	b->size = BUF_MIN;
+}
+
+static void
+resume(struct lineio *io)
+{
+	if (!io->paused || io->out.len - io->out.off > LINEIO_LOW)
+		return;
+	io->paused = false;
+	event_add(io->readable, NULL);
+}
+
+static void
+flush(struct lineio *io)
+{
+	struct buf	*b = &io->out;
+	ssize_t		 n;
+
+	while (!io->dead && b->off < b->len) {
+		n = write(io->out_fd, b->data + b->off, b->len - b->off);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			event_add(io->writable, NULL);
+			break;
+		}
+		if (n == -1) {
+			end(io);
+			return;
+		}
+		b->off += (size_t)n;
+	}
+	if (b->off == b->len)
+		buf_relax(b);
+	resume(io);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	flush(arg);
+}
+
+void
+lineio_write(struct lineio *io, const void *data, size_t len)
+{
+	struct buf	*b = &io->out;
+
+	if (io->dead)
+		return;
+	if (b->size - b->len < len && !buf_reserve(b, len)) {
+		log_warnx("out of memory for output");
+		end(io);
+		return;
+	}
+	memcpy(b->data + b->len, data, len);
+	b->len += len;
+	if (!io->reading)
+		flush(io);
+}
+
+void
+lineio_printf(struct lineio *io, const char *fmt, ...)
+{
+	char	 line[4096];
+	va_list	 ap;
+	int	 n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= sizeof(line)) {
+		log_once("an answer is too long to be written");
+		return;
+	}
+	lineio_write(io, line, (size_t)n);
+}
+
+static void
+hand_out(struct lineio *io, char *line, size_t len, bool first)
+{
+	if (io->skipping) {
+		io->skipping = false;
+		return;
+	}
+	if (len <= LINEIO_MAX) {
+		io->handler->line(io->arg, line, len, first);
+		return;
+	}
+	line[LINEIO_HEAD] = '\0';
+	io->handler->overlong(io->arg, line, LINEIO_HEAD);
+}
+
+/* Hands out the whole lines that the buffer holds. */
+static void
+take_lines(struct lineio *io)
+{
+	struct buf	*b = &io->in;
+	char		*line, *nl;
+	size_t		 len;
+	bool		 first = true;
+
+	while (!io->dead && b->off < b->len) {
+		line = b->data + b->off;
+		nl = memchr(line + io->scanned, '\n',
+		    b->len - b->off - io->scanned);
+		if (nl == NULL) {
+			io->scanned = b->len - b->off;
+			return;
+		}
+		len = (size_t)(nl - line);
+		io->scanned = 0;
+		b->off += len + 1;
+		*nl = '\0';
+		hand_out(io, line, len, first);
+		first = false;
+	}
+}
+
+/* Lets go of a line that is longer than any we take, newline to come. */
+static void
+drop_overlong(struct lineio *io)
+{
+	struct buf	*b = &io->in;
+	char		 head[LINEIO_HEAD + 1];
+
+	if (b->len - b->off <= LINEIO_MAX)
+		return;
+	if (!io->skipping) {
+		memcpy(head, b->data + b->off, LINEIO_HEAD);
+		head[LINEIO_HEAD] = '\0';
+		io->handler->overlong(io->arg, head, LINEIO_HEAD);
+	}
+	io->skipping = true;
+	io->scanned = 0;
+	buf_relax(b);
+}
+
+static void
+pause_if_full(struct lineio *io)
+{
+	if (io->dead || io->out.len - io->out.off <= LINEIO_HIGH)
+		return;
+	io->paused = true;
+	event_del(io->readable);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct lineio	*io = arg;
+	struct buf	*b = &io->in;
+	ssize_t		 n;
+
+	(void)what;
+	if (b->size - b->len < BUF_MIN / 2 && !buf_reserve(b, BUF_MIN / 2)) {
+		log_warnx("out of memory for input");
+		end(io);
+		return;
+	}
+	n = read(fd, b->data + b->len, b->size - b->len);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		end(io);
+		return;
+	}
+	b->len += (size_t)n;
+	io->reading = true;
+	take_lines(io);
+	if (b->off == b->len)
+		buf_relax(b);
+	else
+		drop_overlong(io);
+	io->reading = false;
+	flush(io);
+	pause_if_full(io);
+}
+
+static bool
+buf_init(struct buf *b)
+{
+	b->size = BUF_MIN;
+	return ((b->data = malloc(b->size)) != NULL);
+}
+
+struct lineio *
+lineio_new(struct event_base *base, int in, int out,
+    const struct lineio_handler *handler, void *arg)
+{
+	struct lineio	*io;
+
+	if ((io = calloc(1, sizeof(*io))) == NULL)
+		return (NULL);
+	io->handler = handler;
+	io->arg = arg;
+	io->in_fd = in;
+	io->out_fd = out;
+	io->readable = event_new(base, in, EV_READ | EV_PERSIST, on_readable,
+	    io);
+	io->writable = event_new(base, out, EV_WRITE, on_writable, io);
+	if (!buf_init(&io->in) || !buf_init(&io->out) ||
+	    io->readable == NULL || io->writable == NULL ||
+	    evutil_make_socket_nonblocking(in) == -1 ||
+	    evutil_make_socket_nonblocking(out) == -1 ||
+	    event_add(io->readable, NULL) == -1) {
+		lineio_free(io);
+		return (NULL);
+	}
+	return (io);
+}
+
+void
+lineio_free(struct lineio *io)
+{
+	if (io == NULL)
+		return;
+	if (io->readable != NULL)
+		event_free(io->readable);
+	if (io->writable != NULL)
+		event_free(io->writable);
+	free(io->in.data);
+	free(io->out.data);
+	free(io);
+}

@@ -1,0 +1,78 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef LINEIO_H
+#define LINEIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct event_base;
+struct lineio;
+
+/*
+ * Lines over a pair of descriptors, neither of which is ever waited for.
+ *
+ * Input is handed out line by line.  Output is gathered and written once per
+ * read; when the peer does not take it, reading stops above LINEIO_HIGH bytes
+ * of it and goes on below LINEIO_LOW, so that what is held is bounded by what
+ * one read can bring about.
+ */
+
+/* Longest line taken, without its newline. */
+#define LINEIO_MAX	(1 << 20)
+
+/* How much of a longer line is handed out. */
+#define LINEIO_HEAD	512
+
+#define LINEIO_HIGH	(512 * 1024)
+#define LINEIO_LOW	(64 * 1024)
+
+struct lineio_handler {
+	/*
+	 * A line, without its newline; line[len] is NUL, and so may be bytes
+	 * before it.  The line may be changed and is gone on return.  first:
+	 * it is the first of a read, and so was not sent together with the
+	 * one before.
+	 */
+	void	(*line)(void *, char *line, size_t len, bool first);
+	/* The first LINEIO_HEAD bytes of a line over LINEIO_MAX; not more. */
+	void	(*overlong)(void *, char *head, size_t len);
+	/* The peer is gone, on either descriptor.  Comes once. */
+	void	(*eof)(void *);
+};
+
+/*
+ * Makes both descriptors non-blocking and starts to read.  The handler must
+ * outlive it.  NULL when memory is short.
+ */
+struct lineio	*lineio_new(struct event_base *, int in, int out,
+		    const struct lineio_handler *, void *);
+
+/* Frees it; the descriptors stay open. */
+void		 lineio_free(struct lineio *);
+
+/*
+ * Appends bytes to the output.  After a lack of memory or the peer's end
+ * nothing is taken any more, and eof has been or will be called.
+ */
+void		 lineio_write(struct lineio *, const void *, size_t);
+
+/* The same for a formatted line, which needs to bring its newline. */
+void		 lineio_printf(struct lineio *, const char *, ...)
+		    __attribute__((__format__(printf, 2, 3)));
+
+#endif /* LINEIO_H */

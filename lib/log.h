@@ -1,0 +1,56 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Logging never blocks: a line that the reader of standard error has no room
+ * for is dropped.  Bytes that are not printable ASCII are written as \xHH, a
+ * line is cut at 1023 bytes.  No caller may pass a password.
+ */
+
+/*
+ * Chooses where lines go: to standard error, or, where that is /dev/null (as
+ * smtpd leaves it for tables once it is a daemon), to syslog(3), facility
+ * mail.  name must stay valid.  Call once, before anything is logged.
+ */
+void	log_init(const char *name);
+
+/* Logs one line about the program itself. */
+void	log_warnx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+
+/* The same about one SMTP session, whose id stands in front. */
+void	log_session(uint64_t, const char *, ...)
+	    __attribute__((__format__(printf, 2, 3)));
+
+/*
+ * log_warnx() the first time that this line of the source is reached, nothing
+ * afterwards: for what a hostile peer could repeat without end.
+ */
+#define log_once(...)							\
+	do {								\
+		static bool logged_;					\
+		if (!logged_) {						\
+			logged_ = true;					\
+			log_warnx(__VA_ARGS__);				\
+		}							\
+	} while (0)
+
+#endif /* LOG_H */

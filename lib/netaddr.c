@@ -1,0 +1,260 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "netaddr.h"
+
+static const uint8_t	mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff,
+	0xff };
+
+/* Turns an IPv4-mapped IPv6 range into the IPv4 range that it means. */
+static void
+fold_mapped(struct netaddr *na)
+{
+	if (na->len != 16 || na->bits < 96 ||
+	    memcmp(na->addr, mapped, sizeof(mapped)) != 0)
+		return;
+	memmove(na->addr, na->addr + 12, 4);
+	memset(na->addr + 4, 0, 12);
+	na->len = 4;
+	na->bits -= 96;
+}
+
+static void
+clear_host_bits(struct netaddr *na)
+{
+	size_t	 i;
+	int	 keep;
+
+	for (i = 0; i < na->len; i++) {
+		keep = na->bits - (int)i * 8;
+		if (keep >= 8)
+			continue;
+		na->addr[i] &= keep <= 0 ? 0 : (uint8_t)(0xff << (8 - keep));
+	}
+}
+
+/* Reads text[0..len), an address with or without brackets. */
+static bool
+parse_addr(const char *text, size_t len, struct netaddr *na)
+{
+	char	 buf[INET6_ADDRSTRLEN];
+	bool	 bracketed;
+
+	bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
+	if (bracketed) {
+		text++;
+		len -= 2;
+	}
+	if (len == 0 || len >= sizeof(buf))
+		return (false);
+	memcpy(buf, text, len);
+	buf[len] = '\0';
+
+	memset(na, 0, sizeof(*na));
+	if (!bracketed && inet_pton(AF_INET, buf, na->addr) == 1)
+		na->len = 4;
+	else if (inet_pton(AF_INET6, buf, na->addr) == 1)
+		na->len = 16;
+	else
+		return (false);
+	na->bits = na->len * 8;
+	return (true);
+}
+
+bool
+netaddr_parse(const char *text, struct netaddr *na)
+{
+	if (!parse_addr(text, strlen(text), na))
+		return (false);
+	fold_mapped(na);
+	return (true);
+}
+
+/* Reads a prefix length: decimal digits alone, no leading zero. */
+static bool
+parse_bits(const char *text, unsigned int max, uint8_t *bits)
+{
+	unsigned int	 n = 0;
+
+	if (text[0] == '\0' || (text[0] == '0' && text[1] != '\0'))
+		return (false);
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return (false);
+		n = n * 10 + (unsigned int)(*text - '0');
+		if (n > max)
+			return (false);
+	}
+	*bits = (uint8_t)n;
+	return (true);
+}
+
+bool
+netaddr_parse_range(const char *text, struct netaddr *na)
+{
+	const char	*slash = strchr(text, '/');
+
+	if (slash == NULL)
+		return (netaddr_parse(text, na));
+	if (!parse_addr(text, (size_t)(slash - text), na))
+		return (false);
+	if (!parse_bits(slash + 1, na->len * 8U, &na->bits))
+		return (false);
+	fold_mapped(na);
+	clear_host_bits(na);
+	return (true);
+}
+
+/*
+ * inet_ntop(3) writes ::/96 in dotted form, which RFC 5952 keeps for prefixes
+ * that are known to hold IPv4.
+ */
+static void
+text_low(const uint8_t *addr, char *buf, size_t size)
+{
+	unsigned int	 hi = (unsigned int)addr[12] << 8 | addr[13];
+	unsigned int	 lo = (unsigned int)addr[14] << 8 | addr[15];
+
+	if (hi != 0)
+		snprintf(buf, size, "::%x:%x", hi, lo);
+	else if (lo != 0)
+		snprintf(buf, size, "::%x", lo);
+	else
+		snprintf(buf, size, "::");
+}
+
+const char *
+netaddr_text(const struct netaddr *na, char buf[NETADDR_TEXT])
+{
+	static const uint8_t	 zero[12];
+	size_t			 n;
+
+	buf[0] = '\0';
+	if (na->len == 4)
+		inet_ntop(AF_INET, na->addr, buf, NETADDR_TEXT);
+	else if (na->len == 16 && memcmp(na->addr, zero, sizeof(zero)) == 0)
+		text_low(na->addr, buf, NETADDR_TEXT);
+	else if (na->len == 16)
+		inet_ntop(AF_INET6, na->addr, buf, NETADDR_TEXT);
+	if (na->bits < na->len * 8) {
+		n = strlen(buf);
+		snprintf(buf + n, NETADDR_TEXT - n, "/%u", na->bits);
+	}
+	return (buf);
+}
+
+bool
+netaddr_equal(const struct netaddr *a, const struct netaddr *b)
+{
+	return (a->len == b->len && a->bits == b->bits &&
+	    memcmp(a->addr, b->addr, sizeof(a->addr)) == 0);
+}
+
+bool
+netset_add(struct netset *ns, const struct netaddr *na)
+{
+	struct netrange	*r;
+	size_t		 size, i;
+	int		 keep;
+
+	if (ns->n == ns->size) {
+		size = ns->size == 0 ? 8 : ns->size * 2;
+		r = reallocarray(ns->ranges, size, sizeof(*r));
+		if (r == NULL)
+			return (false);
+		ns->ranges = r;
+		ns->size = size;
+	}
+	r = &ns->ranges[ns->n++];
+	memset(r, 0, sizeof(*r));
+	r->len = na->len;
+	memcpy(r->lo, na->addr, sizeof(r->lo));
+	memcpy(r->hi, na->addr, sizeof(r->hi));
+	for (i = 0; i < na->len; i++) {
+		keep = na->bits - (int)i * 8;
+		if (keep < 8)
+			r->hi[i] |= keep <= 0 ? 0xff : (uint8_t)(0xff >> keep);
+	}
+	return (true);
+}
+
+static int
+range_cmp(const void *va, const void *vb)
+{
+	const struct netrange	*a = va, *b = vb;
+
+	if (a->len != b->len)
+		return (a->len < b->len ? -1 : 1);
+	return (memcmp(a->lo, b->lo, sizeof(a->lo)));
+}
+
+void
+netset_seal(struct netset *ns)
+{
+	struct netrange	*last, *r;
+	size_t		 i, n = 0;
+
+	if (ns->n == 0)
+		return;
+	qsort(ns->ranges, ns->n, sizeof(ns->ranges[0]), range_cmp);
+	for (i = 1; i < ns->n; i++) {
+		last = &ns->ranges[n];
+		r = &ns->ranges[i];
+		if (r->len != last->len ||
+		    memcmp(r->lo, last->hi, sizeof(r->lo)) > 0)
+			ns->ranges[++n] = *r;
+		else if (memcmp(r->hi, last->hi, sizeof(r->hi)) > 0)
+			memcpy(last->hi, r->hi, sizeof(r->hi));
+	}
+	ns->n = n + 1;
+}
+
+static int
+match_cmp(const void *key, const void *elem)
+{
+	const struct netaddr	*na = key;
+	const struct netrange	*r = elem;
+
+	if (na->len != r->len)
+		return (na->len < r->len ? -1 : 1);
+	if (memcmp(na->addr, r->lo, sizeof(r->lo)) < 0)
+		return (-1);
+	return (memcmp(na->addr, r->hi, sizeof(r->hi)) > 0);
+}
+
+bool
+netset_match(const struct netset *ns, const struct netaddr *na)
+{
+	if (ns->n == 0 || na->len == 0)
+		return (false);
+	return (bsearch(na, ns->ranges, ns->n, sizeof(ns->ranges[0]),
+	    match_cmp) != NULL);
+}
+
+void
+netset_clear(struct netset *ns)
+{
+	free(ns->ranges);
+	memset(ns, 0, sizeof(*ns));
+}

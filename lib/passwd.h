@@ -1,0 +1,63 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef PASSWD_H
+#define PASSWD_H
+
+struct event_base;
+struct passwd_job;
+struct passwd_pool;
+
+/*
+ * Verifies passwords against crypt(5) hashes in threads of its own, since one
+ * verification may take longer than smtpd can be left waiting.
+ */
+
+enum passwd_result {
+	PASSWD_RIGHT,
+	PASSWD_WRONG,
+	PASSWD_ERROR		/* the hash cannot be computed */
+};
+
+typedef void	(*passwd_cb)(void *, enum passwd_result);
+
+/* Passwords of as many bytes or more are wrong: crypt(3) does not take them. */
+#define PASSWD_MAX	512
+
+/* Verifications under way or waiting, above which no more are taken. */
+#define PASSWD_QUEUE	256
+
+/* Starts n threads.  NULL when that fails. */
+struct passwd_pool	*passwd_pool_new(struct event_base *, int);
+
+/* Waits for what is being computed, then frees the pool; no more callbacks. */
+void			 passwd_pool_free(struct passwd_pool *);
+
+/*
+ * Verifies a password, both of which are copied, and calls back from the
+ * event loop.  NULL, with no callback to come, when the queue is full.
+ */
+struct passwd_job	*passwd_check(struct passwd_pool *,
+			    const char *password, const char *hash, passwd_cb,
+			    void *);
+
+/* Makes the callback of a job under way not come. */
+void			 passwd_cancel(struct passwd_job *);
+
+/* The verification itself, here and now. */
+enum passwd_result	 passwd_verify(const char *password, const char *hash);
+
+#endif /* PASSWD_H */

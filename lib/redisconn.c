@@ -1,0 +1,617 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <hiredis/adapters/libevent.h>
+#include <hiredis/async.h>
+#include <hiredis/hiredis.h>
+#include <hiredis/hiredis_ssl.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf.h"
+#include "log.h"
+#include "netaddr.h"
+#include "redisconn.h"
+
+#define BACKOFF_MIN	50		/* milliseconds */
+#define BACKOFF_MAX	5000
+#define CONNECT_MAX	5000		/* for connection, TLS and login */
+#define REPLY_MAX	(32 << 20)	/* bytes of one reply */
+#define ELEMENTS_MAX	(1 << 20)
+
+struct redisreq {
+	TAILQ_ENTRY(redisreq)	 entry;
+	redisconn_cb		 cb;		/* NULL: cancelled */
+	void			*arg;
+	int64_t			 deadline;	/* milliseconds, monotonic */
+};
+
+struct redisconn {
+	const struct conf	*conf;
+	struct event_base	*base;
+	struct evdns_base	*dns;
+	SSL_CTX			*tls;
+	redisAsyncContext	*ac;
+	redisContextFuncs	 funcs;		/* with our own read */
+	ssize_t			(*read)(redisContext *, char *, size_t);
+	size_t			 reply_bytes;	/* since the last reply */
+	TAILQ_HEAD(, redisreq)	 requests;	/* in the order sent */
+	struct event		*overdue;
+	struct event		*reconnect;
+	struct event		*giveup;	/* the attempt under way */
+	struct event		*waiting;	/* redisconn_when_ready() */
+	void			(*when_ready)(void *);
+	void			*when_ready_arg;
+	int			 backoff;
+	int64_t			 timeout;	/* milliseconds, one request */
+	bool			 ready;
+	bool			 outage_logged;
+};
+
+static void	start_connect(struct redisconn *);
+
+static int64_t
+now_ms(void)
+{
+	struct timespec	 ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
+}
+
+static void
+add_timer(struct event *ev, int64_t ms)
+{
+	struct timeval	 tv = { ms / 1000, ms % 1000 * 1000 };
+
+	event_add(ev, &tv);
+}
+
+static void
+log_outage(struct redisconn *rc, const char *why)
+{
+	if (!rc->outage_logged)
+		log_warnx("redis: %s: %s", rc->conf->redis, why);
+	rc->outage_logged = true;
+}
+
+/* Once the connection is gone, or an attempt has failed. */
+static void
+retry_later(struct redisconn *rc)
+{
+	int64_t	 ms;
+
+	rc->ready = false;
+	event_del(rc->giveup);
+	if (event_pending(rc->reconnect, EV_TIMEOUT, NULL))
+		return;
+	ms = rc->backoff / 2 + arc4random_uniform((uint32_t)rc->backoff);
+	rc->backoff = rc->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX :
+	    rc->backoff * 2;
+	add_timer(rc->reconnect, ms);
+}
+
+/*
+ * Ends a connection of our own accord.  Its requests are called back from
+ * within, so it is detached before.
+ */
+static void
+drop(struct redisconn *rc, const char *why)
+{
+	redisAsyncContext	*ac = rc->ac;
+
+	log_outage(rc, why);
+	rc->ac = NULL;
+	retry_later(rc);
+	if (ac == NULL)
+		return;
+	ac->data = NULL;
+	redisAsyncFree(ac);
+}
+
+static void
+on_disconnect(const redisAsyncContext *ac, int status)
+{
+	struct redisconn	*rc = ac->data;
+
+	(void)status;
+	if (rc == NULL)
+		return;
+	log_outage(rc, ac->errstr != NULL && ac->errstr[0] != '\0' ?
+	    ac->errstr : "connection closed");
+	rc->ac = NULL;
+	retry_later(rc);
+}
+
+static void
+on_connect(const redisAsyncContext *ac, int status)
+{
+	struct redisconn	*rc = ac->data;
+
+	if (rc != NULL && status != REDIS_OK)
+		on_disconnect(ac, status);
+}
+
+/* Every reply comes here: hiredis keeps them in the order of the requests. */
+static void
+on_reply(redisAsyncContext *ac, void *vreply, void *arg)
+{
+	struct redisconn	*rc = arg;
+	struct redisreq		*req = TAILQ_FIRST(&rc->requests);
+	redisconn_cb		 cb;
+	void			*cb_arg;
+
+	rc->reply_bytes = 0;
+	if (vreply == NULL)
+		rc->ready = false;
+	if (req == NULL) {
+		if (vreply != NULL && rc->ac == ac)
+			drop(rc, "a reply that nothing was asked for");
+		return;
+	}
+	TAILQ_REMOVE(&rc->requests, req, entry);
+	cb = req->cb;
+	cb_arg = req->arg;
+	free(req);
+	if (cb != NULL)
+		cb(cb_arg, vreply);
+}
+
+static void
+on_overdue(evutil_socket_t fd, short what, void *arg)
+{
+	struct redisconn	*rc = arg;
+	struct redisreq		*req = TAILQ_FIRST(&rc->requests);
+	int64_t			 left;
+
+	(void)fd;
+	(void)what;
+	if (req == NULL)
+		return;
+	if ((left = req->deadline - now_ms()) > 0)
+		add_timer(rc->overdue, left);
+	else
+		drop(rc, "no reply in time");
+}
+
+static struct redisreq *
+append(struct redisconn *rc, redisconn_cb cb, void *arg, int64_t timeout,
+    int argc, const char **argv, const size_t *lens)
+{
+	struct redisreq	*req;
+
+	if ((req = calloc(1, sizeof(*req))) == NULL)
+		return (NULL);
+	if (redisAsyncCommandArgv(rc->ac, on_reply, rc, argc, argv, lens) !=
+	    REDIS_OK) {
+		free(req);
+		return (NULL);
+	}
+	req->cb = cb;
+	req->arg = arg;
+	req->deadline = now_ms() + timeout;
+	TAILQ_INSERT_TAIL(&rc->requests, req, entry);
+	return (req);
+}
+
+struct redisreq *
+redisconn_send(struct redisconn *rc, redisconn_cb cb, void *arg, int argc,
+    const char **argv, const size_t *lens)
+{
+	struct redisreq	*req;
+
+	if (!rc->ready || rc->ac == NULL)
+		return (NULL);
+	req = append(rc, cb, arg, rc->timeout, argc, argv, lens);
+	if (req != NULL && !event_pending(rc->overdue, EV_TIMEOUT, NULL))
+		add_timer(rc->overdue, rc->timeout);
+	return (req);
+}
+
+void
+redisconn_cancel(struct redisreq *req)
+{
+	req->cb = NULL;
+}
+
+bool
+redisconn_ready(const struct redisconn *rc)
+{
+	return (rc->ready);
+}
+
+static void
+tell_ready(struct redisconn *rc)
+{
+	void	(*cb)(void *) = rc->when_ready;
+
+	event_del(rc->waiting);
+	rc->when_ready = NULL;
+	if (cb != NULL)
+		cb(rc->when_ready_arg);
+}
+
+static void
+on_waiting(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	tell_ready(arg);
+}
+
+void
+redisconn_when_ready(struct redisconn *rc, void (*cb)(void *), void *arg)
+{
+	rc->when_ready = cb;
+	rc->when_ready_arg = arg;
+	add_timer(rc->waiting, rc->ready ? 0 : rc->timeout);
+}
+
+static void
+login_step(struct redisconn *rc, const redisReply *reply, const char *step)
+{
+	char	 why[256];
+
+	if (reply == NULL || reply->type == REDIS_REPLY_STATUS)
+		return;
+	snprintf(why, sizeof(why), "%s: %.200s", step,
+	    reply->type == REDIS_REPLY_ERROR ? reply->str :
+	    "unexpected reply");
+	drop(rc, why);
+}
+
+static void
+on_auth(void *arg, const redisReply *reply)
+{
+	login_step(arg, reply, "AUTH");
+}
+
+static void
+on_select(void *arg, const redisReply *reply)
+{
+	login_step(arg, reply, "SELECT");
+}
+
+static void
+on_ping(void *arg, const redisReply *reply)
+{
+	struct redisconn	*rc = arg;
+
+	login_step(rc, reply, "PING");
+	if (reply == NULL || rc->ac == NULL)
+		return;
+	event_del(rc->giveup);
+	rc->ready = true;
+	rc->backoff = BACKOFF_MIN;
+	if (rc->outage_logged)
+		log_warnx("redis: %s: connected", rc->conf->redis);
+	rc->outage_logged = false;
+	tell_ready(rc);
+}
+
+/* Sent in one go; the replies are judged as they come. */
+static int
+log_in(struct redisconn *rc)
+{
+	const struct conf	*conf = rc->conf;
+	const char		*auth[3] = { "AUTH" }, *sel[2], *ping = "PING";
+	char			 db[16];
+	int			 n = 1;
+
+	if (conf->redis_user != NULL)
+		auth[n++] = conf->redis_user;
+	if (conf->redis_password != NULL) {
+		auth[n++] = conf->redis_password;
+		if (append(rc, on_auth, rc, CONNECT_MAX, n, auth, NULL) ==
+		    NULL)
+			return (-1);
+	}
+	if (conf->redis_db != 0) {
+		snprintf(db, sizeof(db), "%d", conf->redis_db);
+		sel[0] = "SELECT";
+		sel[1] = db;
+		if (append(rc, on_select, rc, CONNECT_MAX, 2, sel, NULL) ==
+		    NULL)
+			return (-1);
+	}
+	if (append(rc, on_ping, rc, CONNECT_MAX, 1, &ping, NULL) == NULL)
+		return (-1);
+	return (0);
+}
+
+/*
+ * hiredis asserts that no reply comes unasked.  One callback more than there
+ * are requests, for a command of no bytes, leaves that to on_reply().
+ */
+static int
+pad(struct redisconn *rc)
+{
+	static const char	 ping[] = "*1\r\n$4\r\nPING\r\n";
+
+	return (redisAsyncFormattedCommand(rc->ac, on_reply, rc, ping, 0) ==
+	    REDIS_OK ? 0 : -1);
+}
+
+/* Bounds what one reply may make us hold. */
+static ssize_t
+bounded_read(redisContext *c, char *buf, size_t size)
+{
+	struct redisconn	*rc = ((redisAsyncContext *)c)->data;
+	ssize_t			 n = rc->read(c, buf, size);
+
+	if (n <= 0)
+		return (n);
+	rc->reply_bytes += (size_t)n;
+	if (rc->reply_bytes <= REPLY_MAX)
+		return (n);
+	c->err = REDIS_ERR_OTHER;
+	snprintf(c->errstr, sizeof(c->errstr), "reply too large");
+	return (-1);
+}
+
+static void
+bound_replies(struct redisconn *rc)
+{
+	redisContext	*c = &rc->ac->c;
+
+	rc->reply_bytes = 0;
+	rc->funcs = *c->funcs;
+	rc->read = rc->funcs.read;
+	rc->funcs.read = bounded_read;
+	c->funcs = &rc->funcs;
+	c->reader->maxelements = ELEMENTS_MAX;
+}
+
+/* The certificate must be good for the host that the operator wrote. */
+static int
+start_tls(struct redisconn *rc)
+{
+	const char	*host = rc->conf->redis_host;
+	struct netaddr	 na;
+	SSL		*ssl;
+	int		 ok;
+
+	if ((ssl = SSL_new(rc->tls)) == NULL)
+		return (-1);
+	if (netaddr_parse(host, &na))
+		ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
+	else
+		ok = SSL_set_tlsext_host_name(ssl, host) == 1 &&
+		    SSL_set1_host(ssl, host);
+	if (ok != 1) {
+		SSL_free(ssl);
+		return (-1);
+	}
+	if (redisInitiateSSL(&rc->ac->c, ssl) == REDIS_OK)
+		return (0);	/* and owned by the context */
+	SSL_free(ssl);
+	return (-1);
+}
+
+static int
+set_up(struct redisconn *rc)
+{
+	redisAsyncContext	*ac = rc->ac;
+
+	ac->data = rc;
+	if (ac->err != 0)
+		return (-1);
+	if (redisLibeventAttach(ac, rc->base) != REDIS_OK ||
+	    redisAsyncSetConnectCallback(ac, on_connect) != REDIS_OK ||
+	    redisAsyncSetDisconnectCallback(ac, on_disconnect) != REDIS_OK)
+		return (-1);
+	if (rc->tls != NULL && start_tls(rc) == -1)
+		return (-1);
+	bound_replies(rc);
+	if (pad(rc) == -1)
+		return (-1);
+	return (log_in(rc));
+}
+
+/* host is a socket's path or a numeric address: this does not block. */
+static void
+connect_to(struct redisconn *rc, const char *host)
+{
+	redisOptions	 opts;
+	char		 why[160];
+
+	memset(&opts, 0, sizeof(opts));
+	if (rc->conf->transport == REDIS_UNIX)
+		REDIS_OPTIONS_SET_UNIX(&opts, host);
+	else
+		REDIS_OPTIONS_SET_TCP(&opts, host, rc->conf->redis_port);
+	rc->ac = redisAsyncConnectWithOptions(&opts);
+	if (rc->ac == NULL) {
+		drop(rc, "out of memory");
+		return;
+	}
+	if (set_up(rc) == 0)
+		return;
+	snprintf(why, sizeof(why), "%s", rc->ac->c.errstr[0] != '\0' ?
+	    rc->ac->c.errstr : "cannot set up the connection");
+	drop(rc, why);
+}
+
+static void
+on_resolved(int error, struct evutil_addrinfo *ai, void *arg)
+{
+	struct redisconn	*rc = arg;
+	char			 host[INET6_ADDRSTRLEN] = "";
+	const void		*addr;
+
+	if (error == EVUTIL_EAI_CANCEL)
+		return;
+	/* The attempt may have been given up while the name was asked for. */
+	if (rc->ac != NULL || !event_pending(rc->giveup, EV_TIMEOUT, NULL)) {
+		if (ai != NULL)
+			evutil_freeaddrinfo(ai);
+		return;
+	}
+	if (error != 0 || ai == NULL) {
+		drop(rc, evutil_gai_strerror(error));
+		return;
+	}
+	if (ai->ai_family == AF_INET)
+		addr = &((struct sockaddr_in *)ai->ai_addr)->sin_addr;
+	else
+		addr = &((struct sockaddr_in6 *)ai->ai_addr)->sin6_addr;
+	evutil_inet_ntop(ai->ai_family, addr, host, sizeof(host));
+	evutil_freeaddrinfo(ai);
+	connect_to(rc, host);
+}
+
+static void
+resolve(struct redisconn *rc)
+{
+	struct evutil_addrinfo	 hints;
+
+	if (rc->dns == NULL)
+		rc->dns = evdns_base_new(rc->base,
+		    EVDNS_BASE_INITIALIZE_NAMESERVERS |
+		    EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	if (rc->dns == NULL) {
+		drop(rc, "no resolver");
+		return;
+	}
+	memset(&hints, 0, sizeof(hints));
+	hints.ai_family = AF_UNSPEC;
+	hints.ai_socktype = SOCK_STREAM;
+	evdns_getaddrinfo(rc->dns, rc->conf->redis_host, NULL, &hints,
+	    on_resolved, rc);
+}
+
+static void
+start_connect(struct redisconn *rc)
+{
+	struct netaddr	 na;
+
+	add_timer(rc->giveup, CONNECT_MAX);
+	if (rc->conf->transport == REDIS_UNIX ||
+	    netaddr_parse(rc->conf->redis_host, &na))
+		connect_to(rc, rc->conf->redis_host);
+	else
+		resolve(rc);
+}
+
+static void
+on_reconnect(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	start_connect(arg);
+}
+
+static void
+on_giveup(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	drop(arg, "cannot connect in time");
+}
+
+static int
+load_tls(struct redisconn *rc)
+{
+	const char	*ca = rc->conf->redis_ca;
+	int		 ok;
+
+	if (rc->conf->transport != REDIS_TLS)
+		return (0);
+	if ((rc->tls = SSL_CTX_new(TLS_client_method())) == NULL)
+		return (-1);
+	SSL_CTX_set_verify(rc->tls, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_min_proto_version(rc->tls, TLS1_2_VERSION);
+	SSL_CTX_set_mode(rc->tls, SSL_MODE_ENABLE_PARTIAL_WRITE |
+	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	ok = ca != NULL ? SSL_CTX_load_verify_locations(rc->tls, ca, NULL) :
+	    SSL_CTX_set_default_verify_paths(rc->tls);
+	if (ok == 1)
+		return (0);
+	log_warnx("redis_ca: %s: %s", ca != NULL ? ca : "the system's",
+	    ERR_reason_error_string(ERR_peek_last_error()));
+	return (-1);
+}
+
+struct redisconn *
+redisconn_new(struct event_base *base, const struct conf *conf)
+{
+	struct redisconn	*rc;
+
+	if ((rc = calloc(1, sizeof(*rc))) == NULL)
+		return (NULL);
+	rc->conf = conf;
+	rc->base = base;
+	rc->backoff = BACKOFF_MIN;
+	rc->timeout = conf->redis_timeout * 95LL / 100;
+	TAILQ_INIT(&rc->requests);
+	rc->overdue = evtimer_new(base, on_overdue, rc);
+	rc->reconnect = evtimer_new(base, on_reconnect, rc);
+	rc->giveup = evtimer_new(base, on_giveup, rc);
+	rc->waiting = evtimer_new(base, on_waiting, rc);
+	if (rc->overdue == NULL || rc->reconnect == NULL ||
+	    rc->giveup == NULL || rc->waiting == NULL || load_tls(rc) == -1) {
+		redisconn_free(rc);
+		return (NULL);
+	}
+	start_connect(rc);
+	return (rc);
+}
+
+static void
+free_event(struct event *ev)
+{
+	if (ev != NULL)
+		event_free(ev);
+}
+
+void
+redisconn_free(struct redisconn *rc)
+{
+	struct redisreq	*req;
+
+	if (rc == NULL)
+		return;
+	TAILQ_FOREACH(req, &rc->requests, entry)
+		req->cb = NULL;
+	rc->ready = false;
+	if (rc->ac != NULL) {
+		rc->ac->data = NULL;
+		redisAsyncFree(rc->ac);
+	}
+	while ((req = TAILQ_FIRST(&rc->requests)) != NULL) {
+		TAILQ_REMOVE(&rc->requests, req, entry);
+		free(req);
+	}
+	if (rc->dns != NULL)
+		evdns_base_free(rc->dns, 0);
+	free_event(rc->overdue);
+	free_event(rc->reconnect);
+	free_event(rc->giveup);
+	free_event(rc->waiting);
+	SSL_CTX_free(rc->tls);
+	free(rc);
+}

@@ -1,0 +1,83 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef REDISCONN_H
+#define REDISCONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conf;
+struct event_base;
+struct redisReply;
+struct redisconn;
+struct redisreq;
+
+/*
+ * The connection to Redis: one, kept up for as long as the program runs.
+ * While there is none, requests fail at once instead of waiting for it; when
+ * it is lost, so do those under way.  It is made again after a pause that
+ * doubles from 50 ms to 5 s and is jittered.
+ *
+ * A connection on which the oldest request has had no reply for redis_timeout
+ * counts as lost: replies come in the order of the requests, so nothing
+ * behind it would be answered either.
+ */
+
+/* What became of a request that has no reply. */
+#define REDIS_NO_REPLY	NULL
+
+/*
+ * Takes the reply, which belongs to the connection and is gone when the
+ * callback returns; REDIS_NO_REPLY when the connection was lost or the
+ * request's time ran out.  An error of Redis's is a reply of that type.
+ */
+typedef void	(*redisconn_cb)(void *, const struct redisReply *);
+
+/*
+ * Starts to connect as the configuration says, which must outlive the
+ * connection.  Returns NULL, after having logged why, when memory is short or
+ * TLS cannot be set up.  Up to now nothing has been sent: failures to connect
+ * are logged, once an outage.
+ */
+struct redisconn	*redisconn_new(struct event_base *,
+			    const struct conf *);
+
+/* Ends the connection: requests under way are dropped without a callback. */
+void			 redisconn_free(struct redisconn *);
+
+/* Whether requests are taken now: connected, logged in, database chosen. */
+bool			 redisconn_ready(const struct redisconn *);
+
+/*
+ * Has the callback called once, at the next time the connection is ready or
+ * at the latest after the time that one request may take.
+ */
+void			 redisconn_when_ready(struct redisconn *,
+			    void (*)(void *), void *);
+
+/*
+ * Sends a command.  The callback comes exactly once, from the event loop,
+ * never from within this call.  Returns NULL, with no callback to come, when
+ * there is no connection now.
+ */
+struct redisreq		*redisconn_send(struct redisconn *, redisconn_cb,
+			    void *, int, const char **, const size_t *);
+
+/* Makes the callback of a request under way not come. */
+void			 redisconn_cancel(struct redisreq *);
+
+#endif /* REDISCONN_H */

@@ -1,0 +1,58 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef TABLELINE_H
+#define TABLELINE_H
+
+#include <stddef.h>
+
+/* smtpd-tables(7), protocol 0.1: the lines that smtpd sends to a table. */
+
+/* Longest id of a request that is taken, with its NUL; smtpd's have 8. */
+#define TABLELINE_ID	32
+
+enum tableline_kind {
+	TABLE_CONFIG,
+	TABLE_UPDATE,
+	TABLE_CHECK,
+	TABLE_LOOKUP,
+	TABLE_FETCH,
+	TABLE_UNKNOWN		/* operation */
+};
+
+enum tableline_service {
+	SERVICE_OTHER,
+	SERVICE_AUTH,
+	SERVICE_CREDENTIALS,
+	SERVICE_NETADDR
+};
+
+/* Points into the line that it was read from. */
+struct tableline {
+	enum tableline_kind	 kind;
+	enum tableline_service	 service;
+	const char		*name;		/* operation or config key */
+	const char		*id;
+	const char		*key;		/* or the value: "" when none */
+};
+
+/*
+ * Reads a line, cutting it up in place.  NULL when it is well formed, else
+ * what is wrong with it: then there is no id that an answer could carry.
+ */
+const char	*tableline_parse(char *line, size_t len, struct tableline *);
+
+#endif /* TABLELINE_H */

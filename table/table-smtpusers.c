@@ -1,0 +1,553 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * Answers smtpd's lookups from Redis.  This is the one file of the table that
+ * knows both smtpd-tables(7) and the users in Redis: a request comes in as a
+ * line, becomes a question about a user, and the answer goes back as a line.
+ *
+ * smtpd asks one question at a time and stands still until the answer comes,
+ * so there is one request at most, and a timer that answers it in any case.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <crypt.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "authcache.h"
+#include "conf.h"
+#include "lineio.h"
+#include "log.h"
+#include "netaddr.h"
+#include "passwd.h"
+#include "redisconn.h"
+#include "tableline.h"
+#include "user.h"
+
+#define THREADS	2
+
+/* The question that smtpd waits for. */
+struct request {
+	bool			 pending;
+	enum tableline_kind	 kind;
+	enum tableline_service	 service;
+	char			 id[TABLELINE_ID];
+	char			*password;	/* SERVICE_AUTH */
+	struct user_query	*query;
+	struct verification	*verification;
+	struct netaddr		 address;
+};
+
+/*
+ * The computation of a hash.  It goes on when its request's time has run out:
+ * what comes out is then known when the client tries again.
+ */
+struct verification {
+	struct table	*table;
+	bool		 wanted;	/* a request still waits for it */
+	bool		 genuine;	/* or for the sake of the time it takes */
+	uint8_t		 digest[DIGEST_LEN];
+};
+
+struct table {
+	const char		*conf_file;
+	struct conf		*conf;
+	struct event_base	*base;
+	struct lineio		*io;
+	struct redisconn	*redis;
+	struct passwd_pool	*pool;
+	struct event		*deadline;
+	bool			 offers_auth;
+	bool			 registered;
+	struct request		 request;
+	/* What the password of nobody is verified against. */
+	char			 dummy[CRYPT_OUTPUT_SIZE];
+};
+
+/*
+ * Up to 7.8 smtpd folds the key to lower case, and with it the password that
+ * the auth service would get.
+ */
+static bool
+keeps_case(const char *version)
+{
+	char	*end;
+	long	 major, minor = 0;
+
+	major = strtol(version, &end, 10);
+	if (end != version && *end == '.')
+		minor = strtol(end + 1, NULL, 10);
+	return (major > 7 || (major == 7 && minor >= 9));
+}
+
+static const char *
+operation(enum tableline_kind kind)
+{
+	switch (kind) {
+	case TABLE_CHECK:
+		return ("check");
+	case TABLE_LOOKUP:
+		return ("lookup");
+	case TABLE_FETCH:
+		return ("fetch");
+	default:
+		return ("update");
+	}
+}
+
+/* Forgets the request, and everything that was going on for it. */
+static void
+clear_request(struct table *t)
+{
+	struct request	*req = &t->request;
+
+	event_del(t->deadline);
+	if (req->query != NULL)
+		user_cancel(req->query);
+	if (req->verification != NULL)
+		req->verification->wanted = false;
+	if (req->password != NULL)
+		freezero(req->password, strlen(req->password));
+	memset(req, 0, sizeof(*req));
+}
+
+static void
+answer(struct table *t, const char *what)
+{
+	lineio_printf(t->io, "%s-result|%s|%s\n",
+	    operation(t->request.kind), t->request.id, what);
+	clear_request(t);
+}
+
+static void
+answer_credentials(struct table *t, const struct user *user)
+{
+	if (t->request.kind == TABLE_CHECK) {
+		answer(t, "found");
+		return;
+	}
+	lineio_printf(t->io, "lookup-result|%s|found|%s:%s\n",
+	    t->request.id, user->name, user->password);
+	clear_request(t);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct table	*t = arg;
+
+	(void)fd;
+	(void)what;
+	if (t->request.pending)
+		answer(t, "error|no answer in time");
+}
+
+static void
+on_verified(void *arg, enum passwd_result result)
+{
+	struct verification	*v = arg;
+	struct table		*t = v->table;
+
+	if (v->genuine && result == PASSWD_RIGHT)
+		authcache_add(v->digest);
+	if (v->wanted) {
+		t->request.verification = NULL;
+		if (v->genuine && result == PASSWD_RIGHT)
+			answer(t, "found");
+		else if (v->genuine && result == PASSWD_ERROR)
+			answer(t, "error|the stored hash cannot be computed");
+		else
+			answer(t, "not-found");
+	}
+	free(v);
+}
+
+static void
+verify(struct table *t, bool genuine, const char *hash,
+    const uint8_t digest[DIGEST_LEN])
+{
+	struct verification	*v;
+
+	if ((v = calloc(1, sizeof(*v))) == NULL) {
+		answer(t, "error|out of memory");
+		return;
+	}
+	v->table = t;
+	v->wanted = true;
+	v->genuine = genuine;
+	if (digest != NULL)
+		memcpy(v->digest, digest, sizeof(v->digest));
+	if (passwd_check(t->pool, t->request.password, hash, on_verified, v) ==
+	    NULL) {
+		free(v);
+		answer(t, "error|too many passwords to verify");
+		return;
+	}
+	t->request.verification = v;
+}
+
+/* A user who is not there takes as long to refuse as one who is. */
+static void
+check_auth(struct table *t, const struct user *user)
+{
+	uint8_t	 digest[DIGEST_LEN];
+
+	if (user == NULL || !user_active(user) || user->password[0] == '\0') {
+		verify(t, false, t->dummy, NULL);
+		return;
+	}
+	strlcpy(t->dummy, user->password, sizeof(t->dummy));
+	authcache_digest(digest, user->name, t->request.password,
+	    user->password);
+	if (authcache_has(digest))
+		answer(t, "found");
+	else
+		verify(t, true, user->password, digest);
+}
+
+static void
+check_user(struct table *t, const struct user *user)
+{
+	bool	 active = user != NULL && user_active(user);
+
+	switch (t->request.service) {
+	case SERVICE_CREDENTIALS:
+		if (active && user->password[0] != '\0')
+			answer_credentials(t, user);
+		else
+			answer(t, "not-found");
+		break;
+	case SERVICE_NETADDR:
+		if (active && user_allows_source(user, &t->request.address))
+			answer(t, "found");
+		else
+			answer(t, "not-found");
+		break;
+	default:
+		check_auth(t, user);
+		break;
+	}
+}
+
+static void
+on_user(void *arg, enum user_found found, const struct user *user)
+{
+	struct table	*t = arg;
+
+	t->request.query = NULL;
+	switch (found) {
+	case USER_OK:
+	case USER_NONE:
+		check_user(t, user);
+		break;
+	case USER_BAD:
+		answer(t, "error|bad record");
+		break;
+	case USER_UNAVAILABLE:
+		answer(t, "error|redis cannot be asked");
+		break;
+	}
+}
+
+static void
+ask_user(struct table *t, const char *key)
+{
+	char	 name[USER_NAME_MAX + 1];
+
+	if (!user_fold_name(key, name)) {
+		check_user(t, NULL);
+		return;
+	}
+	t->request.query = user_ask(t->redis, t->conf, name, on_user, t);
+	if (t->request.query == NULL)
+		answer(t, "error|redis cannot be asked");
+}
+
+static void
+ask_address(struct table *t, const char *key)
+{
+	struct request	*req = &t->request;
+
+	/* smtpd asks for "local" too. */
+	if (!netaddr_parse(key, &req->address)) {
+		answer(t, "not-found");
+		return;
+	}
+	req->query = user_ask_address(t->redis, t->conf, &req->address,
+	    on_user, t);
+	if (req->query == NULL)
+		answer(t, "error|redis cannot be asked");
+}
+
+/* The key is user:password. */
+static void
+ask_auth(struct table *t, const char *key)
+{
+	char	 name[USER_NAME_MAX + 2];
+	size_t	 len = strcspn(key, ":");
+
+	if (key[len] == '\0') {
+		answer(t, "not-found");
+		return;
+	}
+	t->request.password = strdup(key + len + 1);
+	if (t->request.password == NULL) {
+		answer(t, "error|out of memory");
+		return;
+	}
+	if (len >= sizeof(name))
+		len = sizeof(name) - 1;
+	memcpy(name, key, len);
+	name[len] = '\0';
+	ask_user(t, name);
+}
+
+static void
+on_updated(void *arg)
+{
+	struct table	*t = arg;
+
+	if (t->request.pending && t->request.kind == TABLE_UPDATE)
+		answer(t, "ok");
+}
+
+/* Logs what is wrong with a configuration, a line each. */
+static void
+log_lines(char *text)
+{
+	char	*line;
+
+	while ((line = strsep(&text, "\n")) != NULL)
+		if (line[0] != '\0')
+			log_warnx("%s", line);
+}
+
+static struct conf *
+reload(const char *file)
+{
+	struct conf	*conf;
+	char		*text = NULL;
+	size_t		 size;
+	FILE		*errors;
+
+	if ((errors = open_memstream(&text, &size)) == NULL)
+		return (NULL);
+	conf = conf_load(file, errors);
+	fclose(errors);
+	log_lines(text);
+	free(text);
+	return (conf);
+}
+
+static void
+update(struct table *t)
+{
+	struct conf		*conf = reload(t->conf_file);
+	struct redisconn	*redis;
+
+	if (conf == NULL) {
+		answer(t, "error|the configuration has errors, "
+		    "the old one stays");
+		return;
+	}
+	if ((redis = redisconn_new(t->base, conf)) == NULL) {
+		conf_free(conf);
+		answer(t, "error|cannot connect, the old configuration stays");
+		return;
+	}
+	redisconn_free(t->redis);
+	conf_free(t->conf);
+	t->conf = conf;
+	t->redis = redis;
+	redisconn_when_ready(redis, on_updated, t);
+}
+
+static bool
+serves(const struct tableline *tl)
+{
+	switch (tl->service) {
+	case SERVICE_AUTH:
+	case SERVICE_NETADDR:
+		return (tl->kind == TABLE_CHECK);
+	case SERVICE_CREDENTIALS:
+		return (tl->kind == TABLE_CHECK || tl->kind == TABLE_LOOKUP);
+	default:
+		return (false);
+	}
+}
+
+static void
+serve(struct table *t, const struct tableline *tl)
+{
+	struct request	*req = &t->request;
+	struct timeval	 tv = conf_deadline(t->conf);
+
+	req->pending = true;
+	req->kind = tl->kind;
+	req->service = tl->service;
+	strlcpy(req->id, tl->id, sizeof(req->id));
+	event_add(t->deadline, &tv);
+
+	if (tl->kind == TABLE_UPDATE)
+		update(t);
+	else if (!serves(tl))
+		answer(t, "error|not served");
+	else if (tl->service == SERVICE_CREDENTIALS)
+		ask_user(t, tl->key);
+	else if (tl->service == SERVICE_NETADDR)
+		ask_address(t, tl->key);
+	else if (t->offers_auth)
+		ask_auth(t, tl->key);
+	else
+		answer(t, "error|not served");
+}
+
+static void
+on_ready(void *arg)
+{
+	struct table	*t = arg;
+
+	lineio_printf(t->io, "register|credentials\nregister|netaddr\n%s"
+	    "register|ready\n", t->offers_auth ? "register|auth\n" : "");
+	t->registered = true;
+}
+
+static void
+configure(struct table *t, const struct tableline *tl)
+{
+	if (t->registered)
+		log_once("configuration out of order ignored");
+	else if (strcmp(tl->name, "smtpd-version") == 0)
+		t->offers_auth = keeps_case(tl->key);
+	else if (strcmp(tl->name, "ready") == 0)
+		redisconn_when_ready(t->redis, on_ready, t);
+}
+
+/*
+ * A newline in a key would make two lines of one request.  smtpd sends a
+ * request in one go and nothing before it has the answer, so whatever comes
+ * along with a request or before its answer is not smtpd's: an answer to it
+ * would be taken for that to the next question, which ends smtpd.
+ */
+static void
+on_line(void *arg, char *line, size_t len, bool first)
+{
+	struct table		*t = arg;
+	struct tableline	 tl;
+	const char		*bad;
+
+	if (t->registered && (!first || t->request.pending)) {
+		log_once("a line that smtpd cannot have sent is ignored");
+		return;
+	}
+	if ((bad = tableline_parse(line, len, &tl)) != NULL) {
+		log_once("malformed line ignored: %s", bad);
+		return;
+	}
+	if (tl.kind == TABLE_CONFIG)
+		configure(t, &tl);
+	else if (!t->registered)
+		log_once("request before registration ignored");
+	else if (tl.kind == TABLE_UNKNOWN)
+		lineio_printf(t->io, "%.64s-result|%s|error|not served\n",
+		    tl.name, tl.id);
+	else
+		serve(t, &tl);
+}
+
+static void
+on_overlong(void *arg, char *head, size_t len)
+{
+	(void)arg;
+	(void)head;
+	(void)len;
+	log_once("a line over %d bytes is ignored", LINEIO_MAX);
+}
+
+static void
+on_eof(void *arg)
+{
+	struct table	*t = arg;
+
+	event_base_loopbreak(t->base);
+}
+
+static const struct lineio_handler	handler = { on_line, on_overlong,
+	on_eof };
+
+static bool
+make_dummy(char dummy[CRYPT_OUTPUT_SIZE])
+{
+	struct crypt_data	*data = calloc(1, sizeof(*data));
+	char			 setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	const char		*hash;
+
+	if (data == NULL ||
+	    crypt_gensalt_rn(NULL, 0, NULL, 0, setting, sizeof(setting)) ==
+	    NULL) {
+		free(data);
+		return (false);
+	}
+	hash = crypt_rn("", setting, data, sizeof(*data));
+	if (hash != NULL)
+		strlcpy(dummy, hash, CRYPT_OUTPUT_SIZE);
+	free(data);
+	return (hash != NULL);
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct table	 t;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: table-smtpusers file\n");
+		return (1);
+	}
+	log_init("table-smtpusers");
+	t.conf_file = argv[1];
+	if ((t.conf = conf_load(t.conf_file, stderr)) == NULL)
+		return (1);
+	signal(SIGPIPE, SIG_IGN);
+
+	if (!make_dummy(t.dummy) || (t.base = event_base_new()) == NULL ||
+	    (t.pool = passwd_pool_new(t.base, THREADS)) == NULL ||
+	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
+	    (t.redis = redisconn_new(t.base, t.conf)) == NULL ||
+	    (t.io = lineio_new(t.base, STDIN_FILENO, STDOUT_FILENO, &handler,
+	    &t)) == NULL) {
+		log_warnx("cannot start");
+		return (1);
+	}
+	event_base_dispatch(t.base);
+
+	clear_request(&t);
+	lineio_free(t.io);
+	redisconn_free(t.redis);
+	event_free(t.deadline);
+	passwd_pool_free(t.pool);
+	event_base_free(t.base);
+	conf_free(t.conf);
+	return (0);
+}
