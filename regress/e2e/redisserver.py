@@ -163,10 +163,9 @@ class Connection:
 
     def command(self, *args):
         words = [encode(arg) for arg in args]
-        request = b"*%d\r\n" % len(words)
-        for word in words:
-            request += b"$%d\r\n%s\r\n" % (len(word), word)
-        self.socket.sendall(request)
+        request = [b"*%d\r\n" % len(words)]
+        request += [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
+        self.socket.sendall(b"".join(request))
         reply = self.read()
         if isinstance(reply, ReplyError):
             raise reply

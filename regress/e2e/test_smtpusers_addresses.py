@@ -88,6 +88,18 @@ def test_ip_add_many_at_once_and_again(cmd):
     assert cmd.json("show", "alice")["ips"] == sorted(ranges)
 
 
+def test_ip_add_keeps_the_list_within_what_the_relay_reads(cmd):
+    ranges = ["10.%d.%d.%d" % (n >> 16, n >> 8 & 255, n & 255)
+              for n in range(65535)]
+    cmd.server.cli("SADD", cmd.key("alice", ":ips"), *ranges)
+    words = cmd.fails(EX_DATAERR, "ip", "add", "alice", "192.0.2.1",
+                      "192.0.2.2")
+    assert "at most 65536 entries" in words
+    cmd.ok("ip", "add", "alice", "192.0.2.1")
+    assert cmd.server.cli("SCARD", cmd.key("alice", ":ips")) == 65536
+    assert len(cmd.json("show", "alice")["ips"]) == 65536
+
+
 def test_ip_rm_removes_what_means_the_same(cmd):
     cmd.server.cli("SADD", cmd.key("alice", ":ips"), "192.0.2.0/24",
                    "192.0.2.9/24", "::ffff:192.0.2.0/120", "192.0.2.1",

@@ -16,6 +16,7 @@
 """smtpusers(8) and Redis: every byte, every way to connect, every failure."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -247,6 +248,27 @@ def test_no_permission(server, tmp_path):
                     redis_password_file=str(tmp_path / "pw"))
     assert "NOPERM" in cmd.fails(EX_NOPERM, "add", "a", "--no-password")
     assert cmd.json("list") == []
+
+
+def test_the_commands_of_the_manual_suffice(server, tmp_path):
+    manual = SCRIPT.with_suffix(".8").read_text()
+    listed = re.search(r"^\.Cm (PING .*)\nand\n\.Cm (.*) \.$", manual,
+                       re.MULTILINE)
+    words = ["+" + word for word in listed[1].split(" , ")] + [
+        "+" + listed[2]]
+    (tmp_path / "pw").write_text("pw\n")
+    server.cli("ACL", "SETUSER", "panel", "on", ">pw", "~smtp:*", *words)
+    cmd = Smtpusers(server, tmp_path, redis_user="panel", redis_db=1,
+                    redis_password_file=str(tmp_path / "pw"))
+    works(cmd)
+    cmd.ok("add", "alice", "--generate", "--domain", "example.org")
+    cmd.ok("passwd", "alice", "--generate")
+    cmd.ok("ip", "add", "alice", "192.0.2.1")
+    cmd.ok("ip", "rm", "alice", "192.0.2.1")
+    cmd.ok("ipauth", "set", "alice", "192.0.2.1")
+    cmd.ok("ipauth", "clear", "alice")
+    cmd.ok("block", "alice")
+    cmd.ok("rm", "alice", "--yes")
 
 
 def test_database(server, tmp_path):

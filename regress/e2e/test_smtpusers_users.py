@@ -136,7 +136,9 @@ BAD_OPTIONS = [
     ("--quota", "1" * 16), ("--quota", "٣"), ("--quota-period", "0"),
     ("--quota-period", "1y"), ("--quota-period", "1h30m"),
     ("--quota-period", "3651d"), ("--quota-period", ""), ("--rate", "100"),
-    ("--rate", "0/1h"), ("--rate", "10/1m,100/1h"), ("--rate", "10/1m x"),
+    ("--rate", "0/1h"), ("--rate", " ".join(["1/1h"] * 9)),
+    ("--rate", "1000000000001/1h"), ("--quota", "1000000000001"),
+    ("--rate", "10/1m,100/1h"), ("--rate", "10/1m x"),
     ("--rate", " "), ("--description", "two\nlines"),
     ("--description", "\x1b[31m"), ("--description", "\u202egnp.exe"),
     ("--description", b"\xff"), ("--description", "x" * 1025),
@@ -333,6 +335,27 @@ def test_show_tells_what_the_relay_will_not_take(cmd):
     text = cmd.ok("show", "bob").stdout
     assert re.search(r"^ip auth +192\.0\.2\.1 \(void\)$", text, re.MULTILINE)
     assert "no entry is valid, so every source is refused" in text
+
+
+def test_show_takes_empty_fields_for_absent_ones(cmd):
+    cmd.server.cli("HSET", cmd.key("bob"), "password", "", "mode", "",
+                   "status", "", "quota", "", "rate", "", "account", "",
+                   "quota_period", "", "ip_auth", "")
+    assert cmd.json("show", "bob")["problems"] == []
+    assert re.search("^status +allowed\nmode +default\n",
+                     cmd.ok("show", "bob").stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("stored, scheme", [
+    ("$6$salt$x", "sha512crypt"), ("$2y$10$x", "bcrypt"), ("!$y$x", "locked"),
+    ("*", "locked"), ("$5$x", "sha256crypt"), ("$gy$x", "gost-yescrypt"),
+    ("$zz$x", "unknown"), ("secret", "unknown")])
+def test_show_names_the_scheme_of_the_password(cmd, stored, scheme):
+    cmd.server.cli("HSET", cmd.key("bob"), "password", stored)
+    user = cmd.json("show", "bob")
+    assert user["password"] == scheme
+    assert len(user["problems"]) == (1 if scheme == "unknown" else 0)
+    assert "password     %s\n" % scheme in cmd.ok("show", "bob").stdout
 
 
 # list
