@@ -296,7 +296,7 @@ def authenticates(cmd, name, address):
 def test_ipauth_set_cut_after_the_claim_lets_nobody_in(cmd, cut):
     cmd.ok("ipauth", "set", "alice", "192.0.2.8")
     words = cut("-hset").fails(EX_NOPERM, "ipauth", "set", "alice", ADDRESS)
-    assert words.startswith("smtpusers: Redis: NOPERM ACL failure in script")
+    assert words.startswith("smtpusers: Redis: NOPERM ")
     assert cmd.owner(ADDRESS) == "alice"
     assert not authenticates(cmd, "alice", ADDRESS)
     assert authenticates(cmd, "alice", "192.0.2.8")
