@@ -36,8 +36,10 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "explain.h"
 #include "filter.h"
 #include "filterline.h"
+#include "journal.h"
 #include "lineio.h"
 #include "log.h"
 #include "passwd.h"
@@ -52,12 +54,17 @@
 
 static struct filter	 filter;
 static struct lineio	*io;
+static struct session	*last;		/* that a line of a message was of */
 static bool		 registered;
 
 static const char	 registration[] =
     "register|report|smtp-in|link-connect\n"
     "register|report|smtp-in|link-auth\n"
     "register|report|smtp-in|link-disconnect\n"
+    "register|report|smtp-in|tx-begin\n"
+    "register|report|smtp-in|tx-rcpt\n"
+    "register|report|smtp-in|tx-commit\n"
+    "register|report|smtp-in|tx-rollback\n"
     "register|filter|smtp-in|auth\n"
     "register|filter|smtp-in|mail-from\n"
     "register|filter|smtp-in|rcpt-to\n"
@@ -216,7 +223,7 @@ on_request(const struct filterline *fl)
 		break;
 	case EV_MAIL_FROM:
 		req->what = "mail-from";
-		sender_request(req);
+		sender_request(req, fl->params);
 		break;
 	case EV_RCPT_TO:
 		req->what = "rcpt-to";
@@ -243,6 +250,8 @@ close_session(struct session *s)
 		request_free(req);
 	if (s->binding_query != NULL)
 		user_cancel(s->binding_query);
+	if (last == s)
+		last = NULL;
 	session_close(&filter.sessions, s);
 }
 
@@ -255,7 +264,8 @@ on_connect(const struct filterline *fl, struct session *s)
 		log_once("a session that is open is opened again");
 		close_session(s);
 	}
-	if (session_open(&filter.sessions, fl->session, source) == NULL)
+	if (session_open(&filter.sessions, &filter, fl->session, source) ==
+	    NULL)
 		log_once("too many sessions");
 }
 
@@ -264,6 +274,46 @@ on_auth_report(const struct filterline *fl, struct session *s)
 {
 	if (strncmp(fl->params, "pass|", 5) == 0)
 		login_passed(&filter, s, fl->params + 5);
+	else if (strncmp(fl->params, "fail|", 5) == 0)
+		login_failed(&filter, s, fl->params + 5);
+}
+
+/* msgid */
+static void
+on_tx_begin(const struct filterline *fl, struct session *s)
+{
+	if (s->tx != NULL)
+		s->tx->msgid = (uint32_t)strtoul(fl->params, NULL, 16);
+}
+
+/* msgid|result|recipient */
+static void
+on_tx_rcpt(const struct filterline *fl, struct session *s)
+{
+	const char	*result = strchr(fl->params, '|');
+
+	if (s->tx != NULL && result != NULL &&
+	    strncmp(result, "|ok|", 4) == 0)
+		s->tx->recipients++;
+}
+
+/* msgid|size */
+static void
+on_tx_commit(const struct filterline *fl, struct session *s)
+{
+	const char	*size = strchr(fl->params, '|');
+
+	message_taken(&filter, s, size != NULL ? strtoull(size + 1, NULL, 10) :
+	    0);
+}
+
+/* msgid */
+static void
+on_tx_rollback(const struct filterline *fl, struct session *s)
+{
+	if (s->tx != NULL &&
+	    s->tx->msgid == (uint32_t)strtoul(fl->params, NULL, 16))
+		message_dropped(&filter, s);
 }
 
 static void
@@ -285,6 +335,18 @@ on_report(const struct filterline *fl)
 		break;
 	case EV_LINK_DISCONNECT:
 		close_session(s);
+		break;
+	case EV_TX_BEGIN:
+		on_tx_begin(fl, s);
+		break;
+	case EV_TX_RCPT:
+		on_tx_rcpt(fl, s);
+		break;
+	case EV_TX_COMMIT:
+		on_tx_commit(fl, s);
+		break;
+	case EV_TX_ROLLBACK:
+		on_tx_rollback(fl, s);
 		break;
 	default:
 		log_once("unknown report %s ignored", fl->name);
@@ -309,19 +371,33 @@ on_config(const struct filterline *fl)
 		redisconn_when_ready(filter.redis, on_ready, NULL);
 }
 
+/* Lines of a message come in runs, so the session is mostly the last one. */
+static struct session *
+find_last(uint64_t id)
+{
+	if (last == NULL || last->id != id)
+		last = session_find(&filter.sessions, id);
+	return (last);
+}
+
 /*
  * Most lines are the message's text, which goes back as it came: nothing is
- * copied but from the one buffer to the other.
+ * copied but from the one buffer to the other.  Its header is read on the way.
  */
 static bool
 echo_data(char *line, size_t len)
 {
 	static const char	 answer_head[] = "filter-dataline|";
 	const char		*from;
+	struct session		*s;
 	uint64_t		 id;
 
 	if ((from = filterline_data(line, len, &id)) == NULL)
 		return (false);
+	s = find_last(id);
+	if (s != NULL && s->tx != NULL)
+		header_line(&s->tx->header, from + FILTERLINE_DATA_TEXT,
+		    (size_t)(line + len - from) - FILTERLINE_DATA_TEXT);
 	lineio_write(io, answer_head, sizeof(answer_head) - 1);
 	line[len] = '\n';
 	lineio_write(io, from, (size_t)(line + len + 1 - from));
@@ -363,8 +439,8 @@ on_overlong(void *arg, char *head, size_t len)
 	log_once("a line over %d bytes is ignored", LINEIO_MAX);
 	if (filterline_data(head, len, &id) == NULL)
 		return;
-	if ((s = session_find(&filter.sessions, id)) != NULL)
-		s->tx_damaged = true;
+	if ((s = find_last(id)) != NULL && s->tx != NULL)
+		s->tx->damaged = true;
 }
 
 static void
@@ -393,6 +469,8 @@ run(void)
 	    (filter.pool = passwd_pool_new(filter.base, THREADS)) == NULL ||
 	    (filter.redis = redisconn_new(filter.base, filter.conf)) ==
 	    NULL ||
+	    (filter.journal = journal_new(filter.base, filter.redis)) ==
+	    NULL ||
 	    (io = lineio_new(filter.base, STDIN_FILENO, STDOUT_FILENO,
 	    &handler, NULL)) == NULL)
 		errx(1, "cannot start");
@@ -400,6 +478,7 @@ run(void)
 
 	close_all();
 	lineio_free(io);
+	journal_free(filter.journal);
 	redisconn_free(filter.redis);
 	passwd_pool_free(filter.pool);
 	event_base_free(filter.base);
@@ -408,7 +487,9 @@ run(void)
 static void __attribute__((__noreturn__))
 usage(void)
 {
-	fprintf(stderr, "usage: filter-smtpusers [-n] [-f file]\n");
+	fprintf(stderr, "usage: filter-smtpusers [-n] [-f file]\n"
+	    "       filter-smtpusers -e name [-f file] [-H header] "
+	    "[-m sender] [-s source]\n");
 	exit(1);
 }
 
@@ -416,16 +497,29 @@ int
 main(int argc, char *argv[])
 {
 	const char	*file = DEFAULT_CONF;
+	struct question	 question = { NULL, "", NULL, NULL };
 	bool		 check = false;
-	int		 ch;
+	int		 ch, status = 0;
 
-	while ((ch = getopt(argc, argv, "f:n")) != -1) {
+	while ((ch = getopt(argc, argv, "e:f:H:m:ns:")) != -1) {
 		switch (ch) {
+		case 'e':
+			question.name = optarg;
+			break;
 		case 'f':
 			file = optarg;
 			break;
+		case 'H':
+			question.header = optarg;
+			break;
+		case 'm':
+			question.sender = optarg;
+			break;
 		case 'n':
 			check = true;
+			break;
+		case 's':
+			question.source = optarg;
 			break;
 		default:
 			usage();
@@ -435,13 +529,15 @@ main(int argc, char *argv[])
 		usage();
 	if ((filter.conf = conf_load(file, stderr)) == NULL)
 		return (1);
+	log_init("filter-smtpusers");
 	if (check)
 		conf_print(filter.conf, stdout);
+	else if (question.name != NULL)
+		status = explain(filter.conf, &question);
 	else {
-		log_init("filter-smtpusers");
 		signal(SIGPIPE, SIG_IGN);
 		run();
 	}
 	conf_free(filter.conf);
-	return (0);
+	return (status);
 }

@@ -27,6 +27,7 @@
 struct conf;
 struct event;
 struct event_base;
+struct journal;
 struct passwd_job;
 struct passwd_pool;
 struct redisconn;
@@ -38,6 +39,7 @@ struct filter {
 	struct event_base	*base;
 	struct redisconn	*redis;
 	struct passwd_pool	*pool;
+	struct journal		*journal;
 	struct sessions		 sessions;
 };
 
@@ -92,13 +94,26 @@ void	login_request(struct request *, const char *args);
 /* smtpd has verified a credential; name is as the client wrote it. */
 void	login_passed(struct filter *, struct session *, const char *name);
 
-/* MAIL FROM: the session must be a user's, from a source that it allows. */
-void	sender_request(struct request *);
+/* smtpd has refused a credential. */
+void	login_failed(struct filter *, struct session *, const char *name);
+
+/*
+ * MAIL FROM: the session must be a user's, from a source that it allows, and
+ * the envelope sender in a domain that the user may send as.
+ */
+void	sender_request(struct request *, const char *sender);
 
 /* RCPT TO: a sandboxed user's recipients go nowhere. */
 void	recipient_request(struct request *);
 
-/* End of data: what MAIL FROM was accepted for must still hold. */
+/*
+ * End of data: what MAIL FROM was accepted for must still hold, and the From
+ * header's domains must be allowed too.
+ */
 void	commit_request(struct request *);
+
+/* smtpd has taken the message, of so many bytes, or has not. */
+void	message_taken(struct filter *, struct session *, uint64_t size);
+void	message_dropped(struct filter *, struct session *);
 
 #endif /* FILTER_H */

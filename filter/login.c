@@ -32,6 +32,7 @@
 #include "redisconn.h"
 #include "sasl.h"
 #include "user.h"
+#include "userlog.h"
 
 static bool
 may_come_from(const struct request *req, const struct user *user)
@@ -54,6 +55,13 @@ hold_to_hash(struct session *s, const struct user *user)
 }
 
 static void
+log_login(struct filter *f, const struct session *s, const char *result,
+    const char *reply)
+{
+	userlog_add(f, s, s->name, "login", result, reply, NULL, -1);
+}
+
+static void
 on_verified(void *arg, enum passwd_result result)
 {
 	struct request	*req = arg;
@@ -61,9 +69,12 @@ on_verified(void *arg, enum passwd_result result)
 	req->job = NULL;
 	switch (result) {
 	case PASSWD_RIGHT:
+		log_login(req->filter, req->session, "refused", REPLY_SOURCE);
 		request_reject(req, REPLY_SOURCE);
 		break;
 	case PASSWD_WRONG:
+		log_login(req->filter, req->session, "refused",
+		    REPLY_AUTH_FAILED);
 		request_reject_later(req, REPLY_AUTH_FAILED);
 		break;
 	case PASSWD_ERROR:
@@ -92,12 +103,13 @@ judge(struct request *req, const struct user *user)
 {
 	struct session	*s = req->session;
 
+	if (user != NULL)
+		strlcpy(s->name, user->name, sizeof(s->name));
 	/* smtpd refuses them all alike. */
 	if (user == NULL || !user_active(user) || user->password[0] == '\0') {
 		request_proceed(req);
 		return;
 	}
-	strlcpy(s->name, user->name, sizeof(s->name));
 	hold_to_hash(s, user);
 	if (req->sasl->form == SASL_CREDENTIAL && !may_come_from(req, user))
 		refuse_source(req, user);
@@ -138,7 +150,7 @@ login_request(struct request *req, const char *args)
 		request_proceed(req);
 		return;
 	}
-	req->query = user_ask(f->redis, f->conf, name, on_user, req);
+	req->query = user_ask(f->redis, f->conf, name, NULL, on_user, req);
 	if (req->query == NULL)
 		request_tempfail(req);
 }
@@ -149,11 +161,22 @@ on_binding(void *arg, enum user_found found, const struct user *user)
 	struct session	*s = arg;
 
 	s->binding_query = NULL;
-	if (found == USER_OK)
+	if (found == USER_OK) {
 		hold_to_hash(s, user);
-	else
+		log_login(s->filter, s, "accepted", NULL);
+	} else
 		s->binding = found == USER_NONE ? BINDING_NOBODY :
 		    BINDING_FAILED;
+}
+
+/* Asks for a user whom AUTH did not show, in place of who was asked before. */
+static bool
+ask_again(struct filter *f, struct session *s, user_cb cb)
+{
+	if (s->binding_query != NULL)
+		user_cancel(s->binding_query);
+	s->binding_query = user_ask(f->redis, f->conf, s->name, NULL, cb, s);
+	return (s->binding_query != NULL);
 }
 
 void
@@ -169,13 +192,42 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 		return;
 	}
 	/* Already held to the hash from before smtpd verified it. */
-	if (s->binding == BINDING_HELD && strcmp(s->name, name) == 0)
+	if (s->binding == BINDING_HELD && strcmp(s->name, name) == 0) {
+		log_login(f, s, "accepted", NULL);
 		return;
+	}
 	strlcpy(s->name, name, sizeof(s->name));
 	s->binding = BINDING_NONE;
-	if (s->binding_query != NULL)
-		user_cancel(s->binding_query);
-	s->binding_query = user_ask(f->redis, f->conf, name, on_binding, s);
-	if (s->binding_query == NULL)
+	if (!ask_again(f, s, on_binding))
 		s->binding = BINDING_FAILED;
+}
+
+static void
+on_failed(void *arg, enum user_found found, const struct user *user)
+{
+	struct session	*s = arg;
+
+	(void)user;
+	s->binding_query = NULL;
+	if (found == USER_OK)
+		log_login(s->filter, s, "refused", REPLY_AUTH_FAILED);
+	s->name[0] = '\0';
+}
+
+/* Only users who are there have a log: anybody can try any name. */
+void
+login_failed(struct filter *f, struct session *s, const char *as_typed)
+{
+	char	 name[USER_NAME_MAX + 1];
+
+	s->binding = BINDING_NONE;
+	if (s->authenticated || !user_fold_name(as_typed, name))
+		return;
+	if (strcmp(s->name, name) == 0) {
+		log_login(f, s, "refused", REPLY_AUTH_FAILED);
+		return;
+	}
+	strlcpy(s->name, name, sizeof(s->name));
+	if (!ask_again(f, s, on_failed))
+		s->name[0] = '\0';
 }

@@ -14,21 +14,93 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-#include <stdint.h>
+#include <sys/types.h>
+
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "conf.h"
+#include "filter.h"
+#include "journal.h"
 #include "report.h"
+#include "session.h"
+#include "user.h"
 
-void
-report_id(char id[REPORT_ID + 1])
+#define ARGS_MAX	32
+#define KEY_MAX		256
+#define FROM_TEXT	1024	/* of the From header, in a report */
+#define RELAY_TEXT	256
+
+static void
+draw_id(char id[REPORT_ID + 1])
 {
 	size_t	 i;
 
 	for (i = 0; i < REPORT_ID; i++)
 		id[i] = (char)('0' + arc4random_uniform(10));
 	id[i] = '\0';
+}
+
+/* RFC 3339, in UTC. */
+static void
+format_now(char buf[32])
+{
+	time_t		 now = time(NULL);
+	struct tm	 tm;
+
+	if (gmtime_r(&now, &tm) == NULL ||
+	    strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		buf[0] = '\0';
+}
+
+static void
+copy_from(const struct header *h, char buf[FROM_TEXT])
+{
+	size_t	 len = h->fromlen < FROM_TEXT ? h->fromlen : FROM_TEXT - 1;
+
+	if (len > 0)
+		memcpy(buf, h->from, len);
+	buf[len] = '\0';
+}
+
+void
+report_write(struct filter *f, const struct session *s,
+    const struct user *user, enum reason reason, const char *domain,
+    char id[REPORT_ID + 1])
+{
+	const struct tx	*tx = s->tx;
+	char		 key[KEY_MAX], now[32], relay[RELAY_TEXT] = "";
+	char		 source[NETADDR_TEXT], from[FROM_TEXT], msgid[16] = "";
+	char		 ttl[16];
+	const char	*hset[ARGS_MAX] = { "HSET", key,
+		"time", now,
+		"relay", relay,
+		"user", user != NULL ? user->name : tx->user,
+		"account", user != NULL ? user->account : "",
+		"reason", reason_name(reason),
+		"domain", domain != NULL ? domain : "",
+		"envelope_sender", tx->sender,
+		"from", from,
+		"source", session_source(s, source),
+		"message_id", tx->header.message_id,
+		"message", msgid };
+	const char	*expire[] = { "EXPIRE", key, ttl };
+	struct command	 commands[2] = { { 24, hset }, { 3, expire } };
+
+	draw_id(id);
+	snprintf(key, sizeof(key), "%sreport:{%s}", f->conf->prefix, id);
+	snprintf(ttl, sizeof(ttl), "%d", REPORT_DAYS * 86400);
+	format_now(now);
+	if (gethostname(relay, sizeof(relay) - 1) == -1)
+		relay[0] = '\0';
+	copy_from(&tx->header, from);
+	if (tx->msgid != 0)
+		snprintf(msgid, sizeof(msgid), "%08" PRIx32, tx->msgid);
+	journal_write(f->journal, 2, commands);
 }
 
 const char *

@@ -19,7 +19,12 @@
 
 #include <stddef.h>
 
+#include "reason.h"
+
 struct conf;
+struct filter;
+struct session;
+struct user;
 
 /* Digits of a report's id. */
 #define REPORT_ID	18
@@ -27,11 +32,18 @@ struct conf;
 /* Longest reply that names a report, with its NUL. */
 #define REPORT_REPLY	512
 
+/* Days that a report is kept in Redis. */
+#define REPORT_DAYS	30
+
 /*
- * Draws the id of a report: decimal digits, random, so that relays need not
- * agree on the next one.
+ * Writes the report on a message that is blocked to Redis, as report:{ID},
+ * and the id that it has drawn for it: decimal digits, random, so that relays
+ * need not agree on the next one.  user is NULL when there is none any more;
+ * domain may be NULL.
  */
-void		 report_id(char[REPORT_ID + 1]);
+void		 report_write(struct filter *, const struct session *,
+		    const struct user *, enum reason, const char *domain,
+		    char[REPORT_ID + 1]);
 
 /* Writes the reply that sends a blocked sender to the report. */
 const char	*report_reply(const struct conf *, const char *id,

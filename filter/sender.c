@@ -15,8 +15,8 @@
  */
 
 /*
- * Who may send: the judgement of a session at MAIL FROM, and again at the end
- * of data for what has changed in between.
+ * Who may send, and as whom: the judgement of a message at MAIL FROM, and at
+ * the end of data, once more, with its header.
  */
 
 #include <sys/types.h>
@@ -25,21 +25,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acl.h"
 #include "conf.h"
 #include "filter.h"
-#include "log.h"
 #include "redisconn.h"
 #include "report.h"
 #include "user.h"
+#include "userlog.h"
 
 #define SANDBOX	"sandbox@sandbox.invalid"
 
-enum standing {
-	STANDING_USER,		/* and the user is there */
-	STANDING_NOBODY,	/* nobody's session, or no longer anybody's */
-	STANDING_SOURCE,	/* a user's, from where the user does not send */
-	STANDING_UNKNOWN	/* Redis cannot be asked, or the record is bad */
-};
+static bool
+local_trust(const struct request *req)
+{
+	return (req->session->local &&
+	    req->filter->conf->local == LOCAL_TRUST);
+}
 
 /* Whether the password that the session has shown is still the user's. */
 static bool
@@ -58,23 +59,15 @@ standing_of(const struct request *req, enum user_found found,
 {
 	const struct session	*s = req->session;
 
-	if (found == USER_NONE)
-		return (STANDING_NOBODY);
-	if (found != USER_OK)
-		return (STANDING_UNKNOWN);
-	if (s->authenticated && s->binding == BINDING_NOBODY)
-		return (STANDING_NOBODY);
-	if (s->authenticated && s->binding != BINDING_HELD)
-		return (STANDING_UNKNOWN);
-	if (!user_active(user))
-		return (STANDING_NOBODY);
-	if (s->authenticated && !still_holds(s, user))
-		return (STANDING_NOBODY);
-	if (s->local && req->filter->conf->local == LOCAL_TRUST)
-		return (STANDING_USER);
-	if (!user_allows_source(user, &s->source))
-		return (STANDING_SOURCE);
-	return (STANDING_USER);
+	if (found == USER_OK && s->authenticated) {
+		if (s->binding == BINDING_NOBODY)
+			return (STANDING_NOBODY);
+		if (s->binding != BINDING_HELD)
+			return (STANDING_UNKNOWN);
+		if (!still_holds(s, user))
+			return (STANDING_NOBODY);
+	}
+	return (acl_standing(found, user, &s->source, local_trust(req)));
 }
 
 /*
@@ -83,7 +76,7 @@ standing_of(const struct request *req, enum user_found found,
  * taken for the user of its source.
  */
 static void
-ask(struct request *req, user_cb cb)
+ask(struct request *req, const struct domains *domains, user_cb cb)
 {
 	struct filter	*f = req->filter;
 	struct session	*s = req->session;
@@ -93,29 +86,98 @@ ask(struct request *req, user_cb cb)
 		return;
 	}
 	if (s->authenticated)
-		req->query = user_ask(f->redis, f->conf, s->name, cb, req);
+		req->query = user_ask(f->redis, f->conf, s->name, domains, cb,
+		    req);
 	else
 		req->query = user_ask_address(f->redis, f->conf, &s->source,
-		    cb, req);
+		    domains, cb, req);
 	if (req->query == NULL)
 		request_tempfail(req);
 }
 
-static bool
-trusted(const struct request *req)
+/* Refuses a message of a user who is there, and tells the user's log. */
+static void
+refuse(struct request *req, const struct user *user, const char *reply,
+    const char *report)
 {
-	return (req->session->local && !req->session->authenticated &&
-	    req->filter->conf->local == LOCAL_TRUST);
+	userlog_add(req->filter, req->session, user->name, "message",
+	    "refused", reply, report, -1);
+	request_reject(req, reply);
+}
+
+static void
+block(struct request *req, const struct user *user, enum reason reason,
+    const char *domain)
+{
+	struct filter	*f = req->filter;
+	const char	*name = user != NULL ? user->name :
+	    req->session->tx->user;
+	char		 id[REPORT_ID + 1], reply[REPORT_REPLY];
+
+	report_write(f, req->session, user, reason, domain, id);
+	report_reply(f->conf, id, name, reply);
+	if (user != NULL)
+		refuse(req, user, reply, id);
+	else
+		request_reject(req, reply);
+}
+
+/*
+ * The domains that the message claims by its envelope sender and, at the end
+ * of data, by its header.
+ */
+static enum reason
+gather(const struct request *req, bool with_header, struct domains *domains)
+{
+	const struct conf	*conf = req->filter->conf;
+	const struct tx		*tx = req->session->tx;
+	enum reason		 reason;
+
+	domains->n = 0;
+	reason = acl_envelope(conf, tx->sender, domains);
+	if (reason != REASON_NONE || !with_header)
+		return (reason);
+	return (acl_header(conf, tx->sender, &tx->header, domains));
+}
+
+/*
+ * Judges what a user sends as.  The domains are gathered anew instead of kept
+ * while Redis is asked: the same message gives the same.
+ */
+static bool
+may_send(struct request *req, const struct user *user, bool with_header)
+{
+	struct domains	 domains;
+	const char	*domain = NULL;
+	enum reason	 reason;
+
+	reason = gather(req, with_header, &domains);
+	if (reason == REASON_NONE)
+		reason = acl_domains(user, &domains, &domain);
+	if (reason == REASON_NONE)
+		return (true);
+	block(req, user, reason, domain);
+	return (false);
 }
 
 static void
 accept_sender(struct request *req, const struct user *user)
 {
-	struct session	*s = req->session;
+	struct tx	*tx = req->session->tx;
 
-	strlcpy(s->tx_user, user->name, sizeof(s->tx_user));
-	s->tx_sandboxed = user->status == STATUS_SANDBOXED;
+	if (!may_send(req, user, false))
+		return;
+	strlcpy(tx->user, user->name, sizeof(tx->user));
+	tx->sandboxed = user->status == STATUS_SANDBOXED;
 	request_proceed(req);
+}
+
+static void
+refuse_source(struct request *req, const struct user *user)
+{
+	userlog_add(req->filter, req->session, user->name, "message",
+	    "refused", REPLY_SOURCE, NULL, -1);
+	request_disconnect(req, REPLY_SOURCE);
 }
 
 static void
@@ -129,10 +191,13 @@ on_sender(void *arg, enum user_found found, const struct user *user)
 		accept_sender(req, user);
 		break;
 	case STANDING_NOBODY:
-		request_reject(req, REPLY_AUTH_REQUIRED);
+		if (user != NULL)
+			refuse(req, user, REPLY_AUTH_REQUIRED, NULL);
+		else
+			request_reject(req, REPLY_AUTH_REQUIRED);
 		break;
 	case STANDING_SOURCE:
-		request_disconnect(req, REPLY_SOURCE);
+		refuse_source(req, user);
 		break;
 	case STANDING_UNKNOWN:
 		/* Without its binding a session cannot get any better. */
@@ -145,57 +210,78 @@ on_sender(void *arg, enum user_found found, const struct user *user)
 }
 
 void
-sender_request(struct request *req)
+sender_request(struct request *req, const char *sender)
 {
 	struct session	*s = req->session;
+	struct domains	 domains;
 
-	session_reset_tx(s);
-	if (trusted(req)) {
-		s->tx_trusted = true;
+	if (strlen(sender) >= SENDER_TEXT ||
+	    session_begin_tx(s, sender) == NULL) {
+		request_tempfail(req);
+		return;
+	}
+	if (local_trust(req) && !s->authenticated) {
+		s->tx->trusted = true;
 		request_proceed(req);
 		return;
 	}
-	ask(req, on_sender);
+	gather(req, false, &domains);
+	ask(req, &domains, on_sender);
 }
 
 void
 recipient_request(struct request *req)
 {
-	if (req->session->tx_sandboxed)
+	const struct tx	*tx = req->session->tx;
+
+	if (tx != NULL && tx->sandboxed)
 		request_rewrite(req, SANDBOX);
 	else
 		request_proceed(req);
 }
 
+/* The source may authenticate another user by now, who has no part in it. */
 static void
-block(struct request *req)
+block_gone(struct request *req, const struct user *user)
 {
-	char	 id[REPORT_ID + 1], reply[REPORT_REPLY];
+	if (user != NULL && strcmp(user->name, req->session->tx->user) != 0)
+		user = NULL;
+	block(req, user, REASON_USER, NULL);
+}
 
-	report_id(id);
-	request_reject(req, report_reply(req->filter->conf, id,
-	    req->session->tx_user, reply));
+static void
+accept_message(struct request *req, const struct user *user)
+{
+	struct tx	*tx = req->session->tx;
+
+	if (strcmp(user->name, tx->user) != 0) {
+		block_gone(req, user);
+		return;
+	}
+	/* Its recipients were not rewritten: not this time. */
+	if (user->status == STATUS_SANDBOXED && !tx->sandboxed) {
+		request_tempfail(req);
+		return;
+	}
+	if (!may_send(req, user, true))
+		return;
+	tx->accepted = true;
+	request_proceed(req);
 }
 
 static void
 on_commit(void *arg, enum user_found found, const struct user *user)
 {
 	struct request	*req = arg;
-	struct session	*s = req->session;
 
 	req->query = NULL;
 	switch (standing_of(req, found, user)) {
 	case STANDING_USER:
-		if (strcmp(user->name, s->tx_user) != 0)
-			block(req);
-		else if (user->status == STATUS_SANDBOXED && !s->tx_sandboxed)
-			request_tempfail(req);
-		else
-			request_proceed(req);
+		accept_message(req, user);
 		break;
 	case STANDING_NOBODY:
 	case STANDING_SOURCE:
-		block(req);
+		block_gone(req, user);
 		break;
 	case STANDING_UNKNOWN:
 		request_tempfail(req);
@@ -206,14 +292,43 @@ on_commit(void *arg, enum user_found found, const struct user *user)
 void
 commit_request(struct request *req)
 {
-	struct session	*s = req->session;
+	const struct tx	*tx = req->session->tx;
+	struct domains	 domains;
 
-	if (s->tx_damaged)
+	if (tx == NULL || tx->damaged) {
 		request_tempfail(req);
-	else if (s->tx_trusted)
+		return;
+	}
+	if (tx->trusted) {
 		request_proceed(req);
-	else if (s->tx_user[0] == '\0')
+		return;
+	}
+	if (tx->user[0] == '\0') {
 		request_reject(req, REPLY_AUTH_REQUIRED);
-	else
-		ask(req, on_commit);
+		return;
+	}
+	gather(req, true, &domains);
+	ask(req, &domains, on_commit);
+}
+
+static void
+message_over(struct filter *f, struct session *s, const char *result,
+    int64_t size)
+{
+	if (s->tx != NULL && s->tx->accepted)
+		userlog_add(f, s, s->tx->user, "message", result, NULL, NULL,
+		    size);
+	session_end_tx(s);
+}
+
+void
+message_taken(struct filter *f, struct session *s, uint64_t size)
+{
+	message_over(f, s, "accepted", (int64_t)size);
+}
+
+void
+message_dropped(struct filter *f, struct session *s)
+{
+	message_over(f, s, "failed", -1);
 }

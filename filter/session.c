@@ -53,7 +53,8 @@ set_source(struct session *s, const char *text)
 }
 
 struct session *
-session_open(struct sessions *ss, uint64_t id, const char *source)
+session_open(struct sessions *ss, struct filter *f, uint64_t id,
+    const char *source)
 {
 	struct session	*s;
 
@@ -61,6 +62,7 @@ session_open(struct sessions *ss, uint64_t id, const char *source)
 	    (s = calloc(1, sizeof(*s))) == NULL)
 		return (NULL);
 	s->id = id;
+	s->filter = f;
 	LIST_INIT(&s->requests);
 	set_source(s, source);
 	HASH_ADD(hh, ss->byid, id, sizeof(s->id), s);
@@ -75,16 +77,28 @@ void
 session_close(struct sessions *ss, struct session *s)
 {
 	HASH_DEL(ss->byid, s);
+	session_end_tx(s);
 	free(s);
 }
 
-void
-session_reset_tx(struct session *s)
+struct tx *
+session_begin_tx(struct session *s, const char *sender)
 {
-	s->tx_trusted = false;
-	s->tx_sandboxed = false;
-	s->tx_damaged = false;
-	s->tx_user[0] = '\0';
+	session_end_tx(s);
+	if ((s->tx = calloc(1, sizeof(*s->tx))) == NULL)
+		return (NULL);
+	strlcpy(s->tx->sender, sender, sizeof(s->tx->sender));
+	return (s->tx);
+}
+
+void
+session_end_tx(struct session *s)
+{
+	if (s->tx == NULL)
+		return;
+	header_clear(&s->tx->header);
+	free(s->tx);
+	s->tx = NULL;
 }
 
 const char *

@@ -26,6 +26,7 @@
 #include <time.h>
 
 #include "conf.h"
+#include "domain.h"
 #include "log.h"
 #include "period.h"
 #include "redisconn.h"
@@ -69,8 +70,10 @@ struct user_query {
 	void			*arg;
 	enum step		 step;
 	struct netaddr		 address;	/* len 0: asked by name */
+	struct domains		*domains;	/* NULL: none asked about */
 	struct redisreq		*fields_req;
 	struct redisreq		*sources_req;
+	struct redisreq		*domains_req;
 	const char		*bad;		/* first thing wrong */
 	bool			 unavailable;
 	bool			 exists;
@@ -361,6 +364,9 @@ free_query(struct user_query *q)
 		redisconn_cancel(q->fields_req);
 	if (q->sources_req != NULL)
 		redisconn_cancel(q->sources_req);
+	if (q->domains_req != NULL)
+		redisconn_cancel(q->domains_req);
+	free(q->domains);
 	netset_clear(&q->user.sources);
 	freezero(q, sizeof(*q));
 }
@@ -434,15 +440,72 @@ send_command(struct user_query *q, redisconn_cb cb, int argc,
 	return (redisconn_send(q->rc, cb, q, argc, argv, NULL));
 }
 
+/* The bits of the domains that a set holds, from the reply to SMISMEMBER. */
+static void
+take_domains(struct user_query *q, const redisReply *reply, uint32_t *bits)
+{
+	size_t	 i;
+
+	if (!usable(q, reply))
+		return;
+	if (reply->type != REDIS_REPLY_ARRAY ||
+	    reply->elements != q->domains->n) {
+		q->bad = "domains: not a set";
+		return;
+	}
+	for (i = 0; i < reply->elements; i++)
+		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
+		    reply->element[i]->integer == 1)
+			*bits |= 1U << i;
+}
+
+static bool
+ask_domains(struct user_query *q, const char *kind, const char *name,
+    redisconn_cb cb)
+{
+	char		 key[KEY_MAX];
+	const char	*argv[DOMAINS_MAX + 2] = { "SMISMEMBER", key };
+	size_t		 i;
+
+	snprintf(key, sizeof(key), "%s%s:{%s}:domains", q->conf->prefix, kind,
+	    name);
+	for (i = 0; i < q->domains->n; i++)
+		argv[i + 2] = q->domains->name[i];
+	q->domains_req = send_command(q, cb, (int)i + 2, argv);
+	return (q->domains_req != NULL);
+}
+
+/* Whether the replies to all commands of a step are here. */
+static bool
+step_done(const struct user_query *q)
+{
+	return (q->fields_req == NULL && q->sources_req == NULL &&
+	    q->domains_req == NULL);
+}
+
 static void
 on_account(void *arg, const redisReply *reply)
 {
 	struct user_query	*q = arg;
+	const char		*bad;
 
 	q->fields_req = NULL;
-	if (usable(q, reply))
-		q->bad = user_parse_account(&q->user, reply);
-	finish_user(q);
+	if (usable(q, reply) &&
+	    (bad = user_parse_account(&q->user, reply)) != NULL)
+		q->bad = bad;
+	if (step_done(q))
+		finish_user(q);
+}
+
+static void
+on_account_domains(void *arg, const redisReply *reply)
+{
+	struct user_query	*q = arg;
+
+	q->domains_req = NULL;
+	take_domains(q, reply, &q->user.in_account);
+	if (step_done(q))
+		finish_user(q);
 }
 
 static bool
@@ -455,25 +518,19 @@ ask_account(struct user_query *q)
 	snprintf(key, sizeof(key), "%saccount:{%s}", q->conf->prefix,
 	    q->user.account);
 	q->fields_req = send_command(q, on_account, 4, argv);
-	return (q->fields_req != NULL);
+	if (q->fields_req == NULL)
+		return (false);
+	return (q->domains == NULL || ask_domains(q, "account",
+	    q->user.account, on_account_domains));
 }
 
-/* The reply to the second of the two commands: both are here now. */
 static void
-on_sources(void *arg, const redisReply *reply)
+user_step_done(struct user_query *q)
 {
-	struct user_query	*q = arg;
-	bool			 ok = usable(q, reply);
-
-	q->sources_req = NULL;
-	if (ok && q->bad == NULL && !q->unavailable)
-		q->bad = parse_sources(&q->user, reply);
 	if (q->bad != NULL || q->unavailable || !q->exists ||
-	    q->user.account[0] == '\0') {
+	    q->user.account[0] == '\0')
 		finish_user(q);
-		return;
-	}
-	if (!ask_account(q))
+	else if (!ask_account(q))
 		finish(q, USER_UNAVAILABLE);
 }
 
@@ -481,10 +538,38 @@ static void
 on_fields(void *arg, const redisReply *reply)
 {
 	struct user_query	*q = arg;
+	const char		*bad;
 
 	q->fields_req = NULL;
-	if (usable(q, reply))
-		q->bad = parse_fields(&q->user, &q->exists, reply);
+	if (usable(q, reply) &&
+	    (bad = parse_fields(&q->user, &q->exists, reply)) != NULL)
+		q->bad = bad;
+	if (step_done(q))
+		user_step_done(q);
+}
+
+static void
+on_sources(void *arg, const redisReply *reply)
+{
+	struct user_query	*q = arg;
+	const char		*bad;
+
+	q->sources_req = NULL;
+	if (usable(q, reply) && (bad = parse_sources(&q->user, reply)) != NULL)
+		q->bad = bad;
+	if (step_done(q))
+		user_step_done(q);
+}
+
+static void
+on_domains(void *arg, const redisReply *reply)
+{
+	struct user_query	*q = arg;
+
+	q->domains_req = NULL;
+	take_domains(q, reply, &q->user.assigned);
+	if (step_done(q))
+		user_step_done(q);
 }
 
 /*
@@ -509,7 +594,10 @@ ask_user(struct user_query *q)
 	if (q->fields_req == NULL)
 		return (false);
 	q->sources_req = send_command(q, on_sources, 3, members);
-	return (q->sources_req != NULL);
+	if (q->sources_req == NULL)
+		return (false);
+	return (q->domains == NULL || ask_domains(q, "user", q->user.name,
+	    on_domains));
 }
 
 static void
@@ -535,13 +623,20 @@ on_address(void *arg, const redisReply *reply)
 }
 
 static struct user_query *
-new_query(struct redisconn *rc, const struct conf *conf, user_cb cb,
-    void *arg)
+new_query(struct redisconn *rc, const struct conf *conf,
+    const struct domains *domains, user_cb cb, void *arg)
 {
 	struct user_query	*q;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return (NULL);
+	if (domains != NULL && domains->n > 0) {
+		if ((q->domains = malloc(sizeof(*domains))) == NULL) {
+			free(q);
+			return (NULL);
+		}
+		*q->domains = *domains;
+	}
 	q->rc = rc;
 	q->conf = conf;
 	q->cb = cb;
@@ -552,9 +647,9 @@ new_query(struct redisconn *rc, const struct conf *conf, user_cb cb,
 
 struct user_query *
 user_ask(struct redisconn *rc, const struct conf *conf, const char *name,
-    user_cb cb, void *arg)
+    const struct domains *domains, user_cb cb, void *arg)
 {
-	struct user_query	*q = new_query(rc, conf, cb, arg);
+	struct user_query	*q = new_query(rc, conf, domains, cb, arg);
 
 	if (q == NULL)
 		return (NULL);
@@ -567,9 +662,10 @@ user_ask(struct redisconn *rc, const struct conf *conf, const char *name,
 
 struct user_query *
 user_ask_address(struct redisconn *rc, const struct conf *conf,
-    const struct netaddr *na, user_cb cb, void *arg)
+    const struct netaddr *na, const struct domains *domains, user_cb cb,
+    void *arg)
 {
-	struct user_query	*q = new_query(rc, conf, cb, arg);
+	struct user_query	*q = new_query(rc, conf, domains, cb, arg);
 	char			 key[KEY_MAX], addr[NETADDR_TEXT];
 	const char		*argv[2] = { "GET", key };
 

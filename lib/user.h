@@ -25,6 +25,7 @@
 #include "netaddr.h"
 
 struct conf;
+struct domains;
 struct redisReply;
 struct redisconn;
 struct user_query;
@@ -69,6 +70,9 @@ struct user {
 	struct netaddr		 ip_auth;	/* len 0: none */
 	bool			 any_source;	/* there is no list */
 	struct netset		 sources;
+	/* Of the domains asked about, bit by bit in their order: */
+	uint32_t		 assigned;	/* to the user */
+	uint32_t		 in_account;	/* the account's */
 };
 
 enum user_found {
@@ -88,13 +92,15 @@ typedef void	(*user_cb)(void *, enum user_found, const struct user *);
 bool	user_fold_name(const char *, char[USER_NAME_MAX + 1]);
 
 /*
- * Asks Redis for the user of a folded name: one round trip, and a second for
- * the account where the user has one.  Calls back exactly once, from the
- * event loop.  Returns NULL, with no callback to come, when Redis cannot be
- * asked.
+ * Asks Redis for the user of a folded name, and which of the domains (NULL:
+ * none asked about) are assigned to the user or the account's.  One round
+ * trip, and a second for the account where the user has one, however many
+ * domains there are.  Calls back exactly once, from the event loop.  Returns
+ * NULL, with no callback to come, when Redis cannot be asked.
  */
 struct user_query	*user_ask(struct redisconn *, const struct conf *,
-			    const char *name, user_cb, void *);
+			    const char *name, const struct domains *, user_cb,
+			    void *);
 
 /*
  * The same for the user whom an address authenticates: the one that
@@ -102,7 +108,7 @@ struct user_query	*user_ask(struct redisconn *, const struct conf *,
  */
 struct user_query	*user_ask_address(struct redisconn *,
 			    const struct conf *, const struct netaddr *,
-			    user_cb, void *);
+			    const struct domains *, user_cb, void *);
 
 /* Makes the callback not come, and frees the query. */
 void			 user_cancel(struct user_query *);

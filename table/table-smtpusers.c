@@ -279,7 +279,8 @@ ask_user(struct table *t, const char *key)
 		check_user(t, NULL);
 		return;
 	}
-	t->request.query = user_ask(t->redis, t->conf, name, on_user, t);
+	t->request.query = user_ask(t->redis, t->conf, name, NULL, on_user,
+	    t);
 	if (t->request.query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -295,7 +296,7 @@ ask_address(struct table *t, const char *key)
 		return;
 	}
 	req->query = user_ask_address(t->redis, t->conf, &req->address,
-	    on_user, t);
+	    NULL, on_user, t);
 	if (req->query == NULL)
 		answer(t, "error|redis cannot be asked");
 }

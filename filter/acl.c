@@ -1,0 +1,115 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <string.h>
+
+#include "acl.h"
+
+bool
+acl_null_sender(const char *sender)
+{
+	return (sender[0] == '\0');
+}
+
+/* smtpd splits at the last '@', and takes senders without one for its own. */
+static enum reason
+sender_domain(const char *sender, char name[DOMAIN_TEXT])
+{
+	const char	*at = strrchr(sender, '@');
+
+	if (at == NULL || at == sender || sender[0] == '@')
+		return (REASON_SENDER);
+	if (at[1] == '[')
+		return (REASON_LITERAL);
+	if (!domain_alabel(at + 1, strlen(at + 1), name))
+		return (REASON_DOMAIN);
+	return (REASON_NONE);
+}
+
+enum reason
+acl_envelope(const struct conf *conf, const char *sender,
+    struct domains *domains)
+{
+	char		 name[DOMAIN_TEXT];
+	enum reason	 reason;
+
+	if (!(conf->enforce & ENFORCE_ENVELOPE) || acl_null_sender(sender))
+		return (REASON_NONE);
+	reason = sender_domain(sender, name);
+	if (reason == REASON_NONE && !domains_add(domains, name))
+		return (REASON_DOMAIN);
+	return (reason);
+}
+
+enum reason
+acl_header(const struct conf *conf, const char *sender,
+    const struct header *header, struct domains *domains)
+{
+	if (!(conf->enforce & ENFORCE_HEADER) && !acl_null_sender(sender))
+		return (REASON_NONE);
+	return (header_domains(header, domains));
+}
+
+static enum reason
+judge_domain(const struct user *user, size_t i)
+{
+	bool	 assigned = user->assigned >> i & 1;
+	bool	 in_account = user->in_account >> i & 1;
+
+	if (assigned)
+		return (REASON_NONE);
+	if (user->mode == MODE_DEFAULT)
+		return (REASON_NOT_ASSIGNED);
+	if (in_account)
+		return (REASON_NONE);
+	if (user->mode == MODE_ALL)
+		return (REASON_NOT_IN_ACCOUNT);
+	return (user->pro ? REASON_SPF : REASON_PLAN);
+}
+
+enum reason
+acl_domains(const struct user *user, const struct domains *domains,
+    const char **domain)
+{
+	enum reason	 reason;
+	size_t		 i;
+
+	for (i = 0; i < domains->n; i++) {
+		reason = judge_domain(user, i);
+		if (reason == REASON_NONE)
+			continue;
+		*domain = domains->name[i];
+		return (reason);
+	}
+	return (REASON_NONE);
+}
+
+enum standing
+acl_standing(enum user_found found, const struct user *user,
+    const struct netaddr *source, bool trusted)
+{
+	if (found == USER_NONE)
+		return (STANDING_NOBODY);
+	if (found != USER_OK)
+		return (STANDING_UNKNOWN);
+	if (!user_active(user))
+		return (STANDING_NOBODY);
+	if (!trusted && !user_allows_source(user, source))
+		return (STANDING_SOURCE);
+	return (STANDING_USER);
+}

@@ -1,0 +1,220 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "acl.h"
+#include "conf.h"
+#include "explain.h"
+#include "filter.h"
+#include "redisconn.h"
+#include "report.h"
+#include "user.h"
+
+struct explanation {
+	const struct conf	*conf;
+	const struct question	*question;
+	struct event_base	*base;
+	struct redisconn	*redis;
+	struct user_query	*query;
+	struct netaddr		 source;
+	struct header		 header;
+	struct domains		 envelope;	/* what MAIL FROM judges */
+	struct domains		 all;		/* what the end of data does */
+	enum reason		 envelope_reason;
+	enum reason		 header_reason;
+	char			 name[USER_NAME_MAX + 1];
+	int			 status;
+};
+
+static void
+print_user(const struct user *user)
+{
+	static const char *const	modes[] = { "default", "all", "any" };
+	static const char *const	statuses[] = { "allowed", "blocked",
+		"sandboxed" };
+
+	printf("user: %s\nmode: %s\nstatus: %s\n", user->name,
+	    modes[user->mode], statuses[user->status]);
+	if (user->account[0] != '\0')
+		printf("account: %s\nplan: %s\n", user->account,
+		    user->pro ? "pro" : "other");
+}
+
+static void
+print_answer(const char *where, const char *reply, const char *reason,
+    const char *domain)
+{
+	printf("where: %s\nreply: %s\n", where, reply);
+	if (reason[0] != '\0')
+		printf("reason: %s\n", reason);
+	if (domain != NULL)
+		printf("domain: %s\n", domain);
+}
+
+static void
+print_block(const struct explanation *ex, const char *where,
+    enum reason reason, const char *domain)
+{
+	char	 reply[REPORT_REPLY];
+
+	report_reply(ex->conf, "ID", ex->name, reply);
+	print_answer(where, reply, reason_name(reason), domain);
+}
+
+/* Whether what is judged at a place is blocked there; says so if it is. */
+static bool
+blocked(const struct explanation *ex, const struct user *user,
+    const char *where, enum reason reason, const struct domains *domains)
+{
+	const char	*domain = NULL;
+
+	if (reason == REASON_NONE)
+		reason = acl_domains(user, domains, &domain);
+	if (reason == REASON_NONE)
+		return (false);
+	print_block(ex, where, reason, domain);
+	return (true);
+}
+
+static void
+judge(const struct explanation *ex, const struct user *user)
+{
+	switch (acl_standing(USER_OK, user, &ex->source,
+	    ex->question->source == NULL)) {
+	case STANDING_USER:
+		break;
+	case STANDING_SOURCE:
+		print_answer("AUTH or MAIL FROM", REPLY_SOURCE,
+		    "source-not-listed", NULL);
+		return;
+	default:
+		print_answer("AUTH", REPLY_AUTH_FAILED, "user-blocked", NULL);
+		return;
+	}
+	if (blocked(ex, user, "MAIL FROM", ex->envelope_reason,
+	    &ex->envelope))
+		return;
+	if (blocked(ex, user, "end of data", ex->header_reason, &ex->all))
+		return;
+	print_answer("end of data", user->status == STATUS_SANDBOXED ?
+	    "250 accepted, and delivered nowhere" : "250 accepted", "", NULL);
+}
+
+static void
+on_user(void *arg, enum user_found found, const struct user *user)
+{
+	struct explanation	*ex = arg;
+
+	ex->query = NULL;
+	switch (found) {
+	case USER_OK:
+		print_user(user);
+		judge(ex, user);
+		ex->status = EX_OK;
+		break;
+	case USER_NONE:
+		fprintf(stderr, "%s: no such user\n", ex->name);
+		ex->status = EX_NOUSER;
+		break;
+	case USER_BAD:
+		ex->status = EX_DATAERR;
+		break;
+	case USER_UNAVAILABLE:
+		fprintf(stderr, "redis cannot be asked\n");
+		ex->status = EX_UNAVAILABLE;
+		break;
+	}
+	event_base_loopbreak(ex->base);
+}
+
+static void
+on_ready(void *arg)
+{
+	struct explanation	*ex = arg;
+
+	ex->query = user_ask(ex->redis, ex->conf, ex->name, &ex->all, on_user,
+	    ex);
+	if (ex->query == NULL)
+		on_user(ex, USER_UNAVAILABLE, NULL);
+}
+
+/* Takes the lines of a header as they would pass on their way. */
+static void
+take_header(struct header *h, const char *text)
+{
+	size_t	 len;
+
+	while (*text != '\0') {
+		len = strcspn(text, "\n");
+		if (len > 0)
+			header_line(h, text, len);
+		text += len;
+		if (*text == '\n')
+			text++;
+	}
+}
+
+static void
+gather(struct explanation *ex)
+{
+	const struct question	*q = ex->question;
+
+	ex->envelope_reason = acl_envelope(ex->conf, q->sender, &ex->envelope);
+	ex->all = ex->envelope;
+	if (q->header == NULL && !acl_null_sender(q->sender))
+		return;
+	if (q->header != NULL)
+		take_header(&ex->header, q->header);
+	ex->header_reason = acl_header(ex->conf, q->sender, &ex->header,
+	    &ex->all);
+}
+
+int
+explain(const struct conf *conf, const struct question *question)
+{
+	static struct explanation	 ex;
+
+	ex.conf = conf;
+	ex.question = question;
+	ex.status = EX_UNAVAILABLE;
+	if (!user_fold_name(question->name, ex.name)) {
+		fprintf(stderr, "not the name of a user\n");
+		return (EX_USAGE);
+	}
+	if (question->source != NULL &&
+	    !netaddr_parse(question->source, &ex.source)) {
+		fprintf(stderr, "%s: not an address\n", question->source);
+		return (EX_USAGE);
+	}
+	gather(&ex);
+	if ((ex.base = event_base_new()) == NULL ||
+	    (ex.redis = redisconn_new(ex.base, conf)) == NULL) {
+		fprintf(stderr, "cannot start\n");
+		return (EX_UNAVAILABLE);
+	}
+	redisconn_when_ready(ex.redis, on_ready, &ex);
+	event_base_dispatch(ex.base);
+	redisconn_free(ex.redis);
+	event_base_free(ex.base);
+	header_clear(&ex.header);
+	return (ex.status);
+}

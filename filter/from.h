@@ -1,0 +1,71 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef FROM_H
+#define FROM_H
+
+#include <stddef.h>
+
+#include "domain.h"
+#include "reason.h"
+
+/*
+ * The value of a From field, in the one reading that every reader of the
+ * message shares:
+ *
+ *	from         =  mailbox *("," mailbox)
+ *	mailbox      =  addr-spec / [phrase] "<" addr-spec ">"
+ *	phrase       =  1*(word / address)	; words apart by white space
+ *	word         =  1*(atext / "." / UTF-8) / quoted-string
+ *	address      =  addr-spec		; judged as the others are
+ *	addr-spec    =  dot-atom "@" domain	; no white space in it
+ *	domain       =  a host name, see domain_alabel()
+ *
+ * with comments and white space between the parts, as RFC 5322, 3.2.2 has
+ * them.  What else its grammar, the obsolete one (4.4) and RFC 6854 would
+ * take is refused, because readers are known to disagree about it:
+ *
+ *  - Groups, routes ("<@a,@b:c@d>"), empty elements, ";" between mailboxes:
+ *    some readers take the first address, some the last, some none.
+ *  - A quoted local part: readers that split at the first "@" find another
+ *    domain in it than those that split at the last.
+ *  - White space or comments within an address, a comma or colon in an
+ *    unquoted name: where the address begins is anybody's guess, and smtpd
+ *    itself appends its host name to what it takes for one without a domain.
+ *  - "=?" in an address: some decode encoded words before they parse.
+ *  - Address literals: no domain that anybody could own.
+ *  - Escapes in a quoted string or comment, or nested comments, if it holds
+ *    "@", "<" or ">" besides: who does not know the escape ends it earlier
+ *    and finds an address.  Without these there is nothing to find.
+ *  - Words that touch ("a"b), or text that touches an address: the same.
+ *  - Bytes that are not UTF-8 (RFC 6532): in some charsets they hide a quote
+ *    or a backslash.  Control characters, of ASCII and of ISO 6429, and the
+ *    line and paragraph separators of Unicode: readers end lines at them.
+ *
+ * What a well-formed quoted string, comment or encoded word says is text for
+ * people and may be anything.
+ */
+
+/* A longer value, unfolded, is not read but refused. */
+#define FROM_MAX	8192
+
+/*
+ * Reads a value, unfolded (RFC 5322, 2.2.3), and adds the domains of all its
+ * addresses.  REASON_NONE, or why it cannot be let through.
+ */
+enum reason	from_parse(const char *, size_t, struct domains *);
+
+#endif /* FROM_H */

@@ -1,0 +1,251 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "journal.h"
+#include "log.h"
+#include "redisconn.h"
+
+#define RETRY_SECONDS	1
+#define RETRY_BURST	256	/* entries sent again at a time */
+
+struct entry {
+	TAILQ_ENTRY(entry)	 next;
+	struct journal		*journal;
+	struct redisreq		*reqs[JOURNAL_COMMANDS];	/* under way */
+	bool			 again;		/* one was not written */
+	size_t			 bytes;
+	size_t			 ncommands;
+	struct command		 commands[JOURNAL_COMMANDS];
+	char			 text[];	/* argv and its strings */
+};
+
+struct journal {
+	struct redisconn	*redis;
+	struct event		*retry;
+	TAILQ_HEAD(, entry)	 entries;
+	size_t			 bytes;
+};
+
+static bool
+under_way(const struct entry *e)
+{
+	size_t	 i;
+
+	for (i = 0; i < e->ncommands; i++)
+		if (e->reqs[i] != NULL)
+			return (true);
+	return (false);
+}
+
+static void
+drop(struct entry *e)
+{
+	struct journal	*j = e->journal;
+	size_t		 i;
+
+	TAILQ_REMOVE(&j->entries, e, next);
+	j->bytes -= e->bytes;
+	for (i = 0; i < e->ncommands; i++)
+		if (e->reqs[i] != NULL)
+			redisconn_cancel(e->reqs[i]);
+	free(e);
+}
+
+static void
+retry_later(struct journal *j)
+{
+	struct timeval	 tv = { RETRY_SECONDS, 0 };
+
+	if (!event_pending(j->retry, EV_TIMEOUT, NULL))
+		event_add(j->retry, &tv);
+}
+
+/*
+ * Redis says no for good to what it does not let us do or does not know, and
+ * for the time being otherwise: it loads, is a replica, or is out of memory.
+ */
+static bool
+refused_for_good(const redisReply *reply)
+{
+	return (strncmp(reply->str, "ERR", 3) == 0 ||
+	    strncmp(reply->str, "NOPERM", 6) == 0 ||
+	    strncmp(reply->str, "WRONGTYPE", 9) == 0);
+}
+
+/* The replies come in the order of the commands. */
+static void
+on_written(void *arg, const redisReply *reply)
+{
+	struct entry	*e = arg;
+	size_t		 i;
+
+	for (i = 0; e->reqs[i] == NULL; i++)
+		continue;
+	e->reqs[i] = NULL;
+	if (reply == NULL)
+		e->again = true;
+	else if (reply->type == REDIS_REPLY_ERROR) {
+		log_once("redis: cannot write the log: %.200s", reply->str);
+		if (!refused_for_good(reply))
+			e->again = true;
+	}
+	if (under_way(e))
+		return;
+	if (e->again)
+		retry_later(e->journal);
+	else
+		drop(e);
+}
+
+static void
+send_entry(struct entry *e)
+{
+	size_t	 i;
+
+	e->again = false;
+	for (i = 0; i < e->ncommands; i++) {
+		e->reqs[i] = redisconn_send(e->journal->redis, on_written, e,
+		    e->commands[i].argc, e->commands[i].argv, NULL);
+		if (e->reqs[i] == NULL)
+			e->again = true;
+	}
+	if (e->again)
+		retry_later(e->journal);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct journal	*j = arg;
+	struct entry	*e;
+	size_t		 n = 0;
+
+	(void)fd;
+	(void)what;
+	TAILQ_FOREACH(e, &j->entries, next) {
+		if (under_way(e))
+			continue;
+		if (!redisconn_ready(j->redis) || n++ == RETRY_BURST) {
+			retry_later(j);
+			return;
+		}
+		send_entry(e);
+	}
+}
+
+static size_t
+text_size(size_t n, const struct command *commands)
+{
+	size_t	 i, size = 0;
+	int	 k;
+
+	for (i = 0; i < n; i++)
+		for (k = 0; k < commands[i].argc; k++)
+			size += sizeof(char *) + strlen(commands[i].argv[k]) +
+			    1;
+	return (size);
+}
+
+/* Lays the argument vectors out first, then the strings they point to. */
+static void
+copy_commands(struct entry *e, size_t n, const struct command *commands)
+{
+	const char	**argv = (const char **)(void *)e->text;
+	char		 *text;
+	size_t		  i, len, total = 0;
+	int		  k;
+
+	for (i = 0; i < n; i++)
+		total += (size_t)commands[i].argc;
+	text = (char *)(argv + total);
+	for (i = 0; i < n; i++) {
+		e->commands[i].argc = commands[i].argc;
+		e->commands[i].argv = argv;
+		for (k = 0; k < commands[i].argc; k++) {
+			len = strlen(commands[i].argv[k]) + 1;
+			memcpy(text, commands[i].argv[k], len);
+			*argv++ = text;
+			text += len;
+		}
+	}
+	e->ncommands = n;
+}
+
+static void
+make_room(struct journal *j, size_t bytes)
+{
+	while (j->bytes + bytes > JOURNAL_MAX && !TAILQ_EMPTY(&j->entries)) {
+		log_once("entries of the log are lost: redis takes none");
+		drop(TAILQ_FIRST(&j->entries));
+	}
+}
+
+void
+journal_write(struct journal *j, size_t n, const struct command *commands)
+{
+	struct entry	*e;
+	size_t		 bytes = sizeof(*e) + text_size(n, commands);
+
+	make_room(j, bytes);
+	if ((e = calloc(1, bytes)) == NULL) {
+		log_once("entries of the log are lost: out of memory");
+		return;
+	}
+	e->journal = j;
+	e->bytes = bytes;
+	copy_commands(e, n, commands);
+	j->bytes += bytes;
+	TAILQ_INSERT_TAIL(&j->entries, e, next);
+	send_entry(e);
+}
+
+struct journal *
+journal_new(struct event_base *base, struct redisconn *redis)
+{
+	struct journal	*j;
+
+	if ((j = calloc(1, sizeof(*j))) == NULL)
+		return (NULL);
+	j->redis = redis;
+	TAILQ_INIT(&j->entries);
+	if ((j->retry = evtimer_new(base, on_retry, j)) == NULL) {
+		free(j);
+		return (NULL);
+	}
+	return (j);
+}
+
+void
+journal_free(struct journal *j)
+{
+	struct entry	*e;
+
+	if (j == NULL)
+		return;
+	while ((e = TAILQ_FIRST(&j->entries)) != NULL)
+		drop(e);
+	event_free(j->retry);
+	free(j);
+}

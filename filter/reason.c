@@ -1,0 +1,57 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include "reason.h"
+
+const char *
+reason_name(enum reason reason)
+{
+	switch (reason) {
+	case REASON_NONE:
+		break;
+	case REASON_USER:
+		return ("user");
+	case REASON_NOT_ASSIGNED:
+		return ("domain-not-assigned");
+	case REASON_NOT_IN_ACCOUNT:
+		return ("domain-not-in-account");
+	case REASON_PLAN:
+		return ("plan");
+	case REASON_SPF:
+		return ("spf-not-available");
+	case REASON_SENDER:
+		return ("sender-invalid");
+	case REASON_LITERAL:
+		return ("address-literal");
+	case REASON_DOMAIN:
+		return ("domain-invalid");
+	case REASON_FROM_MISSING:
+		return ("from-missing");
+	case REASON_FROM_MULTIPLE:
+		return ("from-multiple");
+	case REASON_FROM_SPACE:
+		return ("from-space");
+	case REASON_FROM_LONG:
+		return ("from-too-long");
+	case REASON_FROM_AMBIGUOUS:
+		return ("from-ambiguous");
+	case REASON_HEADER:
+		return ("header-malformed");
+	case REASON_CONTROL:
+		return ("header-control");
+	}
+	return ("");
+}

@@ -1,0 +1,125 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <idn2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "domain.h"
+
+#define INPUT_MAX	1024
+#define LABEL_MAX	63
+
+static bool
+is_alnum(char c)
+{
+	return ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
+}
+
+/* One label: letters, digits and hyphens, no hyphen at either end. */
+static bool
+valid_label(const char *label, size_t len)
+{
+	size_t	 i;
+
+	if (len == 0 || len > LABEL_MAX || label[0] == '-' ||
+	    label[len - 1] == '-')
+		return (false);
+	for (i = 0; i < len; i++)
+		if (!is_alnum(label[i]) && label[i] != '-')
+			return (false);
+	return (true);
+}
+
+static bool
+valid_host(const char *name)
+{
+	const char	*label = name;
+	size_t		 len, labels = 0;
+
+	for (;;) {
+		len = strcspn(label, ".");
+		if (!valid_label(label, len))
+			return (false);
+		labels++;
+		if (label[len] == '\0')
+			break;
+		label += len + 1;
+	}
+	return (labels > 1 && strspn(label, "0123456789") != len);
+}
+
+/* Folds ASCII; false when there is anything but ASCII, or an A-label. */
+static bool
+fold_ascii(const char *text, size_t len, char *out)
+{
+	size_t	 i;
+
+	for (i = 0; i < len; i++) {
+		if ((unsigned char)text[i] >= 0x80 || text[i] == '\0')
+			return (false);
+		out[i] = text[i] >= 'A' && text[i] <= 'Z' ?
+		    (char)(text[i] + 'a' - 'A') : text[i];
+	}
+	out[len] = '\0';
+	return (strncmp(out, "xn--", 4) != 0 && strstr(out, ".xn--") == NULL);
+}
+
+/* A-labels are checked to be what their U-labels give. */
+static bool
+convert(const char *text, char out[DOMAIN_TEXT])
+{
+	uint8_t	*result = NULL;
+	bool	 ok;
+
+	if (idn2_lookup_u8((const uint8_t *)text, &result, IDN2_NFC_INPUT |
+	    IDN2_NONTRANSITIONAL | IDN2_ALABEL_ROUNDTRIP) != IDN2_OK)
+		return (false);
+	ok = strlcpy(out, (const char *)result, DOMAIN_TEXT) < DOMAIN_TEXT;
+	idn2_free(result);
+	return (ok);
+}
+
+bool
+domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
+{
+	char	 copy[INPUT_MAX];
+
+	if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len) != NULL)
+		return (false);
+	if (len < DOMAIN_TEXT && fold_ascii(text, len, out))
+		return (valid_host(out));
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	return (convert(copy, out) && valid_host(out));
+}
+
+bool
+domains_add(struct domains *ds, const char *name)
+{
+	size_t	 i;
+
+	for (i = 0; i < ds->n; i++)
+		if (strcmp(ds->name[i], name) == 0)
+			return (true);
+	if (ds->n == DOMAINS_MAX)
+		return (false);
+	strlcpy(ds->name[ds->n++], name, DOMAIN_TEXT);
+	return (true);
+}

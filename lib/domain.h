@@ -1,0 +1,46 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef DOMAIN_H
+#define DOMAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Longest domain, RFC 1035 2.3.4, with its NUL. */
+#define DOMAIN_TEXT	254
+
+/* Different domains of one message that are judged at most. */
+#define DOMAINS_MAX	16
+
+/* Domains as A-labels in lower case, each once. */
+struct domains {
+	size_t	 n;
+	char	 name[DOMAINS_MAX][DOMAIN_TEXT];
+};
+
+/*
+ * Turns text[0..len), ASCII or UTF-8, into A-labels in lower case (IDNA2008,
+ * RFC 5891, with the mapping of UTS 46, non-transitional).  False when it is
+ * no host name: RFC 1123 2.1 labels, at least two of them, the last one not
+ * all digits, no dot at the end.
+ */
+bool	domain_alabel(const char *, size_t, char[DOMAIN_TEXT]);
+
+/* Adds a domain that is not in yet; false when there is no room for it. */
+bool	domains_add(struct domains *, const char *);
+
+#endif /* DOMAIN_H */
