@@ -82,21 +82,52 @@ judge_domain(const struct user *user, size_t i)
 	return (user->pro ? REASON_SPF : REASON_PLAN);
 }
 
-enum reason
-acl_domains(const struct user *user, const struct domains *domains,
-    const char **domain)
+static enum reason
+judge_spf(const struct spf_answer *answer)
 {
-	enum reason	 reason;
-	size_t		 i;
+	switch (answer->verdict) {
+	case SPF_VERDICT_OK:
+		return (REASON_NONE);
+	case SPF_VERDICT_NONE:
+		return (REASON_SPF_NONE);
+	case SPF_VERDICT_SEVERAL:
+		return (REASON_SPF_SEVERAL);
+	case SPF_VERDICT_SYNTAX:
+		return (REASON_SPF_SYNTAX);
+	case SPF_VERDICT_NOT_INCLUDED:
+		return (REASON_SPF_INCLUDE);
+	case SPF_VERDICT_NOT_PASS:
+		return (REASON_SPF_FAIL);
+	case SPF_VERDICT_UNKNOWN:
+		break;
+	}
+	return (REASON_SPF);
+}
+
+struct verdict
+acl_domains(const struct conf *conf, const struct user *user,
+    const struct domains *domains, acl_spf known, void *arg)
+{
+	const struct spf_answer	*answer;
+	struct verdict		 v = { REASON_NONE, NULL, NULL };
+	size_t			 i;
 
 	for (i = 0; i < domains->n; i++) {
-		reason = judge_domain(user, i);
-		if (reason == REASON_NONE)
-			continue;
-		*domain = domains->name[i];
-		return (reason);
+		v.reason = judge_domain(user, i);
+		if (v.reason == REASON_SPF && conf->spf == SPF_OFF)
+			v.reason = REASON_NONE;
+		if (v.reason == REASON_SPF &&
+		    (answer = known(arg, domains->name[i])) != NULL) {
+			v.reason = judge_spf(answer);
+			v.record = answer->record;
+		}
+		if (v.reason != REASON_NONE) {
+			v.domain = domains->name[i];
+			return (v);
+		}
+		v.record = NULL;
 	}
-	return (REASON_NONE);
+	return (v);
 }
 
 enum standing

@@ -24,6 +24,7 @@
 #include "header.h"
 #include "reason.h"
 #include "session.h"
+#include "spf.h"
 #include "user.h"
 
 /*
@@ -51,11 +52,24 @@ enum reason	 acl_header(const struct conf *, const char *,
 		    const struct header *, struct domains *);
 
 /*
- * Judges a user whom user_ask() has brought with these domains.  When it is
- * not REASON_NONE, *domain is the first one that is not allowed.
+ * What is known of the SPF of a domain: its answer, NULL when it has yet to be
+ * asked about.
  */
-enum reason	 acl_domains(const struct user *, const struct domains *,
-		    const char **);
+typedef const struct spf_answer	*(*acl_spf)(void *, const char *);
+
+/* What becomes of the domains of a message. */
+struct verdict {
+	enum reason	 reason;	/* REASON_NONE: all are allowed */
+	const char	*domain;	/* the first that is not, or NULL */
+	const char	*record;	/* its SPF record, or NULL */
+};
+
+/*
+ * Judges a user whom user_ask() has brought with these domains.  REASON_SPF:
+ * the domain named has yet to be asked about.
+ */
+struct verdict	 acl_domains(const struct conf *, const struct user *,
+		    const struct domains *, acl_spf, void *);
 
 /* How a user stands towards a session. */
 enum standing {

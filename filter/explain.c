@@ -27,6 +27,7 @@
 #include "filter.h"
 #include "redisconn.h"
 #include "report.h"
+#include "spf.h"
 #include "user.h"
 
 struct explanation {
@@ -41,6 +42,8 @@ struct explanation {
 	struct domains		 all;		/* what the end of data does */
 	enum reason		 envelope_reason;
 	enum reason		 header_reason;
+	struct spf		*spf;		/* once it is needed */
+	unsigned int		 asked;		/* of it */
 	char			 name[USER_NAME_MAX + 1];
 	int			 status;
 };
@@ -72,51 +75,123 @@ print_answer(const char *where, const char *reply, const char *reason,
 
 static void
 print_block(const struct explanation *ex, const char *where,
-    enum reason reason, const char *domain)
+    const struct verdict *v)
 {
 	char	 reply[REPORT_REPLY];
 
 	report_reply(ex->conf, "ID", ex->name, reply);
-	print_answer(where, reply, reason_name(reason), domain);
+	print_answer(where, reply, reason_name(v->reason), v->domain);
+	if (v->record != NULL && v->record[0] != '\0')
+		printf("record: %s\n", v->record);
 }
 
-/* Whether what is judged at a place is blocked there; says so if it is. */
-static bool
-blocked(const struct explanation *ex, const struct user *user,
-    const char *where, enum reason reason, const struct domains *domains)
+static const struct spf_answer *
+known(void *arg, const char *domain)
 {
-	const char	*domain = NULL;
+	struct explanation	*ex = arg;
 
-	if (reason == REASON_NONE)
-		reason = acl_domains(user, domains, &domain);
-	if (reason == REASON_NONE)
+	return (ex->spf != NULL ? spf_known(ex->spf, domain) : NULL);
+}
+
+/* What is judged at a place: blocked there, up to SPF, or allowed. */
+static struct verdict
+judge_at(struct explanation *ex, const struct user *user, enum reason reason,
+    const struct domains *domains)
+{
+	struct verdict	 v = { reason, NULL, NULL };
+
+	if (reason != REASON_NONE)
+		return (v);
+	return (acl_domains(ex->conf, user, domains, known, ex));
+}
+
+static void
+end(struct explanation *ex, int status)
+{
+	ex->status = status;
+	event_base_loopbreak(ex->base);
+}
+
+static void	ask_user(struct explanation *);
+
+static void
+on_spf(void *arg, const struct spf_answer *answer)
+{
+	struct explanation	*ex = arg;
+
+	if (answer->verdict == SPF_VERDICT_UNKNOWN) {
+		print_answer("end of data", REPLY_SPF, "", NULL);
+		end(ex, EX_OK);
+	} else
+		ask_user(ex);
+}
+
+/* Has the workers ask, whereupon all is judged again, as the relay does. */
+static void
+ask_spf(struct explanation *ex, const char *domain)
+{
+	if (ex->spf == NULL)
+		ex->spf = spf_new(ex->base, ex->conf);
+	if (ex->spf != NULL && ex->asked++ < DOMAINS_MAX &&
+	    spf_ask(ex->spf, domain, on_spf, ex) != NULL)
+		return;
+	fprintf(stderr, "SPF cannot be asked about\n");
+	end(ex, EX_UNAVAILABLE);
+}
+
+/* Whether there is an answer of a place; prints it, or has it looked up. */
+static bool
+settled(struct explanation *ex, const struct user *user, const char *where,
+    const struct verdict *v)
+{
+	if (v->reason == REASON_NONE)
 		return (false);
-	print_block(ex, where, reason, domain);
+	if (v->reason == REASON_SPF) {
+		ask_spf(ex, v->domain);
+		return (true);
+	}
+	print_user(user);
+	print_block(ex, where, v);
+	end(ex, EX_OK);
 	return (true);
 }
 
 static void
-judge(const struct explanation *ex, const struct user *user)
+judge_domains(struct explanation *ex, const struct user *user)
+{
+	struct verdict	 v;
+
+	v = judge_at(ex, user, ex->envelope_reason, &ex->envelope);
+	if (settled(ex, user, "MAIL FROM", &v))
+		return;
+	v = judge_at(ex, user, ex->header_reason, &ex->all);
+	if (settled(ex, user, "end of data", &v))
+		return;
+	print_user(user);
+	print_answer("end of data", user->status == STATUS_SANDBOXED ?
+	    "250 accepted, and delivered nowhere" : "250 accepted", "", NULL);
+	end(ex, EX_OK);
+}
+
+static void
+judge(struct explanation *ex, const struct user *user)
 {
 	switch (acl_standing(USER_OK, user, &ex->source,
 	    ex->question->source == NULL)) {
 	case STANDING_USER:
-		break;
+		judge_domains(ex, user);
+		return;
 	case STANDING_SOURCE:
+		print_user(user);
 		print_answer("AUTH or MAIL FROM", REPLY_SOURCE,
 		    "source-not-listed", NULL);
-		return;
+		break;
 	default:
+		print_user(user);
 		print_answer("AUTH", REPLY_AUTH_FAILED, "user-blocked", NULL);
-		return;
+		break;
 	}
-	if (blocked(ex, user, "MAIL FROM", ex->envelope_reason,
-	    &ex->envelope))
-		return;
-	if (blocked(ex, user, "end of data", ex->header_reason, &ex->all))
-		return;
-	print_answer("end of data", user->status == STATUS_SANDBOXED ?
-	    "250 accepted, and delivered nowhere" : "250 accepted", "", NULL);
+	end(ex, EX_OK);
 }
 
 static void
@@ -127,34 +202,35 @@ on_user(void *arg, enum user_found found, const struct user *user)
 	ex->query = NULL;
 	switch (found) {
 	case USER_OK:
-		print_user(user);
 		judge(ex, user);
-		ex->status = EX_OK;
 		break;
 	case USER_NONE:
 		fprintf(stderr, "%s: no such user\n", ex->name);
-		ex->status = EX_NOUSER;
+		end(ex, EX_NOUSER);
 		break;
 	case USER_BAD:
-		ex->status = EX_DATAERR;
+		end(ex, EX_DATAERR);
 		break;
 	case USER_UNAVAILABLE:
 		fprintf(stderr, "redis cannot be asked\n");
-		ex->status = EX_UNAVAILABLE;
+		end(ex, EX_UNAVAILABLE);
 		break;
 	}
-	event_base_loopbreak(ex->base);
+}
+
+static void
+ask_user(struct explanation *ex)
+{
+	ex->query = user_ask(ex->redis, ex->conf, ex->name, &ex->all, on_user,
+	    ex);
+	if (ex->query == NULL)
+		on_user(ex, USER_UNAVAILABLE, NULL);
 }
 
 static void
 on_ready(void *arg)
 {
-	struct explanation	*ex = arg;
-
-	ex->query = user_ask(ex->redis, ex->conf, ex->name, &ex->all, on_user,
-	    ex);
-	if (ex->query == NULL)
-		on_user(ex, USER_UNAVAILABLE, NULL);
+	ask_user(arg);
 }
 
 /* Takes the lines of a header as they would pass on their way. */
@@ -213,6 +289,7 @@ explain(const struct conf *conf, const struct question *question)
 	}
 	redisconn_when_ready(ex.redis, on_ready, &ex);
 	event_base_dispatch(ex.base);
+	spf_free(ex.spf);
 	redisconn_free(ex.redis);
 	event_base_free(ex.base);
 	header_clear(&ex.header);

@@ -46,6 +46,8 @@
 #include "redisconn.h"
 #include "sasl.h"
 #include "session.h"
+#include "spf.h"
+#include "spfworker.h"
 #include "user.h"
 
 #define DEFAULT_CONF	"/etc/smtpusers.conf"
@@ -80,6 +82,8 @@ request_free(struct request *req)
 		user_cancel(req->query);
 	if (req->job != NULL)
 		passwd_cancel(req->job);
+	if (req->spf_question != NULL)
+		spf_cancel(req->spf_question);
 	if (req->sasl != NULL) {
 		sasl_clear(req->sasl);
 		free(req->sasl);
@@ -164,6 +168,14 @@ void
 request_take_time(struct request *req)
 {
 	event_del(req->timer);
+}
+
+void
+request_hurry(struct request *req)
+{
+	struct timeval	 tv = conf_deadline(filter.conf);
+
+	event_add(req->timer, &tv);
 }
 
 static void
@@ -380,6 +392,16 @@ find_last(uint64_t id)
 	return (last);
 }
 
+static void
+read_header(struct session *s, const char *text, size_t len)
+{
+	if (s == NULL || s->tx == NULL || s->tx->header.done)
+		return;
+	header_line(&s->tx->header, text, len);
+	if (s->tx->header.done)
+		header_complete(&filter, s);
+}
+
 /*
  * Most lines are the message's text, which goes back as it came: nothing is
  * copied but from the one buffer to the other.  Its header is read on the way.
@@ -389,15 +411,12 @@ echo_data(char *line, size_t len)
 {
 	static const char	 answer_head[] = "filter-dataline|";
 	const char		*from;
-	struct session		*s;
 	uint64_t		 id;
 
 	if ((from = filterline_data(line, len, &id)) == NULL)
 		return (false);
-	s = find_last(id);
-	if (s != NULL && s->tx != NULL)
-		header_line(&s->tx->header, from + FILTERLINE_DATA_TEXT,
-		    (size_t)(line + len - from) - FILTERLINE_DATA_TEXT);
+	read_header(find_last(id), from + FILTERLINE_DATA_TEXT,
+	    (size_t)(line + len - from) - FILTERLINE_DATA_TEXT);
 	lineio_write(io, answer_head, sizeof(answer_head) - 1);
 	line[len] = '\n';
 	lineio_write(io, from, (size_t)(line + len + 1 - from));
@@ -465,8 +484,12 @@ close_all(void)
 static void
 run(void)
 {
-	if ((filter.base = event_base_new()) == NULL ||
-	    (filter.pool = passwd_pool_new(filter.base, THREADS)) == NULL ||
+	if ((filter.base = event_base_new()) == NULL)
+		errx(1, "cannot start");
+	if (filter.conf->spf != SPF_OFF &&
+	    (filter.spf = spf_new(filter.base, filter.conf)) == NULL)
+		errx(1, "cannot start the spf workers");
+	if ((filter.pool = passwd_pool_new(filter.base, THREADS)) == NULL ||
 	    (filter.redis = redisconn_new(filter.base, filter.conf)) ==
 	    NULL ||
 	    (filter.journal = journal_new(filter.base, filter.redis)) ==
@@ -477,6 +500,7 @@ run(void)
 	event_base_dispatch(filter.base);
 
 	close_all();
+	spf_free(filter.spf);
 	lineio_free(io);
 	journal_free(filter.journal);
 	redisconn_free(filter.redis);
@@ -501,7 +525,7 @@ main(int argc, char *argv[])
 	bool		 check = false;
 	int		 ch, status = 0;
 
-	while ((ch = getopt(argc, argv, "e:f:H:m:ns:")) != -1) {
+	while ((ch = getopt(argc, argv, "e:f:H:m:ns:W")) != -1) {
 		switch (ch) {
 		case 'e':
 			question.name = optarg;
@@ -521,6 +545,8 @@ main(int argc, char *argv[])
 		case 's':
 			question.source = optarg;
 			break;
+		case 'W':
+			spfworker();
 		default:
 			usage();
 		}

@@ -32,6 +32,8 @@ struct passwd_job;
 struct passwd_pool;
 struct redisconn;
 struct sasl;
+struct spf;
+struct spf_question;
 
 /* What every decision needs. */
 struct filter {
@@ -40,6 +42,7 @@ struct filter {
 	struct redisconn	*redis;
 	struct passwd_pool	*pool;
 	struct journal		*journal;
+	struct spf		*spf;		/* NULL: off */
 	struct sessions		 sessions;
 };
 
@@ -58,6 +61,8 @@ struct request {
 	struct user_query	*query;
 	struct passwd_job	*job;
 	struct sasl		*sasl;		/* AUTH: what it shows */
+	struct spf_question	*spf_question;
+	unsigned int		 spf_asked;	/* how many before that */
 	struct event		*timer;
 	const char		*after_pause;	/* reply, when that is over */
 };
@@ -66,6 +71,7 @@ struct request {
 #define REPLY_AUTH_FAILED	"535 Authentication failed"
 #define REPLY_SOURCE		"535 5.7.8 IP not authorized"
 #define REPLY_TEMPFAIL		"451 4.3.0 Temporary failure"
+#define REPLY_SPF		"451 4.4.3 SPF could not be looked up, try again later"
 #define REPLY_AUTH_TEMPFAIL	"454 4.7.0 Temporary authentication failure"
 
 /*
@@ -81,8 +87,12 @@ void	request_tempfail(struct request *);
 /* Rejects after a random time of up to a second, as smtpd does. */
 void	request_reject_later(struct request *, const char *reply);
 
-/* Lifts the deadline: what goes on now takes what it takes. */
+/*
+ * Lifts the deadline, as what goes on now has one of its own, and sets it
+ * anew.
+ */
 void	request_take_time(struct request *);
+void	request_hurry(struct request *);
 
 /*
  * AUTH: a right credential from a source that its user does not allow is
@@ -102,6 +112,12 @@ void	login_failed(struct filter *, struct session *, const char *name);
  * the envelope sender in a domain that the user may send as.
  */
 void	sender_request(struct request *, const char *sender);
+
+/*
+ * The message's header is complete: what will be asked about it is asked
+ * early.
+ */
+void	header_complete(struct filter *, struct session *);
 
 /* RCPT TO: a sandboxed user's recipients go nowhere. */
 void	recipient_request(struct request *);

@@ -31,7 +31,17 @@ reason_name(enum reason reason)
 	case REASON_PLAN:
 		return ("plan");
 	case REASON_SPF:
-		return ("spf-not-available");
+		return ("spf");
+	case REASON_SPF_NONE:
+		return ("spf-none");
+	case REASON_SPF_SEVERAL:
+		return ("spf-multiple");
+	case REASON_SPF_SYNTAX:
+		return ("spf-syntax");
+	case REASON_SPF_INCLUDE:
+		return ("spf-include");
+	case REASON_SPF_FAIL:
+		return ("spf-fail");
 	case REASON_SENDER:
 		return ("sender-invalid");
 	case REASON_LITERAL:

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "acl.h"
 #include "conf.h"
 #include "filter.h"
 #include "journal.h"
@@ -69,7 +70,7 @@ copy_from(const struct header *h, char buf[FROM_TEXT])
 
 void
 report_write(struct filter *f, const struct session *s,
-    const struct user *user, enum reason reason, const char *domain,
+    const struct user *user, const struct verdict *verdict,
     char id[REPORT_ID + 1])
 {
 	const struct tx	*tx = s->tx;
@@ -81,15 +82,16 @@ report_write(struct filter *f, const struct session *s,
 		"relay", relay,
 		"user", user != NULL ? user->name : tx->user,
 		"account", user != NULL ? user->account : "",
-		"reason", reason_name(reason),
-		"domain", domain != NULL ? domain : "",
+		"reason", reason_name(verdict->reason),
+		"domain", verdict->domain != NULL ? verdict->domain : "",
+		"spf", verdict->record != NULL ? verdict->record : "",
 		"envelope_sender", tx->sender,
 		"from", from,
 		"source", session_source(s, source),
 		"message_id", tx->header.message_id,
 		"message", msgid };
 	const char	*expire[] = { "EXPIRE", key, ttl };
-	struct command	 commands[2] = { { 24, hset }, { 3, expire } };
+	struct command	 commands[2] = { { 26, hset }, { 3, expire } };
 
 	draw_id(id);
 	snprintf(key, sizeof(key), "%sreport:{%s}", f->conf->prefix, id);

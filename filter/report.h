@@ -19,12 +19,11 @@
 
 #include <stddef.h>
 
-#include "reason.h"
-
 struct conf;
 struct filter;
 struct session;
 struct user;
+struct verdict;
 
 /* Digits of a report's id. */
 #define REPORT_ID	18
@@ -38,11 +37,10 @@ struct user;
 /*
  * Writes the report on a message that is blocked to Redis, as report:{ID},
  * and the id that it has drawn for it: decimal digits, random, so that relays
- * need not agree on the next one.  user is NULL when there is none any more;
- * domain may be NULL.
+ * need not agree on the next one.  user is NULL when there is none any more.
  */
 void		 report_write(struct filter *, const struct session *,
-		    const struct user *, enum reason, const char *domain,
+		    const struct user *, const struct verdict *,
 		    char[REPORT_ID + 1]);
 
 /* Writes the reply that sends a blocked sender to the report. */

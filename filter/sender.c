@@ -30,6 +30,7 @@
 #include "filter.h"
 #include "redisconn.h"
 #include "report.h"
+#include "spf.h"
 #include "user.h"
 #include "userlog.h"
 
@@ -106,15 +107,15 @@ refuse(struct request *req, const struct user *user, const char *reply,
 }
 
 static void
-block(struct request *req, const struct user *user, enum reason reason,
-    const char *domain)
+block(struct request *req, const struct user *user,
+    const struct verdict *verdict)
 {
 	struct filter	*f = req->filter;
 	const char	*name = user != NULL ? user->name :
 	    req->session->tx->user;
 	char		 id[REPORT_ID + 1], reply[REPORT_REPLY];
 
-	report_write(f, req->session, user, reason, domain, id);
+	report_write(f, req->session, user, verdict, id);
 	report_reply(f->conf, id, name, reply);
 	if (user != NULL)
 		refuse(req, user, reply, id);
@@ -140,35 +141,52 @@ gather(const struct request *req, bool with_header, struct domains *domains)
 	return (acl_header(conf, tx->sender, &tx->header, domains));
 }
 
+static const struct spf_answer *
+known(void *arg, const char *domain)
+{
+	struct filter	*f = arg;
+
+	return (f->spf != NULL ? spf_known(f->spf, domain) : NULL);
+}
+
 /*
  * Judges what a user sends as.  The domains are gathered anew instead of kept
  * while Redis is asked: the same message gives the same.
  */
-static bool
-may_send(struct request *req, const struct user *user, bool with_header)
+static struct verdict
+judge(const struct request *req, const struct user *user, bool with_header,
+    struct domains *domains)
 {
-	struct domains	 domains;
-	const char	*domain = NULL;
-	enum reason	 reason;
+	struct verdict	 v = { REASON_NONE, NULL, NULL };
 
-	reason = gather(req, with_header, &domains);
-	if (reason == REASON_NONE)
-		reason = acl_domains(user, &domains, &domain);
-	if (reason == REASON_NONE)
-		return (true);
-	block(req, user, reason, domain);
-	return (false);
+	v.reason = gather(req, with_header, domains);
+	if (v.reason != REASON_NONE)
+		return (v);
+	return (acl_domains(req->filter->conf, user, domains, known,
+	    req->filter));
 }
 
+/*
+ * Domains that SPF decides about are asked about now and judged at the end of
+ * data, when the answer will be there.
+ */
 static void
 accept_sender(struct request *req, const struct user *user)
 {
+	struct filter	*f = req->filter;
 	struct tx	*tx = req->session->tx;
+	struct domains	 domains;
+	struct verdict	 v = judge(req, user, false, &domains);
 
-	if (!may_send(req, user, false))
+	if (v.reason == REASON_SPF && f->spf != NULL)
+		spf_ask(f->spf, v.domain, NULL, NULL);
+	else if (v.reason != REASON_NONE) {
+		block(req, user, &v);
 		return;
+	}
 	strlcpy(tx->user, user->name, sizeof(tx->user));
 	tx->sandboxed = user->status == STATUS_SANDBOXED;
+	tx->any_domain = user->mode == MODE_ANY && user->pro;
 	request_proceed(req);
 }
 
@@ -244,15 +262,50 @@ recipient_request(struct request *req)
 static void
 block_gone(struct request *req, const struct user *user)
 {
+	const struct verdict	 v = { REASON_USER, NULL, NULL };
+
 	if (user != NULL && strcmp(user->name, req->session->tx->user) != 0)
 		user = NULL;
-	block(req, user, REASON_USER, NULL);
+	block(req, user, &v);
+}
+
+static void	ask_commit(struct request *);
+
+/* Judges again from the start: the user may have changed while it was asked. */
+static void
+on_spf(void *arg, const struct spf_answer *answer)
+{
+	struct request	*req = arg;
+
+	req->spf_question = NULL;
+	if (answer->verdict == SPF_VERDICT_UNKNOWN) {
+		request_reject(req, REPLY_SPF);
+		return;
+	}
+	request_hurry(req);
+	ask_commit(req);
+}
+
+/* More questions than a message has domains are never needed. */
+static void
+wait_for_spf(struct request *req, const char *domain)
+{
+	struct filter	*f = req->filter;
+
+	if (f->spf != NULL && req->spf_asked++ < DOMAINS_MAX)
+		req->spf_question = spf_ask(f->spf, domain, on_spf, req);
+	if (req->spf_question != NULL)
+		request_take_time(req);
+	else
+		request_reject(req, REPLY_SPF);
 }
 
 static void
 accept_message(struct request *req, const struct user *user)
 {
 	struct tx	*tx = req->session->tx;
+	struct domains	 domains;
+	struct verdict	 v;
 
 	if (strcmp(user->name, tx->user) != 0) {
 		block_gone(req, user);
@@ -263,10 +316,15 @@ accept_message(struct request *req, const struct user *user)
 		request_tempfail(req);
 		return;
 	}
-	if (!may_send(req, user, true))
-		return;
-	tx->accepted = true;
-	request_proceed(req);
+	v = judge(req, user, true, &domains);
+	if (v.reason == REASON_SPF)
+		wait_for_spf(req, v.domain);
+	else if (v.reason != REASON_NONE)
+		block(req, user, &v);
+	else {
+		tx->accepted = true;
+		request_proceed(req);
+	}
 }
 
 static void
@@ -289,11 +347,33 @@ on_commit(void *arg, enum user_found found, const struct user *user)
 	}
 }
 
+static void
+ask_commit(struct request *req)
+{
+	struct domains	 domains;
+
+	gather(req, true, &domains);
+	ask(req, &domains, on_commit);
+}
+
+void
+header_complete(struct filter *f, struct session *s)
+{
+	struct domains	 domains = { .n = 0 };
+	size_t		 i;
+
+	if (f->spf == NULL || !s->tx->any_domain ||
+	    header_domains(&s->tx->header, &domains) != REASON_NONE)
+		return;
+	for (i = 0; i < domains.n; i++)
+		if (spf_known(f->spf, domains.name[i]) == NULL)
+			spf_ask(f->spf, domains.name[i], NULL, NULL);
+}
+
 void
 commit_request(struct request *req)
 {
 	const struct tx	*tx = req->session->tx;
-	struct domains	 domains;
 
 	if (tx == NULL || tx->damaged) {
 		request_tempfail(req);
@@ -307,8 +387,7 @@ commit_request(struct request *req)
 		request_reject(req, REPLY_AUTH_REQUIRED);
 		return;
 	}
-	gather(req, true, &domains);
-	ask(req, &domains, on_commit);
+	ask_commit(req);
 }
 
 static void

@@ -58,6 +58,7 @@ struct tx {
 	char		 user[USER_NAME_MAX + 1];	/* "": nobody's */
 	bool		 trusted;	/* of a local session: not judged */
 	bool		 sandboxed;
+	bool		 any_domain;	/* its domains are asked about early */
 	bool		 damaged;	/* a line of it was lost */
 	bool		 accepted;	/* by us, at the end of data */
 	uint32_t	 msgid;		/* smtpd's; 0: none yet */

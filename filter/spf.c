@@ -1,0 +1,471 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <bsd/string.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "conf.h"
+#include "log.h"
+#include "spf.h"
+#include "spfcache.h"
+#include "spfcheck.h"
+
+#define WORKERS_MAX	64
+#define QUESTIONS_MAX	4096	/* that wait or are asked */
+#define BACKOFF_MIN	100	/* milliseconds */
+#define BACKOFF_MAX	5000
+#define EXECUTABLE	"/proc/self/exe"
+
+/* Somebody who waits for the answer to a question. */
+struct spf_question {
+	TAILQ_ENTRY(spf_question)	 entry;
+	struct lookup			*lookup;
+	spf_cb				 cb;
+	void				*arg;
+};
+
+/* A domain that is asked about, once for all who want to know. */
+struct lookup {
+	TAILQ_ENTRY(lookup)		 entry;
+	struct spf			*spf;
+	TAILQ_HEAD(, spf_question)	 questions;
+	struct event			*deadline;
+	int				 tries;
+	bool				 waiting;	/* for a worker */
+	char				 domain[DOMAIN_TEXT];
+};
+
+struct worker {
+	struct spf	*spf;
+	pid_t		 pid;		/* 0: none now */
+	int		 fd;
+	struct event	*readable;
+	struct event	*timer;		/* the question's, or the restart's */
+	bool		 busy;
+	struct lookup	*lookup;	/* NULL: idle, or nobody waits */
+	int		 backoff;
+};
+
+struct spf {
+	const struct conf	*conf;
+	struct event_base	*base;
+	struct spfcache		*cache;
+	struct spfcheck		 check;
+	int			 exe;
+	TAILQ_HEAD(, lookup)	 lookups;	/* in the order asked */
+	size_t			 nlookups;
+	size_t			 nworkers;
+	struct worker		 workers[WORKERS_MAX];
+};
+
+static void	assign(struct spf *);
+static void	start_worker(struct worker *);
+
+static void
+add_timer(struct event *ev, int ms)
+{
+	struct timeval	 tv = { ms / 1000, ms % 1000 * 1000 };
+
+	event_add(ev, &tv);
+}
+
+static void
+free_lookup(struct lookup *l)
+{
+	struct spf_question	*q;
+
+	while ((q = TAILQ_FIRST(&l->questions)) != NULL) {
+		TAILQ_REMOVE(&l->questions, q, entry);
+		free(q);
+	}
+	TAILQ_REMOVE(&l->spf->lookups, l, entry);
+	l->spf->nlookups--;
+	if (l->deadline != NULL)
+		event_free(l->deadline);
+	free(l);
+}
+
+/* Tells everybody who asked, and forgets the question. */
+static void
+finish(struct lookup *l, const struct spf_answer *answer)
+{
+	struct spf_question	*q;
+	struct spf		*spf = l->spf;
+	size_t			 i;
+
+	for (i = 0; i < spf->nworkers; i++)
+		if (spf->workers[i].lookup == l)
+			spf->workers[i].lookup = NULL;
+	spfcache_add(spf->cache, l->domain, answer);
+	while ((q = TAILQ_FIRST(&l->questions)) != NULL) {
+		TAILQ_REMOVE(&l->questions, q, entry);
+		if (q->cb != NULL)
+			q->cb(q->arg, answer);
+		free(q);
+	}
+	free_lookup(l);
+}
+
+static void
+finish_unknown(struct lookup *l)
+{
+	const struct spf_answer	 unknown = { .verdict = SPF_VERDICT_UNKNOWN };
+
+	finish(l, &unknown);
+}
+
+/* Ends a worker, and starts another one after a pause. */
+static void
+replace_worker(struct worker *w)
+{
+	struct lookup	*l = w->lookup;
+
+	w->lookup = NULL;
+	w->busy = false;
+	event_del(w->timer);
+	if (w->readable != NULL)
+		event_free(w->readable);
+	w->readable = NULL;
+	close(w->fd);
+	kill(w->pid, SIGKILL);
+	w->pid = 0;
+	add_timer(w->timer, w->backoff);
+	w->backoff = w->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX :
+	    w->backoff * 2;
+	if (l == NULL)
+		return;
+	if (l->tries < 2)
+		l->waiting = true;
+	else
+		finish_unknown(l);
+}
+
+static bool
+valid_answer(const struct spf_answer *answer, ssize_t n)
+{
+	return (n == (ssize_t)sizeof(*answer) &&
+	    (int)answer->verdict >= SPF_VERDICT_OK &&
+	    answer->verdict <= SPF_VERDICT_UNKNOWN &&
+	    memchr(answer->record, '\0', sizeof(answer->record)) != NULL);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker		*w = arg;
+	struct spf		*spf = w->spf;
+	struct spf_answer	 answer;
+	struct lookup		*l = w->lookup;
+	ssize_t			 n;
+
+	(void)what;
+	n = recv(fd, &answer, sizeof(answer), MSG_DONTWAIT);
+	if (!w->busy || !valid_answer(&answer, n)) {
+		log_warnx("spf: a worker has ended");
+		replace_worker(w);
+	} else {
+		w->busy = false;
+		w->lookup = NULL;
+		w->backoff = BACKOFF_MIN;
+		event_del(w->timer);
+		if (l != NULL)
+			finish(l, &answer);
+	}
+	assign(spf);
+}
+
+/* The question's time is over, or the pause before a restart. */
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker	*w = arg;
+
+	(void)fd;
+	(void)what;
+	if (w->pid == 0)
+		start_worker(w);
+	else {
+		log_warnx("spf: a worker has not answered in time");
+		replace_worker(w);
+	}
+	assign(w->spf);
+}
+
+/* In the child: nothing but what is safe between fork(2) and execve(2). */
+static void
+exec_worker(int exe, int fd)
+{
+	static char	 name[] = "filter-smtpusers", option[] = "-W";
+	char		*argv[] = { name, option, NULL }, *envp[] = { NULL };
+
+	if (dup2(fd, STDIN_FILENO) != -1)
+		fexecve(exe, argv, envp);
+	_exit(1);
+}
+
+/* Workers that have been killed are gone by the time that others start. */
+static void
+reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		continue;
+}
+
+static void
+start_worker(struct worker *w)
+{
+	struct spf	*spf = w->spf;
+	int		 sp[2];
+
+	reap();
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sp) == -1) {
+		add_timer(w->timer, w->backoff);
+		return;
+	}
+	w->pid = fork();
+	if (w->pid == 0)
+		exec_worker(spf->exe, sp[1]);
+	close(sp[1]);
+	w->fd = sp[0];
+	if (w->pid == -1) {
+		w->pid = 0;
+		close(w->fd);
+		add_timer(w->timer, w->backoff);
+		return;
+	}
+	w->readable = event_new(spf->base, w->fd, EV_READ | EV_PERSIST,
+	    on_readable, w);
+	if (w->readable == NULL || event_add(w->readable, NULL) == -1 ||
+	    send(w->fd, &spf->check, sizeof(spf->check),
+	    MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(spf->check))
+		replace_worker(w);
+}
+
+static struct lookup *
+next_waiting(struct spf *spf)
+{
+	struct lookup	*l;
+
+	TAILQ_FOREACH(l, &spf->lookups, entry)
+		if (l->waiting)
+			return (l);
+	return (NULL);
+}
+
+/* Gives waiting questions to idle workers. */
+static void
+assign(struct spf *spf)
+{
+	struct worker	*w;
+	struct lookup	*l;
+	size_t		 i;
+
+	for (i = 0; i < spf->nworkers; i++) {
+		w = &spf->workers[i];
+		if (w->pid == 0 || w->busy)
+			continue;
+		if ((l = next_waiting(spf)) == NULL)
+			return;
+		l->waiting = false;
+		l->tries++;
+		w->lookup = l;
+		w->busy = true;
+		add_timer(w->timer, spf->conf->spf_timeout);
+		if (send(w->fd, l->domain, strlen(l->domain),
+		    MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+			replace_worker(w);
+	}
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	finish_unknown(arg);
+}
+
+static struct lookup *
+find_lookup(struct spf *spf, const char *domain)
+{
+	struct lookup	*l;
+
+	TAILQ_FOREACH(l, &spf->lookups, entry)
+		if (strcmp(l->domain, domain) == 0)
+			return (l);
+	return (NULL);
+}
+
+static struct lookup *
+new_lookup(struct spf *spf, const char *domain)
+{
+	struct lookup	*l;
+
+	if (spf->nlookups >= QUESTIONS_MAX ||
+	    (l = calloc(1, sizeof(*l))) == NULL)
+		return (NULL);
+	if ((l->deadline = evtimer_new(spf->base, on_deadline, l)) == NULL) {
+		free(l);
+		return (NULL);
+	}
+	l->spf = spf;
+	l->waiting = true;
+	TAILQ_INIT(&l->questions);
+	strlcpy(l->domain, domain, sizeof(l->domain));
+	TAILQ_INSERT_TAIL(&spf->lookups, l, entry);
+	spf->nlookups++;
+	add_timer(l->deadline, spf->conf->spf_timeout * 2);
+	return (l);
+}
+
+const struct spf_answer *
+spf_known(struct spf *spf, const char *domain)
+{
+	return (spfcache_find(spf->cache, domain));
+}
+
+struct spf_question *
+spf_ask(struct spf *spf, const char *domain, spf_cb cb, void *arg)
+{
+	struct lookup		*l = find_lookup(spf, domain);
+	struct spf_question	*q;
+
+	if (l == NULL && (l = new_lookup(spf, domain)) == NULL)
+		return (NULL);
+	if ((q = calloc(1, sizeof(*q))) == NULL)
+		return (NULL);
+	q->lookup = l;
+	q->cb = cb;
+	q->arg = arg;
+	TAILQ_INSERT_TAIL(&l->questions, q, entry);
+	assign(spf);
+	return (q);
+}
+
+void
+spf_cancel(struct spf_question *q)
+{
+	q->cb = NULL;
+}
+
+/* Hands the workers what they need of the configuration, as A-labels. */
+static bool
+take_conf(struct spf *spf)
+{
+	const struct conf	*conf = spf->conf;
+	struct spfcheck		*check = &spf->check;
+	size_t			 i;
+
+	check->mode = conf->spf;
+	if (conf->spf_resolver != NULL)
+		strlcpy(check->resolver, conf->spf_resolver,
+		    sizeof(check->resolver));
+	if (conf->nspf_include > SPFCHECK_NAMES ||
+	    conf->nspf_relays > SPFCHECK_RELAYS)
+		return (false);
+	for (i = 0; i < conf->nspf_include; i++)
+		if (!spfcheck_name(conf->spf_include[i],
+		    strlen(conf->spf_include[i]), check->includes[i])) {
+			log_warnx("spf_include: %s: not a domain",
+			    conf->spf_include[i]);
+			return (false);
+		}
+	check->nincludes = conf->nspf_include;
+	for (i = 0; i < conf->nspf_relays; i++)
+		check->relays[i] = conf->spf_relays[i];
+	check->nrelays = conf->nspf_relays;
+	return (true);
+}
+
+static bool
+start(struct spf *spf)
+{
+	struct worker	*w;
+
+	if ((spf->cache = spfcache_new()) == NULL || !take_conf(spf) ||
+	    (spf->exe = open(EXECUTABLE, O_RDONLY | O_CLOEXEC)) == -1)
+		return (false);
+	while (spf->nworkers < (size_t)spf->conf->spf_workers) {
+		w = &spf->workers[spf->nworkers++];
+		w->spf = spf;
+		w->backoff = BACKOFF_MIN;
+		if ((w->timer = evtimer_new(spf->base, on_timer, w)) == NULL)
+			return (false);
+		start_worker(w);
+	}
+	return (true);
+}
+
+struct spf *
+spf_new(struct event_base *base, const struct conf *conf)
+{
+	struct spf	*spf;
+
+	if ((spf = calloc(1, sizeof(*spf))) == NULL)
+		return (NULL);
+	spf->conf = conf;
+	spf->base = base;
+	spf->exe = -1;
+	TAILQ_INIT(&spf->lookups);
+	if (start(spf))
+		return (spf);
+	spf_free(spf);
+	return (NULL);
+}
+
+/* Killed, it is gone as soon as it runs: this does not wait long. */
+static void
+stop_worker(struct worker *w)
+{
+	if (w->readable != NULL)
+		event_free(w->readable);
+	if (w->timer != NULL)
+		event_free(w->timer);
+	if (w->pid == 0)
+		return;
+	close(w->fd);
+	kill(w->pid, SIGKILL);
+	waitpid(w->pid, NULL, 0);
+}
+
+void
+spf_free(struct spf *spf)
+{
+	size_t	 i;
+
+	if (spf == NULL)
+		return;
+	for (i = 0; i < spf->nworkers; i++)
+		stop_worker(&spf->workers[i]);
+	while (!TAILQ_EMPTY(&spf->lookups))
+		free_lookup(TAILQ_FIRST(&spf->lookups));
+	if (spf->exe != -1)
+		close(spf->exe);
+	spfcache_free(spf->cache);
+	free(spf);
+}

@@ -1,0 +1,82 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef SPF_H
+#define SPF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "domain.h"
+
+struct conf;
+struct event_base;
+struct spf;
+struct spf_question;
+
+/*
+ * Whether a domain publishes SPF (RFC 7208) in the way that the configuration
+ * asks for.  libspf2 blocks while it asks the DNS, and reads what strangers
+ * have put there, so it runs in worker processes; here are the questions to
+ * them, and the answers known from before.
+ */
+
+enum spf_verdict {
+	SPF_VERDICT_OK,
+	SPF_VERDICT_NONE,		/* no record */
+	SPF_VERDICT_SEVERAL,		/* more than one */
+	SPF_VERDICT_SYNTAX,		/* one that cannot be understood */
+	SPF_VERDICT_NOT_INCLUDED,	/* none of spf_include is in it */
+	SPF_VERDICT_NOT_PASS,		/* not for every address of spf_relays */
+	SPF_VERDICT_UNKNOWN		/* the DNS gave no answer in time */
+};
+
+/* How much of a record is kept for the report, with its NUL. */
+#define SPF_RECORD	512
+
+struct spf_answer {
+	enum spf_verdict verdict;
+	uint32_t	 ttl;			/* seconds, of what was read */
+	char		 record[SPF_RECORD];	/* the domain's; "": none */
+};
+
+/* The answer is gone when the callback returns. */
+typedef void	(*spf_cb)(void *, const struct spf_answer *);
+
+/*
+ * Starts the workers, as processes of the program itself that have nothing
+ * but a socket to this one.  NULL when that fails.
+ */
+struct spf		*spf_new(struct event_base *, const struct conf *);
+
+/* Ends the workers.  Questions under way are not answered any more. */
+void			 spf_free(struct spf *);
+
+/* An answer known from before; NULL when there is none. */
+const struct spf_answer	*spf_known(struct spf *, const char *domain);
+
+/*
+ * Asks about a domain, given as A-labels.  The callback, which may be NULL,
+ * comes exactly once, from the event loop, within two spf_timeouts.  NULL,
+ * with no callback to come, when too many questions wait.
+ */
+struct spf_question	*spf_ask(struct spf *, const char *domain, spf_cb,
+			    void *);
+
+/* Makes the callback not come. */
+void			 spf_cancel(struct spf_question *);
+
+#endif /* SPF_H */

@@ -1,0 +1,118 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "spfcache.h"
+
+struct entry {
+	UT_hash_handle		 hh;
+	time_t			 expires;	/* monotonic */
+	struct spf_answer	 answer;
+	char			 domain[];
+};
+
+struct spfcache {
+	struct entry	*bydomain;	/* in the order of addition */
+};
+
+static time_t
+now(void)
+{
+	struct timespec	 ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec);
+}
+
+static time_t
+lifetime(const struct spf_answer *answer)
+{
+	if (answer->verdict != SPF_VERDICT_OK)
+		return (SPFCACHE_BAD);
+	if (answer->ttl < SPFCACHE_MIN)
+		return (SPFCACHE_MIN);
+	return (answer->ttl > SPFCACHE_MAX ? SPFCACHE_MAX : answer->ttl);
+}
+
+static void
+drop(struct spfcache *c, struct entry *e)
+{
+	HASH_DEL(c->bydomain, e);
+	free(e);
+}
+
+void
+spfcache_add(struct spfcache *c, const char *domain,
+    const struct spf_answer *answer)
+{
+	struct entry	*e;
+	size_t		 len = strlen(domain);
+
+	HASH_FIND(hh, c->bydomain, domain, len, e);
+	if (e != NULL)
+		drop(c, e);
+	if (answer->verdict == SPF_VERDICT_UNKNOWN)
+		return;
+	if (HASH_COUNT(c->bydomain) >= SPFCACHE_SIZE)
+		drop(c, c->bydomain);
+	if ((e = calloc(1, sizeof(*e) + len + 1)) == NULL)
+		return;
+	memcpy(e->domain, domain, len);
+	e->answer = *answer;
+	e->expires = now() + lifetime(answer);
+	HASH_ADD_KEYPTR(hh, c->bydomain, e->domain, len, e);
+	if (e->hh.tbl == NULL)
+		free(e);
+}
+
+const struct spf_answer *
+spfcache_find(struct spfcache *c, const char *domain)
+{
+	struct entry	*e;
+
+	HASH_FIND(hh, c->bydomain, domain, strlen(domain), e);
+	if (e == NULL)
+		return (NULL);
+	if (e->expires > now())
+		return (&e->answer);
+	drop(c, e);
+	return (NULL);
+}
+
+struct spfcache *
+spfcache_new(void)
+{
+	return (calloc(1, sizeof(struct spfcache)));
+}
+
+void
+spfcache_free(struct spfcache *c)
+{
+	if (c == NULL)
+		return;
+	while (c->bydomain != NULL)
+		drop(c, c->bydomain);
+	free(c);
+}

@@ -1,0 +1,266 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "spfcheck.h"
+#include "spfdns.h"
+
+#define LOOKUPS_MAX	10	/* RFC 7208, 4.6.4 */
+#define SENDER		"postmaster@"
+
+/*
+ * Reads the one record of a domain.  What libspf2 says of it does not tell a
+ * record that does not compile from none, so the resolver is asked too.
+ */
+static enum spf_verdict
+read_record(SPF_server_t *server, const char *domain)
+{
+	SPF_request_t	*req = SPF_request_new(server);
+	SPF_response_t	*resp;
+	SPF_record_t	*record = NULL;
+	SPF_errcode_t	 err;
+	bool		 flawed;
+
+	if (req == NULL)
+		return (SPF_VERDICT_UNKNOWN);
+	spfdns_begin(domain);
+	req->cur_dom = domain;
+	resp = SPF_response_new(req);
+	err = SPF_server_get_record(server, req, resp, &record);
+	flawed = SPF_response_errors(resp) > 0;
+	if (record != NULL)
+		SPF_record_free(record);
+	SPF_response_free(resp);
+	SPF_request_free(req);
+
+	if (spfdns_failures() > 0)
+		return (SPF_VERDICT_UNKNOWN);
+	if (err == SPF_E_MULTIPLE_RECORDS)
+		return (SPF_VERDICT_SEVERAL);
+	if (spfdns_record()[0] == '\0')
+		return (SPF_VERDICT_NONE);
+	if (err != SPF_E_SUCCESS || flawed)
+		return (SPF_VERDICT_SYNTAX);
+	return (SPF_VERDICT_OK);
+}
+
+/* A walk through the records that a record refers to. */
+struct walk {
+	const struct spfcheck	*check;
+	SPF_server_t		*server;
+	size_t			 n;
+	char			 seen[LOOKUPS_MAX + 1][DOMAIN_TEXT];
+	uint32_t		 ttl;
+	bool			 unknown;
+};
+
+static bool
+is_seen(const struct walk *w, const char *domain)
+{
+	size_t	 i;
+
+	for (i = 0; i < w->n; i++)
+		if (strcmp(w->seen[i], domain) == 0)
+			return (true);
+	return (false);
+}
+
+static bool
+is_wanted(const struct walk *w, const char *domain)
+{
+	size_t	 i;
+
+	for (i = 0; i < w->check->nincludes; i++)
+		if (strcmp(w->check->includes[i], domain) == 0)
+			return (true);
+	return (false);
+}
+
+bool
+spfcheck_name(const char *text, size_t len, char name[DOMAIN_TEXT])
+{
+	size_t	 i;
+
+	if (len > 1 && text[len - 1] == '.')
+		len--;
+	if (memchr(text, '_', len) == NULL)
+		return (domain_alabel(text, len, name));
+	if (len >= DOMAIN_TEXT)
+		return (false);
+	for (i = 0; i < len; i++)
+		name[i] = text[i] >= 'A' && text[i] <= 'Z' ?
+		    (char)(text[i] + 'a' - 'A') : text[i];
+	name[len] = '\0';
+	return (true);
+}
+
+/*
+ * The domain that a term refers to: include: with the qualifier "+", or
+ * redirect=.  A name with macros depends on the sender and is none of ours.
+ */
+static bool
+referred(const char *term, size_t len, char domain[DOMAIN_TEXT])
+{
+	static const char	 include[] = "include:", redirect[] =
+	    "redirect=";
+
+	if (len > 0 && *term == '+') {
+		term++;
+		len--;
+	}
+	if (len > sizeof(include) - 1 &&
+	    strncasecmp(term, include, sizeof(include) - 1) == 0) {
+		term += sizeof(include) - 1;
+		len -= sizeof(include) - 1;
+	} else if (len > sizeof(redirect) - 1 &&
+	    strncasecmp(term, redirect, sizeof(redirect) - 1) == 0) {
+		term += sizeof(redirect) - 1;
+		len -= sizeof(redirect) - 1;
+	} else
+		return (false);
+	return (spfcheck_name(term, len, domain));
+}
+
+/* Queues the domains that a record refers to; true when one is wanted. */
+static bool
+follow(struct walk *w, const char *record)
+{
+	char	 domain[DOMAIN_TEXT];
+	size_t	 len;
+
+	while (*record != '\0') {
+		len = strcspn(record, " ");
+		if (referred(record, len, domain)) {
+			if (is_wanted(w, domain))
+				return (true);
+			if (!is_seen(w, domain) && w->n <= LOOKUPS_MAX)
+				strlcpy(w->seen[w->n++], domain, DOMAIN_TEXT);
+		}
+		record += len;
+		record += strspn(record, " ");
+	}
+	return (false);
+}
+
+static enum spf_verdict
+check_includes(SPF_server_t *server, const struct spfcheck *check,
+    const char *domain, uint32_t *ttl)
+{
+	struct walk	 w = { .check = check, .server = server, .n = 1,
+	    .ttl = *ttl };
+	char		 record[SPFDNS_RECORD];
+	enum spf_verdict verdict;
+	size_t		 i;
+	bool		 found;
+
+	strlcpy(w.seen[0], domain, DOMAIN_TEXT);
+	strlcpy(record, spfdns_record(), sizeof(record));
+	found = follow(&w, record);
+	for (i = 1; !found && i < w.n; i++) {
+		verdict = read_record(server, w.seen[i]);
+		if (verdict == SPF_VERDICT_UNKNOWN)
+			w.unknown = true;
+		if (spfdns_ttl() < w.ttl)
+			w.ttl = spfdns_ttl();
+		if (verdict != SPF_VERDICT_OK)
+			continue;
+		strlcpy(record, spfdns_record(), sizeof(record));
+		found = follow(&w, record);
+	}
+	*ttl = w.ttl;
+	if (found)
+		return (SPF_VERDICT_OK);
+	return (w.unknown ? SPF_VERDICT_UNKNOWN : SPF_VERDICT_NOT_INCLUDED);
+}
+
+static bool
+set_address(SPF_request_t *req, const struct netaddr *na)
+{
+	char	 text[NETADDR_TEXT];
+
+	netaddr_text(na, text);
+	if (na->len == 4)
+		return (SPF_request_set_ipv4_str(req, text) == SPF_E_SUCCESS);
+	return (SPF_request_set_ipv6_str(req, text) == SPF_E_SUCCESS);
+}
+
+static enum spf_verdict
+check_relay(SPF_server_t *server, const char *domain,
+    const struct netaddr *relay)
+{
+	SPF_request_t	*req = SPF_request_new(server);
+	SPF_response_t	*resp = NULL;
+	SPF_result_t	 result = SPF_RESULT_TEMPERROR;
+	char		 sender[sizeof(SENDER) + DOMAIN_TEXT];
+
+	if (req == NULL)
+		return (SPF_VERDICT_UNKNOWN);
+	snprintf(sender, sizeof(sender), SENDER "%s", domain);
+	if (set_address(req, relay) &&
+	    SPF_request_set_helo_dom(req, domain) == SPF_E_SUCCESS &&
+	    SPF_request_set_env_from(req, sender) == 0) {
+		SPF_request_query_mailfrom(req, &resp);
+		if (resp != NULL)
+			result = SPF_response_result(resp);
+	}
+	if (resp != NULL)
+		SPF_response_free(resp);
+	SPF_request_free(req);
+	if (result == SPF_RESULT_PASS)
+		return (SPF_VERDICT_OK);
+	return (result == SPF_RESULT_TEMPERROR || spfdns_failures() > 0 ?
+	    SPF_VERDICT_UNKNOWN : SPF_VERDICT_NOT_PASS);
+}
+
+static enum spf_verdict
+check_relays(SPF_server_t *server, const struct spfcheck *check,
+    const char *domain, uint32_t *ttl)
+{
+	enum spf_verdict	 verdict = SPF_VERDICT_OK;
+	size_t			 i;
+
+	for (i = 0; verdict == SPF_VERDICT_OK && i < check->nrelays; i++) {
+		verdict = check_relay(server, domain, &check->relays[i]);
+		if (spfdns_ttl() < *ttl)
+			*ttl = spfdns_ttl();
+	}
+	return (verdict);
+}
+
+void
+spfcheck(SPF_server_t *server, const struct spfcheck *check,
+    const char *domain, struct spf_answer *answer)
+{
+	memset(answer, 0, sizeof(*answer));
+	answer->verdict = read_record(server, domain);
+	answer->ttl = spfdns_ttl();
+	strlcpy(answer->record, spfdns_record(), sizeof(answer->record));
+	if (answer->verdict != SPF_VERDICT_OK)
+		return;
+	if (check->mode == SPF_INCLUDE)
+		answer->verdict = check_includes(server, check, domain,
+		    &answer->ttl);
+	else if (check->mode == SPF_PASS)
+		answer->verdict = check_relays(server, check, domain,
+		    &answer->ttl);
+}

@@ -1,0 +1,270 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <arpa/inet.h>
+#include <arpa/nameser.h>
+#include <netinet/in.h>
+
+#include <bsd/string.h>
+#include <netdb.h>
+#include <resolv.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <spf2/spf.h>
+
+#include "spfdns.h"
+
+#define ANSWER_MAX	65536
+#define TTL_MAX		86400
+#define SERVER_MAX	128
+
+static struct __res_state	state;
+static struct sockaddr_in6	server6;	/* state points to it */
+
+static struct {
+	char		 domain[256];
+	char		 record[SPFDNS_RECORD];
+	uint32_t	 ttl;
+	unsigned int	 failures;
+} met;
+
+void
+spfdns_begin(const char *domain)
+{
+	memset(&met, 0, sizeof(met));
+	met.ttl = TTL_MAX;
+	strlcpy(met.domain, domain, sizeof(met.domain));
+}
+
+uint32_t
+spfdns_ttl(void)
+{
+	return (met.ttl);
+}
+
+unsigned int
+spfdns_failures(void)
+{
+	return (met.failures);
+}
+
+const char *
+spfdns_record(void)
+{
+	return (met.record);
+}
+
+static void
+note_record(const char *domain, const char *text)
+{
+	if (met.record[0] != '\0' || strcasecmp(domain, met.domain) != 0)
+		return;
+	if (strncasecmp(text, "v=spf1", 6) == 0 &&
+	    (text[6] == ' ' || text[6] == '\0'))
+		strlcpy(met.record, text, sizeof(met.record));
+}
+
+/* Joins the strings of a TXT record, RFC 7208, 3.3. */
+static bool
+take_txt(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len)
+{
+	char	*dst;
+	size_t	 part;
+
+	if (SPF_dns_rr_buf_realloc(rr, n, len + 1) != SPF_E_SUCCESS)
+		return (false);
+	dst = rr->rr[n]->txt;
+	while (len > 0) {
+		part = *data++;
+		len--;
+		if (part > len)
+			return (false);
+		memcpy(dst, data, part);
+		dst += part;
+		data += part;
+		len -= part;
+	}
+	*dst = '\0';
+	note_record(rr->domain, rr->rr[n]->txt);
+	return (true);
+}
+
+static bool
+take_name(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const u_char *data)
+{
+	char	 name[NS_MAXDNAME];
+
+	if (ns_name_uncompress(ns_msg_base(*msg), ns_msg_end(*msg), data, name,
+	    sizeof(name)) < 0)
+		return (false);
+	if (SPF_dns_rr_buf_realloc(rr, n, strlen(name) + 1) != SPF_E_SUCCESS)
+		return (false);
+	memcpy(rr->rr[n]->mx, name, strlen(name) + 1);
+	return (true);
+}
+
+static bool
+take_addr(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len, size_t want)
+{
+	if (len != want ||
+	    SPF_dns_rr_buf_realloc(rr, n, want) != SPF_E_SUCCESS)
+		return (false);
+	memcpy(rr->rr[n], data, want);
+	return (true);
+}
+
+static bool
+take(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const ns_rr *in)
+{
+	const u_char	*data = ns_rr_rdata(*in);
+	size_t		 len = ns_rr_rdlen(*in);
+
+	switch (ns_rr_type(*in)) {
+	case ns_t_txt:
+		return (take_txt(rr, n, data, len));
+	case ns_t_a:
+		return (take_addr(rr, n, data, len, 4));
+	case ns_t_aaaa:
+		return (take_addr(rr, n, data, len, 16));
+	case ns_t_mx:
+		return (len > 2 && take_name(rr, n, msg, data + 2));
+	case ns_t_ptr:
+		return (take_name(rr, n, msg, data));
+	default:
+		return (false);
+	}
+}
+
+/* Takes the records of the type asked for; what does not parse is skipped. */
+static void
+take_answer(SPF_dns_rr_t *rr, const u_char *answer, int len)
+{
+	ns_msg	 msg;
+	ns_rr	 in;
+	int	 i, n = 0;
+
+	if (ns_initparse(answer, len, &msg) < 0) {
+		rr->herrno = NO_RECOVERY;
+		return;
+	}
+	for (i = 0; i < ns_msg_count(msg, ns_s_an); i++) {
+		if (ns_parserr(&msg, ns_s_an, i, &in) < 0) {
+			rr->herrno = NO_RECOVERY;
+			return;
+		}
+		if (ns_rr_ttl(in) < met.ttl)
+			met.ttl = ns_rr_ttl(in);
+		if (ns_rr_type(in) == rr->rr_type && take(rr, n, &msg, &in))
+			n++;
+	}
+	rr->num_rr = n;
+	if (n == 0)
+		rr->herrno = NO_DATA;
+}
+
+static SPF_dns_rr_t *
+lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
+{
+	static u_char	 answer[ANSWER_MAX];
+	SPF_dns_rr_t	*rr;
+	int		 len;
+
+	(void)cache;
+	rr = SPF_dns_rr_new_init(dns, domain, type, 0, NETDB_SUCCESS);
+	if (rr == NULL)
+		return (NULL);
+	if (type == ns_t_spf) {
+		rr->herrno = NO_DATA;
+		return (rr);
+	}
+	len = res_nquery(&state, domain, ns_c_in, type, answer,
+	    sizeof(answer));
+	if (len < 0)
+		rr->herrno = state.res_h_errno;
+	else if ((size_t)len > sizeof(answer))
+		rr->herrno = NO_RECOVERY;
+	else
+		take_answer(rr, answer, len);
+	if (rr->herrno == TRY_AGAIN || rr->herrno == NO_RECOVERY)
+		met.failures++;
+	return (rr);
+}
+
+/* Cuts address:port or [address]:port up in place. */
+static in_port_t
+cut_port(char *server)
+{
+	char	*colon = strrchr(server, ':'), *end;
+
+	if (colon == NULL || (strchr(server, ':') != colon &&
+	    server[0] != '['))
+		return (htons(NS_DEFAULTPORT));
+	if (server[0] == '[' && colon[-1] != ']')
+		return (htons(NS_DEFAULTPORT));
+	*colon = '\0';
+	return (htons((in_port_t)strtoul(colon + 1, &end, 10)));
+}
+
+static bool
+use_server(const char *text)
+{
+	char		 server[SERVER_MAX], *addr = server;
+	in_port_t	 port;
+
+	strlcpy(server, text, sizeof(server));
+	port = cut_port(server);
+	if (addr[0] == '[') {
+		addr++;
+		addr[strcspn(addr, "]")] = '\0';
+	}
+	state.nscount = 1;
+	memset(&state.nsaddr_list[0], 0, sizeof(state.nsaddr_list[0]));
+	if (inet_pton(AF_INET, addr, &state.nsaddr_list[0].sin_addr) == 1) {
+		state.nsaddr_list[0].sin_family = AF_INET;
+		state.nsaddr_list[0].sin_port = port;
+		return (true);
+	}
+	if (inet_pton(AF_INET6, addr, &server6.sin6_addr) != 1)
+		return (false);
+	server6.sin6_family = AF_INET6;
+	server6.sin6_port = port;
+	/* res_nclose(3), never called here, would free it. */
+	state._u._ext.nsaddrs[0] = &server6;
+	return (true);
+}
+
+SPF_dns_server_t *
+spfdns_new(const char *server)
+{
+	SPF_dns_server_t	*dns;
+
+	if (res_ninit(&state) == -1 ||
+	    (server != NULL && !use_server(server)))
+		return (NULL);
+	/* No search list: the names are whole. */
+	state.options &= ~(unsigned long)(RES_DNSRCH | RES_DEFNAMES);
+	if ((dns = calloc(1, sizeof(*dns))) == NULL)
+		return (NULL);
+	dns->lookup = lookup;
+	dns->name = "smtpusers";
+	return (dns);
+}

@@ -1,0 +1,48 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef SPFDNS_H
+#define SPFDNS_H
+
+#include <spf2/spf_dns.h>
+
+#include <stdint.h>
+
+/*
+ * A resolver for libspf2, on res_nquery(3): unlike libspf2's own it takes the
+ * address of a name server, tells the TTL, and asks for no records of the
+ * type SPF, which RFC 7208, 3.1 has done away with.
+ */
+
+/*
+ * Makes the one resolver of the process.  server is an address or
+ * address:port, NULL for the system's.  NULL when there is none to ask.
+ */
+SPF_dns_server_t	*spfdns_new(const char *server);
+
+/* Forgets the TTLs met, and sets the domain whose record is kept. */
+void			 spfdns_begin(const char *domain);
+
+/* Since spfdns_begin(): the lowest TTL, and how often DNS gave no answer. */
+uint32_t		 spfdns_ttl(void);
+unsigned int		 spfdns_failures(void);
+
+/* The first SPF record that the domain was found to have, or "", cut off at
+ * SPFDNS_RECORD - 1 bytes. */
+#define SPFDNS_RECORD	4096
+const char		*spfdns_record(void);
+
+#endif /* SPFDNS_H */
