@@ -14,7 +14,6 @@
 
 """A private Redis (or Valkey) for a test, on a unix socket."""
 
-import os
 import signal
 import socket
 import subprocess

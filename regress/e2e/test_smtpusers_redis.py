@@ -417,6 +417,19 @@ def test_help_needs_no_redis(words):
     assert " ".join(("usage: smtpusers",) + words) in result.stdout
 
 
+@pytest.mark.parametrize("words, closed, code", [
+    (("rm", "alice"), "<&-", EX_USAGE), (("passwd", "alice"), "<&-", EX_USAGE),
+    (("passwd", "alice", "--stdin"), "<&-", EX_DATAERR),
+    (("list",), ">&-", 0), (("rm", "alice", "--yes"), "<&- >&- 2>&-", 0)])
+def test_streams_that_the_caller_has_closed(cmd, words, closed, code):
+    cmd.ok("add", "alice", "--no-password")
+    result = subprocess.run(["sh", "-c", 'exec "$@" ' + closed, "sh",
+                             *cmd.argv(*words)], env=cmd.environment,
+                            capture_output=True, text=True, check=False)
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+
+
 def test_a_reader_that_has_seen_enough(cmd):
     cmd.ok("add", "alice", "--no-password")
     reader, writer = os.pipe()
