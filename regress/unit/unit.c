@@ -100,3 +100,17 @@ unit_make_dir(char path[UNIT_PATH])
 	snprintf(path, UNIT_PATH, "/tmp/unit.XXXXXXXXXX");
 	assert_non_null(mkdtemp(path));
 }
+
+void
+assert_contains(const char *text, const char *part)
+{
+	if (strstr(text, part) == NULL)
+		fail_msg("\"%s\" lacks \"%s\"", text, part);
+}
+
+void
+assert_lacks(const char *text, const char *part)
+{
+	if (strstr(text, part) != NULL)
+		fail_msg("\"%s\" has \"%s\"", text, part);
+}
