@@ -57,6 +57,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def isolated():
+    """Whether this network leads nowhere: what is set up here stays here."""
+    routes = Path("/proc/net/route").read_text().splitlines()
+    return len(routes) < 2
+
+
 def quoted(value):
     """A string as the configuration file wants it."""
     return '"%s"' % str(value).replace("\\", "\\\\").replace('"', '\\"')

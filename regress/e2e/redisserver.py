@@ -14,7 +14,6 @@
 
 """A private Redis (or Valkey) for a test, on a unix socket."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -162,14 +161,17 @@ class Connection:
         self.socket.close()
 
     def command(self, *args):
-        words = [encode(arg) for arg in args]
-        request = [b"*%d\r\n" % len(words)]
-        request += [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
-        self.socket.sendall(b"".join(request))
+        self.send(*args)
         reply = self.read()
         if isinstance(reply, ReplyError):
             raise reply
         return reply
+
+    def send(self, *args):
+        words = [encode(arg) for arg in args]
+        request = [b"*%d\r\n" % len(words)]
+        request += [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
+        self.socket.sendall(b"".join(request))
 
     def read(self):
         line = self.file.readline()

@@ -90,6 +90,9 @@ class Sink(socketserver.ThreadingTCPServer):
             target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
+    def __exit__(self, *_):
+        self.stop()
+
     def stop(self):
         self.shutdown()
         self.thread.join()

@@ -23,8 +23,8 @@ from pathlib import Path
 import pytest
 
 from places import free_port
-from provision import (EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE,
-                       EX_USAGE, SCRIPT, Smtpusers, verifies)
+from provision import (EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_NOUSER,
+                       EX_UNAVAILABLE, EX_USAGE, SCRIPT, Smtpusers, verifies)
 from redisserver import RedisServer, wait_until
 
 SECRET = "Not:In|Ps 8"
@@ -234,10 +234,13 @@ def test_acl_user_and_password_file(server, tmp_path):
 
 def test_a_refused_user_does_not_go_on_as_another(server, tmp_path):
     (tmp_path / "pw").write_text("wrong\n")
+    Smtpusers(server, tmp_path).ok("add", "alice", "--no-password")
     cmd = Smtpusers(server, tmp_path, redis_user="nobody",
                     redis_password_file=str(tmp_path / "pw"))
-    cmd.fails(EX_NOPERM, "add", "alice", "--no-password")
-    assert server.cli("DBSIZE") == 0
+    before = cmd.snapshot()
+    for words in COMMANDS:
+        cmd.fails(EX_NOPERM, *words)
+    assert cmd.snapshot() == before
 
 
 def test_no_permission(server, tmp_path):
@@ -281,10 +284,12 @@ def test_database(server, tmp_path):
 
 
 def test_a_refused_database_does_not_go_on_in_another(server, tmp_path):
+    Smtpusers(server, tmp_path).ok("add", "alice", "--no-password")
     cmd = Smtpusers(server, tmp_path, redis_db=99)
-    told = cmd.fails(EX_UNAVAILABLE, "add", "alice", "--no-password")
-    assert "99" in told
-    assert server.cli("DBSIZE") == 0
+    before = cmd.snapshot()
+    for words in COMMANDS:
+        assert "99" in cmd.fails(EX_UNAVAILABLE, *words)
+    assert cmd.snapshot() == before
 
 
 def test_prefix(cmd, redis, tmp_path):
@@ -331,6 +336,24 @@ def test_redis_is_gone(server, tmp_path, words):
     cmd = Smtpusers(server, tmp_path)
     server.stop()
     assert "connect" in cmd.fails(EX_UNAVAILABLE, *words)
+
+
+def test_user_who_goes_while_the_address_is_claimed(server, tmp_path):
+    cmd = Smtpusers(server, tmp_path)
+    cmd.ok("add", "alice", "--no-password")
+    server.cli("CLIENT", "PAUSE", 60000, "WRITE")
+    process = cmd.start("ipauth", "set", "alice", "192.0.2.1")
+    with server.connect() as other:
+        # The user is seen, then both changes wait; whichever comes first, the
+        # record is gone when it is to be written.
+        wait_until(lambda: calls(server, "hgetall") == 1, 20, "the question")
+        other.send("DEL", cmd.key("alice"))
+        server.cli("CLIENT", "UNPAUSE")
+        assert other.read() == 1
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (
+        EX_NOUSER, "smtpusers: alice: no such user\n")
+    assert server.cli("DBSIZE") == 0
 
 
 def test_redis_stands_still(server, tmp_path):
@@ -392,6 +415,19 @@ def test_help_needs_no_redis(words):
                             text=True, check=False)
     assert result.returncode == 0 and result.stderr == ""
     assert " ".join(("usage: smtpusers",) + words) in result.stdout
+
+
+@pytest.mark.parametrize("words, closed, code", [
+    (("rm", "alice"), "<&-", EX_USAGE), (("passwd", "alice"), "<&-", EX_USAGE),
+    (("passwd", "alice", "--stdin"), "<&-", EX_DATAERR),
+    (("list",), ">&-", 0), (("rm", "alice", "--yes"), "<&- >&- 2>&-", 0)])
+def test_streams_that_the_caller_has_closed(cmd, words, closed, code):
+    cmd.ok("add", "alice", "--no-password")
+    result = subprocess.run(["sh", "-c", 'exec "$@" ' + closed, "sh",
+                             *cmd.argv(*words)], env=cmd.environment,
+                            capture_output=True, text=True, check=False)
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
 
 
 def test_a_reader_that_has_seen_enough(cmd):

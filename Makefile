@@ -1,0 +1,251 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+#
+# make            builds the programs on this system
+# make install    installs them (DESTDIR, PREFIX, LIBEXECDIR, ...)
+# make demo       shows them at work          \
+# make check      runs all tests               | in the development root,
+# make bench      measures                     | which needs apt and root
+# make lint       checks sources and manuals  /
+
+SUITE :=	$(or $(shell cat /etc/smtpusers-devroot 2>/dev/null),native)
+B ?=		build/$(SUITE)
+
+PREFIX ?=	/usr/local
+SBINDIR ?=	$(PREFIX)/sbin
+MANDIR ?=	$(PREFIX)/share/man
+SYSCONFDIR ?=	/etc
+# Where smtpd looks for tables and for filters without a path.
+LIBEXECDIR ?=	$(patsubst %/encrypt,%,$(firstword \
+		$(wildcard /usr/libexec/opensmtpd/encrypt \
+		/usr/lib/opensmtpd/encrypt \
+		$(PREFIX)/libexec/opensmtpd/encrypt) \
+		/usr/libexec/opensmtpd/encrypt))
+
+CFLAGS ?=	-O2 -g
+CLANG ?=	clang
+PKG_CONFIG ?=	pkg-config
+INSTALL ?=	install
+
+LIBS :=		libevent_core libevent_extra hiredis hiredis_ssl libssl \
+		libcrypto libconfuse libidn2 libcrypt libbsd-overlay
+
+# Only these compilers are known to have nothing to say.
+ifeq ($(SUITE),trixie)
+WERROR ?=	-Werror
+endif
+
+WARN :=		-Wall -Wextra -Wshadow -Wmissing-prototypes \
+		-Wstrict-prototypes -Wpointer-arith -Wformat=2 \
+		-Wno-format-nonliteral
+# Asked of pkg-config at the first use, and once.
+OUR_CFLAGS =	$(eval OUR_CFLAGS := -std=gnu11 -D_GNU_SOURCE -pthread \
+		$(WARN) $(WERROR) -Ilib -Ifilter -Itable \
+		$(shell $(PKG_CONFIG) --cflags $(LIBS)))$(OUR_CFLAGS)
+OUR_LIBS =	$(eval OUR_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS)) \
+		-lresolv)$(OUR_LIBS)
+
+HARDEN :=	-fstack-protector-strong -fPIE -U_FORTIFY_SOURCE \
+		-D_FORTIFY_SOURCE=3
+HARDEN_LD :=	-pie -Wl,-z,relro -Wl,-z,now
+SANITIZE :=	-fsanitize=address,undefined -fno-sanitize-recover=all \
+		-fno-omit-frame-pointer -O1 -g
+FUZZ :=		-fsanitize=address,undefined -fno-sanitize-recover=all \
+		-O1 -g
+
+LIB_C :=	$(wildcard lib/*.c)
+FILTER_C :=	$(filter-out filter/filter-smtpusers.c,$(wildcard filter/*.c))
+TABLE_C :=	$(filter-out table/table-smtpusers.c,$(wildcard table/*.c))
+PART_C :=	$(LIB_C) $(FILTER_C) $(TABLE_C)
+UNIT_C :=	$(wildcard regress/unit/test_*.c)
+UNIT_HELP_C :=	$(filter-out $(UNIT_C),$(wildcard regress/unit/*.c))
+FUZZ_C :=	$(wildcard regress/fuzz/fuzz_*.c)
+BENCH_C :=	$(wildcard regress/bench/*.c)
+
+UNITS :=	$(patsubst regress/unit/%.c,$(B)/san/unit/%,$(UNIT_C))
+FUZZERS :=	$(patsubst regress/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
+BENCHES :=	$(patsubst regress/bench/%.c,$(B)/bench/%,$(BENCH_C))
+PROGRAMS :=	$(foreach kind,rel san,$(B)/$(kind)/filter-smtpusers \
+		$(B)/$(kind)/table-smtpusers)
+MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.8)
+
+all: $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers
+
+programs: $(PROGRAMS)
+
+# Objects: release, sanitized, and for the fuzzers.
+
+$(B)/rel/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(OUR_CFLAGS) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/san/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(OUR_CFLAGS) $(SANITIZE) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CLANG) $(OUR_CFLAGS) $(FUZZ) -fsanitize=fuzzer-no-link $(CPPFLAGS) \
+	    -MMD -MP -c -o $@ $<
+
+# What the programs share, and what is theirs alone, as libraries: so a test
+# may link any part of them.
+
+define library
+$(B)/$(1)/$(2).a: $(patsubst %.c,$(B)/$(1)/obj/%.o,$(3))
+	@mkdir -p $$(@D)
+	rm -f $$@
+	$(AR) -rcs $$@ $$^
+endef
+
+$(foreach kind,rel san fuzz,\
+$(eval $(call library,$(kind),libsmtpusers,$(LIB_C)))\
+$(eval $(call library,$(kind),libfilter,$(FILTER_C)))\
+$(eval $(call library,$(kind),libtable,$(TABLE_C))))
+
+ALL_A =		$(addprefix $(B)/$(1)/,libfilter.a libtable.a libsmtpusers.a)
+
+$(B)/rel/filter-smtpusers: $(B)/rel/obj/filter/filter-smtpusers.o \
+    $(B)/rel/libfilter.a $(B)/rel/libsmtpusers.a
+	$(CC) -pthread $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
+
+$(B)/rel/table-smtpusers: $(B)/rel/obj/table/table-smtpusers.o \
+    $(B)/rel/libtable.a $(B)/rel/libsmtpusers.a
+	$(CC) -pthread $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
+
+$(B)/san/filter-smtpusers: $(B)/san/obj/filter/filter-smtpusers.o \
+    $(B)/san/libfilter.a $(B)/san/libsmtpusers.a
+	$(CC) -pthread $(SANITIZE) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
+
+$(B)/san/table-smtpusers: $(B)/san/obj/table/table-smtpusers.o \
+    $(B)/san/libtable.a $(B)/san/libsmtpusers.a
+	$(CC) -pthread $(SANITIZE) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
+
+$(B)/san/unit/%: $(B)/san/obj/regress/unit/%.o \
+    $(patsubst %.c,$(B)/san/obj/%.o,$(UNIT_HELP_C)) $(call ALL_A,san)
+	@mkdir -p $(@D)
+	$(CC) -pthread $(SANITIZE) $(LDFLAGS) -o $@ $^ $(OUR_LIBS) -lcmocka
+
+$(B)/fuzz/fuzz_%: $(B)/fuzz/obj/regress/fuzz/fuzz_%.o $(call ALL_A,fuzz)
+	$(CLANG) -pthread $(FUZZ) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ \
+	    $(OUR_LIBS)
+
+$(B)/bench/%: $(B)/rel/obj/regress/bench/%.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS)
+
+$(B)/bench/echo-libopensmtpd: BENCH_LIBS = -lopensmtpd -levent
+
+# Without this, objects that only a pattern names would not be kept.
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SBINDIR) \
+	    $(DESTDIR)$(SYSCONFDIR) $(DESTDIR)$(MANDIR)/man5 \
+	    $(DESTDIR)$(MANDIR)/man8
+	$(INSTALL) -m 755 $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers \
+	    $(DESTDIR)$(LIBEXECDIR)/
+	sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' scripts/smtpusers \
+	    >$(B)/rel/smtpusers
+	$(INSTALL) -m 755 $(B)/rel/smtpusers $(DESTDIR)$(SBINDIR)/smtpusers
+	$(INSTALL) -m 644 lib/smtpusers.conf.sample \
+	    $(DESTDIR)$(SYSCONFDIR)/smtpusers.conf.sample
+	for page in $(MANUALS); do \
+		$(INSTALL) -m 644 $$page \
+		    $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; \
+	done
+
+# The rest runs in the development root; DEVMAKE also hands down what was set
+# on the command line.
+
+DEVMAKE =	make --no-print-directory -j"$$(nproc)" $(MAKEOVERRIDES)
+RESULTS :=	build/check
+CHECK =		regress/check.py -d $(RESULTS)
+
+demo bench lint:
+	scripts/devroot $(DEVMAKE) $@-in-root
+
+# Every suite runs, whatever became of the one before; what one of them left
+# undone is found by the last line.
+check:
+	rm -rf $(RESULTS)
+	-scripts/devroot $(DEVMAKE) check-in-root
+	-scripts/devroot -s forky $(DEVMAKE) check-smtpd79
+	@scripts/devroot python3 $(CHECK) summary unit fuzz e2e smtpd79
+
+# One after another, for the tests have deadlines; what could not be built is
+# the suite's failure to report.
+check-in-root:
+	-$(MAKE) check-unit
+	-$(MAKE) check-fuzz
+	-$(MAKE) check-e2e
+
+check-unit:
+	-$(MAKE) -k $(UNITS)
+	python3 $(CHECK) unit $(UNITS)
+
+check-fuzz:
+	-$(MAKE) -k $(FUZZERS)
+	python3 $(CHECK) fuzz $(FUZZERS)
+
+check-e2e:
+	-$(MAKE) -k programs
+	B=$(B) python3 $(CHECK) pytest e2e -m "not smtpd79" regress/e2e
+
+check-smtpd79:
+	-$(MAKE) -k programs
+	B=$(B) python3 $(CHECK) pytest smtpd79 -m smtpd79 regress/e2e
+
+demo-in-root: programs
+	B=$(B) scripts/demo
+
+bench-in-root: all $(BENCHES)
+	B=$(B) python3 regress/bench/bench.py
+
+# What there is to look at, found by what it is.
+ALL_C :=	$(PART_C) $(wildcard filter/filter-smtpusers.c \
+		table/table-smtpusers.c) $(UNIT_C) $(UNIT_HELP_C) $(FUZZ_C) \
+		$(BENCH_C)
+ALL_H :=	$(wildcard lib/*.h filter/*.h table/*.h regress/*/*.h)
+CANDIDATES =	$(wildcard .ci/* scripts/* regress/* regress/*/*)
+ALL_SH =	$(shell grep -lsE '^\#!/bin/sh' $(CANDIDATES))
+ALL_PY =	$(shell grep -lsE '^\#!/usr/bin/env python3' $(CANDIDATES)) \
+		$(wildcard regress/*/*.py)
+
+LINTS :=	lint-format lint-tidy lint-cppcheck lint-sh lint-man lint-py
+
+lint-in-root: $(LINTS)
+
+lint-format:
+	clang-format --dry-run -Werror $(ALL_C) $(ALL_H)
+
+lint-tidy:
+	printf '%s\n' $(ALL_C) | xargs -P "$$(nproc)" -I @ \
+	    clang-tidy --quiet --warnings-as-errors='*' @ -- $(OUR_CFLAGS)
+
+lint-cppcheck:
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+	    --enable=warning,performance,portability \
+	    --check-level=exhaustive --suppress=missingIncludeSystem \
+	    --include=/usr/include/$$(gcc -print-multiarch)/sys/queue.h \
+	    -Ilib -Ifilter -Itable $(ALL_C)
+
+lint-sh:
+	shellcheck $(ALL_SH)
+
+lint-man:
+	mandoc -Tlint -Wstyle $(MANUALS) 2>&1 | \
+	    { ! grep -vE 'referenced manual not found|outdated mandoc.db'; }
+
+lint-py:
+	python3 -m pyflakes $(ALL_PY)
+
+clean:
+	rm -rf $(addprefix build/,native trixie forky check)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+.PHONY: all programs install demo check bench lint clean check-in-root \
+    check-unit check-fuzz check-e2e check-smtpd79 demo-in-root \
+    bench-in-root lint-in-root $(LINTS)

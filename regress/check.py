@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+#
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Runs suites of tests and counts what became of them.
+
+    check.py -d DIR unit PROGRAM...     cmocka programs
+    check.py -d DIR fuzz PROGRAM...     libFuzzer programs, a short run each
+    check.py -d DIR pytest SUITE ARG... pytest
+    check.py -d DIR summary SUITE...    one line for all of them
+
+Each suite leaves its counts in DIR. The summary fails when a suite has
+failures, ran no test, or left nothing because it could not even be built.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from pathlib import Path
+
+UNIT_DEADLINE = 300
+FUZZ_SECONDS = 10
+FUZZ_DEADLINE = FUZZ_SECONDS + 60
+SYMBOLIZER = "/usr/bin/addr2line"
+KINDS = ("passed", "failed", "skipped")
+TAP = re.compile(r"^(not ok|ok)\b[^#\n]*(# SKIP)?", re.MULTILINE)
+PLAN = re.compile(r"^1\.\.(\d+)", re.MULTILINE)
+
+
+def run(command, deadline, **environment):
+    """The exit status and all output; no status where there was no end."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=deadline,
+                              env=dict(os.environ, **environment))
+    except FileNotFoundError:
+        return None, "there is no such program: was it built?"
+    except subprocess.TimeoutExpired as late:
+        return None, (late.stdout or b"").decode(errors="replace")
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
+def report(name, counts, output):
+    print("%-40s %s" % (name, words(counts)))
+    if counts["failed"]:
+        print(output)
+    sys.stdout.flush()
+
+
+def words(counts):
+    return ", ".join("%d %s" % (counts[kind], kind) for kind in KINDS)
+
+
+def count_tap(status, output):
+    counts = Counter()
+    for verdict, skip in TAP.findall(output):
+        if skip:
+            counts["skipped"] += 1
+        else:
+            counts["passed" if verdict == "ok" else "failed"] += 1
+    # A program that died has tests that it never came to.
+    planned = sum(int(number) for number in PLAN.findall(output))
+    counts["failed"] += max(0, planned - sum(counts.values()))
+    if not counts["failed"] and (status != 0 or planned == 0):
+        counts["failed"] = 1
+    return counts
+
+
+def unit(programs):
+    total = Counter()
+    for program in programs:
+        status, output = run([program], UNIT_DEADLINE,
+                             CMOCKA_MESSAGE_OUTPUT="TAP")
+        counts = count_tap(status, output)
+        report(Path(program).name, counts, output)
+        total += counts
+    return total
+
+
+def fuzz_command(program):
+    """Inputs found on the way go beside the program, seeds stay as they are."""
+    program = Path(program)
+    name = program.name.removeprefix("fuzz_")
+    found = program.parent / "corpus" / name
+    found.mkdir(parents=True, exist_ok=True)
+    command = [program, "-max_total_time=%d" % FUZZ_SECONDS, "-timeout=10",
+               "-artifact_prefix=%s/%s-" % (program.parent, name),
+               "-print_final_stats=1", found]
+    seeds = Path("regress/fuzz/corpus", name)
+    return command + ([seeds] if seeds.is_dir() else [])
+
+
+def fuzz(programs):
+    total = Counter()
+    for program in programs:
+        status, output = run(fuzz_command(program), FUZZ_DEADLINE,
+                             ASAN_SYMBOLIZER_PATH=SYMBOLIZER)
+        runs = re.search(r"number_of_executed_units: (\d+)", output)
+        good = status == 0 and runs and int(runs.group(1)) > 0
+        counts = Counter(passed=1) if good else Counter(failed=1)
+        report(Path(program).name, counts, output)
+        total += counts
+    return total
+
+
+def count_junit(path):
+    counts = Counter()
+    for suite in ElementTree.parse(path).getroot().iter("testsuite"):
+        number = {key: int(suite.get(key, 0))
+                  for key in ("tests", "failures", "errors", "skipped")}
+        failed = number["failures"] + number["errors"]
+        counts["failed"] += failed
+        counts["skipped"] += number["skipped"]
+        counts["passed"] += max(0, number["tests"] - failed
+                                - number["skipped"])
+    return counts
+
+
+def pytest(directory, suite, arguments):
+    junit = directory / (suite + ".xml")
+    junit.unlink(missing_ok=True)
+    status = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
+         "--junitxml", junit, *arguments]).returncode
+    if not junit.exists():
+        return Counter(failed=1)
+    counts = count_junit(junit)
+    if status != 0 and not counts["failed"]:
+        counts["failed"] = 1
+    return counts
+
+
+def save(directory, suite, counts):
+    text = " ".join(str(counts[kind]) for kind in KINDS)
+    (directory / (suite + ".counts")).write_text(text + "\n")
+
+
+def load(directory, suite):
+    try:
+        text = (directory / (suite + ".counts")).read_text()
+    except FileNotFoundError:
+        return None
+    return Counter(dict(zip(KINDS, map(int, text.split()))))
+
+
+def summary(directory, suites):
+    total = Counter()
+    for suite in suites:
+        counts = load(directory, suite)
+        if counts is None:
+            print("%-8s did not run" % suite)
+            counts = Counter(failed=1)
+        elif counts["passed"] + counts["failed"] == 0:
+            print("%-8s has no tests" % suite)
+            counts["failed"] += 1
+        else:
+            print("%-8s %s" % (suite, words(counts)))
+        total += counts
+    print("check: " + words(total))
+    return total
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-d", dest="directory", type=Path, required=True)
+    parser.add_argument("what", choices=("unit", "fuzz", "pytest", "summary"))
+    parser.add_argument("rest", nargs=argparse.REMAINDER)
+    args = parser.parse_args()
+
+    args.directory.mkdir(parents=True, exist_ok=True)
+    if args.what == "summary":
+        counts = summary(args.directory, args.rest)
+    elif args.what == "pytest":
+        suite, *arguments = args.rest
+        counts = pytest(args.directory, suite, arguments)
+        save(args.directory, suite, counts)
+    else:
+        counts = {"unit": unit, "fuzz": fuzz}[args.what](args.rest)
+        save(args.directory, args.what, counts)
+    return 1 if counts["failed"] or not counts["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

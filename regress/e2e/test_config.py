@@ -1,0 +1,206 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""The configuration file, as both programs and smtpd's operator meet it."""
+
+import re
+import subprocess
+
+import pytest
+
+from linedriver import TableDriver
+from places import configuration, program, workdir
+from session import Session
+
+OK = "235 2.0.0 Authentication succeeded"
+PASSWORD = "Open-Sesame1"
+
+ERRORS = {
+    "unknown-key": "redsi = \"unix:/x\"\n",
+    "syntax": "prefix = \n",
+    "unclosed": "prefix = \"smtp:\nredis_db = 1\n",
+    "not-a-number": "redis_timeout = soon\n",
+    "negative": "redis_timeout = -5\n",
+    "zero": "redis_timeout = 0\n",
+    "transport": "redis = \"http://127.0.0.1/\"\n",
+    "no-port": "redis = \"tcp:127.0.0.1\"\n",
+    "port": "redis = \"tcp:127.0.0.1:70000\"\n",
+    "local": "local = maybe\n",
+    "enforce": "enforce = {envelope, body}\n",
+    "spf": "spf = sometimes\n",
+    "unit": "quota_unit = byte\n",
+    "period": "quota_period = \"1 fortnight\"\n",
+    "url": "report_url = \"not a url\"\n",
+    "database": "redis_db = -1\n",
+    "prefix": "prefix = \"a b{\"\n",
+    "resolver": "spf_resolver = \"ns.example.org\"\n",
+}
+TOGETHER = {
+    "password-file": "redis_password_file = \"/nonexistent/password\"\n",
+    "user-alone": "redis_user = \"relay\"\n",
+    "nothing-enforced": "enforce = {}\n",
+    "no-include": "spf = include\n",
+    "no-relays": "spf = pass\n",
+}
+
+
+def written(text):
+    path = workdir("conf") / "smtpusers.conf"
+    path.write_text(text)
+    return path
+
+
+def run(path, *options):
+    return subprocess.run(
+        [program("filter-smtpusers"), *options, "-f", path],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_has_its_file_and_line(kind):
+    refused(written("redis_db = 2\n\n" + ERRORS[kind]), ":[345]: ")
+
+
+@pytest.mark.parametrize("kind", TOGETHER)
+def test_keys_that_do_not_go_together(kind):
+    refused(written(TOGETHER[kind]), ": ")
+
+
+def refused(path, line):
+    place = re.compile("^%s%s" % (re.escape(str(path)), line), re.MULTILINE)
+    checked = run(path, "-n")
+    assert checked.returncode == 1
+    assert place.search(checked.stderr), checked.stderr
+    assert checked.stdout == ""
+    started = run(path)
+    assert started.returncode != 0
+    assert place.search(started.stderr), started.stderr
+    table = subprocess.run([program("table-smtpusers"), path],
+                           stdin=subprocess.DEVNULL, capture_output=True,
+                           text=True, timeout=20)
+    assert table.returncode != 0
+    assert place.search(table.stderr), table.stderr
+    assert table.stdout == ""
+
+
+def test_a_file_that_is_not_there():
+    result = run("/nonexistent/smtpusers.conf", "-n")
+    assert result.returncode == 1
+    assert "/nonexistent/smtpusers.conf" in result.stderr
+
+
+def in_effect(path):
+    result = run(path, "-n")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return dict(line.split(" = ", 1) for line in result.stdout.splitlines())
+
+
+def test_an_empty_file_is_every_default():
+    values = in_effect(written(""))
+    assert values["redis"] == '"unix:/run/redis/redis-server.sock"'
+    assert values["redis_timeout"] == "500"
+    assert values["redis_db"] == "0"
+    assert values["prefix"] == '"smtp:"'
+    assert values["report_url"] == '"https://reports.example.net/"'
+    assert values["enforce"] == '{"envelope", "header"}'
+    assert values["spf"] == '"published"'
+    assert values["spf_timeout"] == "5000"
+    assert values["spf_workers"] == "4"
+    assert values["quota_unit"] == '"message"'
+    assert values["local"] == '"trust"'
+
+
+def test_every_key_is_read_and_printed():
+    password = workdir("conf") / "password"
+    password.write_text("Redis-Secret-9\n")
+    keys = {
+        "redis": "tls:redis.example.org:6380", "redis_user": "relay",
+        "redis_password_file": str(password), "redis_db": 3,
+        "redis_timeout": 250, "redis_ca": "/etc/ssl/redis.pem",
+        "prefix": "mail:", "report_url": "https://r.example.org/x",
+        "enforce": ["header"], "spf": "include",
+        "spf_include": ["spf.example.org"], "spf_relays": ["192.0.2.1"],
+        "spf_timeout": 1000, "spf_workers": 2, "spf_resolver": "192.0.2.53",
+        "quota_unit": "recipient", "local": "enforce"}
+    text = configuration(**keys)
+    values = in_effect(written(text))
+    for line in text.splitlines():
+        key, _, value = line.partition(" = ")
+        assert values[key] == value
+    assert "Redis-Secret-9" not in repr(values)
+
+
+def test_what_is_printed_is_a_configuration():
+    first = run(written('prefix = "q\\"uo\\\\te:"\nredis_db = 7\n'), "-n")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == run(written(first.stdout), "-n").stdout
+    assert 'prefix = "q\\"uo\\\\te:"' in first.stdout.splitlines()
+
+
+@pytest.mark.parametrize("kind", ["unknown-key", "negative", "syntax"])
+def test_smtpd_does_not_start_on_a_broken_file(new_relay, kind):
+    relay = new_relay(start=False)
+    relay.conf_path.write_text("\n" + ERRORS[kind])
+    place = re.compile(re.escape(str(relay.conf_path)) + ":[23]: ")
+    relay.launch()
+    try:
+        assert relay.process.wait(30) != 0
+        assert place.search(relay.log())
+    finally:
+        relay.stop()
+
+
+def test_update_reads_the_file_again(new_relay, users):
+    relay = new_relay()
+    users.add("alice", PASSWORD)
+    users.prefix = "other:"
+    users.add("alice", "Another-Word2")
+    with Session(relay) as session:
+        assert session.login("alice", "Another-Word2").startswith("535")
+    text = relay.conf_path.read_text()
+    relay.conf_path.write_text(text + 'prefix = "other:"\n')
+    assert relay.ctl("update", "table", "users").returncode == 0
+    with Session(relay) as session:
+        assert session.login("alice", PASSWORD).startswith("535")
+        assert session.login("alice", "Another-Word2") == OK
+
+
+def test_a_broken_update_keeps_what_was(new_relay, users):
+    relay = new_relay()
+    users.add("alice", PASSWORD)
+    relay.conf_path.write_text("prefix = \n")
+    relay.ctl("update", "table", "users")
+    with Session(relay) as session:
+        assert session.login("alice", PASSWORD) == OK
+        assert session.message().startswith("250")
+    assert "%s:" % relay.conf_path in relay.log()
+
+
+def test_update_by_the_protocol(redis, users):
+    conf = configuration(redis=redis.url)
+    users.add("alice", PASSWORD)
+    users.prefix = "other:"
+    users.add("bob", PASSWORD)
+    with TableDriver(workdir("table"), conf) as table:
+        assert table.lookup("credentials", "alice").startswith("found|alice:")
+        assert table.lookup("credentials", "bob") == "not-found"
+        table.conf_path.write_text("nonsense")
+        assert table.update().startswith("error")
+        assert table.lookup("credentials", "alice").startswith("found|alice:")
+        table.conf_path.write_text(conf + 'prefix = "other:"\n')
+        for _ in range(20):
+            assert table.update() == "ok"
+        assert table.lookup("credentials", "alice") == "not-found"
+        assert table.lookup("credentials", "bob").startswith("found|bob:")

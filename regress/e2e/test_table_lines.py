@@ -1,0 +1,329 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""table-smtpusers line by line: what smtpd sends, and what it never would."""
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+from linedriver import LineDriver, TableDriver
+from places import configuration, program, workdir
+from redisserver import wait_until
+from users import crypt
+
+PASSWORD = "Mixed-Case: p|w"
+TRANSCRIPTS = Path(__file__).parent / "transcripts"
+NEWER = "7.9.0-portable"
+
+
+@pytest.fixture
+def conf(redis):
+    return configuration(redis=redis.url)
+
+
+@pytest.fixture
+def table(conf):
+    with TableDriver(workdir("table"), conf) as driver:
+        yield driver
+
+
+@pytest.fixture
+def newer(conf):
+    with TableDriver(workdir("table"), conf, NEWER) as driver:
+        yield driver
+
+
+@pytest.mark.parametrize("version,auth", [
+    ("7.6.0-portable", False), ("7.6.0", False), ("7.8.0p9", False),
+    ("7.8.99", False), ("6.8.0p2", False), ("", False), ("x", False),
+    ("-1.9", False), ("7", False), ("7.", False), ("7.x", False),
+    ("7.9.0-portable", True), ("7.9.0", True), ("7.9", True),
+    ("7.10.1", True), ("7.90", True), ("8.0.0", True), ("10.0", True)])
+def test_auth_is_registered_where_keys_keep_their_case(conf, version, auth):
+    with TableDriver(workdir("table"), conf, version) as driver:
+        expected = {"credentials", "netaddr"} | ({"auth"} if auth else set())
+        assert set(driver.services) == expected
+        assert len(driver.services) == len(expected)
+
+
+def test_auth_is_refused_where_it_is_not_registered(table, users):
+    users.add("alice", "lowercase")
+    assert table.check("auth", "alice:lowercase").startswith("error")
+
+
+@pytest.mark.parametrize("name", ["7.6", "7.9"])
+def test_replayed_traffic(users, conf, name):
+    users.add("alice", "secret")
+    users.add("printer")
+    users.ip_auth("printer", "127.0.0.2")
+    users.add("scanner")
+    users.ip_auth("scanner", "::1")
+    directory = workdir("table")
+    text = (TRANSCRIPTS / ("table-%s.txt" % name)).read_text()
+    asked = 0
+    with TableDriver(directory, conf) as driver:
+        for line in text.splitlines():
+            if not line.startswith("> table|"):
+                continue
+            driver.send(line[2:])
+            fields = line[2:].split("|")
+            reply = driver.line()
+            head = "%s-result|%s|" % (fields[4], fields[6])
+            assert reply.startswith(head)
+            known = fields[7] in ("alice", "127.0.0.2", "[::1]")
+            assert reply[len(head):].startswith("found") == known
+            asked += 1
+    assert asked == 20
+
+
+def test_credentials(table, users):
+    hashed = crypt(PASSWORD)
+    users.set("alice", password=hashed, status="allowed")
+    for key in ("alice", "ALICE", "Alice"):
+        assert table.lookup("credentials", key) == "found|alice:" + hashed
+    assert table.lookup("credentials", "nobody") == "not-found"
+    users.block("alice")
+    assert table.lookup("credentials", "alice") == "not-found"
+    users.delete("alice")
+    assert table.lookup("credentials", "alice") == "not-found"
+
+
+def test_netaddr(table, users):
+    for name, address in (("v4", "192.0.2.1"), ("v6", "2001:db8::1")):
+        users.add(name)
+        users.ip_auth(name, address)
+    for key in ("192.0.2.1", "[2001:db8::1]", "[2001:0DB8::0:1]",
+                "[::ffff:192.0.2.1]", "2001:db8::1"):
+        assert table.check("netaddr", key) == "found", key
+    for key in ("192.0.2.2", "[2001:db8::2]", "192.0.2.1/32", "", "[", "[]",
+                "[192.0.2.1", "local", "x" * 300):
+        assert not table.check("netaddr", key).startswith("found"), key
+    users.block("v4")
+    assert table.check("netaddr", "192.0.2.1") == "not-found"
+    users.redis.cli("HDEL", users.key("v6"), "ip_auth")
+    assert table.check("netaddr", "[2001:db8::1]") == "not-found"
+
+
+@pytest.mark.parametrize("service", [
+    "alias", "domain", "mailaddr", "mailaddrmap", "source", "relayhost",
+    "string", "userinfo", "addrname", "nonsense", ""])
+def test_services_it_does_not_serve(table, users, service):
+    users.add("alice")
+    for operation in ("lookup", "check"):
+        result, _ = table.ask(operation, service, "alice")
+        assert result.startswith("error"), result
+    assert table.lookup("credentials", "alice").startswith("found")
+
+
+def test_operations_it_does_not_serve(table, users):
+    users.add("alice")
+    for service in ("credentials", "netaddr", "source"):
+        table.send("table|0.1|1.0|users|fetch|%s|000000fe" % service)
+        assert table.line().startswith("fetch-result|000000fe|error")
+    assert table.check("credentials", "alice").startswith(("found", "error"))
+    assert table.lookup("netaddr", "127.0.0.2").startswith(
+        ("not-found", "error"))
+
+
+STRANGE = [
+    b"", b"|", b"||||||||", b"table", b"table|", b"table|0.1", b"table|0.1|",
+    b"table|0.1|1.0|users", b"table|0.1|1.0|users|lookup",
+    b"table|0.1|1.0|users|lookup|credentials",
+    b"table|0.1|1.0|users|lookup|credentials|", b"report|0.7|1|smtp-in|x|y",
+    b"config|late|value", b"config|ready", b"filter-result|1|2|proceed",
+    b"\0\0\0", b"\xff\xfe\xfd", b"%s%s%s%n", b"x" * 5000,
+    b"table|0.1|1.0|users|lookup|credentials|" + b"i" * 500 + b"|alice",
+]
+
+
+@pytest.mark.parametrize("line", STRANGE, ids=range(len(STRANGE)))
+def test_strange_lines_end_nothing(table, users, line):
+    users.add("alice")
+    table.send(line)
+    answered_in_the_end(table)
+    # As smtpd would send it, out of a user's name: behind a request.
+    request = b"table|0.1|1.0|users|lookup|credentials|000000aa|alice"
+    for _ in range(3):
+        table.send(request, line)
+        assert table.line().startswith("lookup-result|000000aa|found|alice:")
+    assert table.lookup("credentials", "alice").startswith("found|alice:")
+
+
+def answered_in_the_end(table):
+    """What comes in one read with another line is not smtpd's, and ignored."""
+    def answered():
+        table.count += 1
+        ident = "%08x" % table.count
+        table.send("table|0.1|1.0|users|lookup|credentials|%s|alice" % ident)
+        try:
+            return table.line(0.5).startswith(
+                "lookup-result|%s|found|alice:" % ident)
+        except TimeoutError:
+            return False
+    wait_until(answered, 10, "the answer")
+
+
+def test_an_endless_line(table, users):
+    users.add("alice")
+    for _ in range(100):
+        table.send_raw(b"x" * 100_000)
+    table.send_raw(b"\n")
+    answered_in_the_end(table)
+
+
+def test_a_request_in_pieces(table, users):
+    users.add("alice")
+    for byte in b"table|0.1|1.0|users|lookup|credentials|00000077|alice\n":
+        table.send_raw(bytes([byte]))
+    assert table.line().startswith("lookup-result|00000077|found|alice:")
+
+
+def test_end_in_the_middle_of_a_line(conf):
+    with TableDriver(workdir("table"), conf) as driver:
+        driver.send_raw(b"table|0.1|1.0|users|look")
+
+
+def test_end_while_a_request_is_under_way(conf, redis):
+    with TableDriver(workdir("table"), conf) as driver:
+        driver.lookup("credentials", "alice")
+        redis.pause()
+        driver.send("table|0.1|1.0|users|lookup|credentials|00000077|alice")
+
+
+@pytest.mark.parametrize("handshake", [
+    b"", b"config|protocol|0.1\n", b"config|ready", b"nonsense\n",
+    b"config|smtpd-version|" + b"9" * 5000 + b"\n"])
+def test_end_during_the_handshake(conf, handshake):
+    directory = workdir("table")
+    path = directory / "smtpusers.conf"
+    path.write_text(conf)
+    with LineDriver([program("table-smtpusers"), path], directory) as driver:
+        driver.send_raw(handshake)
+
+
+# The service auth, which smtpd knows to use from 7.9 on.
+
+@pytest.mark.parametrize("scheme", ["$2b$", "$6$", "$y$", "$gy$", "$5$"])
+def test_auth(newer, users, scheme):
+    users.add("alice", PASSWORD, scheme)
+    for _ in range(2):
+        assert newer.check("auth", "alice:" + PASSWORD) == "found"
+        assert newer.check("auth", "ALICE:" + PASSWORD) == "found"
+        for wrong in (PASSWORD.lower(), PASSWORD + "x", PASSWORD[:-1], ""):
+            assert newer.check("auth", "alice:" + wrong) == "not-found"
+    assert newer.check("auth", "nobody:" + PASSWORD) == "not-found"
+    for key in ("alice", "", ":", ":" + PASSWORD, "a b:" + PASSWORD):
+        assert not newer.check("auth", key).startswith("found")
+
+
+@pytest.mark.parametrize("password", [
+    "a:b:c", ":", "|", "a|b", " ", "Ünïcode-Ω", "x" * 72, b"caf\xe9"])
+def test_auth_with_passwords_of_any_kind(newer, users, password):
+    users.add("alice", password)
+    data = password if isinstance(password, bytes) else password.encode()
+    assert newer.check("auth", b"alice:" + data) == "found"
+    assert newer.check("auth", b"alice:" + data + b"x") == "not-found"
+
+
+def test_a_remembered_success_ends_with_its_reason(newer, users):
+    users.add("alice", PASSWORD)
+    for _ in range(3):
+        assert newer.check("auth", "alice:" + PASSWORD) == "found"
+    users.block("alice")
+    assert newer.check("auth", "alice:" + PASSWORD) == "not-found"
+    users.set("alice", status="allowed")
+    assert newer.check("auth", "alice:" + PASSWORD) == "found"
+    users.password("alice", "Another-Word2")
+    assert newer.check("auth", "alice:" + PASSWORD) == "not-found"
+    assert newer.check("auth", "alice:Another-Word2") == "found"
+    users.delete("alice")
+    assert newer.check("auth", "alice:Another-Word2") == "not-found"
+
+
+def test_one_users_success_is_not_anothers(newer, users):
+    hashed = crypt(PASSWORD)
+    users.secret(PASSWORD)
+    for name in ("alice", "alic"):
+        users.set(name, password=hashed, status="allowed")
+    assert newer.check("auth", "alice:" + PASSWORD) == "found"
+    users.block("alic")
+    assert newer.check("auth", "alic:" + PASSWORD) == "not-found"
+    assert newer.check("auth", "alic:e:" + PASSWORD) == "not-found"
+
+
+def median(newer, key, expected, times=7):
+    taken = []
+    for _ in range(times):
+        result, took = newer.ask("check", "auth", key)
+        assert result == expected
+        taken.append(took)
+    return statistics.median(taken)
+
+
+def test_a_success_is_remembered(newer, users):
+    users.set("alice", password=crypt(PASSWORD, "$2b$", 9), status="allowed")
+    wrong = median(newer, "alice:wrong-word", "not-found")
+    assert newer.check("auth", "alice:" + PASSWORD) == "found"
+    assert median(newer, "alice:" + PASSWORD, "found") < wrong / 3
+
+
+def test_blocked_takes_as_long_as_wrong(newer, users):
+    for name in ("alice", "mallory"):
+        users.set(name, password=crypt(PASSWORD, "$2b$", 9), status="allowed")
+    users.block("mallory")
+    wrong = median(newer, "alice:wrong-word", "not-found")
+    blocked = median(newer, "mallory:" + PASSWORD, "not-found")
+    assert wrong / 2 < blocked < wrong * 2
+
+
+def test_unknown_takes_time_too(newer, users):
+    """No answer without a hash, lest the clock tell who exists."""
+    users.add("alice", PASSWORD)
+    quick = statistics.median(
+        newer.ask("lookup", "credentials", "alice")[1] for _ in range(7))
+    unknown = median(newer, "nobody:" + PASSWORD, "not-found")
+    assert unknown > quick * 5
+
+
+def test_a_hash_that_takes_longer_than_the_deadline(newer, users):
+    users.set("alice", password=crypt(PASSWORD, "$2b$", 14), status="allowed")
+    result, took = newer.ask("check", "auth", "alice:" + PASSWORD)
+    assert not result.startswith("found") or took < 0.5
+    assert took < 1.2
+    users.add("bob", PASSWORD)
+    result, took = newer.ask("check", "auth", "bob:" + PASSWORD)
+    assert took < 1.2
+
+
+@pytest.mark.parametrize("key", [
+    b"alice:\xff\xfe", b"\xff:x", b"alice:" + b"x" * 1900, b"a" * 1900,
+    b"alice:\x01\x02\x7f", b"alice:\r"])
+def test_auth_with_bytes_of_any_kind(newer, users, key):
+    users.add("alice", PASSWORD)
+    assert not newer.check("auth", key).startswith("found")
+    assert newer.check("auth", "alice:" + PASSWORD) == "found"
+
+
+@pytest.mark.parametrize("field", ["status", "password"])
+def test_a_record_cannot_write_lines(table, users, field):
+    for end in ("\n", "\r\n", "\nlookup-result|00000001|found|alice:x\n"):
+        users.add("alice", PASSWORD)
+        users.set("alice", **{field: "$6$salt$" + "x" * 86 + end})
+        reply = table.lookup("credentials", "alice")
+        assert reply.startswith("error") or reply == "not-found"
+        users.add("alice", PASSWORD)
+        assert table.lookup("credentials", "alice").startswith("found|alice:$6$")
+        assert table.buffer == b""

@@ -1,0 +1,532 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/wait.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+#include "conf.h"
+
+static char		 path[UNIT_PATH];
+static char		*errors;
+static struct conf	*conf;
+
+/* Loads a configuration of this text; errors holds what was said of it. */
+static struct conf *
+load(const char *text)
+{
+	FILE	*fp;
+	size_t	 len;
+
+	conf_free(conf);
+	free(errors);
+	fp = open_memstream(&errors, &len);
+	assert_non_null(fp);
+	unit_write_file(path, text, strlen(text));
+	conf = conf_load(path, fp);
+	fclose(fp);
+	unlink(path);
+	return (conf);
+}
+
+static int
+clean_up(void **state)
+{
+	(void)state;
+	conf_free(conf);
+	conf = NULL;
+	free(errors);
+	errors = NULL;
+	return (0);
+}
+
+static void
+must_load(const char *text)
+{
+	if (load(text) == NULL)
+		fail_msg("%s: %s", text, errors);
+	assert_string_equal(errors, "");
+}
+
+/* The text is refused with these words, at that line of the file (0: none). */
+static void
+must_fail(const char *text, int line, const char *words)
+{
+	char	 where[UNIT_PATH + 16];
+
+	if (load(text) != NULL)
+		fail_msg("taken: %s", text);
+	if (line == 0)
+		snprintf(where, sizeof(where), "%s: ", path);
+	else
+		snprintf(where, sizeof(where), "%s:%d: ", path, line);
+	if (strncmp(errors, where, strlen(where)) != 0)
+		fail_msg("%s: \"%s\" does not begin with \"%s\"", text,
+		    errors, where);
+	assert_contains(errors, words);
+	assert_int_equal(errors[strlen(errors) - 1], '\n');
+}
+
+static char *
+printed(const struct conf *c)
+{
+	char	*text;
+	size_t	 len;
+	FILE	*fp = open_memstream(&text, &len);
+
+	assert_non_null(fp);
+	conf_print(c, fp);
+	fclose(fp);
+	return (text);
+}
+
+static void
+test_defaults(void **state)
+{
+	(void)state;
+	must_load("");
+	assert_string_equal(conf->redis, "unix:/run/redis/redis-server.sock");
+	assert_int_equal(conf->transport, REDIS_UNIX);
+	assert_string_equal(conf->redis_host,
+	    "/run/redis/redis-server.sock");
+	assert_null(conf->redis_user);
+	assert_null(conf->redis_password);
+	assert_null(conf->redis_ca);
+	assert_int_equal(conf->redis_db, 0);
+	assert_int_equal(conf->redis_timeout, 500);
+	assert_string_equal(conf->prefix, "smtp:");
+	assert_string_equal(conf->report_url, "https://reports.example.net/");
+	assert_int_equal(conf->enforce, ENFORCE_ENVELOPE | ENFORCE_HEADER);
+	assert_int_equal(conf->spf, SPF_PUBLISHED);
+	assert_int_equal(conf->nspf_include, 0);
+	assert_int_equal(conf->nspf_relays, 0);
+	assert_int_equal(conf->spf_timeout, 5000);
+	assert_int_equal(conf->spf_workers, 4);
+	assert_null(conf->spf_resolver);
+	assert_int_equal(conf->quota_period, 86400);
+	assert_int_equal(conf->quota_unit, UNIT_MESSAGE);
+	assert_int_equal(conf->local, LOCAL_TRUST);
+	must_load("# nothing but a comment\n\n");
+	must_load("// likewise\n/* and\n this */");
+}
+
+static const char	 every_key[] =
+    "redis = \"tls:redis.example.net:6380\"\n"
+    "redis_ca = '/etc/ssl/our \\\"ca\\\".pem'\n"
+    "redis_db = 3\n"
+    "redis_timeout = 250\n"
+    "prefix = relay1:\n"
+    "report_url = \"https://example.org/r\"\n"
+    "enforce = {header}\n"
+    "spf = pass\n"
+    "spf_include = {spf.example.net, \"_spf.example.org\"}\n"
+    "spf_relays = {192.0.2.25, \"[2001:DB8::25]\"}\n"
+    "spf_timeout = 1000\n"
+    "spf_workers = 64\n"
+    "spf_resolver = \"[2001:db8::53]:5353\"\n"
+    "quota_period = 30d\n"
+    "quota_unit = recipient\n"
+    "local = enforce\n";
+
+static void
+test_every_key(void **state)
+{
+	char	 buf[NETADDR_TEXT];
+
+	(void)state;
+	must_load(every_key);
+	assert_string_equal(conf->redis, "tls:redis.example.net:6380");
+	assert_int_equal(conf->transport, REDIS_TLS);
+	assert_string_equal(conf->redis_host, "redis.example.net");
+	assert_int_equal(conf->redis_port, 6380);
+	assert_int_equal(conf->redis_db, 3);
+	assert_int_equal(conf->redis_timeout, 250);
+	assert_string_equal(conf->prefix, "relay1:");
+	assert_string_equal(conf->report_url, "https://example.org/r");
+	assert_int_equal(conf->enforce, ENFORCE_HEADER);
+	assert_int_equal(conf->spf, SPF_PASS);
+	assert_int_equal(conf->nspf_include, 2);
+	assert_string_equal(conf->spf_include[0], "spf.example.net");
+	assert_string_equal(conf->spf_include[1], "_spf.example.org");
+	assert_int_equal(conf->nspf_relays, 2);
+	assert_string_equal(netaddr_text(&conf->spf_relays[0], buf),
+	    "192.0.2.25");
+	assert_string_equal(netaddr_text(&conf->spf_relays[1], buf),
+	    "2001:db8::25");
+	assert_int_equal(conf->spf_timeout, 1000);
+	assert_int_equal(conf->spf_workers, 64);
+	assert_string_equal(conf->spf_resolver, "[2001:db8::53]:5353");
+	assert_int_equal(conf->quota_period, 30 * 86400);
+	assert_int_equal(conf->quota_unit, UNIT_RECIPIENT);
+	assert_int_equal(conf->local, LOCAL_ENFORCE);
+}
+
+static void
+test_words(void **state)
+{
+	(void)state;
+	must_load("enforce = {envelope}");
+	assert_int_equal(conf->enforce, ENFORCE_ENVELOPE);
+	must_load("enforce = {header, envelope, header}");
+	assert_int_equal(conf->enforce, ENFORCE_ENVELOPE | ENFORCE_HEADER);
+	must_load("spf = off");
+	assert_int_equal(conf->spf, SPF_OFF);
+	must_load("spf = include\nspf_include = {a.example}");
+	assert_int_equal(conf->spf, SPF_INCLUDE);
+	must_load("local = trust\nquota_unit = message\nspf = published");
+}
+
+static void
+test_redis_places(void **state)
+{
+	static const struct {
+		const char		*text;
+		enum redis_transport	 transport;
+		const char		*host;
+		int			 port;
+	} cases[] = {
+		{ "unix:/s", REDIS_UNIX, "/s", 0 },
+		{ "unix:/a:b", REDIS_UNIX, "/a:b", 0 },
+		{ "tcp:127.0.0.1:6379", REDIS_TCP, "127.0.0.1", 6379 },
+		{ "tcp:[::1]:1", REDIS_TCP, "::1", 1 },
+		{ "tcp:localhost:65535", REDIS_TCP, "localhost", 65535 },
+		{ "tls:r.example:6379", REDIS_TLS, "r.example", 6379 }
+	};
+	char	 text[128];
+	size_t	 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "redis = \"%s\"\n",
+		    cases[i].text);
+		must_load(text);
+		assert_int_equal(conf->transport, cases[i].transport);
+		assert_string_equal(conf->redis_host, cases[i].host);
+		assert_int_equal(conf->redis_port, cases[i].port);
+	}
+}
+
+static void
+test_bad_redis(void **state)
+{
+	static const char *const	 cases[] = { "", "unix:", "unix:s",
+		"/run/redis.sock", "tcp:", "tcp:6379", "tcp::6379", "tcp:h:",
+		"tcp:h:0", "tcp:h:65536", "tcp:h:4295033215", "tcp:h:+1",
+		"tcp:h:1x", "tcp:h", "tcp:::1:6379", "tcp:2001:db8::1:6379",
+		"tcp:[]:6379", "tcp:a b:1", "udp:h:1", "TCP:h:1",
+		"redis://h:1", "tls:h",
+		"unix:/0123456789012345678901234567890123456789012345678901234"
+		"56789012345678901234567890123456789012345678901234567" };
+	char	 text[256];
+	size_t	 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "\nredis = \"%s\"\n", cases[i]);
+		must_fail(text, 2, "is not unix:/path, tcp:host:port or "
+		    "tls:host:port");
+	}
+}
+
+static void
+test_bad_values(void **state)
+{
+	static const struct {
+		const char	*text;
+		int		 line;
+		const char	*words;
+	} cases[] = {
+		{ "redis_timeout = 9", 1, "redis_timeout: 9 is not between "
+		  "10 and 60000" },
+		{ "\n\nredis_timeout = 60001", 3, "not between" },
+		{ "redis_timeout = -500", 1, "not between" },
+		{ "redis_timeout = fast", 1, "redis_timeout" },
+		{ "redis_timeout = 500ms", 1, "redis_timeout" },
+		{ "redis_timeout = 99999999999999999999", 1,
+		    "redis_timeout" },
+		{ "redis_db = -1", 1, "redis_db: -1 is not between" },
+		{ "redis_db = 65536", 1, "not between" },
+		{ "redis_db = 4294967296", 1, "not between" },
+		{ "spf_timeout = 0", 1, "spf_timeout: 0 is not between" },
+		{ "spf_workers = 0", 1, "spf_workers: 0 is not between 1" },
+		{ "spf_workers = 65", 1, "not between 1 and 64" },
+		{ "prefix = ''", 1, "prefix: \"\" is not" },
+		{ "prefix = 'a b'", 1, "prefix" },
+		{ "prefix = '{x}:'", 1, "prefix" },
+		{ "prefix = 'x}'", 1, "prefix" },
+		{ "prefix = \"\xc3\xa9\"", 1, "prefix" },
+		{ "prefix = 01234567890123456789012345678901234567890123456789"
+		  "012345678901234", 1, "prefix" },
+		{ "report_url = ''", 1, "report_url" },
+		{ "report_url = 'ftp://example.net/'", 1, "report_url" },
+		{ "report_url = 'https://a b/'", 1, "report_url" },
+		{ "report_url = \"https://a/\\r\\nx\"", 1, "report_url" },
+		{ "redis_user = ''", 1, "redis_user" },
+		{ "redis_user = 'a b'", 1, "redis_user" },
+		{ "enforce = {envelope, body}", 1,
+		    "enforce: unknown word \"body\"" },
+		{ "enforce = {Envelope}", 1, "unknown word" },
+		{ "enforce = {''}", 1, "unknown word" },
+		{ "spf = on", 1, "spf: unknown word \"on\"" },
+		{ "spf = ''", 1, "unknown word" },
+		{ "quota_unit = bytes", 1, "quota_unit: unknown word" },
+		{ "local = ignore", 1, "local: unknown word" },
+		{ "spf_include = {a.example, 'b c'}", 1, "spf_include" },
+		{ "spf_include = {''}", 1, "spf_include" },
+		{ "spf_relays = {192.0.2.1,\n192.0.2.0/24}", 2,
+		    "spf_relays: \"192.0.2.0/24\" is not an address" },
+		{ "spf_relays = {relay.example}", 1, "is not an address" },
+		{ "spf_resolver = dns.example", 1, "spf_resolver" },
+		{ "spf_resolver = '192.0.2.1:0'", 1, "spf_resolver" },
+		{ "spf_resolver = '192.0.2.1:65536'", 1, "spf_resolver" },
+		{ "spf_resolver = ''", 1, "spf_resolver" },
+		{ "quota_period = 0", 1, "quota_period: \"0\" is not a "
+		  "period" },
+		{ "quota_period = 1y", 1, "is not a period" },
+		{ "quota_period = -1d", 1, "is not a period" }
+	};
+	size_t	 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		must_fail(cases[i].text, cases[i].line, cases[i].words);
+}
+
+static void
+test_bad_syntax(void **state)
+{
+	(void)state;
+	must_fail("\nredis_tiemout = 500\n", 2, "redis_tiemout");
+	must_fail("prefix = a\nREDIS = 'unix:/s'\n", 2, "REDIS");
+	must_fail("redis_db 3\n", 1, "");
+	must_fail("prefix = a\nredis_db =\nredis_timeout = 5\n", 3, "redis_db");
+	must_fail("prefix = a\nredis_db = {\n", 2, "");
+	must_fail("= 3\n", 1, "");
+	must_fail("enforce = {envelope", 1, "");
+	must_fail("prefix = {a, b}\n", 1, "");
+	must_fail("prefix = \"a", 1, "");
+	must_fail("section {\n}\n", 1, "section");
+	must_fail("include(\"/dev/null\")\n", 1, "include");
+}
+
+/* What one key says of another is judged when all are read. */
+static void
+test_whole(void **state)
+{
+	(void)state;
+	must_fail("enforce = {}", 0, "neither envelope nor header");
+	must_fail("spf = include", 0, "spf_include is empty");
+	must_fail("spf = pass", 0, "spf_relays is empty");
+	must_fail("redis_user = relay", 0, "needs a redis_password_file");
+}
+
+static void
+test_no_file(void **state)
+{
+	FILE	*fp;
+	size_t	 len;
+
+	(void)state;
+	fp = open_memstream(&errors, &len);
+	assert_non_null(fp);
+	assert_null(conf_load("/nonexistent/smtpusers.conf", fp));
+	fclose(fp);
+	assert_string_equal(errors, "/nonexistent/smtpusers.conf: "
+	    "No such file or directory\n");
+}
+
+/* In a process of its own: smtpd would end with one that this ends. */
+static void
+test_directory(void **state)
+{
+	int	 status;
+	pid_t	 pid;
+
+	(void)state;
+	if ((pid = fork()) == 0)
+		_exit(conf_load("/tmp", stderr) == NULL ? 42 : 43);
+	assert_int_not_equal(pid, -1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 42);
+}
+
+/* Loads with a password file of these bytes. */
+static struct conf *
+load_with_password(const char *bytes, size_t len)
+{
+	char		 secret[UNIT_PATH], text[128];
+	struct conf	*c;
+
+	unit_write_file(secret, bytes, len);
+	snprintf(text, sizeof(text),
+	    "redis_user = relay\n\nredis_password_file = '%s'\n", secret);
+	c = load(text);
+	unlink(secret);
+	return (c);
+}
+
+static void
+test_password(void **state)
+{
+	char	 longest[514], *text;
+
+	(void)state;
+	assert_non_null(load_with_password("s3cr et\n", 8));
+	assert_string_equal(conf->redis_password, "s3cr et");
+	assert_string_equal(conf->redis_user, "relay");
+	text = printed(conf);
+	assert_lacks(text, "s3cr et");
+	assert_contains(text, "redis_user = \"relay\"\n");
+	assert_contains(text, "redis_password_file = \"/tmp/unit.");
+	free(text);
+	assert_non_null(load_with_password("s3cret", 6));
+	assert_string_equal(conf->redis_password, "s3cret");
+	assert_non_null(load_with_password("s3cret\r\nmore\n", 13));
+	assert_string_equal(conf->redis_password, "s3cret");
+	memset(longest, 'p', sizeof(longest));
+	longest[512] = '\n';
+	assert_non_null(load_with_password(longest, 513));
+	assert_int_equal(strlen(conf->redis_password), 512);
+}
+
+static void
+test_bad_password(void **state)
+{
+	char	 toolong[600];
+
+	(void)state;
+	assert_null(load_with_password("", 0));
+	assert_contains(errors, "the first line is empty or over 512 bytes");
+	assert_null(load_with_password("\ns3cret\n", 8));
+	assert_contains(errors, "the first line is empty");
+	memset(toolong, 'p', sizeof(toolong));
+	toolong[513] = '\n';
+	assert_null(load_with_password(toolong, 514));
+	assert_contains(errors, "over 512 bytes");
+	assert_lacks(errors, "ppp");
+	assert_null(load_with_password(toolong, 513));
+	assert_null(load("redis_password_file = /nonexistent/secret\n"));
+	assert_contains(errors,
+	    "/nonexistent/secret: No such file or directory");
+	assert_null(load("redis_password_file = /tmp\n"));
+	assert_contains(errors, "redis_password_file: /tmp");
+}
+
+/* What is printed parses again, to the same. */
+static void
+check_round_trip(const char *text)
+{
+	char	*once, *again;
+
+	must_load(text);
+	once = printed(conf);
+	must_load(once);
+	again = printed(conf);
+	assert_string_equal(once, again);
+	free(once);
+	free(again);
+}
+
+static void
+test_print(void **state)
+{
+	char	*text;
+
+	(void)state;
+	must_load(every_key);
+	text = printed(conf);
+	assert_string_equal(text,
+	    "redis = \"tls:redis.example.net:6380\"\n"
+	    "redis_ca = \"/etc/ssl/our \\\\\\\"ca\\\\\\\".pem\"\n"
+	    "redis_db = 3\n"
+	    "redis_timeout = 250\n"
+	    "prefix = \"relay1:\"\n"
+	    "report_url = \"https://example.org/r\"\n"
+	    "spf = \"pass\"\n"
+	    "enforce = {\"header\"}\n"
+	    "spf_include = {\"spf.example.net\", \"_spf.example.org\"}\n"
+	    "spf_relays = {\"192.0.2.25\", \"2001:db8::25\"}\n"
+	    "spf_timeout = 1000\n"
+	    "spf_workers = 64\n"
+	    "spf_resolver = \"[2001:db8::53]:5353\"\n"
+	    "quota_period = 2592000\n"
+	    "quota_unit = \"recipient\"\n"
+	    "local = \"enforce\"\n");
+	free(text);
+	check_round_trip("");
+	check_round_trip(every_key);
+	check_round_trip("enforce = {envelope}\nspf = off\n");
+	check_round_trip("prefix = 'a\"b\\c'\n");
+}
+
+/* libconfuse puts the environment in place of ${...} between double quotes. */
+static void
+test_print_dollar(void **state)
+{
+	(void)state;
+	setenv("UNIT_VALUE", "other", 1);
+	must_load("report_url = 'https://example.net/${UNIT_VALUE}'\n");
+	assert_string_equal(conf->report_url,
+	    "https://example.net/${UNIT_VALUE}");
+	check_round_trip("report_url = 'https://example.net/${UNIT_VALUE}'\n");
+	assert_string_equal(conf->report_url,
+	    "https://example.net/${UNIT_VALUE}");
+}
+
+static void
+test_deadline(void **state)
+{
+	struct timeval	 tv;
+
+	(void)state;
+	must_load("redis_timeout = 500");
+	tv = conf_deadline(conf);
+	assert_int_equal(tv.tv_sec, 0);
+	assert_in_range(tv.tv_usec, 400000, 499999);
+	must_load("redis_timeout = 60000");
+	tv = conf_deadline(conf);
+	assert_in_range(tv.tv_sec, 55, 59);
+	assert_in_range(tv.tv_usec, 0, 999999);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test_teardown(test_defaults, clean_up),
+		cmocka_unit_test_teardown(test_every_key, clean_up),
+		cmocka_unit_test_teardown(test_words, clean_up),
+		cmocka_unit_test_teardown(test_redis_places, clean_up),
+		cmocka_unit_test_teardown(test_bad_redis, clean_up),
+		cmocka_unit_test_teardown(test_bad_values, clean_up),
+		cmocka_unit_test_teardown(test_bad_syntax, clean_up),
+		cmocka_unit_test_teardown(test_whole, clean_up),
+		cmocka_unit_test_teardown(test_no_file, clean_up),
+		cmocka_unit_test_teardown(test_directory, clean_up),
+		cmocka_unit_test_teardown(test_password, clean_up),
+		cmocka_unit_test_teardown(test_bad_password, clean_up),
+		cmocka_unit_test_teardown(test_print, clean_up),
+		cmocka_unit_test_teardown(test_print_dollar, clean_up),
+		cmocka_unit_test_teardown(test_deadline, clean_up)
+	};
+
+	return (cmocka_run_group_tests_name("conf", tests, NULL, NULL));
+}

@@ -1,0 +1,169 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <string.h>
+
+#include "unit.h"
+
+#include "session.h"
+
+static struct sessions	 ss;
+
+static int
+close_all(void **state)
+{
+	struct session	*s, *tmp;
+
+	(void)state;
+	HASH_ITER(hh, ss.byid, s, tmp)
+		session_close(&ss, s);
+	assert_null(ss.byid);
+	return (0);
+}
+
+static struct session *
+open_new(uint64_t id, const char *source)
+{
+	struct session	*s = session_open(&ss, id, source);
+
+	assert_non_null(s);
+	return (s);
+}
+
+static void
+test_find(void **state)
+{
+	struct session	*a, *b;
+
+	(void)state;
+	assert_null(session_find(&ss, 1));
+	a = open_new(1, "192.0.2.1:25");
+	b = open_new(UINT64_MAX, "192.0.2.1:25");
+	assert_ptr_equal(session_find(&ss, 1), a);
+	assert_ptr_equal(session_find(&ss, UINT64_MAX), b);
+	assert_null(session_find(&ss, 2));
+	assert_null(session_find(&ss, 0x100000001));
+	session_close(&ss, a);
+	assert_null(session_find(&ss, 1));
+	assert_ptr_equal(session_find(&ss, UINT64_MAX), b);
+	a = open_new(1, "192.0.2.2:25");
+	assert_ptr_equal(session_find(&ss, 1), a);
+}
+
+static void
+test_fresh(void **state)
+{
+	struct session	*s = open_new(7, "192.0.2.1:25");
+
+	(void)state;
+	assert_int_equal(s->id, 7);
+	assert_true(LIST_EMPTY(&s->requests));
+	assert_false(s->local);
+	assert_false(s->authenticated);
+	assert_int_equal(s->binding, BINDING_NONE);
+	assert_string_equal(s->name, "");
+	assert_string_equal(s->tx_user, "");
+	assert_false(s->tx_trusted);
+}
+
+static void
+test_sources(void **state)
+{
+	static const struct {
+		const char	*source;
+		const char	*text;
+		bool		 local;
+	} cases[] = {
+		{ "127.0.0.1:57364", "127.0.0.1", false },
+		{ "[2001:DB8::0001]:25", "2001:db8::1", false },
+		{ "[::ffff:192.0.2.1]:25", "192.0.2.1", false },
+		{ "unix:/run/smtpd.sock", "local", true },
+		{ "unix:", "local", true },
+		{ "unix", "unknown", false },
+		{ "UNIX:/run/smtpd.sock", "unknown", false },
+		{ "local", "unknown", false },
+		{ "", "unknown", false },
+		{ ":", "unknown", false },
+		{ ":25", "unknown", false },
+		{ "192.0.2.1", "unknown", false },
+		{ "192.0.2.300:25", "unknown", false },
+		{ "192.0.2.0/24:25", "unknown", false },
+		{ "[fe80::1%eth0]:25", "unknown", false },
+		{ "[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:"
+		  "cccc:dddd:eeee]:25", "unknown", false }
+	};
+	struct session	*s;
+	char		 buf[NETADDR_TEXT];
+	size_t		 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		s = open_new(i, cases[i].source);
+		assert_string_equal(session_source(s, buf), cases[i].text);
+		assert_int_equal(s->local, cases[i].local);
+		assert_int_equal(s->source.len != 0,
+		    strpbrk(cases[i].text, ".:") != NULL);
+	}
+}
+
+static void
+test_reset(void **state)
+{
+	struct session	*s = open_new(1, "192.0.2.1:25");
+
+	(void)state;
+	s->authenticated = true;
+	strcpy(s->name, "alice");
+	s->tx_trusted = s->tx_sandboxed = s->tx_damaged = true;
+	strcpy(s->tx_user, "alice");
+	session_reset_tx(s);
+	assert_false(s->tx_trusted);
+	assert_false(s->tx_sandboxed);
+	assert_false(s->tx_damaged);
+	assert_string_equal(s->tx_user, "");
+	assert_true(s->authenticated);
+	assert_string_equal(s->name, "alice");
+}
+
+static void
+test_limit(void **state)
+{
+	uint64_t	 id;
+
+	(void)state;
+	for (id = 0; id < SESSION_MAX; id++)
+		open_new(id, "192.0.2.1:25");
+	assert_null(session_open(&ss, id, "192.0.2.1:25"));
+	assert_null(session_find(&ss, id));
+	for (id = 0; id < SESSION_MAX; id += 997)
+		assert_int_equal(session_find(&ss, id)->id, id);
+	session_close(&ss, session_find(&ss, 5));
+	open_new(SESSION_MAX, "192.0.2.1:25");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test_teardown(test_find, close_all),
+		cmocka_unit_test_teardown(test_fresh, close_all),
+		cmocka_unit_test_teardown(test_sources, close_all),
+		cmocka_unit_test_teardown(test_reset, close_all),
+		cmocka_unit_test_teardown(test_limit, close_all)
+	};
+
+	return (cmocka_run_group_tests_name("session", tests, NULL, NULL));
+}

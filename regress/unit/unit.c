@@ -1,0 +1,116 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <sanitizer/common_interface_defs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+int64_t
+unit_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+}
+
+struct event *
+unit_tick(struct event_base *base)
+{
+	struct event *ev = event_new(base, -1, EV_PERSIST, on_tick, NULL);
+	struct timeval tv = { 0, 10000 };
+
+	assert_non_null(ev);
+	event_add(ev, &tv);
+	return (ev);
+}
+
+/* The sanitizers keep the true standard error to report to. */
+void
+unit_capture(struct unit_capture *c)
+{
+	fflush(stderr);
+	c->saved = dup(STDERR_FILENO);
+	assert_int_not_equal(c->saved, -1);
+	__sanitizer_set_report_fd((void *)(intptr_t)c->saved);
+	c->fp = tmpfile();
+	assert_non_null(c->fp);
+	assert_int_not_equal(dup2(fileno(c->fp), STDERR_FILENO), -1);
+}
+
+const char *
+unit_captured(struct unit_capture *c)
+{
+	size_t n;
+
+	fflush(stderr);
+	dup2(c->saved, STDERR_FILENO);
+	__sanitizer_set_report_fd((void *)(intptr_t)STDERR_FILENO);
+	close(c->saved);
+	rewind(c->fp);
+	n = fread(c->text, 1, sizeof(c->text) - 1, c->fp);
+	c->text[n] = '\0';
+	fclose(c->fp);
+	return (c->text);
+}
+
+void
+unit_write_file(char path[UNIT_PATH], const char *text, size_t len)
+{
+	int fd;
+
+	snprintf(path, UNIT_PATH, "/tmp/unit.XXXXXXXXXX");
+	fd = mkstemp(path);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, text, len), (ssize_t)len);
+	close(fd);
+}
+
+void
+unit_make_dir(char path[UNIT_PATH])
+{
+	snprintf(path, UNIT_PATH, "/tmp/unit.XXXXXXXXXX");
+	assert_non_null(mkdtemp(path));
+}
+
+void
+assert_contains(const char *text, const char *part)
+{
+	if (strstr(text, part) == NULL)
+		fail_msg("\"%s\" lacks \"%s\"", text, part);
+}
+
+void
+assert_lacks(const char *text, const char *part)
+{
+	if (strstr(text, part) != NULL)
+		fail_msg("\"%s\" has \"%s\"", text, part);
+}

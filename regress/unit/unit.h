@@ -1,0 +1,74 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#ifndef UNIT_H
+#define UNIT_H
+
+/* cmocka.h needs these in front of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Milliseconds on the monotonic clock. */
+int64_t unit_now(void);
+
+/* How long a condition is waited for before the test fails. */
+#define UNIT_PATIENCE 20000
+
+/* Runs the loop until the condition holds. */
+#define unit_run_until(base, cond)                          \
+	do {                                                \
+		struct event *tick_ = unit_tick(base);      \
+		int64_t end_ = unit_now() + UNIT_PATIENCE;  \
+                                                            \
+		while (!(cond) && unit_now() < end_)        \
+			event_base_loop(base, EVLOOP_ONCE); \
+		event_free(tick_);                          \
+		if (!(cond))                                \
+			fail_msg("not in time: %s", #cond); \
+	} while (0)
+
+/* Has the loop come up for air. */
+struct event *unit_tick(struct event_base *);
+
+/* What the code under test writes to standard error. */
+struct unit_capture {
+	int saved;
+	FILE *fp;
+	char text[16384];
+};
+
+void unit_capture(struct unit_capture *);
+const char *unit_captured(struct unit_capture *);
+
+/* Writes a file of its own under /tmp, whose path is put into the buffer. */
+#define UNIT_PATH 64
+void unit_write_file(char[UNIT_PATH], const char *text, size_t len);
+
+/* Makes a directory of its own under /tmp. */
+void unit_make_dir(char[UNIT_PATH]);
+
+/* Fail with both texts. */
+void	 assert_contains(const char *text, const char *part);
+void	 assert_lacks(const char *text, const char *part);
+
+#endif /* UNIT_H */
