@@ -28,7 +28,8 @@ PKG_CONFIG ?=	pkg-config
 INSTALL ?=	install
 
 LIBS :=		libevent_core libevent_extra hiredis hiredis_ssl libssl \
-		libcrypto libconfuse libidn2 libcrypt libbsd-overlay
+		libcrypto libconfuse libidn2 libcrypt libbsd-overlay \
+		libseccomp
 
 # Only these compilers are known to have nothing to say.
 ifeq ($(SUITE),trixie)
@@ -43,7 +44,7 @@ OUR_CFLAGS =	$(eval OUR_CFLAGS := -std=gnu11 -D_GNU_SOURCE -pthread \
 		$(WARN) $(WERROR) -Ilib -Ifilter -Itable \
 		$(shell $(PKG_CONFIG) --cflags $(LIBS)))$(OUR_CFLAGS)
 OUR_LIBS =	$(eval OUR_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS)) \
-		-lresolv)$(OUR_LIBS)
+		-lspf2 -lunistring -lresolv)$(OUR_LIBS)
 
 HARDEN :=	-fstack-protector-strong -fPIE -U_FORTIFY_SOURCE \
 		-D_FORTIFY_SOURCE=3
