@@ -48,7 +48,7 @@ OUR_LIBS =	$(eval OUR_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS)) \
 
 HARDEN :=	-fstack-protector-strong -fPIE -U_FORTIFY_SOURCE \
 		-D_FORTIFY_SOURCE=3
-HARDEN_LD :=	-pie -Wl,-z,relro -Wl,-z,now
+HARDEN_LD :=	-pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 SANITIZE :=	-fsanitize=address,undefined -fno-sanitize-recover=all \
 		-fno-omit-frame-pointer -O1 -g
 FUZZ :=		-fsanitize=address,undefined -fno-sanitize-recover=all \
