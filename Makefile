@@ -76,6 +76,9 @@ programs: $(PROGRAMS)
 
 # Objects: release, sanitized, and for the fuzzers.
 
+# The text of the Redis functions is part of the program.
+$(foreach kind,rel san fuzz,$(B)/$(kind)/obj/filter/functions.o): scripts/smtpusers.lua
+
 $(B)/rel/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(OUR_CFLAGS) $(HARDEN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -39,6 +39,7 @@
 #include "explain.h"
 #include "filter.h"
 #include "filterline.h"
+#include "functions.h"
 #include "journal.h"
 #include "lineio.h"
 #include "log.h"
@@ -82,6 +83,8 @@ request_free(struct request *req)
 		user_cancel(req->query);
 	if (req->job != NULL)
 		passwd_cancel(req->job);
+	if (req->quota_query != NULL)
+		quota_cancel(req->quota_query);
 	if (req->spf_question != NULL)
 		spf_cancel(req->spf_question);
 	if (req->sasl != NULL) {
@@ -262,6 +265,7 @@ close_session(struct session *s)
 		request_free(req);
 	if (s->binding_query != NULL)
 		user_cancel(s->binding_query);
+	message_dropped(&filter, s);
 	if (last == s)
 		last = NULL;
 	session_close(&filter.sessions, s);
@@ -494,6 +498,7 @@ run(void)
 	    NULL ||
 	    (filter.journal = journal_new(filter.base, filter.redis)) ==
 	    NULL ||
+	    (filter.functions = functions_new(filter.redis)) == NULL ||
 	    (io = lineio_new(filter.base, STDIN_FILENO, STDOUT_FILENO,
 	    &handler, NULL)) == NULL)
 		errx(1, "cannot start");
@@ -503,6 +508,7 @@ run(void)
 	spf_free(filter.spf);
 	lineio_free(io);
 	journal_free(filter.journal);
+	functions_free(filter.functions);
 	redisconn_free(filter.redis);
 	passwd_pool_free(filter.pool);
 	event_base_free(filter.base);

@@ -27,9 +27,11 @@
 struct conf;
 struct event;
 struct event_base;
+struct functions;
 struct journal;
 struct passwd_job;
 struct passwd_pool;
+struct quota_query;
 struct redisconn;
 struct sasl;
 struct spf;
@@ -42,6 +44,7 @@ struct filter {
 	struct redisconn	*redis;
 	struct passwd_pool	*pool;
 	struct journal		*journal;
+	struct functions	*functions;
 	struct spf		*spf;		/* NULL: off */
 	struct sessions		 sessions;
 };
@@ -63,6 +66,7 @@ struct request {
 	struct sasl		*sasl;		/* AUTH: what it shows */
 	struct spf_question	*spf_question;
 	unsigned int		 spf_asked;	/* how many before that */
+	struct quota_query	*quota_query;
 	struct event		*timer;
 	const char		*after_pause;	/* reply, when that is over */
 };

@@ -89,6 +89,9 @@ retry_later(struct journal *j)
 static bool
 refused_for_good(const redisReply *reply)
 {
+	/* It is loaded with the next connection, or by who needs it first. */
+	if (strstr(reply->str, "Function not found") != NULL)
+		return (false);
 	return (strncmp(reply->str, "ERR", 3) == 0 ||
 	    strncmp(reply->str, "NOPERM", 6) == 0 ||
 	    strncmp(reply->str, "WRONGTYPE", 9) == 0);

@@ -28,6 +28,7 @@
 #include "acl.h"
 #include "conf.h"
 #include "filter.h"
+#include "quota.h"
 #include "redisconn.h"
 #include "report.h"
 #include "spf.h"
@@ -166,6 +167,34 @@ judge(const struct request *req, const struct user *user, bool with_header,
 	    req->filter));
 }
 
+/* Refuses for the quota, and tells the user's log. */
+static void
+refuse_full(struct request *req, const char *reply)
+{
+	userlog_add(req->filter, req->session, req->session->tx->user,
+	    "message", "refused", reply, NULL, -1);
+	request_reject(req, reply);
+}
+
+static void
+on_room(void *arg, enum quota_result result, const char *reply)
+{
+	struct request	*req = arg;
+
+	req->quota_query = NULL;
+	switch (result) {
+	case QUOTA_OK:
+		request_proceed(req);
+		break;
+	case QUOTA_FULL:
+		refuse_full(req, reply);
+		break;
+	case QUOTA_BAD:
+		request_tempfail(req);
+		break;
+	}
+}
+
 /*
  * Domains that SPF decides about are asked about now and judged at the end of
  * data, when the answer will be there.
@@ -187,7 +216,13 @@ accept_sender(struct request *req, const struct user *user)
 	strlcpy(tx->user, user->name, sizeof(tx->user));
 	tx->sandboxed = user->status == STATUS_SANDBOXED;
 	tx->any_domain = user->mode == MODE_ANY && user->pro;
-	request_proceed(req);
+	if (!quota_limited(user)) {
+		request_proceed(req);
+		return;
+	}
+	req->quota_query = quota_check(f, user->name, 1, on_room, req);
+	if (req->quota_query == NULL)
+		request_tempfail(req);
 }
 
 static void
@@ -301,6 +336,45 @@ wait_for_spf(struct request *req, const char *domain)
 }
 
 static void
+on_reserved(void *arg, enum quota_result result, const char *reply)
+{
+	struct request	*req = arg;
+	struct tx	*tx = req->session->tx;
+
+	req->quota_query = NULL;
+	if (result != QUOTA_OK)
+		tx->hold[0] = '\0';
+	switch (result) {
+	case QUOTA_OK:
+		tx->accepted = true;
+		request_proceed(req);
+		break;
+	case QUOTA_FULL:
+		refuse_full(req, reply);
+		break;
+	case QUOTA_BAD:
+		request_tempfail(req);
+		break;
+	}
+}
+
+static void
+reserve(struct request *req, const struct user *user)
+{
+	struct filter	*f = req->filter;
+	struct tx	*tx = req->session->tx;
+	size_t		 units = 1;
+
+	if (f->conf->quota_unit == UNIT_RECIPIENT && tx->recipients > 1)
+		units = tx->recipients;
+	quota_id(tx->hold);
+	req->quota_query = quota_reserve(f, user->name, tx->hold, units,
+	    on_reserved, req);
+	if (req->quota_query == NULL)
+		request_tempfail(req);
+}
+
+static void
 accept_message(struct request *req, const struct user *user)
 {
 	struct tx	*tx = req->session->tx;
@@ -321,6 +395,8 @@ accept_message(struct request *req, const struct user *user)
 		wait_for_spf(req, v.domain);
 	else if (v.reason != REASON_NONE)
 		block(req, user, &v);
+	else if (quota_limited(user))
+		reserve(req, user);
 	else {
 		tx->accepted = true;
 		request_proceed(req);
@@ -390,24 +466,30 @@ commit_request(struct request *req)
 	ask_commit(req);
 }
 
-static void
-message_over(struct filter *f, struct session *s, const char *result,
-    int64_t size)
-{
-	if (s->tx != NULL && s->tx->accepted)
-		userlog_add(f, s, s->tx->user, "message", result, NULL, NULL,
-		    size);
-	session_end_tx(s);
-}
-
 void
 message_taken(struct filter *f, struct session *s, uint64_t size)
 {
-	message_over(f, s, "accepted", (int64_t)size);
+	struct tx	*tx = s->tx;
+
+	if (tx != NULL && tx->accepted) {
+		if (tx->hold[0] != '\0')
+			quota_keep(f, tx->user, tx->hold);
+		userlog_add(f, s, tx->user, "message", "accepted", NULL, NULL,
+		    (int64_t)size);
+	}
+	session_end_tx(s);
 }
 
 void
 message_dropped(struct filter *f, struct session *s)
 {
-	message_over(f, s, "failed", -1);
+	struct tx	*tx = s->tx;
+
+	if (tx != NULL && tx->accepted) {
+		if (tx->hold[0] != '\0')
+			quota_refund(f, tx->user, tx->hold);
+		userlog_add(f, s, tx->user, "message", "failed", NULL, NULL,
+		    -1);
+	}
+	session_end_tx(s);
 }

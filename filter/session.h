@@ -30,6 +30,7 @@
 #include "digest.h"
 #include "header.h"
 #include "netaddr.h"
+#include "quota.h"
 #include "user.h"
 
 struct filter;
@@ -61,6 +62,7 @@ struct tx {
 	bool		 any_domain;	/* its domains are asked about early */
 	bool		 damaged;	/* a line of it was lost */
 	bool		 accepted;	/* by us, at the end of data */
+	char		 hold[QUOTA_ID];	/* its reservation; "": none */
 	uint32_t	 msgid;		/* smtpd's; 0: none yet */
 	size_t		 recipients;
 	struct header	 header;

@@ -64,6 +64,8 @@ struct redisconn {
 	struct event		*reconnect;
 	struct event		*giveup;	/* the attempt under way */
 	struct event		*waiting;	/* redisconn_when_ready() */
+	void			(*on_connect)(void *);
+	void			*on_connect_arg;
 	void			(*when_ready)(void *);
 	void			*when_ready_arg;
 	int			 backoff;
@@ -264,6 +266,13 @@ on_waiting(evutil_socket_t fd, short what, void *arg)
 }
 
 void
+redisconn_on_connect(struct redisconn *rc, void (*cb)(void *), void *arg)
+{
+	rc->on_connect = cb;
+	rc->on_connect_arg = arg;
+}
+
+void
 redisconn_when_ready(struct redisconn *rc, void (*cb)(void *), void *arg)
 {
 	rc->when_ready = cb;
@@ -310,6 +319,8 @@ on_ping(void *arg, const redisReply *reply)
 	if (rc->outage_logged)
 		log_warnx("redis: %s: connected", rc->conf->redis);
 	rc->outage_logged = false;
+	if (rc->on_connect != NULL)
+		rc->on_connect(rc->on_connect_arg);
 	tell_ready(rc);
 }
 

@@ -63,6 +63,13 @@ void			 redisconn_free(struct redisconn *);
 bool			 redisconn_ready(const struct redisconn *);
 
 /*
+ * Has the callback called each time that a connection has been made, before
+ * any request that others send on it.
+ */
+void			 redisconn_on_connect(struct redisconn *,
+			    void (*)(void *), void *);
+
+/*
  * Has the callback called once, at the next time the connection is ready or
  * at the latest after the time that one request may take.
  */

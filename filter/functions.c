@@ -1,0 +1,169 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "functions.h"
+#include "log.h"
+
+#define VERSION		1	/* scripts/smtpusers.lua has it too */
+
+/* The text itself, with a NUL behind. */
+__asm__(".section .rodata\n"
+    ".globl smtpusers_lua\n"
+    "smtpusers_lua:\n"
+    ".incbin \"scripts/smtpusers.lua\"\n"
+    ".byte 0\n"
+    ".previous\n");
+extern const char	smtpusers_lua[];
+
+struct functions {
+	struct redisconn	*redis;
+	bool			 eval;	/* there are no functions */
+};
+
+static const struct {
+	const char	*name;
+	const char	*full;
+} names[] = {
+	{ "check", "smtpusers_check" },
+	{ "reserve", "smtpusers_reserve" },
+	{ "keep", "smtpusers_keep" },
+	{ "refund", "smtpusers_refund" }
+};
+
+static const char	*numbers[] = { "0", "1", "2", "3", "4" };
+
+static void
+on_loaded(void *arg, const redisReply *reply)
+{
+	(void)arg;
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
+		log_warnx("redis: FUNCTION LOAD: %.200s", reply->str);
+}
+
+static void
+load(struct functions *fn)
+{
+	const char	*argv[] = { "FUNCTION", "LOAD", "REPLACE",
+		smtpusers_lua };
+
+	redisconn_send(fn->redis, on_loaded, fn, 4, argv, NULL);
+}
+
+static bool
+says(const redisReply *reply, const char *what)
+{
+	return (reply->type == REDIS_REPLY_ERROR &&
+	    strstr(reply->str, what) != NULL);
+}
+
+static void
+on_version(void *arg, const redisReply *reply)
+{
+	struct functions	*fn = arg;
+
+	if (reply == NULL)
+		return;
+	if (says(reply, "unknown command"))
+		fn->eval = true;
+	else if (reply->type != REDIS_REPLY_INTEGER ||
+	    reply->integer < VERSION)
+		load(fn);
+}
+
+static void
+on_connect(void *arg)
+{
+	struct functions	*fn = arg;
+	const char		*argv[] = { "FCALL", "smtpusers_version",
+		"0" };
+
+	fn->eval = false;
+	redisconn_send(fn->redis, on_version, fn, 3, argv, NULL);
+}
+
+struct functions *
+functions_new(struct redisconn *redis)
+{
+	struct functions	*fn;
+
+	if ((fn = calloc(1, sizeof(*fn))) == NULL)
+		return (NULL);
+	fn->redis = redis;
+	redisconn_on_connect(redis, on_connect, fn);
+	if (redisconn_ready(redis))
+		on_connect(fn);
+	return (fn);
+}
+
+void
+functions_free(struct functions *fn)
+{
+	if (fn == NULL)
+		return;
+	redisconn_on_connect(fn->redis, NULL, NULL);
+	free(fn);
+}
+
+int
+functions_command(struct functions *fn, const char *name, int nkeys,
+    int argc, const char **argv, const char **out)
+{
+	const char	*body = strchr(smtpusers_lua, '\n') + 1;
+	size_t		 i;
+	int		 n = 0, k;
+
+	for (i = 0; strcmp(names[i].name, name) != 0; i++)
+		continue;
+	out[n++] = fn->eval ? "EVAL" : "FCALL";
+	out[n++] = fn->eval ? body : names[i].full;
+	out[n++] = numbers[nkeys];
+	for (k = 0; k < nkeys; k++)
+		out[n++] = argv[k];
+	if (fn->eval)
+		out[n++] = names[i].name;
+	for (; k < argc; k++)
+		out[n++] = argv[k];
+	return (n);
+}
+
+struct redisreq *
+functions_call(struct functions *fn, redisconn_cb cb, void *arg,
+    const char *name, int nkeys, int argc, const char **argv)
+{
+	const char	*out[FUNCTIONS_ARGS];
+	int		 n;
+
+	n = functions_command(fn, name, nkeys, argc, argv, out);
+	return (redisconn_send(fn->redis, cb, arg, n, out, NULL));
+}
+
+bool
+functions_lost(struct functions *fn, const redisReply *reply)
+{
+	if (reply == NULL || fn->eval ||
+	    !says(reply, "Function not found"))
+		return (false);
+	load(fn);
+	return (true);
+}

@@ -1,0 +1,310 @@
+#!lua name=smtpusers
+-- Copyright (c) 2026 The smtpusers authors
+-- See LICENSE.
+--
+-- Quotas and rates, judged and charged in one step.  Loaded into Redis as the
+-- function library `smtpusers`; where there are no functions, the same text
+-- without its first line is run by EVAL, the function's name in front of the
+-- arguments.
+--
+-- Keys of every function, all in the user's slot:
+--   1  user:{NAME}               the record, for quota, quota_period and rate
+--   2  user:{NAME}:used:quota    "START COUNT": when the window began, in
+--                                microseconds, and what was charged in it
+--   3  user:{NAME}:used:rate     its prefix: ":N/PERIOD" is appended, one key
+--                                a rate: "TIME LEVEL", the level of the bucket
+--                                at that time
+--   4  user:{NAME}:used:hold:ID  a reservation: "held UNITS START RATE..."
+--                                while it can be given back, "kept" once it
+--                                cannot, "void" once it is
+--
+-- Time is that of Redis, in microseconds.
+
+local VERSION = 1
+
+local HOLD = 3600	-- seconds that a reservation can be given back for
+local KEPT = 300	-- and that a retry of one may come late by
+local PERIOD_MAX = 3650 * 86400
+local COUNT_MAX = 1000000000000
+local RATES_MAX = 8
+
+local UNITS = { [''] = 1, s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
+
+local function now()
+	local t = redis.call('TIME')
+	return tonumber(t[1]) * 1000000 + tonumber(t[2])
+end
+
+local function parse_count(text)
+	if not string.match(text, '^%d+$') or #text > 13 then
+		return nil
+	end
+	local n = tonumber(text)
+	if n > COUNT_MAX then
+		return nil
+	end
+	return n
+end
+
+-- Seconds of "3600", "1h", "30d".
+local function parse_period(text)
+	local digits, unit = string.match(text, '^(%d+)(%a?)$')
+	if not digits or #digits > 10 or not UNITS[unit] then
+		return nil
+	end
+	local seconds = tonumber(digits) * UNITS[unit]
+	if seconds < 1 or seconds > PERIOD_MAX then
+		return nil
+	end
+	return seconds
+end
+
+local function parse_rates(text)
+	local rates = {}
+	for word in string.gmatch(text, '[^ ]+') do
+		local count, period = string.match(word, '^([^/]+)/(.+)$')
+		local n = count and parse_count(count)
+		local seconds = period and parse_period(period)
+		if not n or n < 1 or not seconds or #rates == RATES_MAX then
+			return nil
+		end
+		rates[#rates + 1] = { n = n, period = seconds, text = word,
+		    name = string.format('%.0f/%.0f', n, seconds) }
+	end
+	return rates
+end
+
+-- The limits of a user, or nil and what is wrong with them.
+local function limits(key, default_period)
+	local v = redis.call('HMGET', key, 'quota', 'quota_period', 'rate')
+	local quota = parse_count(v[1] or '0')
+	local text = v[2] or default_period
+	local period = parse_period(text)
+	local rates = parse_rates(v[3] or '')
+	if v[1] == '' then
+		quota = 0
+	end
+	if v[2] == '' then
+		text = default_period
+		period = parse_period(text)
+	end
+	if not quota then
+		return nil, 'quota'
+	elseif not period then
+		return nil, 'quota_period'
+	elseif not rates then
+		return nil, 'rate'
+	end
+	return { quota = quota, period = period, period_text = text,
+	    rates = rates }
+end
+
+-- The window that is open: when it began, what was charged in it.  When there
+-- is none, it would begin now.
+local function window(key, period, time)
+	local start, count = string.match(redis.call('GET', key) or '',
+	    '^(%d+) (%d+)$')
+	start, count = tonumber(start), tonumber(count)
+	if not start or time >= start + period * 1000000 or time < start then
+		return time, 0
+	end
+	return start, count
+end
+
+-- The level of a rate's bucket, which leaks N in every PERIOD: GCRA with a
+-- burst of N, counted in messages so that a burst is exact.
+local function level(key, rate, time)
+	local at, amount = string.match(redis.call('GET', key) or '',
+	    '^(%d+) ([%d.e+-]+)$')
+	at, amount = tonumber(at), tonumber(amount)
+	if not at or not amount or time <= at then
+		return amount or 0
+	end
+	amount = amount - (time - at) * rate.n / (rate.period * 1000000)
+	return amount > 0 and amount or 0
+end
+
+local function set_window(key, start, count, period, time)
+	redis.call('SET', key, string.format('%.0f %.0f', start, count), 'PX',
+	    math.max(1, math.ceil((start + period * 1000000 - time) / 1000)))
+end
+
+local function set_level(key, rate, amount, time)
+	local left = amount * rate.period * 1000 / rate.n
+	if amount <= 0 then
+		redis.call('DEL', key)
+		return
+	end
+	redis.call('SET', key, string.format('%.0f %.17g', time, amount), 'PX',
+	    math.max(1, math.ceil(left)))
+end
+
+-- The first limit that has no room for so many more: which it is, of how
+-- much, in which period, and the seconds until it has.
+local function refusal(keys, l, units, time)
+	if l.quota > 0 then
+		local start, count = window(keys[2], l.period, time)
+		if count + units > l.quota then
+			return { 'quota', string.format('%.0f', l.quota),
+			    l.period_text, string.format('%.0f', math.ceil(
+			    (start + l.period * 1000000 - time) / 1000000)) }
+		end
+	end
+	for _, rate in ipairs(l.rates) do
+		local amount = level(keys[3] .. ':' .. rate.name, rate, time)
+		local over = amount + units - rate.n
+		if over > 1e-6 then
+			return { 'rate', string.format('%.0f', rate.n),
+			    string.match(rate.text, '/(.*)$'),
+			    string.format('%.0f', math.max(1,
+			    math.ceil(over * rate.period / rate.n))) }
+		end
+	end
+	return nil
+end
+
+local function charge(keys, l, units, time)
+	local start, count = window(keys[2], l.period, time)
+	local hold = { 'held', string.format('%.0f', units),
+	    string.format('%.0f', start) }
+	if l.quota > 0 then
+		set_window(keys[2], start, count + units, l.period, time)
+	end
+	for _, rate in ipairs(l.rates) do
+		local key = keys[3] .. ':' .. rate.name
+		set_level(key, rate, level(key, rate, time) + units, time)
+		hold[#hold + 1] = rate.name
+	end
+	redis.call('SET', keys[4], table.concat(hold, ' '), 'EX', HOLD)
+end
+
+-- check: DEFAULT_PERIOD UNITS -> {"ok"}, {"full", which, limit, period,
+-- seconds} or {"bad", field}.  Changes nothing.
+local function check(keys, args)
+	local l, bad = limits(keys[1], args[1])
+	if not l then
+		return { 'bad', bad }
+	end
+	local full = refusal(keys, l, tonumber(args[2]), now())
+	if full then
+		return { 'full', full[1], full[2], full[3], full[4] }
+	end
+	return { 'ok' }
+end
+
+-- reserve: the same, and charges all limits if all have room.  Asked again
+-- with the same key 4, it answers the same and charges nothing; given back
+-- already, {"void"}.
+local function reserve(keys, args)
+	local hold = redis.call('GET', keys[4])
+	if hold then
+		return { hold == 'void' and 'void' or 'ok' }
+	end
+	local l, bad = limits(keys[1], args[1])
+	if not l then
+		return { 'bad', bad }
+	end
+	local units, time = tonumber(args[2]), now()
+	local full = refusal(keys, l, units, time)
+	if full then
+		return { 'full', full[1], full[2], full[3], full[4] }
+	end
+	charge(keys, l, units, time)
+	return { 'ok' }
+end
+
+-- keep: what is reserved stays charged.  That it was is remembered a while, for
+-- a reservation that had been sent twice.
+local function keep(keys)
+	redis.call('SET', keys[4], 'kept', 'EX', KEPT)
+	return { 'ok' }
+end
+
+local function give_back_window(keys, units, start, period, time)
+	local current, count = window(keys[2], period, time)
+	if current ~= start or count == 0 then
+		return
+	end
+	set_window(keys[2], start, math.max(0, count - units), period, time)
+end
+
+-- refund: DEFAULT_PERIOD.  Gives a reservation back, in the window that it
+-- came from.  Whatever comes for it later is void, be it a refund again or
+-- the reservation itself, which may have been under way on a connection lost.
+local function refund(keys, args)
+	local hold = redis.call('GET', keys[4]) or ''
+	local units, start, rest = string.match(hold, '^held (%d+) (%d+)(.*)$')
+	local time = now()
+
+	if hold == 'kept' then
+		return { 'ok' }
+	end
+	redis.call('SET', keys[4], 'void', 'EX', HOLD)
+	if not units then
+		return { 'ok' }
+	end
+	units, start = tonumber(units), tonumber(start)
+	local l = limits(keys[1], args[1])
+	if l then
+		give_back_window(keys, units, start, l.period, time)
+	end
+	for n, period in string.gmatch(rest, ' (%d+)/(%d+)') do
+		local rate = { n = tonumber(n), period = tonumber(period) }
+		local key = keys[3] .. ':' .. n .. '/' .. period
+		set_level(key, rate, level(key, rate, time) - units, time)
+	end
+	return { 'ok' }
+end
+
+-- usage: DEFAULT_PERIOD -> {"ok", {which, limit, period, used, seconds}...}
+local function usage(keys, args)
+	local l, bad = limits(keys[1], args[1])
+	local time = now()
+	local out = { 'ok' }
+	if not l then
+		return { 'bad', bad }
+	end
+	if l.quota > 0 then
+		local start, count = window(keys[2], l.period, time)
+		out[2] = { 'quota', string.format('%.0f', l.quota),
+		    l.period_text, string.format('%.0f', count),
+		    string.format('%.0f', count == 0 and 0 or math.ceil(
+		    (start + l.period * 1000000 - time) / 1000000)) }
+	end
+	for _, rate in ipairs(l.rates) do
+		local amount = level(keys[3] .. ':' .. rate.name, rate, time)
+		out[#out + 1] = { 'rate', string.format('%.0f', rate.n),
+		    string.match(rate.text, '/(.*)$'),
+		    string.format('%.0f', math.ceil(amount - 1e-6)),
+		    string.format('%.0f', math.ceil(amount * rate.period /
+		    rate.n)) }
+	end
+	return out
+end
+
+local function version()
+	return VERSION
+end
+
+local functions = {
+	{ 'check', check, true },
+	{ 'reserve', reserve, false },
+	{ 'keep', keep, false },
+	{ 'refund', refund, false },
+	{ 'usage', usage, true },
+	{ 'version', version, true },
+}
+
+-- While a library loads there is no ipairs().
+for i = 1, #functions do
+	local name, callback = functions[i][1], functions[i][2]
+	if redis.register_function then
+		redis.register_function({
+		    function_name = 'smtpusers_' .. name,
+		    callback = callback,
+		    flags = functions[i][3] and { 'no-writes' } or nil })
+	elseif name == ARGV[1] then
+		table.remove(ARGV, 1)
+		return callback(KEYS, ARGV)
+	end
+end
