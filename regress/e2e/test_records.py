@@ -152,6 +152,7 @@ def test_fields_nobody_knows_do_no_harm(relay, users):
 def test_a_user_needs_no_more_than_a_password(relay, users):
     """status and mode have defaults: a panel may leave them out."""
     users.set("alice", password=crypt(PASSWORD), mode="default")
+    users.domains("alice", "example.org")
     users.secret(PASSWORD)
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == OK

@@ -161,6 +161,7 @@ def test_an_appliance_sends_without_a_password(
 
 def test_an_appliance_without_any_password_field(relay, users, sink):
     users.set("printer", status="allowed")
+    users.domains("printer", "example.org")
     users.ip_auth("printer", "127.0.0.2")
     with Session(relay, "127.0.0.2") as session:
         assert session.message("passwordless").startswith("250")
