@@ -319,11 +319,36 @@ test_bad_syntax(void **state)
 	must_fail("prefix = a\nredis_db =\nredis_timeout = 5\n", 3, "redis_db");
 	must_fail("prefix = a\nredis_db = {\n", 2, "");
 	must_fail("= 3\n", 1, "");
+	must_fail("prefix = a\n'' = 3\n", 2, "");
 	must_fail("enforce = {envelope", 1, "");
 	must_fail("prefix = {a, b}\n", 1, "");
 	must_fail("prefix = \"a", 1, "");
 	must_fail("section {\n}\n", 1, "section");
 	must_fail("include(\"/dev/null\")\n", 1, "include");
+}
+
+/* Standard output belongs to smtpd, whatever the file holds. */
+static void
+test_silent(void **state)
+{
+	static const char *const	 cases[] = { "prefix = \"a\\",
+		"prefix = 'a\\", "\\", "prefix = a\\", "prefix = \"a",
+		"/* a", "prefix = \"${", "@", "prefix = )\n" };
+	int	 saved = dup(STDOUT_FILENO);
+	FILE	*fp = tmpfile();
+	size_t	 i;
+
+	(void)state;
+	assert_non_null(fp);
+	fflush(stdout);
+	dup2(fileno(fp), STDOUT_FILENO);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		load(cases[i]);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	assert_int_equal(lseek(fileno(fp), 0, SEEK_END), 0);
+	fclose(fp);
 }
 
 /* What one key says of another is judged when all are read. */
@@ -518,6 +543,7 @@ main(void)
 		cmocka_unit_test_teardown(test_bad_redis, clean_up),
 		cmocka_unit_test_teardown(test_bad_values, clean_up),
 		cmocka_unit_test_teardown(test_bad_syntax, clean_up),
+		cmocka_unit_test_teardown(test_silent, clean_up),
 		cmocka_unit_test_teardown(test_whole, clean_up),
 		cmocka_unit_test_teardown(test_no_file, clean_up),
 		cmocka_unit_test_teardown(test_directory, clean_up),
