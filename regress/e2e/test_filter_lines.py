@@ -338,8 +338,11 @@ def test_a_message_that_nobody_reads_yet(driver, users):
     block = b"".join(b"filter|0.7|1.0|smtp-in|data-line|" + line + b"\n"
                      for line in lines)
     driver.send_raw(block)
-    for line in lines:
-        assert driver.line_bytes() == b"filter-dataline|" + line
+    expected = block.replace(b"filter|0.7|1.0|smtp-in|data-line|",
+                             b"filter-dataline|")
+    # No assert on the texts: a difference of 20 MB is not fit to print.
+    same = driver.take(len(expected)) == expected
+    assert same
 
 
 def test_data_lines_hold_anything(driver, users):
