@@ -205,6 +205,7 @@ class OddServer:
         self.behaviours = {}
         self.lock = threading.Condition()
         self.asked = []
+        self.answered = []
         self.held = set()
         self.delay = 0
         self.stopping = threading.Event()
@@ -248,6 +249,10 @@ class OddServer:
         wait_until(lambda: self.count(name) >= times, 20,
                    "%s to be asked for" % name)
 
+    def wait_answered(self, name, times=1):
+        wait_until(lambda: self.answered.count(name) >= times, 20,
+                   "%s to be answered" % name)
+
     @contextmanager
     def hold(self, *names):
         with self.lock:
@@ -273,6 +278,8 @@ class OddServer:
         reply = behave(message, tcp)
         if reply is not None and not self.stopping.is_set():
             send(reply)
+        with self.lock:
+            self.answered.append(name)
 
     def _serve_udp(self):
         while True:
