@@ -65,11 +65,15 @@ def map_list(function, values):
 
 
 def parse_both(section, policy):
-    """As bytes, and as the text that it is."""
+    """As bytes, and as the text that it is, which some bytes are too much
+    for."""
     data = message(section)
-    text = data.decode(errors="surrogateescape")
-    return (email.parser.BytesHeaderParser(policy=policy).parsebytes(data),
-            email.parser.HeaderParser(policy=policy).parsestr(text))
+    yield email.parser.BytesHeaderParser(policy=policy).parsebytes(data)
+    try:
+        yield email.parser.HeaderParser(policy=policy).parsestr(
+            data.decode(errors="surrogateescape"))
+    except UnicodeEncodeError:
+        return
 
 
 def whole(value):
