@@ -30,6 +30,7 @@ struct event_base;
 struct passwd_job;
 struct passwd_pool;
 struct redisconn;
+struct redisreq;
 struct sasl;
 
 /* What every decision needs. */
@@ -56,12 +57,11 @@ struct request {
 	struct user_query	*query;
 	struct passwd_job	*job;
 	struct sasl		*sasl;		/* AUTH: what it shows */
+	struct redisreq		*alive;		/* whether Redis answers */
 	struct event		*timer;
-	const char		*after_pause;	/* reply, when that is over */
 };
 
 #define REPLY_AUTH_REQUIRED	"530 5.7.0 Authentication required"
-#define REPLY_AUTH_FAILED	"535 Authentication failed"
 #define REPLY_SOURCE		"535 5.7.8 IP not authorized"
 #define REPLY_TEMPFAIL		"451 4.3.0 Temporary failure"
 #define REPLY_AUTH_TEMPFAIL	"454 4.7.0 Temporary authentication failure"
@@ -75,9 +75,6 @@ void	request_rewrite(struct request *, const char *recipient);
 void	request_reject(struct request *, const char *reply);
 void	request_disconnect(struct request *, const char *reply);
 void	request_tempfail(struct request *);
-
-/* Rejects after a random time of up to a second, as smtpd does. */
-void	request_reject_later(struct request *, const char *reply);
 
 /* Lifts the deadline: what goes on now takes what it takes. */
 void	request_take_time(struct request *);
