@@ -27,9 +27,8 @@ CLANG ?=	clang
 PKG_CONFIG ?=	pkg-config
 INSTALL ?=	install
 
-LIBS :=		libevent_core libevent_extra hiredis hiredis_ssl libssl \
-		libcrypto libconfuse libidn2 libcrypt libbsd-overlay \
-		libseccomp
+LIBS :=		libevent_core hiredis hiredis_ssl libssl libcrypto libconfuse \
+		libidn2 libcrypt libbsd-overlay libseccomp
 
 # Only these compilers are known to have nothing to say.
 ifeq ($(SUITE),trixie)
@@ -150,6 +149,7 @@ $(B)/bench/%: $(B)/rel/obj/regress/bench/%.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS)
 
 $(B)/bench/echo-libopensmtpd: BENCH_LIBS = -lopensmtpd -levent
+$(B)/bench/load: BENCH_LIBS = -lssl -lcrypto -pthread
 
 # Without this, objects that only a pattern names would not be kept.
 .SECONDARY:
@@ -249,7 +249,9 @@ lint-cppcheck:
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 	    --enable=warning,performance,portability \
 	    --check-level=exhaustive --suppress=missingIncludeSystem \
+	    --library=posix --library=bsd \
 	    --include=/usr/include/$$(gcc -print-multiarch)/sys/queue.h \
+	    --include=/usr/include/uthash.h \
 	    -Ilib -Ifilter -Itable $(ALL_C)
 
 lint-sh:

@@ -358,9 +358,9 @@ test_whole(void **state)
 {
 	(void)state;
 	must_fail("enforce = {}", 0, "neither envelope nor header");
-	must_fail("spf = include", 0, "spf_include is empty");
-	must_fail("spf = pass", 0, "spf_relays is empty");
-	must_fail("redis_user = relay", 0, "needs a redis_password_file");
+	must_fail("spf = include", 1, "spf_include is empty");
+	must_fail("spf = pass", 1, "spf_relays is empty");
+	must_fail("redis_user = relay", 1, "needs a redis_password_file");
 }
 
 static void
