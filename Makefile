@@ -27,9 +27,8 @@ CLANG ?=	clang
 PKG_CONFIG ?=	pkg-config
 INSTALL ?=	install
 
-LIBS :=		libevent_core libevent_extra hiredis hiredis_ssl libssl \
-		libcrypto libconfuse libidn2 libcrypt libbsd-overlay \
-		libseccomp
+LIBS :=		libevent_core hiredis hiredis_ssl libssl libcrypto libconfuse \
+		libidn2 libcrypt libbsd-overlay libseccomp
 
 # Only these compilers are known to have nothing to say.
 ifeq ($(SUITE),trixie)
@@ -66,6 +65,7 @@ BENCH_C :=	$(wildcard regress/bench/*.c)
 UNITS :=	$(patsubst regress/unit/%.c,$(B)/san/unit/%,$(UNIT_C))
 FUZZERS :=	$(patsubst regress/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 BENCHES :=	$(patsubst regress/bench/%.c,$(B)/bench/%,$(BENCH_C))
+READERS :=	$(addprefix $(B)/differential/,ours gmime)
 PROGRAMS :=	$(foreach kind,rel san,$(B)/$(kind)/filter-smtpusers \
 		$(B)/$(kind)/table-smtpusers)
 MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.8)
@@ -134,11 +134,25 @@ $(B)/fuzz/fuzz_%: $(B)/fuzz/obj/regress/fuzz/fuzz_%.o $(call ALL_A,fuzz)
 	$(CLANG) -pthread $(FUZZ) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ \
 	    $(OUR_LIBS)
 
+# Readers of From, to compare with.
+
+$(B)/differential/ours: $(B)/san/obj/regress/differential/ours.o \
+    $(B)/san/libfilter.a $(B)/san/libsmtpusers.a
+	@mkdir -p $(@D)
+	$(CC) -pthread $(SANITIZE) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
+
+$(B)/differential/gmime: regress/differential/gmime.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) $(CPPFLAGS) \
+	    $(CFLAGS) $$($(PKG_CONFIG) --cflags gmime-3.0) -o $@ $< \
+	    $(LDFLAGS) $$($(PKG_CONFIG) --libs gmime-3.0)
+
 $(B)/bench/%: $(B)/rel/obj/regress/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS)
 
 $(B)/bench/echo-libopensmtpd: BENCH_LIBS = -lopensmtpd -levent
+$(B)/bench/load: BENCH_LIBS = -lssl -lcrypto -pthread
 
 # Without this, objects that only a pattern names would not be kept.
 .SECONDARY:
@@ -176,13 +190,15 @@ check:
 	rm -rf $(RESULTS)
 	-scripts/devroot $(DEVMAKE) check-in-root
 	-scripts/devroot -s forky $(DEVMAKE) check-smtpd79
-	@scripts/devroot python3 $(CHECK) summary unit fuzz e2e smtpd79
+	@scripts/devroot python3 $(CHECK) summary unit fuzz differential e2e \
+	    smtpd79
 
 # One after another, for the tests have deadlines; what could not be built is
 # the suite's failure to report.
 check-in-root:
 	-$(MAKE) check-unit
 	-$(MAKE) check-fuzz
+	-$(MAKE) check-differential
 	-$(MAKE) check-e2e
 
 check-unit:
@@ -192,6 +208,10 @@ check-unit:
 check-fuzz:
 	-$(MAKE) -k $(FUZZERS)
 	python3 $(CHECK) fuzz $(FUZZERS)
+
+check-differential:
+	-$(MAKE) -k $(READERS)
+	B=$(B) python3 $(CHECK) pytest differential regress/differential
 
 check-e2e:
 	-$(MAKE) -k programs
@@ -232,7 +252,9 @@ lint-cppcheck:
 	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 	    --enable=warning,performance,portability \
 	    --check-level=exhaustive --suppress=missingIncludeSystem \
+	    --library=posix --library=bsd \
 	    --include=/usr/include/$$(gcc -print-multiarch)/sys/queue.h \
+	    --include=/usr/include/uthash.h \
 	    -Ilib -Ifilter -Itable $(ALL_C)
 
 lint-sh:
@@ -251,5 +273,5 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 .PHONY: all programs install demo check bench lint clean check-in-root \
-    check-unit check-fuzz check-e2e check-smtpd79 demo-in-root \
-    bench-in-root lint-in-root $(LINTS)
+    check-unit check-fuzz check-differential check-e2e check-smtpd79 \
+    demo-in-root bench-in-root lint-in-root $(LINTS)

@@ -53,7 +53,6 @@
 
 #define DEFAULT_CONF	"/etc/smtpusers.conf"
 #define THREADS		2
-#define PAUSE_MAX	1000000		/* microseconds, as smtpd's */
 
 static struct filter	 filter;
 static struct lineio	*io;
@@ -87,6 +86,8 @@ request_free(struct request *req)
 		quota_cancel(req->quota_query);
 	if (req->spf_question != NULL)
 		spf_cancel(req->spf_question);
+	if (req->alive != NULL)
+		redisconn_cancel(req->alive);
 	if (req->sasl != NULL) {
 		sasl_clear(req->sasl);
 		free(req->sasl);
@@ -159,15 +160,6 @@ request_tempfail(struct request *req)
 }
 
 void
-request_reject_later(struct request *req, const char *reply)
-{
-	struct timeval	 tv = { 0, arc4random_uniform(PAUSE_MAX) };
-
-	req->after_pause = reply;
-	event_add(req->timer, &tv);
-}
-
-void
 request_take_time(struct request *req)
 {
 	event_del(req->timer);
@@ -188,8 +180,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	request_reject(req, req->after_pause != NULL ? req->after_pause :
-	    req->tempfail);
+	request_tempfail(req);
 }
 
 static struct request *

@@ -33,6 +33,7 @@ struct passwd_job;
 struct passwd_pool;
 struct quota_query;
 struct redisconn;
+struct redisreq;
 struct sasl;
 struct spf;
 struct spf_question;
@@ -64,18 +65,19 @@ struct request {
 	struct user_query	*query;
 	struct passwd_job	*job;
 	struct sasl		*sasl;		/* AUTH: what it shows */
+	struct redisreq		*alive;		/* whether Redis answers */
 	struct spf_question	*spf_question;
 	unsigned int		 spf_asked;	/* how many before that */
 	struct quota_query	*quota_query;
 	struct event		*timer;
-	const char		*after_pause;	/* reply, when that is over */
 };
 
 #define REPLY_AUTH_REQUIRED	"530 5.7.0 Authentication required"
 #define REPLY_AUTH_FAILED	"535 Authentication failed"
 #define REPLY_SOURCE		"535 5.7.8 IP not authorized"
 #define REPLY_TEMPFAIL		"451 4.3.0 Temporary failure"
-#define REPLY_SPF		"451 4.4.3 SPF could not be looked up, try again later"
+#define REPLY_SPF		"451 4.4.3 SPF could not be looked up, " \
+				"try again later"
 #define REPLY_AUTH_TEMPFAIL	"454 4.7.0 Temporary authentication failure"
 
 /*
@@ -87,9 +89,6 @@ void	request_rewrite(struct request *, const char *recipient);
 void	request_reject(struct request *, const char *reply);
 void	request_disconnect(struct request *, const char *reply);
 void	request_tempfail(struct request *);
-
-/* Rejects after a random time of up to a second, as smtpd does. */
-void	request_reject_later(struct request *, const char *reply);
 
 /*
  * Lifts the deadline, as what goes on now has one of its own, and sets it

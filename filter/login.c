@@ -22,6 +22,7 @@
 #include <sys/types.h>
 
 #include <bsd/string.h>
+#include <hiredis/hiredis.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,19 +74,19 @@ on_verified(void *arg, enum passwd_result result)
 		request_reject(req, REPLY_SOURCE);
 		break;
 	case PASSWD_WRONG:
-		log_login(req->filter, req->session, "refused",
-		    REPLY_AUTH_FAILED);
-		request_reject_later(req, REPLY_AUTH_FAILED);
-		break;
 	case PASSWD_ERROR:
-		request_tempfail(req);
+		request_proceed(req);
 		break;
 	}
 }
 
 /*
  * Only who knows the password learns that the source is the trouble, so it is
- * verified here, in a thread, before that is said.
+ * verified here, in a thread, before that is said.  Any other password is left
+ * to smtpd, which refuses it in its own words, after its own pause, and
+ * without the credential in its log, where a command goes that a filter has
+ * refused.  Should the password be changed to that one meanwhile, MAIL FROM
+ * still finds the source.
  */
 static void
 refuse_source(struct request *req, const struct user *user)
@@ -129,6 +130,33 @@ on_user(void *arg, enum user_found found, const struct user *user)
 		request_tempfail(req);
 }
 
+static void
+on_alive(void *arg, const redisReply *reply)
+{
+	struct request	*req = arg;
+
+	req->alive = NULL;
+	if (reply != NULL)
+		request_proceed(req);
+	else
+		request_tempfail(req);
+}
+
+/*
+ * smtpd is about to ask Redis, through the table, and has a worse reply when
+ * it gets no answer.  Where there is nobody to ask about, this tells.
+ */
+static void
+proceed_if_alive(struct request *req)
+{
+	const char	*ping = "PING";
+
+	req->alive = redisconn_send(req->filter->redis, on_alive, req, 1,
+	    &ping, NULL);
+	if (req->alive == NULL)
+		request_tempfail(req);
+}
+
 void
 login_request(struct request *req, const char *args)
 {
@@ -138,16 +166,14 @@ login_request(struct request *req, const char *args)
 
 	s->name[0] = '\0';
 	s->binding = BINDING_NONE;
-	/* smtpd is about to ask Redis too, and has a worse reply. */
-	if (!redisconn_ready(f->redis) ||
-	    (req->sasl = calloc(1, sizeof(*req->sasl))) == NULL) {
+	if ((req->sasl = calloc(1, sizeof(*req->sasl))) == NULL) {
 		request_tempfail(req);
 		return;
 	}
 	sasl_parse(args, req->sasl);
 	if (req->sasl->form == SASL_HIDDEN ||
 	    !user_fold_name(req->sasl->name, name)) {
-		request_proceed(req);
+		proceed_if_alive(req);
 		return;
 	}
 	req->query = user_ask(f->redis, f->conf, name, NULL, on_user, req);

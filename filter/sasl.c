@@ -42,12 +42,10 @@ static bool
 parse_plain(const char *text, struct sasl *sasl)
 {
 	char	 buf[SASL_TEXT], *name, *password;
-	int	 n;
+	int	 n = decode(text, buf);
 	bool	 ok = false;
 
-	if ((n = decode(text, buf)) < 0)
-		return (false);
-	name = memchr(buf, '\0', (size_t)n);
+	name = n < 0 ? NULL : memchr(buf, '\0', (size_t)n);
 	if (name != NULL) {
 		name++;
 		password = memchr(name, '\0', (size_t)(buf + n - name));

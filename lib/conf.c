@@ -14,15 +14,18 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
 #include <confuse.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf.h"
 #include "period.h"
@@ -30,18 +33,30 @@
 #define REPORT_URL_MAX	300	/* the reply line has 512 bytes, RFC 5321 */
 #define PREFIX_MAX	64
 #define PASSWORD_MAX	512
+#define FILE_MAX	(1 << 20)
 
-static FILE	*error_stream;	/* cfg_set_error_function(3) takes no argument */
+/* Where libconfuse's scanner echoes what it cannot make sense of. */
+extern FILE	*cfg_yyout;
+
+/* What is being read: libconfuse's callbacks take no argument of ours. */
+static struct {
+	FILE		*errors;
+	const char	*file;
+	unsigned int	 nerrors;
+	int		 user_line;	/* where these keys stand; 0: nowhere */
+	int		 spf_line;
+} reading;
 
 static void
 report(cfg_t *cfg, const char *fmt, va_list ap)
 {
-	if (cfg != NULL && cfg->filename != NULL && cfg->line > 0)
-		fprintf(error_stream, "%s:%d: ", cfg->filename, cfg->line);
-	else if (cfg != NULL && cfg->filename != NULL)
-		fprintf(error_stream, "%s: ", cfg->filename);
-	vfprintf(error_stream, fmt, ap);
-	fputc('\n', error_stream);
+	reading.nerrors++;
+	if (cfg != NULL && cfg->line > 0)
+		fprintf(reading.errors, "%s:%d: ", reading.file, cfg->line);
+	else
+		fprintf(reading.errors, "%s: ", reading.file);
+	vfprintf(reading.errors, fmt, ap);
+	fputc('\n', reading.errors);
 }
 
 static int
@@ -93,6 +108,7 @@ valid_enforce(cfg_t *cfg, cfg_opt_t *opt)
 static int
 valid_spf(cfg_t *cfg, cfg_opt_t *opt)
 {
+	reading.spf_line = cfg->line;
 	return (valid_keyword(cfg, opt, spf_words));
 }
 
@@ -205,6 +221,13 @@ valid_relay(cfg_t *cfg, cfg_opt_t *opt)
 	return (-1);
 }
 
+static int
+valid_user(cfg_t *cfg, cfg_opt_t *opt)
+{
+	reading.user_line = cfg->line;
+	return (valid_word(cfg, opt));
+}
+
 /* Splits host:port, where an IPv6 host stands in brackets. */
 static int
 split_host_port(const char *text, char **host, uint16_t *port)
@@ -292,12 +315,52 @@ valid_resolver(cfg_t *cfg, cfg_opt_t *opt)
 	return (-1);
 }
 
+/*
+ * Reads the password, the first line of the file.  NULL, and what is wrong,
+ * when there is none.
+ */
+static char *
+read_password(const char *file, const char **wrong)
+{
+	FILE	*fp;
+	char	 line[PASSWORD_MAX + 2], *password = NULL;
+
+	if ((fp = fopen(file, "re")) == NULL) {
+		*wrong = strerror(errno);
+		return (NULL);
+	}
+	if (fgets(line, sizeof(line), fp) == NULL)
+		line[0] = '\0';
+	fclose(fp);
+	line[strcspn(line, "\r\n")] = '\0';
+	if (line[0] != '\0' && strlen(line) <= PASSWORD_MAX)
+		password = strdup(line);
+	explicit_bzero(line, sizeof(line));
+	*wrong = "the first line is empty or over 512 bytes";
+	return (password);
+}
+
+static int
+valid_password_file(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*file = cfg_opt_getnstr(opt, 0), *wrong;
+	char		*password = read_password(file, &wrong);
+
+	if (password == NULL) {
+		cfg_error(cfg, "redis_password_file: %s: %s", file, wrong);
+		return (-1);
+	}
+	freezero(password, strlen(password));
+	return (0);
+}
+
 static const struct {
 	const char	*name;
 	int		(*check)(cfg_t *, cfg_opt_t *);
 } checks[] = {
 	{ "redis", valid_redis },
-	{ "redis_user", valid_word },
+	{ "redis_user", valid_user },
+	{ "redis_password_file", valid_password_file },
 	{ "redis_timeout", valid_timeout },
 	{ "redis_db", valid_db },
 	{ "prefix", valid_prefix },
@@ -326,38 +389,6 @@ static int
 get_keyword(cfg_t *cfg, const char *name, const char *const *words)
 {
 	return (keyword(words, cfg_getstr(cfg, name)));
-}
-
-/* The first line of the file is the password. */
-static int
-load_password(struct conf *conf, cfg_t *cfg)
-{
-	FILE	*fp;
-	char	 line[PASSWORD_MAX + 2];
-
-	if (conf->redis_password_file == NULL) {
-		if (conf->redis_user == NULL)
-			return (0);
-		cfg_error(cfg, "redis_user needs a redis_password_file");
-		return (-1);
-	}
-	if ((fp = fopen(conf->redis_password_file, "re")) == NULL) {
-		cfg_error(cfg, "redis_password_file: %s: %s",
-		    conf->redis_password_file, strerror(errno));
-		return (-1);
-	}
-	if (fgets(line, sizeof(line), fp) == NULL)
-		line[0] = '\0';
-	fclose(fp);
-	line[strcspn(line, "\r\n")] = '\0';
-	if (line[0] != '\0' && strlen(line) <= PASSWORD_MAX)
-		conf->redis_password = strdup(line);
-	explicit_bzero(line, sizeof(line));
-	if (conf->redis_password != NULL)
-		return (0);
-	cfg_error(cfg, "redis_password_file: %s: the first line is empty or "
-	    "over %d bytes", conf->redis_password_file, PASSWORD_MAX);
-	return (-1);
 }
 
 static int
@@ -414,19 +445,32 @@ take(struct conf *conf, cfg_t *cfg)
 	    !period_parse(cfg_getstr(cfg, "quota_period"),
 	    &conf->quota_period))
 		return (-1);
-	if (take_lists(conf, cfg) == -1)
-		return (-1);
-	return (load_password(conf, cfg));
+	return (take_lists(conf, cfg));
 }
 
 /* What one key says of another. */
 static int
-valid_whole(const struct conf *conf, cfg_t *cfg)
+valid_whole(struct conf *conf, cfg_t *cfg)
 {
+	const char	*wrong = "cannot be read";
+
+	if (conf->redis_password_file != NULL) {
+		conf->redis_password = read_password(
+		    conf->redis_password_file, &wrong);
+		if (conf->redis_password == NULL) {
+			cfg_error(cfg, "redis_password_file: %s", wrong);
+			return (-1);
+		}
+	} else if (conf->redis_user != NULL) {
+		cfg->line = reading.user_line;
+		cfg_error(cfg, "redis_user needs a redis_password_file");
+		return (-1);
+	}
 	if (conf->enforce == 0) {
 		cfg_error(cfg, "enforce: neither envelope nor header");
 		return (-1);
 	}
+	cfg->line = reading.spf_line;
 	if (conf->spf == SPF_INCLUDE && conf->nspf_include == 0) {
 		cfg_error(cfg, "spf is include, but spf_include is empty");
 		return (-1);
@@ -476,31 +520,80 @@ new_parser(void)
 	return (cfg);
 }
 
+/* Reads a whole file, which must be a regular one and text. */
+static char *
+read_file(const char *file, const char **wrong)
+{
+	struct stat	 st;
+	char		*text = NULL;
+	ssize_t		 n = -1;
+	int		 fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	*wrong = "not a regular file, or too large";
+	if (fd == -1 || fstat(fd, &st) == -1)
+		*wrong = strerror(errno);
+	else if (S_ISREG(st.st_mode) && st.st_size <= FILE_MAX &&
+	    (text = calloc(1, FILE_MAX + 1)) != NULL &&
+	    (n = read(fd, text, FILE_MAX)) == -1)
+		*wrong = strerror(errno);
+	if (fd != -1)
+		close(fd);
+	if (n != -1 && memchr(text, '\0', (size_t)n) != NULL) {
+		*wrong = "holds a NUL";
+		n = -1;
+	}
+	if (n != -1)
+		return (text);
+	free(text);
+	return (NULL);
+}
+
+/* The scanner must not write to what is smtpd's end. */
+static int
+parse(cfg_t *cfg, const char *text)
+{
+	FILE	*null = fopen("/dev/null", "we"), *was = cfg_yyout;
+	int	 ret;
+
+	if (null == NULL) {
+		fprintf(reading.errors, "/dev/null: %s\n", strerror(errno));
+		return (-1);
+	}
+	cfg_yyout = null;
+	ret = cfg_parse_buf(cfg, text);
+	cfg_yyout = was;
+	fclose(null);
+	if (ret == CFG_SUCCESS)
+		return (0);
+	if (reading.nerrors == 0)
+		cfg_error(cfg, "syntax error");
+	return (-1);
+}
+
 struct conf *
 conf_load(const char *file, FILE *errors)
 {
 	struct conf	*conf = calloc(1, sizeof(*conf));
-	cfg_t		*cfg;
+	cfg_t		*cfg = new_parser();
+	const char	*wrong = strerror(ENOMEM);
+	char		*text = NULL;
 	int		 ok = 0;
 
-	error_stream = errors;
-	if (conf == NULL || (cfg = new_parser()) == NULL) {
-		fprintf(errors, "%s: %s\n", file, strerror(ENOMEM));
-		free(conf);
-		return (NULL);
-	}
-	switch (cfg_parse(cfg, file)) {
-	case CFG_SUCCESS:
+	memset(&reading, 0, sizeof(reading));
+	reading.errors = errors;
+	reading.file = file;
+	if (conf == NULL || cfg == NULL ||
+	    (text = read_file(file, &wrong)) == NULL)
+		fprintf(errors, "%s: %s\n", file, wrong);
+	else if (parse(cfg, text) == 0) {
 		cfg->line = 0;
 		ok = take(conf, cfg) == 0 && valid_whole(conf, cfg) == 0;
-		break;
-	case CFG_FILE_ERROR:
-		fprintf(errors, "%s: %s\n", file, strerror(errno));
-		break;
-	default:
-		break;
+		if (!ok && reading.nerrors == 0)
+			cfg_error(cfg, "out of memory");
 	}
-	cfg_free(cfg);
+	free(text);
+	if (cfg != NULL)
+		cfg_free(cfg);
 	if (ok)
 		return (conf);
 	conf_free(conf);
@@ -512,7 +605,8 @@ print_quoted(FILE *fp, const char *text)
 {
 	fputc('"', fp);
 	for (; *text != '\0'; text++) {
-		if (*text == '"' || *text == '\\')
+		/* "${" would be taken for a variable of the environment. */
+		if (*text == '"' || *text == '\\' || *text == '$')
 			fputc('\\', fp);
 		fputc(*text, fp);
 	}

@@ -51,7 +51,8 @@ struct lineio_handler {
 	void	(*line)(void *, char *line, size_t len, bool first);
 	/* The first LINEIO_HEAD bytes of a line over LINEIO_MAX; not more. */
 	void	(*overlong)(void *, char *head, size_t len);
-	/* The peer is gone, on either descriptor.  Comes once. */
+	/* The peer is gone, on either descriptor.  Comes once, and must not
+	 * free the lineio. */
 	void	(*eof)(void *);
 };
 

@@ -214,6 +214,8 @@ free_jobs(struct jobs *jobs)
 
 	while ((job = TAILQ_FIRST(jobs)) != NULL) {
 		TAILQ_REMOVE(jobs, job, entry);
+		if (job->cb != NULL)
+			job->cb(job->arg, PASSWD_ERROR);
 		free_job(job);
 	}
 }

@@ -43,7 +43,10 @@ typedef void	(*passwd_cb)(void *, enum passwd_result);
 /* Starts n threads.  NULL when that fails. */
 struct passwd_pool	*passwd_pool_new(struct event_base *, int);
 
-/* Waits for what is being computed, then frees the pool; no more callbacks. */
+/*
+ * Waits for what is being computed, calls everybody who still waits back with
+ * PASSWD_ERROR, and frees the pool.
+ */
 void			 passwd_pool_free(struct passwd_pool *);
 
 /*

@@ -17,9 +17,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include <event2/dns.h>
 #include <event2/event.h>
-#include <event2/util.h>
 #include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
@@ -36,6 +34,7 @@
 #include "log.h"
 #include "netaddr.h"
 #include "redisconn.h"
+#include "resolve.h"
 
 #define BACKOFF_MIN	50		/* milliseconds */
 #define BACKOFF_MAX	5000
@@ -53,7 +52,7 @@ struct redisreq {
 struct redisconn {
 	const struct conf	*conf;
 	struct event_base	*base;
-	struct evdns_base	*dns;
+	struct resolve		*resolve;	/* of the host, under way */
 	SSL_CTX			*tls;
 	redisAsyncContext	*ac;
 	redisContextFuncs	 funcs;		/* with our own read */
@@ -127,6 +126,9 @@ drop(struct redisconn *rc, const char *why)
 	redisAsyncContext	*ac = rc->ac;
 
 	log_outage(rc, why);
+	if (rc->resolve != NULL)
+		resolve_cancel(rc->resolve);
+	rc->resolve = NULL;
 	rc->ac = NULL;
 	retry_later(rc);
 	if (ac == NULL)
@@ -468,51 +470,15 @@ connect_to(struct redisconn *rc, const char *host)
 }
 
 static void
-on_resolved(int error, struct evutil_addrinfo *ai, void *arg)
+on_resolved(void *arg, const char *address, const char *error)
 {
 	struct redisconn	*rc = arg;
-	char			 host[INET6_ADDRSTRLEN] = "";
-	const void		*addr;
 
-	if (error == EVUTIL_EAI_CANCEL)
-		return;
-	/* The attempt may have been given up while the name was asked for. */
-	if (rc->ac != NULL || !event_pending(rc->giveup, EV_TIMEOUT, NULL)) {
-		if (ai != NULL)
-			evutil_freeaddrinfo(ai);
-		return;
-	}
-	if (error != 0 || ai == NULL) {
-		drop(rc, evutil_gai_strerror(error));
-		return;
-	}
-	if (ai->ai_family == AF_INET)
-		addr = &((struct sockaddr_in *)ai->ai_addr)->sin_addr;
+	rc->resolve = NULL;
+	if (address != NULL)
+		connect_to(rc, address);
 	else
-		addr = &((struct sockaddr_in6 *)ai->ai_addr)->sin6_addr;
-	evutil_inet_ntop(ai->ai_family, addr, host, sizeof(host));
-	evutil_freeaddrinfo(ai);
-	connect_to(rc, host);
-}
-
-static void
-resolve(struct redisconn *rc)
-{
-	struct evutil_addrinfo	 hints;
-
-	if (rc->dns == NULL)
-		rc->dns = evdns_base_new(rc->base,
-		    EVDNS_BASE_INITIALIZE_NAMESERVERS |
-		    EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-	if (rc->dns == NULL) {
-		drop(rc, "no resolver");
-		return;
-	}
-	memset(&hints, 0, sizeof(hints));
-	hints.ai_family = AF_UNSPEC;
-	hints.ai_socktype = SOCK_STREAM;
-	evdns_getaddrinfo(rc->dns, rc->conf->redis_host, NULL, &hints,
-	    on_resolved, rc);
+		drop(rc, error);
 }
 
 static void
@@ -524,8 +490,12 @@ start_connect(struct redisconn *rc)
 	if (rc->conf->transport == REDIS_UNIX ||
 	    netaddr_parse(rc->conf->redis_host, &na))
 		connect_to(rc, rc->conf->redis_host);
-	else
-		resolve(rc);
+	else {
+		rc->resolve = resolve_start(rc->base, rc->conf->redis_host,
+		    on_resolved, rc);
+		if (rc->resolve == NULL)
+			drop(rc, "cannot look up the host");
+	}
 }
 
 static void
@@ -617,8 +587,8 @@ redisconn_free(struct redisconn *rc)
 		TAILQ_REMOVE(&rc->requests, req, entry);
 		free(req);
 	}
-	if (rc->dns != NULL)
-		evdns_base_free(rc->dns, 0);
+	if (rc->resolve != NULL)
+		resolve_cancel(rc->resolve);
 	free_event(rc->overdue);
 	free_event(rc->reconnect);
 	free_event(rc->giveup);

@@ -49,7 +49,6 @@ ERRORS = {
 TOGETHER = {
     "password-file": "redis_password_file = \"/nonexistent/password\"\n",
     "user-alone": "redis_user = \"relay\"\n",
-    "nothing-enforced": "enforce = {}\n",
     "no-include": "spf = include\n",
     "no-relays": "spf = pass\n",
 }
@@ -74,7 +73,11 @@ def test_an_error_has_its_file_and_line(kind):
 
 @pytest.mark.parametrize("kind", TOGETHER)
 def test_keys_that_do_not_go_together(kind):
-    refused(written(TOGETHER[kind]), ": ")
+    refused(written(TOGETHER[kind]), ":1: ")
+
+
+def test_nothing_enforced():
+    refused(written("enforce = {}\n"), ": ")
 
 
 def refused(path, line):

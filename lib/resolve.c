@@ -1,0 +1,161 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "netaddr.h"
+#include "resolve.h"
+
+struct resolve {
+	pthread_mutex_t	 lock;		/* guards done and abandoned */
+	bool		 done;		/* the thread has ended */
+	bool		 abandoned;	/* nobody waits: the thread frees */
+	int		 wake;		/* eventfd(2) */
+	struct event	*woken;
+	resolve_cb	 cb;
+	void		*arg;
+	int		 error;		/* of getaddrinfo(3) */
+	char		 address[NETADDR_TEXT];
+	char		 host[NI_MAXHOST];
+};
+
+static void
+free_resolve(struct resolve *r)
+{
+	if (r->woken != NULL)
+		event_free(r->woken);
+	if (r->wake != -1)
+		close(r->wake);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+static void
+look_up(struct resolve *r)
+{
+	const struct addrinfo	 hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM };
+	struct addrinfo		*ai;
+
+	r->error = getaddrinfo(r->host, NULL, &hints, &ai);
+	if (r->error != 0)
+		return;
+	r->error = getnameinfo(ai->ai_addr, ai->ai_addrlen, r->address,
+	    sizeof(r->address), NULL, 0, NI_NUMERICHOST);
+	freeaddrinfo(ai);
+}
+
+static void *
+work(void *arg)
+{
+	struct resolve	*r = arg;
+	const uint64_t	 one = 1;
+	bool		 abandoned;
+
+	look_up(r);
+	pthread_mutex_lock(&r->lock);
+	r->done = true;
+	abandoned = r->abandoned;
+	/* While the lock is held, nobody can free it. */
+	if (!abandoned && write(r->wake, &one, sizeof(one)) == -1)
+		r->error = EAI_SYSTEM;
+	pthread_mutex_unlock(&r->lock);
+	if (abandoned)
+		free_resolve(r);
+	return (NULL);
+}
+
+static void
+on_woken(evutil_socket_t fd, short what, void *arg)
+{
+	struct resolve	*r = arg;
+
+	(void)fd;
+	(void)what;
+	/* The thread lets go of the lock last of all. */
+	pthread_mutex_lock(&r->lock);
+	pthread_mutex_unlock(&r->lock);
+	if (r->error == 0)
+		r->cb(r->arg, r->address, NULL);
+	else
+		r->cb(r->arg, NULL, gai_strerror(r->error));
+	free_resolve(r);
+}
+
+static bool
+start_thread(struct resolve *r)
+{
+	pthread_attr_t	 attr;
+	pthread_t	 thread;
+	bool		 ok;
+
+	if (pthread_attr_init(&attr) != 0)
+		return (false);
+	ok = pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) ==
+	    0 && pthread_create(&thread, &attr, work, r) == 0;
+	pthread_attr_destroy(&attr);
+	return (ok);
+}
+
+struct resolve *
+resolve_start(struct event_base *base, const char *host, resolve_cb cb,
+    void *arg)
+{
+	struct resolve	*r;
+
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return (NULL);
+	pthread_mutex_init(&r->lock, NULL);
+	r->cb = cb;
+	r->arg = arg;
+	strlcpy(r->host, host, sizeof(r->host));
+	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->wake != -1)
+		r->woken = event_new(base, r->wake, EV_READ, on_woken, r);
+	if (r->woken == NULL || event_add(r->woken, NULL) == -1 ||
+	    !start_thread(r)) {
+		free_resolve(r);
+		return (NULL);
+	}
+	return (r);
+}
+
+void
+resolve_cancel(struct resolve *r)
+{
+	bool	 done;
+
+	event_free(r->woken);
+	r->woken = NULL;
+	pthread_mutex_lock(&r->lock);
+	r->abandoned = true;
+	done = r->done;
+	pthread_mutex_unlock(&r->lock);
+	if (done)
+		free_resolve(r);
+}

@@ -1,0 +1,290 @@
+#!/usr/bin/env python3
+#
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Measures; see `make bench`.
+
+Every figure is a comparison within this run: what is compared takes turns,
+and each of them is the median of its turns.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from linedriver import FilterDriver                       # noqa: E402
+from places import (build, configuration, free_port,      # noqa: E402
+                    program, workdir)
+from redisserver import RedisServer, wait_until           # noqa: E402
+from relay import Relay, certificate                      # noqa: E402
+from users import Users                                   # noqa: E402
+
+MIB = 1 << 20
+PASSWORD = "Open-Sesame1"
+TABLE_REDIS = "/usr/libexec/opensmtpd/table-redis"
+
+ECHO_TURNS = 7
+ECHO_SECONDS = 0.5      # about what a turn of each takes
+BLOCK_LINES = 4000
+LOOKUPS = 20000
+LOOKUP_USERS = 1000
+LOAD_TURNS = 9
+CLIENTS = 8
+# What each client does: so many sessions, each with so many messages.
+SHAPES = {"1 a session": (100, 1), "25 a session": (8, 25)}
+OPEN_SESSIONS = 10000
+
+SESSION, TOKEN = "317375cd1ab40357", "e094d913f60559e8"
+
+
+class Table:
+    """The figures, with what each should be at least or at most."""
+
+    def __init__(self):
+        self.rows = []
+
+    def note(self, what, value):
+        self.rows.append((what, value, "", ""))
+
+    def at_least(self, what, value, bound, unit=""):
+        self._judge(what, value, ">=", bound, value >= bound, unit)
+
+    def at_most(self, what, value, bound, unit=""):
+        self._judge(what, value, "<=", bound, value <= bound, unit)
+
+    def _judge(self, what, value, sign, bound, good, unit):
+        self.rows.append((what, "%.2f%s" % (value, unit),
+                          "%s %g%s" % (sign, bound, unit),
+                          "ok" if good else "missed"))
+
+    def print(self):
+        widths = [max(map(len, column)) for column in zip(*self.rows)]
+        for what, value, bound, verdict in self.rows:
+            print(("%-*s  %*s  %-*s  %s" % (
+                widths[0], what, widths[1], value, widths[2], bound,
+                verdict)).rstrip())
+
+
+def say(text):
+    print("bench: " + text, file=sys.stderr, flush=True)
+
+
+def run(*command, **options):
+    """The numbers that a measuring program prints, a row for each line."""
+    done = subprocess.run(list(map(str, command)), check=True, text=True,
+                          stdout=subprocess.PIPE, **options)
+    return [[float(word) for word in line.split()]
+            for line in done.stdout.splitlines()]
+
+
+# data-lines through a filter
+
+
+def hello():
+    return "".join(line + "\n" for line in (
+        "config|smtpd-version|7.6.0-portable", "config|protocol|0.7",
+        "config|smtp-session-timeout|300", "config|subsystem|smtp-in",
+        "config|admd|mx.test", "config|ready"))
+
+
+def message():
+    """A message with an attachment, as smtpd hands it on."""
+    lines = ["Received: from client.test (localhost [127.0.0.1])",
+             "\tby mx.test (OpenSMTPD) with ESMTPSA id 8d221206",
+             "From: User <user0@example.test>", "To: someone@example.net",
+             "Subject: a message", ""]
+    while len(lines) < BLOCK_LINES - 1:
+        lines.append(("%04d" % len(lines)) * 19)
+    return lines + ["."]
+
+
+def block():
+    return "".join(
+        "filter|0.7|1795237821.576651|smtp-in|data-line|%s|%s|%s\n"
+        % (SESSION, TOKEN, line) for line in message())
+
+
+def echo_rate(files, repeats, command):
+    lines, seconds = run(build() / "bench/feed", *files, repeats, *command)[0]
+    return lines / seconds
+
+
+def bench_echo(table, redis):
+    directory = workdir("echo")
+    conf = directory / "smtpusers.conf"
+    conf.write_text(configuration(redis=redis.url))
+    files = [directory / "hello", directory / "block"]
+    for path, text in zip(files, (hello(), block())):
+        path.write_text(text)
+    commands = {
+        "filter-smtpusers": [program("filter-smtpusers", "rel"), "-f", conf],
+        "libopensmtpd": [build() / "bench/echo-libopensmtpd"],
+        "bare loop": [build() / "bench/echo-loop"]}
+    repeats = {}
+    for name, command in commands.items():
+        rate = echo_rate(files, 20, command)
+        repeats[name] = max(20, round(rate * ECHO_SECONDS / BLOCK_LINES))
+    rates = {name: [] for name in commands}
+    for _ in range(ECHO_TURNS):
+        for name, command in commands.items():
+            rates[name].append(echo_rate(files, repeats[name], command))
+    median = {name: statistics.median(row) for name, row in rates.items()}
+    for name, rate in median.items():
+        table.note("data-lines, " + name, "%.2f M/s" % (rate / 1e6))
+    ours = median["filter-smtpusers"]
+    table.at_least("data-lines, filter / libopensmtpd",
+                   ours / median["libopensmtpd"], 8)
+    table.note("data-lines, filter / bare loop",
+               "%.2f" % (ours / median["bare loop"]))
+
+
+# Credential lookups
+
+
+def bench_lookups(table, redis):
+    users = Users(redis)
+    secret = crypted(users)
+    for number in range(LOOKUP_USERS):
+        name = "user%d" % number
+        users.set(name, password=secret, status="allowed", mode="default")
+        redis.cli("HSET", "plain:" + name, "name", name, "password", secret)
+    directory = workdir("lookup")
+    ours, theirs = directory / "smtpusers.conf", directory / "redis.conf"
+    ours.write_text(configuration(redis=redis.url))
+    theirs.write_text("master unix:%s\nquery_credentials "
+                      "HMGET plain:%%s name password\n" % redis.socket)
+    with open(directory / "stderr", "w") as errors:
+        mine, other = run(
+            build() / "bench/lookup", LOOKUPS, LOOKUP_USERS,
+            program("table-smtpusers", "rel"), ours, TABLE_REDIS, theirs,
+            stderr=errors)
+    for name, row in (("table-smtpusers", mine), ("table-redis", other)):
+        table.note("lookups, %s, median and 99th percentile" % name,
+                   "%.1f, %.1f us" % tuple(row))
+    table.at_most("lookups, median, table-smtpusers / table-redis",
+                  mine[0] / other[0], 1)
+    table.note("lookups, 99th percentile, the same",
+               "%.2f" % (mine[1] / other[1]))
+
+
+def crypted(users):
+    """A hash of the password, by way of a user that has one."""
+    users.add("hashed", PASSWORD)
+    return users.redis.cli("HGET", users.key("hashed"), "password")
+
+
+# Messages through smtpd
+
+
+class BareFilterRelay(Relay):
+    """smtpd with a static table and a filter that does nothing at all."""
+
+    def smtpd_conf(self):
+        text = super().smtpd_conf().replace(" <users>\n",
+                                            " <users> filter bare\n")
+        return 'filter bare proc-exec "%s"\n%s' % (
+            build() / "bench/echo-loop", text)
+
+
+def load_rate(shape, tls, kind, options):
+    """Messages accepted in a second, by a relay just started that passes them
+    on meanwhile. The last ones may stay a while: smtpd's outgoing side has
+    timers, of which nothing here should be made."""
+    directory = workdir("relay")
+    relay = kind(directory, *tls, free_port(), **options)
+    with relay:
+        messages, seconds = run(
+            build() / "bench/load", relay.sink_port, CLIENTS, *SHAPES[shape],
+            relay.smtps, input="user0\n%s\n" % PASSWORD)[0]
+        relay.check((PASSWORD.encode(),))
+    shutil.rmtree(directory)
+    return messages / seconds
+
+
+def bench_messages(table, redis):
+    users = Users(redis)
+    users.add("user0", PASSWORD)
+    static = {"user0": redis.cli("HGET", users.key("user0"), "password")}
+    tls = certificate(workdir("tls"))
+    ways = {"table and filter": (Relay, {
+                "conf": configuration(redis=redis.url), "kind": "rel"}),
+            "smtpd alone": (Relay, {"static": static}),
+            "an empty filter": (BareFilterRelay, {"static": static})}
+    for shape in SHAPES:
+        rates = {name: [] for name in ways}
+        for turn in range(LOAD_TURNS):
+            for name in sorted(ways, reverse=turn % 2 == 1):
+                rates[name].append(load_rate(shape, tls, *ways[name]))
+        judge_messages(table, shape, {name: statistics.median(row)
+                                      for name, row in rates.items()})
+
+
+def judge_messages(table, shape, rates):
+    for name, rate in rates.items():
+        table.note("messages, %s, %s" % (shape, name), "%.0f/s" % rate)
+    ours = rates["table and filter"]
+    table.at_least("messages, %s, / smtpd alone" % shape,
+                   ours / rates["smtpd alone"], 0.9)
+    table.at_least("messages, %s, / an empty filter" % shape,
+                   ours / rates["an empty filter"], 0.9)
+
+
+# Memory
+
+
+def bench_memory(table, redis):
+    users = Users(redis)
+    for number in range(LOOKUP_USERS):
+        users.set("user%d" % number, password="$6$x$y", status="allowed",
+                  mode="default")
+    conf = configuration(redis=redis.url)
+    with FilterDriver(workdir("memory"), conf, kind="rel") as driver:
+        wait_until(lambda: connected(redis), 10, "the filter to connect")
+        at_start = driver.resident()
+        for number in range(OPEN_SESSIONS):
+            session = "%016x" % (number + 1)
+            driver.connect(session, "192.0.2.%d:%d" % (
+                number % 250 + 1, 10000 + number))
+            driver.authenticate(session, "user%d" % (number % LOOKUP_USERS))
+            if driver.ask("mail-from", session, "a@example.test") != "proceed":
+                raise AssertionError("a user may not send")
+        grown = driver.resident() - at_start
+    table.at_most("memory, filter at start", at_start / MIB, 10, " MiB")
+    table.at_most("memory, for each open session", grown / OPEN_SESSIONS,
+                  1024, " bytes")
+
+
+def connected(redis):
+    """Whether anyone but us is there."""
+    return len(redis.cli("CLIENT", "LIST").splitlines()) > 1
+
+
+def main():
+    table = Table()
+    say("%d cores" % len(os.sched_getaffinity(0)))
+    for what in (bench_echo, bench_lookups, bench_messages, bench_memory):
+        say(what.__name__.removeprefix("bench_"))
+        with RedisServer(workdir("redis")) as redis:
+            what(table, redis)
+    table.print()
+
+
+if __name__ == "__main__":
+    main()
