@@ -1,0 +1,114 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""Quotas: the functions as redis-cli calls them, and messages one by one."""
+
+import time
+
+from linedriver import FilterDriver
+from places import SOURCE, configuration, workdir
+
+LUA = SOURCE / "scripts" / "smtpusers.lua"
+SOURCE_ADDRESS = "192.0.2.1"
+
+
+class Functions:
+    """The library's functions for one user, by FCALL."""
+
+    def __init__(self, redis, name="alice", prefix="smtp:"):
+        self.redis = redis
+        self.user = "%suser:{%s}" % (prefix, name)
+        redis.cli("FUNCTION", "LOAD", "REPLACE", LUA.read_text())
+
+    def call(self, function, hold="none", *args, period="1d"):
+        return self.redis.cli(
+            "FCALL", "smtpusers_" + function, 4, self.user,
+            self.user + ":used:quota", self.user + ":used:rate",
+            self.user + ":used:hold:" + hold, period, *args)
+
+    def used(self):
+        """What is charged, by limit."""
+        reply = self.call("usage")
+        assert reply[0] == "ok", reply
+        return {row[0] if row[0] == "quota" else "%s/%s" % (row[1], row[2]):
+                int(row[3]) for row in reply[1:]}
+
+
+class Sender:
+    """A filter, without smtpd, for the user of one source address."""
+
+    def __init__(self, url, kind="san", **keys):
+        conf = configuration(redis=url, spf="off", **keys)
+        self.driver = FilterDriver(workdir("sender"), conf, kind=kind)
+        self.sessions = 0
+        self.session = None
+        self.msgids = 0
+
+    def __enter__(self):
+        self.driver.__enter__()
+        return self
+
+    def __exit__(self, *why):
+        self.driver.__exit__(*why)
+
+    def open(self):
+        self.sessions += 1
+        self.session = "%016x" % self.sessions
+        self.driver.connect(self.session, SOURCE_ADDRESS + ":40000")
+
+    def close(self):
+        self.driver.disconnect(self.session)
+        self.session = None
+
+    def mail(self):
+        if self.session is None:
+            self.open()
+        return self.driver.ask("mail-from", self.session, "a@example.org")
+
+    def commit(self, recipients=1):
+        """To the end of data, after a MAIL FROM that was let through."""
+        self.msgids += 1
+        self.msgid = "%08x" % self.msgids
+        self.report("tx-begin")
+        for number in range(recipients):
+            self.driver.ask("rcpt-to", self.session, "b@example.com")
+            self.report("tx-rcpt", "ok", "b%d@example.com" % number)
+        for line in ("From: a@example.org", "", "x", "."):
+            self.driver.send("filter|0.7|%.6f|smtp-in|data-line|%s|%016x|%s"
+                             % (time.time(), self.session, 1, line))
+            self.driver.line()
+        return self.driver.ask("commit", self.session)
+
+    def report(self, event, *rest):
+        self.driver.report(event, self.session, self.msgid, *rest)
+
+    def message(self, end="tx-commit", recipients=1):
+        """The verdict that refuses it, or proceed."""
+        verdict = self.mail()
+        if verdict != "proceed":
+            return verdict
+        verdict = self.commit(recipients)
+        self.report(end if verdict == "proceed" else "tx-rollback", "100")
+        return verdict
+
+    def send(self, count, **how):
+        """How many of so many messages are accepted."""
+        return sum(self.message(**how) == "proceed" for _ in range(count))
+
+
+def limited(users, **limits):
+    """A user of the source address, with limits."""
+    users.add("alice", **limits)
+    users.ip_auth("alice", SOURCE_ADDRESS)

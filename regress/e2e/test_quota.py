@@ -1,0 +1,350 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""Quotas and rates: what is refused, when, in which words, and what counts."""
+
+import re
+
+import pytest
+
+from fakeredis import FakeRedis
+from places import REDIS7, workdir
+from quotas import LUA, Functions, Sender, limited
+from redisserver import RedisServer, ReplyError, wait_until
+from session import Session, simple
+from users import Users
+
+PASSWORD = "Open-Sesame1"
+TEMPFAIL = "reject|451 4.3.0 Temporary failure"
+FULL = re.compile(r"451 4\.7\.1 \[QUOTA\] (\d+) (messages|recipients) per "
+                  r"(\w+) used, try again in (\d+) s")
+
+
+def refusal(reply):
+    """(limit, unit, period), and the seconds, of a [QUOTA] reply."""
+    match = FULL.fullmatch(reply.removeprefix("reject|"))
+    assert match, reply
+    return (int(match[1]), match[2], match[3]), int(match[4])
+
+
+@pytest.fixture
+def sender(redis, users):
+    with Sender(redis.url) as one:
+        yield one
+
+
+def logged_in(relay):
+    session = Session(relay)
+    assert session.plain("alice", PASSWORD).startswith("235")
+    return session
+
+
+def test_used_up_at_mail_from(relay, users):
+    users.add(quota="2", quota_period="1h")
+    with logged_in(relay) as session:
+        assert session.message().startswith("250")
+        assert session.message().startswith("250")
+        limit, seconds = refusal(session.mail())
+    assert limit == (2, "messages", "1h") and 3590 <= seconds <= 3600
+    assert Functions(users.redis).used() == {"quota": 2}
+
+
+def test_used_up_at_end_of_data(relay, users):
+    """Room at MAIL FROM that another session takes meanwhile."""
+    users.add(quota="1")
+    with logged_in(relay) as early, logged_in(relay) as late:
+        assert early.mail().startswith("250")
+        assert early.rcpt().startswith("250")
+        assert late.message().startswith("250")
+        assert refusal(early.data(simple()))[0] == (1, "messages", "1d")
+        assert early.command("NOOP").startswith("250")
+    assert Functions(users.redis).used() == {"quota": 1}
+
+
+def test_no_delivery_over_quota(relay, users, sink):
+    users.add(quota="1")
+    with logged_in(relay) as session:
+        assert session.message("first").startswith("250")
+        refusal(session.message("second"))
+        users.set("alice", quota="0")
+        assert session.message("third").startswith("250")
+    marks = [bool(re.search(rb"Subject: second", m.data))
+             for m in sink.wait(2)]
+    assert marks == [False, False]
+
+
+def test_smtpd_fails_after_commit(new_relay, users):
+    """A queue that smtpd cannot write to: what was reserved comes back."""
+    relay = new_relay()
+    users.add(quota="5")
+    counters = Functions(users.redis)
+    with logged_in(relay) as session:
+        assert session.message().startswith("250")
+        queue = "/var/spool/smtpd/queue"
+        done = relay.enter("sh", "-c", "mount --bind %s %s && "
+                           "mount -o remount,ro,bind %s" % ((queue,) * 3))
+        assert done.returncode == 0, done.stderr
+        try:
+            reply = session.message()
+        finally:
+            relay.enter("umount", queue)
+    assert reply[:1] == "4", reply
+    wait_until(lambda: counters.used() == {"quota": 1}, 10, "the refund")
+    holds = users.redis.cli("KEYS", counters.user + ":used:hold:*")
+    values = sorted(users.redis.cli("GET", key) for key in holds)
+    assert values in (["kept"], ["kept", "void"])
+
+
+@pytest.mark.parametrize("end", ["tx-rollback", "drop"])
+def test_given_back(sender, users, end):
+    limited(users, quota="2", rate="3/1h")
+    counters = Functions(users.redis)
+    for _ in range(5):
+        assert sender.mail() == "proceed"
+        assert sender.commit() == "proceed"
+        assert counters.used()["quota"] == 1
+        if end == "drop":
+            sender.close()
+        else:
+            sender.report(end)
+        wait_until(lambda: counters.used() == {"quota": 0, "3/1h": 0}, 10,
+                   "the refund")
+    assert sender.send(4) == 2
+
+
+def test_drop_before_answer(redis, users):
+    """The session ends while Redis stands still with the reservation."""
+    limited(users, quota="2")
+    counters = Functions(redis)
+    with Sender(redis.url, redis_timeout=3000) as sender:
+        assert sender.mail() == "proceed"
+        driver, session = sender.driver, sender.session
+        redis.pause()
+        driver.send("filter|0.7|1.0|smtp-in|commit|%s|%016x|" % (session, 99))
+        driver.disconnect(session)
+        redis.resume()
+        sender.session = None
+        assert sender.send(5) == 2
+        wait_until(lambda: counters.used() == {"quota": 2}, 10, "two charged")
+
+
+def test_kept_is_not_given_back(sender, users):
+    limited(users, quota="3")
+    assert sender.message() == "proceed"
+    sender.report("tx-rollback")
+    sender.close()
+    assert sender.send(5) == 2
+
+
+def test_rates(sender, users):
+    limited(users, rate="3/1h")
+    assert sender.send(3) == 3
+    limit, seconds = refusal(sender.message())
+    assert limit == (3, "messages", "1h") and 1190 <= seconds <= 1200
+
+
+def test_rate_leaks(sender, users):
+    """One more each time that the bucket has leaked one."""
+    limited(users, rate="4/2s")
+    assert sender.send(4) == 4
+    refusal(sender.message())
+    wait_until(lambda: sender.message() == "proceed", 10, "the rate to open")
+
+
+@pytest.mark.parametrize("limits, which, charged", [
+    ({"quota": "9", "rate": "2/1h 5/1d"}, (2, "messages", "1h"),
+     {"quota": 2, "2/1h": 2, "5/1d": 2}),
+    ({"quota": "9", "rate": "5/1h 2/1d"}, (2, "messages", "1d"),
+     {"quota": 2, "5/1h": 2, "2/1d": 2}),
+    ({"quota": "2", "rate": "5/1h 9/1d"}, (2, "messages", "1d"),
+     {"quota": 2, "5/1h": 2, "9/1d": 2})])
+def test_all_or_none(sender, users, limits, which, charged):
+    limited(users, **limits)
+    counters = Functions(users.redis)
+    assert sender.send(2) == 2
+    for number in range(3):
+        reply = counters.call("reserve", "id%d" % number, 1)
+        assert reply[0] == "full" and reply[3] == which[2], reply
+        assert refusal(sender.message())[0] == which
+    assert counters.used() == charged
+
+
+def test_one_rate_written_twice(sender, users):
+    """The same rate in two spellings is one limit, charged once."""
+    limited(users, rate="4/1h 4/60m")
+    assert sender.send(6) == 4
+
+
+def test_lower_and_raise(sender, users):
+    limited(users, quota="3")
+    assert sender.send(2) == 2
+    users.set("alice", quota="2")
+    assert refusal(sender.message())[0] == (2, "messages", "1d")
+    users.set("alice", quota="4")
+    assert sender.send(5) == 2
+    users.set("alice", quota="1")
+    refusal(sender.message())
+    users.set("alice", quota="0")
+    assert sender.send(5) == 5
+
+
+def test_lower_between_mail_from_and_end_of_data(sender, users):
+    limited(users, quota="3")
+    assert sender.send(2) == 2
+    assert sender.mail() == "proceed"
+    users.set("alice", quota="2")
+    refusal(sender.commit())
+
+
+@pytest.mark.parametrize("field, value", [
+    ("quota", "ten"), ("quota", "-1"), ("quota", "1e3"), ("quota", "1.5"),
+    ("quota", " 5"), ("quota", "9" * 30), ("quota", "5\n"),
+    ("quota_period", "1y"), ("quota_period", "0"), ("quota_period", "-1d"),
+    ("quota_period", "99999d"), ("rate", "5"), ("rate", "5/"),
+    ("rate", "/1h"), ("rate", "0/1h"), ("rate", "5/1h,6/1d"),
+    ("rate", "5/1h 6"), ("rate", "x/1h"), ("rate", "5/0s"),
+    ("rate", "5/1h/2"), ("rate", " ".join("%d/1h" % n for n in range(1, 12)))])
+def test_values_that_do_not_parse(sender, users, field, value):
+    """451 and a line in the log, by the filter and by the functions."""
+    limited(users, **{"quota": "100", "quota_period": "1h", field: value})
+    assert sender.message() == TEMPFAIL
+    assert "user:{alice}: " in sender.driver.stderr()
+    counters = Functions(users.redis)
+    assert counters.call("reserve", "x", 1) == ["bad", field]
+    assert counters.call("check", "x", 1) == ["bad", field]
+    users.set("alice", **{"quota": "100", "quota_period": "1h", "rate": "9/1h",
+                          field: {"quota": "7", "quota_period": "2h",
+                                  "rate": "8/1h"}[field]})
+    assert sender.message() == "proceed"
+
+
+def test_broken_between_mail_from_and_end_of_data(sender, users):
+    limited(users, quota="3")
+    assert sender.mail() == "proceed"
+    users.set("alice", quota="three")
+    assert sender.commit() == TEMPFAIL
+
+
+def test_counters_of_wrong_types(sender, users):
+    limited(users, quota="3")
+    counters = Functions(users.redis)
+    users.redis.cli("RPUSH", counters.user + ":used:quota", "x")
+    assert sender.message() == TEMPFAIL
+    users.redis.cli("DEL", counters.user + ":used:quota")
+    assert sender.message() == "proceed"
+
+
+def test_recipients(redis, users):
+    limited(users, quota="5")
+    with Sender(redis.url, quota_unit="recipient") as sender:
+        assert sender.message(recipients=3) == "proceed"
+        verdict = sender.message(recipients=3)
+        assert refusal(verdict)[0] == (5, "recipients", "1d")
+        assert sender.message(recipients=2) == "proceed"
+        refusal(sender.mail())
+        assert Functions(redis).used() == {"quota": 5}
+
+
+def test_functions_flushed(sender, users):
+    limited(users, quota="20")
+    for _ in range(5):
+        users.redis.cli("FUNCTION", "FLUSH")
+        assert sender.mail() == "proceed"
+        users.redis.cli("FUNCTION", "FLUSH")
+        assert sender.commit() == "proceed"
+        sender.report("tx-rollback", "100")
+        users.redis.cli("FUNCTION", "FLUSH")
+        assert sender.message() == "proceed"
+    counters = Functions(users.redis)
+    wait_until(lambda: counters.used() == {"quota": 5}, 10,
+               "refunds to be written")
+
+
+def test_older_library_is_replaced(redis, users):
+    older = LUA.read_text().replace("local VERSION = 1", "local VERSION = 0")
+    redis.cli("FUNCTION", "LOAD", "REPLACE", older)
+    assert redis.cli("FCALL", "smtpusers_version", 0) == 0
+    limited(users, quota="2")
+    with Sender(redis.url) as sender:
+        wait_until(lambda: redis.cli("FCALL", "smtpusers_version", 0) == 1,
+                   10, "the filter to load its own")
+        assert sender.send(3) == 2
+
+
+def test_newer_library_stays(redis, users):
+    newer = LUA.read_text().replace("local VERSION = 1", "local VERSION = 2")
+    redis.cli("FUNCTION", "LOAD", "REPLACE", newer)
+    limited(users, quota="2")
+    with Sender(redis.url) as sender:
+        assert sender.send(3) == 2
+    assert redis.cli("FCALL", "smtpusers_version", 0) == 2
+
+
+SERVERS = {
+    "redis-7.0": (REDIS7, ()),
+    "valkey": ("valkey-server", ()),
+    "eval": (REDIS7, ("--rename-command", "FCALL", "",
+                      "--rename-command", "FUNCTION", "")),
+}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_servers(name):
+    program, extra = SERVERS[name]
+    with RedisServer(workdir("redis"), program, extra) as server:
+        if name == "eval":
+            with pytest.raises(ReplyError, match="unknown command"):
+                server.cli("FCALL", "smtpusers_version", 0)
+        users = Users(server)
+        limited(users, quota="4", rate="9/1h")
+        with Sender(server.url) as sender:
+            assert sender.message() == "proceed"
+            assert sender.message("tx-rollback") == "proceed"
+            assert sender.send(5) == 3
+            assert refusal(sender.message())[0] == (4, "messages", "1d")
+            users.set("alice", quota="99")
+            assert sender.send(10) == 5
+            assert refusal(sender.message())[0] == (9, "messages", "1h")
+
+
+def test_answer_lost_is_asked_again(redis, users):
+    """The command ran, its reply did not come: it counts once."""
+    limited(users, quota="20")
+    counters = Functions(redis)
+    lost = []
+
+    def behaviour(fake, connection):
+        with redis.connect() as upstream:
+            while request := connection.recv(1 << 18):
+                upstream.socket.sendall(request)
+                reply = upstream.socket.recv(1 << 18)
+                if b"smtpusers_reserve" in request and len(lost) % 2 == 0:
+                    lost.append(reply)
+                    connection.close()
+                    return
+                if b"smtpusers_reserve" in request:
+                    lost.append(None)
+                connection.sendall(reply)
+
+    with FakeRedis(workdir("proxy"), behaviour) as proxy, \
+            Sender(proxy.url, redis_timeout=5000) as sender:
+        accepted = 0
+        for _ in range(8):
+            before = len(lost)
+            accepted += sender.message() == "proceed"
+            assert len(lost) > before
+    assert accepted >= 1
+    wait_until(lambda: counters.used() == {"quota": accepted}, 10,
+               "as many charged as accepted")
