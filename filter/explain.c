@@ -221,8 +221,8 @@ on_user(void *arg, enum user_found found, const struct user *user)
 static void
 ask_user(struct explanation *ex)
 {
-	ex->query = user_ask(ex->redis, ex->conf, ex->name, &ex->all, on_user,
-	    ex);
+	ex->query = user_ask(ex->redis, ex->conf, ex->name, 0, &ex->all,
+	    on_user, ex);
 	if (ex->query == NULL)
 		on_user(ex, USER_UNAVAILABLE, NULL);
 }

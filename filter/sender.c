@@ -87,8 +87,8 @@ ask(struct request *req, const struct domains *domains, user_cb cb)
 		return;
 	}
 	if (s->authenticated)
-		req->query = user_ask(f->redis, f->conf, s->name, domains, cb,
-		    req);
+		req->query = user_ask(f->redis, f->conf, s->name, 0, domains,
+		    cb, req);
 	else
 		req->query = user_ask_address(f->redis, f->conf, &s->source,
 		    domains, cb, req);

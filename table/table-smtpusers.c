@@ -279,8 +279,8 @@ ask_user(struct table *t, const char *key)
 		check_user(t, NULL);
 		return;
 	}
-	t->request.query = user_ask(t->redis, t->conf, name, NULL, on_user,
-	    t);
+	t->request.query = user_ask(t->redis, t->conf, name, USER_NO_SOURCES,
+	    NULL, on_user, t);
 	if (t->request.query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
