@@ -253,7 +253,7 @@ lint-cppcheck:
 	    --enable=warning,performance,portability \
 	    --check-level=exhaustive --suppress=missingIncludeSystem \
 	    --library=posix --library=bsd \
-	    --include=/usr/include/$$(gcc -print-multiarch)/sys/queue.h \
+	    --include=/usr/include/$$(gcc -print-multiarch)/bsd/sys/queue.h \
 	    --include=/usr/include/uthash.h \
 	    -Ilib -Ifilter -Itable $(ALL_C)
 

@@ -60,7 +60,10 @@ standing_of(const struct request *req, enum user_found found,
 {
 	const struct session	*s = req->session;
 
-	if (found == USER_OK && s->authenticated) {
+	if (user == NULL)
+		return (found == USER_NONE ? STANDING_NOBODY :
+		    STANDING_UNKNOWN);
+	if (s->authenticated) {
 		if (s->binding == BINDING_NOBODY)
 			return (STANDING_NOBODY);
 		if (s->binding != BINDING_HELD)

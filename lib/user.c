@@ -85,19 +85,17 @@ bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
 {
 	size_t	 i;
-	int	 c;
+	char	 c;
 
 	for (i = 0; in[i] != '\0'; i++) {
-		c = in[i];
 		if (i == USER_NAME_MAX)
 			return (false);
-		if (c >= 'A' && c <= 'Z')
-			c += 'a' - 'A';
+		c = domain_lower(in[i]);
 		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
 		    (i > 0 && (c == '.' || c == '_' || c == '+' ||
 		    c == '-'))))
 			return (false);
-		out[i] = (char)c;
+		out[i] = c;
 	}
 	out[i] = '\0';
 	return (i > 0);

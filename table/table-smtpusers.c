@@ -213,7 +213,7 @@ check_auth(struct table *t, const struct user *user)
 {
 	uint8_t	 digest[DIGEST_LEN];
 
-	if (user == NULL || !user_active(user) || user->password[0] == '\0') {
+	if (user == NULL || user->password[0] == '\0') {
 		verify(t, false, t->dummy, NULL);
 		return;
 	}
@@ -229,17 +229,17 @@ check_auth(struct table *t, const struct user *user)
 static void
 check_user(struct table *t, const struct user *user)
 {
-	bool	 active = user != NULL && user_active(user);
-
+	if (user != NULL && !user_active(user))
+		user = NULL;
 	switch (t->request.service) {
 	case SERVICE_CREDENTIALS:
-		if (active && user->password[0] != '\0')
+		if (user != NULL && user->password[0] != '\0')
 			answer_credentials(t, user);
 		else
 			answer(t, "not-found");
 		break;
 	case SERVICE_NETADDR:
-		if (active && user_allows_source(user, &t->request.address))
+		if (user != NULL && user_allows_source(user, &t->request.address))
 			answer(t, "found");
 		else
 			answer(t, "not-found");
