@@ -66,6 +66,7 @@ BENCH_C :=	$(wildcard regress/bench/*.c)
 UNITS :=	$(patsubst regress/unit/%.c,$(B)/san/unit/%,$(UNIT_C))
 FUZZERS :=	$(patsubst regress/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 BENCHES :=	$(patsubst regress/bench/%.c,$(B)/bench/%,$(BENCH_C))
+READERS :=	$(addprefix $(B)/differential/,ours gmime)
 PROGRAMS :=	$(foreach kind,rel san,$(B)/$(kind)/filter-smtpusers \
 		$(B)/$(kind)/table-smtpusers)
 MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.8)
@@ -131,6 +132,19 @@ $(B)/fuzz/fuzz_%: $(B)/fuzz/obj/regress/fuzz/fuzz_%.o $(call ALL_A,fuzz)
 	$(CLANG) -pthread $(FUZZ) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ \
 	    $(OUR_LIBS)
 
+# Readers of From, to compare with.
+
+$(B)/differential/ours: $(B)/san/obj/regress/differential/ours.o \
+    $(B)/san/libfilter.a $(B)/san/libsmtpusers.a
+	@mkdir -p $(@D)
+	$(CC) -pthread $(SANITIZE) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
+
+$(B)/differential/gmime: regress/differential/gmime.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) $(CPPFLAGS) \
+	    $(CFLAGS) $$($(PKG_CONFIG) --cflags gmime-3.0) -o $@ $< \
+	    $(LDFLAGS) $$($(PKG_CONFIG) --libs gmime-3.0)
+
 $(B)/bench/%: $(B)/rel/obj/regress/bench/%.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(BENCH_LIBS)
@@ -173,13 +187,15 @@ check:
 	rm -rf $(RESULTS)
 	-scripts/devroot $(DEVMAKE) check-in-root
 	-scripts/devroot -s forky $(DEVMAKE) check-smtpd79
-	@scripts/devroot python3 $(CHECK) summary unit fuzz e2e smtpd79
+	@scripts/devroot python3 $(CHECK) summary unit fuzz differential e2e \
+	    smtpd79
 
 # One after another, for the tests have deadlines; what could not be built is
 # the suite's failure to report.
 check-in-root:
 	-$(MAKE) check-unit
 	-$(MAKE) check-fuzz
+	-$(MAKE) check-differential
 	-$(MAKE) check-e2e
 
 check-unit:
@@ -189,6 +205,10 @@ check-unit:
 check-fuzz:
 	-$(MAKE) -k $(FUZZERS)
 	python3 $(CHECK) fuzz $(FUZZERS)
+
+check-differential:
+	-$(MAKE) -k $(READERS)
+	B=$(B) python3 $(CHECK) pytest differential regress/differential
 
 check-e2e:
 	-$(MAKE) -k programs
@@ -248,5 +268,5 @@ clean:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
 .PHONY: all programs install demo check bench lint clean check-in-root \
-    check-unit check-fuzz check-e2e check-smtpd79 demo-in-root \
-    bench-in-root lint-in-root $(LINTS)
+    check-unit check-fuzz check-differential check-e2e check-smtpd79 \
+    demo-in-root bench-in-root lint-in-root $(LINTS)

@@ -28,6 +28,8 @@ struct reader {
 	const char	*end;
 	struct domains	*domains;
 	enum reason	 reason;
+	bool		 hidden;	/* "@", "<" or ">" in a quoted string */
+	bool		 odd;		/* what readers read differently */
 };
 
 static bool
@@ -77,40 +79,28 @@ is_utf8(char c)
 	return ((unsigned char)c >= 0x80);
 }
 
-/* What text between delimiters has that readers may stumble over. */
-struct hazards {
-	bool	 escaped;	/* could end it early */
-	bool	 address;	/* could then be seen as an address */
-};
-
+/* Whether a character would matter if it were not quoted. */
 static bool
-harmless(const struct hazards *h)
+is_address_char(char c)
 {
-	return (!h->escaped || !h->address);
-}
-
-static void
-note(struct hazards *h, char c)
-{
-	if (c == '\\')
-		h->escaped = true;
-	else if (c == '@' || c == '<' || c == '>')
-		h->address = true;
+	return (c == '@' || c == '<' || c == '>');
 }
 
 static bool
 skip_quoted(struct reader *r)
 {
-	struct hazards	 h = { false, false };
-
 	for (r->p++; r->p < r->end; r->p++) {
-		note(&h, *r->p);
 		if (*r->p == '"') {
 			r->p++;
-			return (harmless(&h) || ambiguous(r));
+			return (true);
 		}
-		if (*r->p == '\\' && ++r->p < r->end)
-			note(&h, *r->p);
+		if (*r->p == '\\') {
+			r->odd = true;
+			if (++r->p == r->end)
+				break;
+		}
+		if (is_address_char(*r->p))
+			r->hidden = true;
 	}
 	return (ambiguous(r));
 }
@@ -118,20 +108,14 @@ skip_quoted(struct reader *r)
 static bool
 skip_comment(struct reader *r)
 {
-	struct hazards	 h = { false, false };
-	int		 depth = 0;
-
-	for (; r->p < r->end; r->p++) {
-		note(&h, *r->p);
-		if (*r->p == '(' && depth++ > 0)
-			h.escaped = true;
-		else if (*r->p == '"')
-			h.escaped = true;
-		else if (*r->p == ')' && --depth == 0) {
+	r->odd = true;
+	for (r->p++; r->p < r->end; r->p++) {
+		if (*r->p == ')') {
 			r->p++;
-			return (harmless(&h) || ambiguous(r));
-		} else if (*r->p == '\\' && ++r->p < r->end)
-			note(&h, *r->p);
+			return (true);
+		}
+		if (*r->p == '\\' || *r->p == '(' || is_address_char(*r->p))
+			break;
 	}
 	return (ambiguous(r));
 }
@@ -217,7 +201,7 @@ read_angle(struct reader *r)
 	return (true);
 }
 
-/* What may stand behind a word: nothing, or what begins something else. */
+/* What may stand behind a part: nothing, or what begins something else. */
 static bool
 word_ends(const struct reader *r)
 {
@@ -225,53 +209,102 @@ word_ends(const struct reader *r)
 	    *r->p == '<' || *r->p == ',');
 }
 
-/* Reads an atom, and the domain behind it if it turns out a local part. */
+/* RFC 2047, 2: "=?" charset "?" encoding "?" text "?=", and nothing besides. */
 static bool
-read_atom_or_address(struct reader *r, bool *is_address)
+is_encoded_word(const char *atom, size_t len)
 {
-	const char	*atom = r->p;
-	size_t		 len = read_atom(r);
+	const char	*end = atom + len, *p;
 
-	*is_address = next_is(r, '@');
-	if (len == 0)
+	if (len < 2 || memcmp(atom, "=?", 2) != 0 ||
+	    (p = memchr(atom + 2, '?', len - 2)) == NULL || p == atom + 2)
+		return (false);
+	if (end - p < 5 || strchr("QqBb", p[1]) == NULL || p[2] != '?')
+		return (false);
+	p = memchr(p + 3, '?', (size_t)(end - p - 3));
+	return (p != NULL && p + 2 == end && p[1] == '=');
+}
+
+static bool
+read_word(struct reader *r, const char *atom, size_t len)
+{
+	if (memmem(atom, len, "=?", 2) != NULL && !is_encoded_word(atom, len))
 		return (ambiguous(r));
-	if (*is_address) {
-		if (!is_local_part(atom, len))
-			return (ambiguous(r));
-		if (!read_domain(r))
-			return (false);
-		if (next_is(r, '<'))
-			return (ambiguous(r));
-	}
+	if (atom[0] == '.')
+		r->odd = true;
 	return (word_ends(r) || ambiguous(r));
 }
 
-/*
- * Reads words up to the address in angle brackets; an address that stands
- * alone needs none.
- */
+/* The local part has been read, the '@' comes next. */
+static bool
+read_address(struct reader *r, const char *local, size_t len)
+{
+	if (!is_local_part(local, len))
+		return (ambiguous(r));
+	if (!read_domain(r))
+		return (false);
+	return ((word_ends(r) && !next_is(r, '<')) || ambiguous(r));
+}
+
+enum part {
+	PART_WORD,
+	PART_QUOTED,
+	PART_ADDRESS
+};
+
+/* Reads one part of a phrase, or the address that stands in its place. */
+static bool
+read_part(struct reader *r, enum part *part)
+{
+	const char	*atom = r->p;
+	size_t		 len;
+
+	if (next_is(r, '"')) {
+		*part = PART_QUOTED;
+		return (skip_quoted(r) && (word_ends(r) || ambiguous(r)));
+	}
+	if ((len = read_atom(r)) == 0)
+		return (ambiguous(r));
+	*part = next_is(r, '@') ? PART_ADDRESS : PART_WORD;
+	if (*part == PART_ADDRESS)
+		return (read_address(r, atom, len));
+	return (read_word(r, atom, len));
+}
+
+/* What an address without brackets is followed by: nothing, or the same. */
+static bool
+read_after_address(struct reader *r)
+{
+	const char	*from = r->p;
+
+	if (!skip_cfws(r))
+		return (false);
+	if (at_end(r) || next_is(r, ','))
+		return (true);
+	if (memchr(from, '(', (size_t)(r->p - from)) != NULL ||
+	    !next_is(r, '<'))
+		return (ambiguous(r));
+	return (read_angle(r) && skip_cfws(r));
+}
+
 static bool
 read_mailbox(struct reader *r)
 {
-	size_t	 words = 0;
-	bool	 is_address = false;
+	enum part	 part;
+	size_t		 n;
+	bool		 quoted = false;
 
-	for (;;) {
+	for (n = 1;; n++) {
 		if (!skip_cfws(r))
 			return (false);
-		if (at_end(r) || next_is(r, ','))
-			return ((words == 1 && is_address) || ambiguous(r));
 		if (next_is(r, '<'))
 			return (read_angle(r) && skip_cfws(r));
-		words++;
-		if (next_is(r, '"')) {
-			is_address = false;
-			if (!skip_quoted(r))
-				return (false);
-			if (!word_ends(r))
-				return (ambiguous(r));
-		} else if (!read_atom_or_address(r, &is_address))
+		if (!read_part(r, &part))
 			return (false);
+		if (part == PART_ADDRESS)
+			return (n == 1 ? read_after_address(r) : ambiguous(r));
+		quoted = quoted || part == PART_QUOTED;
+		if (quoted && n > 1)
+			r->odd = true;
 	}
 }
 
@@ -297,7 +330,8 @@ has_controls(const char *value, size_t len)
 enum reason
 from_parse(const char *value, size_t len, struct domains *domains)
 {
-	struct reader	 r = { value, value + len, domains, REASON_NONE };
+	struct reader	 r = { value, value + len, domains, REASON_NONE, false,
+	    false };
 
 	if (len > FROM_MAX)
 		return (REASON_FROM_LONG);
@@ -306,7 +340,8 @@ from_parse(const char *value, size_t len, struct domains *domains)
 		return (REASON_FROM_AMBIGUOUS);
 	while (read_mailbox(&r)) {
 		if (at_end(&r))
-			return (REASON_NONE);
+			return (r.hidden && r.odd ? REASON_FROM_AMBIGUOUS :
+			    REASON_NONE);
 		if (!next_is(&r, ','))
 			return (REASON_FROM_AMBIGUOUS);
 		r.p++;

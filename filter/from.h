@@ -27,10 +27,9 @@
  * message shares:
  *
  *	from         =  mailbox *("," mailbox)
- *	mailbox      =  addr-spec / [phrase] "<" addr-spec ">"
- *	phrase       =  1*(word / address)	; words apart by white space
- *	word         =  1*(atext / "." / UTF-8) / quoted-string
- *	address      =  addr-spec		; judged as the others are
+ *	mailbox      =  addr-spec / [phrase / addr-spec] "<" addr-spec ">"
+ *	phrase       =  1*word			; apart by white space
+ *	word         =  1*(atext / "." / UTF-8) / quoted-string / encoded-word
  *	addr-spec    =  dot-atom "@" domain	; no white space in it
  *	domain       =  a host name, see domain_alabel()
  *
@@ -45,18 +44,24 @@
  *  - White space or comments within an address, a comma or colon in an
  *    unquoted name: where the address begins is anybody's guess, and smtpd
  *    itself appends its host name to what it takes for one without a domain.
- *  - "=?" in an address: some decode encoded words before they parse.
+ *  - An unquoted address in a name, unless it is all of the name: readers
+ *    join the words around it to it.
+ *  - "=?" that does not begin a whole encoded word (RFC 2047, 2), or in an
+ *    address: some readers decode before they parse.
  *  - Address literals: no domain that anybody could own.
- *  - Escapes in a quoted string or comment, or nested comments, if it holds
- *    "@", "<" or ">" besides: who does not know the escape ends it earlier
- *    and finds an address.  Without these there is nothing to find.
+ *  - A comment that holds "@", "<", ">", "(" or a backslash: readers end it
+ *    early, or take an address out of it.
+ *  - A quoted string that holds "@", "<" or ">", where anything in the value
+ *    may make a reader end a quoted string at another place: a backslash in
+ *    one, a comment, a word that begins with a dot, another word in the same
+ *    name.  A name that is one quoted string may hold anything.
  *  - Words that touch ("a"b), or text that touches an address: the same.
  *  - Bytes that are not UTF-8 (RFC 6532): in some charsets they hide a quote
  *    or a backslash.  Control characters, of ASCII and of ISO 6429, and the
  *    line and paragraph separators of Unicode: readers end lines at them.
  *
- * What a well-formed quoted string, comment or encoded word says is text for
- * people and may be anything.
+ * What an encoded word decodes to is text for people and may be anything.
+ * regress/differential/ compares this reading with those of other parsers.
  */
 
 /* A longer value, unfolded, is not read but refused. */

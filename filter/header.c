@@ -44,7 +44,7 @@ keep_from(struct header *h, const char *text, size_t len)
 	size_t	 size;
 	char	*from;
 
-	if (h->nfrom > 1)
+	if (h->nfrom > 1 || len == 0)
 		return;
 	if (len > FROM_MAX - h->fromlen) {
 		wrong(h, REASON_FROM_LONG);
@@ -170,7 +170,8 @@ header_domains(const struct header *h, struct domains *domains)
 		return (h->reason);
 	if (h->nfrom == 0)
 		return (REASON_FROM_MISSING);
-	return (from_parse(h->from, h->fromlen, domains));
+	return (from_parse(h->from != NULL ? h->from : "", h->fromlen,
+	    domains));
 }
 
 void

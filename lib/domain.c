@@ -20,6 +20,8 @@
 #include <idn2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unicase.h>
+#include <uninorm.h>
 
 #include "domain.h"
 
@@ -81,15 +83,26 @@ fold_ascii(const char *text, size_t len, char *out)
 	return (strncmp(out, "xn--", 4) != 0 && strstr(out, ".xn--") == NULL);
 }
 
-/* A-labels are checked to be what their U-labels give. */
+/*
+ * Lower case is the one mapping (RFC 5895, 2) that is made: others, as of full
+ * width, of ideographic dots and of what is invisible, are made by some readers
+ * and not by others.  A-labels are checked to be what their U-labels give.
+ */
 static bool
 convert(const char *text, char out[DOMAIN_TEXT])
 {
-	uint8_t	*result = NULL;
+	uint8_t	*lower, *result = NULL;
+	size_t	 len;
 	bool	 ok;
 
-	if (idn2_lookup_u8((const uint8_t *)text, &result, IDN2_NFC_INPUT |
-	    IDN2_NONTRANSITIONAL | IDN2_ALABEL_ROUNDTRIP) != IDN2_OK)
+	lower = u8_tolower((const uint8_t *)text, strlen(text) + 1, NULL,
+	    UNINORM_NFC, NULL, &len);
+	if (lower == NULL)
+		return (false);
+	ok = idn2_lookup_u8(lower, &result, IDN2_NO_TR46 |
+	    IDN2_ALABEL_ROUNDTRIP) == IDN2_OK;
+	free(lower);
+	if (!ok)
 		return (false);
 	ok = strlcpy(out, (const char *)result, DOMAIN_TEXT) < DOMAIN_TEXT;
 	idn2_free(result);

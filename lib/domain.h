@@ -34,9 +34,9 @@ struct domains {
 
 /*
  * Turns text[0..len), ASCII or UTF-8, into A-labels in lower case (IDNA2008,
- * RFC 5891, with the mapping of UTS 46, non-transitional).  False when it is
- * no host name: RFC 1123 2.1 labels, at least two of them, the last one not
- * all digits, no dot at the end.
+ * RFC 5891, after mapping to lower case and NFC).  False when it is no host
+ * name: RFC 1123 2.1 labels, at least two of them, the last one not all
+ * digits, no dot at the end.
  */
 bool	domain_alabel(const char *, size_t, char[DOMAIN_TEXT]);
 

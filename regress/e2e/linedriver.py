@@ -72,22 +72,27 @@ class LineDriver:
     def send_raw(self, data):
         """All of data; what the program says meanwhile is kept."""
         view = memoryview(data)
+        heard = [self.buffer]
         while view:
             reading, writing, _ = select.select(
                 [self.socket], [self.socket], [], 30)
             assert reading or writing, "the program reads no more"
             if reading:
-                self._fill()
+                heard.append(self._receive())
             if writing:
                 view = view[self.socket.send(view, socket.MSG_DONTWAIT):]
+        self.buffer = b"".join(heard)
 
     def _fill(self):
+        self.buffer += self._receive()
+
+    def _receive(self):
         data = self.socket.recv(1 << 18)
         if not data:
             self.process.wait(10)
             raise AssertionError("the program ended with %s: %s" % (
                 self.process.returncode, self.stderr()))
-        self.buffer += data
+        return data
 
     def line_bytes(self, timeout=10):
         deadline = time.monotonic() + timeout
@@ -99,6 +104,18 @@ class LineDriver:
             self._fill()
         line, self.buffer = self.buffer[:end], self.buffer[end + 1:]
         return line
+
+    def take(self, count, timeout=30):
+        """So many bytes of what the program says."""
+        parts, self.buffer = [self.buffer], b""
+        size = len(parts[0])
+        while size < count:
+            assert select.select([self.socket], [], [], timeout)[0], size
+            parts.append(self._receive())
+            size += len(parts[-1])
+        data = b"".join(parts)
+        self.buffer = data[count:]
+        return data[:count]
 
     def line(self, timeout=10):
         return self.line_bytes(timeout).decode("utf-8", "surrogateescape")

@@ -98,10 +98,11 @@ class Relay:
         self.reports.chmod(0o1777)
 
     def smtpd_conf(self):
-        # One connection for all mail, without the pauses of a polite relay.
+        # One connection for all mail: smtpd pauses before it makes another.
         lines = ["mta limit " + limit for limit in (
-            "session-mail-max 100000", "reconn-delay-route 0",
-            "conn-delay-route 0", "conn-delay-relay 0")]
+            "session-mail-max 100000", "session-keepalive 600",
+            "reconn-delay-route 0", "conn-delay-route 0",
+            "conn-delay-relay 0")]
         lines += ['pki "mx" cert "%s"' % self.cert,
                   'pki "mx" key "%s"' % self.key]
         use = ""

@@ -47,12 +47,18 @@ class Expected:
     def __init__(self, appliances):
         self.appliances = appliances
         self.sources, self.users = {}, {}
+        self.blocked = set()
 
     def report(self, event, session, rest):
         if event == "link-connect":
             self.sources[session] = rest[-2].rpartition(":")[0].strip("[]")
         elif event == "link-auth" and rest[0] == "pass":
             self.users[session] = rest[1]
+
+    def data_line(self, session, content):
+        """One of the messages has a bare CR in its header."""
+        if "\r" in content:
+            self.blocked.add(session)
 
     def known(self, session):
         return session in self.users or \
@@ -78,6 +84,7 @@ def replay(driver, lines, expected):
             content = line.split("|", 7)[7]
             assert reply == "|".join(["filter-dataline", session, token,
                                       content])
+            expected.data_line(session, content)
             continue
         head = "filter-result|%s|%s|" % (session, token)
         assert reply.startswith(head)
@@ -85,6 +92,8 @@ def replay(driver, lines, expected):
         if event == "mail-from":
             good = expected.known(session)
             assert verdict == ("proceed" if good else REQUIRED), line
+        elif event == "commit" and session in expected.blocked:
+            assert verdict.startswith("reject|550 5.7.1 [ACL]"), line
         elif event in ("rcpt-to", "data", "commit") and \
                 expected.known(session):
             assert verdict == "proceed", line
@@ -99,13 +108,19 @@ def traffic(name):
             if line.startswith(("> report|", "> filter|"))]
 
 
+def provision(users):
+    """The users of the transcripts, and what they send as."""
+    domains = ("ex.test", "b.c")
+    users.add("alice", "secret", domains=domains)
+    for user, address in (("printer", "127.0.0.2"), ("scanner", "::1")):
+        users.add(user, domains=domains)
+        users.ip_auth(user, address)
+
+
 @pytest.mark.parametrize("name", ["7.6", "7.9"])
 @pytest.mark.parametrize("times", [1, 5])
 def test_replayed_traffic(driver, users, name, times):
-    users.add("alice", "secret")
-    for user, address in (("printer", "127.0.0.2"), ("scanner", "::1")):
-        users.add(user)
-        users.ip_auth(user, address)
+    provision(users)
     expected = Expected({"127.0.0.2", "::1"})
     for _ in range(times):
         lines = traffic(name)
@@ -115,10 +130,7 @@ def test_replayed_traffic(driver, users, name, times):
 
 def test_sessions_beside_each_other(driver, users):
     """Whole sessions of real traffic, their lines shuffled together."""
-    users.add("alice", "secret")
-    for user, address in (("printer", "127.0.0.2"), ("scanner", "::1")):
-        users.add(user)
-        users.ip_auth(user, address)
+    provision(users)
     sessions = {}
     for line in traffic("7.6"):
         sessions.setdefault(line.split("|")[5], []).append(line)
@@ -145,6 +157,9 @@ def test_a_session(driver, users):
     assert driver.ask("mail-from", ident, "alice@example.org") == "proceed"
     assert driver.ask("rcpt-to", ident, "bob@example.com") == "proceed"
     assert driver.ask("data", ident) == "proceed"
+    data_line = "%s|00000000000000ff|From: alice@example.org" % ident
+    driver.send("filter|0.7|1.0|smtp-in|data-line|" + data_line)
+    assert driver.line() == "filter-dataline|" + data_line
     assert driver.ask("commit", ident) == "proceed"
     users.block("alice")
     assert driver.ask("mail-from", ident, "alice@example.org") == REQUIRED
@@ -323,8 +338,11 @@ def test_a_message_that_nobody_reads_yet(driver, users):
     block = b"".join(b"filter|0.7|1.0|smtp-in|data-line|" + line + b"\n"
                      for line in lines)
     driver.send_raw(block)
-    for line in lines:
-        assert driver.line_bytes() == b"filter-dataline|" + line
+    expected = block.replace(b"filter|0.7|1.0|smtp-in|data-line|",
+                             b"filter-dataline|")
+    # No assert on the texts: a difference of 20 MB is not fit to print.
+    same = driver.take(len(expected)) == expected
+    assert same
 
 
 def test_data_lines_hold_anything(driver, users):

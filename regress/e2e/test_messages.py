@@ -20,7 +20,7 @@ import socket
 import pytest
 
 from redisserver import wait_until
-from session import Session, b64, simple, together
+from session import Closed, Session, b64, simple, together
 
 OK = "235 2.0.0 Authentication succeeded"
 PASSWORD = "Open-Sesame1"
@@ -94,23 +94,33 @@ def test_others_go_on_beside_a_large_message(relay, users, sink):
         sink.wait_for(mark)
 
 
-def test_a_line_of_100_kilobytes_is_smtpds_to_refuse(relay, users):
+def heard(call, *args, **keys):
+    """The reply, or "" where smtpd ends the connection before it is read."""
+    try:
+        return call(*args, **keys)
+    except (Closed, OSError):
+        return ""
+
+
+def test_a_line_of_100_kilobytes_is_smtpds_to_refuse(relay, users, sink):
     users.add("alice", PASSWORD)
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == OK
-        reply = session.message(content=HEAD % b"x" + b"x" * 100_000 + b"\r\n")
-        assert reply.startswith("500 5.0.0 Line too long")
-        assert session.closed()
+        content = HEAD % b"too-long" + b"x" * 100_000 + b"\r\n"
+        reply = heard(session.message, content=content)
+        assert reply in ("", "500 5.0.0 Line too long")
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == OK
-        assert session.message().startswith("250")
+        assert session.message("not-too-long").startswith("250")
+    sink.wait_for(b"Subject: not-too-long")
+    assert not [m for m in sink.messages if b"Subject: too-long" in m.data]
 
 
 def test_a_command_of_100_kilobytes_is_smtpds_to_refuse(relay, users):
     users.add("alice", PASSWORD)
     with Session(relay) as session:
-        reply = session.command("AUTH PLAIN " + "A" * 100_000)
-        assert reply.startswith("500"), reply
+        reply = heard(session.command, "AUTH PLAIN " + "A" * 100_000)
+        assert reply in ("", "500 5.0.0 Line too long")
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == OK
 

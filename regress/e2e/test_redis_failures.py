@@ -49,6 +49,7 @@ def record(users, name="alice"):
 
 def restore(users, fields, name="alice"):
     users.redis.cli("HSET", users.key(name), *fields)
+    users.domains(name, "example.org")
 
 
 def works_again(relay, users, name="alice"):

@@ -16,7 +16,7 @@
 
 import pytest
 
-from session import FORMS, TWO_STEP, Session
+from session import FORMS, TWO_STEP, Session, together
 
 OK = "235 2.0.0 Authentication succeeded"
 FAILED = "535 Authentication failed"
@@ -85,12 +85,14 @@ def test_who_lacks_the_password_learns_nothing(relay, users, form):
     users.add("alice", "Open-Sesame1", ips=["127.0.0.2"])
     users.add("mallory", "Open-Sesame1", ips=["127.0.0.2"])
     users.block("mallory")
-    for name, password in (("alice", "wrong-word"), ("alice", "open-sesame1"),
-                           ("mallory", "Open-Sesame1"),
-                           ("nobody", "Open-Sesame1")):
+
+    def refused(name, password):
         with Session(relay, "127.0.0.3") as session:
             assert FORMS[form](session, name, password) == FAILED, name
             assert session.mail() == REQUIRED
+    together(refused, [
+        ("alice", "wrong-word"), ("alice", "open-sesame1"),
+        ("mallory", "Open-Sesame1"), ("nobody", "Open-Sesame1")])
 
 
 @pytest.mark.parametrize("scheme", ["$2b$", "$6$", "$y$"])
@@ -161,6 +163,7 @@ def test_an_appliance_sends_without_a_password(
 
 def test_an_appliance_without_any_password_field(relay, users, sink):
     users.set("printer", status="allowed")
+    users.domains("printer", "example.org")
     users.ip_auth("printer", "127.0.0.2")
     with Session(relay, "127.0.0.2") as session:
         assert session.message("passwordless").startswith("250")

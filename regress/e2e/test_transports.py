@@ -162,6 +162,7 @@ def test_another_database(new_relay, redis, users):
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD).startswith("535")
         redis.cli("MOVE", users.key("alice"), "3")
+        redis.cli("MOVE", users.key("alice", "domains"), "3")
         assert session.plain("alice", PASSWORD) == OK
         assert session.message().startswith("250")
 

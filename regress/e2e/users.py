@@ -49,11 +49,11 @@ class Users:
         return self.prefix + ":".join(("user:{%s}" % name,) + rest)
 
     def add(self, name="alice", password="Open-Sesame1", scheme="$6$",
-            ips=(), **fields):
+            ips=(), domains=("example.org",), **fields):
         self.password(name, password, scheme)
-        self.set(name, status="allowed", mode="default", **fields)
-        if ips:
-            self.redis.cli("SADD", self.key(name, "ips"), *ips)
+        self.set(name, **{"status": "allowed", "mode": "default", **fields})
+        self.ips(name, *ips)
+        self.domains(name, *domains)
         return name
 
     def password(self, name, password, scheme="$6$"):
@@ -71,10 +71,24 @@ class Users:
 
     def ips(self, name, *entries):
         """The list of sources becomes exactly these."""
-        key = self.key(name, "ips")
+        self.members(self.key(name, "ips"), entries)
+
+    def domains(self, name, *entries):
+        """The assigned domains become exactly these."""
+        self.members(self.key(name, "domains"), entries)
+
+    def members(self, key, entries):
         self.redis.cli("DEL", key)
         if entries:
             self.redis.cli("SADD", key, *entries)
+
+    def account(self, name, *domains, **fields):
+        """An account, of no plan unless told, and its domains."""
+        key = self.prefix + "account:{%s}" % name
+        self.redis.cli("HSET", key, "status", "allowed",
+                       *(word for pair in fields.items() for word in pair))
+        self.members(key + ":domains", domains)
+        return name
 
     def ip_auth(self, name, address):
         """Both sides of IP authentication."""

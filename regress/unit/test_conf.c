@@ -198,16 +198,16 @@ test_redis_places(void **state)
 {
 	static const struct {
 		const char		*text;
-		enum redis_transport	 transport;
 		const char		*host;
+		enum redis_transport	 transport;
 		int			 port;
 	} cases[] = {
-		{ "unix:/s", REDIS_UNIX, "/s", 0 },
-		{ "unix:/a:b", REDIS_UNIX, "/a:b", 0 },
-		{ "tcp:127.0.0.1:6379", REDIS_TCP, "127.0.0.1", 6379 },
-		{ "tcp:[::1]:1", REDIS_TCP, "::1", 1 },
-		{ "tcp:localhost:65535", REDIS_TCP, "localhost", 65535 },
-		{ "tls:r.example:6379", REDIS_TLS, "r.example", 6379 }
+		{ "unix:/s", "/s", REDIS_UNIX, 0 },
+		{ "unix:/a:b", "/a:b", REDIS_UNIX, 0 },
+		{ "tcp:127.0.0.1:6379", "127.0.0.1", REDIS_TCP, 6379 },
+		{ "tcp:[::1]:1", "::1", REDIS_TCP, 1 },
+		{ "tcp:localhost:65535", "localhost", REDIS_TCP, 65535 },
+		{ "tls:r.example:6379", "r.example", REDIS_TLS, 6379 }
 	};
 	char	 text[128];
 	size_t	 i;
@@ -231,9 +231,7 @@ test_bad_redis(void **state)
 		"tcp:h:0", "tcp:h:65536", "tcp:h:4295033215", "tcp:h:+1",
 		"tcp:h:1x", "tcp:h", "tcp:::1:6379", "tcp:2001:db8::1:6379",
 		"tcp:[]:6379", "tcp:a b:1", "udp:h:1", "TCP:h:1",
-		"redis://h:1", "tls:h",
-		"unix:/0123456789012345678901234567890123456789012345678901234"
-		"56789012345678901234567890123456789012345678901234567" };
+		"redis://h:1", "tls:h" };
 	char	 text[256];
 	size_t	 i;
 
@@ -243,6 +241,11 @@ test_bad_redis(void **state)
 		must_fail(text, 2, "is not unix:/path, tcp:host:port or "
 		    "tls:host:port");
 	}
+	/* As long as a socket's address may be, and longer. */
+	snprintf(text, sizeof(text), "redis = \"unix:/%0106d\"\n", 0);
+	must_load(text);
+	snprintf(text, sizeof(text), "redis = \"unix:/%0107d\"\n", 0);
+	must_fail(text, 1, "is not unix:/path");
 }
 
 static void
@@ -319,11 +322,34 @@ test_bad_syntax(void **state)
 	must_fail("prefix = a\nredis_db =\nredis_timeout = 5\n", 3, "redis_db");
 	must_fail("prefix = a\nredis_db = {\n", 2, "");
 	must_fail("= 3\n", 1, "");
+	must_fail("prefix = a\n'' = 3\n", 2, "");
 	must_fail("enforce = {envelope", 1, "");
 	must_fail("prefix = {a, b}\n", 1, "");
 	must_fail("prefix = \"a", 1, "");
 	must_fail("section {\n}\n", 1, "section");
 	must_fail("include(\"/dev/null\")\n", 1, "include");
+}
+
+/* Standard output belongs to smtpd, whatever the file holds. */
+static void
+test_silent(void **state)
+{
+	static const char *const	 cases[] = { "prefix = \"a\\",
+		"prefix = 'a\\", "\\", "prefix = a\\", "prefix = \"a",
+		"/* a", "prefix = \"${", "@", "prefix = )\n" };
+	FILE	*fp = unit_tmpfile();
+	size_t	 i;
+	int	 saved;
+
+	(void)state;
+	fflush(stdout);
+	saved = unit_divert(STDOUT_FILENO, fileno(fp));
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		load(cases[i]);
+	fflush(stdout);
+	unit_restore(STDOUT_FILENO, saved);
+	assert_int_equal(lseek(fileno(fp), 0, SEEK_END), 0);
+	fclose(fp);
 }
 
 /* What one key says of another is judged when all are read. */
@@ -518,6 +544,7 @@ main(void)
 		cmocka_unit_test_teardown(test_bad_redis, clean_up),
 		cmocka_unit_test_teardown(test_bad_values, clean_up),
 		cmocka_unit_test_teardown(test_bad_syntax, clean_up),
+		cmocka_unit_test_teardown(test_silent, clean_up),
 		cmocka_unit_test_teardown(test_whole, clean_up),
 		cmocka_unit_test_teardown(test_no_file, clean_up),
 		cmocka_unit_test_teardown(test_directory, clean_up),

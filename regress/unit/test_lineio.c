@@ -226,11 +226,11 @@ test_bytes(void **state)
 static void
 say_long(size_t len, char c)
 {
-	char	*text = malloc(len + 6);
+	char	*text = malloc(len + 7);
 
 	assert_non_null(text);
 	memset(text, c, len);
-	memcpy(text + len, "\nnext\n", 6);
+	snprintf(text + len, 7, "\nnext\n");
 	say(text, len + 6);
 	free(text);
 }

@@ -28,7 +28,7 @@
 int64_t
 unit_now(void)
 {
-	struct timespec ts;
+	struct timespec	 ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
@@ -45,12 +45,40 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 struct event *
 unit_tick(struct event_base *base)
 {
-	struct event *ev = event_new(base, -1, EV_PERSIST, on_tick, NULL);
-	struct timeval tv = { 0, 10000 };
+	struct event	*ev = event_new(base, -1, EV_PERSIST, on_tick, NULL);
+	struct timeval	 tv = { 0, 10000 };
 
 	assert_non_null(ev);
 	event_add(ev, &tv);
 	return (ev);
+}
+
+int
+unit_divert(int fd, int to)
+{
+	int	 saved = dup(fd);
+
+	if (saved == -1 || dup2(to, fd) == -1)
+		abort();
+	return (saved);
+}
+
+void
+unit_restore(int fd, int saved)
+{
+	if (dup2(saved, fd) == -1)
+		abort();
+	close(saved);
+}
+
+FILE *
+unit_tmpfile(void)
+{
+	FILE	*fp = tmpfile();
+
+	if (fp == NULL)
+		abort();
+	return (fp);
 }
 
 /* The sanitizers keep the true standard error to report to. */
@@ -58,24 +86,20 @@ void
 unit_capture(struct unit_capture *c)
 {
 	fflush(stderr);
-	c->saved = dup(STDERR_FILENO);
-	assert_int_not_equal(c->saved, -1);
+	c->fp = unit_tmpfile();
+	c->saved = unit_divert(STDERR_FILENO, fileno(c->fp));
 	__sanitizer_set_report_fd((void *)(intptr_t)c->saved);
-	c->fp = tmpfile();
-	assert_non_null(c->fp);
-	assert_int_not_equal(dup2(fileno(c->fp), STDERR_FILENO), -1);
 }
 
 const char *
 unit_captured(struct unit_capture *c)
 {
-	size_t n;
+	size_t	 n;
 
 	fflush(stderr);
-	dup2(c->saved, STDERR_FILENO);
 	__sanitizer_set_report_fd((void *)(intptr_t)STDERR_FILENO);
-	close(c->saved);
-	rewind(c->fp);
+	unit_restore(STDERR_FILENO, c->saved);
+	assert_int_equal(fseek(c->fp, 0, SEEK_SET), 0);
 	n = fread(c->text, 1, sizeof(c->text) - 1, c->fp);
 	c->text[n] = '\0';
 	fclose(c->fp);
@@ -85,7 +109,7 @@ unit_captured(struct unit_capture *c)
 void
 unit_write_file(char path[UNIT_PATH], const char *text, size_t len)
 {
-	int fd;
+	int	 fd;
 
 	snprintf(path, UNIT_PATH, "/tmp/unit.XXXXXXXXXX");
 	fd = mkstemp(path);

@@ -50,6 +50,15 @@ int64_t unit_now(void);
 /* Has the loop come up for air. */
 struct event *unit_tick(struct event_base *);
 
+/* Has one descriptor lead where another does; returns where it led before. */
+int	 unit_divert(int fd, int to);
+
+/* Puts it back. */
+void	 unit_restore(int fd, int saved);
+
+/* A file that has no name. */
+FILE	*unit_tmpfile(void);
+
 /* What the code under test writes to standard error. */
 struct unit_capture {
 	int saved;

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""The corpus of header sections, and which domains its sender may use."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+DIRECTORY = Path(__file__).parent.parent / "from"
+ALLOWED = {"ok.example", "ok2.example", "bücher.example",
+           "xn--bcher-kva.example"}
+ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)")
+PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\"}
+
+
+def unescape(text):
+    def byte(match):
+        code = match[1]
+        return bytes.fromhex(code[1:].decode()) if len(code) == 3 \
+            else PLAIN[code]
+    return ESCAPE.sub(byte, text)
+
+
+def escape(section):
+    """As the corpus has it, for people to read and to add to it."""
+    codes = {plain: b"\\" + code for code, plain in PLAIN.items()}
+    return "".join(codes.get(byte, byte).decode() if byte.isascii() and
+                   (byte in codes or byte >= b" " and byte != b"\x7f")
+                   else "\\x%02x" % byte[0]
+                   for byte in map(bytes, zip(section)))
+
+
+def load(name):
+    """Pairs of what is expected and the header section."""
+    for line in (DIRECTORY / name).read_bytes().splitlines():
+        if line and not line.startswith(b"#"):
+            expected, section = line.split(b"\t")
+            yield expected.decode(), unescape(section)
+
+
+def from_value(section):
+    """The first From field's value, unfolded."""
+    value = None
+    for line in section.split(b"\n"):
+        if value is None:
+            name, colon, rest = line.partition(b":")
+            if colon and name.rstrip().lower() == b"from":
+                value = rest
+        elif line[:1] in (b" ", b"\t"):
+            value += line
+        else:
+            break
+    return value or b""
+
+
+def domains(address):
+    """What stands behind each @, as far as a domain may go."""
+    return re.findall(r'@([^\s<>(),:;"@\\]*)', address)
+
+
+def is_allowed(domain):
+    return unicodedata.normalize("NFKC", domain).casefold() in ALLOWED
+
+
+def is_foreign(address):
+    """Whether mail from the address would be somebody else's."""
+    return any(not is_allowed(domain) for domain in domains(address))

@@ -1,0 +1,97 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""What the relay says of a message: its reply, its report, the user's log."""
+
+import re
+
+from places import REPORT_URL
+from redisserver import wait_until
+from session import Session
+
+PASSWORD = "Open-Sesame1"
+OK = "235 2.0.0 Authentication succeeded"
+REPORT_DAYS = 30
+
+
+def report_id(reply, name):
+    """The id of an [ACL] reply, or None if it is none."""
+    found = re.fullmatch(
+        r"550 5\.7\.1 \[ACL\] Blocked\. See %s\?id=(\d{18})&auth=%s" % (
+            re.escape(REPORT_URL), re.escape(name)), reply)
+    return found and found.group(1)
+
+
+def fields(flat):
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+def report(redis, ident, prefix="smtp:"):
+    """The report of that id, once it is there."""
+    key = "%sreport:{%s}" % (prefix, ident)
+    return fields(wait_until(lambda: redis.cli("HGETALL", key), 20,
+                             "the report " + ident))
+
+
+def blocked(redis, reply, name="alice"):
+    """The report that a reply leads to."""
+    ident = report_id(reply, name)
+    assert ident, reply
+    return report(redis, ident)
+
+
+def entries(redis, name, prefix="smtp:"):
+    """The user's log, oldest first."""
+    key = "%suser:{%s}:log" % (prefix, name)
+    return [fields(values) for _, values in redis.cli("XRANGE", key, "-", "+")]
+
+
+def log(redis, name, count):
+    """The user's log, once it has so many entries."""
+    wait_until(lambda: len(entries(redis, name)) >= count, 20,
+               "%d entries in the log of %s" % (count, name))
+    found = entries(redis, name)
+    assert len(found) == count, found
+    return found
+
+
+def message(header, mark="judged"):
+    """A message with these header lines and others that everybody has."""
+    lines = header if isinstance(header, bytes) else header.encode()
+    return (lines + b"\r\nTo: <bob@example.com>\r\nSubject: %s\r\n"
+            b"Message-ID: <%s@client.test>\r\n\r\n%s\r\n" % (
+                (mark.encode(),) * 3))
+
+
+def from_header(address):
+    return "From: Alice <%s>" % address
+
+
+def try_message(session, sender, header, mark="judged"):
+    """Where a message ended, and the reply that it got there."""
+    if not (reply := session.mail(sender)).startswith("250"):
+        return "MAIL FROM", reply
+    if not (reply := session.rcpt()).startswith("250"):
+        return "RCPT TO", reply
+    return "end of data", session.data(message(header, mark))
+
+
+def judge(relay, redis, name, sender, header, password=PASSWORD):
+    """Where and why a message is blocked in a session of its own, or None."""
+    with Session(relay) as session:
+        assert session.plain(name, password) == OK
+        where, reply = try_message(session, sender, header)
+    if reply.startswith("250"):
+        return None
+    return where, blocked(redis, reply, name)["reason"]

@@ -1,0 +1,76 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/* Domains, as envelope senders and From fields have them. */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "domain.h"
+
+#define CHECK(cond)							\
+	do {								\
+		if (!(cond))						\
+			abort();					\
+	} while (0)
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+/* Nothing but what a host name may be made of. */
+static void
+check_name(const char *name)
+{
+	size_t	 len = strlen(name);
+
+	CHECK(len > 2 && len < DOMAIN_TEXT);
+	CHECK(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len);
+	CHECK(strchr(name, '.') != NULL && strstr(name, "..") == NULL);
+	CHECK(name[0] != '.' && name[len - 1] != '.');
+	CHECK(name[0] != '-' && name[len - 1] != '-');
+	CHECK(strstr(name, ".-") == NULL && strstr(name, "-.") == NULL);
+}
+
+/* The same in upper case, as far as that is ASCII. */
+static void
+check_case(const char *text, size_t len, const char *name)
+{
+	char	*upper = malloc(len), again[DOMAIN_TEXT];
+	size_t	 i;
+
+	CHECK(upper != NULL);
+	for (i = 0; i < len; i++)
+		upper[i] = text[i] >= 'a' && text[i] <= 'z' ?
+		    (char)(text[i] - 'a' + 'A') : text[i];
+	CHECK(domain_alabel(upper, len, again));
+	CHECK(strcmp(name, again) == 0);
+	free(upper);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char	*text = (const char *)data;
+	char		 name[DOMAIN_TEXT], again[DOMAIN_TEXT];
+
+	if (!domain_alabel(text, size, name))
+		return (0);
+	check_name(name);
+	CHECK(domain_alabel(name, strlen(name), again));
+	CHECK(strcmp(name, again) == 0);
+	check_case(text, size, name);
+	return (0);
+}

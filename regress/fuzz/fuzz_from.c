@@ -1,0 +1,90 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/* Values of From fields. */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "from.h"
+
+#define CHECK(cond)							\
+	do {								\
+		if (!(cond))						\
+			abort();					\
+	} while (0)
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+/* Each domain is one that would be found again, each once. */
+static void
+check_domains(const struct domains *ds)
+{
+	char	 again[DOMAIN_TEXT];
+	size_t	 i, k;
+
+	CHECK(ds->n <= DOMAINS_MAX);
+	for (i = 0; i < ds->n; i++) {
+		CHECK(domain_alabel(ds->name[i], strlen(ds->name[i]), again));
+		CHECK(strcmp(ds->name[i], again) == 0);
+		for (k = 0; k < i; k++)
+			CHECK(strcmp(ds->name[i], ds->name[k]) != 0);
+	}
+}
+
+/* What is let through has an address, and nothing that ends a line. */
+static void
+check_passed(const char *value, size_t len, const struct domains *ds)
+{
+	CHECK(ds->n > 0);
+	CHECK(len <= FROM_MAX);
+	CHECK(memchr(value, '@', len) != NULL);
+	CHECK(memchr(value, '\0', len) == NULL);
+	CHECK(memchr(value, '\r', len) == NULL);
+	CHECK(memchr(value, '\n', len) == NULL);
+}
+
+/* What was wrong is not made right by an author more. */
+static void
+check_joined(const char *value, size_t len)
+{
+	static const char	 other[] = ",x@other.example";
+	struct domains		 ds = { .n = 0 };
+	size_t			 n = len + sizeof(other) - 1;
+	char			*joined = malloc(n);
+
+	CHECK(joined != NULL);
+	memcpy(joined, value, len);
+	memcpy(joined + len, other, sizeof(other) - 1);
+	CHECK(from_parse(joined, n, &ds) != REASON_NONE);
+	free(joined);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct domains	 ds = { .n = 0 };
+	enum reason	 reason;
+
+	reason = from_parse((const char *)data, size, &ds);
+	check_domains(&ds);
+	if (reason == REASON_NONE)
+		check_passed((const char *)data, size, &ds);
+	else if (size > 0)
+		check_joined((const char *)data, size);
+	return (0);
+}

@@ -1,0 +1,342 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+#include "fakeredis.h"
+#include "journal.h"
+#include "log.h"
+#include "redisconn.h"
+
+/* gcc has it in its library, but in no header of its own. */
+size_t	 __sanitizer_get_current_allocated_bytes(void);
+
+static struct event_base	*base;
+static struct fakeredis		 fake;
+static struct redisconn		*rc;
+static struct journal		*j;
+static struct unit_capture	 capture;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	log_init("unit");
+	base = event_base_new();
+	fakeredis_init(&fake, base);
+	unit_capture(&capture);
+	rc = redisconn_new(base, &fake.conf);
+	assert_non_null(rc);
+	j = journal_new(base, rc);
+	assert_non_null(j);
+	return (0);
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	if (capture.fp != NULL)
+		unit_captured(&capture);
+	journal_free(j);
+	redisconn_free(rc);
+	fakeredis_free(&fake);
+	event_base_free(base);
+	return (0);
+}
+
+static const char *
+logged(void)
+{
+	const char	*text = unit_captured(&capture);
+
+	capture.fp = NULL;
+	return (text);
+}
+
+static void
+connect_now(void)
+{
+	fakeredis_start(&fake);
+	unit_run_until(base, redisconn_ready(rc));
+}
+
+#define SCRIPT(...)							\
+	do {								\
+		static const char *const	 replies_[] = { __VA_ARGS__ }; \
+		fakeredis_script(&fake, replies_,			\
+		    sizeof(replies_) / sizeof(replies_[0]));		\
+	} while (0)
+
+/* The caller's strings are gone when it returns. */
+static void
+write_one(const char *text)
+{
+	char		*copy = strdup(text);
+	const char	*argv[] = { "SET", "key", copy };
+	struct command	 command = { 3, argv };
+
+	assert_non_null(copy);
+	journal_write(j, 1, &command);
+	memset(copy, 'X', strlen(copy));
+	free(copy);
+}
+
+static void
+write_two(const char *text)
+{
+	const char	*first[] = { "SET", "key", text };
+	const char	*second[] = { "EXPIRE", "key", "", "10" };
+	struct command	 commands[] = { { 3, first }, { 4, second } };
+
+	journal_write(j, 2, commands);
+}
+
+#define WROTE(text)	"SET key " text "\n"
+#define WROTE_TWO(text)	WROTE(text) "EXPIRE key  10\n"
+
+/* Whether all was said that the fake is to hear, the login aside. */
+static void
+wait_for(const char *expected)
+{
+	unit_run_until(base, strlen(fake.log) >= strlen(expected));
+	assert_string_equal(fake.log, expected);
+}
+
+/* When another entry has to be sent again, it alone is. */
+static void
+assert_forgotten(void)
+{
+	unit_run_until(base, fakeredis_heard(&fake));
+	SCRIPT("-LOADING Redis is loading\r\n", "+OK\r\n");
+	write_one("next");
+	unit_run_until(base, fake.ncommands == 2);
+	assert_string_equal(fake.log, WROTE("next") WROTE("next"));
+}
+
+static void
+test_written(void **state)
+{
+	(void)state;
+	connect_now();
+	SCRIPT("+OK\r\n", "+OK\r\n", ":1\r\n", "+OK\r\n");
+	write_one("one");
+	write_two("two 2");
+	write_one("");
+	wait_for(WROTE("one") WROTE_TWO("two 2") WROTE(""));
+	assert_forgotten();
+	/* Once only, so nowhere else. */
+	assert_contains(logged(), "cannot write the log: LOADING");
+}
+
+/* Kept until there is a connection, and written in the order it came. */
+static void
+test_no_connection(void **state)
+{
+	(void)state;
+	write_one("one");
+	write_two("two");
+	assert_false(redisconn_ready(rc));
+	SCRIPT("+OK\r\n", "+OK\r\n", ":1\r\n");
+	fakeredis_start(&fake);
+	unit_run_until(base, fake.ncommands == 3);
+	assert_contains(fake.log, WROTE("one") WROTE_TWO("two"));
+}
+
+/* What was under way when the connection went is sent again, whole. */
+static void
+test_lost(void **state)
+{
+	(void)state;
+	connect_now();
+	SCRIPT("+OK\r\n", FAKE_CLOSE);
+	write_two("two");
+	unit_run_until(base, fake.ncommands == 2);
+	SCRIPT("+OK\r\n", ":1\r\n");
+	unit_run_until(base, fake.ncommands == 2);
+	assert_contains(fake.log, WROTE_TWO("two"));
+	assert_forgotten();
+}
+
+static void
+test_lost_first(void **state)
+{
+	(void)state;
+	connect_now();
+	SCRIPT(FAKE_CLOSE);
+	write_two("two");
+	unit_run_until(base, fake.ncommands == 1);
+	SCRIPT("+OK\r\n", FAKE_CLOSE);
+	unit_run_until(base, fake.ncommands == 2);
+	SCRIPT("+OK\r\n", ":1\r\n");
+	unit_run_until(base, fake.ncommands == 2);
+	assert_contains(fake.log, WROTE_TWO("two"));
+}
+
+static void
+test_refused_for_now(void **state)
+{
+	(void)state;
+	connect_now();
+	SCRIPT("-READONLY You can't write against a read only replica.\r\n");
+	write_one("one");
+	unit_run_until(base, fake.ncommands == 1);
+	SCRIPT("-OOM command not allowed\r\n");
+	unit_run_until(base, fake.ncommands == 1);
+	SCRIPT("+OK\r\n", ":1\r\n");
+	unit_run_until(base, fake.ncommands == 1);
+	assert_string_equal(fake.log, WROTE("one"));
+	assert_forgotten();
+}
+
+static void
+test_refused_for_good(void **state)
+{
+	(void)state;
+	connect_now();
+	SCRIPT("-WRONGTYPE Operation\r\n", "-ERR unknown command\r\n",
+	    "-NOPERM no permission\r\n", ":0\r\n");
+	write_one("one");
+	write_one("two");
+	write_two("three");
+	unit_run_until(base, fake.ncommands == 4);
+	assert_forgotten();
+}
+
+/* One of the two was refused for now: both come again. */
+static void
+test_refused_half(void **state)
+{
+	(void)state;
+	connect_now();
+	SCRIPT("-ERR no\r\n", "-LOADING Redis is loading\r\n");
+	write_two("two");
+	unit_run_until(base, fake.ncommands == 2);
+	SCRIPT("+OK\r\n", ":1\r\n");
+	unit_run_until(base, fake.ncommands == 2);
+	assert_string_equal(fake.log, WROTE_TWO("two"));
+	assert_forgotten();
+}
+
+static void
+write_big(size_t len)
+{
+	char	*text = malloc(len + 1);
+
+	assert_non_null(text);
+	memset(text, 'x', len);
+	text[len] = '\0';
+	write_one(text);
+	free(text);
+}
+
+/* The oldest makes room, so that memory has a bound. */
+static void
+test_bound(void **state)
+{
+	size_t	 before = __sanitizer_get_current_allocated_bytes();
+	int	 i;
+
+	(void)state;
+	write_one("first");
+	for (i = 0; i < 50; i++)
+		write_big(1 << 20);
+	for (i = 0; i < 100000; i++)
+		write_big(100);
+	assert_in_range(__sanitizer_get_current_allocated_bytes() - before,
+	    JOURNAL_MAX / 2, JOURNAL_MAX + (1 << 20));
+	write_big(JOURNAL_MAX - 1024);
+	write_big(2048);
+	write_one("last");
+	SCRIPT("+OK\r\n", "+OK\r\n");
+	fakeredis_start(&fake);
+	unit_run_until(base, fake.ncommands == 2);
+	assert_contains(fake.log, WROTE("last"));
+	assert_lacks(fake.log, "first");
+	assert_contains(logged(), "entries of the log are lost");
+	unit_run_until(base, fakeredis_heard(&fake));
+	capture.fp = NULL;
+}
+
+/* More than is sent at a time: the rest follows. */
+static void
+test_many(void **state)
+{
+	static const char	*replies[600];
+	char			 text[16];
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < 600; i++) {
+		snprintf(text, sizeof(text), "%zu", i);
+		write_one(text);
+		replies[i] = "+OK\r\n";
+	}
+	fakeredis_script(&fake, replies, 600);
+	fakeredis_start(&fake);
+	unit_run_until(base, fake.ncommands == 600);
+	assert_contains(fake.log, WROTE("0") WROTE("1"));
+	assert_contains(fake.log, WROTE("598") WROTE("599"));
+}
+
+/* With entries under way, held, and never sent. */
+static void
+test_end(void **state)
+{
+	(void)state;
+	connect_now();
+	SCRIPT("+OK\r\n", "-READONLY no\r\n", FAKE_HOLD);
+	write_two("half");
+	write_one("held");
+	unit_run_until(base, fake.ncommands == 3);
+	journal_free(j);
+	j = NULL;
+	fakeredis_send(&fake, "+OK\r\n", 5);
+	unit_run_until(base, fakeredis_heard(&fake));
+	assert_true(redisconn_ready(rc));
+	journal_free(NULL);
+	j = journal_new(base, rc);
+	assert_non_null(j);
+	fakeredis_hang_up(&fake);
+	write_one("waiting");
+}
+
+#define test(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		test(test_written),
+		test(test_no_connection),
+		test(test_lost),
+		test(test_lost_first),
+		test(test_refused_for_now),
+		test(test_refused_for_good),
+		test(test_refused_half),
+		test(test_bound),
+		test(test_many),
+		test(test_end)
+	};
+
+	return (cmocka_run_group_tests_name("journal", tests, NULL, NULL));
+}

@@ -1,0 +1,85 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+
+#include <string.h>
+
+#include "unit.h"
+
+#include "reason.h"
+
+/* The names are the operator's: reports of last month still have them. */
+static const struct {
+	enum reason	 reason;
+	const char	*name;
+} reasons[] = {
+	{ REASON_NONE, "" },
+	{ REASON_USER, "user" },
+	{ REASON_NOT_ASSIGNED, "domain-not-assigned" },
+	{ REASON_NOT_IN_ACCOUNT, "domain-not-in-account" },
+	{ REASON_PLAN, "plan" },
+	{ REASON_SPF, "spf-not-available" },
+	{ REASON_SENDER, "sender-invalid" },
+	{ REASON_LITERAL, "address-literal" },
+	{ REASON_DOMAIN, "domain-invalid" },
+	{ REASON_FROM_MISSING, "from-missing" },
+	{ REASON_FROM_MULTIPLE, "from-multiple" },
+	{ REASON_FROM_SPACE, "from-space" },
+	{ REASON_FROM_LONG, "from-too-long" },
+	{ REASON_FROM_AMBIGUOUS, "from-ambiguous" },
+	{ REASON_HEADER, "header-malformed" },
+	{ REASON_CONTROL, "header-control" }
+};
+
+#define NREASONS	(sizeof(reasons) / sizeof(reasons[0]))
+
+static void
+test_names(void **state)
+{
+	size_t	 i;
+
+	(void)state;
+	for (i = 0; i < NREASONS; i++)
+		assert_string_equal(reason_name(reasons[i].reason),
+		    reasons[i].name);
+}
+
+/* One that was forgotten here or there has no name, or no place above. */
+static void
+test_complete(void **state)
+{
+	size_t	 i, k;
+
+	(void)state;
+	for (i = 0; i < NREASONS; i++) {
+		assert_int_equal(reasons[i].reason, i);
+		for (k = 0; k < i; k++)
+			assert_string_not_equal(reason_name(reasons[k].reason),
+			    reason_name(reasons[i].reason));
+	}
+	assert_string_equal(reason_name((enum reason)NREASONS), "");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_complete)
+	};
+
+	return (cmocka_run_group_tests_name("reason", tests, NULL, NULL));
+}

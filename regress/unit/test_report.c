@@ -1,0 +1,245 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+#include "fakeredis.h"
+#include "filter.h"
+#include "journal.h"
+#include "log.h"
+#include "redisconn.h"
+#include "report.h"
+#include "userlog.h"
+
+static struct event_base	*base;
+static struct fakeredis		 fake;
+static struct filter		 f;
+static struct session		*s;
+static struct user		 user;
+static struct unit_capture	 capture;
+
+static int
+set_up(void **state)
+{
+	static char	 url[] = "https://reports.example.net/";
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	log_init("unit");
+	base = event_base_new();
+	fakeredis_init(&fake, base);
+	fake.conf.report_url = url;
+	unit_capture(&capture);
+	memset(&f, 0, sizeof(f));
+	f.base = base;
+	f.conf = &fake.conf;
+	f.redis = redisconn_new(base, &fake.conf);
+	f.journal = journal_new(base, f.redis);
+	assert_non_null(f.journal);
+	s = session_open(&f.sessions, &f, 0x123456789abc, "192.0.2.1:25");
+	assert_non_null(s);
+	assert_non_null(session_begin_tx(s, "a@two.example"));
+	strcpy(s->tx->user, "alice");
+	memset(&user, 0, sizeof(user));
+	strcpy(user.name, "alice");
+	strcpy(user.account, "acme");
+	fakeredis_start(&fake);
+	unit_run_until(base, redisconn_ready(f.redis));
+	fakeredis_script(&fake, NULL, 0);
+	return (0);
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	unit_captured(&capture);
+	session_close(&f.sessions, s);
+	journal_free(f.journal);
+	redisconn_free(f.redis);
+	fakeredis_free(&fake);
+	event_base_free(base);
+	return (0);
+}
+
+static void
+take(const char *line)
+{
+	header_line(&s->tx->header, line, strlen(line));
+}
+
+static void
+test_report(void **state)
+{
+	char	 id[REPORT_ID + 1], text[512];
+
+	(void)state;
+	s->tx->msgid = 0xbeef;
+	take("From: A <a@two.example>");
+	take("Message-ID: <1@two.example>");
+	report_write(&f, s, &user, REASON_NOT_ASSIGNED, "two.example", id);
+	assert_int_equal(strlen(id), 18);
+	assert_int_equal(strspn(id, "0123456789"), 18);
+	unit_run_until(base, fake.ncommands == 2);
+	snprintf(text, sizeof(text), "HSET smtp:report:{%s} time 20", id);
+	assert_contains(fake.log, text);
+	assert_contains(fake.log, "Z relay ");
+	assert_contains(fake.log, " user alice account acme reason "
+	    "domain-not-assigned domain two.example envelope_sender "
+	    "a@two.example from  A <a@two.example> source 192.0.2.1 "
+	    "message_id <1@two.example> message 0000beef\n");
+	snprintf(text, sizeof(text), "\nEXPIRE smtp:report:{%s} 2592000\n",
+	    id);
+	assert_contains(fake.log, text);
+}
+
+/* The user is gone: what is known is still told. */
+static void
+test_report_nobody(void **state)
+{
+	char	 id[REPORT_ID + 1];
+
+	(void)state;
+	report_write(&f, s, NULL, REASON_USER, NULL, id);
+	unit_run_until(base, fake.ncommands == 2);
+	assert_contains(fake.log, " user alice account  reason user domain  "
+	    "envelope_sender a@two.example from  source 192.0.2.1 "
+	    "message_id  message \n");
+}
+
+static void
+test_report_long_from(void **state)
+{
+	char	 id[REPORT_ID + 1], text[4096];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	memcpy(text, "From:", 5);
+	header_line(&s->tx->header, text, sizeof(text));
+	report_write(&f, s, &user, REASON_FROM_AMBIGUOUS, NULL, id);
+	unit_run_until(base, fake.ncommands == 2);
+	text[5 + 1023] = '\0';
+	assert_contains(fake.log, text + 5);
+	text[5 + 1023] = 'x';
+	text[5 + 1024] = '\0';
+	assert_lacks(fake.log, text + 5);
+}
+
+static int
+by_text(const void *a, const void *b)
+{
+	return (strcmp(a, b));
+}
+
+static void
+test_ids_differ(void **state)
+{
+	static char	 ids[1000][REPORT_ID + 1];
+	size_t		 i;
+
+	(void)state;
+	fakeredis_stop(&fake);
+	for (i = 0; i < 1000; i++)
+		report_write(&f, s, &user, REASON_USER, NULL, ids[i]);
+	qsort(ids, 1000, sizeof(ids[0]), by_text);
+	for (i = 1; i < 1000; i++)
+		assert_string_not_equal(ids[i - 1], ids[i]);
+}
+
+static void
+test_reply(void **state)
+{
+	char	 buf[REPORT_REPLY];
+
+	(void)state;
+	assert_string_equal(report_reply(&fake.conf, "123", "alice", buf),
+	    "550 5.7.1 [ACL] Blocked. See https://reports.example.net/"
+	    "?id=123&auth=alice");
+}
+
+static void
+test_login_entry(void **state)
+{
+	(void)state;
+	userlog_add(&f, s, "alice", "login", "refused", "535 no", NULL, -1);
+	unit_run_until(base, fake.ncommands == 1);
+	assert_string_equal(fake.log, "XADD smtp:user:{alice}:log MAXLEN ~ "
+	    "1000 * event login result refused reply 535 no source 192.0.2.1 "
+	    "session 0000123456789abc\n");
+}
+
+static void
+test_message_entry(void **state)
+{
+	(void)state;
+	s->tx->recipients = 3;
+	s->tx->msgid = 0xbeef;
+	take("Message-ID: <1@two.example>");
+	userlog_add(&f, s, "alice", "message", "accepted", NULL, NULL, 1234);
+	unit_run_until(base, fake.ncommands == 1);
+	assert_contains(fake.log, " event message result accepted source "
+	    "192.0.2.1 session 0000123456789abc message 0000beef sender "
+	    "a@two.example recipients 3 message_id <1@two.example> "
+	    "size 1234\n");
+}
+
+static void
+test_blocked_entry(void **state)
+{
+	(void)state;
+	assert_non_null(session_begin_tx(s, ""));
+	userlog_add(&f, s, "alice", "message", "refused", "550 no", "42", -1);
+	unit_run_until(base, fake.ncommands == 1);
+	assert_contains(fake.log, " reply 550 no source 192.0.2.1 session "
+	    "0000123456789abc sender <> recipients 0 report 42\n");
+}
+
+/* An empty message has a size, and a session may have no message. */
+static void
+test_bare_entry(void **state)
+{
+	(void)state;
+	session_end_tx(s);
+	userlog_add(&f, s, "alice", "message", "failed", "", "", 0);
+	unit_run_until(base, fake.ncommands == 1);
+	assert_contains(fake.log, " * event message result failed source "
+	    "192.0.2.1 session 0000123456789abc size 0\n");
+}
+
+#define test(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest	 tests[] = {
+		test(test_report),
+		test(test_report_nobody),
+		test(test_report_long_from),
+		test(test_ids_differ),
+		test(test_reply),
+		test(test_login_entry),
+		test(test_message_entry),
+		test(test_blocked_entry),
+		test(test_bare_entry)
+	};
+
+	return (cmocka_run_group_tests_name("report", tests, NULL, NULL));
+}
