@@ -392,6 +392,9 @@ take_conf(struct spf *spf)
 	if (conf->spf_resolver != NULL)
 		strlcpy(check->resolver, conf->spf_resolver,
 		    sizeof(check->resolver));
+	if (conf->nspf_include > CONF_INCLUDES ||
+	    conf->nspf_relays > CONF_RELAYS)
+		return (false);
 	for (i = 0; i < conf->nspf_include; i++)
 		if (!domain_underscored(conf->spf_include[i],
 		    strlen(conf->spf_include[i]), check->includes[i]))

@@ -133,8 +133,6 @@ take_term(struct walk *w, const char *term, size_t len, bool redirects)
 		skip = strlen("+include:");
 	else
 		return (false);
-	if (len > skip && term[len - 1] == '.')
-		len--;
 	if (++w->lookups > LOOKUPS_MAX ||
 	    !domain_underscored(term + skip, len - skip, domain))
 		return (false);

@@ -237,6 +237,12 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 	return (rr);
 }
 
+static void
+destroy(SPF_dns_server_t *dns)
+{
+	free(dns);
+}
+
 /* Cuts address:port or [address]:port up in place. */
 static in_port_t
 cut_port(char *server)
@@ -295,6 +301,7 @@ spfdns_new(const char *server, int timeout)
 	state.options &= ~(unsigned long)(RES_DNSRCH | RES_DEFNAMES);
 	if ((dns = calloc(1, sizeof(*dns))) == NULL)
 		return (NULL);
+	dns->destroy = destroy;
 	dns->lookup = lookup;
 	dns->name = "smtpusers";
 	return (dns);

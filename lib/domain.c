@@ -136,6 +136,8 @@ domain_underscored(const char *text, size_t len, char out[DOMAIN_TEXT])
 	char	 plain[DOMAIN_TEXT];
 	size_t	 i;
 
+	if (len > 1 && text[len - 1] == '.')
+		len--;
 	if (memchr(text, '_', len) == NULL)
 		return (domain_alabel(text, len, out));
 	if (len >= DOMAIN_TEXT)

@@ -42,7 +42,8 @@ bool	domain_alabel(const char *, size_t, char[DOMAIN_TEXT]);
 
 /*
  * The same for a name that may have underscores besides, as names in the DNS
- * that are not those of hosts do: "_spf.example.net".
+ * that are not those of hosts do: "_spf.example.net".  A dot at the end is
+ * left out.
  */
 bool	domain_underscored(const char *, size_t, char[DOMAIN_TEXT]);
 

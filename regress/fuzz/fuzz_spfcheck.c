@@ -148,7 +148,7 @@ static SPF_server_t	*server;
 static void
 start(void)
 {
-	SPF_dns_server_t	*dns = spfdns_new("127.0.0.1:1");
+	SPF_dns_server_t	*dns = spfdns_new("127.0.0.1:1", 1000);
 
 	CHECK(dns != NULL);
 	CHECK((server = SPF_server_new_dns(dns, 0)) != NULL);

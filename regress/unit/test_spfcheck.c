@@ -169,7 +169,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	dns = spfdns_new("127.0.0.1:1");
+	dns = spfdns_new("127.0.0.1:1", 1000);
 	server = dns == NULL ? NULL : SPF_server_new_dns(dns, 0);
 	return (server == NULL ? -1 : 0);
 }
@@ -397,15 +397,15 @@ test_name(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (spfcheck_name(cases[i].text, strlen(cases[i].text),
+		if (domain_underscored(cases[i].text, strlen(cases[i].text),
 		    name) != (cases[i].name != NULL))
 			fail_msg("\"%s\"", cases[i].text);
 		if (cases[i].name != NULL)
 			assert_string_equal(name, cases[i].name);
 	}
 	memset(longest, '_', sizeof(longest));
-	assert_false(spfcheck_name(longest, sizeof(longest), name));
-	assert_false(spfcheck_name(longest, DOMAIN_TEXT, name));
+	assert_false(domain_underscored(longest, sizeof(longest), name));
+	assert_false(domain_underscored(longest, DOMAIN_TEXT, name));
 }
 
 int
