@@ -294,9 +294,9 @@ spfdns_new(const char *server, int timeout)
 	if (res_ninit(&state) == -1 ||
 	    (server != NULL && !use_server(server)))
 		return (NULL);
-	/* A second, and two more for the second try. */
-	state.retrans = 1;
-	state.retry = timeout > 3000 ? 2 : 1;
+	/* One try, and time left for what follows from its answer. */
+	state.retrans = timeout < 2000 ? 1 : timeout / 1000 - 1;
+	state.retry = 1;
 	/* No search list: the names are whole. */
 	state.options &= ~(unsigned long)(RES_DNSRCH | RES_DEFNAMES);
 	if ((dns = calloc(1, sizeof(*dns))) == NULL)

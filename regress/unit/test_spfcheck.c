@@ -179,6 +179,7 @@ teardown(void **state)
 {
 	(void)state;
 	SPF_server_free(server);
+	SPF_dns_free(dns);
 	return (0);
 }
 
