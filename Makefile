@@ -15,6 +15,7 @@ PREFIX ?=	/usr/local
 SBINDIR ?=	$(PREFIX)/sbin
 MANDIR ?=	$(PREFIX)/share/man
 SYSCONFDIR ?=	/etc
+DATADIR ?=	$(PREFIX)/share/smtpusers
 # Where smtpd looks for tables and for filters without a path.
 LIBEXECDIR ?=	$(patsubst %/encrypt,%,$(firstword \
 		$(wildcard /usr/libexec/opensmtpd/encrypt \
@@ -160,13 +161,15 @@ $(B)/bench/load: BENCH_LIBS = -lssl -lcrypto -pthread
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SBINDIR) \
+	    $(DESTDIR)$(DATADIR) \
 	    $(DESTDIR)$(SYSCONFDIR) $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers \
 	    $(DESTDIR)$(LIBEXECDIR)/
-	sed 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' scripts/smtpusers \
-	    >$(B)/rel/smtpusers
+	sed -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
+	    -e 's|@DATADIR@|$(DATADIR)|g' scripts/smtpusers >$(B)/rel/smtpusers
 	$(INSTALL) -m 755 $(B)/rel/smtpusers $(DESTDIR)$(SBINDIR)/smtpusers
+	$(INSTALL) -m 644 scripts/reasons.ini $(DESTDIR)$(DATADIR)/
 	$(INSTALL) -m 644 lib/smtpusers.conf.sample \
 	    $(DESTDIR)$(SYSCONFDIR)/smtpusers.conf.sample
 	for page in $(MANUALS); do \
@@ -253,7 +256,7 @@ lint-cppcheck:
 	    --enable=warning,performance,portability \
 	    --check-level=exhaustive --suppress=missingIncludeSystem \
 	    --library=posix --library=bsd \
-	    --include=/usr/include/$$(gcc -print-multiarch)/sys/queue.h \
+	    --include=/usr/include/$$(gcc -print-multiarch)/bsd/sys/queue.h \
 	    --include=/usr/include/uthash.h \
 	    -Ilib -Ifilter -Itable $(ALL_C)
 

@@ -136,7 +136,7 @@ acl_standing(enum user_found found, const struct user *user,
 {
 	if (found == USER_NONE)
 		return (STANDING_NOBODY);
-	if (found != USER_OK)
+	if (found != USER_OK || user == NULL)
 		return (STANDING_UNKNOWN);
 	if (!user_active(user))
 		return (STANDING_NOBODY);

@@ -73,6 +73,16 @@ print_answer(const char *where, const char *reply, const char *reason,
 		printf("domain: %s\n", domain);
 }
 
+/* A stranger has written it, and it goes to a terminal. */
+static void
+print_record(const char *record)
+{
+	printf("record: ");
+	for (; *record != '\0'; record++)
+		putchar(*record >= ' ' && *record <= '~' ? *record : '?');
+	putchar('\n');
+}
+
 static void
 print_block(const struct explanation *ex, const char *where,
     const struct verdict *v)
@@ -82,7 +92,7 @@ print_block(const struct explanation *ex, const char *where,
 	report_reply(ex->conf, "ID", ex->name, reply);
 	print_answer(where, reply, reason_name(v->reason), v->domain);
 	if (v->record != NULL && v->record[0] != '\0')
-		printf("record: %s\n", v->record);
+		print_record(v->record);
 }
 
 static const struct spf_answer *
@@ -221,8 +231,8 @@ on_user(void *arg, enum user_found found, const struct user *user)
 static void
 ask_user(struct explanation *ex)
 {
-	ex->query = user_ask(ex->redis, ex->conf, ex->name, &ex->all, on_user,
-	    ex);
+	ex->query = user_ask(ex->redis, ex->conf, ex->name, 0, &ex->all,
+	    on_user, ex);
 	if (ex->query == NULL)
 		on_user(ex, USER_UNAVAILABLE, NULL);
 }

@@ -250,9 +250,9 @@ on_request(const struct filterline *fl)
 static void
 close_session(struct session *s)
 {
-	struct request	*req;
+	struct request	*req, *next;
 
-	while ((req = LIST_FIRST(&s->requests)) != NULL)
+	LIST_FOREACH_SAFE(req, &s->requests, entry, next)
 		request_free(req);
 	if (s->binding_query != NULL)
 		user_cancel(s->binding_query);

@@ -38,7 +38,7 @@ struct entry {
 	size_t			 bytes;
 	size_t			 ncommands;
 	struct command		 commands[JOURNAL_COMMANDS];
-	char			 text[];	/* argv and its strings */
+	const char		*argv[];	/* and the strings it points to */
 };
 
 struct journal {
@@ -175,7 +175,7 @@ text_size(size_t n, const struct command *commands)
 static void
 copy_commands(struct entry *e, size_t n, const struct command *commands)
 {
-	const char	**argv = (const char **)(void *)e->text;
+	const char	**argv = e->argv;
 	char		 *text;
 	size_t		  i, len, total = 0;
 	int		  k;
@@ -243,11 +243,11 @@ journal_new(struct event_base *base, struct redisconn *redis)
 void
 journal_free(struct journal *j)
 {
-	struct entry	*e;
+	struct entry	*e, *next;
 
 	if (j == NULL)
 		return;
-	while ((e = TAILQ_FIRST(&j->entries)) != NULL)
+	TAILQ_FOREACH_SAFE(e, &j->entries, next, next)
 		drop(e);
 	event_free(j->retry);
 	free(j);

@@ -176,7 +176,7 @@ login_request(struct request *req, const char *args)
 		proceed_if_alive(req);
 		return;
 	}
-	req->query = user_ask(f->redis, f->conf, name, NULL, on_user, req);
+	req->query = user_ask(f->redis, f->conf, name, 0, NULL, on_user, req);
 	if (req->query == NULL)
 		request_tempfail(req);
 }
@@ -201,7 +201,8 @@ ask_again(struct filter *f, struct session *s, user_cb cb)
 {
 	if (s->binding_query != NULL)
 		user_cancel(s->binding_query);
-	s->binding_query = user_ask(f->redis, f->conf, s->name, NULL, cb, s);
+	s->binding_query = user_ask(f->redis, f->conf, s->name, USER_NO_SOURCES,
+	    NULL, cb, s);
 	return (s->binding_query != NULL);
 }
 

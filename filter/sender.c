@@ -61,7 +61,10 @@ standing_of(const struct request *req, enum user_found found,
 {
 	const struct session	*s = req->session;
 
-	if (found == USER_OK && s->authenticated) {
+	if (user == NULL)
+		return (found == USER_NONE ? STANDING_NOBODY :
+		    STANDING_UNKNOWN);
+	if (s->authenticated) {
 		if (s->binding == BINDING_NOBODY)
 			return (STANDING_NOBODY);
 		if (s->binding != BINDING_HELD)
@@ -88,8 +91,8 @@ ask(struct request *req, const struct domains *domains, user_cb cb)
 		return;
 	}
 	if (s->authenticated)
-		req->query = user_ask(f->redis, f->conf, s->name, domains, cb,
-		    req);
+		req->query = user_ask(f->redis, f->conf, s->name, 0, domains,
+		    cb, req);
 	else
 		req->query = user_ask_address(f->redis, f->conf, &s->source,
 		    domains, cb, req);

@@ -165,10 +165,14 @@ replace_worker(struct worker *w)
 		finish_unknown(l);
 }
 
+/* An answer names its domain: an old one is none to another question. */
 static bool
-valid_answer(const struct spf_answer *answer, ssize_t n)
+valid_answer(const struct spf_answer *answer, ssize_t n,
+    const struct lookup *l)
 {
 	return (n == (ssize_t)sizeof(*answer) &&
+	    memchr(answer->domain, '\0', sizeof(answer->domain)) != NULL &&
+	    (l == NULL || strcmp(answer->domain, l->domain) == 0) &&
 	    (int)answer->verdict >= SPF_VERDICT_OK &&
 	    answer->verdict <= SPF_VERDICT_UNKNOWN &&
 	    memchr(answer->record, '\0', sizeof(answer->record)) != NULL);
@@ -185,7 +189,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	n = recv(fd, &answer, sizeof(answer), MSG_DONTWAIT);
-	if (!w->busy || !valid_answer(&answer, n)) {
+	if (!w->busy || !valid_answer(&answer, n, l)) {
 		log_warnx("spf: a worker has ended");
 		replace_worker(w);
 	} else {
@@ -291,14 +295,16 @@ assign(struct spf *spf)
 			continue;
 		if ((l = next_waiting(spf)) == NULL)
 			return;
+		if (send(w->fd, l->domain, strlen(l->domain),
+		    MSG_DONTWAIT | MSG_NOSIGNAL) == -1) {
+			replace_worker(w);
+			continue;
+		}
 		l->waiting = false;
 		l->tries++;
 		w->lookup = l;
 		w->busy = true;
 		add_timer(w->timer, spf->conf->spf_timeout);
-		if (send(w->fd, l->domain, strlen(l->domain),
-		    MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
-			replace_worker(w);
 	}
 }
 
@@ -382,19 +388,17 @@ take_conf(struct spf *spf)
 	size_t			 i;
 
 	check->mode = conf->spf;
+	check->timeout = conf->spf_timeout;
 	if (conf->spf_resolver != NULL)
 		strlcpy(check->resolver, conf->spf_resolver,
 		    sizeof(check->resolver));
-	if (conf->nspf_include > SPFCHECK_NAMES ||
-	    conf->nspf_relays > SPFCHECK_RELAYS)
+	if (conf->nspf_include > CONF_INCLUDES ||
+	    conf->nspf_relays > CONF_RELAYS)
 		return (false);
 	for (i = 0; i < conf->nspf_include; i++)
-		if (!spfcheck_name(conf->spf_include[i],
-		    strlen(conf->spf_include[i]), check->includes[i])) {
-			log_warnx("spf_include: %s: not a domain",
-			    conf->spf_include[i]);
+		if (!domain_underscored(conf->spf_include[i],
+		    strlen(conf->spf_include[i]), check->includes[i]))
 			return (false);
-		}
 	check->nincludes = conf->nspf_include;
 	for (i = 0; i < conf->nspf_relays; i++)
 		check->relays[i] = conf->spf_relays[i];
@@ -456,14 +460,15 @@ stop_worker(struct worker *w)
 void
 spf_free(struct spf *spf)
 {
-	size_t	 i;
+	struct lookup	*l, *next;
+	size_t		 i;
 
 	if (spf == NULL)
 		return;
 	for (i = 0; i < spf->nworkers; i++)
 		stop_worker(&spf->workers[i]);
-	while (!TAILQ_EMPTY(&spf->lookups))
-		free_lookup(TAILQ_FIRST(&spf->lookups));
+	TAILQ_FOREACH_SAFE(l, &spf->lookups, entry, next)
+		free_lookup(l);
 	if (spf->exe != -1)
 		close(spf->exe);
 	spfcache_free(spf->cache);

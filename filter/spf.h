@@ -50,6 +50,7 @@ enum spf_verdict {
 struct spf_answer {
 	enum spf_verdict verdict;
 	uint32_t	 ttl;			/* seconds, of what was read */
+	char		 domain[DOMAIN_TEXT];	/* that was asked about */
 	char		 record[SPF_RECORD];	/* the domain's; "": none */
 };
 

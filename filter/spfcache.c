@@ -73,10 +73,12 @@ spfcache_add(struct spfcache *c, const char *domain,
 	HASH_FIND(hh, c->bydomain, domain, len, e);
 	if (e != NULL)
 		drop(c, e);
+	/* NOLINTBEGIN(clang-analyzer-unix.Malloc): uthash has let go of it */
 	if (answer->verdict == SPF_VERDICT_UNKNOWN)
 		return;
 	if (HASH_COUNT(c->bydomain) >= SPFCACHE_SIZE)
 		drop(c, c->bydomain);
+	/* NOLINTEND(clang-analyzer-unix.Malloc) */
 	if ((e = calloc(1, sizeof(*e) + len + 1)) == NULL)
 		return;
 	memcpy(e->domain, domain, len);
@@ -110,9 +112,11 @@ spfcache_new(void)
 void
 spfcache_free(struct spfcache *c)
 {
+	struct entry	*e, *next;
+
 	if (c == NULL)
 		return;
-	while (c->bydomain != NULL)
-		drop(c, c->bydomain);
+	HASH_ITER(hh, c->bydomain, e, next)
+		drop(c, e);
 	free(c);
 }

@@ -67,7 +67,7 @@ read_record(SPF_server_t *server, const char *domain)
 /* A walk through the records that a record refers to. */
 struct walk {
 	const struct spfcheck	*check;
-	SPF_server_t		*server;
+	unsigned int		 lookups;	/* counted as 4.6.4 has it */
 	size_t			 n;
 	char			 seen[LOOKUPS_MAX + 1][DOMAIN_TEXT];
 	uint32_t		 ttl;
@@ -96,68 +96,77 @@ is_wanted(const struct walk *w, const char *domain)
 	return (false);
 }
 
-bool
-spfcheck_name(const char *text, size_t len, char name[DOMAIN_TEXT])
+static bool
+starts_with(const char *term, size_t len, const char *what)
 {
-	size_t	 i;
-
-	if (len > 1 && text[len - 1] == '.')
-		len--;
-	if (memchr(text, '_', len) == NULL)
-		return (domain_alabel(text, len, name));
-	if (len >= DOMAIN_TEXT)
-		return (false);
-	for (i = 0; i < len; i++)
-		name[i] = text[i] >= 'A' && text[i] <= 'Z' ?
-		    (char)(text[i] + 'a' - 'A') : text[i];
-	name[len] = '\0';
-	return (true);
+	return (len >= strlen(what) &&
+	    strncasecmp(term, what, strlen(what)) == 0);
 }
 
-/*
- * The domain that a term refers to: include: with the qualifier "+", or
- * redirect=.  A name with macros depends on the sender and is none of ours.
- */
+/* Whether a term is the mechanism "all", whatever its qualifier. */
 static bool
-referred(const char *term, size_t len, char domain[DOMAIN_TEXT])
+is_all(const char *term, size_t len)
 {
-	static const char	 include[] = "include:", redirect[] =
-	    "redirect=";
-
-	if (len > 0 && *term == '+') {
+	if (len > 0 && strchr("+-?~", *term) != NULL) {
 		term++;
 		len--;
 	}
-	if (len > sizeof(include) - 1 &&
-	    strncasecmp(term, include, sizeof(include) - 1) == 0) {
-		term += sizeof(include) - 1;
-		len -= sizeof(include) - 1;
-	} else if (len > sizeof(redirect) - 1 &&
-	    strncasecmp(term, redirect, sizeof(redirect) - 1) == 0) {
-		term += sizeof(redirect) - 1;
-		len -= sizeof(redirect) - 1;
-	} else
-		return (false);
-	return (spfcheck_name(term, len, domain));
+	return (len == 3 && strncasecmp(term, "all", 3) == 0);
 }
 
-/* Queues the domains that a record refers to; true when one is wanted. */
+/*
+ * Takes the domain that a term refers to, include: with the qualifier "+" or
+ * redirect=; true when it is a wanted one.  A name with macros depends on the
+ * sender and is none of ours.
+ */
+static bool
+take_term(struct walk *w, const char *term, size_t len, bool redirects)
+{
+	char	 domain[DOMAIN_TEXT];
+	size_t	 skip;
+
+	if (redirects && starts_with(term, len, "redirect="))
+		skip = strlen("redirect=");
+	else if (starts_with(term, len, "include:"))
+		skip = strlen("include:");
+	else if (starts_with(term, len, "+include:"))
+		skip = strlen("+include:");
+	else
+		return (false);
+	if (++w->lookups > LOOKUPS_MAX ||
+	    !domain_underscored(term + skip, len - skip, domain))
+		return (false);
+	if (is_wanted(w, domain))
+		return (true);
+	if (!is_seen(w, domain))
+		strlcpy(w->seen[w->n++], domain, DOMAIN_TEXT);
+	return (false);
+}
+
+/*
+ * Queues the domains that a record refers to; true when one is wanted.  What
+ * stands behind "all" is never reached, nor is redirect= where it stands at
+ * all (RFC 7208, 5.1 and 6.1).
+ */
 static bool
 follow(struct walk *w, const char *record)
 {
-	char	 domain[DOMAIN_TEXT];
-	size_t	 len;
+	const char	*term;
+	size_t		 len;
+	bool		 has_all = false;
 
-	while (*record != '\0') {
-		len = strcspn(record, " ");
-		if (referred(record, len, domain)) {
-			if (is_wanted(w, domain))
-				return (true);
-			if (!is_seen(w, domain) && w->n <= LOOKUPS_MAX)
-				strlcpy(w->seen[w->n++], domain, DOMAIN_TEXT);
-		}
-		record += len;
-		record += strspn(record, " ");
+	for (term = record; *term != '\0' && !has_all;
+	    term += len + strspn(term + len, " ")) {
+		len = strcspn(term, " ");
+		has_all = is_all(term, len);
+	}
+	for (term = record; *term != '\0';
+	    term += len + strspn(term + len, " ")) {
+		len = strcspn(term, " ");
+		if (is_all(term, len))
+			break;
+		if (take_term(w, term, len, !has_all))
+			return (true);
 	}
 	return (false);
 }
@@ -166,7 +175,7 @@ static enum spf_verdict
 check_includes(SPF_server_t *server, const struct spfcheck *check,
     const char *domain, uint32_t *ttl)
 {
-	struct walk	 w = { .check = check, .server = server, .n = 1,
+	struct walk	 w = { .check = check, .n = 1,
 	    .ttl = *ttl };
 	char		 record[SPFDNS_RECORD];
 	enum spf_verdict verdict;
@@ -252,6 +261,7 @@ spfcheck(SPF_server_t *server, const struct spfcheck *check,
     const char *domain, struct spf_answer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
+	strlcpy(answer->domain, domain, sizeof(answer->domain));
 	answer->verdict = read_record(server, domain);
 	answer->ttl = spfdns_ttl();
 	strlcpy(answer->record, spfdns_record(), sizeof(answer->record));

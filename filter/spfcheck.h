@@ -25,16 +25,14 @@
 #include "spf.h"
 
 /* What a check asks for: the part of the configuration that workers get. */
-#define SPFCHECK_NAMES	32
-#define SPFCHECK_RELAYS	64
-
 struct spfcheck {
 	enum spf_mode	 mode;
+	int		 timeout;		/* milliseconds */
 	char		 resolver[128];		/* "": the system's */
 	size_t		 nincludes;
-	char		 includes[SPFCHECK_NAMES][DOMAIN_TEXT];
+	char		 includes[CONF_INCLUDES][DOMAIN_TEXT];
 	size_t		 nrelays;
-	struct netaddr	 relays[SPFCHECK_RELAYS];
+	struct netaddr	 relays[CONF_RELAYS];
 };
 
 /*
@@ -43,11 +41,5 @@ struct spfcheck {
  */
 void	spfcheck(SPF_server_t *, const struct spfcheck *, const char *,
 	    struct spf_answer *);
-
-/*
- * Turns a name that a record may refer to into A-labels: a domain, but one
- * that may have underscores, as "_spf.example.net" has.
- */
-bool	spfcheck_name(const char *, size_t, char[DOMAIN_TEXT]);
 
 #endif /* SPFCHECK_H */

@@ -36,6 +36,7 @@
 #define ANSWER_MAX	65536
 #define TTL_MAX		86400
 #define SERVER_MAX	128
+#define NOT_TEXT	'\177'
 
 static struct __res_state	state;
 static struct sockaddr_in6	server6;	/* state points to it */
@@ -87,7 +88,7 @@ note_record(const char *domain, const char *text)
 static bool
 take_txt(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len)
 {
-	char	*dst;
+	char	*dst, *text;
 	size_t	 part;
 
 	if (SPF_dns_rr_buf_realloc(rr, n, len + 1) != SPF_E_SUCCESS)
@@ -104,6 +105,10 @@ take_txt(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len)
 		len -= part;
 	}
 	*dst = '\0';
+	/* Whatever stands behind a NUL belongs to the record too. */
+	for (text = rr->rr[n]->txt; text < dst; text++)
+		if (*text == '\0')
+			*text = NOT_TEXT;
 	note_record(rr->domain, rr->rr[n]->txt);
 	return (true);
 }
@@ -173,12 +178,31 @@ take_answer(SPF_dns_rr_t *rr, const u_char *answer, int len)
 		}
 		if (ns_rr_ttl(in) < met.ttl)
 			met.ttl = ns_rr_ttl(in);
-		if (ns_rr_type(in) == rr->rr_type && take(rr, n, &msg, &in))
+		if (ns_rr_class(in) == ns_c_in &&
+		    ns_rr_type(in) == rr->rr_type && take(rr, n, &msg, &in))
 			n++;
 	}
 	rr->num_rr = n;
 	if (n == 0)
 		rr->herrno = NO_DATA;
+}
+
+/* Whether the DNS can have a name: RFC 1035, 2.3.4. */
+static bool
+is_name(const char *name)
+{
+	size_t	 len, total = 0;
+
+	for (;;) {
+		len = strcspn(name, ".");
+		total += len + 1;
+		if (len == 0 || len > NS_MAXLABEL || total > NS_MAXCDNAME - 1)
+			return (false);
+		name += len;
+		if (name[0] == '\0' || name[1] == '\0')
+			return (true);
+		name++;
+	}
 }
 
 static SPF_dns_rr_t *
@@ -196,6 +220,10 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 		rr->herrno = NO_DATA;
 		return (rr);
 	}
+	if (!is_name(domain)) {
+		rr->herrno = HOST_NOT_FOUND;
+		return (rr);
+	}
 	len = res_nquery(&state, domain, ns_c_in, type, answer,
 	    sizeof(answer));
 	if (len < 0)
@@ -207,6 +235,12 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 	if (rr->herrno == TRY_AGAIN || rr->herrno == NO_RECOVERY)
 		met.failures++;
 	return (rr);
+}
+
+static void
+destroy(SPF_dns_server_t *dns)
+{
+	free(dns);
 }
 
 /* Cuts address:port or [address]:port up in place. */
@@ -253,17 +287,21 @@ use_server(const char *text)
 }
 
 SPF_dns_server_t *
-spfdns_new(const char *server)
+spfdns_new(const char *server, int timeout)
 {
 	SPF_dns_server_t	*dns;
 
 	if (res_ninit(&state) == -1 ||
 	    (server != NULL && !use_server(server)))
 		return (NULL);
+	/* One try, and time left for what follows from its answer. */
+	state.retrans = timeout < 2000 ? 1 : timeout / 1000 - 1;
+	state.retry = 1;
 	/* No search list: the names are whole. */
 	state.options &= ~(unsigned long)(RES_DNSRCH | RES_DEFNAMES);
 	if ((dns = calloc(1, sizeof(*dns))) == NULL)
 		return (NULL);
+	dns->destroy = destroy;
 	dns->lookup = lookup;
 	dns->name = "smtpusers";
 	return (dns);

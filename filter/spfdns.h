@@ -29,9 +29,10 @@
 
 /*
  * Makes the one resolver of the process.  server is an address or
- * address:port, NULL for the system's.  NULL when there is none to ask.
+ * address:port, NULL for the system's; a question is given up a second before
+ * timeout milliseconds, but not within the first.  NULL when there is none to ask.
  */
-SPF_dns_server_t	*spfdns_new(const char *server);
+SPF_dns_server_t	*spfdns_new(const char *server, int timeout);
 
 /* Forgets the TTLs met, and sets the domain whose record is kept. */
 void			 spfdns_begin(const char *domain);

@@ -37,17 +37,17 @@
 static bool
 redirect(int fd)
 {
-	int	 null = open("/dev/null", O_RDWR);
+	int	 null = open("/dev/null", O_RDWR), ret;
 
 	/* In a chroot there may be none: better closed than smtpd's. */
 	if (null == -1)
 		return (close(fd) == 0 || errno == EBADF);
+	/* cppcheck-suppress resourceLeak; it is what fd was to become */
 	if (null == fd)
 		return (true);
-	if (dup2(null, fd) == -1)
-		return (false);
+	ret = dup2(null, fd);
 	close(null);
-	return (true);
+	return (ret != -1);
 }
 
 static bool
@@ -63,7 +63,9 @@ drop_privileges(void)
 	    setresgid(NOBODY, NOBODY, NOBODY) == -1 ||
 	    setresuid(NOBODY, NOBODY, NOBODY) == -1))
 		return (false);
-	return (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	/* Not to outlive the filter while a name server is waited for. */
+	return (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 }
 
 /* What asking the DNS, memory and time need. */
@@ -80,7 +82,7 @@ static const int	allowed[] = {
 	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time),
 	SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(gettid),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(rt_sigaction), SCMP_SYS(sigaltstack), SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(sigaltstack),
 	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
 	SCMP_SYS(sched_yield)
 };
@@ -109,7 +111,11 @@ restrict_calls(void)
 		    0) == 0;
 	for (i = 0; ok && i < 2; i++)
 		ok = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i])) == 0;
+		    SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)families[i], 0)) ==
+		    0;
+	/* abort(3) */
+	ok = ok && seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+	    SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)) == 0;
 	ok = ok && seccomp_load(ctx) == 0;
 	if (ctx != NULL)
 		seccomp_release(ctx);
@@ -151,7 +157,8 @@ spfworker(void)
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
 	    (ssize_t)sizeof(check))
 		_exit(1);
-	dns = spfdns_new(check.resolver[0] != '\0' ? check.resolver : NULL);
+	dns = spfdns_new(check.resolver[0] != '\0' ? check.resolver : NULL,
+	    check.timeout);
 	if (dns == NULL || (server = SPF_server_new_dns(dns, 0)) == NULL)
 		_exit(1);
 	if (!drop_privileges() || !restrict_calls())

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "domain.h"
 #include "period.h"
 
 #define REPORT_URL_MAX	300	/* the reply line has 512 bytes, RFC 5321 */
@@ -210,6 +211,18 @@ valid_period(cfg_t *cfg, cfg_opt_t *opt)
 }
 
 static int
+valid_include(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	char		 name[DOMAIN_TEXT];
+
+	if (domain_underscored(value, strlen(value), name))
+		return (0);
+	cfg_error(cfg, "spf_include: \"%s\" is not a domain", value);
+	return (-1);
+}
+
+static int
 valid_relay(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
@@ -367,7 +380,7 @@ static const struct {
 	{ "report_url", valid_url },
 	{ "enforce", valid_enforce },
 	{ "spf", valid_spf },
-	{ "spf_include", valid_word },
+	{ "spf_include", valid_include },
 	{ "spf_relays", valid_relay },
 	{ "spf_timeout", valid_timeout },
 	{ "spf_workers", valid_workers },
@@ -385,10 +398,13 @@ dup_str(cfg_t *cfg, const char *name)
 	return (value == NULL ? NULL : strdup(value));
 }
 
-static int
-get_keyword(cfg_t *cfg, const char *name, const char *const *words)
+/* The word has been found valid when it was read. */
+static unsigned int
+get_keyword(const char *const *words, const char *value)
 {
-	return (keyword(words, cfg_getstr(cfg, name)));
+	int	 i = keyword(words, value);
+
+	return (i < 0 ? 0 : (unsigned int)i);
 }
 
 static int
@@ -397,7 +413,7 @@ take_lists(struct conf *conf, cfg_t *cfg)
 	unsigned int	 i, n;
 
 	for (i = 0; i < cfg_size(cfg, "enforce"); i++)
-		conf->enforce |= 1U << keyword(enforce_words,
+		conf->enforce |= 1U << get_keyword(enforce_words,
 		    cfg_getnstr(cfg, "enforce", i));
 
 	n = cfg_size(cfg, "spf_include");
@@ -432,14 +448,15 @@ take(struct conf *conf, cfg_t *cfg)
 	conf->redis_timeout = (int)cfg_getint(cfg, "redis_timeout");
 	conf->prefix = dup_str(cfg, "prefix");
 	conf->report_url = dup_str(cfg, "report_url");
-	conf->spf = (enum spf_mode)get_keyword(cfg, "spf", spf_words);
+	conf->spf = (enum spf_mode)get_keyword(spf_words,
+	    cfg_getstr(cfg, "spf"));
 	conf->spf_timeout = (int)cfg_getint(cfg, "spf_timeout");
 	conf->spf_workers = (int)cfg_getint(cfg, "spf_workers");
 	conf->spf_resolver = dup_str(cfg, "spf_resolver");
-	conf->quota_unit = (enum quota_unit)get_keyword(cfg, "quota_unit",
-	    unit_words);
-	conf->local = (enum local_policy)get_keyword(cfg, "local",
-	    local_words);
+	conf->quota_unit = (enum quota_unit)get_keyword(unit_words,
+	    cfg_getstr(cfg, "quota_unit"));
+	conf->local = (enum local_policy)get_keyword(local_words,
+	    cfg_getstr(cfg, "local"));
 	if (conf->redis == NULL || conf->prefix == NULL ||
 	    conf->report_url == NULL || split_redis(conf, conf->redis) == -1 ||
 	    !period_parse(cfg_getstr(cfg, "quota_period"),
@@ -473,6 +490,13 @@ valid_whole(struct conf *conf, cfg_t *cfg)
 	cfg->line = reading.spf_line;
 	if (conf->spf == SPF_INCLUDE && conf->nspf_include == 0) {
 		cfg_error(cfg, "spf is include, but spf_include is empty");
+		return (-1);
+	}
+	if (conf->nspf_include > CONF_INCLUDES ||
+	    conf->nspf_relays > CONF_RELAYS) {
+		cfg_error(cfg, "more than %d names in spf_include, or more "
+		    "than %d addresses in spf_relays", CONF_INCLUDES,
+		    CONF_RELAYS);
 		return (-1);
 	}
 	if (conf->spf == SPF_PASS && conf->nspf_relays == 0) {

@@ -48,6 +48,10 @@ enum local_policy {
 	LOCAL_ENFORCE
 };
 
+/* Most entries of spf_include and spf_relays. */
+#define CONF_INCLUDES	32
+#define CONF_RELAYS	64
+
 #define ENFORCE_ENVELOPE	0x01
 #define ENFORCE_HEADER		0x02
 

@@ -28,6 +28,14 @@
 #define INPUT_MAX	1024
 #define LABEL_MAX	63
 
+char
+domain_lower(char c)
+{
+	if (c < 'A' || c > 'Z')
+		return (c);
+	return ((char)(c + ('a' - 'A')));
+}
+
 static bool
 is_alnum(char c)
 {
@@ -76,8 +84,7 @@ fold_ascii(const char *text, size_t len, char *out)
 	for (i = 0; i < len; i++) {
 		if ((unsigned char)text[i] >= 0x80 || text[i] == '\0')
 			return (false);
-		out[i] = text[i] >= 'A' && text[i] <= 'Z' ?
-		    (char)(text[i] + 'a' - 'A') : text[i];
+		out[i] = domain_lower(text[i]);
 	}
 	out[len] = '\0';
 	return (strncmp(out, "xn--", 4) != 0 && strstr(out, ".xn--") == NULL);
@@ -121,6 +128,27 @@ domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	return (convert(copy, out) && valid_host(out));
+}
+
+bool
+domain_underscored(const char *text, size_t len, char out[DOMAIN_TEXT])
+{
+	char	 plain[DOMAIN_TEXT];
+	size_t	 i;
+
+	if (len > 1 && text[len - 1] == '.')
+		len--;
+	if (memchr(text, '_', len) == NULL)
+		return (domain_alabel(text, len, out));
+	if (len >= DOMAIN_TEXT)
+		return (false);
+	/* A letter in its place tells whether the rest of it is a name. */
+	for (i = 0; i < len; i++) {
+		out[i] = domain_lower(text[i]);
+		plain[i] = text[i] == '_' ? 'a' : text[i];
+	}
+	out[len] = '\0';
+	return (fold_ascii(plain, len, plain) && valid_host(plain));
 }
 
 bool

@@ -40,6 +40,16 @@ struct domains {
  */
 bool	domain_alabel(const char *, size_t, char[DOMAIN_TEXT]);
 
+/*
+ * The same for a name that may have underscores besides, as names in the DNS
+ * that are not those of hosts do: "_spf.example.net".  A dot at the end is
+ * left out.
+ */
+bool	domain_underscored(const char *, size_t, char[DOMAIN_TEXT]);
+
+/* The lower case of an ASCII letter; any other byte as it is. */
+char	domain_lower(char);
+
 /* Adds a domain that is not in yet; false when there is no room for it. */
 bool	domains_add(struct domains *, const char *);
 

@@ -149,9 +149,9 @@ filterline_parse(char *line, size_t len, struct filterline *fl)
 	else
 		return ("unknown kind");
 
-	if (next_field(&rest, end) == NULL ||		/* version */
-	    next_field(&rest, end) == NULL ||		/* time */
-	    (subsystem = next_field(&rest, end)) == NULL ||
+	next_field(&rest, end);			/* version */
+	next_field(&rest, end);			/* time */
+	if ((subsystem = next_field(&rest, end)) == NULL ||
 	    (fl->name = next_field(&rest, end)) == NULL)
 		return ("too few fields");
 	if (strcmp(subsystem, "smtp-in") != 0)

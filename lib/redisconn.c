@@ -18,7 +18,6 @@
 #include <sys/types.h>
 
 #include <event2/event.h>
-#include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <hiredis/hiredis_ssl.h>
@@ -59,6 +58,10 @@ struct redisconn {
 	ssize_t			(*read)(redisContext *, char *, size_t);
 	size_t			 reply_bytes;	/* since the last reply */
 	TAILQ_HEAD(, redisreq)	 requests;	/* in the order sent */
+	struct event		*readable;
+	struct event		*writable;
+	struct event		*flush;		/* at the end of this turn */
+	bool			 flushing;
 	struct event		*overdue;
 	struct event		*reconnect;
 	struct event		*giveup;	/* the attempt under way */
@@ -114,6 +117,117 @@ retry_later(struct redisconn *rc)
 	rc->backoff = rc->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX :
 	    rc->backoff * 2;
 	add_timer(rc->reconnect, ms);
+}
+
+/*
+ * What hiredis wants to wait for.  Commands are mostly taken by the socket at
+ * once, so a connection that is up is written to at the end of the loop's
+ * turn, and only what it does not take is waited for.
+ */
+static void
+hook_add_read(void *arg)
+{
+	struct redisconn	*rc = arg;
+
+	event_add(rc->readable, NULL);
+}
+
+static void
+hook_del_read(void *arg)
+{
+	struct redisconn	*rc = arg;
+
+	event_del(rc->readable);
+}
+
+static void
+hook_add_write(void *arg)
+{
+	struct redisconn	*rc = arg;
+
+	if (rc->ready && !rc->flushing)
+		event_active(rc->flush, EV_WRITE, 0);
+	else
+		event_add(rc->writable, NULL);
+}
+
+static void
+hook_del_write(void *arg)
+{
+	struct redisconn	*rc = arg;
+
+	if (event_pending(rc->writable, EV_WRITE, NULL))
+		event_del(rc->writable);
+}
+
+static void
+free_event(struct event **ev)
+{
+	if (*ev != NULL)
+		event_free(*ev);
+	*ev = NULL;
+}
+
+/* hiredis is done with the socket. */
+static void
+hook_cleanup(void *arg)
+{
+	struct redisconn	*rc = arg;
+
+	free_event(&rc->readable);
+	free_event(&rc->writable);
+	free_event(&rc->flush);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	redisAsyncHandleRead(arg);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	redisAsyncHandleWrite(arg);
+}
+
+static void
+on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	redisAsyncContext	*ac = arg;
+	struct redisconn	*rc = ac->data;
+
+	(void)fd;
+	(void)what;
+	rc->flushing = true;
+	redisAsyncHandleWrite(ac);
+	rc->flushing = false;
+}
+
+static bool
+attach(struct redisconn *rc)
+{
+	redisAsyncContext	*ac = rc->ac;
+
+	rc->readable = event_new(rc->base, ac->c.fd, EV_READ | EV_PERSIST,
+	    on_readable, ac);
+	rc->writable = event_new(rc->base, ac->c.fd, EV_WRITE | EV_PERSIST,
+	    on_writable, ac);
+	rc->flush = event_new(rc->base, -1, 0, on_flush, ac);
+	if (rc->readable == NULL || rc->writable == NULL ||
+	    rc->flush == NULL)
+		return (false);
+	ac->ev.addRead = hook_add_read;
+	ac->ev.delRead = hook_del_read;
+	ac->ev.addWrite = hook_add_write;
+	ac->ev.delWrite = hook_del_write;
+	ac->ev.cleanup = hook_cleanup;
+	ac->ev.data = rc;
+	return (true);
 }
 
 /*
@@ -433,7 +547,7 @@ set_up(struct redisconn *rc)
 	ac->data = rc;
 	if (ac->err != 0)
 		return (-1);
-	if (redisLibeventAttach(ac, rc->base) != REDIS_OK ||
+	if (!attach(rc) ||
 	    redisAsyncSetConnectCallback(ac, on_connect) != REDIS_OK ||
 	    redisAsyncSetDisconnectCallback(ac, on_disconnect) != REDIS_OK)
 		return (-1);
@@ -562,13 +676,6 @@ redisconn_new(struct event_base *base, const struct conf *conf)
 	return (rc);
 }
 
-static void
-free_event(struct event *ev)
-{
-	if (ev != NULL)
-		event_free(ev);
-}
-
 void
 redisconn_free(struct redisconn *rc)
 {
@@ -589,10 +696,11 @@ redisconn_free(struct redisconn *rc)
 	}
 	if (rc->resolve != NULL)
 		resolve_cancel(rc->resolve);
-	free_event(rc->overdue);
-	free_event(rc->reconnect);
-	free_event(rc->giveup);
-	free_event(rc->waiting);
+	hook_cleanup(rc);
+	free_event(&rc->overdue);
+	free_event(&rc->reconnect);
+	free_event(&rc->giveup);
+	free_event(&rc->waiting);
 	SSL_CTX_free(rc->tls);
 	free(rc);
 }

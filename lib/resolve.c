@@ -60,14 +60,14 @@ look_up(struct resolve *r)
 {
 	const struct addrinfo	 hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM };
-	struct addrinfo		*ai;
+	struct addrinfo		*ai = NULL;
 
 	r->error = getaddrinfo(r->host, NULL, &hints, &ai);
-	if (r->error != 0)
-		return;
-	r->error = getnameinfo(ai->ai_addr, ai->ai_addrlen, r->address,
-	    sizeof(r->address), NULL, 0, NI_NUMERICHOST);
-	freeaddrinfo(ai);
+	if (r->error == 0)
+		r->error = getnameinfo(ai->ai_addr, ai->ai_addrlen,
+		    r->address, sizeof(r->address), NULL, 0, NI_NUMERICHOST);
+	if (ai != NULL)
+		freeaddrinfo(ai);
 }
 
 static void *

@@ -70,6 +70,7 @@ struct user_query {
 	void			*arg;
 	enum step		 step;
 	struct netaddr		 address;	/* len 0: asked by name */
+	unsigned int		 flags;
 	struct domains		*domains;	/* NULL: none asked about */
 	struct redisreq		*fields_req;
 	struct redisreq		*sources_req;
@@ -84,19 +85,17 @@ bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
 {
 	size_t	 i;
-	int	 c;
+	char	 c;
 
 	for (i = 0; in[i] != '\0'; i++) {
-		c = in[i];
 		if (i == USER_NAME_MAX)
 			return (false);
-		if (c >= 'A' && c <= 'Z')
-			c += 'a' - 'A';
+		c = domain_lower(in[i]);
 		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
 		    (i > 0 && (c == '.' || c == '_' || c == '+' ||
 		    c == '-'))))
 			return (false);
-		out[i] = (char)c;
+		out[i] = c;
 	}
 	out[i] = '\0';
 	return (i > 0);
@@ -593,9 +592,12 @@ ask_user(struct user_query *q)
 	q->fields_req = send_command(q, on_fields, NFIELDS + 2, hmget);
 	if (q->fields_req == NULL)
 		return (false);
-	q->sources_req = send_command(q, on_sources, 3, members);
-	if (q->sources_req == NULL)
-		return (false);
+	q->user.any_source = true;
+	if (!(q->flags & USER_NO_SOURCES)) {
+		q->sources_req = send_command(q, on_sources, 3, members);
+		if (q->sources_req == NULL)
+			return (false);
+	}
 	return (q->domains == NULL || ask_domains(q, "user", q->user.name,
 	    on_domains));
 }
@@ -647,12 +649,13 @@ new_query(struct redisconn *rc, const struct conf *conf,
 
 struct user_query *
 user_ask(struct redisconn *rc, const struct conf *conf, const char *name,
-    const struct domains *domains, user_cb cb, void *arg)
+    unsigned int flags, const struct domains *domains, user_cb cb, void *arg)
 {
 	struct user_query	*q = new_query(rc, conf, domains, cb, arg);
 
 	if (q == NULL)
 		return (NULL);
+	q->flags = flags;
 	strlcpy(q->user.name, name, sizeof(q->user.name));
 	if (ask_user(q))
 		return (q);

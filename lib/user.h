@@ -91,6 +91,9 @@ typedef void	(*user_cb)(void *, enum user_found, const struct user *);
  */
 bool	user_fold_name(const char *, char[USER_NAME_MAX + 1]);
 
+/* What may be left out of the answer to a question about a user. */
+#define USER_NO_SOURCES	0x01	/* any_source is true */
+
 /*
  * Asks Redis for the user of a folded name, and which of the domains (NULL:
  * none asked about) are assigned to the user or the account's.  One round
@@ -99,8 +102,8 @@ bool	user_fold_name(const char *, char[USER_NAME_MAX + 1]);
  * NULL, with no callback to come, when Redis cannot be asked.
  */
 struct user_query	*user_ask(struct redisconn *, const struct conf *,
-			    const char *name, const struct domains *, user_cb,
-			    void *);
+			    const char *name, unsigned int flags,
+			    const struct domains *, user_cb, void *);
 
 /*
  * The same for the user whom an address authenticates: the one that

@@ -213,7 +213,7 @@ check_auth(struct table *t, const struct user *user)
 {
 	uint8_t	 digest[DIGEST_LEN];
 
-	if (user == NULL || !user_active(user) || user->password[0] == '\0') {
+	if (user == NULL || user->password[0] == '\0') {
 		verify(t, false, t->dummy, NULL);
 		return;
 	}
@@ -229,17 +229,17 @@ check_auth(struct table *t, const struct user *user)
 static void
 check_user(struct table *t, const struct user *user)
 {
-	bool	 active = user != NULL && user_active(user);
-
+	if (user != NULL && !user_active(user))
+		user = NULL;
 	switch (t->request.service) {
 	case SERVICE_CREDENTIALS:
-		if (active && user->password[0] != '\0')
+		if (user != NULL && user->password[0] != '\0')
 			answer_credentials(t, user);
 		else
 			answer(t, "not-found");
 		break;
 	case SERVICE_NETADDR:
-		if (active && user_allows_source(user, &t->request.address))
+		if (user != NULL && user_allows_source(user, &t->request.address))
 			answer(t, "found");
 		else
 			answer(t, "not-found");
@@ -279,8 +279,8 @@ ask_user(struct table *t, const char *key)
 		check_user(t, NULL);
 		return;
 	}
-	t->request.query = user_ask(t->redis, t->conf, name, NULL, on_user,
-	    t);
+	t->request.query = user_ask(t->redis, t->conf, name, USER_NO_SOURCES,
+	    NULL, on_user, t);
 	if (t->request.query == NULL)
 		answer(t, "error|redis cannot be asked");
 }

@@ -27,6 +27,8 @@ static struct domains	 ds;
 static struct header	 header;
 static struct user	 user;
 
+static const struct spf_answer	*answer;	/* what is known of SPF */
+
 static int
 set_up(void **state)
 {
@@ -34,6 +36,8 @@ set_up(void **state)
 	memset(&conf, 0, sizeof(conf));
 	memset(&ds, 0, sizeof(ds));
 	memset(&user, 0, sizeof(user));
+	answer = NULL;
+	conf.spf = SPF_PUBLISHED;
 	conf.enforce = ENFORCE_ENVELOPE | ENFORCE_HEADER;
 	user.any_source = true;
 	return (0);
@@ -45,6 +49,23 @@ tear_down(void **state)
 	(void)state;
 	header_clear(&header);
 	return (0);
+}
+
+static const struct spf_answer *
+known(void *arg, const char *name)
+{
+	(void)name;
+	assert_ptr_equal(arg, &user);
+	return (answer);
+}
+
+static enum reason
+judge(const char **domain)
+{
+	struct verdict	 v = acl_domains(&conf, &user, &ds, known, &user);
+
+	*domain = v.domain;
+	return (v.reason);
 }
 
 static void
@@ -190,20 +211,62 @@ test_modes(void **state)
 		user.pro = rows[i].pro;
 		user.assigned = 1;
 		user.in_account = 0;
-		assert_name(acl_domains(&user, &ds, &domain), REASON_NONE);
+		assert_name(judge(&domain), REASON_NONE);
 		user.in_account = 1;
-		assert_name(acl_domains(&user, &ds, &domain), REASON_NONE);
+		assert_name(judge(&domain), REASON_NONE);
 		user.assigned = 0;
-		assert_name(acl_domains(&user, &ds, &domain),
+		assert_name(judge(&domain),
 		    rows[i].account);
 		user.in_account = 0;
-		assert_name(acl_domains(&user, &ds, &domain),
+		assert_name(judge(&domain),
 		    rows[i].foreign);
 		/* Bits of domains that were not asked about. */
 		user.assigned = user.in_account = ~(uint32_t)1;
-		assert_name(acl_domains(&user, &ds, &domain),
+		assert_name(judge(&domain),
 		    rows[i].foreign);
 	}
+}
+
+/* What SPF says decides about any domain alone. */
+static void
+test_spf(void **state)
+{
+	static const enum reason	 reasons[] = {
+		[SPF_VERDICT_OK] = REASON_NONE,
+		[SPF_VERDICT_NONE] = REASON_SPF_NONE,
+		[SPF_VERDICT_SEVERAL] = REASON_SPF_SEVERAL,
+		[SPF_VERDICT_SYNTAX] = REASON_SPF_SYNTAX,
+		[SPF_VERDICT_NOT_INCLUDED] = REASON_SPF_INCLUDE,
+		[SPF_VERDICT_NOT_PASS] = REASON_SPF_FAIL,
+		[SPF_VERDICT_UNKNOWN] = REASON_SPF
+	};
+	struct spf_answer	 a = { .record = "v=spf1 -all" };
+	struct verdict		 v;
+	size_t			 i;
+
+	(void)state;
+	domains_add(&ds, "one.example");
+	domains_add(&ds, "two.example");
+	user.mode = MODE_ANY;
+	user.pro = true;
+	user.assigned = 1;
+	answer = &a;
+	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		a.verdict = (enum spf_verdict)i;
+		v = acl_domains(&conf, &user, &ds, known, &user);
+		assert_name(v.reason, reasons[i]);
+		if (reasons[i] == REASON_NONE)
+			continue;
+		assert_string_equal(v.domain, "two.example");
+		assert_string_equal(v.record, "v=spf1 -all");
+	}
+	conf.spf = SPF_OFF;
+	v = acl_domains(&conf, &user, &ds, known, &user);
+	assert_name(v.reason, REASON_NONE);
+	user.pro = false;
+	v = acl_domains(&conf, &user, &ds, known, &user);
+	assert_name(v.reason, REASON_PLAN);
+	assert_null(v.record);
 }
 
 static void
@@ -215,22 +278,22 @@ test_all_domains_count(void **state)
 	int		 i;
 
 	(void)state;
-	assert_name(acl_domains(&user, &ds, &domain), REASON_NONE);
+	assert_name(judge(&domain), REASON_NONE);
 	for (i = 0; i < DOMAINS_MAX; i++) {
 		snprintf(name, sizeof(name), "d%d.example", i);
 		domains_add(&ds, name);
 	}
 	user.assigned = all;
-	assert_name(acl_domains(&user, &ds, &domain), REASON_NONE);
+	assert_name(judge(&domain), REASON_NONE);
 	assert_null(domain);
 	for (i = 0; i < DOMAINS_MAX; i++) {
 		user.assigned = all & ~(1U << i);
-		assert_name(acl_domains(&user, &ds, &domain),
+		assert_name(judge(&domain),
 		    REASON_NOT_ASSIGNED);
 		assert_string_equal(domain, ds.name[i]);
 	}
 	user.assigned = 1 << 3;
-	acl_domains(&user, &ds, &domain);
+	assert_name(judge(&domain), REASON_NOT_ASSIGNED);
 	assert_string_equal(domain, "d0.example");
 }
 
@@ -292,6 +355,7 @@ main(void)
 		test(test_header_refused),
 		test(test_header_not_enforced),
 		test(test_modes),
+		test(test_spf),
 		test(test_all_domains_count),
 		test(test_standing),
 		test(test_standing_source)

@@ -26,6 +26,7 @@
 #include "journal.h"
 #include "log.h"
 #include "redisconn.h"
+#include "acl.h"
 #include "report.h"
 #include "userlog.h"
 
@@ -87,6 +88,15 @@ take(const char *line)
 }
 
 static void
+write_report(const struct user *who, enum reason reason, const char *domain,
+    char id[REPORT_ID + 1])
+{
+	const struct verdict	 v = { reason, domain, NULL };
+
+	report_write(&f, s, who, &v, id);
+}
+
+static void
 test_report(void **state)
 {
 	char	 id[REPORT_ID + 1], text[512];
@@ -95,7 +105,7 @@ test_report(void **state)
 	s->tx->msgid = 0xbeef;
 	take("From: A <a@two.example>");
 	take("Message-ID: <1@two.example>");
-	report_write(&f, s, &user, REASON_NOT_ASSIGNED, "two.example", id);
+	write_report(&user, REASON_NOT_ASSIGNED, "two.example", id);
 	assert_int_equal(strlen(id), 18);
 	assert_int_equal(strspn(id, "0123456789"), 18);
 	unit_run_until(base, fake.ncommands == 2);
@@ -103,7 +113,7 @@ test_report(void **state)
 	assert_contains(fake.log, text);
 	assert_contains(fake.log, "Z relay ");
 	assert_contains(fake.log, " user alice account acme reason "
-	    "domain-not-assigned domain two.example envelope_sender "
+	    "domain-not-assigned domain two.example spf  envelope_sender "
 	    "a@two.example from  A <a@two.example> source 192.0.2.1 "
 	    "message_id <1@two.example> message 0000beef\n");
 	snprintf(text, sizeof(text), "\nEXPIRE smtp:report:{%s} 2592000\n",
@@ -118,9 +128,9 @@ test_report_nobody(void **state)
 	char	 id[REPORT_ID + 1];
 
 	(void)state;
-	report_write(&f, s, NULL, REASON_USER, NULL, id);
+	write_report(NULL, REASON_USER, NULL, id);
 	unit_run_until(base, fake.ncommands == 2);
-	assert_contains(fake.log, " user alice account  reason user domain  "
+	assert_contains(fake.log, " user alice account  reason user domain  spf  "
 	    "envelope_sender a@two.example from  source 192.0.2.1 "
 	    "message_id  message \n");
 }
@@ -134,7 +144,7 @@ test_report_long_from(void **state)
 	memset(text, 'x', sizeof(text));
 	memcpy(text, "From:", 5);
 	header_line(&s->tx->header, text, sizeof(text));
-	report_write(&f, s, &user, REASON_FROM_AMBIGUOUS, NULL, id);
+	write_report(&user, REASON_FROM_AMBIGUOUS, NULL, id);
 	unit_run_until(base, fake.ncommands == 2);
 	text[5 + 1023] = '\0';
 	assert_contains(fake.log, text + 5);
@@ -158,7 +168,7 @@ test_ids_differ(void **state)
 	(void)state;
 	fakeredis_stop(&fake);
 	for (i = 0; i < 1000; i++)
-		report_write(&f, s, &user, REASON_USER, NULL, ids[i]);
+		write_report(&user, REASON_USER, NULL, ids[i]);
 	qsort(ids, 1000, sizeof(ids[0]), by_text);
 	for (i = 1; i < 1000; i++)
 		assert_string_not_equal(ids[i - 1], ids[i]);

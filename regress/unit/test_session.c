@@ -37,7 +37,7 @@ close_all(void **state)
 static struct session *
 open_new(uint64_t id, const char *source)
 {
-	struct session	*s = session_open(&ss, id, source);
+	struct session	*s = session_open(&ss, NULL, id, source);
 
 	assert_non_null(s);
 	return (s);
@@ -75,8 +75,7 @@ test_fresh(void **state)
 	assert_false(s->authenticated);
 	assert_int_equal(s->binding, BINDING_NONE);
 	assert_string_equal(s->name, "");
-	assert_string_equal(s->tx_user, "");
-	assert_false(s->tx_trusted);
+	assert_null(s->tx);
 }
 
 static void
@@ -120,20 +119,29 @@ test_sources(void **state)
 }
 
 static void
-test_reset(void **state)
+test_tx(void **state)
 {
 	struct session	*s = open_new(1, "192.0.2.1:25");
+	const char	*line = "From: a@one.example";
 
 	(void)state;
 	s->authenticated = true;
 	strcpy(s->name, "alice");
-	s->tx_trusted = s->tx_sandboxed = s->tx_damaged = true;
-	strcpy(s->tx_user, "alice");
-	session_reset_tx(s);
-	assert_false(s->tx_trusted);
-	assert_false(s->tx_sandboxed);
-	assert_false(s->tx_damaged);
-	assert_string_equal(s->tx_user, "");
+	assert_non_null(session_begin_tx(s, "a@one.example"));
+	assert_string_equal(s->tx->sender, "a@one.example");
+	header_line(&s->tx->header, line, strlen(line));
+	s->tx->trusted = s->tx->sandboxed = s->tx->damaged = true;
+	strcpy(s->tx->user, "alice");
+	assert_non_null(session_begin_tx(s, ""));
+	assert_false(s->tx->trusted);
+	assert_false(s->tx->sandboxed);
+	assert_false(s->tx->damaged);
+	assert_string_equal(s->tx->user, "");
+	assert_string_equal(s->tx->sender, "");
+	assert_int_equal(s->tx->header.nfrom, 0);
+	session_end_tx(s);
+	assert_null(s->tx);
+	session_end_tx(s);
 	assert_true(s->authenticated);
 	assert_string_equal(s->name, "alice");
 }
@@ -146,7 +154,7 @@ test_limit(void **state)
 	(void)state;
 	for (id = 0; id < SESSION_MAX; id++)
 		open_new(id, "192.0.2.1:25");
-	assert_null(session_open(&ss, id, "192.0.2.1:25"));
+	assert_null(session_open(&ss, NULL, id, "192.0.2.1:25"));
 	assert_null(session_find(&ss, id));
 	for (id = 0; id < SESSION_MAX; id += 997)
 		assert_int_equal(session_find(&ss, id)->id, id);
@@ -161,7 +169,7 @@ main(void)
 		cmocka_unit_test_teardown(test_find, close_all),
 		cmocka_unit_test_teardown(test_fresh, close_all),
 		cmocka_unit_test_teardown(test_sources, close_all),
-		cmocka_unit_test_teardown(test_reset, close_all),
+		cmocka_unit_test_teardown(test_tx, close_all),
 		cmocka_unit_test_teardown(test_limit, close_all)
 	};
 

@@ -659,7 +659,8 @@ tear_down(void **state)
 static struct user_query *
 ask(const char *name)
 {
-	return (user_ask(rc, &fake.conf, name, on_user, &called));
+	return (user_ask(rc, &fake.conf, name, 0, NULL, on_user,
+	    &called));
 }
 
 static struct user_query *
@@ -668,7 +669,8 @@ ask_address(const char *text)
 	struct netaddr	 na;
 
 	assert_true(netaddr_parse(text, &na));
-	return (user_ask_address(rc, &fake.conf, &na, on_user, &called));
+	return (user_ask_address(rc, &fake.conf, &na, NULL, on_user,
+	    &called));
 }
 
 static void

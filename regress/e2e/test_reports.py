@@ -1,0 +1,285 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Why messages are blocked, and the reports that are written of it."""
+
+import re
+import time
+
+import pytest
+
+from linedriver import FilterDriver
+from nameserver import NameServer
+from places import configuration, workdir
+from reports import (OK, PASSWORD, REPORT_DAYS, blocked, entries, from_header,
+                     log, message, report, report_id, try_message)
+from redisserver import wait_until
+from session import Session
+
+MAIL, END = "MAIL FROM", "end of data"
+GOOD = from_header("alice@example.org")
+
+
+def header(*lines):
+    return b"\r\n".join(line if isinstance(line, bytes) else line.encode()
+                        for line in lines)
+
+
+# Where it is said, the reason, the envelope sender, the header.
+BLOCKS = {
+    "assigned-envelope": (MAIL, "domain-not-assigned", "a@bank.test", GOOD),
+    "assigned-header": (END, "domain-not-assigned", "alice@example.org",
+                        from_header("a@bank.test")),
+    "sender-bare": (MAIL, "sender-invalid", "root", GOOD),
+    "literal-envelope": (MAIL, "address-literal", "a@[192.0.2.1]", GOOD),
+    "literal-header": (END, "address-literal", "",
+                       from_header("a@[192.0.2.1]")),
+    "domain-envelope": (MAIL, "domain-invalid", "a@single", GOOD),
+    "domain-header": (END, "domain-invalid", "", from_header("a@-b-.test")),
+    "domain-number": (END, "domain-invalid", "", from_header("a@127.0.0.1")),
+    "missing": (END, "from-missing", "", "X-Other: a@example.org"),
+    "missing-sender": (END, "from-missing", "alice@example.org",
+                       "Sender: alice@example.org"),
+    "multiple": (END, "from-multiple", "", header(GOOD, GOOD)),
+    "multiple-cases": (END, "from-multiple", "", header(
+        GOOD, "X: y", "FROM: a@bank.test")),
+    "space": (END, "from-space", "", "From : <alice@example.org>"),
+    "tab": (END, "from-space", "", header("From\t: a@bank.test", GOOD)),
+    "long": (END, "from-too-long", "", header(
+        "From: \"" + "x" * 900, *[" " + "y" * 900] * 10,
+        " \" <alice@example.org>")),
+    "ambiguous-angles": (END, "from-ambiguous", "",
+                         "From: <a@bank.test> <alice@example.org>"),
+    "ambiguous-route": (END, "from-ambiguous", "",
+                        "From: <@bank.test:alice@example.org>"),
+    "ambiguous-group": (END, "from-ambiguous", "",
+                        "From: us: alice@example.org;"),
+    "ambiguous-quote": (END, "from-ambiguous", "",
+                        'From: "a\\" <a@bank.test>" <alice@example.org>'),
+    "ambiguous-encoded": (END, "from-ambiguous", "",
+                          "From: =?utf-8?q?a=40bank.test?=@example.org"),
+    "ambiguous-blank": (END, "from-ambiguous", "",
+                        "From:\r\n \r\n <alice@example.org>"),
+    "ambiguous-latin1": (END, "from-ambiguous", "",
+                         header(b"From: Jos\xe9 <alice@example.org>")),
+    "ambiguous-empty": (END, "from-ambiguous", "", "From:"),
+    "malformed": (END, "header-malformed", "", header("no field", GOOD)),
+    "malformed-name": (END, "header-malformed", "", header("a b: c", GOOD)),
+    "malformed-mbox": (END, "header-malformed", "", header(
+        "From alice@example.org Sat Nov 21 05:10:21 2026", GOOD)),
+    "bare-cr": (END, "header-control", "", header(
+        b"X: y\rFrom: a@bank.test", GOOD)),
+    "bare-cr-from": (END, "header-control", "", header(
+        b"From: a@bank.test\r <alice@example.org>")),
+    "nul-behind": (END, "domain-not-assigned", "",
+                   header(b"From: a@bank.test\0 <alice@example.org>")),
+}
+
+
+def logged_in(relay, name="alice"):
+    session = Session(relay)
+    assert session.plain(name, PASSWORD) == OK
+    return session
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_reasons(relay, redis, users, sink, kind):
+    place, reason, sender, lines = BLOCKS[kind]
+    users.add("alice", PASSWORD, account="acme")
+    with logged_in(relay) as session:
+        where, reply = try_message(session, sender, lines)
+        found = blocked(redis, reply)
+        assert (where, found["reason"]) == (place, reason)
+        # The session goes on.
+        assert session.message("innocent").startswith("250")
+    assert found["envelope_sender"].startswith(sender)
+    assert sink.wait_for(b"innocent")
+    assert len(sink.messages) == 1
+
+
+def test_smtpd_unstuffs_before_anybody_reads(relay, redis, users, sink):
+    """A dot that the client should have doubled hides no From."""
+    users.add("alice", PASSWORD)
+    with logged_in(relay) as session:
+        for lines in (b".From: a@bank.test\r\n" + GOOD.encode(),
+                      GOOD.encode() + b"\r\n.From: a@bank.test",
+                      GOOD.encode() + b"\r\n.fRoM:a@bank.test"):
+            for command in (session.mail, session.rcpt):
+                assert command().startswith("250")
+            assert session.command("DATA").startswith("354")
+            session.send(message(lines) + b".\r\n")
+            assert blocked(redis, session.read())["reason"] == "from-multiple"
+        assert not sink.messages
+        # Doubled, it is a field of another name.
+        where, reply = try_message(
+            session, "alice@example.org",
+            header(".From: a@bank.test", GOOD), "stuffed")
+        assert (where, reply[:3]) == (END, "250")
+    assert b"\n.From: a@bank.test\r\n" in sink.wait_for(b"stuffed").head
+
+
+def test_smtpd_cuts_lines_at_a_nul_before_anybody_reads(relay, users, sink):
+    users.add("alice", PASSWORD)
+    with logged_in(relay) as session:
+        where, reply = try_message(
+            session, "", GOOD.encode() + b"\0, <a@bank.test>", "cut-short")
+    assert (where, reply[:3]) == (END, "250")
+    assert b"bank.test" not in sink.wait_for(b"cut-short").data
+
+
+@pytest.mark.parametrize("lines", [
+    "From: Alice\r\n <alice@example.org>",
+    "From:\r\n\tAlice\r\n \"B. (C)\"\r\n\t<alice@example.org>",
+    "from:alice@example.org",
+    "FROM:   =?utf-8?b?QWxpY2U=?=\r\n <ALICE@EXAMPLE.ORG>",
+    "From: \"a@bank.test\" <alice@example.org>",
+    "From: alice@example.org\r\nReply-To: a@bank.test\r\nSender: a@bank.test",
+    "X-Long: " + "\r\n ".join(["z" * 900] * 100) +
+    "\r\nFrom: alice@example.org",
+], ids=range(7))
+def test_ordinary_headers_pass(relay, users, sink, lines):
+    users.add("alice", PASSWORD)
+    with logged_in(relay) as session:
+        where, reply = try_message(session, "alice@example.org", lines, "fine")
+    assert (where, reply[:3]) == (END, "250"), reply
+    arrived = sink.wait_for(b"fine").head
+    assert lines.replace("\r\n", "").encode() in arrived.replace(b"\r\n", b"")
+
+
+def test_a_report_holds_what_there_is_to_know(new_relay, redis, users):
+    zone = 'two IN TXT "v=spf1 -all"\ntwo IN TXT "v=spf1 +all"\n' \
+           'wrong IN TXT "v=spf1 gibberish"\n'
+    users.account("acme", "account.test", plan="pro")
+    users.add("alice", PASSWORD, account="acme", mode="any")
+    with NameServer(workdir("nsd"), zone) as nameserver:
+        relay = new_relay(spf_resolver=nameserver.address)
+        began = time.time()
+        with Session(relay, "127.0.0.7") as session:
+            assert session.login("Alice", PASSWORD) == OK
+            sender, lines = "alice@example.org", from_header("x@Wrong.TEST")
+            where, reply = try_message(session, sender, lines, "detailed")
+        found = blocked(redis, reply)
+    assert where == END
+    wrote = time.mktime(time.strptime(
+        found.pop("time") + " UTC", "%Y-%m-%dT%H:%M:%SZ %Z")) - time.timezone
+    assert began - 2 <= wrote <= time.time() + 2
+    assert re.fullmatch("[0-9a-f]{8}", found.pop("message"))
+    assert found.pop("relay")
+    assert found == {
+        "user": "alice", "account": "acme", "reason": "spf-syntax",
+        "domain": "wrong.test", "spf": "v=spf1 gibberish",
+        "envelope_sender": sender, "from": " Alice <x@Wrong.TEST>",
+        "source": "127.0.0.7", "message_id": "<detailed@client.test>"}
+
+
+def test_reports_expire_after_thirty_days(relay, redis, users):
+    users.add("alice", PASSWORD)
+    with logged_in(relay) as session:
+        ident = report_id(session.mail("a@bank.test"), "alice")
+    assert report(redis, ident)
+    left = redis.cli("TTL", "smtp:report:{%s}" % ident)
+    assert 0 < REPORT_DAYS * 86400 - left < 60 or \
+        left == REPORT_DAYS * 86400
+
+
+def test_ids_are_unique_across_relays(redis, users):
+    count, relays = 1500, 3
+    users.add("alice", PASSWORD)
+    conf = configuration(redis=redis.url)
+    ids = set()
+    drivers = [FilterDriver(workdir("filter"), conf) for _ in range(relays)]
+    for driver in drivers:
+        with driver:
+            driver.connect("00000000000000aa")
+            driver.authenticate("00000000000000aa", "alice")
+            for _ in range(count):
+                verdict = driver.ask("mail-from", "00000000000000aa",
+                                     "a@bank.test")
+                ids.add(re.search(r"\?id=([0-9]{18})&", verdict).group(1))
+            wait_until(lambda: redis.cli("DBSIZE") >= len(ids) + 2, 20,
+                       "every report to be written")
+    assert len(ids) == count * relays
+    assert {"smtp:report:{%s}" % ident for ident in ids} == \
+        set(redis.cli("KEYS", "smtp:report:*"))
+
+
+def test_an_appliance_is_named(relay, redis, users):
+    users.add("printer", domains=["own.test"])
+    users.ip_auth("printer", "127.0.0.2")
+    with Session(relay, "127.0.0.2") as session:
+        found = blocked(redis, session.mail("a@bank.test"), "printer")
+    assert (found["user"], found["source"]) == ("printer", "127.0.0.2")
+
+
+def test_what_a_header_holds_cannot_forge_a_report(relay, redis, users):
+    users.add("alice", PASSWORD)
+    with logged_in(relay) as session:
+        _, reply = try_message(session, "", header(
+            b"From: \xff\x1b[2J <a@bank.test>\r\n reason: none",
+            "X: y"), "forged")
+        found = blocked(redis, reply)
+    assert found["reason"] == "from-ambiguous"
+    assert found["user"] == "alice"
+    assert "reason: none" in found["from"]
+
+
+# Redis is lost after the verdict, before the report is written
+
+def out_of_memory(redis):
+    redis.cli("CONFIG", "SET", "maxmemory", "1")
+    return lambda: redis.cli("CONFIG", "SET", "maxmemory", "0")
+
+
+def read_only(redis):
+    redis.cli("REPLICAOF", "127.0.0.1", "1")
+    return lambda: redis.cli("REPLICAOF", "NO", "ONE")
+
+
+def cut(redis):
+    redis.cli("CLIENT", "PAUSE", "100000", "WRITE")
+
+    def back():
+        redis.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        redis.cli("CLIENT", "UNPAUSE")
+    return back
+
+
+def killed(redis):
+    redis.cli("CLIENT", "PAUSE", "100000", "WRITE")
+
+    def back():
+        redis.kill()
+        redis.start()
+    return back
+
+
+@pytest.mark.parametrize("loss", [out_of_memory, read_only, cut, killed])
+def test_a_report_outlives_the_loss_of_redis(relay, redis, users, loss):
+    users.add("alice", PASSWORD)
+    with logged_in(relay) as session:
+        log(redis, "alice", 1)
+        back = loss(redis)
+        reply = session.mail("a@bank.test")
+        ident = report_id(reply, "alice")
+        assert ident, reply
+        assert not redis.cli("EXISTS", "smtp:report:{%s}" % ident)
+        assert len(entries(redis, "alice")) == 1
+        back()
+        found = report(redis, ident)
+    assert found["reason"] == "domain-not-assigned"
+    assert found["domain"] == "bank.test"
+    wait_until(lambda: [entry for entry in entries(redis, "alice")
+                        if entry.get("report") == ident], 20,
+               "the entry of the log")
+    assert redis.cli("TTL", "smtp:report:{%s}" % ident) > 0

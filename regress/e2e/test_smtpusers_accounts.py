@@ -1,0 +1,224 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""smtpusers(8): domains, accounts and the fields of a user."""
+
+import pytest
+
+from provision import EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_USAGE, Smtpusers
+
+
+@pytest.fixture
+def cmd(redis, tmp_path):
+    cmd = Smtpusers(redis, tmp_path)
+    cmd.ok("add", "alice", "--no-password")
+    return cmd
+
+
+def account(cmd, name="acme"):
+    flat = cmd.server.cli("HGETALL", "smtp:account:{%s}" % name)
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+def account_domains(cmd, name="acme"):
+    return set(cmd.server.cli("SMEMBERS",
+                              "smtp:account:{%s}:domains" % name))
+
+
+# set
+
+@pytest.mark.parametrize("field, value, stored", [
+    ("mode", "any", "any"), ("status", "sandboxed", "sandboxed"),
+    ("account", "Acme", "acme"), ("quota", "0100", "100"),
+    ("quota-period", "30d", "30d"), ("quota_period", "3600", "3600"),
+    ("rate", " 10/1m  100/1h", "10/1m 100/1h"),
+    ("description", "an office printer", "an office printer")])
+def test_set(cmd, field, value, stored):
+    before = cmd.fields("alice")
+    cmd.ok("set", "Alice", field, value)
+    assert cmd.fields("alice") == {**before, field.replace("-", "_"): stored}
+
+
+@pytest.mark.parametrize("field, value", [
+    ("mode", "everything"), ("status", "off"), ("account", "a b"),
+    ("quota", "-1"), ("quota", "many"), ("quota_period", "1y"),
+    ("rate", "100"), ("description", "two\nlines")])
+def test_set_refuses_bad_values(cmd, field, value):
+    before = cmd.snapshot()
+    cmd.fails(EX_DATAERR, "set", "alice", field, "--", value)
+    assert cmd.snapshot() == before
+
+
+@pytest.mark.parametrize("field", [
+    "account", "quota", "quota_period", "rate", "description"])
+def test_set_without_a_value_takes_a_field_away(cmd, field):
+    before = cmd.fields("alice")
+    cmd.server.cli("HSET", cmd.key("alice"), field, "1")
+    cmd.ok("set", "alice", field)
+    assert cmd.fields("alice") == before
+    cmd.ok("set", "alice", field)
+
+
+@pytest.mark.parametrize("words", [
+    ("mode",), ("status",), ("password", "x"), ("ip_auth", "192.0.2.1"),
+    ("created", "x"), ("colour",)])
+def test_set_refuses_other_fields(cmd, words):
+    before = cmd.snapshot()
+    cmd.fails(EX_USAGE, "set", "alice", *words)
+    assert cmd.snapshot() == before
+
+
+def test_set_makes_no_user(cmd):
+    before = cmd.snapshot()
+    for words in (("mode", "any"), ("quota",)):
+        assert "bob: no such user" in cmd.fails(EX_NOUSER, "set", "bob",
+                                                *words)
+    assert cmd.snapshot() == before
+
+
+def test_set_warns_of_an_account_that_is_not_there(cmd):
+    assert "does not exist yet" in cmd.ok(
+        "set", "alice", "account", "acme").stderr
+    cmd.ok("account", "add", "acme")
+    assert cmd.ok("set", "alice", "account", "acme").stderr == ""
+
+
+# domain
+
+def test_domains_are_added_as_a_labels(cmd):
+    cmd.ok("domain", "add", "alice", "Example.ORG.", "BÜCHER.example",
+           "sub.example.org")
+    assert cmd.members("alice", ":domains") == {
+        "example.org", "xn--bcher-kva.example", "sub.example.org"}
+
+
+def test_domains_are_removed_however_they_are_written(cmd):
+    key = cmd.key("alice", ":domains")
+    cmd.server.cli("SADD", key, "example.org", "xn--bcher-kva.example",
+                   "Not A Domain", "other.example")
+    result = cmd.ok("domain", "rm", "alice", "EXAMPLE.org", "Bücher.example",
+                    "Not A Domain", "absent.example")
+    assert cmd.members("alice", ":domains") == {"other.example"}
+    assert result.stderr == "smtpusers: absent.example: not among the " \
+        "domains\n"
+
+
+@pytest.mark.parametrize("domain", [
+    "no host", "-a.example", "single", "192.0.2.1", "a..example", "",
+    "x" * 64 + ".example", "xn--a.example", "\udcff.example"])
+def test_no_domain_is_added_when_one_is_bad(cmd, domain):
+    before = cmd.snapshot()
+    cmd.ok("account", "add", "acme")
+    for words in (("domain", "add", "alice"),
+                  ("account", "domain", "add", "acme")):
+        assert "not a domain" in cmd.fails(
+            EX_DATAERR, *words, "--", "good.example", domain)
+    cmd.ok("account", "rm", "acme", "--yes")
+    assert cmd.snapshot() == before
+
+
+def test_domains_of_nobody(cmd):
+    for action in ("add", "rm"):
+        cmd.fails(EX_NOUSER, "domain", action, "bob", "example.org")
+        cmd.fails(EX_NOUSER, "account", "domain", action, "acme",
+                  "example.org")
+    assert cmd.members("bob", ":domains") == set()
+    assert account_domains(cmd) == set()
+
+
+def test_a_key_of_a_wrong_type(cmd):
+    cmd.server.cli("SET", cmd.key("alice", ":domains"), "x")
+    cmd.server.cli("SET", "smtp:account:{acme}", "x")
+    for words in (("domain", "add", "alice", "a.example"),
+                  ("domain", "rm", "alice", "a.example"),
+                  ("account", "show", "acme"),
+                  ("account", "domain", "add", "acme", "a.example"),
+                  ("account", "set", "acme", "plan", "pro")):
+        assert "not a " in cmd.fails(EX_DATAERR, *words)
+
+
+# account
+
+def test_an_account_from_its_beginning_to_its_end(cmd):
+    cmd.ok("account", "add", "Acme")
+    assert account(cmd) == {"status": "allowed", "plan": "basic"}
+    cmd.ok("account", "set", "acme", "plan", "pro")
+    cmd.ok("account", "set", "acme", "status", "sandboxed")
+    assert account(cmd) == {"status": "sandboxed", "plan": "pro"}
+    cmd.ok("account", "domain", "add", "acme", "Example.org", "b.example")
+    cmd.ok("account", "domain", "rm", "acme", "B.example")
+    assert account_domains(cmd) == {"example.org"}
+    assert cmd.json("account", "show", "acme") == {
+        "name": "acme", "plan": "pro", "status": "sandboxed",
+        "domains": ["example.org"], "other": {}}
+    shown = cmd.ok("account", "show", "acme").stdout.split()
+    assert shown == ["name", "acme", "plan", "pro", "status", "sandboxed",
+                     "domains", "example.org"]
+    before = cmd.fields("alice")
+    cmd.fails(EX_USAGE, "account", "rm", "acme")
+    cmd.ok("account", "rm", "acme", "--yes")
+    assert cmd.server.cli("KEYS", "smtp:account:*") == []
+    assert cmd.fields("alice") == before
+
+
+def test_account_add_says_all_at_once(cmd):
+    cmd.ok("account", "add", "acme", "--plan", "pro", "--domain",
+           "Bücher.example", "--domain", "example.org")
+    assert account(cmd)["plan"] == "pro"
+    assert account_domains(cmd) == {"xn--bcher-kva.example", "example.org"}
+
+
+def test_an_account_that_exists_is_left_alone(cmd):
+    cmd.ok("account", "add", "acme", "--plan", "pro", "--domain", "a.example")
+    before = cmd.snapshot()
+    assert "exists already" in cmd.fails(
+        EX_CANTCREAT, "account", "add", "acme", "--domain", "b.example")
+    assert cmd.snapshot() == before
+
+
+def test_what_an_account_left_behind_is_not_the_next_ones(cmd):
+    cmd.server.cli("SADD", "smtp:account:{acme}:domains", "old.example")
+    cmd.ok("account", "add", "acme")
+    assert account_domains(cmd) == set()
+
+
+def test_accounts_of_nobody_and_bad_values(cmd):
+    cmd.fails(EX_NOUSER, "account", "set", "acme", "plan", "pro")
+    cmd.fails(EX_NOUSER, "account", "show", "acme")
+    cmd.fails(EX_NOUSER, "account", "rm", "acme", "--yes")
+    cmd.ok("account", "add", "acme")
+    before = cmd.snapshot()
+    cmd.fails(EX_DATAERR, "account", "set", "acme", "plan", "a plan")
+    cmd.fails(EX_DATAERR, "account", "set", "acme", "status", "off")
+    cmd.fails(EX_USAGE, "account", "set", "acme", "colour", "green")
+    cmd.fails(EX_DATAERR, "account", "add", "a b")
+    assert cmd.snapshot() == before
+
+
+def test_what_an_account_holds_is_shown_harmlessly(cmd):
+    cmd.server.cli("HSET", "smtp:account:{acme}", "plan", "a\x1b[2J\nb",
+                   "no\tte", b"\xff")
+    shown = cmd.ok("account", "show", "acme").stdout
+    assert "a\\x1b[2J\\nb" in shown and "no\\tte" in shown
+    assert "\\xff" in shown
+
+
+def test_two_who_add_the_same_account(cmd):
+    results = cmd.race(*[("account", "add", "acme", "--domain",
+                          "d%d.example" % n) for n in range(8)])
+    codes = sorted(result.returncode for result in results)
+    assert codes == [0] + [EX_CANTCREAT] * 7
+    winner = [n for n, result in enumerate(results)
+              if result.returncode == 0][0]
+    assert account_domains(cmd) == {"d%d.example" % winner}

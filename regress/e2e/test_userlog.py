@@ -1,0 +1,232 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""What a user's log tells of logins and messages."""
+
+import re
+
+import pytest
+
+from linedriver import FilterDriver
+from places import configuration, workdir
+from redisserver import wait_until
+from reports import OK, PASSWORD, entries, log, report_id, try_message
+from session import FORMS, Session, simple
+
+FAILED = "535 Authentication failed"
+UNLISTED = "535 5.7.8 IP not authorized"
+MAX = 1000
+
+
+@pytest.fixture
+def name(users, request):
+    """A name of this test's own, for no log of another test's."""
+    return re.sub("[^a-z0-9]+", "-", request.node.name.lower())[-60:].strip("-")
+
+
+def without_session(entry):
+    assert re.fullmatch("[0-9a-f]{16}", entry["session"])
+    return {key: value for key, value in entry.items() if key != "session"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_logins(relay, redis, users, form, name):
+    users.add(name, PASSWORD)
+    with Session(relay, "127.0.0.5") as session:
+        assert FORMS[form](session, name.upper(), "wrong-word") == FAILED
+        assert FORMS[form](session, name.upper(), PASSWORD) == OK
+        assert [without_session(entry) for entry in log(redis, name, 2)] == [
+            {"event": "login", "result": "refused", "reply": FAILED,
+             "source": "127.0.0.5"},
+            {"event": "login", "result": "accepted", "source": "127.0.0.5"}]
+    with Session(relay, "::1") as session:
+        assert FORMS[form](session, name, PASSWORD) == OK
+        first, second, third = log(redis, name, 3)
+    assert first["session"] == second["session"] != third["session"]
+    assert third["source"] == "::1"
+
+
+@pytest.mark.parametrize("result", ["pass", "fail"])
+def test_who_leaves_at_once_is_not_forgotten(redis, users, name, result):
+    users.add(name, PASSWORD)
+    with FilterDriver(workdir("filter"), configuration(redis=redis.url)) as f:
+        for ident in ("00000000000000aa", "00000000000000bb"):
+            f.connect(ident)
+            assert f.ask("auth", ident, "LOGIN") == "proceed"
+            parts = ("smtp-in|link-auth|%s|%s|%s" % (ident, result, name),
+                     "smtp-in|link-disconnect|" + ident)
+            f.send(*("report|0.7|1.0|" + part for part in parts))
+        found = log(redis, name, 2)
+    assert {entry["result"] for entry in found} == {
+        {"pass": "accepted", "fail": "refused"}[result]}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_logins_from_a_wrong_source(relay, redis, users, form, name):
+    users.add(name, PASSWORD, ips=["127.0.0.9"])
+    with Session(relay) as session:
+        reply = FORMS[form](session, name, PASSWORD)
+        if reply == OK:
+            assert session.mail() == UNLISTED
+            assert session.closed()
+            expected = [("login", "accepted", None),
+                        ("message", "refused", UNLISTED)]
+        else:
+            assert reply == UNLISTED
+            expected = [("login", "refused", UNLISTED)]
+    found = log(redis, name, len(expected))
+    assert [(entry["event"], entry["result"], entry.get("reply"))
+            for entry in found] == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_wrong_password_from_a_wrong_source(relay, redis, users, form, name):
+    users.add(name, PASSWORD, ips=["127.0.0.9"])
+    with Session(relay) as session:
+        assert FORMS[form](session, name, "wrong-word") == FAILED
+    entry, = log(redis, name, 1)
+    assert (entry["result"], entry["reply"]) == ("refused", FAILED)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_blocked_users_login(relay, redis, users, form, name):
+    users.add(name, PASSWORD, status="blocked")
+    with Session(relay) as session:
+        assert FORMS[form](session, name, PASSWORD) == FAILED
+    entry, = log(redis, name, 1)
+    assert (entry["event"], entry["result"]) == ("login", "refused")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_names_of_nobody_leave_nothing(relay, redis, users, form):
+    users.add("witness", PASSWORD)
+    strange = ["nobody", "NOBODY", "no body", "a" * 65, "x:y", "x|y", "*",
+               "witness}:log", "{witness}"]
+    with Session(relay) as session:
+        assert FORMS[form](session, strange[0], PASSWORD) == FAILED
+        # Whoever is there next is not taken for who was not.
+        assert FORMS[form](session, "witness", PASSWORD) == OK
+    for name in strange[1:]:
+        with Session(relay) as session:
+            assert not FORMS[form](session, name, PASSWORD).startswith("2")
+    assert [entry["result"] for entry in log(redis, "witness", 1)] == \
+        ["accepted"]
+    assert set(redis.cli("KEYS", "*")) == {
+        "smtp:user:{witness}", "smtp:user:{witness}:domains",
+        "smtp:user:{witness}:log"}
+
+
+def test_messages(relay, redis, users, sink, name):
+    users.add(name, PASSWORD)
+    many = ["user%d@example.com" % n for n in range(3)]
+    with Session(relay) as session:
+        assert session.plain(name, PASSWORD) == OK
+        accepted = session.message("first", recipients=many)
+        assert accepted.startswith("250")
+        refused = session.mail("a@bank.test")
+        where, late = try_message(session, "", "From: a@bank.test", "third")
+        assert where == "end of data"
+    _, first, second, third = [
+        without_session(entry) for entry in log(redis, name, 4)]
+    message = sink.wait_for(b"first")
+    assert first["message"] == accepted.split()[2]
+    assert first.pop("message").encode() in message.head
+    # smtpd counts its own Received header, and lines as the queue has them.
+    assert int(first.pop("size")) > len(simple("first")) // 2
+    assert first == {
+        "event": "message", "result": "accepted", "source": "127.0.0.1",
+        "sender": "alice@example.org", "recipients": "3",
+        "message_id": "<first@client.test>"}
+    assert second == {
+        "event": "message", "result": "refused", "reply": refused,
+        "source": "127.0.0.1", "sender": "a@bank.test", "recipients": "0",
+        "report": report_id(refused, name)}
+    assert re.fullmatch("[0-9a-f]{8}", third.pop("message"))
+    assert third == {
+        "event": "message", "result": "refused", "reply": late,
+        "source": "127.0.0.1", "sender": "<>", "recipients": "1",
+        "message_id": "<third@client.test>",
+        "report": report_id(late, name)}
+
+
+def test_recipients_that_smtpd_refuses_do_not_count(relay, redis, users, name):
+    users.add(name, PASSWORD)
+    with Session(relay) as session:
+        assert session.plain(name, PASSWORD) == OK
+        assert session.mail().startswith("250")
+        assert session.rcpt().startswith("250")
+        assert session.rcpt("no at sign").startswith("5")
+        assert session.rcpt("carol@example.com").startswith("250")
+        assert session.data(simple()).startswith("250")
+    assert log(redis, name, 2)[1]["recipients"] == "2"
+
+
+def test_given_up_before_the_end_is_no_message(relay, redis, users, name):
+    users.add(name, PASSWORD)
+    with Session(relay) as session:
+        assert session.plain(name, PASSWORD) == OK
+        assert session.mail().startswith("250")
+        assert session.rcpt().startswith("250")
+        assert session.command("RSET").startswith("250")
+        assert session.message().startswith("250")
+    results = [entry["event"] for entry in log(redis, name, 2)]
+    assert results == ["login", "message"]
+
+
+def test_a_message_that_smtpd_fails_to_take(redis, users, name):
+    """Accepted by us, then rolled back."""
+    users.add(name, PASSWORD)
+    ident = "00000000000000aa"
+    with FilterDriver(workdir("filter"), configuration(redis=redis.url)) as f:
+        f.connect(ident)
+        f.authenticate(ident, name)
+        for message in ("0000000a", "0000000b"):
+            assert f.ask("mail-from", ident, "alice@example.org") == "proceed"
+            f.report("tx-begin", ident, message)
+            f.report("tx-rcpt", ident, message, "ok", "bob@example.com")
+            line = "%s|00000000000000ff|From: alice@example.org" % ident
+            f.send("filter|0.7|1.0|smtp-in|data-line|" + line)
+            assert f.line() == "filter-dataline|" + line
+            assert f.ask("commit", ident) == "proceed"
+            if message == "0000000a":
+                f.report("tx-rollback", ident, message)
+            else:
+                f.report("tx-commit", ident, message, "77")
+        _, failed, taken = log(redis, name, 3)
+    assert (failed["result"], failed["message"]) == ("failed", "0000000a")
+    assert (taken["result"], taken["size"]) == ("accepted", "77")
+
+
+def test_users_of_an_address_have_a_log(relay, redis, users, name):
+    users.add(name)
+    users.ip_auth(name, "127.0.0.2")
+    with Session(relay, "127.0.0.2") as session:
+        assert session.message().startswith("250")
+        assert report_id(session.mail("a@bank.test"), name)
+    assert [entry["result"] for entry in log(redis, name, 2)] == \
+        ["accepted", "refused"]
+
+
+def test_the_log_is_capped(redis, users, name):
+    users.add(name, PASSWORD)
+    ident, count = "00000000000000aa", 3 * MAX
+    with FilterDriver(workdir("filter"), configuration(redis=redis.url)) as f:
+        f.connect(ident)
+        f.authenticate(ident, name)
+        for n in range(count):
+            f.ask("mail-from", ident, "a%d@bank.test" % n)
+        wait_until(lambda: entries(redis, name)[-1].get("sender") ==
+                   "a%d@bank.test" % (count - 1), 20, "the last entry")
+    # About as many as it is capped to: Redis cuts whole nodes.
+    assert MAX <= redis.cli("XLEN", users.key(name, "log")) < MAX + 200
