@@ -25,33 +25,30 @@
 #include "functions.h"
 #include "log.h"
 
-#define VERSION		1	/* scripts/smtpusers.lua has it too */
+#define VERSION 1 /* scripts/smtpusers.lua has it too */
 
 /* The text itself, with a NUL behind. */
 __asm__(".section .rodata\n"
-    ".globl smtpusers_lua\n"
-    "smtpusers_lua:\n"
-    ".incbin \"scripts/smtpusers.lua\"\n"
-    ".byte 0\n"
-    ".previous\n");
-extern const char	smtpusers_lua[];
+	".globl smtpusers_lua\n"
+	"smtpusers_lua:\n"
+	".incbin \"scripts/smtpusers.lua\"\n"
+	".byte 0\n"
+	".previous\n");
+extern const char smtpusers_lua[];
 
 struct functions {
-	struct redisconn	*redis;
-	bool			 eval;	/* there are no functions */
+	struct redisconn *redis;
+	bool		  eval; /* there are no functions */
 };
 
 static const struct {
-	const char	*name;
-	const char	*full;
-} names[] = {
-	{ "check", "smtpusers_check" },
-	{ "reserve", "smtpusers_reserve" },
-	{ "keep", "smtpusers_keep" },
-	{ "refund", "smtpusers_refund" }
-};
+	const char *name;
+	const char *full;
+} names[] = { { "check", "smtpusers_check" },
+	{ "reserve", "smtpusers_reserve" }, { "keep", "smtpusers_keep" },
+	{ "refund", "smtpusers_refund" } };
 
-static const char	*numbers[] = { "0", "1", "2", "3", "4" };
+static const char *numbers[] = { "0", "1", "2", "3", "4" };
 
 static void
 on_loaded(void *arg, const redisReply *reply)
@@ -64,8 +61,7 @@ on_loaded(void *arg, const redisReply *reply)
 static void
 load(struct functions *fn)
 {
-	const char	*argv[] = { "FUNCTION", "LOAD", "REPLACE",
-		smtpusers_lua };
+	const char *argv[] = { "FUNCTION", "LOAD", "REPLACE", smtpusers_lua };
 
 	redisconn_send(fn->redis, on_loaded, fn, 4, argv, NULL);
 }
@@ -80,23 +76,21 @@ says(const redisReply *reply, const char *what)
 static void
 on_version(void *arg, const redisReply *reply)
 {
-	struct functions	*fn = arg;
+	struct functions *fn = arg;
 
 	if (reply == NULL)
 		return;
 	if (says(reply, "unknown command"))
 		fn->eval = true;
-	else if (reply->type != REDIS_REPLY_INTEGER ||
-	    reply->integer < VERSION)
+	else if (reply->type != REDIS_REPLY_INTEGER || reply->integer < VERSION)
 		load(fn);
 }
 
 static void
 on_connect(void *arg)
 {
-	struct functions	*fn = arg;
-	const char		*argv[] = { "FCALL", "smtpusers_version",
-		"0" };
+	struct functions *fn = arg;
+	const char	 *argv[] = { "FCALL", "smtpusers_version", "0" };
 
 	fn->eval = false;
 	redisconn_send(fn->redis, on_version, fn, 3, argv, NULL);
@@ -105,7 +99,7 @@ on_connect(void *arg)
 struct functions *
 functions_new(struct redisconn *redis)
 {
-	struct functions	*fn;
+	struct functions *fn;
 
 	if ((fn = calloc(1, sizeof(*fn))) == NULL)
 		return (NULL);
@@ -126,12 +120,12 @@ functions_free(struct functions *fn)
 }
 
 int
-functions_command(struct functions *fn, const char *name, int nkeys,
-    int argc, const char **argv, const char **out)
+functions_command(struct functions *fn, const char *name, int nkeys, int argc,
+    const char **argv, const char **out)
 {
-	const char	*body = strchr(smtpusers_lua, '\n') + 1;
-	size_t		 i;
-	int		 n = 0, k;
+	const char *body = strchr(smtpusers_lua, '\n') + 1;
+	size_t	    i;
+	int	    n = 0, k;
 
 	for (i = 0; strcmp(names[i].name, name) != 0; i++)
 		continue;
@@ -151,8 +145,8 @@ struct redisreq *
 functions_call(struct functions *fn, redisconn_cb cb, void *arg,
     const char *name, int nkeys, int argc, const char **argv)
 {
-	const char	*out[FUNCTIONS_ARGS];
-	int		 n;
+	const char *out[FUNCTIONS_ARGS];
+	int	    n;
 
 	n = functions_command(fn, name, nkeys, argc, argv, out);
 	return (redisconn_send(fn->redis, cb, arg, n, out, NULL));
@@ -161,8 +155,7 @@ functions_call(struct functions *fn, redisconn_cb cb, void *arg,
 bool
 functions_lost(struct functions *fn, const redisReply *reply)
 {
-	if (reply == NULL || fn->eval ||
-	    !says(reply, "Function not found"))
+	if (reply == NULL || fn->eval || !says(reply, "Function not found"))
 		return (false);
 	load(fn);
 	return (true);

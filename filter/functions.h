@@ -31,33 +31,30 @@ struct functions;
  */
 
 /* Most arguments of a call, keys and all. */
-#define FUNCTIONS_ARGS	16
+#define FUNCTIONS_ARGS 16
 
 /* Takes the connection's on_connect for itself.  NULL: memory is short. */
-struct functions	*functions_new(struct redisconn *);
-void			 functions_free(struct functions *);
+struct functions *functions_new(struct redisconn *);
+void		  functions_free(struct functions *);
 
 /*
  * Calls one by its name without the prefix: keys first, then arguments.  The
  * callback is as redisconn_send() has it.
  */
-struct redisreq		*functions_call(struct functions *, redisconn_cb,
-			    void *, const char *name, int nkeys, int argc,
-			    const char **argv);
+struct redisreq *functions_call(struct functions *, redisconn_cb, void *,
+    const char *name, int nkeys, int argc, const char **argv);
 
 /*
  * Whether a reply says that the function is not there any more; it is loaded
  * again then, and the call can be made again.
  */
-bool			 functions_lost(struct functions *,
-			    const struct redisReply *);
+bool functions_lost(struct functions *, const struct redisReply *);
 
 /*
  * Writes what functions_call() would send, for a journal.  Returns the number
  * of arguments; the strings are in argv, or live as long as the program.
  */
-int			 functions_command(struct functions *,
-			    const char *name, int nkeys, int argc,
-			    const char **argv, const char **out);
+int functions_command(struct functions *, const char *name, int nkeys, int argc,
+    const char **argv, const char **out);
 
 #endif /* FUNCTIONS_H */

@@ -34,16 +34,16 @@
 #include "quota.h"
 #include "user.h"
 
-#define KEY_MAX		256
-#define NKEYS		4
-#define RETRY		20000	/* microseconds */
+#define KEY_MAX 256
+#define NKEYS 4
+#define RETRY 20000 /* microseconds */
 
 struct quota_query {
 	struct filter	*filter;
-	const char	*function;	/* "check" or "reserve" */
+	const char	*function; /* "check" or "reserve" */
 	quota_cb	 cb;
 	void		*arg;
-	struct redisreq	*req;
+	struct redisreq *req;
 	struct event	*retry;
 	bool		 sent;
 	char		 user[USER_NAME_MAX + 1];
@@ -53,21 +53,20 @@ struct quota_query {
 
 /* The keys of a call, in the order that the functions have them. */
 struct keys {
-	char		 text[NKEYS][KEY_MAX];
-	char		 period[24];
+	char text[NKEYS][KEY_MAX];
+	char period[24];
 };
 
 static void
 make_keys(const struct filter *f, const char *user, const char *id,
     struct keys *keys)
 {
-	const char	*prefix = f->conf->prefix;
+	const char *prefix = f->conf->prefix;
 
 	snprintf(keys->text[0], KEY_MAX, "%suser:{%s}", prefix, user);
 	snprintf(keys->text[1], KEY_MAX, "%suser:{%s}:used:quota", prefix,
 	    user);
-	snprintf(keys->text[2], KEY_MAX, "%suser:{%s}:used:rate", prefix,
-	    user);
+	snprintf(keys->text[2], KEY_MAX, "%suser:{%s}:used:rate", prefix, user);
 	snprintf(keys->text[3], KEY_MAX, "%suser:{%s}:used:hold:%s", prefix,
 	    user, id);
 	snprintf(keys->period, sizeof(keys->period), "%" PRId64,
@@ -83,7 +82,7 @@ quota_limited(const struct user *user)
 void
 quota_id(char id[QUOTA_ID])
 {
-	uint64_t	 n;
+	uint64_t n;
 
 	arc4random_buf(&n, sizeof(n));
 	snprintf(id, QUOTA_ID, "%016" PRIx64, n);
@@ -101,8 +100,8 @@ free_query(struct quota_query *q)
 static void
 finish(struct quota_query *q, enum quota_result result, const char *reply)
 {
-	quota_cb	 cb = q->cb;
-	void		*arg = q->arg;
+	quota_cb cb = q->cb;
+	void	*arg = q->arg;
 
 	free_query(q);
 	cb(arg, result, reply);
@@ -111,7 +110,7 @@ finish(struct quota_query *q, enum quota_result result, const char *reply)
 static void
 try_later(struct quota_query *q)
 {
-	const struct timeval	 tv = { 0, RETRY };
+	const struct timeval tv = { 0, RETRY };
 
 	event_add(q->retry, &tv);
 }
@@ -128,19 +127,22 @@ is_text(const redisReply *reply, size_t i)
 static void
 finish_full(struct quota_query *q, const redisReply *reply)
 {
-	char	 text[QUOTA_REPLY];
+	char text[QUOTA_REPLY];
 
-	snprintf(text, sizeof(text), "451 4.7.1 [QUOTA] %.20s %s per %.20s "
-	    "used, try again in %.20s s", reply->element[2]->str,
-	    q->filter->conf->quota_unit == UNIT_RECIPIENT ? "recipients" :
-	    "messages", reply->element[3]->str, reply->element[4]->str);
+	snprintf(text, sizeof(text),
+	    "451 4.7.1 [QUOTA] %.20s %s per %.20s "
+	    "used, try again in %.20s s",
+	    reply->element[2]->str,
+	    q->filter->conf->quota_unit == UNIT_RECIPIENT ? "recipients"
+							  : "messages",
+	    reply->element[3]->str, reply->element[4]->str);
 	finish(q, QUOTA_FULL, text);
 }
 
 static void
 finish_array(struct quota_query *q, const redisReply *reply)
 {
-	const char	*word = reply->element[0]->str;
+	const char *word = reply->element[0]->str;
 
 	if (strcmp(word, "ok") == 0)
 		finish(q, QUOTA_OK, NULL);
@@ -158,7 +160,7 @@ finish_array(struct quota_query *q, const redisReply *reply)
 static void
 on_reply(void *arg, const redisReply *reply)
 {
-	struct quota_query	*q = arg;
+	struct quota_query *q = arg;
 
 	q->req = NULL;
 	if (reply == NULL || functions_lost(q->filter->functions, reply)) {
@@ -177,13 +179,13 @@ on_reply(void *arg, const redisReply *reply)
 static void
 ask(struct quota_query *q)
 {
-	struct keys	 keys;
-	const char	*argv[NKEYS + 2] = { keys.text[0], keys.text[1],
+	struct keys keys;
+	const char *argv[NKEYS + 2] = { keys.text[0], keys.text[1],
 		keys.text[2], keys.text[3], keys.period, q->units };
 
 	make_keys(q->filter, q->user, q->id, &keys);
-	q->req = functions_call(q->filter->functions, on_reply, q,
-	    q->function, NKEYS, NKEYS + 2, argv);
+	q->req = functions_call(q->filter->functions, on_reply, q, q->function,
+	    NKEYS, NKEYS + 2, argv);
 	if (q->req == NULL)
 		try_later(q);
 	else
@@ -202,7 +204,7 @@ static struct quota_query *
 new_query(struct filter *f, const char *function, const char *user,
     const char *id, size_t units, quota_cb cb, void *arg)
 {
-	struct quota_query	*q;
+	struct quota_query *q;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return (NULL);
@@ -229,8 +231,8 @@ quota_check(struct filter *f, const char *user, size_t units, quota_cb cb,
 }
 
 struct quota_query *
-quota_reserve(struct filter *f, const char *user, const char *id,
-    size_t units, quota_cb cb, void *arg)
+quota_reserve(struct filter *f, const char *user, const char *id, size_t units,
+    quota_cb cb, void *arg)
 {
 	return (new_query(f, "reserve", user, id, units, cb, arg));
 }
@@ -247,11 +249,11 @@ static void
 write_call(struct filter *f, const char *function, const char *user,
     const char *id)
 {
-	struct keys	 keys;
-	const char	*argv[NKEYS + 1] = { keys.text[0], keys.text[1],
-		keys.text[2], keys.text[3], keys.period };
-	const char	*out[FUNCTIONS_ARGS];
-	struct command	 command = { 0, out };
+	struct keys    keys;
+	const char    *argv[NKEYS + 1] = { keys.text[0], keys.text[1],
+		   keys.text[2], keys.text[3], keys.period };
+	const char    *out[FUNCTIONS_ARGS];
+	struct command command = { 0, out };
 
 	make_keys(f, user, id, &keys);
 	command.argc = functions_command(f->functions, function, NKEYS,

@@ -29,46 +29,44 @@ struct user;
  * still counts once, and given back once.
  */
 
-#define QUOTA_ID	17	/* hexadecimal digits and NUL */
-#define QUOTA_REPLY	160
+#define QUOTA_ID 17 /* hexadecimal digits and NUL */
+#define QUOTA_REPLY 160
 
 enum quota_result {
 	QUOTA_OK,
-	QUOTA_FULL,		/* the reply says what and until when */
-	QUOTA_BAD		/* the record cannot be understood: logged */
+	QUOTA_FULL, /* the reply says what and until when */
+	QUOTA_BAD   /* the record cannot be understood: logged */
 };
 
 /* The reply is there for QUOTA_FULL, and only during the call. */
-typedef void	(*quota_cb)(void *, enum quota_result, const char *);
+typedef void (*quota_cb)(void *, enum quota_result, const char *);
 
 /* Whether a user has limits, and so needs to be asked about. */
-int			 quota_limited(const struct user *);
+int quota_limited(const struct user *);
 
 /* Draws the id of a reservation. */
-void			 quota_id(char[QUOTA_ID]);
+void quota_id(char[QUOTA_ID]);
 
 /*
  * Asks whether there is room for units more, or reserves them.  Redis is asked
  * again for as long as it does not answer: the caller cancels when its own
  * time is over.  NULL when memory is short.
  */
-struct quota_query	*quota_check(struct filter *, const char *user,
-			    size_t, quota_cb, void *);
-struct quota_query	*quota_reserve(struct filter *, const char *user,
-			    const char *id, size_t, quota_cb, void *);
+struct quota_query *
+quota_check(struct filter *, const char *user, size_t, quota_cb, void *);
+struct quota_query *quota_reserve(struct filter *, const char *user,
+    const char *id, size_t, quota_cb, void *);
 
 /*
  * Makes the callback not come, and frees the query.  A reservation that may
  * have been made is given back.
  */
-void			 quota_cancel(struct quota_query *);
+void quota_cancel(struct quota_query *);
 
 /* What was reserved stays charged. */
-void			 quota_keep(struct filter *, const char *user,
-			    const char *id);
+void quota_keep(struct filter *, const char *user, const char *id);
 
 /* Gives it back, at once or when there is a Redis again. */
-void			 quota_refund(struct filter *, const char *user,
-			    const char *id);
+void quota_refund(struct filter *, const char *user, const char *id);
 
 #endif /* QUOTA_H */

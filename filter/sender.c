@@ -35,21 +35,20 @@
 #include "user.h"
 #include "userlog.h"
 
-#define SANDBOX	"sandbox@sandbox.invalid"
+#define SANDBOX "sandbox@sandbox.invalid"
 
 static bool
 local_trust(const struct request *req)
 {
-	return (req->session->local &&
-	    req->filter->conf->local == LOCAL_TRUST);
+	return (req->session->local && req->filter->conf->local == LOCAL_TRUST);
 }
 
 /* Whether the password that the session has shown is still the user's. */
 static bool
 still_holds(const struct session *s, const struct user *user)
 {
-	const char	*hash = user->password;
-	uint8_t		 digest[DIGEST_LEN];
+	const char *hash = user->password;
+	uint8_t	    digest[DIGEST_LEN];
 
 	digest_strings(digest, 1, &hash);
 	return (memcmp(digest, s->bound, sizeof(digest)) == 0);
@@ -59,11 +58,11 @@ static enum standing
 standing_of(const struct request *req, enum user_found found,
     const struct user *user)
 {
-	const struct session	*s = req->session;
+	const struct session *s = req->session;
 
 	if (user == NULL)
-		return (found == USER_NONE ? STANDING_NOBODY :
-		    STANDING_UNKNOWN);
+		return (found == USER_NONE ? STANDING_NOBODY
+					   : STANDING_UNKNOWN);
 	if (s->authenticated) {
 		if (s->binding == BINDING_NOBODY)
 			return (STANDING_NOBODY);
@@ -83,8 +82,8 @@ standing_of(const struct request *req, enum user_found found,
 static void
 ask(struct request *req, const struct domains *domains, user_cb cb)
 {
-	struct filter	*f = req->filter;
-	struct session	*s = req->session;
+	struct filter  *f = req->filter;
+	struct session *s = req->session;
 
 	if (s->authenticated ? s->name[0] == '\0' : s->source.len == 0) {
 		cb(req, USER_NONE, NULL);
@@ -105,8 +104,8 @@ static void
 refuse(struct request *req, const struct user *user, const char *reply,
     const char *report)
 {
-	userlog_add(req->filter, req->session, user->name, "message",
-	    "refused", reply, report, -1);
+	userlog_add(req->filter, req->session, user->name, "message", "refused",
+	    reply, report, -1);
 	request_reject(req, reply);
 }
 
@@ -114,10 +113,9 @@ static void
 block(struct request *req, const struct user *user,
     const struct verdict *verdict)
 {
-	struct filter	*f = req->filter;
-	const char	*name = user != NULL ? user->name :
-	    req->session->tx->user;
-	char		 id[REPORT_ID + 1], reply[REPORT_REPLY];
+	struct filter *f = req->filter;
+	const char *name = user != NULL ? user->name : req->session->tx->user;
+	char	    id[REPORT_ID + 1], reply[REPORT_REPLY];
 
 	report_write(f, req->session, user, verdict, id);
 	report_reply(f->conf, id, name, reply);
@@ -134,9 +132,9 @@ block(struct request *req, const struct user *user,
 static enum reason
 gather(const struct request *req, bool with_header, struct domains *domains)
 {
-	const struct conf	*conf = req->filter->conf;
-	const struct tx		*tx = req->session->tx;
-	enum reason		 reason;
+	const struct conf *conf = req->filter->conf;
+	const struct tx	  *tx = req->session->tx;
+	enum reason	   reason;
 
 	domains->n = 0;
 	reason = acl_envelope(conf, tx->sender, domains);
@@ -148,7 +146,7 @@ gather(const struct request *req, bool with_header, struct domains *domains)
 static const struct spf_answer *
 known(void *arg, const char *domain)
 {
-	struct filter	*f = arg;
+	struct filter *f = arg;
 
 	return (f->spf != NULL ? spf_known(f->spf, domain) : NULL);
 }
@@ -161,7 +159,7 @@ static struct verdict
 judge(const struct request *req, const struct user *user, bool with_header,
     struct domains *domains)
 {
-	struct verdict	 v = { REASON_NONE, NULL, NULL };
+	struct verdict v = { REASON_NONE, NULL, NULL };
 
 	v.reason = gather(req, with_header, domains);
 	if (v.reason != REASON_NONE)
@@ -182,7 +180,7 @@ refuse_full(struct request *req, const char *reply)
 static void
 on_room(void *arg, enum quota_result result, const char *reply)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->quota_query = NULL;
 	switch (result) {
@@ -205,10 +203,10 @@ on_room(void *arg, enum quota_result result, const char *reply)
 static void
 accept_sender(struct request *req, const struct user *user)
 {
-	struct filter	*f = req->filter;
-	struct tx	*tx = req->session->tx;
-	struct domains	 domains;
-	struct verdict	 v = judge(req, user, false, &domains);
+	struct filter *f = req->filter;
+	struct tx     *tx = req->session->tx;
+	struct domains domains;
+	struct verdict v = judge(req, user, false, &domains);
 
 	if (v.reason == REASON_SPF && f->spf != NULL)
 		spf_ask(f->spf, v.domain, NULL, NULL);
@@ -231,15 +229,15 @@ accept_sender(struct request *req, const struct user *user)
 static void
 refuse_source(struct request *req, const struct user *user)
 {
-	userlog_add(req->filter, req->session, user->name, "message",
-	    "refused", REPLY_SOURCE, NULL, -1);
+	userlog_add(req->filter, req->session, user->name, "message", "refused",
+	    REPLY_SOURCE, NULL, -1);
 	request_disconnect(req, REPLY_SOURCE);
 }
 
 static void
 on_sender(void *arg, enum user_found found, const struct user *user)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->query = NULL;
 	switch (standing_of(req, found, user)) {
@@ -268,8 +266,8 @@ on_sender(void *arg, enum user_found found, const struct user *user)
 void
 sender_request(struct request *req, const char *sender)
 {
-	struct session	*s = req->session;
-	struct domains	 domains;
+	struct session *s = req->session;
+	struct domains	domains;
 
 	if (strlen(sender) >= SENDER_TEXT ||
 	    session_begin_tx(s, sender) == NULL) {
@@ -288,7 +286,7 @@ sender_request(struct request *req, const char *sender)
 void
 recipient_request(struct request *req)
 {
-	const struct tx	*tx = req->session->tx;
+	const struct tx *tx = req->session->tx;
 
 	if (tx != NULL && tx->sandboxed)
 		request_rewrite(req, SANDBOX);
@@ -300,20 +298,20 @@ recipient_request(struct request *req)
 static void
 block_gone(struct request *req, const struct user *user)
 {
-	const struct verdict	 v = { REASON_USER, NULL, NULL };
+	const struct verdict v = { REASON_USER, NULL, NULL };
 
 	if (user != NULL && strcmp(user->name, req->session->tx->user) != 0)
 		user = NULL;
 	block(req, user, &v);
 }
 
-static void	ask_commit(struct request *);
+static void ask_commit(struct request *);
 
 /* Judges again from the start: the user may have changed while it was asked. */
 static void
 on_spf(void *arg, const struct spf_answer *answer)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->spf_question = NULL;
 	if (answer->verdict == SPF_VERDICT_UNKNOWN) {
@@ -328,7 +326,7 @@ on_spf(void *arg, const struct spf_answer *answer)
 static void
 wait_for_spf(struct request *req, const char *domain)
 {
-	struct filter	*f = req->filter;
+	struct filter *f = req->filter;
 
 	if (f->spf != NULL && req->spf_asked++ < DOMAINS_MAX)
 		req->spf_question = spf_ask(f->spf, domain, on_spf, req);
@@ -341,8 +339,8 @@ wait_for_spf(struct request *req, const char *domain)
 static void
 on_reserved(void *arg, enum quota_result result, const char *reply)
 {
-	struct request	*req = arg;
-	struct tx	*tx = req->session->tx;
+	struct request *req = arg;
+	struct tx      *tx = req->session->tx;
 
 	req->quota_query = NULL;
 	if (result != QUOTA_OK)
@@ -364,9 +362,9 @@ on_reserved(void *arg, enum quota_result result, const char *reply)
 static void
 reserve(struct request *req, const struct user *user)
 {
-	struct filter	*f = req->filter;
-	struct tx	*tx = req->session->tx;
-	size_t		 units = 1;
+	struct filter *f = req->filter;
+	struct tx     *tx = req->session->tx;
+	size_t	       units = 1;
 
 	if (f->conf->quota_unit == UNIT_RECIPIENT && tx->recipients > 1)
 		units = tx->recipients;
@@ -380,9 +378,9 @@ reserve(struct request *req, const struct user *user)
 static void
 accept_message(struct request *req, const struct user *user)
 {
-	struct tx	*tx = req->session->tx;
-	struct domains	 domains;
-	struct verdict	 v;
+	struct tx     *tx = req->session->tx;
+	struct domains domains;
+	struct verdict v;
 
 	if (strcmp(user->name, tx->user) != 0) {
 		block_gone(req, user);
@@ -409,7 +407,7 @@ accept_message(struct request *req, const struct user *user)
 static void
 on_commit(void *arg, enum user_found found, const struct user *user)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->query = NULL;
 	switch (standing_of(req, found, user)) {
@@ -429,7 +427,7 @@ on_commit(void *arg, enum user_found found, const struct user *user)
 static void
 ask_commit(struct request *req)
 {
-	struct domains	 domains;
+	struct domains domains;
 
 	gather(req, true, &domains);
 	ask(req, &domains, on_commit);
@@ -438,8 +436,8 @@ ask_commit(struct request *req)
 void
 header_complete(struct filter *f, struct session *s)
 {
-	struct domains	 domains = { .n = 0 };
-	size_t		 i;
+	struct domains domains = { .n = 0 };
+	size_t	       i;
 
 	if (f->spf == NULL || !s->tx->any_domain ||
 	    header_domains(&s->tx->header, &domains) != REASON_NONE)
@@ -452,7 +450,7 @@ header_complete(struct filter *f, struct session *s)
 void
 commit_request(struct request *req)
 {
-	const struct tx	*tx = req->session->tx;
+	const struct tx *tx = req->session->tx;
 
 	if (tx == NULL || tx->damaged) {
 		request_tempfail(req);
@@ -472,7 +470,7 @@ commit_request(struct request *req)
 void
 message_taken(struct filter *f, struct session *s, uint64_t size)
 {
-	struct tx	*tx = s->tx;
+	struct tx *tx = s->tx;
 
 	if (tx != NULL && tx->accepted) {
 		if (tx->hold[0] != '\0')
@@ -486,7 +484,7 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 void
 message_dropped(struct filter *f, struct session *s)
 {
-	struct tx	*tx = s->tx;
+	struct tx *tx = s->tx;
 
 	if (tx != NULL && tx->accepted) {
 		if (tx->hold[0] != '\0')

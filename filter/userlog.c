@@ -26,12 +26,12 @@
 #include "session.h"
 #include "userlog.h"
 
-#define ARGS_MAX	32
-#define KEY_MAX		256
+#define ARGS_MAX 32
+#define KEY_MAX 256
 
 struct args {
-	int		 n;
-	const char	*v[ARGS_MAX];
+	int	    n;
+	const char *v[ARGS_MAX];
 };
 
 static void
@@ -45,8 +45,8 @@ add(struct args *args, const char *name, const char *value)
 
 /* The message's part of an entry, in buffers that the caller holds. */
 struct tx_text {
-	char	 msgid[16];
-	char	 recipients[24];
+	char msgid[16];
+	char recipients[24];
 };
 
 static void
@@ -69,12 +69,12 @@ userlog_add(struct filter *f, const struct session *s, const char *name,
     const char *event, const char *result, const char *reply,
     const char *report, int64_t size)
 {
-	char		 key[KEY_MAX], max[16], session[24], bytes[24];
-	char		 source[NETADDR_TEXT];
-	struct tx_text	 text;
-	struct args	 args = { .n = 6, .v = { "XADD", key, "MAXLEN", "~",
-	    max, "*" } };
-	struct command	 command;
+	char	       key[KEY_MAX], max[16], session[24], bytes[24];
+	char	       source[NETADDR_TEXT];
+	struct tx_text text;
+	struct args    args = { .n = 6,
+		   .v = { "XADD", key, "MAXLEN", "~", max, "*" } };
+	struct command command;
 
 	snprintf(key, sizeof(key), "%suser:{%s}:log", f->conf->prefix, name);
 	snprintf(max, sizeof(max), "%d", USERLOG_MAX);

@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 #include <stdio.h>
 #include <string.h>
 
@@ -22,12 +21,12 @@
 
 #include "acl.h"
 
-static struct conf	 conf;
-static struct domains	 ds;
-static struct header	 header;
-static struct user	 user;
+static struct conf    conf;
+static struct domains ds;
+static struct header  header;
+static struct user    user;
 
-static const struct spf_answer	*answer;	/* what is known of SPF */
+static const struct spf_answer *answer; /* what is known of SPF */
 
 static int
 set_up(void **state)
@@ -62,7 +61,7 @@ known(void *arg, const char *name)
 static enum reason
 judge(const char **domain)
 {
-	struct verdict	 v = acl_domains(&conf, &user, &ds, known, &user);
+	struct verdict v = acl_domains(&conf, &user, &ds, known, &user);
 
 	*domain = v.domain;
 	return (v.reason);
@@ -87,20 +86,19 @@ static void
 test_envelope(void **state)
 {
 	static const struct {
-		const char	*sender;
-		enum reason	 reason;
-		const char	*domain;
-	} cases[] = {
-		{ "a@one.example", REASON_NONE, "one.example" },
+		const char *sender;
+		enum reason reason;
+		const char *domain;
+	} cases[] = { { "a@one.example", REASON_NONE, "one.example" },
 		{ "A@ONE.example", REASON_NONE, "one.example" },
 		{ "a@sub.one.example", REASON_NONE, "sub.one.example" },
-		{ "a@b\xc3\xbc" "cher.example", REASON_NONE,
-		  "xn--bcher-kva.example" },
+		{ "a@b\xc3\xbc"
+		  "cher.example",
+		    REASON_NONE, "xn--bcher-kva.example" },
 		{ "a+b=c.example@one.example", REASON_NONE, "one.example" },
 		/* As smtpd itself would have it. */
 		{ "a@two.example@one.example", REASON_NONE, "one.example" },
-		{ "", REASON_NONE, NULL },
-		{ "a", REASON_SENDER, NULL },
+		{ "", REASON_NONE, NULL }, { "a", REASON_SENDER, NULL },
 		{ "@one.example", REASON_SENDER, NULL },
 		{ "@two.example:a@one.example", REASON_SENDER, NULL },
 		{ "a@", REASON_DOMAIN, NULL },
@@ -108,9 +106,8 @@ test_envelope(void **state)
 		{ "a@one.example.", REASON_DOMAIN, NULL },
 		{ "a@192.0.2.1", REASON_DOMAIN, NULL },
 		{ "a@[192.0.2.1]", REASON_LITERAL, NULL },
-		{ "a@[IPv6:2001:db8::1]", REASON_LITERAL, NULL }
-	};
-	size_t	 i;
+		{ "a@[IPv6:2001:db8::1]", REASON_LITERAL, NULL } };
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -187,22 +184,20 @@ static void
 test_modes(void **state)
 {
 	static const struct {
-		enum user_mode	 mode;
-		bool		 pro;
-		enum reason	 account;	/* where it is the account's */
-		enum reason	 foreign;
-	} rows[] = {
-		{ MODE_DEFAULT, false, REASON_NOT_ASSIGNED,
-		  REASON_NOT_ASSIGNED },
+		enum user_mode mode;
+		bool	       pro;
+		enum reason    account; /* where it is the account's */
+		enum reason    foreign;
+	} rows[] = { { MODE_DEFAULT, false, REASON_NOT_ASSIGNED,
+			 REASON_NOT_ASSIGNED },
 		{ MODE_DEFAULT, true, REASON_NOT_ASSIGNED,
-		  REASON_NOT_ASSIGNED },
+		    REASON_NOT_ASSIGNED },
 		{ MODE_ALL, false, REASON_NONE, REASON_NOT_IN_ACCOUNT },
 		{ MODE_ALL, true, REASON_NONE, REASON_NOT_IN_ACCOUNT },
 		{ MODE_ANY, false, REASON_NONE, REASON_PLAN },
-		{ MODE_ANY, true, REASON_NONE, REASON_SPF }
-	};
-	const char	*domain;
-	size_t		 i;
+		{ MODE_ANY, true, REASON_NONE, REASON_SPF } };
+	const char *domain;
+	size_t	    i;
 
 	(void)state;
 	domains_add(&ds, "one.example");
@@ -215,15 +210,12 @@ test_modes(void **state)
 		user.in_account = 1;
 		assert_name(judge(&domain), REASON_NONE);
 		user.assigned = 0;
-		assert_name(judge(&domain),
-		    rows[i].account);
+		assert_name(judge(&domain), rows[i].account);
 		user.in_account = 0;
-		assert_name(judge(&domain),
-		    rows[i].foreign);
+		assert_name(judge(&domain), rows[i].foreign);
 		/* Bits of domains that were not asked about. */
 		user.assigned = user.in_account = ~(uint32_t)1;
-		assert_name(judge(&domain),
-		    rows[i].foreign);
+		assert_name(judge(&domain), rows[i].foreign);
 	}
 }
 
@@ -231,15 +223,13 @@ test_modes(void **state)
 static void
 test_spf(void **state)
 {
-	static const enum reason	 reasons[] = {
-		[SPF_VERDICT_OK] = REASON_NONE,
+	static const enum reason reasons[] = { [SPF_VERDICT_OK] = REASON_NONE,
 		[SPF_VERDICT_NONE] = REASON_SPF_NONE,
 		[SPF_VERDICT_SEVERAL] = REASON_SPF_SEVERAL,
 		[SPF_VERDICT_SYNTAX] = REASON_SPF_SYNTAX,
 		[SPF_VERDICT_NOT_INCLUDED] = REASON_SPF_INCLUDE,
 		[SPF_VERDICT_NOT_PASS] = REASON_SPF_FAIL,
-		[SPF_VERDICT_UNKNOWN] = REASON_SPF
-	};
+		[SPF_VERDICT_UNKNOWN] = REASON_SPF };
 	struct spf_answer	 a = { .record = "v=spf1 -all" };
 	struct verdict		 v;
 	size_t			 i;
@@ -272,10 +262,10 @@ test_spf(void **state)
 static void
 test_all_domains_count(void **state)
 {
-	char		 name[32];
-	const char	*domain = NULL;
-	uint32_t	 all = (1U << DOMAINS_MAX) - 1;
-	int		 i;
+	char	    name[32];
+	const char *domain = NULL;
+	uint32_t    all = (1U << DOMAINS_MAX) - 1;
+	int	    i;
 
 	(void)state;
 	assert_name(judge(&domain), REASON_NONE);
@@ -288,8 +278,7 @@ test_all_domains_count(void **state)
 	assert_null(domain);
 	for (i = 0; i < DOMAINS_MAX; i++) {
 		user.assigned = all & ~(1U << i);
-		assert_name(judge(&domain),
-		    REASON_NOT_ASSIGNED);
+		assert_name(judge(&domain), REASON_NOT_ASSIGNED);
 		assert_string_equal(domain, ds.name[i]);
 	}
 	user.assigned = 1 << 3;
@@ -300,7 +289,7 @@ test_all_domains_count(void **state)
 static void
 test_standing(void **state)
 {
-	struct netaddr	 source;
+	struct netaddr source;
 
 	(void)state;
 	assert_true(netaddr_parse("192.0.2.1", &source));
@@ -328,7 +317,7 @@ test_standing(void **state)
 static void
 test_standing_source(void **state)
 {
-	struct netaddr	 source;
+	struct netaddr source;
 
 	(void)state;
 	assert_true(netaddr_parse("192.0.2.1", &source));
@@ -342,24 +331,17 @@ test_standing_source(void **state)
 	    STANDING_NOBODY);
 }
 
-#define test(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		test(test_null_sender),
-		test(test_envelope),
-		test(test_envelope_not_enforced),
-		test(test_header),
-		test(test_header_refused),
-		test(test_header_not_enforced),
-		test(test_modes),
-		test(test_spf),
-		test(test_all_domains_count),
-		test(test_standing),
-		test(test_standing_source)
-	};
+	const struct CMUnitTest tests[] = { test(test_null_sender),
+		test(test_envelope), test(test_envelope_not_enforced),
+		test(test_header), test(test_header_refused),
+		test(test_header_not_enforced), test(test_modes),
+		test(test_spf), test(test_all_domains_count),
+		test(test_standing), test(test_standing_source) };
 
 	return (cmocka_run_group_tests_name("acl", tests, NULL, NULL));
 }
