@@ -30,7 +30,7 @@ acl_null_sender(const char *sender)
 static enum reason
 sender_domain(const char *sender, char name[DOMAIN_TEXT])
 {
-	const char	*at = strrchr(sender, '@');
+	const char *at = strrchr(sender, '@');
 
 	if (at == NULL || at == sender || sender[0] == '@')
 		return (REASON_SENDER);
@@ -42,11 +42,11 @@ sender_domain(const char *sender, char name[DOMAIN_TEXT])
 }
 
 enum reason
-acl_envelope(const struct conf *conf, const char *sender,
-    struct domains *domains)
+acl_envelope(
+    const struct conf *conf, const char *sender, struct domains *domains)
 {
-	char		 name[DOMAIN_TEXT];
-	enum reason	 reason;
+	char	    name[DOMAIN_TEXT];
+	enum reason reason;
 
 	if (!(conf->enforce & ENFORCE_ENVELOPE) || acl_null_sender(sender))
 		return (REASON_NONE);
@@ -68,8 +68,8 @@ acl_header(const struct conf *conf, const char *sender,
 static enum reason
 judge_domain(const struct user *user, size_t i)
 {
-	bool	 assigned = user->assigned >> i & 1;
-	bool	 in_account = user->in_account >> i & 1;
+	bool assigned = user->assigned >> i & 1;
+	bool in_account = user->in_account >> i & 1;
 
 	if (assigned)
 		return (REASON_NONE);
@@ -108,7 +108,7 @@ struct verdict
 acl_domains(const struct conf *conf, const struct user *user,
     const struct domains *domains, acl_spf known, void *arg)
 {
-	const struct spf_answer	*answer;
+	const struct spf_answer *answer;
 	struct verdict		 v = { REASON_NONE, NULL, NULL };
 	size_t			 i;
 

@@ -31,28 +31,28 @@
 #include "user.h"
 
 struct explanation {
-	const struct conf	*conf;
-	const struct question	*question;
-	struct event_base	*base;
-	struct redisconn	*redis;
-	struct user_query	*query;
-	struct netaddr		 source;
-	struct header		 header;
-	struct domains		 envelope;	/* what MAIL FROM judges */
-	struct domains		 all;		/* what the end of data does */
-	enum reason		 envelope_reason;
-	enum reason		 header_reason;
-	struct spf		*spf;		/* once it is needed */
-	unsigned int		 asked;		/* of it */
-	char			 name[USER_NAME_MAX + 1];
-	int			 status;
+	const struct conf     *conf;
+	const struct question *question;
+	struct event_base     *base;
+	struct redisconn      *redis;
+	struct user_query     *query;
+	struct netaddr	       source;
+	struct header	       header;
+	struct domains	       envelope; /* what MAIL FROM judges */
+	struct domains	       all;	 /* what the end of data does */
+	enum reason	       envelope_reason;
+	enum reason	       header_reason;
+	struct spf	      *spf;   /* once it is needed */
+	unsigned int	       asked; /* of it */
+	char		       name[USER_NAME_MAX + 1];
+	int		       status;
 };
 
 static void
 print_user(const struct user *user)
 {
-	static const char *const	modes[] = { "default", "all", "any" };
-	static const char *const	statuses[] = { "allowed", "blocked",
+	static const char *const modes[] = { "default", "all", "any" };
+	static const char *const statuses[] = { "allowed", "blocked",
 		"sandboxed" };
 
 	printf("user: %s\nmode: %s\nstatus: %s\n", user->name,
@@ -84,10 +84,10 @@ print_record(const char *record)
 }
 
 static void
-print_block(const struct explanation *ex, const char *where,
-    const struct verdict *v)
+print_block(
+    const struct explanation *ex, const char *where, const struct verdict *v)
 {
-	char	 reply[REPORT_REPLY];
+	char reply[REPORT_REPLY];
 
 	report_reply(ex->conf, "ID", ex->name, reply);
 	print_answer(where, reply, reason_name(v->reason), v->domain);
@@ -98,7 +98,7 @@ print_block(const struct explanation *ex, const char *where,
 static const struct spf_answer *
 known(void *arg, const char *domain)
 {
-	struct explanation	*ex = arg;
+	struct explanation *ex = arg;
 
 	return (ex->spf != NULL ? spf_known(ex->spf, domain) : NULL);
 }
@@ -108,7 +108,7 @@ static struct verdict
 judge_at(struct explanation *ex, const struct user *user, enum reason reason,
     const struct domains *domains)
 {
-	struct verdict	 v = { reason, NULL, NULL };
+	struct verdict v = { reason, NULL, NULL };
 
 	if (reason != REASON_NONE)
 		return (v);
@@ -122,12 +122,12 @@ end(struct explanation *ex, int status)
 	event_base_loopbreak(ex->base);
 }
 
-static void	ask_user(struct explanation *);
+static void ask_user(struct explanation *);
 
 static void
 on_spf(void *arg, const struct spf_answer *answer)
 {
-	struct explanation	*ex = arg;
+	struct explanation *ex = arg;
 
 	if (answer->verdict == SPF_VERDICT_UNKNOWN) {
 		print_answer("end of data", REPLY_SPF, "", NULL);
@@ -169,7 +169,7 @@ settled(struct explanation *ex, const struct user *user, const char *where,
 static void
 judge_domains(struct explanation *ex, const struct user *user)
 {
-	struct verdict	 v;
+	struct verdict v;
 
 	v = judge_at(ex, user, ex->envelope_reason, &ex->envelope);
 	if (settled(ex, user, "MAIL FROM", &v))
@@ -178,16 +178,19 @@ judge_domains(struct explanation *ex, const struct user *user)
 	if (settled(ex, user, "end of data", &v))
 		return;
 	print_user(user);
-	print_answer("end of data", user->status == STATUS_SANDBOXED ?
-	    "250 accepted, and delivered nowhere" : "250 accepted", "", NULL);
+	print_answer("end of data",
+	    user->status == STATUS_SANDBOXED
+		? "250 accepted, and delivered nowhere"
+		: "250 accepted",
+	    "", NULL);
 	end(ex, EX_OK);
 }
 
 static void
 judge(struct explanation *ex, const struct user *user)
 {
-	switch (acl_standing(USER_OK, user, &ex->source,
-	    ex->question->source == NULL)) {
+	switch (acl_standing(
+	    USER_OK, user, &ex->source, ex->question->source == NULL)) {
 	case STANDING_USER:
 		judge_domains(ex, user);
 		return;
@@ -207,7 +210,7 @@ judge(struct explanation *ex, const struct user *user)
 static void
 on_user(void *arg, enum user_found found, const struct user *user)
 {
-	struct explanation	*ex = arg;
+	struct explanation *ex = arg;
 
 	ex->query = NULL;
 	switch (found) {
@@ -231,8 +234,8 @@ on_user(void *arg, enum user_found found, const struct user *user)
 static void
 ask_user(struct explanation *ex)
 {
-	ex->query = user_ask(ex->redis, ex->conf, ex->name, 0, &ex->all,
-	    on_user, ex);
+	ex->query = user_ask(
+	    ex->redis, ex->conf, ex->name, 0, &ex->all, on_user, ex);
 	if (ex->query == NULL)
 		on_user(ex, USER_UNAVAILABLE, NULL);
 }
@@ -247,7 +250,7 @@ on_ready(void *arg)
 static void
 take_header(struct header *h, const char *text)
 {
-	size_t	 len;
+	size_t len;
 
 	while (*text != '\0') {
 		len = strcspn(text, "\n");
@@ -262,7 +265,7 @@ take_header(struct header *h, const char *text)
 static void
 gather(struct explanation *ex)
 {
-	const struct question	*q = ex->question;
+	const struct question *q = ex->question;
 
 	ex->envelope_reason = acl_envelope(ex->conf, q->sender, &ex->envelope);
 	ex->all = ex->envelope;
@@ -270,14 +273,14 @@ gather(struct explanation *ex)
 		return;
 	if (q->header != NULL)
 		take_header(&ex->header, q->header);
-	ex->header_reason = acl_header(ex->conf, q->sender, &ex->header,
-	    &ex->all);
+	ex->header_reason = acl_header(
+	    ex->conf, q->sender, &ex->header, &ex->all);
 }
 
 int
 explain(const struct conf *conf, const struct question *question)
 {
-	static struct explanation	 ex;
+	static struct explanation ex;
 
 	ex.conf = conf;
 	ex.question = question;

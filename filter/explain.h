@@ -21,10 +21,10 @@ struct conf;
 
 /* What a message would be, for explain(). */
 struct question {
-	const char	*name;		/* of the user */
-	const char	*sender;	/* envelope sender; "" is the null one */
-	const char	*header;	/* fields, a line each; NULL: not asked */
-	const char	*source;	/* address; NULL: any */
+	const char *name;   /* of the user */
+	const char *sender; /* envelope sender; "" is the null one */
+	const char *header; /* fields, a line each; NULL: not asked */
+	const char *source; /* address; NULL: any */
 };
 
 /*
@@ -34,6 +34,6 @@ struct question {
  * status of sysexits(3): EX_OK when there is an answer, EX_USAGE, EX_NOUSER,
  * EX_DATAERR for a bad record, EX_UNAVAILABLE without Redis.
  */
-int	explain(const struct conf *, const struct question *);
+int explain(const struct conf *, const struct question *);
 
 #endif /* EXPLAIN_H */

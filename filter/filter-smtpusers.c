@@ -50,28 +50,27 @@
 #include "spfworker.h"
 #include "user.h"
 
-#define DEFAULT_CONF	"/etc/smtpusers.conf"
-#define THREADS		2
+#define DEFAULT_CONF "/etc/smtpusers.conf"
+#define THREADS 2
 
-static struct filter	 filter;
-static struct lineio	*io;
-static struct session	*last;		/* that a line of a message was of */
-static bool		 registered;
+static struct filter   filter;
+static struct lineio  *io;
+static struct session *last; /* that a line of a message was of */
+static bool	       registered;
 
-static const char	 registration[] =
-    "register|report|smtp-in|link-connect\n"
-    "register|report|smtp-in|link-auth\n"
-    "register|report|smtp-in|link-disconnect\n"
-    "register|report|smtp-in|tx-begin\n"
-    "register|report|smtp-in|tx-rcpt\n"
-    "register|report|smtp-in|tx-commit\n"
-    "register|report|smtp-in|tx-rollback\n"
-    "register|filter|smtp-in|auth\n"
-    "register|filter|smtp-in|mail-from\n"
-    "register|filter|smtp-in|rcpt-to\n"
-    "register|filter|smtp-in|data-line\n"
-    "register|filter|smtp-in|commit\n"
-    "register|ready\n";
+static const char registration[] = "register|report|smtp-in|link-connect\n"
+				   "register|report|smtp-in|link-auth\n"
+				   "register|report|smtp-in|link-disconnect\n"
+				   "register|report|smtp-in|tx-begin\n"
+				   "register|report|smtp-in|tx-rcpt\n"
+				   "register|report|smtp-in|tx-commit\n"
+				   "register|report|smtp-in|tx-rollback\n"
+				   "register|filter|smtp-in|auth\n"
+				   "register|filter|smtp-in|mail-from\n"
+				   "register|filter|smtp-in|rcpt-to\n"
+				   "register|filter|smtp-in|data-line\n"
+				   "register|filter|smtp-in|commit\n"
+				   "register|ready\n";
 
 static void
 request_free(struct request *req)
@@ -95,12 +94,12 @@ request_free(struct request *req)
 }
 
 static void
-write_result(uint64_t session, uint64_t token, const char *result,
-    const char *param)
+write_result(
+    uint64_t session, uint64_t token, const char *result, const char *param)
 {
-	lineio_printf(io, "filter-result|%016" PRIx64 "|%016" PRIx64
-	    "|%s%s%s\n", session, token, result, param[0] != '\0' ? "|" : "",
-	    param);
+	lineio_printf(io,
+	    "filter-result|%016" PRIx64 "|%016" PRIx64 "|%s%s%s\n", session,
+	    token, result, param[0] != '\0' ? "|" : "", param);
 }
 
 static void
@@ -113,8 +112,8 @@ answer(struct request *req, const char *result, const char *param)
 static void
 log_refusal(const struct request *req, const char *reply)
 {
-	const struct session	*s = req->session;
-	char			 source[NETADDR_TEXT];
+	const struct session *s = req->session;
+	char		      source[NETADDR_TEXT];
 
 	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"",
 	    req->what, s->name[0] != '\0' ? s->name : "-",
@@ -130,7 +129,7 @@ request_proceed(struct request *req)
 void
 request_rewrite(struct request *req, const char *recipient)
 {
-	char	 param[256];
+	char param[256];
 
 	snprintf(param, sizeof(param), "<%s>", recipient);
 	answer(req, "rewrite", param);
@@ -165,7 +164,7 @@ request_take_time(struct request *req)
 void
 request_hurry(struct request *req)
 {
-	struct timeval	 tv = conf_deadline(filter.conf);
+	struct timeval tv = conf_deadline(filter.conf);
 
 	event_add(req->timer, &tv);
 }
@@ -173,7 +172,7 @@ request_hurry(struct request *req)
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	(void)fd;
 	(void)what;
@@ -183,8 +182,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 static struct request *
 request_new(struct session *s, const struct filterline *fl)
 {
-	struct timeval	 tv = conf_deadline(filter.conf);
-	struct request	*req;
+	struct timeval	tv = conf_deadline(filter.conf);
+	struct request *req;
 
 	if ((req = calloc(1, sizeof(*req))) == NULL)
 		return (NULL);
@@ -192,8 +191,8 @@ request_new(struct session *s, const struct filterline *fl)
 	req->session = s;
 	req->token = fl->token;
 	req->what = "request";
-	req->tempfail = fl->event == EV_AUTH ? REPLY_AUTH_TEMPFAIL :
-	    REPLY_TEMPFAIL;
+	req->tempfail = fl->event == EV_AUTH ? REPLY_AUTH_TEMPFAIL
+					     : REPLY_TEMPFAIL;
 	req->timer = evtimer_new(filter.base, on_timer, req);
 	if (req->timer == NULL || event_add(req->timer, &tv) == -1) {
 		if (req->timer != NULL)
@@ -208,15 +207,14 @@ request_new(struct session *s, const struct filterline *fl)
 static void
 on_request(const struct filterline *fl)
 {
-	struct session	*s = session_find(&filter.sessions, fl->session);
-	struct request	*req = NULL;
+	struct session *s = session_find(&filter.sessions, fl->session);
+	struct request *req = NULL;
 
 	if (s != NULL)
 		req = request_new(s, fl);
 	if (req == NULL) {
 		log_once("a session that cannot be kept is refused");
-		write_result(fl->session, fl->token, "reject",
-		    REPLY_TEMPFAIL);
+		write_result(fl->session, fl->token, "reject", REPLY_TEMPFAIL);
 		return;
 	}
 	switch (fl->event) {
@@ -247,7 +245,7 @@ on_request(const struct filterline *fl)
 static void
 close_session(struct session *s)
 {
-	struct request	*req, *next;
+	struct request *req, *next;
 
 	LIST_FOREACH_SAFE(req, &s->requests, entry, next)
 		request_free(req);
@@ -261,7 +259,7 @@ close_session(struct session *s)
 static void
 on_connect(const struct filterline *fl, struct session *s)
 {
-	const char	*source = filterline_source(fl->params);
+	const char *source = filterline_source(fl->params);
 
 	if (s != NULL) {
 		log_once("a session that is open is opened again");
@@ -293,10 +291,9 @@ on_tx_begin(const struct filterline *fl, struct session *s)
 static void
 on_tx_rcpt(const struct filterline *fl, struct session *s)
 {
-	const char	*result = strchr(fl->params, '|');
+	const char *result = strchr(fl->params, '|');
 
-	if (s->tx != NULL && result != NULL &&
-	    strncmp(result, "|ok|", 4) == 0)
+	if (s->tx != NULL && result != NULL && strncmp(result, "|ok|", 4) == 0)
 		s->tx->recipients++;
 }
 
@@ -304,10 +301,10 @@ on_tx_rcpt(const struct filterline *fl, struct session *s)
 static void
 on_tx_commit(const struct filterline *fl, struct session *s)
 {
-	const char	*size = strchr(fl->params, '|');
+	const char *size = strchr(fl->params, '|');
 
-	message_taken(&filter, s, size != NULL ? strtoull(size + 1, NULL, 10) :
-	    0);
+	message_taken(
+	    &filter, s, size != NULL ? strtoull(size + 1, NULL, 10) : 0);
 }
 
 /* msgid */
@@ -322,7 +319,7 @@ on_tx_rollback(const struct filterline *fl, struct session *s)
 static void
 on_report(const struct filterline *fl)
 {
-	struct session	*s = session_find(&filter.sessions, fl->session);
+	struct session *s = session_find(&filter.sessions, fl->session);
 
 	if (fl->event == EV_LINK_CONNECT) {
 		on_connect(fl, s);
@@ -400,9 +397,9 @@ read_header(struct session *s, const char *text, size_t len)
 static bool
 echo_data(char *line, size_t len)
 {
-	static const char	 answer_head[] = "filter-dataline|";
-	const char		*from;
-	uint64_t		 id;
+	static const char answer_head[] = "filter-dataline|";
+	const char	 *from;
+	uint64_t	  id;
 
 	if ((from = filterline_data(line, len, &id)) == NULL)
 		return (false);
@@ -417,8 +414,8 @@ echo_data(char *line, size_t len)
 static void
 on_line(void *arg, char *line, size_t len, bool first)
 {
-	struct filterline	 fl;
-	const char		*bad;
+	struct filterline fl;
+	const char	 *bad;
 
 	(void)arg;
 	(void)first;
@@ -442,8 +439,8 @@ on_line(void *arg, char *line, size_t len, bool first)
 static void
 on_overlong(void *arg, char *head, size_t len)
 {
-	struct session	*s;
-	uint64_t	 id;
+	struct session *s;
+	uint64_t	id;
 
 	(void)arg;
 	log_once("a line over %d bytes is ignored", LINEIO_MAX);
@@ -460,16 +457,15 @@ on_eof(void *arg)
 	event_base_loopbreak(filter.base);
 }
 
-static const struct lineio_handler	handler = { on_line, on_overlong,
-	on_eof };
+static const struct lineio_handler handler = { on_line, on_overlong, on_eof };
 
 static void
 close_all(void)
 {
-	struct session	*s, *next;
+	struct session *s, *next;
 
 	HASH_ITER(hh, filter.sessions.byid, s, next)
-		close_session(s);
+	close_session(s);
 }
 
 static void
@@ -481,12 +477,10 @@ run(void)
 	    (filter.spf = spf_new(filter.base, filter.conf)) == NULL)
 		errx(1, "cannot start the spf workers");
 	if ((filter.pool = passwd_pool_new(filter.base, THREADS)) == NULL ||
-	    (filter.redis = redisconn_new(filter.base, filter.conf)) ==
-	    NULL ||
-	    (filter.journal = journal_new(filter.base, filter.redis)) ==
-	    NULL ||
-	    (io = lineio_new(filter.base, STDIN_FILENO, STDOUT_FILENO,
-	    &handler, NULL)) == NULL)
+	    (filter.redis = redisconn_new(filter.base, filter.conf)) == NULL ||
+	    (filter.journal = journal_new(filter.base, filter.redis)) == NULL ||
+	    (io = lineio_new(filter.base, STDIN_FILENO, STDOUT_FILENO, &handler,
+		 NULL)) == NULL)
 		errx(1, "cannot start");
 	event_base_dispatch(filter.base);
 
@@ -502,7 +496,8 @@ run(void)
 static void __attribute__((__noreturn__))
 usage(void)
 {
-	fprintf(stderr, "usage: filter-smtpusers [-n] [-f file]\n"
+	fprintf(stderr,
+	    "usage: filter-smtpusers [-n] [-f file]\n"
 	    "       filter-smtpusers -e name [-f file] [-H header] "
 	    "[-m sender] [-s source]\n");
 	exit(1);
@@ -511,10 +506,10 @@ usage(void)
 int
 main(int argc, char *argv[])
 {
-	const char	*file = DEFAULT_CONF;
-	struct question	 question = { NULL, "", NULL, NULL };
-	bool		 check = false;
-	int		 ch, status = 0;
+	const char     *file = DEFAULT_CONF;
+	struct question question = { NULL, "", NULL, NULL };
+	bool		check = false;
+	int		ch, status = 0;
 
 	while ((ch = getopt(argc, argv, "e:f:H:m:ns:W")) != -1) {
 		switch (ch) {

@@ -24,12 +24,12 @@
 
 /* What is left of the value, and what has been found in it. */
 struct reader {
-	const char	*p;
-	const char	*end;
-	struct domains	*domains;
-	enum reason	 reason;
-	bool		 hidden;	/* "@", "<" or ">" in a quoted string */
-	bool		 odd;		/* what readers read differently */
+	const char     *p;
+	const char     *end;
+	struct domains *domains;
+	enum reason	reason;
+	bool		hidden; /* "@", "<" or ">" in a quoted string */
+	bool		odd;	/* what readers read differently */
 };
 
 static bool
@@ -138,7 +138,7 @@ skip_cfws(struct reader *r)
 static bool
 is_local_part(const char *atom, size_t len)
 {
-	size_t	 i;
+	size_t i;
 
 	if (len == 0 || atom[0] == '.' || atom[len - 1] == '.')
 		return (false);
@@ -157,13 +157,13 @@ is_local_part(const char *atom, size_t len)
 static bool
 read_domain(struct reader *r)
 {
-	const char	*from = ++r->p;
-	char		 name[DOMAIN_TEXT];
+	const char *from = ++r->p;
+	char	    name[DOMAIN_TEXT];
 
 	if (next_is(r, '['))
 		return (fail(r, REASON_LITERAL));
-	while (r->p < r->end && (is_atext(*r->p) || is_utf8(*r->p) ||
-	    *r->p == '.'))
+	while (r->p < r->end &&
+	    (is_atext(*r->p) || is_utf8(*r->p) || *r->p == '.'))
 		r->p++;
 	if (r->p == from)
 		return (ambiguous(r));
@@ -176,10 +176,10 @@ read_domain(struct reader *r)
 static size_t
 read_atom(struct reader *r)
 {
-	const char	*from = r->p;
+	const char *from = r->p;
 
-	while (r->p < r->end && (is_atext(*r->p) || is_utf8(*r->p) ||
-	    *r->p == '.'))
+	while (r->p < r->end &&
+	    (is_atext(*r->p) || is_utf8(*r->p) || *r->p == '.'))
 		r->p++;
 	return ((size_t)(r->p - from));
 }
@@ -188,8 +188,8 @@ read_atom(struct reader *r)
 static bool
 read_angle(struct reader *r)
 {
-	const char	*atom = ++r->p;
-	size_t		 len = read_atom(r);
+	const char *atom = ++r->p;
+	size_t	    len = read_atom(r);
 
 	if (!next_is(r, '@') || !is_local_part(atom, len))
 		return (ambiguous(r));
@@ -205,15 +205,15 @@ read_angle(struct reader *r)
 static bool
 word_ends(const struct reader *r)
 {
-	return (at_end(r) || is_space(*r->p) || *r->p == '(' ||
-	    *r->p == '<' || *r->p == ',');
+	return (at_end(r) || is_space(*r->p) || *r->p == '(' || *r->p == '<' ||
+	    *r->p == ',');
 }
 
 /* RFC 2047, 2: "=?" charset "?" encoding "?" text "?=", and nothing besides. */
 static bool
 is_encoded_word(const char *atom, size_t len)
 {
-	const char	*end = atom + len, *p;
+	const char *end = atom + len, *p;
 
 	if (len < 2 || memcmp(atom, "=?", 2) != 0 ||
 	    (p = memchr(atom + 2, '?', len - 2)) == NULL || p == atom + 2)
@@ -255,8 +255,8 @@ enum part {
 static bool
 read_part(struct reader *r, enum part *part)
 {
-	const char	*atom = r->p;
-	size_t		 len;
+	const char *atom = r->p;
+	size_t	    len;
 
 	if (next_is(r, '"')) {
 		*part = PART_QUOTED;
@@ -274,7 +274,7 @@ read_part(struct reader *r, enum part *part)
 static bool
 read_after_address(struct reader *r)
 {
-	const char	*from = r->p;
+	const char *from = r->p;
 
 	if (!skip_cfws(r))
 		return (false);
@@ -289,9 +289,9 @@ read_after_address(struct reader *r)
 static bool
 read_mailbox(struct reader *r)
 {
-	enum part	 part;
-	size_t		 n;
-	bool		 quoted = false;
+	enum part part;
+	size_t	  n;
+	bool	  quoted = false;
 
 	for (n = 1;; n++) {
 		if (!skip_cfws(r))
@@ -312,8 +312,8 @@ read_mailbox(struct reader *r)
 static bool
 has_controls(const char *value, size_t len)
 {
-	const unsigned char	*p = (const unsigned char *)value;
-	size_t			 i;
+	const unsigned char *p = (const unsigned char *)value;
+	size_t		     i;
 
 	for (i = 0; i < len; i++) {
 		if ((p[i] < 0x20 && p[i] != '\t') || p[i] == 0x7f)
@@ -330,8 +330,8 @@ has_controls(const char *value, size_t len)
 enum reason
 from_parse(const char *value, size_t len, struct domains *domains)
 {
-	struct reader	 r = { value, value + len, domains, REASON_NONE, false,
-	    false };
+	struct reader r = { value, value + len, domains, REASON_NONE, false,
+		false };
 
 	if (len > FROM_MAX)
 		return (REASON_FROM_LONG);
@@ -340,8 +340,8 @@ from_parse(const char *value, size_t len, struct domains *domains)
 		return (REASON_FROM_AMBIGUOUS);
 	while (read_mailbox(&r)) {
 		if (at_end(&r))
-			return (r.hidden && r.odd ? REASON_FROM_AMBIGUOUS :
-			    REASON_NONE);
+			return (r.hidden && r.odd ? REASON_FROM_AMBIGUOUS
+						  : REASON_NONE);
 		if (!next_is(&r, ','))
 			return (REASON_FROM_AMBIGUOUS);
 		r.p++;

@@ -65,12 +65,12 @@
  */
 
 /* A longer value, unfolded, is not read but refused. */
-#define FROM_MAX	8192
+#define FROM_MAX 8192
 
 /*
  * Reads a value, unfolded (RFC 5322, 2.2.3), and adds the domains of all its
  * addresses.  REASON_NONE, or why it cannot be let through.
  */
-enum reason	from_parse(const char *, size_t, struct domains *);
+enum reason from_parse(const char *, size_t, struct domains *);
 
 #endif /* FROM_H */

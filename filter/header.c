@@ -41,8 +41,8 @@ is_space(char c)
 static void
 keep_from(struct header *h, const char *text, size_t len)
 {
-	size_t	 size;
-	char	*from;
+	size_t size;
+	char  *from;
 
 	if (h->nfrom > 1 || len == 0)
 		return;
@@ -80,7 +80,7 @@ keep_message_id(struct header *h, const char *text, size_t len)
 static void
 continuation(struct header *h, const char *line, size_t len)
 {
-	size_t	 i;
+	size_t i;
 
 	if (!h->in_from)
 		return;
@@ -95,7 +95,7 @@ continuation(struct header *h, const char *line, size_t len)
 static bool
 is_field_name(const char *name, size_t len)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < len; i++)
 		if (name[i] <= ' ' || name[i] > '~')
@@ -112,9 +112,9 @@ is_named(const char *name, size_t len, const char *what)
 static void
 field(struct header *h, const char *line, size_t len)
 {
-	const char	*colon = memchr(line, ':', len), *value;
-	size_t		 namelen, valuelen;
-	bool		 spaced;
+	const char *colon = memchr(line, ':', len), *value;
+	size_t	    namelen, valuelen;
+	bool	    spaced;
 
 	h->in_from = false;
 	if (colon == NULL) {
@@ -170,8 +170,8 @@ header_domains(const struct header *h, struct domains *domains)
 		return (h->reason);
 	if (h->nfrom == 0)
 		return (REASON_FROM_MISSING);
-	return (from_parse(h->from != NULL ? h->from : "", h->fromlen,
-	    domains));
+	return (
+	    from_parse(h->from != NULL ? h->from : "", h->fromlen, domains));
 }
 
 void

@@ -24,7 +24,7 @@
 #include "reason.h"
 
 /* Longest Message-ID kept, for the report, with its NUL. */
-#define HEADER_MESSAGE_ID	256
+#define HEADER_MESSAGE_ID 256
 
 /*
  * The header section of a message, read line by line as it passes and never
@@ -46,26 +46,26 @@
  *    the empty line.
  */
 struct header {
-	bool		 done;		/* the body has begun */
-	bool		 in_from;
-	unsigned int	 nfrom;
-	enum reason	 reason;	/* the first thing wrong */
-	char		*from;		/* the first From, unfolded */
-	size_t		 fromlen;
-	size_t		 fromsize;
-	char		 message_id[HEADER_MESSAGE_ID];
+	bool	     done; /* the body has begun */
+	bool	     in_from;
+	unsigned int nfrom;
+	enum reason  reason; /* the first thing wrong */
+	char	    *from;   /* the first From, unfolded */
+	size_t	     fromlen;
+	size_t	     fromsize;
+	char	     message_id[HEADER_MESSAGE_ID];
 };
 
 /* Takes a line of the message, without its end.  Cheap once it is done. */
-void		 header_line(struct header *, const char *, size_t);
+void header_line(struct header *, const char *, size_t);
 
 /*
  * Judges what has passed, and adds the domains of the From field's addresses.
  * REASON_NONE, or why the message cannot be let through.
  */
-enum reason	 header_domains(const struct header *, struct domains *);
+enum reason header_domains(const struct header *, struct domains *);
 
 /* Frees what it holds and zeroes it, ready for another message. */
-void		 header_clear(struct header *);
+void header_clear(struct header *);
 
 #endif /* HEADER_H */

@@ -27,31 +27,31 @@
 #include "log.h"
 #include "redisconn.h"
 
-#define RETRY_SECONDS	1
-#define RETRY_BURST	256	/* entries sent again at a time */
+#define RETRY_SECONDS 1
+#define RETRY_BURST 256 /* entries sent again at a time */
 
 struct entry {
-	TAILQ_ENTRY(entry)	 next;
-	struct journal		*journal;
-	struct redisreq		*reqs[JOURNAL_COMMANDS];	/* under way */
-	bool			 again;		/* one was not written */
-	size_t			 bytes;
-	size_t			 ncommands;
-	struct command		 commands[JOURNAL_COMMANDS];
-	const char		*argv[];	/* and the strings it points to */
+	TAILQ_ENTRY(entry) next;
+	struct journal	*journal;
+	struct redisreq *reqs[JOURNAL_COMMANDS]; /* under way */
+	bool		 again;			 /* one was not written */
+	size_t		 bytes;
+	size_t		 ncommands;
+	struct command	 commands[JOURNAL_COMMANDS];
+	const char	*argv[]; /* and the strings it points to */
 };
 
 struct journal {
-	struct redisconn	*redis;
-	struct event		*retry;
-	TAILQ_HEAD(, entry)	 entries;
-	size_t			 bytes;
+	struct redisconn *redis;
+	struct event	 *retry;
+	TAILQ_HEAD(, entry) entries;
+	size_t bytes;
 };
 
 static bool
 under_way(const struct entry *e)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < e->ncommands; i++)
 		if (e->reqs[i] != NULL)
@@ -62,8 +62,8 @@ under_way(const struct entry *e)
 static void
 drop(struct entry *e)
 {
-	struct journal	*j = e->journal;
-	size_t		 i;
+	struct journal *j = e->journal;
+	size_t		i;
 
 	TAILQ_REMOVE(&j->entries, e, next);
 	j->bytes -= e->bytes;
@@ -76,7 +76,7 @@ drop(struct entry *e)
 static void
 retry_later(struct journal *j)
 {
-	struct timeval	 tv = { RETRY_SECONDS, 0 };
+	struct timeval tv = { RETRY_SECONDS, 0 };
 
 	if (!event_pending(j->retry, EV_TIMEOUT, NULL))
 		event_add(j->retry, &tv);
@@ -98,8 +98,8 @@ refused_for_good(const redisReply *reply)
 static void
 on_written(void *arg, const redisReply *reply)
 {
-	struct entry	*e = arg;
-	size_t		 i;
+	struct entry *e = arg;
+	size_t	      i;
 
 	for (i = 0; e->reqs[i] == NULL; i++)
 		continue;
@@ -122,7 +122,7 @@ on_written(void *arg, const redisReply *reply)
 static void
 send_entry(struct entry *e)
 {
-	size_t	 i;
+	size_t i;
 
 	e->again = false;
 	for (i = 0; i < e->ncommands; i++) {
@@ -138,9 +138,9 @@ send_entry(struct entry *e)
 static void
 on_retry(evutil_socket_t fd, short what, void *arg)
 {
-	struct journal	*j = arg;
-	struct entry	*e;
-	size_t		 n = 0;
+	struct journal *j = arg;
+	struct entry   *e;
+	size_t		n = 0;
 
 	(void)fd;
 	(void)what;
@@ -158,8 +158,8 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 static size_t
 text_size(size_t n, const struct command *commands)
 {
-	size_t	 i, size = 0;
-	int	 k;
+	size_t i, size = 0;
+	int    k;
 
 	for (i = 0; i < n; i++)
 		for (k = 0; k < commands[i].argc; k++)
@@ -172,10 +172,10 @@ text_size(size_t n, const struct command *commands)
 static void
 copy_commands(struct entry *e, size_t n, const struct command *commands)
 {
-	const char	**argv = e->argv;
-	char		 *text;
-	size_t		  i, len, total = 0;
-	int		  k;
+	const char **argv = e->argv;
+	char	    *text;
+	size_t	     i, len, total = 0;
+	int	     k;
 
 	for (i = 0; i < n; i++)
 		total += (size_t)commands[i].argc;
@@ -205,8 +205,8 @@ make_room(struct journal *j, size_t bytes)
 void
 journal_write(struct journal *j, size_t n, const struct command *commands)
 {
-	struct entry	*e;
-	size_t		 bytes = sizeof(*e) + text_size(n, commands);
+	struct entry *e;
+	size_t	      bytes = sizeof(*e) + text_size(n, commands);
 
 	make_room(j, bytes);
 	if ((e = calloc(1, bytes)) == NULL) {
@@ -224,7 +224,7 @@ journal_write(struct journal *j, size_t n, const struct command *commands)
 struct journal *
 journal_new(struct event_base *base, struct redisconn *redis)
 {
-	struct journal	*j;
+	struct journal *j;
 
 	if ((j = calloc(1, sizeof(*j))) == NULL)
 		return (NULL);
@@ -240,7 +240,7 @@ journal_new(struct event_base *base, struct redisconn *redis)
 void
 journal_free(struct journal *j)
 {
-	struct entry	*e, *next;
+	struct entry *e, *next;
 
 	if (j == NULL)
 		return;

@@ -31,27 +31,26 @@ struct redisconn;
  */
 
 /* Bytes kept at most; above it the oldest entry makes room. */
-#define JOURNAL_MAX	(4 << 20)
+#define JOURNAL_MAX (4 << 20)
 
 /* Commands of one entry at most. */
-#define JOURNAL_COMMANDS	2
+#define JOURNAL_COMMANDS 2
 
 struct command {
-	int		  argc;
-	const char	**argv;
+	int	     argc;
+	const char **argv;
 };
 
 /* The connection must outlive the journal. */
-struct journal	*journal_new(struct event_base *, struct redisconn *);
+struct journal *journal_new(struct event_base *, struct redisconn *);
 
 /* Drops what is not written yet. */
-void		 journal_free(struct journal *);
+void journal_free(struct journal *);
 
 /*
  * Writes commands, in one go and in their order.  They are copied.  All are
  * sent again when one was not written.
  */
-void		 journal_write(struct journal *, size_t,
-		    const struct command *);
+void journal_write(struct journal *, size_t, const struct command *);
 
 #endif /* JOURNAL_H */

@@ -38,7 +38,7 @@
 static bool
 may_come_from(const struct request *req, const struct user *user)
 {
-	const struct session	*s = req->session;
+	const struct session *s = req->session;
 
 	if (s->local && req->filter->conf->local == LOCAL_TRUST)
 		return (true);
@@ -49,7 +49,7 @@ may_come_from(const struct request *req, const struct user *user)
 static void
 hold_to_hash(struct session *s, const struct user *user)
 {
-	const char	*hash = user->password;
+	const char *hash = user->password;
 
 	digest_strings(s->bound, 1, &hash);
 	s->binding = BINDING_HELD;
@@ -65,7 +65,7 @@ log_login(struct filter *f, const struct session *s, const char *result,
 static void
 on_verified(void *arg, enum passwd_result result)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->job = NULL;
 	switch (result) {
@@ -102,7 +102,7 @@ refuse_source(struct request *req, const struct user *user)
 static void
 judge(struct request *req, const struct user *user)
 {
-	struct session	*s = req->session;
+	struct session *s = req->session;
 
 	if (user != NULL)
 		strlcpy(s->name, user->name, sizeof(s->name));
@@ -121,7 +121,7 @@ judge(struct request *req, const struct user *user)
 static void
 on_user(void *arg, enum user_found found, const struct user *user)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->query = NULL;
 	if (found == USER_OK || found == USER_NONE)
@@ -133,7 +133,7 @@ on_user(void *arg, enum user_found found, const struct user *user)
 static void
 on_alive(void *arg, const redisReply *reply)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->alive = NULL;
 	if (reply != NULL)
@@ -149,10 +149,10 @@ on_alive(void *arg, const redisReply *reply)
 static void
 proceed_if_alive(struct request *req)
 {
-	const char	*ping = "PING";
+	const char *ping = "PING";
 
-	req->alive = redisconn_send(req->filter->redis, on_alive, req, 1,
-	    &ping, NULL);
+	req->alive = redisconn_send(
+	    req->filter->redis, on_alive, req, 1, &ping, NULL);
 	if (req->alive == NULL)
 		request_tempfail(req);
 }
@@ -160,9 +160,9 @@ proceed_if_alive(struct request *req)
 void
 login_request(struct request *req, const char *args)
 {
-	struct filter	*f = req->filter;
-	struct session	*s = req->session;
-	char		 name[USER_NAME_MAX + 1];
+	struct filter  *f = req->filter;
+	struct session *s = req->session;
+	char		name[USER_NAME_MAX + 1];
 
 	s->name[0] = '\0';
 	s->binding = BINDING_NONE;
@@ -184,15 +184,15 @@ login_request(struct request *req, const char *args)
 static void
 on_binding(void *arg, enum user_found found, const struct user *user)
 {
-	struct session	*s = arg;
+	struct session *s = arg;
 
 	s->binding_query = NULL;
 	if (found == USER_OK) {
 		hold_to_hash(s, user);
 		log_login(s->filter, s, "accepted", NULL);
 	} else
-		s->binding = found == USER_NONE ? BINDING_NOBODY :
-		    BINDING_FAILED;
+		s->binding = found == USER_NONE ? BINDING_NOBODY
+						: BINDING_FAILED;
 }
 
 /* Asks for a user whom AUTH did not show, in place of who was asked before. */
@@ -201,15 +201,15 @@ ask_again(struct filter *f, struct session *s, user_cb cb)
 {
 	if (s->binding_query != NULL)
 		user_cancel(s->binding_query);
-	s->binding_query = user_ask(f->redis, f->conf, s->name, USER_NO_SOURCES,
-	    NULL, cb, s);
+	s->binding_query = user_ask(
+	    f->redis, f->conf, s->name, USER_NO_SOURCES, NULL, cb, s);
 	return (s->binding_query != NULL);
 }
 
 void
 login_passed(struct filter *f, struct session *s, const char *as_typed)
 {
-	char	 name[USER_NAME_MAX + 1];
+	char name[USER_NAME_MAX + 1];
 
 	s->authenticated = true;
 	if (!user_fold_name(as_typed, name)) {
@@ -232,7 +232,7 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 static void
 on_failed(void *arg, enum user_found found, const struct user *user)
 {
-	struct session	*s = arg;
+	struct session *s = arg;
 
 	(void)user;
 	s->binding_query = NULL;
@@ -245,7 +245,7 @@ on_failed(void *arg, enum user_found found, const struct user *user)
 void
 login_failed(struct filter *f, struct session *s, const char *as_typed)
 {
-	char	 name[USER_NAME_MAX + 1];
+	char name[USER_NAME_MAX + 1];
 
 	s->binding = BINDING_NONE;
 	if (s->authenticated || !user_fold_name(as_typed, name))

@@ -20,11 +20,11 @@
 /* Why a message is blocked; the names are those of the reports. */
 enum reason {
 	REASON_NONE,
-	REASON_USER,		/* gone or changed while it was under way */
+	REASON_USER, /* gone or changed while it was under way */
 	REASON_NOT_ASSIGNED,
 	REASON_NOT_IN_ACCOUNT,
 	REASON_PLAN,
-	REASON_SPF,		/* up to what SPF says */
+	REASON_SPF, /* up to what SPF says */
 	REASON_SPF_NONE,
 	REASON_SPF_SEVERAL,
 	REASON_SPF_SYNTAX,
@@ -43,6 +43,6 @@ enum reason {
 };
 
 /* The reason's name, such as "domain-not-assigned"; "" for REASON_NONE. */
-const char	*reason_name(enum reason);
+const char *reason_name(enum reason);
 
 #endif /* REASON_H */

@@ -31,15 +31,15 @@
 #include "session.h"
 #include "user.h"
 
-#define ARGS_MAX	32
-#define KEY_MAX		256
-#define FROM_TEXT	1024	/* of the From header, in a report */
-#define RELAY_TEXT	256
+#define ARGS_MAX 32
+#define KEY_MAX 256
+#define FROM_TEXT 1024 /* of the From header, in a report */
+#define RELAY_TEXT 256
 
 static void
 draw_id(char id[REPORT_ID + 1])
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < REPORT_ID; i++)
 		id[i] = (char)('0' + arc4random_uniform(10));
@@ -50,8 +50,8 @@ draw_id(char id[REPORT_ID + 1])
 static void
 format_now(char buf[32])
 {
-	time_t		 now = time(NULL);
-	struct tm	 tm;
+	time_t	  now = time(NULL);
+	struct tm tm;
 
 	if (gmtime_r(&now, &tm) == NULL ||
 	    strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
@@ -61,7 +61,7 @@ format_now(char buf[32])
 static void
 copy_from(const struct header *h, char buf[FROM_TEXT])
 {
-	size_t	 len = h->fromlen < FROM_TEXT ? h->fromlen : FROM_TEXT - 1;
+	size_t len = h->fromlen < FROM_TEXT ? h->fromlen : FROM_TEXT - 1;
 
 	if (len > 0)
 		memcpy(buf, h->from, len);
@@ -69,29 +69,24 @@ copy_from(const struct header *h, char buf[FROM_TEXT])
 }
 
 void
-report_write(struct filter *f, const struct session *s,
-    const struct user *user, const struct verdict *verdict,
-    char id[REPORT_ID + 1])
+report_write(struct filter *f, const struct session *s, const struct user *user,
+    const struct verdict *verdict, char id[REPORT_ID + 1])
 {
-	const struct tx	*tx = s->tx;
+	const struct tx *tx = s->tx;
 	char		 key[KEY_MAX], now[32], relay[RELAY_TEXT] = "";
 	char		 source[NETADDR_TEXT], from[FROM_TEXT], msgid[16] = "";
 	char		 ttl[16];
-	const char	*hset[ARGS_MAX] = { "HSET", key,
-		"time", now,
-		"relay", relay,
-		"user", user != NULL ? user->name : tx->user,
-		"account", user != NULL ? user->account : "",
-		"reason", reason_name(verdict->reason),
-		"domain", verdict->domain != NULL ? verdict->domain : "",
-		"spf", verdict->record != NULL ? verdict->record : "",
-		"envelope_sender", tx->sender,
-		"from", from,
-		"source", session_source(s, source),
-		"message_id", tx->header.message_id,
+	const char *hset[ARGS_MAX] = { "HSET", key, "time", now, "relay", relay,
+		"user", user != NULL ? user->name : tx->user, "account",
+		user != NULL ? user->account : "", "reason",
+		reason_name(verdict->reason), "domain",
+		verdict->domain != NULL ? verdict->domain : "", "spf",
+		verdict->record != NULL ? verdict->record : "",
+		"envelope_sender", tx->sender, "from", from, "source",
+		session_source(s, source), "message_id", tx->header.message_id,
 		"message", msgid };
-	const char	*expire[] = { "EXPIRE", key, ttl };
-	struct command	 commands[2] = { { 26, hset }, { 3, expire } };
+	const char *expire[] = { "EXPIRE", key, ttl };
+	struct command commands[2] = { { 26, hset }, { 3, expire } };
 
 	draw_id(id);
 	snprintf(key, sizeof(key), "%sreport:{%s}", f->conf->prefix, id);
@@ -109,7 +104,9 @@ const char *
 report_reply(const struct conf *conf, const char *id, const char *user,
     char buf[REPORT_REPLY])
 {
-	snprintf(buf, REPORT_REPLY, "550 5.7.1 [ACL] Blocked. See "
-	    "%s?id=%s&auth=%s", conf->report_url, id, user);
+	snprintf(buf, REPORT_REPLY,
+	    "550 5.7.1 [ACL] Blocked. See "
+	    "%s?id=%s&auth=%s",
+	    conf->report_url, id, user);
 	return (buf);
 }

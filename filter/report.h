@@ -26,25 +26,24 @@ struct user;
 struct verdict;
 
 /* Digits of a report's id. */
-#define REPORT_ID	18
+#define REPORT_ID 18
 
 /* Longest reply that names a report, with its NUL. */
-#define REPORT_REPLY	512
+#define REPORT_REPLY 512
 
 /* Days that a report is kept in Redis. */
-#define REPORT_DAYS	30
+#define REPORT_DAYS 30
 
 /*
  * Writes the report on a message that is blocked to Redis, as report:{ID},
  * and the id that it has drawn for it: decimal digits, random, so that relays
  * need not agree on the next one.  user is NULL when there is none any more.
  */
-void		 report_write(struct filter *, const struct session *,
-		    const struct user *, const struct verdict *,
-		    char[REPORT_ID + 1]);
+void report_write(struct filter *, const struct session *, const struct user *,
+    const struct verdict *, char[REPORT_ID + 1]);
 
 /* Writes the reply that sends a blocked sender to the report. */
-const char	*report_reply(const struct conf *, const char *id,
-		    const char *user, char[REPORT_REPLY]);
+const char *report_reply(
+    const struct conf *, const char *id, const char *user, char[REPORT_REPLY]);
 
 #endif /* REPORT_H */

@@ -30,7 +30,7 @@
 static int
 decode(const char *text, char buf[SASL_TEXT])
 {
-	int	 n = b64_pton(text, (unsigned char *)buf, SASL_TEXT - 1);
+	int n = b64_pton(text, (unsigned char *)buf, SASL_TEXT - 1);
 
 	if (n >= 0)
 		buf[n] = '\0';
@@ -41,9 +41,9 @@ decode(const char *text, char buf[SASL_TEXT])
 static bool
 parse_plain(const char *text, struct sasl *sasl)
 {
-	char	 buf[SASL_TEXT], *name, *password;
-	int	 n = decode(text, buf);
-	bool	 ok = false;
+	char buf[SASL_TEXT], *name, *password;
+	int  n = decode(text, buf);
+	bool ok = false;
 
 	name = n < 0 ? NULL : memchr(buf, '\0', (size_t)n);
 	if (name != NULL) {
@@ -63,8 +63,8 @@ parse_plain(const char *text, struct sasl *sasl)
 void
 sasl_parse(const char *args, struct sasl *sasl)
 {
-	const char	*text;
-	size_t		 len = strcspn(args, " \t");
+	const char *text;
+	size_t	    len = strcspn(args, " \t");
 
 	memset(sasl, 0, sizeof(*sasl));
 	sasl->form = SASL_HIDDEN;

@@ -24,23 +24,23 @@
  */
 
 enum sasl_form {
-	SASL_HIDDEN,		/* the client will send it later, or never */
-	SASL_NAME,		/* LOGIN with the name */
-	SASL_CREDENTIAL		/* PLAIN with name and password */
+	SASL_HIDDEN,	/* the client will send it later, or never */
+	SASL_NAME,	/* LOGIN with the name */
+	SASL_CREDENTIAL /* PLAIN with name and password */
 };
 
-#define SASL_TEXT	1024
+#define SASL_TEXT 1024
 
 struct sasl {
-	enum sasl_form	 form;
-	char		 name[SASL_TEXT];
-	char		 password[SASL_TEXT];
+	enum sasl_form form;
+	char	       name[SASL_TEXT];
+	char	       password[SASL_TEXT];
 };
 
 /* Reads the arguments.  What smtpd will refuse by itself is SASL_HIDDEN. */
-void	sasl_parse(const char *args, struct sasl *);
+void sasl_parse(const char *args, struct sasl *);
 
 /* Wipes what it holds. */
-void	sasl_clear(struct sasl *);
+void sasl_clear(struct sasl *);
 
 #endif /* SASL_H */

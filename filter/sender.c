@@ -34,35 +34,34 @@
 #include "user.h"
 #include "userlog.h"
 
-#define SANDBOX	"sandbox@sandbox.invalid"
+#define SANDBOX "sandbox@sandbox.invalid"
 
 static bool
 local_trust(const struct request *req)
 {
-	return (req->session->local &&
-	    req->filter->conf->local == LOCAL_TRUST);
+	return (req->session->local && req->filter->conf->local == LOCAL_TRUST);
 }
 
 /* Whether the password that the session has shown is still the user's. */
 static bool
 still_holds(const struct session *s, const struct user *user)
 {
-	const char	*hash = user->password;
-	uint8_t		 digest[DIGEST_LEN];
+	const char *hash = user->password;
+	uint8_t	    digest[DIGEST_LEN];
 
 	digest_strings(digest, 1, &hash);
 	return (memcmp(digest, s->bound, sizeof(digest)) == 0);
 }
 
 static enum standing
-standing_of(const struct request *req, enum user_found found,
-    const struct user *user)
+standing_of(
+    const struct request *req, enum user_found found, const struct user *user)
 {
-	const struct session	*s = req->session;
+	const struct session *s = req->session;
 
 	if (user == NULL)
-		return (found == USER_NONE ? STANDING_NOBODY :
-		    STANDING_UNKNOWN);
+		return (
+		    found == USER_NONE ? STANDING_NOBODY : STANDING_UNKNOWN);
 	if (s->authenticated) {
 		if (s->binding == BINDING_NOBODY)
 			return (STANDING_NOBODY);
@@ -82,19 +81,19 @@ standing_of(const struct request *req, enum user_found found,
 static void
 ask(struct request *req, const struct domains *domains, user_cb cb)
 {
-	struct filter	*f = req->filter;
-	struct session	*s = req->session;
+	struct filter  *f = req->filter;
+	struct session *s = req->session;
 
 	if (s->authenticated ? s->name[0] == '\0' : s->source.len == 0) {
 		cb(req, USER_NONE, NULL);
 		return;
 	}
 	if (s->authenticated)
-		req->query = user_ask(f->redis, f->conf, s->name, 0, domains,
-		    cb, req);
+		req->query = user_ask(
+		    f->redis, f->conf, s->name, 0, domains, cb, req);
 	else
-		req->query = user_ask_address(f->redis, f->conf, &s->source,
-		    domains, cb, req);
+		req->query = user_ask_address(
+		    f->redis, f->conf, &s->source, domains, cb, req);
 	if (req->query == NULL)
 		request_tempfail(req);
 }
@@ -104,19 +103,18 @@ static void
 refuse(struct request *req, const struct user *user, const char *reply,
     const char *report)
 {
-	userlog_add(req->filter, req->session, user->name, "message",
-	    "refused", reply, report, -1);
+	userlog_add(req->filter, req->session, user->name, "message", "refused",
+	    reply, report, -1);
 	request_reject(req, reply);
 }
 
 static void
-block(struct request *req, const struct user *user,
-    const struct verdict *verdict)
+block(
+    struct request *req, const struct user *user, const struct verdict *verdict)
 {
-	struct filter	*f = req->filter;
-	const char	*name = user != NULL ? user->name :
-	    req->session->tx->user;
-	char		 id[REPORT_ID + 1], reply[REPORT_REPLY];
+	struct filter *f = req->filter;
+	const char *name = user != NULL ? user->name : req->session->tx->user;
+	char	    id[REPORT_ID + 1], reply[REPORT_REPLY];
 
 	report_write(f, req->session, user, verdict, id);
 	report_reply(f->conf, id, name, reply);
@@ -133,9 +131,9 @@ block(struct request *req, const struct user *user,
 static enum reason
 gather(const struct request *req, bool with_header, struct domains *domains)
 {
-	const struct conf	*conf = req->filter->conf;
-	const struct tx		*tx = req->session->tx;
-	enum reason		 reason;
+	const struct conf *conf = req->filter->conf;
+	const struct tx	  *tx = req->session->tx;
+	enum reason	   reason;
 
 	domains->n = 0;
 	reason = acl_envelope(conf, tx->sender, domains);
@@ -147,7 +145,7 @@ gather(const struct request *req, bool with_header, struct domains *domains)
 static const struct spf_answer *
 known(void *arg, const char *domain)
 {
-	struct filter	*f = arg;
+	struct filter *f = arg;
 
 	return (f->spf != NULL ? spf_known(f->spf, domain) : NULL);
 }
@@ -160,13 +158,13 @@ static struct verdict
 judge(const struct request *req, const struct user *user, bool with_header,
     struct domains *domains)
 {
-	struct verdict	 v = { REASON_NONE, NULL, NULL };
+	struct verdict v = { REASON_NONE, NULL, NULL };
 
 	v.reason = gather(req, with_header, domains);
 	if (v.reason != REASON_NONE)
 		return (v);
-	return (acl_domains(req->filter->conf, user, domains, known,
-	    req->filter));
+	return (
+	    acl_domains(req->filter->conf, user, domains, known, req->filter));
 }
 
 /*
@@ -176,10 +174,10 @@ judge(const struct request *req, const struct user *user, bool with_header,
 static void
 accept_sender(struct request *req, const struct user *user)
 {
-	struct filter	*f = req->filter;
-	struct tx	*tx = req->session->tx;
-	struct domains	 domains;
-	struct verdict	 v = judge(req, user, false, &domains);
+	struct filter *f = req->filter;
+	struct tx     *tx = req->session->tx;
+	struct domains domains;
+	struct verdict v = judge(req, user, false, &domains);
 
 	if (v.reason == REASON_SPF && f->spf != NULL)
 		spf_ask(f->spf, v.domain, NULL, NULL);
@@ -196,15 +194,15 @@ accept_sender(struct request *req, const struct user *user)
 static void
 refuse_source(struct request *req, const struct user *user)
 {
-	userlog_add(req->filter, req->session, user->name, "message",
-	    "refused", REPLY_SOURCE, NULL, -1);
+	userlog_add(req->filter, req->session, user->name, "message", "refused",
+	    REPLY_SOURCE, NULL, -1);
 	request_disconnect(req, REPLY_SOURCE);
 }
 
 static void
 on_sender(void *arg, enum user_found found, const struct user *user)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->query = NULL;
 	switch (standing_of(req, found, user)) {
@@ -233,8 +231,8 @@ on_sender(void *arg, enum user_found found, const struct user *user)
 void
 sender_request(struct request *req, const char *sender)
 {
-	struct session	*s = req->session;
-	struct domains	 domains;
+	struct session *s = req->session;
+	struct domains	domains;
 
 	if (strlen(sender) >= SENDER_TEXT ||
 	    session_begin_tx(s, sender) == NULL) {
@@ -253,7 +251,7 @@ sender_request(struct request *req, const char *sender)
 void
 recipient_request(struct request *req)
 {
-	const struct tx	*tx = req->session->tx;
+	const struct tx *tx = req->session->tx;
 
 	if (tx != NULL && tx->sandboxed)
 		request_rewrite(req, SANDBOX);
@@ -265,20 +263,20 @@ recipient_request(struct request *req)
 static void
 block_gone(struct request *req, const struct user *user)
 {
-	const struct verdict	 v = { REASON_USER, NULL, NULL };
+	const struct verdict v = { REASON_USER, NULL, NULL };
 
 	if (user != NULL && strcmp(user->name, req->session->tx->user) != 0)
 		user = NULL;
 	block(req, user, &v);
 }
 
-static void	ask_commit(struct request *);
+static void ask_commit(struct request *);
 
 /* Judges again from the start: the user may have changed while it was asked. */
 static void
 on_spf(void *arg, const struct spf_answer *answer)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->spf_question = NULL;
 	if (answer->verdict == SPF_VERDICT_UNKNOWN) {
@@ -293,7 +291,7 @@ on_spf(void *arg, const struct spf_answer *answer)
 static void
 wait_for_spf(struct request *req, const char *domain)
 {
-	struct filter	*f = req->filter;
+	struct filter *f = req->filter;
 
 	if (f->spf != NULL && req->spf_asked++ < DOMAINS_MAX)
 		req->spf_question = spf_ask(f->spf, domain, on_spf, req);
@@ -306,9 +304,9 @@ wait_for_spf(struct request *req, const char *domain)
 static void
 accept_message(struct request *req, const struct user *user)
 {
-	struct tx	*tx = req->session->tx;
-	struct domains	 domains;
-	struct verdict	 v;
+	struct tx     *tx = req->session->tx;
+	struct domains domains;
+	struct verdict v;
 
 	if (strcmp(user->name, tx->user) != 0) {
 		block_gone(req, user);
@@ -333,7 +331,7 @@ accept_message(struct request *req, const struct user *user)
 static void
 on_commit(void *arg, enum user_found found, const struct user *user)
 {
-	struct request	*req = arg;
+	struct request *req = arg;
 
 	req->query = NULL;
 	switch (standing_of(req, found, user)) {
@@ -353,7 +351,7 @@ on_commit(void *arg, enum user_found found, const struct user *user)
 static void
 ask_commit(struct request *req)
 {
-	struct domains	 domains;
+	struct domains domains;
 
 	gather(req, true, &domains);
 	ask(req, &domains, on_commit);
@@ -362,8 +360,8 @@ ask_commit(struct request *req)
 void
 header_complete(struct filter *f, struct session *s)
 {
-	struct domains	 domains = { .n = 0 };
-	size_t		 i;
+	struct domains domains = { .n = 0 };
+	size_t	       i;
 
 	if (f->spf == NULL || !s->tx->any_domain ||
 	    header_domains(&s->tx->header, &domains) != REASON_NONE)
@@ -376,7 +374,7 @@ header_complete(struct filter *f, struct session *s)
 void
 commit_request(struct request *req)
 {
-	const struct tx	*tx = req->session->tx;
+	const struct tx *tx = req->session->tx;
 
 	if (tx == NULL || tx->damaged) {
 		request_tempfail(req);
@@ -394,12 +392,12 @@ commit_request(struct request *req)
 }
 
 static void
-message_over(struct filter *f, struct session *s, const char *result,
-    int64_t size)
+message_over(
+    struct filter *f, struct session *s, const char *result, int64_t size)
 {
 	if (s->tx != NULL && s->tx->accepted)
-		userlog_add(f, s, s->tx->user, "message", result, NULL, NULL,
-		    size);
+		userlog_add(
+		    f, s, s->tx->user, "message", result, NULL, NULL, size);
 	session_end_tx(s);
 }
 

@@ -25,7 +25,7 @@
 struct session *
 session_find(const struct sessions *ss, uint64_t id)
 {
-	struct session	*s;
+	struct session *s;
 
 	HASH_FIND(hh, ss->byid, &id, sizeof(id), s);
 	return (s);
@@ -34,8 +34,8 @@ session_find(const struct sessions *ss, uint64_t id)
 static void
 set_source(struct session *s, const char *text)
 {
-	char	 addr[NETADDR_TEXT + 2];
-	size_t	 len;
+	char   addr[NETADDR_TEXT + 2];
+	size_t len;
 
 	if (strncmp(text, "unix:", 5) == 0) {
 		s->local = true;
@@ -53,10 +53,10 @@ set_source(struct session *s, const char *text)
 }
 
 struct session *
-session_open(struct sessions *ss, struct filter *f, uint64_t id,
-    const char *source)
+session_open(
+    struct sessions *ss, struct filter *f, uint64_t id, const char *source)
 {
-	struct session	*s;
+	struct session *s;
 
 	if (HASH_COUNT(ss->byid) >= SESSION_MAX ||
 	    (s = calloc(1, sizeof(*s))) == NULL)

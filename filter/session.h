@@ -36,7 +36,7 @@ struct filter;
 struct request;
 
 /* Sessions known at once at most; a further one is refused with 451. */
-#define SESSION_MAX	100000
+#define SESSION_MAX 100000
 
 /*
  * Whether the session is still held to the password that it has shown.  The
@@ -44,74 +44,74 @@ struct request;
  * command that matters.
  */
 enum binding {
-	BINDING_NONE,		/* not known yet */
+	BINDING_NONE, /* not known yet */
 	BINDING_HELD,
-	BINDING_NOBODY,		/* the user was gone at once */
-	BINDING_FAILED		/* Redis could not be asked */
+	BINDING_NOBODY, /* the user was gone at once */
+	BINDING_FAILED	/* Redis could not be asked */
 };
 
 /* Longest envelope sender kept, with its NUL: RFC 5321, 4.5.3.1. */
-#define SENDER_TEXT	322
+#define SENDER_TEXT 322
 
 /* A message under way: from MAIL FROM to what comes of it. */
 struct tx {
-	char		 user[USER_NAME_MAX + 1];	/* "": nobody's */
-	bool		 trusted;	/* of a local session: not judged */
-	bool		 sandboxed;
-	bool		 any_domain;	/* its domains are asked about early */
-	bool		 damaged;	/* a line of it was lost */
-	bool		 accepted;	/* by us, at the end of data */
-	uint32_t	 msgid;		/* smtpd's; 0: none yet */
-	size_t		 recipients;
-	struct header	 header;
-	char		 sender[SENDER_TEXT];
+	char	      user[USER_NAME_MAX + 1]; /* "": nobody's */
+	bool	      trusted; /* of a local session: not judged */
+	bool	      sandboxed;
+	bool	      any_domain; /* its domains are asked about early */
+	bool	      damaged;	  /* a line of it was lost */
+	bool	      accepted;	  /* by us, at the end of data */
+	uint32_t      msgid;	  /* smtpd's; 0: none yet */
+	size_t	      recipients;
+	struct header header;
+	char	      sender[SENDER_TEXT];
 };
 
 /* An SMTP session, as smtpd's reports tell of it. */
 struct session {
-	uint64_t		 id;
-	UT_hash_handle		 hh;
-	struct filter		*filter;
-	LIST_HEAD(, request)	 requests;	/* not yet answered */
-	struct user_query	*binding_query;
-	struct tx		*tx;		/* NULL: no message */
-	struct netaddr		 source;	/* len 0: none, or unreadable */
-	bool			 local;		/* smtpd's own socket */
-	bool			 authenticated;
-	enum binding		 binding;
-	uint8_t			 bound[DIGEST_LEN];
-	char			 name[USER_NAME_MAX + 1]; /* of the AUTH seen,
+	uint64_t       id;
+	UT_hash_handle hh;
+	struct filter *filter;
+	LIST_HEAD(, request) requests; /* not yet answered */
+	struct user_query *binding_query;
+	struct tx	  *tx;	   /* NULL: no message */
+	struct netaddr	   source; /* len 0: none, or unreadable */
+	bool		   local;  /* smtpd's own socket */
+	bool		   authenticated;
+	enum binding	   binding;
+	uint8_t		   bound[DIGEST_LEN];
+	char		   name[USER_NAME_MAX + 1]; /* of the AUTH seen,
 						     or authenticated */
 };
 
 struct sessions {
-	struct session	*byid;
+	struct session *byid;
 };
 
 /* Finds a session; NULL when there is none of that id. */
-struct session	*session_find(const struct sessions *, uint64_t);
+struct session *session_find(const struct sessions *, uint64_t);
 
 /*
  * Opens a session from a source as link-connect writes it: 192.0.2.1:25,
  * [2001:db8::1]:25 or unix:path.  NULL when there are too many, or memory is
  * short.  There must be none of that id.
  */
-struct session	*session_open(struct sessions *, struct filter *, uint64_t,
-		    const char *);
+struct session *
+session_open(struct sessions *, struct filter *, uint64_t, const char *);
 
 /* Frees a session.  Its requests and queries must be gone already. */
-void		 session_close(struct sessions *, struct session *);
+void session_close(struct sessions *, struct session *);
 
 /*
  * Begins a message from an envelope sender, forgetting the one before.  NULL
  * when memory is short.
  */
-struct tx	*session_begin_tx(struct session *, const char *);
+struct tx *session_begin_tx(struct session *, const char *);
 
 /* Forgets the message under way. */
-void		 session_end_tx(struct session *);
+void session_end_tx(struct session *);
 
 /* The source for people: an address, "local" or "unknown". */
-const char	*session_source(const struct session *, char[NETADDR_TEXT]);
+const char *session_source(const struct session *, char[NETADDR_TEXT]);
 
 #endif /* SESSION_H */

@@ -35,61 +35,61 @@
 #include "spfcache.h"
 #include "spfcheck.h"
 
-#define WORKERS_MAX	64
-#define QUESTIONS_MAX	4096	/* that wait or are asked */
-#define BACKOFF_MIN	100	/* milliseconds */
-#define BACKOFF_MAX	5000
-#define EXECUTABLE	"/proc/self/exe"
+#define WORKERS_MAX 64
+#define QUESTIONS_MAX 4096 /* that wait or are asked */
+#define BACKOFF_MIN 100	   /* milliseconds */
+#define BACKOFF_MAX 5000
+#define EXECUTABLE "/proc/self/exe"
 
 /* Somebody who waits for the answer to a question. */
 struct spf_question {
-	TAILQ_ENTRY(spf_question)	 entry;
-	struct lookup			*lookup;
-	spf_cb				 cb;
-	void				*arg;
+	TAILQ_ENTRY(spf_question) entry;
+	struct lookup *lookup;
+	spf_cb	       cb;
+	void	      *arg;
 };
 
 /* A domain that is asked about, once for all who want to know. */
 struct lookup {
-	TAILQ_ENTRY(lookup)		 entry;
-	struct spf			*spf;
-	TAILQ_HEAD(, spf_question)	 questions;
-	struct event			*deadline;
-	int				 tries;
-	bool				 waiting;	/* for a worker */
-	char				 domain[DOMAIN_TEXT];
+	TAILQ_ENTRY(lookup) entry;
+	struct spf *spf;
+	TAILQ_HEAD(, spf_question) questions;
+	struct event *deadline;
+	int	      tries;
+	bool	      waiting; /* for a worker */
+	char	      domain[DOMAIN_TEXT];
 };
 
 struct worker {
-	struct spf	*spf;
-	pid_t		 pid;		/* 0: none now */
-	int		 fd;
-	struct event	*readable;
-	struct event	*timer;		/* the question's, or the restart's */
-	bool		 busy;
-	struct lookup	*lookup;	/* NULL: idle, or nobody waits */
-	int		 backoff;
+	struct spf    *spf;
+	pid_t	       pid; /* 0: none now */
+	int	       fd;
+	struct event  *readable;
+	struct event  *timer; /* the question's, or the restart's */
+	bool	       busy;
+	struct lookup *lookup; /* NULL: idle, or nobody waits */
+	int	       backoff;
 };
 
 struct spf {
-	const struct conf	*conf;
-	struct event_base	*base;
-	struct spfcache		*cache;
-	struct spfcheck		 check;
-	int			 exe;
-	TAILQ_HEAD(, lookup)	 lookups;	/* in the order asked */
-	size_t			 nlookups;
-	size_t			 nworkers;
-	struct worker		 workers[WORKERS_MAX];
+	const struct conf *conf;
+	struct event_base *base;
+	struct spfcache	  *cache;
+	struct spfcheck	   check;
+	int		   exe;
+	TAILQ_HEAD(, lookup) lookups; /* in the order asked */
+	size_t	      nlookups;
+	size_t	      nworkers;
+	struct worker workers[WORKERS_MAX];
 };
 
-static void	assign(struct spf *);
-static void	start_worker(struct worker *);
+static void assign(struct spf *);
+static void start_worker(struct worker *);
 
 static void
 add_timer(struct event *ev, int ms)
 {
-	struct timeval	 tv = { ms / 1000, ms % 1000 * 1000 };
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
 	event_add(ev, &tv);
 }
@@ -97,7 +97,7 @@ add_timer(struct event *ev, int ms)
 static void
 free_lookup(struct lookup *l)
 {
-	struct spf_question	*q;
+	struct spf_question *q;
 
 	while ((q = TAILQ_FIRST(&l->questions)) != NULL) {
 		TAILQ_REMOVE(&l->questions, q, entry);
@@ -114,9 +114,9 @@ free_lookup(struct lookup *l)
 static void
 finish(struct lookup *l, const struct spf_answer *answer)
 {
-	struct spf_question	*q;
-	struct spf		*spf = l->spf;
-	size_t			 i;
+	struct spf_question *q;
+	struct spf	    *spf = l->spf;
+	size_t		     i;
 
 	for (i = 0; i < spf->nworkers; i++)
 		if (spf->workers[i].lookup == l)
@@ -134,7 +134,7 @@ finish(struct lookup *l, const struct spf_answer *answer)
 static void
 finish_unknown(struct lookup *l)
 {
-	const struct spf_answer	 unknown = { .verdict = SPF_VERDICT_UNKNOWN };
+	const struct spf_answer unknown = { .verdict = SPF_VERDICT_UNKNOWN };
 
 	finish(l, &unknown);
 }
@@ -143,7 +143,7 @@ finish_unknown(struct lookup *l)
 static void
 replace_worker(struct worker *w)
 {
-	struct lookup	*l = w->lookup;
+	struct lookup *l = w->lookup;
 
 	w->lookup = NULL;
 	w->busy = false;
@@ -155,8 +155,8 @@ replace_worker(struct worker *w)
 	kill(w->pid, SIGKILL);
 	w->pid = 0;
 	add_timer(w->timer, w->backoff);
-	w->backoff = w->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX :
-	    w->backoff * 2;
+	w->backoff = w->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX
+						  : w->backoff * 2;
 	if (l == NULL)
 		return;
 	if (l->tries < 2)
@@ -167,8 +167,7 @@ replace_worker(struct worker *w)
 
 /* An answer names its domain: an old one is none to another question. */
 static bool
-valid_answer(const struct spf_answer *answer, ssize_t n,
-    const struct lookup *l)
+valid_answer(const struct spf_answer *answer, ssize_t n, const struct lookup *l)
 {
 	return (n == (ssize_t)sizeof(*answer) &&
 	    memchr(answer->domain, '\0', sizeof(answer->domain)) != NULL &&
@@ -181,11 +180,11 @@ valid_answer(const struct spf_answer *answer, ssize_t n,
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	struct worker		*w = arg;
-	struct spf		*spf = w->spf;
-	struct spf_answer	 answer;
-	struct lookup		*l = w->lookup;
-	ssize_t			 n;
+	struct worker	 *w = arg;
+	struct spf	 *spf = w->spf;
+	struct spf_answer answer;
+	struct lookup	 *l = w->lookup;
+	ssize_t		  n;
 
 	(void)what;
 	n = recv(fd, &answer, sizeof(answer), MSG_DONTWAIT);
@@ -207,7 +206,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct worker	*w = arg;
+	struct worker *w = arg;
 
 	(void)fd;
 	(void)what;
@@ -224,8 +223,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 static void
 exec_worker(int exe, int fd)
 {
-	static char	 name[] = "filter-smtpusers", option[] = "-W";
-	char		*argv[] = { name, option, NULL }, *envp[] = { NULL };
+	static char name[] = "filter-smtpusers", option[] = "-W";
+	char	   *argv[] = { name, option, NULL }, *envp[] = { NULL };
 
 	if (dup2(fd, STDIN_FILENO) != -1)
 		fexecve(exe, argv, envp);
@@ -243,8 +242,8 @@ reap(void)
 static void
 start_worker(struct worker *w)
 {
-	struct spf	*spf = w->spf;
-	int		 sp[2];
+	struct spf *spf = w->spf;
+	int	    sp[2];
 
 	reap();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sp) == -1) {
@@ -262,18 +261,18 @@ start_worker(struct worker *w)
 		add_timer(w->timer, w->backoff);
 		return;
 	}
-	w->readable = event_new(spf->base, w->fd, EV_READ | EV_PERSIST,
-	    on_readable, w);
+	w->readable = event_new(
+	    spf->base, w->fd, EV_READ | EV_PERSIST, on_readable, w);
 	if (w->readable == NULL || event_add(w->readable, NULL) == -1 ||
 	    send(w->fd, &spf->check, sizeof(spf->check),
-	    MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(spf->check))
+		MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(spf->check))
 		replace_worker(w);
 }
 
 static struct lookup *
 next_waiting(struct spf *spf)
 {
-	struct lookup	*l;
+	struct lookup *l;
 
 	TAILQ_FOREACH(l, &spf->lookups, entry)
 		if (l->waiting)
@@ -285,9 +284,9 @@ next_waiting(struct spf *spf)
 static void
 assign(struct spf *spf)
 {
-	struct worker	*w;
-	struct lookup	*l;
-	size_t		 i;
+	struct worker *w;
+	struct lookup *l;
+	size_t	       i;
 
 	for (i = 0; i < spf->nworkers; i++) {
 		w = &spf->workers[i];
@@ -296,7 +295,7 @@ assign(struct spf *spf)
 		if ((l = next_waiting(spf)) == NULL)
 			return;
 		if (send(w->fd, l->domain, strlen(l->domain),
-		    MSG_DONTWAIT | MSG_NOSIGNAL) == -1) {
+			MSG_DONTWAIT | MSG_NOSIGNAL) == -1) {
 			replace_worker(w);
 			continue;
 		}
@@ -319,7 +318,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 static struct lookup *
 find_lookup(struct spf *spf, const char *domain)
 {
-	struct lookup	*l;
+	struct lookup *l;
 
 	TAILQ_FOREACH(l, &spf->lookups, entry)
 		if (strcmp(l->domain, domain) == 0)
@@ -330,7 +329,7 @@ find_lookup(struct spf *spf, const char *domain)
 static struct lookup *
 new_lookup(struct spf *spf, const char *domain)
 {
-	struct lookup	*l;
+	struct lookup *l;
 
 	if (spf->nlookups >= QUESTIONS_MAX ||
 	    (l = calloc(1, sizeof(*l))) == NULL)
@@ -358,8 +357,8 @@ spf_known(struct spf *spf, const char *domain)
 struct spf_question *
 spf_ask(struct spf *spf, const char *domain, spf_cb cb, void *arg)
 {
-	struct lookup		*l = find_lookup(spf, domain);
-	struct spf_question	*q;
+	struct lookup	    *l = find_lookup(spf, domain);
+	struct spf_question *q;
 
 	if (l == NULL && (l = new_lookup(spf, domain)) == NULL)
 		return (NULL);
@@ -383,9 +382,9 @@ spf_cancel(struct spf_question *q)
 static bool
 take_conf(struct spf *spf)
 {
-	const struct conf	*conf = spf->conf;
-	struct spfcheck		*check = &spf->check;
-	size_t			 i;
+	const struct conf *conf = spf->conf;
+	struct spfcheck	  *check = &spf->check;
+	size_t		   i;
 
 	check->mode = conf->spf;
 	check->timeout = conf->spf_timeout;
@@ -397,7 +396,7 @@ take_conf(struct spf *spf)
 		return (false);
 	for (i = 0; i < conf->nspf_include; i++)
 		if (!domain_underscored(conf->spf_include[i],
-		    strlen(conf->spf_include[i]), check->includes[i]))
+			strlen(conf->spf_include[i]), check->includes[i]))
 			return (false);
 	check->nincludes = conf->nspf_include;
 	for (i = 0; i < conf->nspf_relays; i++)
@@ -409,7 +408,7 @@ take_conf(struct spf *spf)
 static bool
 start(struct spf *spf)
 {
-	struct worker	*w;
+	struct worker *w;
 
 	if ((spf->cache = spfcache_new()) == NULL || !take_conf(spf) ||
 	    (spf->exe = open(EXECUTABLE, O_RDONLY | O_CLOEXEC)) == -1)
@@ -428,7 +427,7 @@ start(struct spf *spf)
 struct spf *
 spf_new(struct event_base *base, const struct conf *conf)
 {
-	struct spf	*spf;
+	struct spf *spf;
 
 	if ((spf = calloc(1, sizeof(*spf))) == NULL)
 		return (NULL);
@@ -460,8 +459,8 @@ stop_worker(struct worker *w)
 void
 spf_free(struct spf *spf)
 {
-	struct lookup	*l, *next;
-	size_t		 i;
+	struct lookup *l, *next;
+	size_t	       i;
 
 	if (spf == NULL)
 		return;

@@ -36,48 +36,47 @@ struct spf_question;
 
 enum spf_verdict {
 	SPF_VERDICT_OK,
-	SPF_VERDICT_NONE,		/* no record */
-	SPF_VERDICT_SEVERAL,		/* more than one */
-	SPF_VERDICT_SYNTAX,		/* one that cannot be understood */
-	SPF_VERDICT_NOT_INCLUDED,	/* none of spf_include is in it */
-	SPF_VERDICT_NOT_PASS,		/* not for every address of spf_relays */
-	SPF_VERDICT_UNKNOWN		/* the DNS gave no answer in time */
+	SPF_VERDICT_NONE,	  /* no record */
+	SPF_VERDICT_SEVERAL,	  /* more than one */
+	SPF_VERDICT_SYNTAX,	  /* one that cannot be understood */
+	SPF_VERDICT_NOT_INCLUDED, /* none of spf_include is in it */
+	SPF_VERDICT_NOT_PASS,	  /* not for every address of spf_relays */
+	SPF_VERDICT_UNKNOWN	  /* the DNS gave no answer in time */
 };
 
 /* How much of a record is kept for the report, with its NUL. */
-#define SPF_RECORD	512
+#define SPF_RECORD 512
 
 struct spf_answer {
 	enum spf_verdict verdict;
-	uint32_t	 ttl;			/* seconds, of what was read */
-	char		 domain[DOMAIN_TEXT];	/* that was asked about */
-	char		 record[SPF_RECORD];	/* the domain's; "": none */
+	uint32_t	 ttl;		      /* seconds, of what was read */
+	char		 domain[DOMAIN_TEXT]; /* that was asked about */
+	char		 record[SPF_RECORD];  /* the domain's; "": none */
 };
 
 /* The answer is gone when the callback returns. */
-typedef void	(*spf_cb)(void *, const struct spf_answer *);
+typedef void (*spf_cb)(void *, const struct spf_answer *);
 
 /*
  * Starts the workers, as processes of the program itself that have nothing
  * but a socket to this one.  NULL when that fails.
  */
-struct spf		*spf_new(struct event_base *, const struct conf *);
+struct spf *spf_new(struct event_base *, const struct conf *);
 
 /* Ends the workers.  Questions under way are not answered any more. */
-void			 spf_free(struct spf *);
+void spf_free(struct spf *);
 
 /* An answer known from before; NULL when there is none. */
-const struct spf_answer	*spf_known(struct spf *, const char *domain);
+const struct spf_answer *spf_known(struct spf *, const char *domain);
 
 /*
  * Asks about a domain, given as A-labels.  The callback, which may be NULL,
  * comes exactly once, from the event loop, within two spf_timeouts.  NULL,
  * with no callback to come, when too many questions wait.
  */
-struct spf_question	*spf_ask(struct spf *, const char *domain, spf_cb,
-			    void *);
+struct spf_question *spf_ask(struct spf *, const char *domain, spf_cb, void *);
 
 /* Makes the callback not come. */
-void			 spf_cancel(struct spf_question *);
+void spf_cancel(struct spf_question *);
 
 #endif /* SPF_H */

@@ -27,20 +27,20 @@
 #include "spfcache.h"
 
 struct entry {
-	UT_hash_handle		 hh;
-	time_t			 expires;	/* monotonic */
-	struct spf_answer	 answer;
-	char			 domain[];
+	UT_hash_handle	  hh;
+	time_t		  expires; /* monotonic */
+	struct spf_answer answer;
+	char		  domain[];
 };
 
 struct spfcache {
-	struct entry	*bydomain;	/* in the order of addition */
+	struct entry *bydomain; /* in the order of addition */
 };
 
 static time_t
 now(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (ts.tv_sec);
@@ -64,11 +64,11 @@ drop(struct spfcache *c, struct entry *e)
 }
 
 void
-spfcache_add(struct spfcache *c, const char *domain,
-    const struct spf_answer *answer)
+spfcache_add(
+    struct spfcache *c, const char *domain, const struct spf_answer *answer)
 {
-	struct entry	*e;
-	size_t		 len = strlen(domain);
+	struct entry *e;
+	size_t	      len = strlen(domain);
 
 	HASH_FIND(hh, c->bydomain, domain, len, e);
 	if (e != NULL)
@@ -92,7 +92,7 @@ spfcache_add(struct spfcache *c, const char *domain,
 const struct spf_answer *
 spfcache_find(struct spfcache *c, const char *domain)
 {
-	struct entry	*e;
+	struct entry *e;
 
 	HASH_FIND(hh, c->bydomain, domain, strlen(domain), e);
 	if (e == NULL)
@@ -112,11 +112,11 @@ spfcache_new(void)
 void
 spfcache_free(struct spfcache *c)
 {
-	struct entry	*e, *next;
+	struct entry *e, *next;
 
 	if (c == NULL)
 		return;
 	HASH_ITER(hh, c->bydomain, e, next)
-		drop(c, e);
+	drop(c, e);
 	free(c);
 }

@@ -30,21 +30,20 @@ struct spfcache;
  */
 
 /* Seconds. */
-#define SPFCACHE_MIN	60
-#define SPFCACHE_MAX	3600
-#define SPFCACHE_BAD	60
+#define SPFCACHE_MIN 60
+#define SPFCACHE_MAX 3600
+#define SPFCACHE_BAD 60
 
 /* Answers kept at most; the one added first makes room. */
-#define SPFCACHE_SIZE	10000
+#define SPFCACHE_SIZE 10000
 
-struct spfcache		*spfcache_new(void);
-void			 spfcache_free(struct spfcache *);
+struct spfcache *spfcache_new(void);
+void		 spfcache_free(struct spfcache *);
 
 /* Keeps a copy, in place of an older one. */
-void			 spfcache_add(struct spfcache *, const char *,
-			    const struct spf_answer *);
+void spfcache_add(struct spfcache *, const char *, const struct spf_answer *);
 
 /* Finds an answer that is still good; valid until the next add. */
-const struct spf_answer	*spfcache_find(struct spfcache *, const char *);
+const struct spf_answer *spfcache_find(struct spfcache *, const char *);
 
 #endif /* SPFCACHE_H */

@@ -25,8 +25,8 @@
 #include "spfcheck.h"
 #include "spfdns.h"
 
-#define LOOKUPS_MAX	10	/* RFC 7208, 4.6.4 */
-#define SENDER		"postmaster@"
+#define LOOKUPS_MAX 10 /* RFC 7208, 4.6.4 */
+#define SENDER "postmaster@"
 
 /*
  * Reads the one record of a domain.  What libspf2 says of it does not tell a
@@ -35,11 +35,11 @@
 static enum spf_verdict
 read_record(SPF_server_t *server, const char *domain)
 {
-	SPF_request_t	*req = SPF_request_new(server);
-	SPF_response_t	*resp;
-	SPF_record_t	*record = NULL;
-	SPF_errcode_t	 err;
-	bool		 flawed;
+	SPF_request_t  *req = SPF_request_new(server);
+	SPF_response_t *resp;
+	SPF_record_t   *record = NULL;
+	SPF_errcode_t	err;
+	bool		flawed;
 
 	if (req == NULL)
 		return (SPF_VERDICT_UNKNOWN);
@@ -66,18 +66,18 @@ read_record(SPF_server_t *server, const char *domain)
 
 /* A walk through the records that a record refers to. */
 struct walk {
-	const struct spfcheck	*check;
-	unsigned int		 lookups;	/* counted as 4.6.4 has it */
-	size_t			 n;
-	char			 seen[LOOKUPS_MAX + 1][DOMAIN_TEXT];
-	uint32_t		 ttl;
-	bool			 unknown;
+	const struct spfcheck *check;
+	unsigned int	       lookups; /* counted as 4.6.4 has it */
+	size_t		       n;
+	char		       seen[LOOKUPS_MAX + 1][DOMAIN_TEXT];
+	uint32_t	       ttl;
+	bool		       unknown;
 };
 
 static bool
 is_seen(const struct walk *w, const char *domain)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < w->n; i++)
 		if (strcmp(w->seen[i], domain) == 0)
@@ -88,7 +88,7 @@ is_seen(const struct walk *w, const char *domain)
 static bool
 is_wanted(const struct walk *w, const char *domain)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < w->check->nincludes; i++)
 		if (strcmp(w->check->includes[i], domain) == 0)
@@ -99,8 +99,8 @@ is_wanted(const struct walk *w, const char *domain)
 static bool
 starts_with(const char *term, size_t len, const char *what)
 {
-	return (len >= strlen(what) &&
-	    strncasecmp(term, what, strlen(what)) == 0);
+	return (
+	    len >= strlen(what) && strncasecmp(term, what, strlen(what)) == 0);
 }
 
 /* Whether a term is the mechanism "all", whatever its qualifier. */
@@ -122,8 +122,8 @@ is_all(const char *term, size_t len)
 static bool
 take_term(struct walk *w, const char *term, size_t len, bool redirects)
 {
-	char	 domain[DOMAIN_TEXT];
-	size_t	 skip;
+	char   domain[DOMAIN_TEXT];
+	size_t skip;
 
 	if (redirects && starts_with(term, len, "redirect="))
 		skip = strlen("redirect=");
@@ -151,9 +151,9 @@ take_term(struct walk *w, const char *term, size_t len, bool redirects)
 static bool
 follow(struct walk *w, const char *record)
 {
-	const char	*term;
-	size_t		 len;
-	bool		 has_all = false;
+	const char *term;
+	size_t	    len;
+	bool	    has_all = false;
 
 	for (term = record; *term != '\0' && !has_all;
 	    term += len + strspn(term + len, " ")) {
@@ -175,8 +175,7 @@ static enum spf_verdict
 check_includes(SPF_server_t *server, const struct spfcheck *check,
     const char *domain, uint32_t *ttl)
 {
-	struct walk	 w = { .check = check, .n = 1,
-	    .ttl = *ttl };
+	struct walk	 w = { .check = check, .n = 1, .ttl = *ttl };
 	char		 record[SPFDNS_RECORD];
 	enum spf_verdict verdict;
 	size_t		 i;
@@ -205,7 +204,7 @@ check_includes(SPF_server_t *server, const struct spfcheck *check,
 static bool
 set_address(SPF_request_t *req, const struct netaddr *na)
 {
-	char	 text[NETADDR_TEXT];
+	char text[NETADDR_TEXT];
 
 	netaddr_text(na, text);
 	if (na->len == 4)
@@ -214,13 +213,13 @@ set_address(SPF_request_t *req, const struct netaddr *na)
 }
 
 static enum spf_verdict
-check_relay(SPF_server_t *server, const char *domain,
-    const struct netaddr *relay)
+check_relay(
+    SPF_server_t *server, const char *domain, const struct netaddr *relay)
 {
-	SPF_request_t	*req = SPF_request_new(server);
-	SPF_response_t	*resp = NULL;
-	SPF_result_t	 result = SPF_RESULT_TEMPERROR;
-	char		 sender[sizeof(SENDER) + DOMAIN_TEXT];
+	SPF_request_t  *req = SPF_request_new(server);
+	SPF_response_t *resp = NULL;
+	SPF_result_t	result = SPF_RESULT_TEMPERROR;
+	char		sender[sizeof(SENDER) + DOMAIN_TEXT];
 
 	if (req == NULL)
 		return (SPF_VERDICT_UNKNOWN);
@@ -237,16 +236,17 @@ check_relay(SPF_server_t *server, const char *domain,
 	SPF_request_free(req);
 	if (result == SPF_RESULT_PASS)
 		return (SPF_VERDICT_OK);
-	return (result == SPF_RESULT_TEMPERROR || spfdns_failures() > 0 ?
-	    SPF_VERDICT_UNKNOWN : SPF_VERDICT_NOT_PASS);
+	return (result == SPF_RESULT_TEMPERROR || spfdns_failures() > 0
+		? SPF_VERDICT_UNKNOWN
+		: SPF_VERDICT_NOT_PASS);
 }
 
 static enum spf_verdict
 check_relays(SPF_server_t *server, const struct spfcheck *check,
     const char *domain, uint32_t *ttl)
 {
-	enum spf_verdict	 verdict = SPF_VERDICT_OK;
-	size_t			 i;
+	enum spf_verdict verdict = SPF_VERDICT_OK;
+	size_t		 i;
 
 	for (i = 0; verdict == SPF_VERDICT_OK && i < check->nrelays; i++) {
 		verdict = check_relay(server, domain, &check->relays[i]);
@@ -257,8 +257,8 @@ check_relays(SPF_server_t *server, const struct spfcheck *check,
 }
 
 void
-spfcheck(SPF_server_t *server, const struct spfcheck *check,
-    const char *domain, struct spf_answer *answer)
+spfcheck(SPF_server_t *server, const struct spfcheck *check, const char *domain,
+    struct spf_answer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	strlcpy(answer->domain, domain, sizeof(answer->domain));
@@ -268,9 +268,9 @@ spfcheck(SPF_server_t *server, const struct spfcheck *check,
 	if (answer->verdict != SPF_VERDICT_OK)
 		return;
 	if (check->mode == SPF_INCLUDE)
-		answer->verdict = check_includes(server, check, domain,
-		    &answer->ttl);
+		answer->verdict = check_includes(
+		    server, check, domain, &answer->ttl);
 	else if (check->mode == SPF_PASS)
-		answer->verdict = check_relays(server, check, domain,
-		    &answer->ttl);
+		answer->verdict = check_relays(
+		    server, check, domain, &answer->ttl);
 }

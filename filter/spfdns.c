@@ -33,19 +33,19 @@
 
 #include "spfdns.h"
 
-#define ANSWER_MAX	65536
-#define TTL_MAX		86400
-#define SERVER_MAX	128
-#define NOT_TEXT	'\177'
+#define ANSWER_MAX 65536
+#define TTL_MAX 86400
+#define SERVER_MAX 128
+#define NOT_TEXT '\177'
 
-static struct __res_state	state;
-static struct sockaddr_in6	server6;	/* state points to it */
+static struct __res_state  state;
+static struct sockaddr_in6 server6; /* state points to it */
 
 static struct {
-	char		 domain[256];
-	char		 record[SPFDNS_RECORD];
-	uint32_t	 ttl;
-	unsigned int	 failures;
+	char	     domain[256];
+	char	     record[SPFDNS_RECORD];
+	uint32_t     ttl;
+	unsigned int failures;
 } met;
 
 void
@@ -88,8 +88,8 @@ note_record(const char *domain, const char *text)
 static bool
 take_txt(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len)
 {
-	char	*dst, *text;
-	size_t	 part;
+	char  *dst, *text;
+	size_t part;
 
 	if (SPF_dns_rr_buf_realloc(rr, n, len + 1) != SPF_E_SUCCESS)
 		return (false);
@@ -116,10 +116,10 @@ take_txt(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len)
 static bool
 take_name(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const u_char *data)
 {
-	char	 name[NS_MAXDNAME];
+	char name[NS_MAXDNAME];
 
 	if (ns_name_uncompress(ns_msg_base(*msg), ns_msg_end(*msg), data, name,
-	    sizeof(name)) < 0)
+		sizeof(name)) < 0)
 		return (false);
 	if (SPF_dns_rr_buf_realloc(rr, n, strlen(name) + 1) != SPF_E_SUCCESS)
 		return (false);
@@ -130,8 +130,7 @@ take_name(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const u_char *data)
 static bool
 take_addr(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len, size_t want)
 {
-	if (len != want ||
-	    SPF_dns_rr_buf_realloc(rr, n, want) != SPF_E_SUCCESS)
+	if (len != want || SPF_dns_rr_buf_realloc(rr, n, want) != SPF_E_SUCCESS)
 		return (false);
 	memcpy(rr->rr[n], data, want);
 	return (true);
@@ -140,8 +139,8 @@ take_addr(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len, size_t want)
 static bool
 take(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const ns_rr *in)
 {
-	const u_char	*data = ns_rr_rdata(*in);
-	size_t		 len = ns_rr_rdlen(*in);
+	const u_char *data = ns_rr_rdata(*in);
+	size_t	      len = ns_rr_rdlen(*in);
 
 	switch (ns_rr_type(*in)) {
 	case ns_t_txt:
@@ -163,9 +162,9 @@ take(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const ns_rr *in)
 static void
 take_answer(SPF_dns_rr_t *rr, const u_char *answer, int len)
 {
-	ns_msg	 msg;
-	ns_rr	 in;
-	int	 i, n = 0;
+	ns_msg msg;
+	ns_rr  in;
+	int    i, n = 0;
 
 	if (ns_initparse(answer, len, &msg) < 0) {
 		rr->herrno = NO_RECOVERY;
@@ -191,7 +190,7 @@ take_answer(SPF_dns_rr_t *rr, const u_char *answer, int len)
 static bool
 is_name(const char *name)
 {
-	size_t	 len, total = 0;
+	size_t len, total = 0;
 
 	for (;;) {
 		len = strcspn(name, ".");
@@ -208,9 +207,9 @@ is_name(const char *name)
 static SPF_dns_rr_t *
 lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 {
-	static u_char	 answer[ANSWER_MAX];
-	SPF_dns_rr_t	*rr;
-	int		 len;
+	static u_char answer[ANSWER_MAX];
+	SPF_dns_rr_t *rr;
+	int	      len;
 
 	(void)cache;
 	rr = SPF_dns_rr_new_init(dns, domain, type, 0, NETDB_SUCCESS);
@@ -224,8 +223,7 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 		rr->herrno = HOST_NOT_FOUND;
 		return (rr);
 	}
-	len = res_nquery(&state, domain, ns_c_in, type, answer,
-	    sizeof(answer));
+	len = res_nquery(&state, domain, ns_c_in, type, answer, sizeof(answer));
 	if (len < 0)
 		rr->herrno = state.res_h_errno;
 	else if ((size_t)len > sizeof(answer))
@@ -247,10 +245,9 @@ destroy(SPF_dns_server_t *dns)
 static in_port_t
 cut_port(char *server)
 {
-	char	*colon = strrchr(server, ':'), *end;
+	char *colon = strrchr(server, ':'), *end;
 
-	if (colon == NULL || (strchr(server, ':') != colon &&
-	    server[0] != '['))
+	if (colon == NULL || (strchr(server, ':') != colon && server[0] != '['))
 		return (htons(NS_DEFAULTPORT));
 	if (server[0] == '[' && colon[-1] != ']')
 		return (htons(NS_DEFAULTPORT));
@@ -261,8 +258,8 @@ cut_port(char *server)
 static bool
 use_server(const char *text)
 {
-	char		 server[SERVER_MAX], *addr = server;
-	in_port_t	 port;
+	char	  server[SERVER_MAX], *addr = server;
+	in_port_t port;
 
 	strlcpy(server, text, sizeof(server));
 	port = cut_port(server);
@@ -289,10 +286,9 @@ use_server(const char *text)
 SPF_dns_server_t *
 spfdns_new(const char *server, int timeout)
 {
-	SPF_dns_server_t	*dns;
+	SPF_dns_server_t *dns;
 
-	if (res_ninit(&state) == -1 ||
-	    (server != NULL && !use_server(server)))
+	if (res_ninit(&state) == -1 || (server != NULL && !use_server(server)))
 		return (NULL);
 	/* One try, and time left for what follows from its answer. */
 	state.retrans = timeout < 2000 ? 1 : timeout / 1000 - 1;

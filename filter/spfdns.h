@@ -32,18 +32,18 @@
  * address:port, NULL for the system's; a question is given up a second before
  * timeout milliseconds, but not within the first.  NULL when there is none to ask.
  */
-SPF_dns_server_t	*spfdns_new(const char *server, int timeout);
+SPF_dns_server_t *spfdns_new(const char *server, int timeout);
 
 /* Forgets the TTLs met, and sets the domain whose record is kept. */
-void			 spfdns_begin(const char *domain);
+void spfdns_begin(const char *domain);
 
 /* Since spfdns_begin(): the lowest TTL, and how often DNS gave no answer. */
-uint32_t		 spfdns_ttl(void);
-unsigned int		 spfdns_failures(void);
+uint32_t     spfdns_ttl(void);
+unsigned int spfdns_failures(void);
 
 /* The first SPF record that the domain was found to have, or "", cut off at
  * SPFDNS_RECORD - 1 bytes. */
-#define SPFDNS_RECORD	4096
-const char		*spfdns_record(void);
+#define SPFDNS_RECORD 4096
+const char *spfdns_record(void);
 
 #endif /* SPFDNS_H */

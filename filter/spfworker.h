@@ -31,6 +31,6 @@
  * of all privileges, and puts on a seccomp(2) filter that leaves the DNS: it
  * can open no file, start no program and no process.  Never returns.
  */
-void	spfworker(void) __attribute__((__noreturn__));
+void spfworker(void) __attribute__((__noreturn__));
 
 #endif /* SPFWORKER_H */

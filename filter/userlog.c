@@ -26,12 +26,12 @@
 #include "session.h"
 #include "userlog.h"
 
-#define ARGS_MAX	32
-#define KEY_MAX		256
+#define ARGS_MAX 32
+#define KEY_MAX 256
 
 struct args {
-	int		 n;
-	const char	*v[ARGS_MAX];
+	int	    n;
+	const char *v[ARGS_MAX];
 };
 
 static void
@@ -45,21 +45,21 @@ add(struct args *args, const char *name, const char *value)
 
 /* The message's part of an entry, in buffers that the caller holds. */
 struct tx_text {
-	char	 msgid[16];
-	char	 recipients[24];
+	char msgid[16];
+	char recipients[24];
 };
 
 static void
 add_tx(struct args *args, const struct tx *tx, struct tx_text *text)
 {
 	if (tx->msgid != 0) {
-		snprintf(text->msgid, sizeof(text->msgid), "%08" PRIx32,
-		    tx->msgid);
+		snprintf(
+		    text->msgid, sizeof(text->msgid), "%08" PRIx32, tx->msgid);
 		add(args, "message", text->msgid);
 	}
 	add(args, "sender", tx->sender[0] != '\0' ? tx->sender : "<>");
-	snprintf(text->recipients, sizeof(text->recipients), "%zu",
-	    tx->recipients);
+	snprintf(
+	    text->recipients, sizeof(text->recipients), "%zu", tx->recipients);
 	add(args, "recipients", text->recipients);
 	add(args, "message_id", tx->header.message_id);
 }
@@ -69,12 +69,12 @@ userlog_add(struct filter *f, const struct session *s, const char *name,
     const char *event, const char *result, const char *reply,
     const char *report, int64_t size)
 {
-	char		 key[KEY_MAX], max[16], session[24], bytes[24];
-	char		 source[NETADDR_TEXT];
-	struct tx_text	 text;
-	struct args	 args = { .n = 6, .v = { "XADD", key, "MAXLEN", "~",
-	    max, "*" } };
-	struct command	 command;
+	char	       key[KEY_MAX], max[16], session[24], bytes[24];
+	char	       source[NETADDR_TEXT];
+	struct tx_text text;
+	struct args    args = { .n = 6,
+		   .v = { "XADD", key, "MAXLEN", "~", max, "*" } };
+	struct command command;
 
 	snprintf(key, sizeof(key), "%suser:{%s}:log", f->conf->prefix, name);
 	snprintf(max, sizeof(max), "%d", USERLOG_MAX);

@@ -23,7 +23,7 @@ struct filter;
 struct session;
 
 /* Entries that a user's log keeps, about. */
-#define USERLOG_MAX	1000
+#define USERLOG_MAX 1000
 
 /*
  * user:{NAME}:log, a stream of what happened to the user's logins and
@@ -40,8 +40,8 @@ struct session;
  * Adds an entry.  name must be the name of a user who is there: others get no
  * log.  reply and report may be NULL, size -1.
  */
-void	userlog_add(struct filter *, const struct session *, const char *name,
-	    const char *event, const char *result, const char *reply,
-	    const char *report, int64_t size);
+void userlog_add(struct filter *, const struct session *, const char *name,
+    const char *event, const char *result, const char *reply,
+    const char *report, int64_t size);
 
 #endif /* USERLOG_H */

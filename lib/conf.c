@@ -31,21 +31,21 @@
 #include "domain.h"
 #include "period.h"
 
-#define REPORT_URL_MAX	300	/* the reply line has 512 bytes, RFC 5321 */
-#define PREFIX_MAX	64
-#define PASSWORD_MAX	512
-#define FILE_MAX	(1 << 20)
+#define REPORT_URL_MAX 300 /* the reply line has 512 bytes, RFC 5321 */
+#define PREFIX_MAX 64
+#define PASSWORD_MAX 512
+#define FILE_MAX (1 << 20)
 
 /* Where libconfuse's scanner echoes what it cannot make sense of. */
-extern FILE	*cfg_yyout;
+extern FILE *cfg_yyout;
 
 /* What is being read: libconfuse's callbacks take no argument of ours. */
 static struct {
-	FILE		*errors;
-	const char	*file;
-	unsigned int	 nerrors;
-	int		 user_line;	/* where these keys stand; 0: nowhere */
-	int		 spf_line;
+	FILE	    *errors;
+	const char  *file;
+	unsigned int nerrors;
+	int	     user_line; /* where these keys stand; 0: nowhere */
+	int	     spf_line;
 } reading;
 
 static void
@@ -63,7 +63,7 @@ report(cfg_t *cfg, const char *fmt, va_list ap)
 static int
 keyword(const char *const *words, const char *value)
 {
-	int	 i;
+	int i;
 
 	for (i = 0; words[i] != NULL; i++)
 		if (strcmp(words[i], value) == 0)
@@ -71,17 +71,17 @@ keyword(const char *const *words, const char *value)
 	return (-1);
 }
 
-static const char *const	enforce_words[] = { "envelope", "header", NULL };
-static const char *const	spf_words[] = { "off", "published", "include",
-	"pass", NULL };
-static const char *const	unit_words[] = { "message", "recipient", NULL };
-static const char *const	local_words[] = { "trust", "enforce", NULL };
+static const char *const enforce_words[] = { "envelope", "header", NULL };
+static const char *const spf_words[] = { "off", "published", "include", "pass",
+	NULL };
+static const char *const unit_words[] = { "message", "recipient", NULL };
+static const char *const local_words[] = { "trust", "enforce", NULL };
 
 /* Whether text is not empty and printable ASCII with no space. */
 static int
 is_plain(const char *text, size_t max)
 {
-	size_t	 n;
+	size_t n;
 
 	for (n = 0; text[n] != '\0'; n++)
 		if (text[n] <= ' ' || text[n] > '~' || n >= max)
@@ -92,7 +92,7 @@ is_plain(const char *text, size_t max)
 static int
 valid_keyword(cfg_t *cfg, cfg_opt_t *opt, const char *const *words)
 {
-	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 
 	if (keyword(words, value) != -1)
 		return (0);
@@ -128,7 +128,7 @@ valid_local(cfg_t *cfg, cfg_opt_t *opt)
 static int
 valid_number(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
 {
-	long	 n = cfg_opt_getnint(opt, 0);
+	long n = cfg_opt_getnint(opt, 0);
 
 	if (n >= min && n <= max)
 		return (0);
@@ -162,33 +162,37 @@ valid_db(cfg_t *cfg, cfg_opt_t *opt)
 static int
 valid_prefix(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*value = cfg_opt_getnstr(opt, 0);
+	const char *value = cfg_opt_getnstr(opt, 0);
 
 	if (is_plain(value, PREFIX_MAX) && strpbrk(value, "{}") == NULL)
 		return (0);
-	cfg_error(cfg, "prefix: \"%s\" is not 1 to %d printable characters "
-	    "without space and braces", value, PREFIX_MAX);
+	cfg_error(cfg,
+	    "prefix: \"%s\" is not 1 to %d printable characters "
+	    "without space and braces",
+	    value, PREFIX_MAX);
 	return (-1);
 }
 
 static int
 valid_url(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*value = cfg_opt_getnstr(opt, 0);
+	const char *value = cfg_opt_getnstr(opt, 0);
 
 	if (is_plain(value, REPORT_URL_MAX) &&
 	    (strncmp(value, "https://", 8) == 0 ||
-	    strncmp(value, "http://", 7) == 0))
+		strncmp(value, "http://", 7) == 0))
 		return (0);
-	cfg_error(cfg, "report_url: \"%s\" is not an http or https URL of at "
-	    "most %d characters", value, REPORT_URL_MAX);
+	cfg_error(cfg,
+	    "report_url: \"%s\" is not an http or https URL of at "
+	    "most %d characters",
+	    value, REPORT_URL_MAX);
 	return (-1);
 }
 
 static int
 valid_word(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 
 	if (is_plain(value, 253))
 		return (0);
@@ -200,8 +204,8 @@ valid_word(cfg_t *cfg, cfg_opt_t *opt)
 static int
 valid_period(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*value = cfg_opt_getnstr(opt, 0);
-	int64_t		 seconds;
+	const char *value = cfg_opt_getnstr(opt, 0);
+	int64_t	    seconds;
 
 	if (period_parse(value, &seconds))
 		return (0);
@@ -213,8 +217,8 @@ valid_period(cfg_t *cfg, cfg_opt_t *opt)
 static int
 valid_include(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-	char		 name[DOMAIN_TEXT];
+	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	char	    name[DOMAIN_TEXT];
 
 	if (domain_underscored(value, strlen(value), name))
 		return (0);
@@ -225,8 +229,8 @@ valid_include(cfg_t *cfg, cfg_opt_t *opt)
 static int
 valid_relay(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-	struct netaddr	 na;
+	const char    *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	struct netaddr na;
 
 	if (netaddr_parse(value, &na))
 		return (0);
@@ -245,8 +249,8 @@ valid_user(cfg_t *cfg, cfg_opt_t *opt)
 static int
 split_host_port(const char *text, char **host, uint16_t *port)
 {
-	const char	*colon = strrchr(text, ':'), *end, *p;
-	unsigned long	 n = 0;
+	const char   *colon = strrchr(text, ':'), *end, *p;
+	unsigned long n = 0;
 
 	if (colon == NULL || colon == text || colon[1] == '\0')
 		return (-1);
@@ -284,16 +288,16 @@ split_redis(struct conf *conf, const char *value)
 		conf->transport = REDIS_TLS;
 	else
 		return (-1);
-	return (split_host_port(value + 4, &conf->redis_host,
-	    &conf->redis_port));
+	return (
+	    split_host_port(value + 4, &conf->redis_host, &conf->redis_port));
 }
 
 static int
 valid_redis(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*value = cfg_opt_getnstr(opt, 0);
-	struct conf	 scratch;
-	int		 ret = -1;
+	const char *value = cfg_opt_getnstr(opt, 0);
+	struct conf scratch;
+	int	    ret = -1;
 
 	memset(&scratch, 0, sizeof(scratch));
 	if (is_plain(value, 512))
@@ -303,28 +307,32 @@ valid_redis(cfg_t *cfg, cfg_opt_t *opt)
 		ret = -1;
 	free(scratch.redis_host);
 	if (ret == -1)
-		cfg_error(cfg, "redis: \"%s\" is not unix:/path, "
-		    "tcp:host:port or tls:host:port", value);
+		cfg_error(cfg,
+		    "redis: \"%s\" is not unix:/path, "
+		    "tcp:host:port or tls:host:port",
+		    value);
 	return (ret);
 }
 
 static int
 valid_resolver(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*value = cfg_opt_getnstr(opt, 0);
-	char		*host = NULL;
-	struct netaddr	 na;
-	uint16_t	 port;
-	int		 ok;
+	const char    *value = cfg_opt_getnstr(opt, 0);
+	char	      *host = NULL;
+	struct netaddr na;
+	uint16_t       port;
+	int	       ok;
 
 	ok = netaddr_parse(value, &na) ||
 	    (split_host_port(value, &host, &port) == 0 &&
-	    netaddr_parse(host, &na));
+		netaddr_parse(host, &na));
 	free(host);
 	if (ok)
 		return (0);
-	cfg_error(cfg, "spf_resolver: \"%s\" is not an address or "
-	    "address:port", value);
+	cfg_error(cfg,
+	    "spf_resolver: \"%s\" is not an address or "
+	    "address:port",
+	    value);
 	return (-1);
 }
 
@@ -335,8 +343,8 @@ valid_resolver(cfg_t *cfg, cfg_opt_t *opt)
 static char *
 read_password(const char *file, const char **wrong)
 {
-	FILE	*fp;
-	char	 line[PASSWORD_MAX + 2], *password = NULL;
+	FILE *fp;
+	char  line[PASSWORD_MAX + 2], *password = NULL;
 
 	if ((fp = fopen(file, "re")) == NULL) {
 		*wrong = strerror(errno);
@@ -356,8 +364,8 @@ read_password(const char *file, const char **wrong)
 static int
 valid_password_file(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char	*file = cfg_opt_getnstr(opt, 0), *wrong;
-	char		*password = read_password(file, &wrong);
+	const char *file = cfg_opt_getnstr(opt, 0), *wrong;
+	char	   *password = read_password(file, &wrong);
 
 	if (password == NULL) {
 		cfg_error(cfg, "redis_password_file: %s: %s", file, wrong);
@@ -368,32 +376,22 @@ valid_password_file(cfg_t *cfg, cfg_opt_t *opt)
 }
 
 static const struct {
-	const char	*name;
-	int		(*check)(cfg_t *, cfg_opt_t *);
-} checks[] = {
-	{ "redis", valid_redis },
-	{ "redis_user", valid_user },
+	const char *name;
+	int (*check)(cfg_t *, cfg_opt_t *);
+} checks[] = { { "redis", valid_redis }, { "redis_user", valid_user },
 	{ "redis_password_file", valid_password_file },
-	{ "redis_timeout", valid_timeout },
-	{ "redis_db", valid_db },
-	{ "prefix", valid_prefix },
-	{ "report_url", valid_url },
-	{ "enforce", valid_enforce },
-	{ "spf", valid_spf },
-	{ "spf_include", valid_include },
-	{ "spf_relays", valid_relay },
-	{ "spf_timeout", valid_timeout },
-	{ "spf_workers", valid_workers },
-	{ "spf_resolver", valid_resolver },
-	{ "quota_period", valid_period },
-	{ "quota_unit", valid_unit },
-	{ "local", valid_local }
-};
+	{ "redis_timeout", valid_timeout }, { "redis_db", valid_db },
+	{ "prefix", valid_prefix }, { "report_url", valid_url },
+	{ "enforce", valid_enforce }, { "spf", valid_spf },
+	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
+	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
+	{ "spf_resolver", valid_resolver }, { "quota_period", valid_period },
+	{ "quota_unit", valid_unit }, { "local", valid_local } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
 {
-	const char	*value = cfg_getstr(cfg, name);
+	const char *value = cfg_getstr(cfg, name);
 
 	return (value == NULL ? NULL : strdup(value));
 }
@@ -402,7 +400,7 @@ dup_str(cfg_t *cfg, const char *name)
 static unsigned int
 get_keyword(const char *const *words, const char *value)
 {
-	int	 i = keyword(words, value);
+	int i = keyword(words, value);
 
 	return (i < 0 ? 0 : (unsigned int)i);
 }
@@ -410,21 +408,21 @@ get_keyword(const char *const *words, const char *value)
 static int
 take_lists(struct conf *conf, cfg_t *cfg)
 {
-	unsigned int	 i, n;
+	unsigned int i, n;
 
 	for (i = 0; i < cfg_size(cfg, "enforce"); i++)
 		conf->enforce |= 1U << get_keyword(enforce_words,
-		    cfg_getnstr(cfg, "enforce", i));
+				     cfg_getnstr(cfg, "enforce", i));
 
 	n = cfg_size(cfg, "spf_include");
 	conf->spf_include = calloc(n + 1, sizeof(*conf->spf_include));
-	conf->spf_relays = calloc(cfg_size(cfg, "spf_relays") + 1,
-	    sizeof(*conf->spf_relays));
+	conf->spf_relays = calloc(
+	    cfg_size(cfg, "spf_relays") + 1, sizeof(*conf->spf_relays));
 	if (conf->spf_include == NULL || conf->spf_relays == NULL)
 		return (-1);
 	for (i = 0; i < n; i++) {
-		conf->spf_include[i] = strdup(cfg_getnstr(cfg, "spf_include",
-		    i));
+		conf->spf_include[i] = strdup(
+		    cfg_getnstr(cfg, "spf_include", i));
 		if (conf->spf_include[i] == NULL)
 			return (-1);
 		conf->nspf_include++;
@@ -432,7 +430,7 @@ take_lists(struct conf *conf, cfg_t *cfg)
 	n = cfg_size(cfg, "spf_relays");
 	for (i = 0; i < n; i++)
 		if (netaddr_parse(cfg_getnstr(cfg, "spf_relays", i),
-		    &conf->spf_relays[conf->nspf_relays]))
+			&conf->spf_relays[conf->nspf_relays]))
 			conf->nspf_relays++;
 	return (0);
 }
@@ -448,19 +446,18 @@ take(struct conf *conf, cfg_t *cfg)
 	conf->redis_timeout = (int)cfg_getint(cfg, "redis_timeout");
 	conf->prefix = dup_str(cfg, "prefix");
 	conf->report_url = dup_str(cfg, "report_url");
-	conf->spf = (enum spf_mode)get_keyword(spf_words,
-	    cfg_getstr(cfg, "spf"));
+	conf->spf = (enum spf_mode)get_keyword(
+	    spf_words, cfg_getstr(cfg, "spf"));
 	conf->spf_timeout = (int)cfg_getint(cfg, "spf_timeout");
 	conf->spf_workers = (int)cfg_getint(cfg, "spf_workers");
 	conf->spf_resolver = dup_str(cfg, "spf_resolver");
-	conf->quota_unit = (enum quota_unit)get_keyword(unit_words,
-	    cfg_getstr(cfg, "quota_unit"));
-	conf->local = (enum local_policy)get_keyword(local_words,
-	    cfg_getstr(cfg, "local"));
+	conf->quota_unit = (enum quota_unit)get_keyword(
+	    unit_words, cfg_getstr(cfg, "quota_unit"));
+	conf->local = (enum local_policy)get_keyword(
+	    local_words, cfg_getstr(cfg, "local"));
 	if (conf->redis == NULL || conf->prefix == NULL ||
 	    conf->report_url == NULL || split_redis(conf, conf->redis) == -1 ||
-	    !period_parse(cfg_getstr(cfg, "quota_period"),
-	    &conf->quota_period))
+	    !period_parse(cfg_getstr(cfg, "quota_period"), &conf->quota_period))
 		return (-1);
 	return (take_lists(conf, cfg));
 }
@@ -469,7 +466,7 @@ take(struct conf *conf, cfg_t *cfg)
 static int
 valid_whole(struct conf *conf, cfg_t *cfg)
 {
-	const char	*wrong = "cannot be read";
+	const char *wrong = "cannot be read";
 
 	if (conf->redis_password_file != NULL) {
 		conf->redis_password = read_password(
@@ -494,9 +491,10 @@ valid_whole(struct conf *conf, cfg_t *cfg)
 	}
 	if (conf->nspf_include > CONF_INCLUDES ||
 	    conf->nspf_relays > CONF_RELAYS) {
-		cfg_error(cfg, "more than %d names in spf_include, or more "
-		    "than %d addresses in spf_relays", CONF_INCLUDES,
-		    CONF_RELAYS);
+		cfg_error(cfg,
+		    "more than %d names in spf_include, or more "
+		    "than %d addresses in spf_relays",
+		    CONF_INCLUDES, CONF_RELAYS);
 		return (-1);
 	}
 	if (conf->spf == SPF_PASS && conf->nspf_relays == 0) {
@@ -509,32 +507,30 @@ valid_whole(struct conf *conf, cfg_t *cfg)
 static cfg_t *
 new_parser(void)
 {
-	static char	 enforce_default[] = "{envelope, header}";
-	cfg_opt_t	 opts[] = {
-		CFG_STR("redis", "unix:/run/redis/redis-server.sock",
-		    CFGF_NONE),
-		CFG_STR("redis_user", NULL, CFGF_NONE),
-		CFG_STR("redis_password_file", NULL, CFGF_NONE),
-		CFG_STR("redis_ca", NULL, CFGF_NONE),
-		CFG_INT("redis_db", 0, CFGF_NONE),
-		CFG_INT("redis_timeout", 500, CFGF_NONE),
-		CFG_STR("prefix", "smtp:", CFGF_NONE),
-		CFG_STR("report_url", "https://reports.example.net/",
-		    CFGF_NONE),
-		CFG_STR_LIST("enforce", enforce_default, CFGF_NONE),
-		CFG_STR("spf", "published", CFGF_NONE),
-		CFG_STR_LIST("spf_include", NULL, CFGF_NONE),
-		CFG_STR_LIST("spf_relays", NULL, CFGF_NONE),
-		CFG_INT("spf_timeout", 5000, CFGF_NONE),
-		CFG_INT("spf_workers", 4, CFGF_NONE),
-		CFG_STR("spf_resolver", NULL, CFGF_NONE),
-		CFG_STR("quota_period", "1d", CFGF_NONE),
-		CFG_STR("quota_unit", "message", CFGF_NONE),
-		CFG_STR("local", "trust", CFGF_NONE),
-		CFG_END()
-	};
-	cfg_t		*cfg = cfg_init(opts, CFGF_NONE);
-	size_t		 i;
+	static char enforce_default[] = "{envelope, header}";
+	cfg_opt_t   opts[] = { CFG_STR("redis",
+				   "unix:/run/redis/redis-server.sock",
+				   CFGF_NONE),
+		  CFG_STR("redis_user", NULL, CFGF_NONE),
+		  CFG_STR("redis_password_file", NULL, CFGF_NONE),
+		  CFG_STR("redis_ca", NULL, CFGF_NONE),
+		  CFG_INT("redis_db", 0, CFGF_NONE),
+		  CFG_INT("redis_timeout", 500, CFGF_NONE),
+		  CFG_STR("prefix", "smtp:", CFGF_NONE),
+		  CFG_STR(
+		      "report_url", "https://reports.example.net/", CFGF_NONE),
+		  CFG_STR_LIST("enforce", enforce_default, CFGF_NONE),
+		  CFG_STR("spf", "published", CFGF_NONE),
+		  CFG_STR_LIST("spf_include", NULL, CFGF_NONE),
+		  CFG_STR_LIST("spf_relays", NULL, CFGF_NONE),
+		  CFG_INT("spf_timeout", 5000, CFGF_NONE),
+		  CFG_INT("spf_workers", 4, CFGF_NONE),
+		  CFG_STR("spf_resolver", NULL, CFGF_NONE),
+		  CFG_STR("quota_period", "1d", CFGF_NONE),
+		  CFG_STR("quota_unit", "message", CFGF_NONE),
+		  CFG_STR("local", "trust", CFGF_NONE), CFG_END() };
+	cfg_t	   *cfg = cfg_init(opts, CFGF_NONE);
+	size_t	    i;
 
 	if (cfg == NULL)
 		return (NULL);
@@ -548,10 +544,10 @@ new_parser(void)
 static char *
 read_file(const char *file, const char **wrong)
 {
-	struct stat	 st;
-	char		*text = NULL;
-	ssize_t		 n = -1;
-	int		 fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	char	   *text = NULL;
+	ssize_t	    n = -1;
+	int	    fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	*wrong = "not a regular file, or too large";
 	if (fd == -1 || fstat(fd, &st) == -1)
@@ -576,8 +572,8 @@ read_file(const char *file, const char **wrong)
 static int
 parse(cfg_t *cfg, const char *text)
 {
-	FILE	*null = fopen("/dev/null", "we"), *was = cfg_yyout;
-	int	 ret;
+	FILE *null = fopen("/dev/null", "we"), *was = cfg_yyout;
+	int   ret;
 
 	if (null == NULL) {
 		fprintf(reading.errors, "/dev/null: %s\n", strerror(errno));
@@ -597,11 +593,11 @@ parse(cfg_t *cfg, const char *text)
 struct conf *
 conf_load(const char *file, FILE *errors)
 {
-	struct conf	*conf = calloc(1, sizeof(*conf));
-	cfg_t		*cfg = new_parser();
-	const char	*wrong = strerror(ENOMEM);
-	char		*text = NULL;
-	int		 ok = 0;
+	struct conf *conf = calloc(1, sizeof(*conf));
+	cfg_t	    *cfg = new_parser();
+	const char  *wrong = strerror(ENOMEM);
+	char	    *text = NULL;
+	int	     ok = 0;
 
 	memset(&reading, 0, sizeof(reading));
 	reading.errors = errors;
@@ -650,8 +646,8 @@ print_str(FILE *fp, const char *key, const char *value)
 static void
 print_lists(const struct conf *conf, FILE *fp)
 {
-	char	 buf[NETADDR_TEXT];
-	size_t	 i;
+	char   buf[NETADDR_TEXT];
+	size_t i;
 
 	fprintf(fp, "enforce = {%s%s%s}\n",
 	    conf->enforce & ENFORCE_ENVELOPE ? "\"envelope\"" : "",
@@ -693,7 +689,7 @@ conf_print(const struct conf *conf, FILE *fp)
 void
 conf_free(struct conf *conf)
 {
-	size_t	 i;
+	size_t i;
 
 	if (conf == NULL)
 		return;
@@ -717,8 +713,8 @@ conf_free(struct conf *conf)
 struct timeval
 conf_deadline(const struct conf *conf)
 {
-	int		 usec = conf->redis_timeout * 950;
-	struct timeval	 tv = { usec / 1000000, usec % 1000000 };
+	int	       usec = conf->redis_timeout * 950;
+	struct timeval tv = { usec / 1000000, usec % 1000000 };
 
 	return (tv);
 }

@@ -49,55 +49,55 @@ enum local_policy {
 };
 
 /* Most entries of spf_include and spf_relays. */
-#define CONF_INCLUDES	32
-#define CONF_RELAYS	64
+#define CONF_INCLUDES 32
+#define CONF_RELAYS 64
 
-#define ENFORCE_ENVELOPE	0x01
-#define ENFORCE_HEADER		0x02
+#define ENFORCE_ENVELOPE 0x01
+#define ENFORCE_HEADER 0x02
 
 /* smtpusers.conf(5) in effect; every member is set and valid. */
 struct conf {
-	char			*redis;		/* as written */
-	enum redis_transport	 transport;
-	char			*redis_host;	/* or the socket's path */
-	uint16_t		 redis_port;
-	char			*redis_user;	/* NULL: none */
-	char			*redis_password_file;
-	char			*redis_password;
-	char			*redis_ca;	/* NULL: the system's */
-	int			 redis_db;
-	int			 redis_timeout;	/* milliseconds */
-	char			*prefix;
-	char			*report_url;
-	unsigned int		 enforce;	/* ENFORCE_* */
-	enum spf_mode		 spf;
-	char			**spf_include;
-	size_t			 nspf_include;
-	struct netaddr		*spf_relays;
-	size_t			 nspf_relays;
-	int			 spf_timeout;	/* milliseconds */
-	int			 spf_workers;
-	char			*spf_resolver;	/* NULL: the system's */
-	int64_t			 quota_period;	/* seconds */
-	enum quota_unit		 quota_unit;
-	enum local_policy	 local;
+	char		    *redis; /* as written */
+	enum redis_transport transport;
+	char		    *redis_host; /* or the socket's path */
+	uint16_t	     redis_port;
+	char		    *redis_user; /* NULL: none */
+	char		    *redis_password_file;
+	char		    *redis_password;
+	char		    *redis_ca; /* NULL: the system's */
+	int		     redis_db;
+	int		     redis_timeout; /* milliseconds */
+	char		    *prefix;
+	char		    *report_url;
+	unsigned int	     enforce; /* ENFORCE_* */
+	enum spf_mode	     spf;
+	char		   **spf_include;
+	size_t		     nspf_include;
+	struct netaddr	    *spf_relays;
+	size_t		     nspf_relays;
+	int		     spf_timeout; /* milliseconds */
+	int		     spf_workers;
+	char		    *spf_resolver; /* NULL: the system's */
+	int64_t		     quota_period; /* seconds */
+	enum quota_unit	     quota_unit;
+	enum local_policy    local;
 };
 
 /*
  * Reads the file.  Returns NULL after having told every error to errors, a
  * line each that starts with file:line.  The caller frees with conf_free().
  */
-struct conf	*conf_load(const char *file, FILE *errors);
+struct conf *conf_load(const char *file, FILE *errors);
 
 /* Prints the configuration in effect, `key = value` a line, no password. */
-void		 conf_print(const struct conf *, FILE *);
+void conf_print(const struct conf *, FILE *);
 
-void		 conf_free(struct conf *);
+void conf_free(struct conf *);
 
 /*
  * How long after its arrival a question of smtpd's is answered at the latest:
  * redis_timeout less what it takes to write the answer.
  */
-struct timeval	 conf_deadline(const struct conf *);
+struct timeval conf_deadline(const struct conf *);
 
 #endif /* CONF_H */

@@ -25,17 +25,17 @@
 
 #include "digest.h"
 
-#define KEY_LEN		32
-#define TEXT_MAX	4096
+#define KEY_LEN 32
+#define TEXT_MAX 4096
 
-static uint8_t	key[KEY_LEN];
-static bool	have_key;
+static uint8_t key[KEY_LEN];
+static bool    have_key;
 
 /* Joins the strings with their NULs; 0 when they do not fit. */
 static size_t
 join(uint8_t *text, size_t size, size_t n, const char *const *strings)
 {
-	size_t	 i, len, used = 0;
+	size_t i, len, used = 0;
 
 	for (i = 0; i < n; i++) {
 		len = strlen(strings[i]) + 1;
@@ -48,21 +48,20 @@ join(uint8_t *text, size_t size, size_t n, const char *const *strings)
 }
 
 void
-digest_strings(uint8_t digest[DIGEST_LEN], size_t n,
-    const char *const *strings)
+digest_strings(uint8_t digest[DIGEST_LEN], size_t n, const char *const *strings)
 {
-	uint8_t		 text[TEXT_MAX], md[EVP_MAX_MD_SIZE];
-	unsigned int	 mdlen;
-	size_t		 len;
+	uint8_t	     text[TEXT_MAX], md[EVP_MAX_MD_SIZE];
+	unsigned int mdlen;
+	size_t	     len;
 
 	if (!have_key) {
 		arc4random_buf(key, sizeof(key));
 		have_key = true;
 	}
 	len = join(text, sizeof(text), n, strings);
-	if (len == 0 || HMAC(EVP_sha256(), key, sizeof(key), text, len, md,
-	    &mdlen) == NULL)
-		arc4random_buf(md, sizeof(md));	/* equal to nothing */
+	if (len == 0 ||
+	    HMAC(EVP_sha256(), key, sizeof(key), text, len, md, &mdlen) == NULL)
+		arc4random_buf(md, sizeof(md)); /* equal to nothing */
 	md[0] |= 1;
 	memcpy(digest, md, DIGEST_LEN);
 	explicit_bzero(text, sizeof(text));

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DIGEST_LEN	16
+#define DIGEST_LEN 16
 
 /*
  * Keyed digests of secrets (HMAC-SHA-256, RFC 2104, cut to 128 bits), for
@@ -32,6 +32,6 @@
  * Digests n strings, each with its NUL, so that no two lists of strings look
  * alike.  All zeros never comes out: it can stand for none.
  */
-void	digest_strings(uint8_t[DIGEST_LEN], size_t, const char *const *);
+void digest_strings(uint8_t[DIGEST_LEN], size_t, const char *const *);
 
 #endif /* DIGEST_H */

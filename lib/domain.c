@@ -25,8 +25,8 @@
 
 #include "domain.h"
 
-#define INPUT_MAX	1024
-#define LABEL_MAX	63
+#define INPUT_MAX 1024
+#define LABEL_MAX 63
 
 char
 domain_lower(char c)
@@ -46,7 +46,7 @@ is_alnum(char c)
 static bool
 valid_label(const char *label, size_t len)
 {
-	size_t	 i;
+	size_t i;
 
 	if (len == 0 || len > LABEL_MAX || label[0] == '-' ||
 	    label[len - 1] == '-')
@@ -60,8 +60,8 @@ valid_label(const char *label, size_t len)
 static bool
 valid_host(const char *name)
 {
-	const char	*label = name;
-	size_t		 len, labels = 0;
+	const char *label = name;
+	size_t	    len, labels = 0;
 
 	for (;;) {
 		len = strcspn(label, ".");
@@ -79,7 +79,7 @@ valid_host(const char *name)
 static bool
 fold_ascii(const char *text, size_t len, char *out)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < len; i++) {
 		if ((unsigned char)text[i] >= 0x80 || text[i] == '\0')
@@ -98,7 +98,7 @@ fold_ascii(const char *text, size_t len, char *out)
 static bool
 convert(const char *text, char out[DOMAIN_TEXT])
 {
-	uint8_t	*lower, *result = NULL;
+	uint8_t *lower, *result = NULL;
 	size_t	 len;
 	bool	 ok;
 
@@ -106,8 +106,8 @@ convert(const char *text, char out[DOMAIN_TEXT])
 	    UNINORM_NFC, NULL, &len);
 	if (lower == NULL)
 		return (false);
-	ok = idn2_lookup_u8(lower, &result, IDN2_NO_TR46 |
-	    IDN2_ALABEL_ROUNDTRIP) == IDN2_OK;
+	ok = idn2_lookup_u8(lower, &result,
+		 IDN2_NO_TR46 | IDN2_ALABEL_ROUNDTRIP) == IDN2_OK;
 	free(lower);
 	if (!ok)
 		return (false);
@@ -119,7 +119,7 @@ convert(const char *text, char out[DOMAIN_TEXT])
 bool
 domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 {
-	char	 copy[INPUT_MAX];
+	char copy[INPUT_MAX];
 
 	if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len) != NULL)
 		return (false);
@@ -133,8 +133,8 @@ domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 bool
 domain_underscored(const char *text, size_t len, char out[DOMAIN_TEXT])
 {
-	char	 plain[DOMAIN_TEXT];
-	size_t	 i;
+	char   plain[DOMAIN_TEXT];
+	size_t i;
 
 	if (len > 1 && text[len - 1] == '.')
 		len--;
@@ -154,7 +154,7 @@ domain_underscored(const char *text, size_t len, char out[DOMAIN_TEXT])
 bool
 domains_add(struct domains *ds, const char *name)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < ds->n; i++)
 		if (strcmp(ds->name[i], name) == 0)

@@ -21,15 +21,15 @@
 #include <stddef.h>
 
 /* Longest domain, RFC 1035 2.3.4, with its NUL. */
-#define DOMAIN_TEXT	254
+#define DOMAIN_TEXT 254
 
 /* Different domains of one message that are judged at most. */
-#define DOMAINS_MAX	16
+#define DOMAINS_MAX 16
 
 /* Domains as A-labels in lower case, each once. */
 struct domains {
-	size_t	 n;
-	char	 name[DOMAINS_MAX][DOMAIN_TEXT];
+	size_t n;
+	char   name[DOMAINS_MAX][DOMAIN_TEXT];
 };
 
 /*
@@ -38,19 +38,19 @@ struct domains {
  * name: RFC 1123 2.1 labels, at least two of them, the last one not all
  * digits, no dot at the end.
  */
-bool	domain_alabel(const char *, size_t, char[DOMAIN_TEXT]);
+bool domain_alabel(const char *, size_t, char[DOMAIN_TEXT]);
 
 /*
  * The same for a name that may have underscores besides, as names in the DNS
  * that are not those of hosts do: "_spf.example.net".  A dot at the end is
  * left out.
  */
-bool	domain_underscored(const char *, size_t, char[DOMAIN_TEXT]);
+bool domain_underscored(const char *, size_t, char[DOMAIN_TEXT]);
 
 /* The lower case of an ASCII letter; any other byte as it is. */
-char	domain_lower(char);
+char domain_lower(char);
 
 /* Adds a domain that is not in yet; false when there is no room for it. */
-bool	domains_add(struct domains *, const char *);
+bool domains_add(struct domains *, const char *);
 
 #endif /* DOMAIN_H */

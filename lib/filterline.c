@@ -18,32 +18,22 @@
 
 #include "filterline.h"
 
-#define HEX_ID	16
+#define HEX_ID 16
 
 static const struct {
-	const char		*name;
-	enum filterline_event	 event;
-} reports[] = {
-	{ "link-connect", EV_LINK_CONNECT },
+	const char	     *name;
+	enum filterline_event event;
+} reports[] = { { "link-connect", EV_LINK_CONNECT },
 	{ "link-auth", EV_LINK_AUTH },
-	{ "link-disconnect", EV_LINK_DISCONNECT },
-	{ "tx-begin", EV_TX_BEGIN },
-	{ "tx-mail", EV_TX_MAIL },
-	{ "tx-rcpt", EV_TX_RCPT },
-	{ "tx-data", EV_TX_DATA },
-	{ "tx-commit", EV_TX_COMMIT },
-	{ "tx-rollback", EV_TX_ROLLBACK },
-	{ "tx-reset", EV_TX_RESET },
-	{ NULL, EV_UNKNOWN }
-}, requests[] = {
-	{ "auth", EV_AUTH },
-	{ "mail-from", EV_MAIL_FROM },
-	{ "rcpt-to", EV_RCPT_TO },
-	{ "data", EV_DATA },
-	{ "data-line", EV_DATA_LINE },
-	{ "commit", EV_COMMIT },
-	{ NULL, EV_UNKNOWN }
-};
+	{ "link-disconnect", EV_LINK_DISCONNECT }, { "tx-begin", EV_TX_BEGIN },
+	{ "tx-mail", EV_TX_MAIL }, { "tx-rcpt", EV_TX_RCPT },
+	{ "tx-data", EV_TX_DATA }, { "tx-commit", EV_TX_COMMIT },
+	{ "tx-rollback", EV_TX_ROLLBACK }, { "tx-reset", EV_TX_RESET },
+	{ NULL, EV_UNKNOWN } },
+  requests[] = { { "auth", EV_AUTH }, { "mail-from", EV_MAIL_FROM },
+	  { "rcpt-to", EV_RCPT_TO }, { "data", EV_DATA },
+	  { "data-line", EV_DATA_LINE }, { "commit", EV_COMMIT },
+	  { NULL, EV_UNKNOWN } };
 
 static int
 hex_digit(char c)
@@ -59,8 +49,8 @@ hex_digit(char c)
 static bool
 parse_id(const char *text, uint64_t *id)
 {
-	uint64_t	 n = 0;
-	int		 i, digit;
+	uint64_t n = 0;
+	int	 i, digit;
 
 	for (i = 0; i < HEX_ID; i++) {
 		if ((digit = hex_digit(text[i])) == -1)
@@ -75,7 +65,7 @@ parse_id(const char *text, uint64_t *id)
 static char *
 next_field(char **rest, const char *end)
 {
-	char	*field = *rest, *bar;
+	char *field = *rest, *bar;
 
 	if ((bar = memchr(field, '|', (size_t)(end - field))) == NULL)
 		return (NULL);
@@ -88,7 +78,7 @@ next_field(char **rest, const char *end)
 static bool
 next_id(char **rest, char *end, uint64_t *id)
 {
-	char	*field = *rest;
+	char *field = *rest;
 
 	if (end - field < HEX_ID || !parse_id(field, id))
 		return (false);
@@ -102,7 +92,7 @@ next_id(char **rest, char *end, uint64_t *id)
 static enum filterline_event
 find_event(enum filterline_kind kind, const char *name)
 {
-	size_t	 i;
+	size_t i;
 
 	if (kind == LINE_REPORT) {
 		for (i = 0; reports[i].name != NULL; i++)
@@ -119,7 +109,7 @@ find_event(enum filterline_kind kind, const char *name)
 static const char *
 parse_config(char *rest, char *end, struct filterline *fl)
 {
-	char	*bar = memchr(rest, '|', (size_t)(end - rest));
+	char *bar = memchr(rest, '|', (size_t)(end - rest));
 
 	fl->kind = LINE_CONFIG;
 	fl->name = rest;
@@ -135,7 +125,7 @@ parse_config(char *rest, char *end, struct filterline *fl)
 const char *
 filterline_parse(char *line, size_t len, struct filterline *fl)
 {
-	char	*end = line + len, *rest = line, *kind, *subsystem;
+	char *end = line + len, *rest = line, *kind, *subsystem;
 
 	memset(fl, 0, sizeof(*fl));
 	if ((kind = next_field(&rest, end)) == NULL)
@@ -149,8 +139,8 @@ filterline_parse(char *line, size_t len, struct filterline *fl)
 	else
 		return ("unknown kind");
 
-	next_field(&rest, end);			/* version */
-	next_field(&rest, end);			/* time */
+	next_field(&rest, end); /* version */
+	next_field(&rest, end); /* time */
 	if ((subsystem = next_field(&rest, end)) == NULL ||
 	    (fl->name = next_field(&rest, end)) == NULL)
 		return ("too few fields");
@@ -169,9 +159,9 @@ filterline_parse(char *line, size_t len, struct filterline *fl)
 const char *
 filterline_data(const char *line, size_t len, uint64_t *session)
 {
-	static const char	 middle[] = "|smtp-in|data-line|";
-	const char		*end = line + len, *p;
-	uint64_t		 token;
+	static const char middle[] = "|smtp-in|data-line|";
+	const char	 *end = line + len, *p;
+	uint64_t	  token;
 
 	if (len < 7 || memcmp(line, "filter|", 7) != 0)
 		return (NULL);
@@ -194,7 +184,7 @@ filterline_data(const char *line, size_t len, uint64_t *session)
 const char *
 filterline_source(char *params)
 {
-	char	*dest, *src;
+	char *dest, *src;
 
 	if ((dest = strrchr(params, '|')) == NULL)
 		return ("");

@@ -53,36 +53,36 @@ enum filterline_event {
 
 /* Points into the line that it was read from. */
 struct filterline {
-	enum filterline_kind	 kind;
-	enum filterline_event	 event;		/* not for LINE_CONFIG */
-	const char		*name;		/* of the event or config key */
-	uint64_t		 session;
-	uint64_t		 token;		/* LINE_REQUEST */
-	char			*params;	/* the rest: "" when none */
-	size_t			 paramslen;
+	enum filterline_kind  kind;
+	enum filterline_event event; /* not for LINE_CONFIG */
+	const char	     *name;  /* of the event or config key */
+	uint64_t	      session;
+	uint64_t	      token;  /* LINE_REQUEST */
+	char		     *params; /* the rest: "" when none */
+	size_t		      paramslen;
 };
 
 /*
  * Reads a line, cutting it up in place.  NULL when it is well formed, else
  * what is wrong with it.  Its event may be EV_UNKNOWN.
  */
-const char	*filterline_parse(char *line, size_t len, struct filterline *);
+const char *filterline_parse(char *line, size_t len, struct filterline *);
 
 /*
  * Recognises a well-formed data-line request without changing or copying it.
  * Returns where the session's id begins, from where on the line is sent back
  * behind "filter-dataline|", and the session's id; NULL when it is none.
  */
-const char	*filterline_data(const char *line, size_t len, uint64_t *);
+const char *filterline_data(const char *line, size_t len, uint64_t *);
 
 /* Where the message's own text begins in what filterline_data() returned. */
-#define FILTERLINE_DATA_TEXT	34
+#define FILTERLINE_DATA_TEXT 34
 
 /*
  * Splits what follows link-connect: rdns|fcrdns|source|destination.  The name
  * from the DNS may hold anything, so the fields are counted from the right.
  * Returns the source, "" when there are too few fields.
  */
-const char	*filterline_source(char *params);
+const char *filterline_source(char *params);
 
 #endif /* FILTERLINE_H */

@@ -27,29 +27,29 @@
 #include "lineio.h"
 #include "log.h"
 
-#define BUF_MIN		(128 * 1024)
+#define BUF_MIN (128 * 1024)
 
 struct buf {
-	char	*data;
-	size_t	 off;		/* of what is not yet consumed */
-	size_t	 len;		/* of all */
-	size_t	 size;
+	char  *data;
+	size_t off; /* of what is not yet consumed */
+	size_t len; /* of all */
+	size_t size;
 };
 
 struct lineio {
-	const struct lineio_handler	*handler;
-	void				*arg;
-	struct buf			 in;
-	struct buf			 out;
-	size_t				 scanned;	/* holds no newline */
-	struct event			*readable;
-	struct event			*writable;
-	int				 in_fd;
-	int				 out_fd;
-	bool				 reading;	/* within a read */
-	bool				 paused;
-	bool				 skipping;	/* an overlong line */
-	bool				 dead;
+	const struct lineio_handler *handler;
+	void			    *arg;
+	struct buf		     in;
+	struct buf		     out;
+	size_t			     scanned; /* holds no newline */
+	struct event		    *readable;
+	struct event		    *writable;
+	int			     in_fd;
+	int			     out_fd;
+	bool			     reading; /* within a read */
+	bool			     paused;
+	bool			     skipping; /* an overlong line */
+	bool			     dead;
 };
 
 static void
@@ -67,8 +67,8 @@ end(struct lineio *io)
 static bool
 buf_reserve(struct buf *b, size_t n)
 {
-	size_t	 size;
-	char	*data;
+	size_t size;
+	char  *data;
 
 	if (b->off > 0) {
 		memmove(b->data, b->data + b->off, b->len - b->off);
@@ -90,7 +90,7 @@ buf_reserve(struct buf *b, size_t n)
 static void
 buf_relax(struct buf *b)
 {
-	char	*data;
+	char *data;
 
 	b->off = b->len = 0;
 	if (b->size <= BUF_MIN * 2)
@@ -113,8 +113,8 @@ resume(struct lineio *io)
 static void
 flush(struct lineio *io)
 {
-	struct buf	*b = &io->out;
-	ssize_t		 n;
+	struct buf *b = &io->out;
+	ssize_t	    n;
 
 	while (!io->dead && b->off < b->len) {
 		n = write(io->out_fd, b->data + b->off, b->len - b->off);
@@ -146,7 +146,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 void
 lineio_write(struct lineio *io, const void *data, size_t len)
 {
-	struct buf	*b = &io->out;
+	struct buf *b = &io->out;
 
 	if (io->dead)
 		return;
@@ -164,9 +164,9 @@ lineio_write(struct lineio *io, const void *data, size_t len)
 void
 lineio_printf(struct lineio *io, const char *fmt, ...)
 {
-	char	 line[4096];
-	va_list	 ap;
-	int	 n;
+	char	line[4096];
+	va_list ap;
+	int	n;
 
 	va_start(ap, fmt);
 	n = vsnprintf(line, sizeof(line), fmt, ap);
@@ -197,15 +197,15 @@ hand_out(struct lineio *io, char *line, size_t len, bool first)
 static void
 take_lines(struct lineio *io)
 {
-	struct buf	*b = &io->in;
-	char		*line, *nl;
-	size_t		 len;
-	bool		 first = true;
+	struct buf *b = &io->in;
+	char	   *line, *nl;
+	size_t	    len;
+	bool	    first = true;
 
 	while (!io->dead && b->off < b->len) {
 		line = b->data + b->off;
-		nl = memchr(line + io->scanned, '\n',
-		    b->len - b->off - io->scanned);
+		nl = memchr(
+		    line + io->scanned, '\n', b->len - b->off - io->scanned);
 		if (nl == NULL) {
 			io->scanned = b->len - b->off;
 			return;
@@ -223,8 +223,8 @@ take_lines(struct lineio *io)
 static void
 drop_overlong(struct lineio *io)
 {
-	struct buf	*b = &io->in;
-	char		 head[LINEIO_HEAD + 1];
+	struct buf *b = &io->in;
+	char	    head[LINEIO_HEAD + 1];
 
 	if (b->len - b->off <= LINEIO_MAX)
 		return;
@@ -250,9 +250,9 @@ pause_if_full(struct lineio *io)
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	struct lineio	*io = arg;
-	struct buf	*b = &io->in;
-	ssize_t		 n;
+	struct lineio *io = arg;
+	struct buf    *b = &io->in;
+	ssize_t	       n;
 
 	(void)what;
 	if (b->size - b->len < BUF_MIN / 2 && !buf_reserve(b, BUF_MIN / 2)) {
@@ -290,7 +290,7 @@ struct lineio *
 lineio_new(struct event_base *base, int in, int out,
     const struct lineio_handler *handler, void *arg)
 {
-	struct lineio	*io;
+	struct lineio *io;
 
 	if ((io = calloc(1, sizeof(*io))) == NULL)
 		return (NULL);
@@ -298,12 +298,11 @@ lineio_new(struct event_base *base, int in, int out,
 	io->arg = arg;
 	io->in_fd = in;
 	io->out_fd = out;
-	io->readable = event_new(base, in, EV_READ | EV_PERSIST, on_readable,
-	    io);
+	io->readable = event_new(
+	    base, in, EV_READ | EV_PERSIST, on_readable, io);
 	io->writable = event_new(base, out, EV_WRITE, on_writable, io);
-	if (!buf_init(&io->in) || !buf_init(&io->out) ||
-	    io->readable == NULL || io->writable == NULL ||
-	    evutil_make_socket_nonblocking(in) == -1 ||
+	if (!buf_init(&io->in) || !buf_init(&io->out) || io->readable == NULL ||
+	    io->writable == NULL || evutil_make_socket_nonblocking(in) == -1 ||
 	    evutil_make_socket_nonblocking(out) == -1 ||
 	    event_add(io->readable, NULL) == -1) {
 		lineio_free(io);

@@ -33,13 +33,13 @@ struct lineio;
  */
 
 /* Longest line taken, without its newline. */
-#define LINEIO_MAX	(1 << 20)
+#define LINEIO_MAX (1 << 20)
 
 /* How much of a longer line is handed out. */
-#define LINEIO_HEAD	512
+#define LINEIO_HEAD 512
 
-#define LINEIO_HIGH	(512 * 1024)
-#define LINEIO_LOW	(64 * 1024)
+#define LINEIO_HIGH (512 * 1024)
+#define LINEIO_LOW (64 * 1024)
 
 struct lineio_handler {
 	/*
@@ -48,32 +48,32 @@ struct lineio_handler {
 	 * it is the first of a read, and so was not sent together with the
 	 * one before.
 	 */
-	void	(*line)(void *, char *line, size_t len, bool first);
+	void (*line)(void *, char *line, size_t len, bool first);
 	/* The first LINEIO_HEAD bytes of a line over LINEIO_MAX; not more. */
-	void	(*overlong)(void *, char *head, size_t len);
+	void (*overlong)(void *, char *head, size_t len);
 	/* The peer is gone, on either descriptor.  Comes once, and must not
 	 * free the lineio. */
-	void	(*eof)(void *);
+	void (*eof)(void *);
 };
 
 /*
  * Makes both descriptors non-blocking and starts to read.  The handler must
  * outlive it.  NULL when memory is short.
  */
-struct lineio	*lineio_new(struct event_base *, int in, int out,
-		    const struct lineio_handler *, void *);
+struct lineio *lineio_new(struct event_base *, int in, int out,
+    const struct lineio_handler *, void *);
 
 /* Frees it; the descriptors stay open. */
-void		 lineio_free(struct lineio *);
+void lineio_free(struct lineio *);
 
 /*
  * Appends bytes to the output.  After a lack of memory or the peer's end
  * nothing is taken any more, and eof has been or will be called.
  */
-void		 lineio_write(struct lineio *, const void *, size_t);
+void lineio_write(struct lineio *, const void *, size_t);
 
 /* The same for a formatted line, which needs to bring its newline. */
-void		 lineio_printf(struct lineio *, const char *, ...)
-		    __attribute__((__format__(printf, 2, 3)));
+void lineio_printf(struct lineio *, const char *, ...)
+    __attribute__((__format__(printf, 2, 3)));
 
 #endif /* LINEIO_H */

@@ -29,15 +29,15 @@
 
 #include "log.h"
 
-#define LOG_LINE	1024
+#define LOG_LINE 1024
 
-static const char	*progname = "smtpusers";
-static bool		 use_syslog;
+static const char *progname = "smtpusers";
+static bool	   use_syslog;
 
 static bool
 is_dev_null(int fd)
 {
-	struct stat	 st, null;
+	struct stat st, null;
 
 	if (fstat(fd, &st) == -1)
 		return (true);
@@ -59,9 +59,9 @@ log_init(const char *name)
 static size_t
 escape(char *dst, size_t dsize, const char *src)
 {
-	static const char	 hex[] = "0123456789abcdef";
-	size_t			 n = 0;
-	unsigned char		 c;
+	static const char hex[] = "0123456789abcdef";
+	size_t		  n = 0;
+	unsigned char	  c;
 
 	for (; (c = (unsigned char)*src) != '\0' && n + 5 < dsize; src++) {
 		if (c >= 0x20 && c < 0x7f) {
@@ -84,7 +84,7 @@ escape(char *dst, size_t dsize, const char *src)
 static void
 write_stderr(const char *line, size_t len)
 {
-	struct pollfd	 pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
+	struct pollfd pfd = { .fd = STDERR_FILENO, .events = POLLOUT };
 
 	if (send(STDERR_FILENO, line, len, MSG_DONTWAIT | MSG_NOSIGNAL) != -1 ||
 	    errno != ENOTSOCK)
@@ -98,8 +98,8 @@ write_stderr(const char *line, size_t len)
 static void
 emit(const char *prefix, const char *fmt, va_list ap)
 {
-	char	 raw[LOG_LINE], line[LOG_LINE];
-	size_t	 n;
+	char   raw[LOG_LINE], line[LOG_LINE];
+	size_t n;
 
 	if (vsnprintf(raw, sizeof(raw), fmt, ap) < 0)
 		return;
@@ -116,8 +116,8 @@ emit(const char *prefix, const char *fmt, va_list ap)
 void
 log_warnx(const char *fmt, ...)
 {
-	char	 prefix[64];
-	va_list	 ap;
+	char	prefix[64];
+	va_list ap;
 
 	prefix[0] = '\0';
 	if (!use_syslog)
@@ -130,8 +130,8 @@ log_warnx(const char *fmt, ...)
 void
 log_session(uint64_t id, const char *fmt, ...)
 {
-	char	 prefix[32];
-	va_list	 ap;
+	char	prefix[32];
+	va_list ap;
 
 	snprintf(prefix, sizeof(prefix), "%016" PRIx64 " ", id);
 	va_start(ap, fmt);

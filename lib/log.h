@@ -31,26 +31,26 @@
  * smtpd leaves it for tables once it is a daemon), to syslog(3), facility
  * mail.  name must stay valid.  Call once, before anything is logged.
  */
-void	log_init(const char *name);
+void log_init(const char *name);
 
 /* Logs one line about the program itself. */
-void	log_warnx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+void log_warnx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
 
 /* The same about one SMTP session, whose id stands in front. */
-void	log_session(uint64_t, const char *, ...)
-	    __attribute__((__format__(printf, 2, 3)));
+void log_session(uint64_t, const char *, ...)
+    __attribute__((__format__(printf, 2, 3)));
 
 /*
  * log_warnx() the first time that this line of the source is reached, nothing
  * afterwards: for what a hostile peer could repeat without end.
  */
-#define log_once(...)							\
-	do {								\
-		static bool logged_;					\
-		if (!logged_) {						\
-			logged_ = true;					\
-			log_warnx(__VA_ARGS__);				\
-		}							\
+#define log_once(...)                           \
+	do {                                    \
+		static bool logged_;            \
+		if (!logged_) {                 \
+			logged_ = true;         \
+			log_warnx(__VA_ARGS__); \
+		}                               \
 	} while (0)
 
 #endif /* LOG_H */

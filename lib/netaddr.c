@@ -24,8 +24,7 @@
 
 #include "netaddr.h"
 
-static const uint8_t	mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff,
-	0xff };
+static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
 /* Turns an IPv4-mapped IPv6 range into the IPv4 range that it means. */
 static void
@@ -43,8 +42,8 @@ fold_mapped(struct netaddr *na)
 static void
 clear_host_bits(struct netaddr *na)
 {
-	size_t	 i;
-	int	 keep;
+	size_t i;
+	int    keep;
 
 	for (i = 0; i < na->len; i++) {
 		keep = na->bits - (int)i * 8;
@@ -58,8 +57,8 @@ clear_host_bits(struct netaddr *na)
 static bool
 parse_addr(const char *text, size_t len, struct netaddr *na)
 {
-	char	 buf[INET6_ADDRSTRLEN];
-	bool	 bracketed;
+	char buf[INET6_ADDRSTRLEN];
+	bool bracketed;
 
 	bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
 	if (bracketed) {
@@ -95,7 +94,7 @@ netaddr_parse(const char *text, struct netaddr *na)
 static bool
 parse_bits(const char *text, unsigned int max, uint8_t *bits)
 {
-	unsigned int	 n = 0;
+	unsigned int n = 0;
 
 	if (text[0] == '\0' || (text[0] == '0' && text[1] != '\0'))
 		return (false);
@@ -113,7 +112,7 @@ parse_bits(const char *text, unsigned int max, uint8_t *bits)
 bool
 netaddr_parse_range(const char *text, struct netaddr *na)
 {
-	const char	*slash = strchr(text, '/');
+	const char *slash = strchr(text, '/');
 
 	if (slash == NULL)
 		return (netaddr_parse(text, na));
@@ -133,8 +132,8 @@ netaddr_parse_range(const char *text, struct netaddr *na)
 static void
 text_low(const uint8_t *addr, char *buf, size_t size)
 {
-	unsigned int	 hi = (unsigned int)addr[12] << 8 | addr[13];
-	unsigned int	 lo = (unsigned int)addr[14] << 8 | addr[15];
+	unsigned int hi = (unsigned int)addr[12] << 8 | addr[13];
+	unsigned int lo = (unsigned int)addr[14] << 8 | addr[15];
 
 	if (hi != 0)
 		snprintf(buf, size, "::%x:%x", hi, lo);
@@ -147,8 +146,8 @@ text_low(const uint8_t *addr, char *buf, size_t size)
 const char *
 netaddr_text(const struct netaddr *na, char buf[NETADDR_TEXT])
 {
-	static const uint8_t	 zero[12];
-	size_t			 n;
+	static const uint8_t zero[12];
+	size_t		     n;
 
 	buf[0] = '\0';
 	if (na->len == 4)
@@ -174,7 +173,7 @@ netaddr_equal(const struct netaddr *a, const struct netaddr *b)
 bool
 netset_add(struct netset *ns, const struct netaddr *na)
 {
-	struct netrange	*r;
+	struct netrange *r;
 	size_t		 size, i;
 	int		 keep;
 
@@ -202,7 +201,7 @@ netset_add(struct netset *ns, const struct netaddr *na)
 static int
 range_cmp(const void *va, const void *vb)
 {
-	const struct netrange	*a = va, *b = vb;
+	const struct netrange *a = va, *b = vb;
 
 	if (a->len != b->len)
 		return (a->len < b->len ? -1 : 1);
@@ -212,7 +211,7 @@ range_cmp(const void *va, const void *vb)
 void
 netset_seal(struct netset *ns)
 {
-	struct netrange	*last, *r;
+	struct netrange *last, *r;
 	size_t		 i, n = 0;
 
 	if (ns->n == 0)
@@ -233,8 +232,8 @@ netset_seal(struct netset *ns)
 static int
 match_cmp(const void *key, const void *elem)
 {
-	const struct netaddr	*na = key;
-	const struct netrange	*r = elem;
+	const struct netaddr  *na = key;
+	const struct netrange *r = elem;
 
 	if (na->len != r->len)
 		return (na->len < r->len ? -1 : 1);
@@ -249,7 +248,7 @@ netset_match(const struct netset *ns, const struct netaddr *na)
 	if (ns->n == 0 || na->len == 0)
 		return (false);
 	return (bsearch(na, ns->ranges, ns->n, sizeof(ns->ranges[0]),
-	    match_cmp) != NULL);
+		    match_cmp) != NULL);
 }
 
 void

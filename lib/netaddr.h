@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 /* Longest canonical text of an address or a range, with its NUL. */
-#define NETADDR_TEXT	50
+#define NETADDR_TEXT 50
 
 /*
  * An IPv4 or IPv6 address, or a range of them: the first bits of addr.  What
@@ -30,58 +30,58 @@
  * the IPv4 that it means.
  */
 struct netaddr {
-	uint8_t	 len;		/* bytes of addr in use: 4, 16; 0: none */
-	uint8_t	 bits;		/* prefix length, at most len * 8 */
-	uint8_t	 addr[16];
+	uint8_t len;  /* bytes of addr in use: 4, 16; 0: none */
+	uint8_t bits; /* prefix length, at most len * 8 */
+	uint8_t addr[16];
 };
 
 /*
  * Reads one address: 192.0.2.1, 2001:db8::1 or [2001:db8::1].  A scope, a
  * port, leading zeros in IPv4 and anything else around it are errors.
  */
-bool	netaddr_parse(const char *, struct netaddr *);
+bool netaddr_parse(const char *, struct netaddr *);
 
 /*
  * Reads an address or a CIDR range, RFC 4632: 192.0.2.0/24, 2001:db8::/32.
  * Host bits may be set and are cleared.
  */
-bool	netaddr_parse_range(const char *, struct netaddr *);
+bool netaddr_parse_range(const char *, struct netaddr *);
 
 /*
  * Writes the canonical text: RFC 5952 for IPv6, with /bits where it is a
  * range.  Returns the buffer.
  */
-const char	*netaddr_text(const struct netaddr *, char[NETADDR_TEXT]);
+const char *netaddr_text(const struct netaddr *, char[NETADDR_TEXT]);
 
 /* Whether both are the same address (or the same range). */
-bool	netaddr_equal(const struct netaddr *, const struct netaddr *);
+bool netaddr_equal(const struct netaddr *, const struct netaddr *);
 
 /*
  * A set of ranges.  Zero it to begin, add, seal once, then match; match costs
  * a binary search over the merged ranges.
  */
 struct netrange {
-	uint8_t	 len;
-	uint8_t	 lo[16];
-	uint8_t	 hi[16];
+	uint8_t len;
+	uint8_t lo[16];
+	uint8_t hi[16];
 };
 
 struct netset {
-	struct netrange	*ranges;
+	struct netrange *ranges;
 	size_t		 n;
 	size_t		 size;
 };
 
 /* Adds a range; false when memory is short. */
-bool	netset_add(struct netset *, const struct netaddr *);
+bool netset_add(struct netset *, const struct netaddr *);
 
 /* Sorts and merges: needed between the last add and the first match. */
-void	netset_seal(struct netset *);
+void netset_seal(struct netset *);
 
 /* Whether the address lies in one of the ranges of a sealed set. */
-bool	netset_match(const struct netset *, const struct netaddr *);
+bool netset_match(const struct netset *, const struct netaddr *);
 
 /* Frees what the set holds and empties it. */
-void	netset_clear(struct netset *);
+void netset_clear(struct netset *);
 
 #endif /* NETADDR_H */

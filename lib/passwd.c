@@ -31,30 +31,30 @@
 
 #include "passwd.h"
 
-#define THREADS_MAX	8
+#define THREADS_MAX 8
 
 struct passwd_job {
-	TAILQ_ENTRY(passwd_job)	 entry;
-	passwd_cb		 cb;		/* NULL: cancelled */
-	void			*arg;
-	enum passwd_result	 result;
-	char			 password[PASSWD_MAX + 1];
-	char			 hash[CRYPT_OUTPUT_SIZE];
+	TAILQ_ENTRY(passwd_job) entry;
+	passwd_cb	   cb; /* NULL: cancelled */
+	void		  *arg;
+	enum passwd_result result;
+	char		   password[PASSWD_MAX + 1];
+	char		   hash[CRYPT_OUTPUT_SIZE];
 };
 
 TAILQ_HEAD(jobs, passwd_job);
 
 struct passwd_pool {
-	pthread_mutex_t	 lock;		/* guards waiting, done, stopping */
-	pthread_cond_t	 work;
-	struct jobs	 waiting;
-	struct jobs	 done;
-	bool		 stopping;
-	pthread_t	 threads[THREADS_MAX];
-	int		 nthreads;
-	int		 njobs;		/* the loop's own count */
-	int		 wake;		/* eventfd(2): some job is done */
-	struct event	*woken;
+	pthread_mutex_t lock; /* guards waiting, done, stopping */
+	pthread_cond_t	work;
+	struct jobs	waiting;
+	struct jobs	done;
+	bool		stopping;
+	pthread_t	threads[THREADS_MAX];
+	int		nthreads;
+	int		njobs; /* the loop's own count */
+	int		wake;  /* eventfd(2): some job is done */
+	struct event   *woken;
 };
 
 static void
@@ -66,10 +66,10 @@ free_job(struct passwd_job *job)
 enum passwd_result
 passwd_verify(const char *password, const char *hash)
 {
-	struct crypt_data	*data;
-	const char		*out;
-	enum passwd_result	 result = PASSWD_WRONG;
-	size_t			 len = strlen(hash);
+	struct crypt_data *data;
+	const char	  *out;
+	enum passwd_result result = PASSWD_WRONG;
+	size_t		   len = strlen(hash);
 
 	if (strlen(password) >= PASSWD_MAX)
 		return (PASSWD_WRONG);
@@ -87,7 +87,7 @@ passwd_verify(const char *password, const char *hash)
 static struct passwd_job *
 next_job(struct passwd_pool *pool)
 {
-	struct passwd_job	*job;
+	struct passwd_job *job;
 
 	pthread_mutex_lock(&pool->lock);
 	while ((job = TAILQ_FIRST(&pool->waiting)) == NULL && !pool->stopping)
@@ -103,9 +103,9 @@ next_job(struct passwd_pool *pool)
 static void *
 work(void *arg)
 {
-	struct passwd_pool	*pool = arg;
-	struct passwd_job	*job;
-	const uint64_t		 one = 1;
+	struct passwd_pool *pool = arg;
+	struct passwd_job  *job;
+	const uint64_t	    one = 1;
 
 	while ((job = next_job(pool)) != NULL) {
 		job->result = passwd_verify(job->password, job->hash);
@@ -113,7 +113,7 @@ work(void *arg)
 		TAILQ_INSERT_TAIL(&pool->done, job, entry);
 		pthread_mutex_unlock(&pool->lock);
 		if (write(pool->wake, &one, sizeof(one)) == -1)
-			continue;	/* the counter is full: it wakes */
+			continue; /* the counter is full: it wakes */
 	}
 	return (NULL);
 }
@@ -121,10 +121,10 @@ work(void *arg)
 static void
 on_woken(evutil_socket_t fd, short what, void *arg)
 {
-	struct passwd_pool	*pool = arg;
-	struct passwd_job	*job;
-	struct jobs		 done;
-	uint64_t		 count;
+	struct passwd_pool *pool = arg;
+	struct passwd_job  *job;
+	struct jobs	    done;
+	uint64_t	    count;
 
 	(void)what;
 	if (read(fd, &count, sizeof(count)) == -1)
@@ -143,18 +143,17 @@ on_woken(evutil_socket_t fd, short what, void *arg)
 }
 
 struct passwd_job *
-passwd_check(struct passwd_pool *pool, const char *password,
-    const char *hash, passwd_cb cb, void *arg)
+passwd_check(struct passwd_pool *pool, const char *password, const char *hash,
+    passwd_cb cb, void *arg)
 {
-	struct passwd_job	*job;
+	struct passwd_job *job;
 
 	if (pool->njobs >= PASSWD_QUEUE ||
 	    (job = calloc(1, sizeof(*job))) == NULL)
 		return (NULL);
 	/* A password too long stays so, and is wrong. */
 	strlcpy(job->password, password, sizeof(job->password));
-	if (strlcpy(job->hash, hash, sizeof(job->hash)) >=
-	    sizeof(job->hash)) {
+	if (strlcpy(job->hash, hash, sizeof(job->hash)) >= sizeof(job->hash)) {
 		free_job(job);
 		return (NULL);
 	}
@@ -178,8 +177,8 @@ static bool
 start_threads(struct passwd_pool *pool, int n)
 {
 	for (; pool->nthreads < n; pool->nthreads++)
-		if (pthread_create(&pool->threads[pool->nthreads], NULL, work,
-		    pool) != 0)
+		if (pthread_create(
+			&pool->threads[pool->nthreads], NULL, work, pool) != 0)
 			return (false);
 	return (true);
 }
@@ -187,7 +186,7 @@ start_threads(struct passwd_pool *pool, int n)
 struct passwd_pool *
 passwd_pool_new(struct event_base *base, int n)
 {
-	struct passwd_pool	*pool;
+	struct passwd_pool *pool;
 
 	if (n > THREADS_MAX || (pool = calloc(1, sizeof(*pool))) == NULL)
 		return (NULL);
@@ -197,8 +196,8 @@ passwd_pool_new(struct event_base *base, int n)
 	pthread_cond_init(&pool->work, NULL);
 	pool->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool->wake != -1)
-		pool->woken = event_new(base, pool->wake, EV_READ | EV_PERSIST,
-		    on_woken, pool);
+		pool->woken = event_new(
+		    base, pool->wake, EV_READ | EV_PERSIST, on_woken, pool);
 	if (pool->woken == NULL || event_add(pool->woken, NULL) == -1 ||
 	    !start_threads(pool, n)) {
 		passwd_pool_free(pool);
@@ -210,7 +209,7 @@ passwd_pool_new(struct event_base *base, int n)
 static void
 free_jobs(struct jobs *jobs)
 {
-	struct passwd_job	*job;
+	struct passwd_job *job;
 
 	while ((job = TAILQ_FIRST(jobs)) != NULL) {
 		TAILQ_REMOVE(jobs, job, entry);

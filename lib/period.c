@@ -37,7 +37,7 @@ unit_seconds(const char *unit)
 bool
 period_parse(const char *text, int64_t *seconds)
 {
-	int64_t	 n = 0, unit;
+	int64_t n = 0, unit;
 
 	for (; *text >= '0' && *text <= '9'; text++) {
 		n = n * 10 + (*text - '0');

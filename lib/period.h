@@ -21,13 +21,13 @@
 #include <stdint.h>
 
 /* Longest period: ten years, in seconds. */
-#define PERIOD_MAX	(3650LL * 86400)
+#define PERIOD_MAX (3650LL * 86400)
 
 /*
  * Reads a period of time as users and the configuration write it: a number
  * of seconds, or a number followed by s, m, h, d or w.  Zero, signs, spaces
  * and anything over PERIOD_MAX are errors.  The result is in seconds.
  */
-bool	period_parse(const char *, int64_t *);
+bool period_parse(const char *, int64_t *);
 
 #endif /* PERIOD_H */

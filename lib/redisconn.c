@@ -35,51 +35,51 @@
 #include "redisconn.h"
 #include "resolve.h"
 
-#define BACKOFF_MIN	50		/* milliseconds */
-#define BACKOFF_MAX	5000
-#define CONNECT_MAX	5000		/* for connection, TLS and login */
-#define REPLY_MAX	(32 << 20)	/* bytes of one reply */
-#define ELEMENTS_MAX	(1 << 20)
+#define BACKOFF_MIN 50 /* milliseconds */
+#define BACKOFF_MAX 5000
+#define CONNECT_MAX 5000     /* for connection, TLS and login */
+#define REPLY_MAX (32 << 20) /* bytes of one reply */
+#define ELEMENTS_MAX (1 << 20)
 
 struct redisreq {
-	TAILQ_ENTRY(redisreq)	 entry;
-	redisconn_cb		 cb;		/* NULL: cancelled */
-	void			*arg;
-	int64_t			 deadline;	/* milliseconds, monotonic */
+	TAILQ_ENTRY(redisreq) entry;
+	redisconn_cb cb; /* NULL: cancelled */
+	void	    *arg;
+	int64_t	     deadline; /* milliseconds, monotonic */
 };
 
 struct redisconn {
-	const struct conf	*conf;
-	struct event_base	*base;
-	struct resolve		*resolve;	/* of the host, under way */
-	SSL_CTX			*tls;
-	redisAsyncContext	*ac;
-	redisContextFuncs	 funcs;		/* with our own read */
-	ssize_t			(*read)(redisContext *, char *, size_t);
-	size_t			 reply_bytes;	/* since the last reply */
-	TAILQ_HEAD(, redisreq)	 requests;	/* in the order sent */
-	struct event		*readable;
-	struct event		*writable;
-	struct event		*flush;		/* at the end of this turn */
-	bool			 flushing;
-	struct event		*overdue;
-	struct event		*reconnect;
-	struct event		*giveup;	/* the attempt under way */
-	struct event		*waiting;	/* redisconn_when_ready() */
-	void			(*when_ready)(void *);
-	void			*when_ready_arg;
-	int			 backoff;
-	int64_t			 timeout;	/* milliseconds, one request */
-	bool			 ready;
-	bool			 outage_logged;
+	const struct conf *conf;
+	struct event_base *base;
+	struct resolve	  *resolve; /* of the host, under way */
+	SSL_CTX		  *tls;
+	redisAsyncContext *ac;
+	redisContextFuncs  funcs; /* with our own read */
+	ssize_t (*read)(redisContext *, char *, size_t);
+	size_t reply_bytes;		 /* since the last reply */
+	TAILQ_HEAD(, redisreq) requests; /* in the order sent */
+	struct event *readable;
+	struct event *writable;
+	struct event *flush; /* at the end of this turn */
+	bool	      flushing;
+	struct event *overdue;
+	struct event *reconnect;
+	struct event *giveup;  /* the attempt under way */
+	struct event *waiting; /* redisconn_when_ready() */
+	void (*when_ready)(void *);
+	void   *when_ready_arg;
+	int	backoff;
+	int64_t timeout; /* milliseconds, one request */
+	bool	ready;
+	bool	outage_logged;
 };
 
-static void	start_connect(struct redisconn *);
+static void start_connect(struct redisconn *);
 
 static int64_t
 now_ms(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
@@ -88,7 +88,7 @@ now_ms(void)
 static void
 add_timer(struct event *ev, int64_t ms)
 {
-	struct timeval	 tv = { ms / 1000, ms % 1000 * 1000 };
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
 	event_add(ev, &tv);
 }
@@ -105,15 +105,15 @@ log_outage(struct redisconn *rc, const char *why)
 static void
 retry_later(struct redisconn *rc)
 {
-	int64_t	 ms;
+	int64_t ms;
 
 	rc->ready = false;
 	event_del(rc->giveup);
 	if (event_pending(rc->reconnect, EV_TIMEOUT, NULL))
 		return;
 	ms = rc->backoff / 2 + arc4random_uniform((uint32_t)rc->backoff);
-	rc->backoff = rc->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX :
-	    rc->backoff * 2;
+	rc->backoff = rc->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX
+						    : rc->backoff * 2;
 	add_timer(rc->reconnect, ms);
 }
 
@@ -125,7 +125,7 @@ retry_later(struct redisconn *rc)
 static void
 hook_add_read(void *arg)
 {
-	struct redisconn	*rc = arg;
+	struct redisconn *rc = arg;
 
 	event_add(rc->readable, NULL);
 }
@@ -133,7 +133,7 @@ hook_add_read(void *arg)
 static void
 hook_del_read(void *arg)
 {
-	struct redisconn	*rc = arg;
+	struct redisconn *rc = arg;
 
 	event_del(rc->readable);
 }
@@ -141,7 +141,7 @@ hook_del_read(void *arg)
 static void
 hook_add_write(void *arg)
 {
-	struct redisconn	*rc = arg;
+	struct redisconn *rc = arg;
 
 	if (rc->ready && !rc->flushing)
 		event_active(rc->flush, EV_WRITE, 0);
@@ -152,7 +152,7 @@ hook_add_write(void *arg)
 static void
 hook_del_write(void *arg)
 {
-	struct redisconn	*rc = arg;
+	struct redisconn *rc = arg;
 
 	if (event_pending(rc->writable, EV_WRITE, NULL))
 		event_del(rc->writable);
@@ -170,7 +170,7 @@ free_event(struct event **ev)
 static void
 hook_cleanup(void *arg)
 {
-	struct redisconn	*rc = arg;
+	struct redisconn *rc = arg;
 
 	free_event(&rc->readable);
 	free_event(&rc->writable);
@@ -196,8 +196,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 static void
 on_flush(evutil_socket_t fd, short what, void *arg)
 {
-	redisAsyncContext	*ac = arg;
-	struct redisconn	*rc = ac->data;
+	redisAsyncContext *ac = arg;
+	struct redisconn  *rc = ac->data;
 
 	(void)fd;
 	(void)what;
@@ -209,15 +209,14 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 static bool
 attach(struct redisconn *rc)
 {
-	redisAsyncContext	*ac = rc->ac;
+	redisAsyncContext *ac = rc->ac;
 
-	rc->readable = event_new(rc->base, ac->c.fd, EV_READ | EV_PERSIST,
-	    on_readable, ac);
-	rc->writable = event_new(rc->base, ac->c.fd, EV_WRITE | EV_PERSIST,
-	    on_writable, ac);
+	rc->readable = event_new(
+	    rc->base, ac->c.fd, EV_READ | EV_PERSIST, on_readable, ac);
+	rc->writable = event_new(
+	    rc->base, ac->c.fd, EV_WRITE | EV_PERSIST, on_writable, ac);
 	rc->flush = event_new(rc->base, -1, 0, on_flush, ac);
-	if (rc->readable == NULL || rc->writable == NULL ||
-	    rc->flush == NULL)
+	if (rc->readable == NULL || rc->writable == NULL || rc->flush == NULL)
 		return (false);
 	ac->ev.addRead = hook_add_read;
 	ac->ev.delRead = hook_del_read;
@@ -235,7 +234,7 @@ attach(struct redisconn *rc)
 static void
 drop(struct redisconn *rc, const char *why)
 {
-	redisAsyncContext	*ac = rc->ac;
+	redisAsyncContext *ac = rc->ac;
 
 	log_outage(rc, why);
 	if (rc->resolve != NULL)
@@ -252,13 +251,14 @@ drop(struct redisconn *rc, const char *why)
 static void
 on_disconnect(const redisAsyncContext *ac, int status)
 {
-	struct redisconn	*rc = ac->data;
+	struct redisconn *rc = ac->data;
 
 	(void)status;
 	if (rc == NULL)
 		return;
-	log_outage(rc, ac->errstr != NULL && ac->errstr[0] != '\0' ?
-	    ac->errstr : "connection closed");
+	log_outage(rc,
+	    ac->errstr != NULL && ac->errstr[0] != '\0' ? ac->errstr
+							: "connection closed");
 	rc->ac = NULL;
 	retry_later(rc);
 }
@@ -266,7 +266,7 @@ on_disconnect(const redisAsyncContext *ac, int status)
 static void
 on_connect(const redisAsyncContext *ac, int status)
 {
-	struct redisconn	*rc = ac->data;
+	struct redisconn *rc = ac->data;
 
 	if (rc != NULL && status != REDIS_OK)
 		on_disconnect(ac, status);
@@ -276,10 +276,10 @@ on_connect(const redisAsyncContext *ac, int status)
 static void
 on_reply(redisAsyncContext *ac, void *vreply, void *arg)
 {
-	struct redisconn	*rc = arg;
-	struct redisreq		*req = TAILQ_FIRST(&rc->requests);
-	redisconn_cb		 cb;
-	void			*cb_arg;
+	struct redisconn *rc = arg;
+	struct redisreq	 *req = TAILQ_FIRST(&rc->requests);
+	redisconn_cb	  cb;
+	void		 *cb_arg;
 
 	rc->reply_bytes = 0;
 	if (vreply == NULL)
@@ -300,9 +300,9 @@ on_reply(redisAsyncContext *ac, void *vreply, void *arg)
 static void
 on_overdue(evutil_socket_t fd, short what, void *arg)
 {
-	struct redisconn	*rc = arg;
-	struct redisreq		*req = TAILQ_FIRST(&rc->requests);
-	int64_t			 left;
+	struct redisconn *rc = arg;
+	struct redisreq	 *req = TAILQ_FIRST(&rc->requests);
+	int64_t		  left;
 
 	(void)fd;
 	(void)what;
@@ -318,7 +318,7 @@ static struct redisreq *
 append(struct redisconn *rc, redisconn_cb cb, void *arg, int64_t timeout,
     int argc, const char **argv, const size_t *lens)
 {
-	struct redisreq	*req;
+	struct redisreq *req;
 
 	if ((req = calloc(1, sizeof(*req))) == NULL)
 		return (NULL);
@@ -338,7 +338,7 @@ struct redisreq *
 redisconn_send(struct redisconn *rc, redisconn_cb cb, void *arg, int argc,
     const char **argv, const size_t *lens)
 {
-	struct redisreq	*req;
+	struct redisreq *req;
 
 	if (!rc->ready || rc->ac == NULL)
 		return (NULL);
@@ -363,7 +363,7 @@ redisconn_ready(const struct redisconn *rc)
 static void
 tell_ready(struct redisconn *rc)
 {
-	void	(*cb)(void *) = rc->when_ready;
+	void (*cb)(void *) = rc->when_ready;
 
 	event_del(rc->waiting);
 	rc->when_ready = NULL;
@@ -390,13 +390,12 @@ redisconn_when_ready(struct redisconn *rc, void (*cb)(void *), void *arg)
 static void
 login_step(struct redisconn *rc, const redisReply *reply, const char *step)
 {
-	char	 why[256];
+	char why[256];
 
 	if (reply == NULL || reply->type == REDIS_REPLY_STATUS)
 		return;
 	snprintf(why, sizeof(why), "%s: %.200s", step,
-	    reply->type == REDIS_REPLY_ERROR ? reply->str :
-	    "unexpected reply");
+	    reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply");
 	drop(rc, why);
 }
 
@@ -415,7 +414,7 @@ on_select(void *arg, const redisReply *reply)
 static void
 on_ping(void *arg, const redisReply *reply)
 {
-	struct redisconn	*rc = arg;
+	struct redisconn *rc = arg;
 
 	login_step(rc, reply, "PING");
 	if (reply == NULL || rc->ac == NULL)
@@ -433,17 +432,16 @@ on_ping(void *arg, const redisReply *reply)
 static int
 log_in(struct redisconn *rc)
 {
-	const struct conf	*conf = rc->conf;
-	const char		*auth[3] = { "AUTH" }, *sel[2], *ping = "PING";
-	char			 db[16];
-	int			 n = 1;
+	const struct conf *conf = rc->conf;
+	const char	  *auth[3] = { "AUTH" }, *sel[2], *ping = "PING";
+	char		   db[16];
+	int		   n = 1;
 
 	if (conf->redis_user != NULL)
 		auth[n++] = conf->redis_user;
 	if (conf->redis_password != NULL) {
 		auth[n++] = conf->redis_password;
-		if (append(rc, on_auth, rc, CONNECT_MAX, n, auth, NULL) ==
-		    NULL)
+		if (append(rc, on_auth, rc, CONNECT_MAX, n, auth, NULL) == NULL)
 			return (-1);
 	}
 	if (conf->redis_db != 0) {
@@ -466,18 +464,20 @@ log_in(struct redisconn *rc)
 static int
 pad(struct redisconn *rc)
 {
-	static const char	 ping[] = "*1\r\n$4\r\nPING\r\n";
+	static const char ping[] = "*1\r\n$4\r\nPING\r\n";
 
 	return (redisAsyncFormattedCommand(rc->ac, on_reply, rc, ping, 0) ==
-	    REDIS_OK ? 0 : -1);
+		    REDIS_OK
+		? 0
+		: -1);
 }
 
 /* Bounds what one reply may make us hold. */
 static ssize_t
 bounded_read(redisContext *c, char *buf, size_t size)
 {
-	struct redisconn	*rc = ((redisAsyncContext *)c)->data;
-	ssize_t			 n = rc->read(c, buf, size);
+	struct redisconn *rc = ((redisAsyncContext *)c)->data;
+	ssize_t		  n = rc->read(c, buf, size);
 
 	if (n <= 0)
 		return (n);
@@ -492,7 +492,7 @@ bounded_read(redisContext *c, char *buf, size_t size)
 static void
 bound_replies(struct redisconn *rc)
 {
-	redisContext	*c = &rc->ac->c;
+	redisContext *c = &rc->ac->c;
 
 	rc->reply_bytes = 0;
 	rc->funcs = *c->funcs;
@@ -506,10 +506,10 @@ bound_replies(struct redisconn *rc)
 static int
 start_tls(struct redisconn *rc)
 {
-	const char	*host = rc->conf->redis_host;
-	struct netaddr	 na;
-	SSL		*ssl;
-	int		 ok;
+	const char    *host = rc->conf->redis_host;
+	struct netaddr na;
+	SSL	      *ssl;
+	int	       ok;
 
 	if ((ssl = SSL_new(rc->tls)) == NULL)
 		return (-1);
@@ -523,7 +523,7 @@ start_tls(struct redisconn *rc)
 		return (-1);
 	}
 	if (redisInitiateSSL(&rc->ac->c, ssl) == REDIS_OK)
-		return (0);	/* and owned by the context */
+		return (0); /* and owned by the context */
 	SSL_free(ssl);
 	return (-1);
 }
@@ -531,7 +531,7 @@ start_tls(struct redisconn *rc)
 static int
 set_up(struct redisconn *rc)
 {
-	redisAsyncContext	*ac = rc->ac;
+	redisAsyncContext *ac = rc->ac;
 
 	ac->data = rc;
 	if (ac->err != 0)
@@ -552,8 +552,8 @@ set_up(struct redisconn *rc)
 static void
 connect_to(struct redisconn *rc, const char *host)
 {
-	redisOptions	 opts;
-	char		 why[160];
+	redisOptions opts;
+	char	     why[160];
 
 	memset(&opts, 0, sizeof(opts));
 	if (rc->conf->transport == REDIS_UNIX)
@@ -567,15 +567,16 @@ connect_to(struct redisconn *rc, const char *host)
 	}
 	if (set_up(rc) == 0)
 		return;
-	snprintf(why, sizeof(why), "%s", rc->ac->c.errstr[0] != '\0' ?
-	    rc->ac->c.errstr : "cannot set up the connection");
+	snprintf(why, sizeof(why), "%s",
+	    rc->ac->c.errstr[0] != '\0' ? rc->ac->c.errstr
+					: "cannot set up the connection");
 	drop(rc, why);
 }
 
 static void
 on_resolved(void *arg, const char *address, const char *error)
 {
-	struct redisconn	*rc = arg;
+	struct redisconn *rc = arg;
 
 	rc->resolve = NULL;
 	if (address != NULL)
@@ -587,15 +588,15 @@ on_resolved(void *arg, const char *address, const char *error)
 static void
 start_connect(struct redisconn *rc)
 {
-	struct netaddr	 na;
+	struct netaddr na;
 
 	add_timer(rc->giveup, CONNECT_MAX);
 	if (rc->conf->transport == REDIS_UNIX ||
 	    netaddr_parse(rc->conf->redis_host, &na))
 		connect_to(rc, rc->conf->redis_host);
 	else {
-		rc->resolve = resolve_start(rc->base, rc->conf->redis_host,
-		    on_resolved, rc);
+		rc->resolve = resolve_start(
+		    rc->base, rc->conf->redis_host, on_resolved, rc);
 		if (rc->resolve == NULL)
 			drop(rc, "cannot look up the host");
 	}
@@ -620,8 +621,8 @@ on_giveup(evutil_socket_t fd, short what, void *arg)
 static int
 load_tls(struct redisconn *rc)
 {
-	const char	*ca = rc->conf->redis_ca;
-	int		 ok;
+	const char *ca = rc->conf->redis_ca;
+	int	    ok;
 
 	if (rc->conf->transport != REDIS_TLS)
 		return (0);
@@ -629,10 +630,11 @@ load_tls(struct redisconn *rc)
 		return (-1);
 	SSL_CTX_set_verify(rc->tls, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_min_proto_version(rc->tls, TLS1_2_VERSION);
-	SSL_CTX_set_mode(rc->tls, SSL_MODE_ENABLE_PARTIAL_WRITE |
-	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	ok = ca != NULL ? SSL_CTX_load_verify_locations(rc->tls, ca, NULL) :
-	    SSL_CTX_set_default_verify_paths(rc->tls);
+	SSL_CTX_set_mode(rc->tls,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE |
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	ok = ca != NULL ? SSL_CTX_load_verify_locations(rc->tls, ca, NULL)
+			: SSL_CTX_set_default_verify_paths(rc->tls);
 	if (ok == 1)
 		return (0);
 	log_warnx("redis_ca: %s: %s", ca != NULL ? ca : "the system's",
@@ -643,7 +645,7 @@ load_tls(struct redisconn *rc)
 struct redisconn *
 redisconn_new(struct event_base *base, const struct conf *conf)
 {
-	struct redisconn	*rc;
+	struct redisconn *rc;
 
 	if ((rc = calloc(1, sizeof(*rc))) == NULL)
 		return (NULL);
@@ -668,7 +670,7 @@ redisconn_new(struct event_base *base, const struct conf *conf)
 void
 redisconn_free(struct redisconn *rc)
 {
-	struct redisreq	*req;
+	struct redisreq *req;
 
 	if (rc == NULL)
 		return;

@@ -38,14 +38,14 @@ struct redisreq;
  */
 
 /* What became of a request that has no reply. */
-#define REDIS_NO_REPLY	NULL
+#define REDIS_NO_REPLY NULL
 
 /*
  * Takes the reply, which belongs to the connection and is gone when the
  * callback returns; REDIS_NO_REPLY when the connection was lost or the
  * request's time ran out.  An error of Redis's is a reply of that type.
  */
-typedef void	(*redisconn_cb)(void *, const struct redisReply *);
+typedef void (*redisconn_cb)(void *, const struct redisReply *);
 
 /*
  * Starts to connect as the configuration says, which must outlive the
@@ -53,31 +53,29 @@ typedef void	(*redisconn_cb)(void *, const struct redisReply *);
  * TLS cannot be set up.  Up to now nothing has been sent: failures to connect
  * are logged, once an outage.
  */
-struct redisconn	*redisconn_new(struct event_base *,
-			    const struct conf *);
+struct redisconn *redisconn_new(struct event_base *, const struct conf *);
 
 /* Ends the connection: requests under way are dropped without a callback. */
-void			 redisconn_free(struct redisconn *);
+void redisconn_free(struct redisconn *);
 
 /* Whether requests are taken now: connected, logged in, database chosen. */
-bool			 redisconn_ready(const struct redisconn *);
+bool redisconn_ready(const struct redisconn *);
 
 /*
  * Has the callback called once, at the next time the connection is ready or
  * at the latest after the time that one request may take.
  */
-void			 redisconn_when_ready(struct redisconn *,
-			    void (*)(void *), void *);
+void redisconn_when_ready(struct redisconn *, void (*)(void *), void *);
 
 /*
  * Sends a command.  The callback comes exactly once, from the event loop,
  * never from within this call.  Returns NULL, with no callback to come, when
  * there is no connection now.
  */
-struct redisreq		*redisconn_send(struct redisconn *, redisconn_cb,
-			    void *, int, const char **, const size_t *);
+struct redisreq *redisconn_send(struct redisconn *, redisconn_cb, void *, int,
+    const char **, const size_t *);
 
 /* Makes the callback of a request under way not come. */
-void			 redisconn_cancel(struct redisreq *);
+void redisconn_cancel(struct redisreq *);
 
 #endif /* REDISCONN_H */

@@ -32,16 +32,16 @@
 #include "resolve.h"
 
 struct resolve {
-	pthread_mutex_t	 lock;		/* guards done and abandoned */
-	bool		 done;		/* the thread has ended */
-	bool		 abandoned;	/* nobody waits: the thread frees */
-	int		 wake;		/* eventfd(2) */
-	struct event	*woken;
-	resolve_cb	 cb;
-	void		*arg;
-	int		 error;		/* of getaddrinfo(3) */
-	char		 address[NETADDR_TEXT];
-	char		 host[NI_MAXHOST];
+	pthread_mutex_t lock;	   /* guards done and abandoned */
+	bool		done;	   /* the thread has ended */
+	bool		abandoned; /* nobody waits: the thread frees */
+	int		wake;	   /* eventfd(2) */
+	struct event   *woken;
+	resolve_cb	cb;
+	void	       *arg;
+	int		error; /* of getaddrinfo(3) */
+	char		address[NETADDR_TEXT];
+	char		host[NI_MAXHOST];
 };
 
 static void
@@ -58,14 +58,14 @@ free_resolve(struct resolve *r)
 static void
 look_up(struct resolve *r)
 {
-	const struct addrinfo	 hints = { .ai_family = AF_UNSPEC,
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM };
-	struct addrinfo		*ai = NULL;
+	struct addrinfo	     *ai = NULL;
 
 	r->error = getaddrinfo(r->host, NULL, &hints, &ai);
 	if (r->error == 0)
-		r->error = getnameinfo(ai->ai_addr, ai->ai_addrlen,
-		    r->address, sizeof(r->address), NULL, 0, NI_NUMERICHOST);
+		r->error = getnameinfo(ai->ai_addr, ai->ai_addrlen, r->address,
+		    sizeof(r->address), NULL, 0, NI_NUMERICHOST);
 	if (ai != NULL)
 		freeaddrinfo(ai);
 }
@@ -73,9 +73,9 @@ look_up(struct resolve *r)
 static void *
 work(void *arg)
 {
-	struct resolve	*r = arg;
-	const uint64_t	 one = 1;
-	bool		 abandoned;
+	struct resolve *r = arg;
+	const uint64_t	one = 1;
+	bool		abandoned;
 
 	look_up(r);
 	pthread_mutex_lock(&r->lock);
@@ -93,7 +93,7 @@ work(void *arg)
 static void
 on_woken(evutil_socket_t fd, short what, void *arg)
 {
-	struct resolve	*r = arg;
+	struct resolve *r = arg;
 
 	(void)fd;
 	(void)what;
@@ -110,23 +110,23 @@ on_woken(evutil_socket_t fd, short what, void *arg)
 static bool
 start_thread(struct resolve *r)
 {
-	pthread_attr_t	 attr;
-	pthread_t	 thread;
-	bool		 ok;
+	pthread_attr_t attr;
+	pthread_t      thread;
+	bool	       ok;
 
 	if (pthread_attr_init(&attr) != 0)
 		return (false);
-	ok = pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) ==
-	    0 && pthread_create(&thread, &attr, work, r) == 0;
+	ok = pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) == 0 &&
+	    pthread_create(&thread, &attr, work, r) == 0;
 	pthread_attr_destroy(&attr);
 	return (ok);
 }
 
 struct resolve *
-resolve_start(struct event_base *base, const char *host, resolve_cb cb,
-    void *arg)
+resolve_start(
+    struct event_base *base, const char *host, resolve_cb cb, void *arg)
 {
-	struct resolve	*r;
+	struct resolve *r;
 
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return (NULL);
@@ -148,7 +148,7 @@ resolve_start(struct event_base *base, const char *host, resolve_cb cb,
 void
 resolve_cancel(struct resolve *r)
 {
-	bool	 done;
+	bool done;
 
 	event_free(r->woken);
 	r->woken = NULL;

@@ -27,16 +27,16 @@ struct resolve;
  */
 
 /* The first address, as text; NULL, and why, when there is none. */
-typedef void	(*resolve_cb)(void *, const char *address, const char *error);
+typedef void (*resolve_cb)(void *, const char *address, const char *error);
 
 /*
  * Asks for a host.  The callback comes once, from the event loop.  NULL, with
  * no callback to come, when no thread can be started.
  */
-struct resolve	*resolve_start(struct event_base *, const char *, resolve_cb,
-		    void *);
+struct resolve *
+resolve_start(struct event_base *, const char *, resolve_cb, void *);
 
 /* Makes the callback not come.  The thread ends by itself, when it can. */
-void		 resolve_cancel(struct resolve *);
+void resolve_cancel(struct resolve *);
 
 #endif /* RESOLVE_H */

@@ -23,7 +23,7 @@
 static char *
 next_field(char **rest)
 {
-	char	*field = *rest, *bar;
+	char *field = *rest, *bar;
 
 	if (field == NULL)
 		return (NULL);
@@ -66,7 +66,7 @@ find_service(const char *name)
 static bool
 valid_id(const char *id)
 {
-	size_t	 n = strspn(id, "0123456789abcdef");
+	size_t n = strspn(id, "0123456789abcdef");
 
 	return (n > 0 && n < TABLELINE_ID && id[n] == '\0');
 }
@@ -74,11 +74,11 @@ valid_id(const char *id)
 static const char *
 parse_request(char *rest, struct tableline *tl)
 {
-	const char	*service;
+	const char *service;
 
-	next_field(&rest);			/* version */
-	next_field(&rest);			/* time */
-	next_field(&rest);			/* the table's name */
+	next_field(&rest); /* version */
+	next_field(&rest); /* time */
+	next_field(&rest); /* the table's name */
 	if ((tl->name = next_field(&rest)) == NULL)
 		return ("too few fields");
 	tl->kind = find_kind(tl->name);
@@ -99,7 +99,7 @@ parse_request(char *rest, struct tableline *tl)
 const char *
 tableline_parse(char *line, size_t len, struct tableline *tl)
 {
-	char	*rest = line, *kind;
+	char *rest = line, *kind;
 
 	memset(tl, 0, sizeof(*tl));
 	tl->key = "";

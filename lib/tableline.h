@@ -22,7 +22,7 @@
 /* smtpd-tables(7), protocol 0.1: the lines that smtpd sends to a table. */
 
 /* Longest id of a request that is taken, with its NUL; smtpd's have 8. */
-#define TABLELINE_ID	32
+#define TABLELINE_ID 32
 
 enum tableline_kind {
 	TABLE_CONFIG,
@@ -30,7 +30,7 @@ enum tableline_kind {
 	TABLE_CHECK,
 	TABLE_LOOKUP,
 	TABLE_FETCH,
-	TABLE_UNKNOWN		/* operation */
+	TABLE_UNKNOWN /* operation */
 };
 
 enum tableline_service {
@@ -42,17 +42,17 @@ enum tableline_service {
 
 /* Points into the line that it was read from. */
 struct tableline {
-	enum tableline_kind	 kind;
-	enum tableline_service	 service;
-	const char		*name;		/* operation or config key */
-	const char		*id;
-	const char		*key;		/* or the value: "" when none */
+	enum tableline_kind    kind;
+	enum tableline_service service;
+	const char	      *name; /* operation or config key */
+	const char	      *id;
+	const char	      *key; /* or the value: "" when none */
 };
 
 /*
  * Reads a line, cutting it up in place.  NULL when it is well formed, else
  * what is wrong with it: then there is no id that an answer could carry.
  */
-const char	*tableline_parse(char *line, size_t len, struct tableline *);
+const char *tableline_parse(char *line, size_t len, struct tableline *);
 
 #endif /* TABLELINE_H */

@@ -32,12 +32,12 @@
 #include "redisconn.h"
 #include "user.h"
 
-#define KEY_MAX		256
-#define FIELD_MAX	1024
-#define QUOTA_MAX	1000000000000LL
+#define KEY_MAX 256
+#define FIELD_MAX 1024
+#define QUOTA_MAX 1000000000000LL
 
-#define LOG_PAUSE	60	/* seconds between words about one record */
-#define LOG_RECENT	64
+#define LOG_PAUSE 60 /* seconds between words about one record */
+#define LOG_RECENT 64
 
 enum field {
 	F_PASSWORD,
@@ -52,9 +52,8 @@ enum field {
 	NFIELDS
 };
 
-static const char *const	field_names[NFIELDS] = { "password", "account",
-	"mode", "status", "quota", "quota_period", "rate", "ip_auth",
-	"created" };
+static const char *const field_names[NFIELDS] = { "password", "account", "mode",
+	"status", "quota", "quota_period", "rate", "ip_auth", "created" };
 
 /* A query goes through these in turn, each a round trip. */
 enum step {
@@ -64,36 +63,36 @@ enum step {
 };
 
 struct user_query {
-	struct redisconn	*rc;
-	const struct conf	*conf;
-	user_cb			 cb;
-	void			*arg;
-	enum step		 step;
-	struct netaddr		 address;	/* len 0: asked by name */
-	unsigned int		 flags;
-	struct domains		*domains;	/* NULL: none asked about */
-	struct redisreq		*fields_req;
-	struct redisreq		*sources_req;
-	struct redisreq		*domains_req;
-	const char		*bad;		/* first thing wrong */
-	bool			 unavailable;
-	bool			 exists;
-	struct user		 user;
+	struct redisconn  *rc;
+	const struct conf *conf;
+	user_cb		   cb;
+	void		  *arg;
+	enum step	   step;
+	struct netaddr	   address; /* len 0: asked by name */
+	unsigned int	   flags;
+	struct domains	  *domains; /* NULL: none asked about */
+	struct redisreq	  *fields_req;
+	struct redisreq	  *sources_req;
+	struct redisreq	  *domains_req;
+	const char	  *bad; /* first thing wrong */
+	bool		   unavailable;
+	bool		   exists;
+	struct user	   user;
 };
 
 bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
 {
-	size_t	 i;
-	char	 c;
+	size_t i;
+	char   c;
 
 	for (i = 0; in[i] != '\0'; i++) {
 		if (i == USER_NAME_MAX)
 			return (false);
 		c = domain_lower(in[i]);
 		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-		    (i > 0 && (c == '.' || c == '_' || c == '+' ||
-		    c == '-'))))
+			(i > 0 &&
+			    (c == '.' || c == '_' || c == '+' || c == '-'))))
 			return (false);
 		out[i] = c;
 	}
@@ -136,7 +135,7 @@ text_of(const redisReply *reply, size_t max)
 static bool
 set_password(struct user *user, const char *text)
 {
-	const char	*p;
+	const char *p;
 
 	if (strlen(text) >= sizeof(user->password))
 		return (false);
@@ -182,7 +181,7 @@ parse_status(const char *text, enum user_status *status)
 static int64_t
 parse_number(const char *text, const char **end)
 {
-	int64_t	 n = 0;
+	int64_t n = 0;
 
 	if (*text < '0' || *text > '9')
 		return (-1);
@@ -198,7 +197,7 @@ parse_number(const char *text, const char **end)
 static bool
 set_quota(struct user *user, const char *text)
 {
-	const char	*end = text;
+	const char *end = text;
 
 	if (text[0] == '\0')
 		return (true);
@@ -210,9 +209,9 @@ set_quota(struct user *user, const char *text)
 static bool
 set_rates(struct user *user, const char *text)
 {
-	char			 copy[FIELD_MAX + 1], *rest = copy, *word;
-	const char		*end;
-	struct user_rate	*rate;
+	char		  copy[FIELD_MAX + 1], *rest = copy, *word;
+	const char	 *end;
+	struct user_rate *rate;
 
 	strlcpy(copy, text, sizeof(copy));
 	while ((word = strsep(&rest, " ")) != NULL) {
@@ -236,8 +235,7 @@ set_field(struct user *user, enum field field, const char *text)
 	case F_PASSWORD:
 		return (set_password(user, text));
 	case F_ACCOUNT:
-		return (text[0] == '\0' ||
-		    user_fold_name(text, user->account));
+		return (text[0] == '\0' || user_fold_name(text, user->account));
 	case F_MODE:
 		return (set_mode(user, text));
 	case F_STATUS:
@@ -245,13 +243,12 @@ set_field(struct user *user, enum field field, const char *text)
 	case F_QUOTA:
 		return (set_quota(user, text));
 	case F_QUOTA_PERIOD:
-		return (text[0] == '\0' ||
-		    period_parse(text, &user->quota_period));
+		return (
+		    text[0] == '\0' || period_parse(text, &user->quota_period));
 	case F_RATE:
 		return (set_rates(user, text));
 	case F_IP_AUTH:
-		return (text[0] == '\0' ||
-		    netaddr_parse(text, &user->ip_auth));
+		return (text[0] == '\0' || netaddr_parse(text, &user->ip_auth));
 	default:
 		return (true);
 	}
@@ -260,8 +257,8 @@ set_field(struct user *user, enum field field, const char *text)
 static const char *
 parse_fields(struct user *user, bool *exists, const redisReply *reply)
 {
-	const char	*text;
-	size_t		 i;
+	const char *text;
+	size_t	    i;
 
 	*exists = false;
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != NFIELDS)
@@ -283,9 +280,9 @@ parse_fields(struct user *user, bool *exists, const redisReply *reply)
 static const char *
 parse_sources(struct user *user, const redisReply *reply)
 {
-	const char	*text;
-	struct netaddr	 na;
-	size_t		 i;
+	const char    *text;
+	struct netaddr na;
+	size_t	       i;
 
 	if (reply->type != REDIS_REPLY_ARRAY)
 		return ("ips: not a set");
@@ -307,7 +304,7 @@ const char *
 user_parse(struct user *user, bool *exists, const redisReply *fields,
     const redisReply *sources)
 {
-	const char	*bad;
+	const char *bad;
 
 	if ((bad = parse_fields(user, exists, fields)) != NULL)
 		return (bad);
@@ -317,8 +314,8 @@ user_parse(struct user *user, bool *exists, const redisReply *fields,
 const char *
 user_parse_account(struct user *user, const redisReply *reply)
 {
-	const char		*plan, *text;
-	enum user_status	 status;
+	const char	*plan, *text;
+	enum user_status status;
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
 		return ("account: not a hash");
@@ -337,12 +334,12 @@ static bool
 worth_logging(const char *key)
 {
 	static struct {
-		uint32_t	 hash;
-		time_t		 when;
+		uint32_t hash;
+		time_t	 when;
 	} recent[LOG_RECENT];
-	struct timespec	 now;
-	uint32_t	 hash = 2166136261U;
-	size_t		 i;
+	struct timespec now;
+	uint32_t	hash = 2166136261U;
+	size_t		i;
 
 	for (i = 0; key[i] != '\0'; i++)
 		hash = (hash ^ (unsigned char)key[i]) * 16777619U;
@@ -379,8 +376,8 @@ user_cancel(struct user_query *q)
 static void
 finish(struct user_query *q, enum user_found found)
 {
-	const char	*what = q->user.name;
-	char		 addr[NETADDR_TEXT];
+	const char *what = q->user.name;
+	char	    addr[NETADDR_TEXT];
 
 	if (found == USER_BAD) {
 		if (q->step == ASK_ADDRESS)
@@ -433,8 +430,7 @@ finish_user(struct user_query *q)
 }
 
 static struct redisreq *
-send_command(struct user_query *q, redisconn_cb cb, int argc,
-    const char **argv)
+send_command(struct user_query *q, redisconn_cb cb, int argc, const char **argv)
 {
 	return (redisconn_send(q->rc, cb, q, argc, argv, NULL));
 }
@@ -443,7 +439,7 @@ send_command(struct user_query *q, redisconn_cb cb, int argc,
 static void
 take_domains(struct user_query *q, const redisReply *reply, uint32_t *bits)
 {
-	size_t	 i;
+	size_t i;
 
 	if (!usable(q, reply))
 		return;
@@ -459,15 +455,15 @@ take_domains(struct user_query *q, const redisReply *reply, uint32_t *bits)
 }
 
 static bool
-ask_domains(struct user_query *q, const char *kind, const char *name,
-    redisconn_cb cb)
+ask_domains(
+    struct user_query *q, const char *kind, const char *name, redisconn_cb cb)
 {
-	char		 key[KEY_MAX];
-	const char	*argv[DOMAINS_MAX + 2] = { "SMISMEMBER", key };
-	size_t		 i;
+	char	    key[KEY_MAX];
+	const char *argv[DOMAINS_MAX + 2] = { "SMISMEMBER", key };
+	size_t	    i;
 
-	snprintf(key, sizeof(key), "%s%s:{%s}:domains", q->conf->prefix, kind,
-	    name);
+	snprintf(
+	    key, sizeof(key), "%s%s:{%s}:domains", q->conf->prefix, kind, name);
 	for (i = 0; i < q->domains->n; i++)
 		argv[i + 2] = q->domains->name[i];
 	q->domains_req = send_command(q, cb, (int)i + 2, argv);
@@ -485,8 +481,8 @@ step_done(const struct user_query *q)
 static void
 on_account(void *arg, const redisReply *reply)
 {
-	struct user_query	*q = arg;
-	const char		*bad;
+	struct user_query *q = arg;
+	const char	  *bad;
 
 	q->fields_req = NULL;
 	if (usable(q, reply) &&
@@ -499,7 +495,7 @@ on_account(void *arg, const redisReply *reply)
 static void
 on_account_domains(void *arg, const redisReply *reply)
 {
-	struct user_query	*q = arg;
+	struct user_query *q = arg;
 
 	q->domains_req = NULL;
 	take_domains(q, reply, &q->user.in_account);
@@ -510,8 +506,8 @@ on_account_domains(void *arg, const redisReply *reply)
 static bool
 ask_account(struct user_query *q)
 {
-	char		 key[KEY_MAX];
-	const char	*argv[4] = { "HMGET", key, "plan", "status" };
+	char	    key[KEY_MAX];
+	const char *argv[4] = { "HMGET", key, "plan", "status" };
 
 	q->step = ASK_ACCOUNT;
 	snprintf(key, sizeof(key), "%saccount:{%s}", q->conf->prefix,
@@ -519,8 +515,8 @@ ask_account(struct user_query *q)
 	q->fields_req = send_command(q, on_account, 4, argv);
 	if (q->fields_req == NULL)
 		return (false);
-	return (q->domains == NULL || ask_domains(q, "account",
-	    q->user.account, on_account_domains));
+	return (q->domains == NULL ||
+	    ask_domains(q, "account", q->user.account, on_account_domains));
 }
 
 static void
@@ -536,8 +532,8 @@ user_step_done(struct user_query *q)
 static void
 on_fields(void *arg, const redisReply *reply)
 {
-	struct user_query	*q = arg;
-	const char		*bad;
+	struct user_query *q = arg;
+	const char	  *bad;
 
 	q->fields_req = NULL;
 	if (usable(q, reply) &&
@@ -550,8 +546,8 @@ on_fields(void *arg, const redisReply *reply)
 static void
 on_sources(void *arg, const redisReply *reply)
 {
-	struct user_query	*q = arg;
-	const char		*bad;
+	struct user_query *q = arg;
+	const char	  *bad;
 
 	q->sources_req = NULL;
 	if (usable(q, reply) && (bad = parse_sources(&q->user, reply)) != NULL)
@@ -563,7 +559,7 @@ on_sources(void *arg, const redisReply *reply)
 static void
 on_domains(void *arg, const redisReply *reply)
 {
-	struct user_query	*q = arg;
+	struct user_query *q = arg;
 
 	q->domains_req = NULL;
 	take_domains(q, reply, &q->user.assigned);
@@ -578,16 +574,16 @@ on_domains(void *arg, const redisReply *reply)
 static bool
 ask_user(struct user_query *q)
 {
-	char		 key[KEY_MAX], ips[KEY_MAX], max[16];
-	const char	*hmget[NFIELDS + 2] = { "HMGET", key };
-	const char	*members[3] = { "SRANDMEMBER", ips, max };
+	char	    key[KEY_MAX], ips[KEY_MAX], max[16];
+	const char *hmget[NFIELDS + 2] = { "HMGET", key };
+	const char *members[3] = { "SRANDMEMBER", ips, max };
 
 	q->step = ASK_USER;
 	memcpy(hmget + 2, field_names, sizeof(field_names));
-	snprintf(key, sizeof(key), "%suser:{%s}", q->conf->prefix,
-	    q->user.name);
-	snprintf(ips, sizeof(ips), "%suser:{%s}:ips", q->conf->prefix,
-	    q->user.name);
+	snprintf(
+	    key, sizeof(key), "%suser:{%s}", q->conf->prefix, q->user.name);
+	snprintf(
+	    ips, sizeof(ips), "%suser:{%s}:ips", q->conf->prefix, q->user.name);
 	snprintf(max, sizeof(max), "%d", USER_IPS_MAX + 1);
 	q->fields_req = send_command(q, on_fields, NFIELDS + 2, hmget);
 	if (q->fields_req == NULL)
@@ -598,15 +594,15 @@ ask_user(struct user_query *q)
 		if (q->sources_req == NULL)
 			return (false);
 	}
-	return (q->domains == NULL || ask_domains(q, "user", q->user.name,
-	    on_domains));
+	return (q->domains == NULL ||
+	    ask_domains(q, "user", q->user.name, on_domains));
 }
 
 static void
 on_address(void *arg, const redisReply *reply)
 {
-	struct user_query	*q = arg;
-	const char		*name;
+	struct user_query *q = arg;
+	const char	  *name;
 
 	q->fields_req = NULL;
 	if (!usable(q, reply)) {
@@ -614,8 +610,8 @@ on_address(void *arg, const redisReply *reply)
 		return;
 	}
 	name = text_of(reply, FIELD_MAX);
-	if (name == NULL || (name[0] != '\0' &&
-	    !user_fold_name(name, q->user.name))) {
+	if (name == NULL ||
+	    (name[0] != '\0' && !user_fold_name(name, q->user.name))) {
 		q->bad = "not the name of a user";
 		finish(q, USER_BAD);
 	} else if (name[0] == '\0')
@@ -628,7 +624,7 @@ static struct user_query *
 new_query(struct redisconn *rc, const struct conf *conf,
     const struct domains *domains, user_cb cb, void *arg)
 {
-	struct user_query	*q;
+	struct user_query *q;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return (NULL);
@@ -651,7 +647,7 @@ struct user_query *
 user_ask(struct redisconn *rc, const struct conf *conf, const char *name,
     unsigned int flags, const struct domains *domains, user_cb cb, void *arg)
 {
-	struct user_query	*q = new_query(rc, conf, domains, cb, arg);
+	struct user_query *q = new_query(rc, conf, domains, cb, arg);
 
 	if (q == NULL)
 		return (NULL);
@@ -668,9 +664,9 @@ user_ask_address(struct redisconn *rc, const struct conf *conf,
     const struct netaddr *na, const struct domains *domains, user_cb cb,
     void *arg)
 {
-	struct user_query	*q = new_query(rc, conf, domains, cb, arg);
-	char			 key[KEY_MAX], addr[NETADDR_TEXT];
-	const char		*argv[2] = { "GET", key };
+	struct user_query *q = new_query(rc, conf, domains, cb, arg);
+	char		   key[KEY_MAX], addr[NETADDR_TEXT];
+	const char	  *argv[2] = { "GET", key };
 
 	if (q == NULL)
 		return (NULL);

@@ -19,17 +19,17 @@
 
 #include "authcache.h"
 
-#define WAYS	4
+#define WAYS 4
 
 static struct entry {
-	uint8_t	 digest[DIGEST_LEN];
-	time_t	 expires;	/* monotonic */
+	uint8_t digest[DIGEST_LEN];
+	time_t	expires; /* monotonic */
 } entries[AUTHCACHE_SIZE / WAYS][WAYS];
 
 static time_t
 now(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (ts.tv_sec);
@@ -38,7 +38,7 @@ now(void)
 static struct entry *
 row_of(const uint8_t digest[DIGEST_LEN])
 {
-	uint32_t	 n;
+	uint32_t n;
 
 	/* The first byte has a bit set always. */
 	memcpy(&n, digest + 1, sizeof(n));
@@ -49,7 +49,7 @@ void
 authcache_digest(uint8_t digest[DIGEST_LEN], const char *name,
     const char *password, const char *hash)
 {
-	const char	*strings[] = { name, password, hash };
+	const char *strings[] = { name, password, hash };
 
 	digest_strings(digest, 3, strings);
 }
@@ -57,8 +57,8 @@ authcache_digest(uint8_t digest[DIGEST_LEN], const char *name,
 void
 authcache_add(const uint8_t digest[DIGEST_LEN])
 {
-	struct entry	*row = row_of(digest), *oldest = row;
-	size_t		 i;
+	struct entry *row = row_of(digest), *oldest = row;
+	size_t	      i;
 
 	for (i = 0; i < WAYS; i++) {
 		if (memcmp(row[i].digest, digest, DIGEST_LEN) == 0) {
@@ -75,8 +75,8 @@ authcache_add(const uint8_t digest[DIGEST_LEN])
 bool
 authcache_has(const uint8_t digest[DIGEST_LEN])
 {
-	const struct entry	*row = row_of(digest);
-	size_t			 i;
+	const struct entry *row = row_of(digest);
+	size_t		    i;
 
 	for (i = 0; i < WAYS; i++)
 		if (memcmp(row[i].digest, digest, DIGEST_LEN) == 0)

@@ -30,16 +30,16 @@
  */
 
 /* Seconds that a success is remembered for. */
-#define AUTHCACHE_TTL	60
+#define AUTHCACHE_TTL 60
 
 /* Successes kept at most; more push out the oldest. */
-#define AUTHCACHE_SIZE	4096
+#define AUTHCACHE_SIZE 4096
 
 /* The digest that the other calls take. */
-void	authcache_digest(uint8_t[DIGEST_LEN], const char *name,
-	    const char *password, const char *hash);
+void authcache_digest(uint8_t[DIGEST_LEN], const char *name,
+    const char *password, const char *hash);
 
-void	authcache_add(const uint8_t[DIGEST_LEN]);
-bool	authcache_has(const uint8_t[DIGEST_LEN]);
+void authcache_add(const uint8_t[DIGEST_LEN]);
+bool authcache_has(const uint8_t[DIGEST_LEN]);
 
 #endif /* AUTHCACHE_H */

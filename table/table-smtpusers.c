@@ -45,18 +45,18 @@
 #include "tableline.h"
 #include "user.h"
 
-#define THREADS	2
+#define THREADS 2
 
 /* The question that smtpd waits for. */
 struct request {
-	bool			 pending;
-	enum tableline_kind	 kind;
-	enum tableline_service	 service;
-	char			 id[TABLELINE_ID];
-	char			*password;	/* SERVICE_AUTH */
-	struct user_query	*query;
-	struct verification	*verification;
-	struct netaddr		 address;
+	bool		       pending;
+	enum tableline_kind    kind;
+	enum tableline_service service;
+	char		       id[TABLELINE_ID];
+	char		      *password; /* SERVICE_AUTH */
+	struct user_query     *query;
+	struct verification   *verification;
+	struct netaddr	       address;
 };
 
 /*
@@ -64,25 +64,25 @@ struct request {
  * what comes out is then known when the client tries again.
  */
 struct verification {
-	struct table	*table;
-	bool		 wanted;	/* a request still waits for it */
-	bool		 genuine;	/* or for the sake of the time it takes */
-	uint8_t		 digest[DIGEST_LEN];
+	struct table *table;
+	bool	      wanted;  /* a request still waits for it */
+	bool	      genuine; /* or for the sake of the time it takes */
+	uint8_t	      digest[DIGEST_LEN];
 };
 
 struct table {
-	const char		*conf_file;
-	struct conf		*conf;
-	struct event_base	*base;
-	struct lineio		*io;
-	struct redisconn	*redis;
-	struct passwd_pool	*pool;
-	struct event		*deadline;
-	bool			 offers_auth;
-	bool			 registered;
-	struct request		 request;
+	const char	   *conf_file;
+	struct conf	   *conf;
+	struct event_base  *base;
+	struct lineio	   *io;
+	struct redisconn   *redis;
+	struct passwd_pool *pool;
+	struct event	   *deadline;
+	bool		    offers_auth;
+	bool		    registered;
+	struct request	    request;
 	/* What the password of nobody is verified against. */
-	char			 dummy[CRYPT_OUTPUT_SIZE];
+	char dummy[CRYPT_OUTPUT_SIZE];
 };
 
 /*
@@ -92,8 +92,8 @@ struct table {
 static bool
 keeps_case(const char *version)
 {
-	char	*end;
-	long	 major, minor = 0;
+	char *end;
+	long  major, minor = 0;
 
 	major = strtol(version, &end, 10);
 	if (end != version && *end == '.')
@@ -120,7 +120,7 @@ operation(enum tableline_kind kind)
 static void
 clear_request(struct table *t)
 {
-	struct request	*req = &t->request;
+	struct request *req = &t->request;
 
 	event_del(t->deadline);
 	if (req->query != NULL)
@@ -135,8 +135,8 @@ clear_request(struct table *t)
 static void
 answer(struct table *t, const char *what)
 {
-	lineio_printf(t->io, "%s-result|%s|%s\n",
-	    operation(t->request.kind), t->request.id, what);
+	lineio_printf(t->io, "%s-result|%s|%s\n", operation(t->request.kind),
+	    t->request.id, what);
 	clear_request(t);
 }
 
@@ -147,15 +147,15 @@ answer_credentials(struct table *t, const struct user *user)
 		answer(t, "found");
 		return;
 	}
-	lineio_printf(t->io, "lookup-result|%s|found|%s:%s\n",
-	    t->request.id, user->name, user->password);
+	lineio_printf(t->io, "lookup-result|%s|found|%s:%s\n", t->request.id,
+	    user->name, user->password);
 	clear_request(t);
 }
 
 static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	struct table	*t = arg;
+	struct table *t = arg;
 
 	(void)fd;
 	(void)what;
@@ -166,8 +166,8 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 static void
 on_verified(void *arg, enum passwd_result result)
 {
-	struct verification	*v = arg;
-	struct table		*t = v->table;
+	struct verification *v = arg;
+	struct table	    *t = v->table;
 
 	if (v->genuine && result == PASSWD_RIGHT)
 		authcache_add(v->digest);
@@ -187,7 +187,7 @@ static void
 verify(struct table *t, bool genuine, const char *hash,
     const uint8_t digest[DIGEST_LEN])
 {
-	struct verification	*v;
+	struct verification *v;
 
 	if ((v = calloc(1, sizeof(*v))) == NULL) {
 		answer(t, "error|out of memory");
@@ -211,15 +211,15 @@ verify(struct table *t, bool genuine, const char *hash,
 static void
 check_auth(struct table *t, const struct user *user)
 {
-	uint8_t	 digest[DIGEST_LEN];
+	uint8_t digest[DIGEST_LEN];
 
 	if (user == NULL || user->password[0] == '\0') {
 		verify(t, false, t->dummy, NULL);
 		return;
 	}
 	strlcpy(t->dummy, user->password, sizeof(t->dummy));
-	authcache_digest(digest, user->name, t->request.password,
-	    user->password);
+	authcache_digest(
+	    digest, user->name, t->request.password, user->password);
 	if (authcache_has(digest))
 		answer(t, "found");
 	else
@@ -239,7 +239,8 @@ check_user(struct table *t, const struct user *user)
 			answer(t, "not-found");
 		break;
 	case SERVICE_NETADDR:
-		if (user != NULL && user_allows_source(user, &t->request.address))
+		if (user != NULL &&
+		    user_allows_source(user, &t->request.address))
 			answer(t, "found");
 		else
 			answer(t, "not-found");
@@ -253,7 +254,7 @@ check_user(struct table *t, const struct user *user)
 static void
 on_user(void *arg, enum user_found found, const struct user *user)
 {
-	struct table	*t = arg;
+	struct table *t = arg;
 
 	t->request.query = NULL;
 	switch (found) {
@@ -273,14 +274,14 @@ on_user(void *arg, enum user_found found, const struct user *user)
 static void
 ask_user(struct table *t, const char *key)
 {
-	char	 name[USER_NAME_MAX + 1];
+	char name[USER_NAME_MAX + 1];
 
 	if (!user_fold_name(key, name)) {
 		check_user(t, NULL);
 		return;
 	}
-	t->request.query = user_ask(t->redis, t->conf, name, USER_NO_SOURCES,
-	    NULL, on_user, t);
+	t->request.query = user_ask(
+	    t->redis, t->conf, name, USER_NO_SOURCES, NULL, on_user, t);
 	if (t->request.query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -288,15 +289,15 @@ ask_user(struct table *t, const char *key)
 static void
 ask_address(struct table *t, const char *key)
 {
-	struct request	*req = &t->request;
+	struct request *req = &t->request;
 
 	/* smtpd asks for "local" too. */
 	if (!netaddr_parse(key, &req->address)) {
 		answer(t, "not-found");
 		return;
 	}
-	req->query = user_ask_address(t->redis, t->conf, &req->address,
-	    NULL, on_user, t);
+	req->query = user_ask_address(
+	    t->redis, t->conf, &req->address, NULL, on_user, t);
 	if (req->query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -305,8 +306,8 @@ ask_address(struct table *t, const char *key)
 static void
 ask_auth(struct table *t, const char *key)
 {
-	char	 name[USER_NAME_MAX + 2];
-	size_t	 len = strcspn(key, ":");
+	char   name[USER_NAME_MAX + 2];
+	size_t len = strcspn(key, ":");
 
 	if (key[len] == '\0') {
 		answer(t, "not-found");
@@ -327,7 +328,7 @@ ask_auth(struct table *t, const char *key)
 static void
 on_updated(void *arg)
 {
-	struct table	*t = arg;
+	struct table *t = arg;
 
 	if (t->request.pending && t->request.kind == TABLE_UPDATE)
 		answer(t, "ok");
@@ -337,7 +338,7 @@ on_updated(void *arg)
 static void
 log_lines(char *text)
 {
-	char	*line;
+	char *line;
 
 	while ((line = strsep(&text, "\n")) != NULL)
 		if (line[0] != '\0')
@@ -347,10 +348,10 @@ log_lines(char *text)
 static struct conf *
 reload(const char *file)
 {
-	struct conf	*conf;
-	char		*text = NULL;
-	size_t		 size;
-	FILE		*errors;
+	struct conf *conf;
+	char	    *text = NULL;
+	size_t	     size;
+	FILE	    *errors;
 
 	if ((errors = open_memstream(&text, &size)) == NULL)
 		return (NULL);
@@ -364,11 +365,12 @@ reload(const char *file)
 static void
 update(struct table *t)
 {
-	struct conf		*conf = reload(t->conf_file);
-	struct redisconn	*redis;
+	struct conf	 *conf = reload(t->conf_file);
+	struct redisconn *redis;
 
 	if (conf == NULL) {
-		answer(t, "error|the configuration has errors, "
+		answer(t,
+		    "error|the configuration has errors, "
 		    "the old one stays");
 		return;
 	}
@@ -401,8 +403,8 @@ serves(const struct tableline *tl)
 static void
 serve(struct table *t, const struct tableline *tl)
 {
-	struct request	*req = &t->request;
-	struct timeval	 tv = conf_deadline(t->conf);
+	struct request *req = &t->request;
+	struct timeval	tv = conf_deadline(t->conf);
 
 	req->pending = true;
 	req->kind = tl->kind;
@@ -427,10 +429,12 @@ serve(struct table *t, const struct tableline *tl)
 static void
 on_ready(void *arg)
 {
-	struct table	*t = arg;
+	struct table *t = arg;
 
-	lineio_printf(t->io, "register|credentials\nregister|netaddr\n%s"
-	    "register|ready\n", t->offers_auth ? "register|auth\n" : "");
+	lineio_printf(t->io,
+	    "register|credentials\nregister|netaddr\n%s"
+	    "register|ready\n",
+	    t->offers_auth ? "register|auth\n" : "");
 	t->registered = true;
 }
 
@@ -454,9 +458,9 @@ configure(struct table *t, const struct tableline *tl)
 static void
 on_line(void *arg, char *line, size_t len, bool first)
 {
-	struct table		*t = arg;
-	struct tableline	 tl;
-	const char		*bad;
+	struct table	*t = arg;
+	struct tableline tl;
+	const char	*bad;
 
 	if (t->registered && (!first || t->request.pending)) {
 		log_once("a line that smtpd cannot have sent is ignored");
@@ -489,24 +493,23 @@ on_overlong(void *arg, char *head, size_t len)
 static void
 on_eof(void *arg)
 {
-	struct table	*t = arg;
+	struct table *t = arg;
 
 	event_base_loopbreak(t->base);
 }
 
-static const struct lineio_handler	handler = { on_line, on_overlong,
-	on_eof };
+static const struct lineio_handler handler = { on_line, on_overlong, on_eof };
 
 static bool
 make_dummy(char dummy[CRYPT_OUTPUT_SIZE])
 {
-	struct crypt_data	*data = calloc(1, sizeof(*data));
-	char			 setting[CRYPT_GENSALT_OUTPUT_SIZE];
-	const char		*hash;
+	struct crypt_data *data = calloc(1, sizeof(*data));
+	char		   setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	const char	  *hash;
 
 	if (data == NULL ||
 	    crypt_gensalt_rn(NULL, 0, NULL, 0, setting, sizeof(setting)) ==
-	    NULL) {
+		NULL) {
 		free(data);
 		return (false);
 	}
@@ -520,7 +523,7 @@ make_dummy(char dummy[CRYPT_OUTPUT_SIZE])
 int
 main(int argc, char *argv[])
 {
-	static struct table	 t;
+	static struct table t;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: table-smtpusers file\n");
@@ -536,8 +539,8 @@ main(int argc, char *argv[])
 	    (t.pool = passwd_pool_new(t.base, THREADS)) == NULL ||
 	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
 	    (t.redis = redisconn_new(t.base, t.conf)) == NULL ||
-	    (t.io = lineio_new(t.base, STDIN_FILENO, STDOUT_FILENO, &handler,
-	    &t)) == NULL) {
+	    (t.io = lineio_new(
+		 t.base, STDIN_FILENO, STDOUT_FILENO, &handler, &t)) == NULL) {
 		log_warnx("cannot start");
 		return (1);
 	}

@@ -41,18 +41,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BODY_LINES		30
+#define BODY_LINES 30
 
-static SSL_CTX		*tls;
-static char		 credentials[1024];
-static char		 message[8192];
-static long		 sessions, messages;
-static int		 port;
+static SSL_CTX *tls;
+static char	credentials[1024];
+static char	message[8192];
+static long	sessions, messages;
+static int	port;
 
 static double
 now(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
@@ -61,7 +61,7 @@ now(void)
 static struct sockaddr_in
 loopback(int number)
 {
-	struct sockaddr_in	 sin;
+	struct sockaddr_in sin;
 
 	memset(&sin, 0, sizeof(sin));
 	sin.sin_family = AF_INET;
@@ -78,7 +78,7 @@ loopback(int number)
 static void
 acknowledge_now(int fd)
 {
-	int	 on = 1;
+	int on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
@@ -86,7 +86,7 @@ acknowledge_now(int fd)
 static void
 without_delay(int fd)
 {
-	int	 on = 1;
+	int on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	acknowledge_now(fd);
@@ -97,8 +97,8 @@ without_delay(int fd)
 static void
 sink_session(FILE *in, FILE *out)
 {
-	char	 line[4096];
-	bool	 data = false;
+	char line[4096];
+	bool data = false;
 
 	fputs("220 sink\r\n", out);
 	fflush(out);
@@ -124,8 +124,8 @@ sink_session(FILE *in, FILE *out)
 static void *
 sink_thread(void *arg)
 {
-	int	 fd = (int)(intptr_t)arg, copy = dup(fd);
-	FILE	*in, *out;
+	int   fd = (int)(intptr_t)arg, copy = dup(fd);
+	FILE *in, *out;
 
 	if (copy == -1)
 		err(1, "dup");
@@ -143,12 +143,12 @@ sink_thread(void *arg)
 static void *
 sink(void *arg)
 {
-	int		 listener = (int)(intptr_t)arg, fd;
-	pthread_t	 thread;
+	int	  listener = (int)(intptr_t)arg, fd;
+	pthread_t thread;
 
 	while ((fd = accept(listener, NULL, NULL)) != -1) {
-		if (pthread_create(&thread, NULL, sink_thread,
-		    (void *)(intptr_t)fd) != 0)
+		if (pthread_create(
+			&thread, NULL, sink_thread, (void *)(intptr_t)fd) != 0)
 			errx(1, "pthread_create");
 		pthread_detach(thread);
 	}
@@ -158,9 +158,9 @@ sink(void *arg)
 static void
 start_sink(int number)
 {
-	struct sockaddr_in	 sin = loopback(number);
-	pthread_t		 thread;
-	int			 fd, on = 1;
+	struct sockaddr_in sin = loopback(number);
+	pthread_t	   thread;
+	int		   fd, on = 1;
 
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (fd == -1 ||
@@ -179,9 +179,9 @@ start_sink(int number)
 static void
 want(SSL *ssl, const char *code)
 {
-	char	 buf[8192], *line;
-	size_t	 len = 0;
-	int	 n;
+	char   buf[8192], *line;
+	size_t len = 0;
+	int    n;
 
 	do {
 		acknowledge_now(SSL_get_fd(ssl));
@@ -194,8 +194,8 @@ want(SSL *ssl, const char *code)
 		line = strrchr(buf, '\n');
 		line = line == NULL ? buf : line + 1;
 		buf[len - 1] = '\n';
-	} while (strlen(line) < 4 || strchr(line, '\n') == NULL ||
-	    line[3] != ' ');
+	} while (
+	    strlen(line) < 4 || strchr(line, '\n') == NULL || line[3] != ' ');
 	if (strncmp(line, code, 3) != 0)
 		errx(1, "wanted %s, got %s", code, line);
 }
@@ -211,13 +211,12 @@ say(SSL *ssl, const char *text, const char *code)
 static void
 session(void)
 {
-	struct sockaddr_in	 sin = loopback(port);
-	SSL			*ssl = SSL_new(tls);
-	long			 i;
-	int			 fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sin = loopback(port);
+	SSL		  *ssl = SSL_new(tls);
+	long		   i;
+	int		   fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (fd == -1 ||
-	    connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
+	if (fd == -1 || connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
 		err(1, "connect");
 	without_delay(fd);
 	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1)
@@ -239,7 +238,7 @@ session(void)
 static void *
 client(void *arg)
 {
-	long	 i;
+	long i;
 
 	for (i = 0; i < sessions; i++)
 		session();
@@ -249,17 +248,17 @@ client(void *arg)
 static void
 read_credentials(void)
 {
-	char	 name[128], password[128], plain[300];
-	char	 coded[4 * sizeof(plain) / 3 + 4];
-	int	 len;
+	char name[128], password[128], plain[300];
+	char coded[4 * sizeof(plain) / 3 + 4];
+	int  len;
 
 	if (fgets(name, sizeof(name), stdin) == NULL ||
 	    fgets(password, sizeof(password), stdin) == NULL)
 		errx(1, "no name and password on standard input");
 	name[strcspn(name, "\n")] = '\0';
 	password[strcspn(password, "\n")] = '\0';
-	len = snprintf(plain, sizeof(plain), "%c%s%c%s", '\0', name, '\0',
-	    password);
+	len = snprintf(
+	    plain, sizeof(plain), "%c%s%c%s", '\0', name, '\0', password);
 	EVP_EncodeBlock((unsigned char *)coded, (unsigned char *)plain, len);
 	snprintf(credentials, sizeof(credentials), "AUTH PLAIN %s\r\n", coded);
 }
@@ -267,16 +266,18 @@ read_credentials(void)
 static void
 write_message(void)
 {
-	FILE	*f = fmemopen(message, sizeof(message), "w");
-	int	 i;
+	FILE *f = fmemopen(message, sizeof(message), "w");
+	int   i;
 
 	if (f == NULL)
 		err(1, "fmemopen");
 	fputs("From: User <user0@example.test>\r\n"
-	    "To: someone@example.net\r\nSubject: a message\r\n\r\n", f);
+	      "To: someone@example.net\r\nSubject: a message\r\n\r\n",
+	    f);
 	for (i = 0; i < BODY_LINES; i++)
 		fputs("Sixty characters of text, and a line's end, as mail "
-		    "has them..\r\n", f);
+		      "has them..\r\n",
+		    f);
 	fputs(".\r\n", f);
 	fclose(f);
 }
@@ -285,9 +286,9 @@ write_message(void)
 static double
 run(long clients)
 {
-	pthread_t	*threads;
-	double		 began, took;
-	long		 i;
+	pthread_t *threads;
+	double	   began, took;
+	long	   i;
 
 	threads = calloc((size_t)clients, sizeof(*threads));
 	if (threads == NULL)
@@ -306,11 +307,11 @@ run(long clients)
 int
 main(int argc, char **argv)
 {
-	long	 clients;
+	long clients;
 
 	if (argc != 6)
-		errx(64,
-		    "usage: load sink-port clients sessions messages port");
+		errx(
+		    64, "usage: load sink-port clients sessions messages port");
 	clients = strtol(argv[2], NULL, 10);
 	sessions = strtol(argv[3], NULL, 10);
 	messages = strtol(argv[4], NULL, 10);

@@ -33,20 +33,20 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TABLES_MAX	8
-#define WARM_UP		500	/* questions to each that are not counted */
+#define TABLES_MAX 8
+#define WARM_UP 500 /* questions to each that are not counted */
 
 struct table {
-	const char	*program;
-	double		*took;
-	pid_t		 pid;
-	int		 fd;
+	const char *program;
+	double	   *took;
+	pid_t	    pid;
+	int	    fd;
 };
 
 static double
 now(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ((double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3);
@@ -55,7 +55,7 @@ now(void)
 static void
 start(struct table *t, char *config)
 {
-	int	 fds[2];
+	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1)
 		err(1, "socketpair");
@@ -76,9 +76,9 @@ start(struct table *t, char *config)
 static void
 converse(struct table *t, const char *text, const char *want)
 {
-	char	 buf[8192], *line;
-	size_t	 len = 0;
-	ssize_t	 n;
+	char	buf[8192], *line;
+	size_t	len = 0;
+	ssize_t n;
 
 	if (write(t->fd, text, strlen(text)) != (ssize_t)strlen(text))
 		err(1, "write");
@@ -97,14 +97,14 @@ converse(struct table *t, const char *text, const char *want)
 static double
 ask(struct table *t, unsigned int id, unsigned int user)
 {
-	char	 question[256], want[64];
-	double	 began;
+	char   question[256], want[64];
+	double began;
 
 	snprintf(question, sizeof(question),
 	    "table|0.1|%lld.000000|users|lookup|credentials|%08x|user%u\n",
 	    (long long)time(NULL), id, user);
-	snprintf(want, sizeof(want), "lookup-result|%08x|found|user%u:$", id,
-	    user);
+	snprintf(
+	    want, sizeof(want), "lookup-result|%08x|found|user%u:$", id, user);
 	began = now();
 	converse(t, question, want);
 	return (now() - began);
@@ -113,7 +113,7 @@ ask(struct table *t, unsigned int id, unsigned int user)
 static int
 smaller(const void *a, const void *b)
 {
-	double	 x = *(const double *)a, y = *(const double *)b;
+	double x = *(const double *)a, y = *(const double *)b;
 
 	return ((x > y) - (x < y));
 }
@@ -121,9 +121,9 @@ smaller(const void *a, const void *b)
 int
 main(int argc, char **argv)
 {
-	struct table	 tables[TABLES_MAX], *t;
-	size_t		 i, n, round, rounds;
-	unsigned int	 id = 0, users;
+	struct table tables[TABLES_MAX], *t;
+	size_t	     i, n, round, rounds;
+	unsigned int id = 0, users;
 
 	if (argc < 5 || argc % 2 == 0 || argc > 3 + 2 * TABLES_MAX)
 		errx(64, "usage: lookup rounds users program config ...");
@@ -136,9 +136,11 @@ main(int argc, char **argv)
 		if (tables[i].took == NULL)
 			err(1, NULL);
 		start(&tables[i], argv[4 + 2 * i]);
-		converse(&tables[i], "config|smtpd-version|7.6.0-portable\n"
+		converse(&tables[i],
+		    "config|smtpd-version|7.6.0-portable\n"
 		    "config|protocol|0.1\nconfig|tablename|users\n"
-		    "config|ready\n", "register|ready\n");
+		    "config|ready\n",
+		    "register|ready\n");
 	}
 	for (round = 0; round < WARM_UP + rounds; round++)
 		for (i = 0; i < n; i++) {
@@ -148,8 +150,8 @@ main(int argc, char **argv)
 			if (round < WARM_UP)
 				ask(t, id, (unsigned int)round % users);
 			else
-				t->took[round - WARM_UP] = ask(t, id,
-				    (unsigned int)round % users);
+				t->took[round - WARM_UP] = ask(
+				    t, id, (unsigned int)round % users);
 		}
 	for (i = 0; i < n; i++) {
 		qsort(tables[i].took, rounds, sizeof(double), smaller);

@@ -37,10 +37,10 @@ print_address(const char *address)
 static void
 print_list(InternetAddressList *list)
 {
-	InternetAddress	*address;
-	InternetAddressMailbox	*mailbox;
-	InternetAddressGroup	*group;
-	int	i, n;
+	InternetAddress	       *address;
+	InternetAddressMailbox *mailbox;
+	InternetAddressGroup   *group;
+	int			i, n;
 
 	n = list == NULL ? 0 : internet_address_list_length(list);
 	for (i = 0; i < n; i++) {
@@ -60,9 +60,9 @@ print_list(InternetAddressList *list)
 static void
 read_values(GMimeHeaderList *headers)
 {
-	InternetAddressList	*list;
-	GMimeHeader	*header;
-	int	i, n = g_mime_header_list_get_count(headers);
+	InternetAddressList *list;
+	GMimeHeader	    *header;
+	int		     i, n = g_mime_header_list_get_count(headers);
 
 	for (i = 0; i < n; i++) {
 		header = g_mime_header_list_get_header_at(headers, i);
@@ -80,9 +80,9 @@ read_values(GMimeHeaderList *headers)
 static void
 read_message(const char *text, size_t len)
 {
-	GMimeStream	*stream = g_mime_stream_mem_new_with_buffer(text, len);
-	GMimeParser	*parser = g_mime_parser_new_with_stream(stream);
-	GMimeMessage	*message = g_mime_parser_construct_message(parser, NULL);
+	GMimeStream  *stream = g_mime_stream_mem_new_with_buffer(text, len);
+	GMimeParser  *parser = g_mime_parser_new_with_stream(stream);
+	GMimeMessage *message = g_mime_parser_construct_message(parser, NULL);
 
 	if (message != NULL) {
 		print_list(g_mime_message_get_from(message));
@@ -99,7 +99,7 @@ read_message(const char *text, size_t len)
 static size_t
 decode_hex(char *line)
 {
-	char	byte[3] = "", *out = line, *p;
+	char byte[3] = "", *out = line, *p;
 
 	for (p = line; p[0] != '\0' && p[0] != '\n'; p += 2) {
 		memcpy(byte, p, 2);
@@ -111,8 +111,8 @@ decode_hex(char *line)
 int
 main(void)
 {
-	char	*line = NULL;
-	size_t	size = 0;
+	char  *line = NULL;
+	size_t size = 0;
 
 	g_mime_init();
 	while (getline(&line, &size, stdin) != -1)

@@ -32,7 +32,7 @@
 static void
 take_line(struct header *h, const char *line, size_t len)
 {
-	char	*stuffed;
+	char *stuffed;
 
 	if (len == 0 || line[0] != '.') {
 		header_line(h, line, len);
@@ -49,7 +49,7 @@ take_line(struct header *h, const char *line, size_t len)
 static void
 take_section(struct header *h, const char *text, size_t len)
 {
-	const char	*end = text + len, *nl;
+	const char *end = text + len, *nl;
 
 	while (text < end) {
 		if ((nl = memchr(text, '\n', (size_t)(end - text))) == NULL)
@@ -62,10 +62,10 @@ take_section(struct header *h, const char *text, size_t len)
 static void
 judge(const char *text, size_t len)
 {
-	struct header	h = { .done = false };
-	struct domains	ds = { .n = 0 };
-	enum reason	reason;
-	size_t	i;
+	struct header  h = { .done = false };
+	struct domains ds = { .n = 0 };
+	enum reason    reason;
+	size_t	       i;
 
 	take_section(&h, text, len);
 	reason = header_domains(&h, &ds);
@@ -80,7 +80,7 @@ judge(const char *text, size_t len)
 static size_t
 decode_hex(char *line)
 {
-	char	byte[3] = "", *out = line, *p;
+	char byte[3] = "", *out = line, *p;
 
 	for (p = line; p[0] != '\0' && p[0] != '\n'; p += 2) {
 		memcpy(byte, p, 2);
@@ -92,8 +92,8 @@ decode_hex(char *line)
 int
 main(void)
 {
-	char	*line = NULL;
-	size_t	size = 0;
+	char  *line = NULL;
+	size_t size = 0;
 
 	while (getline(&line, &size, stdin) != -1)
 		judge(line, decode_hex(line));

@@ -29,23 +29,23 @@
 #include "conf.h"
 #include "period.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* Loads a configuration of these bytes; *said tells whether it complained. */
 static struct conf *
 load(const void *data, size_t size, bool *said)
 {
-	int		 fd = memfd_create("conf", MFD_CLOEXEC);
-	char		 path[64], *text = NULL;
-	size_t		 len;
-	struct conf	*conf;
-	FILE		*errors = open_memstream(&text, &len);
+	int	     fd = memfd_create("conf", MFD_CLOEXEC);
+	char	     path[64], *text = NULL;
+	size_t	     len;
+	struct conf *conf;
+	FILE	    *errors = open_memstream(&text, &len);
 
 	CHECK(fd != -1 && errors != NULL);
 	CHECK(write(fd, data, size) == (ssize_t)size);
@@ -61,9 +61,9 @@ load(const void *data, size_t size, bool *said)
 static char *
 printed(const struct conf *conf)
 {
-	char	*text = NULL;
-	size_t	 len;
-	FILE	*fp = open_memstream(&text, &len);
+	char  *text = NULL;
+	size_t len;
+	FILE  *fp = open_memstream(&text, &len);
 
 	CHECK(fp != NULL);
 	conf_print(conf, fp);
@@ -90,9 +90,9 @@ check_whole(const struct conf *conf)
 static void
 check_printed(const struct conf *conf)
 {
-	char		*once = printed(conf), *twice;
-	struct conf	*again;
-	bool		 said;
+	char	    *once = printed(conf), *twice;
+	struct conf *again;
+	bool	     said;
 
 	again = load(once, strlen(once), &said);
 	CHECK(again != NULL && !said);
@@ -113,8 +113,8 @@ names_files(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct conf	*conf;
-	bool		 said;
+	struct conf *conf;
+	bool	     said;
 
 	if (names_files(data, size))
 		return (0);

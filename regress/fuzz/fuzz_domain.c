@@ -22,19 +22,19 @@
 
 #include "domain.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* Nothing but what a host name may be made of. */
 static void
 check_name(const char *name)
 {
-	size_t	 len = strlen(name);
+	size_t len = strlen(name);
 
 	CHECK(len > 2 && len < DOMAIN_TEXT);
 	CHECK(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len);
@@ -48,13 +48,14 @@ check_name(const char *name)
 static void
 check_case(const char *text, size_t len, const char *name)
 {
-	char	*upper = malloc(len), again[DOMAIN_TEXT];
-	size_t	 i;
+	char  *upper = malloc(len), again[DOMAIN_TEXT];
+	size_t i;
 
 	CHECK(upper != NULL);
 	for (i = 0; i < len; i++)
-		upper[i] = text[i] >= 'a' && text[i] <= 'z' ?
-		    (char)(text[i] - 'a' + 'A') : text[i];
+		upper[i] = text[i] >= 'a' && text[i] <= 'z'
+		    ? (char)(text[i] - 'a' + 'A')
+		    : text[i];
 	CHECK(domain_alabel(upper, len, again));
 	CHECK(strcmp(name, again) == 0);
 	free(upper);
@@ -63,8 +64,8 @@ check_case(const char *text, size_t len, const char *name)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char	*text = (const char *)data;
-	char		 name[DOMAIN_TEXT], again[DOMAIN_TEXT];
+	const char *text = (const char *)data;
+	char	    name[DOMAIN_TEXT], again[DOMAIN_TEXT];
 
 	if (!domain_alabel(text, size, name))
 		return (0);

@@ -29,22 +29,22 @@
 #include "filterline.h"
 #include "lineio.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* What is still to be handed out. */
 struct expected {
-	const char	*text;
-	size_t		 len;
-	bool		 eof;
+	const char *text;
+	size_t	    len;
+	bool	    eof;
 };
 
-static struct event_base	*base;
+static struct event_base *base;
 
 /* The fast path and the thorough one must see the same. */
 static void
@@ -64,10 +64,10 @@ check_same(const char *data, uint64_t session, const char *why,
 static void
 parse(char *line, size_t len)
 {
-	struct filterline	 fl;
-	uint64_t		 session = 0;
-	const char		*data, *why, *source;
-	bool			 has_nul = memchr(line, '\0', len) != NULL;
+	struct filterline fl;
+	uint64_t	  session = 0;
+	const char	 *data, *why, *source;
+	bool		  has_nul = memchr(line, '\0', len) != NULL;
 
 	data = filterline_data(line, len, &session);
 	why = filterline_parse(line, len, &fl);
@@ -83,14 +83,14 @@ parse(char *line, size_t len)
 		return;
 	source = filterline_source(fl.params);
 	CHECK(strchr(source, '|') == NULL);
-	CHECK(source[0] == '\0' || (source > fl.params &&
-	    source + strlen(source) <= line + len));
+	CHECK(source[0] == '\0' ||
+	    (source > fl.params && source + strlen(source) <= line + len));
 }
 
 static void
 on_line(void *arg, char *line, size_t len, bool first)
 {
-	struct expected	*exp = arg;
+	struct expected *exp = arg;
 	char		*copy;
 
 	(void)first;
@@ -113,13 +113,13 @@ on_overlong(void *arg, char *head, size_t len)
 	(void)arg;
 	(void)head;
 	(void)len;
-	abort();	/* no input is that long */
+	abort(); /* no input is that long */
 }
 
 static void
 on_eof(void *arg)
 {
-	struct expected	*exp = arg;
+	struct expected *exp = arg;
 
 	CHECK(memchr(exp->text, '\n', exp->len) == NULL);
 	exp->eof = true;
@@ -128,8 +128,8 @@ on_eof(void *arg)
 static void
 feed(int fd, const uint8_t *sizes, const char *text, size_t len)
 {
-	size_t	 off = 0, n, i = 0;
-	ssize_t	 w;
+	size_t	off = 0, n, i = 0;
+	ssize_t w;
 
 	while (off < len) {
 		n = sizes[i] != 0 ? sizes[i++] : len - off;
@@ -145,12 +145,12 @@ feed(int fd, const uint8_t *sizes, const char *text, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct lineio_handler	 handler = { on_line,
-		on_overlong, on_eof };
-	const uint8_t	*nul = size > 0 ? memchr(data, '\0', size) : NULL;
-	struct expected	 exp = { "", 0, false };
-	struct lineio	*io;
-	int		 fds[2];
+	static const struct lineio_handler handler = { on_line, on_overlong,
+		on_eof };
+	const uint8_t  *nul = size > 0 ? memchr(data, '\0', size) : NULL;
+	struct expected exp = { "", 0, false };
+	struct lineio  *io;
+	int		fds[2];
 
 	if (nul == NULL)
 		return (0);

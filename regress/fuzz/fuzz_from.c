@@ -22,20 +22,20 @@
 
 #include "from.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* Each domain is one that would be found again, each once. */
 static void
 check_domains(const struct domains *ds)
 {
-	char	 again[DOMAIN_TEXT];
-	size_t	 i, k;
+	char   again[DOMAIN_TEXT];
+	size_t i, k;
 
 	CHECK(ds->n <= DOMAINS_MAX);
 	for (i = 0; i < ds->n; i++) {
@@ -62,10 +62,10 @@ check_passed(const char *value, size_t len, const struct domains *ds)
 static void
 check_joined(const char *value, size_t len)
 {
-	static const char	 other[] = ",x@other.example";
-	struct domains		 ds = { .n = 0 };
-	size_t			 n = len + sizeof(other) - 1;
-	char			*joined = malloc(n);
+	static const char other[] = ",x@other.example";
+	struct domains	  ds = { .n = 0 };
+	size_t		  n = len + sizeof(other) - 1;
+	char		 *joined = malloc(n);
 
 	CHECK(joined != NULL);
 	memcpy(joined, value, len);
@@ -77,8 +77,8 @@ check_joined(const char *value, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct domains	 ds = { .n = 0 };
-	enum reason	 reason;
+	struct domains ds = { .n = 0 };
+	enum reason    reason;
 
 	reason = from_parse((const char *)data, size, &ds);
 	check_domains(&ds);

@@ -23,19 +23,19 @@
 #include "from.h"
 #include "header.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* A line in memory of just its size, so that a read too far is noticed. */
 static void
 take_line(struct header *h, const char *line, size_t len)
 {
-	char	*copy = malloc(len > 0 ? len : 1);
+	char *copy = malloc(len > 0 ? len : 1);
 
 	CHECK(copy != NULL);
 	memcpy(copy, line, len);
@@ -49,7 +49,7 @@ take_line(struct header *h, const char *line, size_t len)
 static void
 take(struct header *h, const char *text, size_t len)
 {
-	const char	*end = text + len, *nl;
+	const char *end = text + len, *nl;
 
 	while (text < end) {
 		nl = memchr(text, '\n', (size_t)(end - text));
@@ -64,10 +64,10 @@ take(struct header *h, const char *text, size_t len)
 static void
 check_stays(struct header *h)
 {
-	static const char *const	lines[] = { "From: x@other.example",
+	static const char *const lines[] = { "From: x@other.example",
 		"Subject: x", " <x@other.example>", "" };
-	struct domains			 ds;
-	size_t				 i;
+	struct domains		 ds;
+	size_t			 i;
 
 	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		header_line(h, lines[i], strlen(lines[i]));
@@ -79,10 +79,10 @@ check_stays(struct header *h)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct header	 zero;
-	struct header			 h = { .done = false };
-	struct domains			 ds = { .n = 0 }, again = { .n = 0 };
-	enum reason			 reason;
+	static const struct header zero;
+	struct header		   h = { .done = false };
+	struct domains		   ds = { .n = 0 }, again = { .n = 0 };
+	enum reason		   reason;
 
 	take(&h, (const char *)data, size);
 	reason = header_domains(&h, &ds);

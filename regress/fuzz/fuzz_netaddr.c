@@ -28,23 +28,23 @@
 
 #include "netaddr.h"
 
-#define RANGES_MAX	64
+#define RANGES_MAX 64
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-static struct netaddr	 ranges[RANGES_MAX];
-static size_t		 nranges;
+static struct netaddr ranges[RANGES_MAX];
+static size_t	      nranges;
 
 static bool
 bits_agree(const uint8_t *a, const uint8_t *b, unsigned int bits)
 {
-	unsigned int	 i;
+	unsigned int i;
 
 	for (i = 0; i < bits; i++)
 		if ((a[i / 8] ^ b[i / 8]) >> (7 - i % 8) & 1)
@@ -55,7 +55,7 @@ bits_agree(const uint8_t *a, const uint8_t *b, unsigned int bits)
 static bool
 naive_match(const struct netaddr *na)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < nranges; i++)
 		if (ranges[i].len == na->len &&
@@ -67,9 +67,9 @@ naive_match(const struct netaddr *na)
 static void
 check_parsed(const struct netaddr *na)
 {
-	struct netaddr	 again;
-	char		 text[NETADDR_TEXT], twice[NETADDR_TEXT];
-	unsigned int	 i;
+	struct netaddr again;
+	char	       text[NETADDR_TEXT], twice[NETADDR_TEXT];
+	unsigned int   i;
 
 	CHECK(na->len == 4 || na->len == 16);
 	CHECK(na->bits <= na->len * 8);
@@ -87,8 +87,8 @@ check_parsed(const struct netaddr *na)
 static void
 check_known(const char *line)
 {
-	char	 buf[INET6_ADDRSTRLEN];
-	size_t	 len = strcspn(line, "/");
+	char   buf[INET6_ADDRSTRLEN];
+	size_t len = strcspn(line, "/");
 
 	if (line[0] == '[') {
 		line++;
@@ -105,8 +105,8 @@ check_known(const char *line)
 static void
 check_line(struct netset *set, const char *line)
 {
-	struct netaddr	 na, range;
-	bool		 single = netaddr_parse(line, &na);
+	struct netaddr na, range;
+	bool	       single = netaddr_parse(line, &na);
 
 	if (!netaddr_parse_range(line, &range)) {
 		CHECK(!single);
@@ -125,7 +125,7 @@ check_line(struct netset *set, const char *line)
 static void
 check_around(const struct netset *set, struct netaddr na)
 {
-	unsigned int	 bit;
+	unsigned int bit;
 
 	na.bits = na.len * 8;
 	CHECK(netset_match(set, &na) == naive_match(&na));
@@ -139,9 +139,9 @@ check_around(const struct netset *set, struct netaddr na)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct netset	 set = { 0 };
-	char		*text = malloc(size + 1), *rest = text, *line;
-	size_t		 i;
+	struct netset set = { 0 };
+	char	     *text = malloc(size + 1), *rest = text, *line;
+	size_t	      i;
 
 	CHECK(text != NULL);
 	if (size > 0)

@@ -22,20 +22,20 @@
 
 #include "sasl.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct sasl	 zero;
-	struct sasl			 sasl, again;
-	char				*args = malloc(size + 1);
+	static const struct sasl zero;
+	struct sasl		 sasl, again;
+	char			*args = malloc(size + 1);
 
 	CHECK(args != NULL);
 	if (size > 0)

@@ -35,18 +35,18 @@
 #include "spfcheck.h"
 #include "spfdns.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-#define RAW	0x80	/* in the first byte of an answer */
+#define RAW 0x80 /* in the first byte of an answer */
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-static const uint8_t	*left;
-static size_t		 nleft;
+static const uint8_t *left;
+static size_t	      nleft;
 
 static int
 nothing(res_state state, int why)
@@ -68,7 +68,7 @@ static int
 put_answer(uint8_t *answer, const char *name, int type, const uint8_t *data,
     size_t len)
 {
-	uint8_t	*p = answer, *rdlen, *rdata;
+	uint8_t *p = answer, *rdlen, *rdata;
 	size_t	 part;
 	int	 n;
 
@@ -100,9 +100,9 @@ int
 res_nquery(res_state state, const char *name, int class, int type,
     u_char *answer, int size)
 {
-	const uint8_t	*data = left + 2;
-	size_t		 len;
-	int		 n, flags;
+	const uint8_t *data = left + 2;
+	size_t	       len;
+	int	       n, flags;
 
 	(void)class;
 	CHECK(size >= 65535);
@@ -129,8 +129,7 @@ check_answer(const struct spfcheck *check, const struct spf_answer *a)
 {
 	CHECK(a->verdict <= SPF_VERDICT_UNKNOWN);
 	CHECK(memchr(a->record, '\0', sizeof(a->record)) != NULL);
-	CHECK(a->record[0] == '\0' ||
-	    strncasecmp(a->record, "v=spf1", 6) == 0);
+	CHECK(a->record[0] == '\0' || strncasecmp(a->record, "v=spf1", 6) == 0);
 	if (a->verdict == SPF_VERDICT_NONE)
 		CHECK(a->record[0] == '\0');
 	if (a->verdict == SPF_VERDICT_OK)
@@ -141,14 +140,15 @@ check_answer(const struct spfcheck *check, const struct spf_answer *a)
 		CHECK(check->mode == SPF_PASS);
 }
 
-static struct spfcheck	 check = { .nincludes = 1,
-    .includes = { "_spf.p.test" }, .nrelays = 2 };
-static SPF_server_t	*server;
+static struct spfcheck check = { .nincludes = 1,
+	.includes = { "_spf.p.test" },
+	.nrelays = 2 };
+static SPF_server_t   *server;
 
 static void
 start(void)
 {
-	SPF_dns_server_t	*dns = spfdns_new("127.0.0.1:1", 1000);
+	SPF_dns_server_t *dns = spfdns_new("127.0.0.1:1", 1000);
 
 	CHECK(dns != NULL);
 	CHECK((server = SPF_server_new_dns(dns, 0)) != NULL);
@@ -159,9 +159,9 @@ start(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const enum spf_mode	 modes[] = { SPF_PUBLISHED,
-		SPF_INCLUDE, SPF_PASS, SPF_PASS };
-	struct spf_answer		 answer;
+	static const enum spf_mode modes[] = { SPF_PUBLISHED, SPF_INCLUDE,
+		SPF_PASS, SPF_PASS };
+	struct spf_answer	   answer;
 
 	if (server == NULL)
 		start();

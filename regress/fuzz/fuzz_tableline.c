@@ -22,13 +22,13 @@
 
 #include "tableline.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static void
 check_within(const char *text, const char *line, size_t len)
@@ -56,9 +56,9 @@ check(const struct tableline *tl, const char *line, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct tableline	 tl;
-	char			*line = malloc(size + 1);
-	const char		*why;
+	struct tableline tl;
+	char		*line = malloc(size + 1);
+	const char	*why;
 
 	CHECK(line != NULL);
 	if (size > 0)

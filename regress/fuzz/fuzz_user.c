@@ -27,26 +27,26 @@
 #include "period.h"
 #include "user.h"
 
-#define CHECK(cond)							\
-	do {								\
-		if (!(cond))						\
-			abort();					\
+#define CHECK(cond)              \
+	do {                     \
+		if (!(cond))     \
+			abort(); \
 	} while (0)
 
-int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* What the other files rely on for every user that parses. */
 static void
 check(const struct user *user)
 {
-	char	 folded[USER_NAME_MAX + 1];
-	size_t	 i;
+	char   folded[USER_NAME_MAX + 1];
+	size_t i;
 
 	CHECK(memchr(user->password, '\0', sizeof(user->password)) != NULL);
 	CHECK(strpbrk(user->password, " :\n") == NULL);
 	CHECK(user->account[0] == '\0' ||
 	    (user_fold_name(user->account, folded) &&
-	    strcmp(user->account, folded) == 0));
+		strcmp(user->account, folded) == 0));
 	CHECK(user->quota >= 0);
 	CHECK(user->quota_period > 0 && user->quota_period <= PERIOD_MAX);
 	CHECK(user->nrates <= USER_RATES_MAX);
@@ -60,8 +60,8 @@ check(const struct user *user)
 static void
 check_account(struct user *user, const redisReply *reply)
 {
-	enum user_status	 before = user->status;
-	const char		*bad = user_parse_account(user, reply);
+	enum user_status before = user->status;
+	const char	*bad = user_parse_account(user, reply);
 
 	if (bad != NULL)
 		CHECK(bad[0] != '\0');
@@ -75,10 +75,10 @@ static void
 parse(const redisReply *fields, const redisReply *sources,
     const redisReply *account)
 {
-	static const struct netaddr	 none;
-	struct user			 user;
-	bool				 exists;
-	const char			*bad;
+	static const struct netaddr none;
+	struct user		    user;
+	bool			    exists;
+	const char		   *bad;
 
 	memset(&user, 0, sizeof(user));
 	user.quota_period = 86400;
@@ -96,15 +96,16 @@ parse(const redisReply *fields, const redisReply *sources,
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	redisReader	*reader = redisReaderCreate();
-	void		*replies[3] = { NULL, NULL, NULL };
-	size_t		 n = 0, i;
+	redisReader *reader = redisReaderCreate();
+	void	    *replies[3] = { NULL, NULL, NULL };
+	size_t	     n = 0, i;
 
 	CHECK(reader != NULL);
 	reader->maxelements = 4096;
 	if (redisReaderFeed(reader, (const char *)data, size) == REDIS_OK)
-		while (n < 3 && redisReaderGetReply(reader, &replies[n]) ==
-		    REDIS_OK && replies[n] != NULL)
+		while (n < 3 &&
+		    redisReaderGetReply(reader, &replies[n]) == REDIS_OK &&
+		    replies[n] != NULL)
 			n++;
 	if (n == 3)
 		parse(replies[0], replies[1], replies[2]);

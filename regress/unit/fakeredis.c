@@ -33,7 +33,7 @@
 static void
 end_connection(struct fakeredis *fr)
 {
-	struct evbuffer	*out;
+	struct evbuffer *out;
 
 	if (fr->bev != NULL) {
 		out = bufferevent_get_output(fr->bev);
@@ -50,7 +50,7 @@ end_connection(struct fakeredis *fr)
 static void
 note(struct fakeredis *fr, const redisReply *cmd)
 {
-	size_t	 i, len = strlen(fr->log);
+	size_t i, len = strlen(fr->log);
 
 	assert_int_equal(cmd->type, REDIS_REPLY_ARRAY);
 	for (i = 0; i < cmd->elements; i++)
@@ -62,7 +62,7 @@ note(struct fakeredis *fr, const redisReply *cmd)
 static const char *
 reply_to(struct fakeredis *fr, const redisReply *cmd)
 {
-	const char	*name = cmd->element[0]->str;
+	const char *name = cmd->element[0]->str;
 
 	if (strcmp(name, "AUTH") == 0)
 		return (fr->auth != NULL ? fr->auth : "+OK\r\n");
@@ -79,18 +79,17 @@ reply_to(struct fakeredis *fr, const redisReply *cmd)
 static void
 on_read(struct bufferevent *bev, void *arg)
 {
-	struct fakeredis	*fr = arg;
-	char			 buf[16384];
-	const char		*reply;
-	void			*cmd;
-	size_t			 n;
+	struct fakeredis *fr = arg;
+	char		  buf[16384];
+	const char	 *reply;
+	void		 *cmd;
+	size_t		  n;
 
 	while ((n = bufferevent_read(bev, buf, sizeof(buf))) > 0)
-		assert_int_equal(redisReaderFeed(fr->reader, buf, n),
-		    REDIS_OK);
+		assert_int_equal(redisReaderFeed(fr->reader, buf, n), REDIS_OK);
 	while (fr->reader != NULL) {
-		assert_int_equal(redisReaderGetReply(fr->reader, &cmd),
-		    REDIS_OK);
+		assert_int_equal(
+		    redisReaderGetReply(fr->reader, &cmd), REDIS_OK);
 		if (cmd == NULL)
 			return;
 		note(fr, cmd);
@@ -108,7 +107,7 @@ on_read(struct bufferevent *bev, void *arg)
 static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
-	struct fakeredis	*fr = arg;
+	struct fakeredis *fr = arg;
 
 	(void)bev;
 	if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)))
@@ -121,7 +120,7 @@ static void
 on_accept(struct evconnlistener *listener, evutil_socket_t fd,
     struct sockaddr *sa, int salen, void *arg)
 {
-	struct fakeredis	*fr = arg;
+	struct fakeredis *fr = arg;
 
 	(void)listener;
 	(void)sa;
@@ -147,7 +146,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd,
 void
 fakeredis_init(struct fakeredis *fr, struct event_base *base)
 {
-	static char	 prefix[] = "smtp:", redis[] = "unix:fake";
+	static char prefix[] = "smtp:", redis[] = "unix:fake";
 
 	memset(fr, 0, sizeof(*fr));
 	fr->base = base;
@@ -171,7 +170,7 @@ fakeredis_free(struct fakeredis *fr)
 void
 fakeredis_start(struct fakeredis *fr)
 {
-	struct sockaddr_un	 sun;
+	struct sockaddr_un sun;
 
 	memset(&sun, 0, sizeof(sun));
 	sun.sun_family = AF_UNIX;
@@ -216,13 +215,13 @@ fakeredis_hang_up(struct fakeredis *fr)
 bool
 fakeredis_heard(const struct fakeredis *fr)
 {
-	int	 unread;
+	int unread;
 
 	if (fr->bev == NULL)
 		return (true);
 	if (evbuffer_get_length(bufferevent_get_output(fr->bev)) > 0)
 		return (false);
-	assert_int_equal(ioctl(bufferevent_getfd(fr->bev), SIOCOUTQ, &unread),
-	    0);
+	assert_int_equal(
+	    ioctl(bufferevent_getfd(fr->bev), SIOCOUTQ, &unread), 0);
 	return (unread == 0);
 }

@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 #include <stdio.h>
 #include <string.h>
 
@@ -22,12 +21,12 @@
 
 #include "acl.h"
 
-static struct conf	 conf;
-static struct domains	 ds;
-static struct header	 header;
-static struct user	 user;
+static struct conf    conf;
+static struct domains ds;
+static struct header  header;
+static struct user    user;
 
-static const struct spf_answer	*answer;	/* what is known of SPF */
+static const struct spf_answer *answer; /* what is known of SPF */
 
 static int
 set_up(void **state)
@@ -62,7 +61,7 @@ known(void *arg, const char *name)
 static enum reason
 judge(const char **domain)
 {
-	struct verdict	 v = acl_domains(&conf, &user, &ds, known, &user);
+	struct verdict v = acl_domains(&conf, &user, &ds, known, &user);
 
 	*domain = v.domain;
 	return (v.reason);
@@ -87,20 +86,19 @@ static void
 test_envelope(void **state)
 {
 	static const struct {
-		const char	*sender;
-		enum reason	 reason;
-		const char	*domain;
-	} cases[] = {
-		{ "a@one.example", REASON_NONE, "one.example" },
+		const char *sender;
+		enum reason reason;
+		const char *domain;
+	} cases[] = { { "a@one.example", REASON_NONE, "one.example" },
 		{ "A@ONE.example", REASON_NONE, "one.example" },
 		{ "a@sub.one.example", REASON_NONE, "sub.one.example" },
-		{ "a@b\xc3\xbc" "cher.example", REASON_NONE,
-		  "xn--bcher-kva.example" },
+		{ "a@b\xc3\xbc"
+		  "cher.example",
+		    REASON_NONE, "xn--bcher-kva.example" },
 		{ "a+b=c.example@one.example", REASON_NONE, "one.example" },
 		/* As smtpd itself would have it. */
 		{ "a@two.example@one.example", REASON_NONE, "one.example" },
-		{ "", REASON_NONE, NULL },
-		{ "a", REASON_SENDER, NULL },
+		{ "", REASON_NONE, NULL }, { "a", REASON_SENDER, NULL },
 		{ "@one.example", REASON_SENDER, NULL },
 		{ "@two.example:a@one.example", REASON_SENDER, NULL },
 		{ "a@", REASON_DOMAIN, NULL },
@@ -108,15 +106,14 @@ test_envelope(void **state)
 		{ "a@one.example.", REASON_DOMAIN, NULL },
 		{ "a@192.0.2.1", REASON_DOMAIN, NULL },
 		{ "a@[192.0.2.1]", REASON_LITERAL, NULL },
-		{ "a@[IPv6:2001:db8::1]", REASON_LITERAL, NULL }
-	};
-	size_t	 i;
+		{ "a@[IPv6:2001:db8::1]", REASON_LITERAL, NULL } };
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ds.n = 0;
-		assert_name(acl_envelope(&conf, cases[i].sender, &ds),
-		    cases[i].reason);
+		assert_name(
+		    acl_envelope(&conf, cases[i].sender, &ds), cases[i].reason);
 		assert_int_equal(ds.n, cases[i].domain != NULL);
 		if (cases[i].domain != NULL)
 			assert_string_equal(ds.name[0], cases[i].domain);
@@ -145,8 +142,8 @@ test_header(void **state)
 	(void)state;
 	take("From: a@two.example");
 	assert_name(acl_envelope(&conf, "a@one.example", &ds), REASON_NONE);
-	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
-	    REASON_NONE);
+	assert_name(
+	    acl_header(&conf, "a@one.example", &header, &ds), REASON_NONE);
 	assert_int_equal(ds.n, 2);
 	assert_string_equal(ds.name[0], "one.example");
 	assert_string_equal(ds.name[1], "two.example");
@@ -159,8 +156,8 @@ test_header_refused(void **state)
 	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
 	    REASON_FROM_MISSING);
 	take("From: a@[192.0.2.1]");
-	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
-	    REASON_LITERAL);
+	assert_name(
+	    acl_header(&conf, "a@one.example", &header, &ds), REASON_LITERAL);
 }
 
 /* A null sender leaves the header alone to judge by, whatever is enforced. */
@@ -170,15 +167,15 @@ test_header_not_enforced(void **state)
 	(void)state;
 	conf.enforce = ENFORCE_ENVELOPE;
 	take("From: a@two.example");
-	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
-	    REASON_NONE);
+	assert_name(
+	    acl_header(&conf, "a@one.example", &header, &ds), REASON_NONE);
 	assert_int_equal(ds.n, 0);
 	assert_name(acl_header(&conf, "", &header, &ds), REASON_NONE);
 	assert_int_equal(ds.n, 1);
 	assert_string_equal(ds.name[0], "two.example");
 	header_clear(&header);
-	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
-	    REASON_NONE);
+	assert_name(
+	    acl_header(&conf, "a@one.example", &header, &ds), REASON_NONE);
 	assert_name(acl_header(&conf, "", &header, &ds), REASON_FROM_MISSING);
 }
 
@@ -187,22 +184,20 @@ static void
 test_modes(void **state)
 {
 	static const struct {
-		enum user_mode	 mode;
-		bool		 pro;
-		enum reason	 account;	/* where it is the account's */
-		enum reason	 foreign;
-	} rows[] = {
-		{ MODE_DEFAULT, false, REASON_NOT_ASSIGNED,
-		  REASON_NOT_ASSIGNED },
+		enum user_mode mode;
+		bool	       pro;
+		enum reason    account; /* where it is the account's */
+		enum reason    foreign;
+	} rows[] = { { MODE_DEFAULT, false, REASON_NOT_ASSIGNED,
+			 REASON_NOT_ASSIGNED },
 		{ MODE_DEFAULT, true, REASON_NOT_ASSIGNED,
-		  REASON_NOT_ASSIGNED },
+		    REASON_NOT_ASSIGNED },
 		{ MODE_ALL, false, REASON_NONE, REASON_NOT_IN_ACCOUNT },
 		{ MODE_ALL, true, REASON_NONE, REASON_NOT_IN_ACCOUNT },
 		{ MODE_ANY, false, REASON_NONE, REASON_PLAN },
-		{ MODE_ANY, true, REASON_NONE, REASON_SPF }
-	};
-	const char	*domain;
-	size_t		 i;
+		{ MODE_ANY, true, REASON_NONE, REASON_SPF } };
+	const char *domain;
+	size_t	    i;
 
 	(void)state;
 	domains_add(&ds, "one.example");
@@ -215,15 +210,12 @@ test_modes(void **state)
 		user.in_account = 1;
 		assert_name(judge(&domain), REASON_NONE);
 		user.assigned = 0;
-		assert_name(judge(&domain),
-		    rows[i].account);
+		assert_name(judge(&domain), rows[i].account);
 		user.in_account = 0;
-		assert_name(judge(&domain),
-		    rows[i].foreign);
+		assert_name(judge(&domain), rows[i].foreign);
 		/* Bits of domains that were not asked about. */
 		user.assigned = user.in_account = ~(uint32_t)1;
-		assert_name(judge(&domain),
-		    rows[i].foreign);
+		assert_name(judge(&domain), rows[i].foreign);
 	}
 }
 
@@ -231,15 +223,13 @@ test_modes(void **state)
 static void
 test_spf(void **state)
 {
-	static const enum reason	 reasons[] = {
-		[SPF_VERDICT_OK] = REASON_NONE,
+	static const enum reason reasons[] = { [SPF_VERDICT_OK] = REASON_NONE,
 		[SPF_VERDICT_NONE] = REASON_SPF_NONE,
 		[SPF_VERDICT_SEVERAL] = REASON_SPF_SEVERAL,
 		[SPF_VERDICT_SYNTAX] = REASON_SPF_SYNTAX,
 		[SPF_VERDICT_NOT_INCLUDED] = REASON_SPF_INCLUDE,
 		[SPF_VERDICT_NOT_PASS] = REASON_SPF_FAIL,
-		[SPF_VERDICT_UNKNOWN] = REASON_SPF
-	};
+		[SPF_VERDICT_UNKNOWN] = REASON_SPF };
 	struct spf_answer	 a = { .record = "v=spf1 -all" };
 	struct verdict		 v;
 	size_t			 i;
@@ -272,10 +262,10 @@ test_spf(void **state)
 static void
 test_all_domains_count(void **state)
 {
-	char		 name[32];
-	const char	*domain = NULL;
-	uint32_t	 all = (1U << DOMAINS_MAX) - 1;
-	int		 i;
+	char	    name[32];
+	const char *domain = NULL;
+	uint32_t    all = (1U << DOMAINS_MAX) - 1;
+	int	    i;
 
 	(void)state;
 	assert_name(judge(&domain), REASON_NONE);
@@ -288,8 +278,7 @@ test_all_domains_count(void **state)
 	assert_null(domain);
 	for (i = 0; i < DOMAINS_MAX; i++) {
 		user.assigned = all & ~(1U << i);
-		assert_name(judge(&domain),
-		    REASON_NOT_ASSIGNED);
+		assert_name(judge(&domain), REASON_NOT_ASSIGNED);
 		assert_string_equal(domain, ds.name[i]);
 	}
 	user.assigned = 1 << 3;
@@ -300,66 +289,59 @@ test_all_domains_count(void **state)
 static void
 test_standing(void **state)
 {
-	struct netaddr	 source;
+	struct netaddr source;
 
 	(void)state;
 	assert_true(netaddr_parse("192.0.2.1", &source));
-	assert_int_equal(acl_standing(USER_NONE, NULL, &source, false),
-	    STANDING_NOBODY);
-	assert_int_equal(acl_standing(USER_NONE, NULL, &source, true),
-	    STANDING_NOBODY);
-	assert_int_equal(acl_standing(USER_BAD, NULL, &source, true),
-	    STANDING_UNKNOWN);
+	assert_int_equal(
+	    acl_standing(USER_NONE, NULL, &source, false), STANDING_NOBODY);
+	assert_int_equal(
+	    acl_standing(USER_NONE, NULL, &source, true), STANDING_NOBODY);
+	assert_int_equal(
+	    acl_standing(USER_BAD, NULL, &source, true), STANDING_UNKNOWN);
 	assert_int_equal(acl_standing(USER_UNAVAILABLE, NULL, &source, true),
 	    STANDING_UNKNOWN);
-	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
-	    STANDING_USER);
+	assert_int_equal(
+	    acl_standing(USER_OK, &user, &source, false), STANDING_USER);
 	user.status = STATUS_SANDBOXED;
-	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
-	    STANDING_USER);
+	assert_int_equal(
+	    acl_standing(USER_OK, &user, &source, false), STANDING_USER);
 	user.status = STATUS_BLOCKED;
-	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
-	    STANDING_NOBODY);
-	assert_int_equal(acl_standing(USER_OK, &user, &source, true),
-	    STANDING_NOBODY);
+	assert_int_equal(
+	    acl_standing(USER_OK, &user, &source, false), STANDING_NOBODY);
+	assert_int_equal(
+	    acl_standing(USER_OK, &user, &source, true), STANDING_NOBODY);
 }
 
 /* A list of which nothing could be read denies every source. */
 static void
 test_standing_source(void **state)
 {
-	struct netaddr	 source;
+	struct netaddr source;
 
 	(void)state;
 	assert_true(netaddr_parse("192.0.2.1", &source));
 	user.any_source = false;
-	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
-	    STANDING_SOURCE);
-	assert_int_equal(acl_standing(USER_OK, &user, &source, true),
-	    STANDING_USER);
+	assert_int_equal(
+	    acl_standing(USER_OK, &user, &source, false), STANDING_SOURCE);
+	assert_int_equal(
+	    acl_standing(USER_OK, &user, &source, true), STANDING_USER);
 	user.status = STATUS_BLOCKED;
-	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
-	    STANDING_NOBODY);
+	assert_int_equal(
+	    acl_standing(USER_OK, &user, &source, false), STANDING_NOBODY);
 }
 
-#define test(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		test(test_null_sender),
-		test(test_envelope),
-		test(test_envelope_not_enforced),
-		test(test_header),
-		test(test_header_refused),
-		test(test_header_not_enforced),
-		test(test_modes),
-		test(test_spf),
-		test(test_all_domains_count),
-		test(test_standing),
-		test(test_standing_source)
-	};
+	const struct CMUnitTest tests[] = { test(test_null_sender),
+		test(test_envelope), test(test_envelope_not_enforced),
+		test(test_header), test(test_header_refused),
+		test(test_header_not_enforced), test(test_modes),
+		test(test_spf), test(test_all_domains_count),
+		test(test_standing), test(test_standing_source) };
 
 	return (cmocka_run_group_tests_name("acl", tests, NULL, NULL));
 }

@@ -20,7 +20,7 @@
 #include "unit.h"
 
 /* A clock that moves when it is told to. */
-static time_t	 clock_now = 1000000;
+static time_t clock_now = 1000000;
 
 static int
 fake_clock_gettime(clockid_t id, struct timespec *ts)
@@ -37,7 +37,7 @@ fake_clock_gettime(clockid_t id, struct timespec *ts)
 static bool
 knows(const char *name, const char *password, const char *hash)
 {
-	uint8_t	 d[DIGEST_LEN];
+	uint8_t d[DIGEST_LEN];
 
 	authcache_digest(d, name, password, hash);
 	return (authcache_has(d));
@@ -46,7 +46,7 @@ knows(const char *name, const char *password, const char *hash)
 static void
 learn(const char *name, const char *password, const char *hash)
 {
-	uint8_t	 d[DIGEST_LEN];
+	uint8_t d[DIGEST_LEN];
 
 	authcache_digest(d, name, password, hash);
 	authcache_add(d);
@@ -108,8 +108,8 @@ test_renewed(void **state)
 static void
 test_full(void **state)
 {
-	uint8_t	 d[WAYS + 1][DIGEST_LEN];
-	size_t	 i;
+	uint8_t d[WAYS + 1][DIGEST_LEN];
+	size_t	i;
 
 	(void)state;
 	memset(d, 7, sizeof(d));
@@ -127,8 +127,8 @@ test_full(void **state)
 static void
 test_many(void **state)
 {
-	char	 name[16];
-	int	 i, known = 0;
+	char name[16];
+	int  i, known = 0;
 
 	(void)state;
 	for (i = 0; i < AUTHCACHE_SIZE; i++) {
@@ -146,7 +146,7 @@ test_many(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = { cmocka_unit_test_setup(
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup(
 						test_exact, forget),
 		cmocka_unit_test_setup(test_expires, forget),
 		cmocka_unit_test_setup(test_renewed, forget),

@@ -24,16 +24,16 @@
 
 #include "conf.h"
 
-static char		 path[UNIT_PATH];
-static char		*errors;
-static struct conf	*conf;
+static char	    path[UNIT_PATH];
+static char	   *errors;
+static struct conf *conf;
 
 /* Loads a configuration of this text; errors holds what was said of it. */
 static struct conf *
 load(const char *text)
 {
-	FILE	*fp;
-	size_t	 len;
+	FILE  *fp;
+	size_t len;
 
 	conf_free(conf);
 	free(errors);
@@ -69,7 +69,7 @@ must_load(const char *text)
 static void
 must_fail(const char *text, int line, const char *words)
 {
-	char	 where[UNIT_PATH + 16];
+	char where[UNIT_PATH + 16];
 
 	if (load(text) != NULL)
 		fail_msg("taken: %s", text);
@@ -78,8 +78,8 @@ must_fail(const char *text, int line, const char *words)
 	else
 		snprintf(where, sizeof(where), "%s:%d: ", path, line);
 	if (strncmp(errors, where, strlen(where)) != 0)
-		fail_msg("%s: \"%s\" does not begin with \"%s\"", text,
-		    errors, where);
+		fail_msg("%s: \"%s\" does not begin with \"%s\"", text, errors,
+		    where);
 	assert_contains(errors, words);
 	assert_int_equal(errors[strlen(errors) - 1], '\n');
 }
@@ -87,9 +87,9 @@ must_fail(const char *text, int line, const char *words)
 static char *
 printed(const struct conf *c)
 {
-	char	*text;
-	size_t	 len;
-	FILE	*fp = open_memstream(&text, &len);
+	char  *text;
+	size_t len;
+	FILE  *fp = open_memstream(&text, &len);
 
 	assert_non_null(fp);
 	conf_print(c, fp);
@@ -104,8 +104,7 @@ test_defaults(void **state)
 	must_load("");
 	assert_string_equal(conf->redis, "unix:/run/redis/redis-server.sock");
 	assert_int_equal(conf->transport, REDIS_UNIX);
-	assert_string_equal(conf->redis_host,
-	    "/run/redis/redis-server.sock");
+	assert_string_equal(conf->redis_host, "/run/redis/redis-server.sock");
 	assert_null(conf->redis_user);
 	assert_null(conf->redis_password);
 	assert_null(conf->redis_ca);
@@ -127,28 +126,28 @@ test_defaults(void **state)
 	must_load("// likewise\n/* and\n this */");
 }
 
-static const char	 every_key[] =
-    "redis = \"tls:redis.example.net:6380\"\n"
-    "redis_ca = '/etc/ssl/our \\\"ca\\\".pem'\n"
-    "redis_db = 3\n"
-    "redis_timeout = 250\n"
-    "prefix = relay1:\n"
-    "report_url = \"https://example.org/r\"\n"
-    "enforce = {header}\n"
-    "spf = pass\n"
-    "spf_include = {spf.example.net, \"_spf.example.org\"}\n"
-    "spf_relays = {192.0.2.25, \"[2001:DB8::25]\"}\n"
-    "spf_timeout = 1000\n"
-    "spf_workers = 64\n"
-    "spf_resolver = \"[2001:db8::53]:5353\"\n"
-    "quota_period = 30d\n"
-    "quota_unit = recipient\n"
-    "local = enforce\n";
+static const char
+    every_key[] = "redis = \"tls:redis.example.net:6380\"\n"
+		  "redis_ca = '/etc/ssl/our \\\"ca\\\".pem'\n"
+		  "redis_db = 3\n"
+		  "redis_timeout = 250\n"
+		  "prefix = relay1:\n"
+		  "report_url = \"https://example.org/r\"\n"
+		  "enforce = {header}\n"
+		  "spf = pass\n"
+		  "spf_include = {spf.example.net, \"_spf.example.org\"}\n"
+		  "spf_relays = {192.0.2.25, \"[2001:DB8::25]\"}\n"
+		  "spf_timeout = 1000\n"
+		  "spf_workers = 64\n"
+		  "spf_resolver = \"[2001:db8::53]:5353\"\n"
+		  "quota_period = 30d\n"
+		  "quota_unit = recipient\n"
+		  "local = enforce\n";
 
 static void
 test_every_key(void **state)
 {
-	char	 buf[NETADDR_TEXT];
+	char buf[NETADDR_TEXT];
 
 	(void)state;
 	must_load(every_key);
@@ -166,10 +165,10 @@ test_every_key(void **state)
 	assert_string_equal(conf->spf_include[0], "spf.example.net");
 	assert_string_equal(conf->spf_include[1], "_spf.example.org");
 	assert_int_equal(conf->nspf_relays, 2);
-	assert_string_equal(netaddr_text(&conf->spf_relays[0], buf),
-	    "192.0.2.25");
-	assert_string_equal(netaddr_text(&conf->spf_relays[1], buf),
-	    "2001:db8::25");
+	assert_string_equal(
+	    netaddr_text(&conf->spf_relays[0], buf), "192.0.2.25");
+	assert_string_equal(
+	    netaddr_text(&conf->spf_relays[1], buf), "2001:db8::25");
 	assert_int_equal(conf->spf_timeout, 1000);
 	assert_int_equal(conf->spf_workers, 64);
 	assert_string_equal(conf->spf_resolver, "[2001:db8::53]:5353");
@@ -197,25 +196,22 @@ static void
 test_redis_places(void **state)
 {
 	static const struct {
-		const char		*text;
-		const char		*host;
-		enum redis_transport	 transport;
-		int			 port;
-	} cases[] = {
-		{ "unix:/s", "/s", REDIS_UNIX, 0 },
+		const char	    *text;
+		const char	    *host;
+		enum redis_transport transport;
+		int		     port;
+	} cases[] = { { "unix:/s", "/s", REDIS_UNIX, 0 },
 		{ "unix:/a:b", "/a:b", REDIS_UNIX, 0 },
 		{ "tcp:127.0.0.1:6379", "127.0.0.1", REDIS_TCP, 6379 },
 		{ "tcp:[::1]:1", "::1", REDIS_TCP, 1 },
 		{ "tcp:localhost:65535", "localhost", REDIS_TCP, 65535 },
-		{ "tls:r.example:6379", "r.example", REDIS_TLS, 6379 }
-	};
-	char	 text[128];
-	size_t	 i;
+		{ "tls:r.example:6379", "r.example", REDIS_TLS, 6379 } };
+	char   text[128];
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(text, sizeof(text), "redis = \"%s\"\n",
-		    cases[i].text);
+		snprintf(text, sizeof(text), "redis = \"%s\"\n", cases[i].text);
 		must_load(text);
 		assert_int_equal(conf->transport, cases[i].transport);
 		assert_string_equal(conf->redis_host, cases[i].host);
@@ -226,19 +222,20 @@ test_redis_places(void **state)
 static void
 test_bad_redis(void **state)
 {
-	static const char *const	 cases[] = { "", "unix:", "unix:s",
-		"/run/redis.sock", "tcp:", "tcp:6379", "tcp::6379", "tcp:h:",
-		"tcp:h:0", "tcp:h:65536", "tcp:h:4295033215", "tcp:h:+1",
-		"tcp:h:1x", "tcp:h", "tcp:::1:6379", "tcp:2001:db8::1:6379",
-		"tcp:[]:6379", "tcp:a b:1", "udp:h:1", "TCP:h:1",
-		"redis://h:1", "tls:h" };
-	char	 text[256];
-	size_t	 i;
+	static const char *const cases[] = { "", "unix:", "unix:s",
+		"/run/redis.sock", "tcp:", "tcp:6379", "tcp::6379",
+		"tcp:h:", "tcp:h:0", "tcp:h:65536", "tcp:h:4295033215",
+		"tcp:h:+1", "tcp:h:1x", "tcp:h", "tcp:::1:6379",
+		"tcp:2001:db8::1:6379", "tcp:[]:6379", "tcp:a b:1", "udp:h:1",
+		"TCP:h:1", "redis://h:1", "tls:h" };
+	char			 text[256];
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(text, sizeof(text), "\nredis = \"%s\"\n", cases[i]);
-		must_fail(text, 2, "is not unix:/path, tcp:host:port or "
+		must_fail(text, 2,
+		    "is not unix:/path, tcp:host:port or "
 		    "tls:host:port");
 	}
 	/* As long as a socket's address may be, and longer. */
@@ -252,18 +249,17 @@ static void
 test_bad_values(void **state)
 {
 	static const struct {
-		const char	*text;
-		int		 line;
-		const char	*words;
-	} cases[] = {
-		{ "redis_timeout = 9", 1, "redis_timeout: 9 is not between "
-		  "10 and 60000" },
+		const char *text;
+		int	    line;
+		const char *words;
+	} cases[] = { { "redis_timeout = 9", 1,
+			  "redis_timeout: 9 is not between "
+			  "10 and 60000" },
 		{ "\n\nredis_timeout = 60001", 3, "not between" },
 		{ "redis_timeout = -500", 1, "not between" },
 		{ "redis_timeout = fast", 1, "redis_timeout" },
 		{ "redis_timeout = 500ms", 1, "redis_timeout" },
-		{ "redis_timeout = 99999999999999999999", 1,
-		    "redis_timeout" },
+		{ "redis_timeout = 99999999999999999999", 1, "redis_timeout" },
 		{ "redis_db = -1", 1, "redis_db: -1 is not between" },
 		{ "redis_db = 65536", 1, "not between" },
 		{ "redis_db = 4294967296", 1, "not between" },
@@ -276,7 +272,8 @@ test_bad_values(void **state)
 		{ "prefix = 'x}'", 1, "prefix" },
 		{ "prefix = \"\xc3\xa9\"", 1, "prefix" },
 		{ "prefix = 01234567890123456789012345678901234567890123456789"
-		  "012345678901234", 1, "prefix" },
+		  "012345678901234",
+		    1, "prefix" },
 		{ "report_url = ''", 1, "report_url" },
 		{ "report_url = 'ftp://example.net/'", 1, "report_url" },
 		{ "report_url = 'https://a b/'", 1, "report_url" },
@@ -300,12 +297,12 @@ test_bad_values(void **state)
 		{ "spf_resolver = '192.0.2.1:0'", 1, "spf_resolver" },
 		{ "spf_resolver = '192.0.2.1:65536'", 1, "spf_resolver" },
 		{ "spf_resolver = ''", 1, "spf_resolver" },
-		{ "quota_period = 0", 1, "quota_period: \"0\" is not a "
-		  "period" },
+		{ "quota_period = 0", 1,
+		    "quota_period: \"0\" is not a "
+		    "period" },
 		{ "quota_period = 1y", 1, "is not a period" },
-		{ "quota_period = -1d", 1, "is not a period" }
-	};
-	size_t	 i;
+		{ "quota_period = -1d", 1, "is not a period" } };
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -334,12 +331,12 @@ test_bad_syntax(void **state)
 static void
 test_silent(void **state)
 {
-	static const char *const	 cases[] = { "prefix = \"a\\",
-		"prefix = 'a\\", "\\", "prefix = a\\", "prefix = \"a",
-		"/* a", "prefix = \"${", "@", "prefix = )\n" };
-	FILE	*fp = unit_tmpfile();
-	size_t	 i;
-	int	 saved;
+	static const char *const cases[] = { "prefix = \"a\\", "prefix = 'a\\",
+		"\\", "prefix = a\\", "prefix = \"a", "/* a", "prefix = \"${",
+		"@", "prefix = )\n" };
+	FILE			*fp = unit_tmpfile();
+	size_t			 i;
+	int			 saved;
 
 	(void)state;
 	fflush(stdout);
@@ -366,15 +363,16 @@ test_whole(void **state)
 static void
 test_no_file(void **state)
 {
-	FILE	*fp;
-	size_t	 len;
+	FILE  *fp;
+	size_t len;
 
 	(void)state;
 	fp = open_memstream(&errors, &len);
 	assert_non_null(fp);
 	assert_null(conf_load("/nonexistent/smtpusers.conf", fp));
 	fclose(fp);
-	assert_string_equal(errors, "/nonexistent/smtpusers.conf: "
+	assert_string_equal(errors,
+	    "/nonexistent/smtpusers.conf: "
 	    "No such file or directory\n");
 }
 
@@ -382,8 +380,8 @@ test_no_file(void **state)
 static void
 test_directory(void **state)
 {
-	int	 status;
-	pid_t	 pid;
+	int   status;
+	pid_t pid;
 
 	(void)state;
 	if ((pid = fork()) == 0)
@@ -398,8 +396,8 @@ test_directory(void **state)
 static struct conf *
 load_with_password(const char *bytes, size_t len)
 {
-	char		 secret[UNIT_PATH], text[128];
-	struct conf	*c;
+	char	     secret[UNIT_PATH], text[128];
+	struct conf *c;
 
 	unit_write_file(secret, bytes, len);
 	snprintf(text, sizeof(text),
@@ -412,7 +410,7 @@ load_with_password(const char *bytes, size_t len)
 static void
 test_password(void **state)
 {
-	char	 longest[514], *text;
+	char longest[514], *text;
 
 	(void)state;
 	assert_non_null(load_with_password("s3cr et\n", 8));
@@ -436,7 +434,7 @@ test_password(void **state)
 static void
 test_bad_password(void **state)
 {
-	char	 toolong[600];
+	char toolong[600];
 
 	(void)state;
 	assert_null(load_with_password("", 0));
@@ -450,8 +448,8 @@ test_bad_password(void **state)
 	assert_lacks(errors, "ppp");
 	assert_null(load_with_password(toolong, 513));
 	assert_null(load("redis_password_file = /nonexistent/secret\n"));
-	assert_contains(errors,
-	    "/nonexistent/secret: No such file or directory");
+	assert_contains(
+	    errors, "/nonexistent/secret: No such file or directory");
 	assert_null(load("redis_password_file = /tmp\n"));
 	assert_contains(errors, "redis_password_file: /tmp");
 }
@@ -460,7 +458,7 @@ test_bad_password(void **state)
 static void
 check_round_trip(const char *text)
 {
-	char	*once, *again;
+	char *once, *again;
 
 	must_load(text);
 	once = printed(conf);
@@ -474,7 +472,7 @@ check_round_trip(const char *text)
 static void
 test_print(void **state)
 {
-	char	*text;
+	char *text;
 
 	(void)state;
 	must_load(every_key);
@@ -510,17 +508,17 @@ test_print_dollar(void **state)
 	(void)state;
 	setenv("UNIT_VALUE", "other", 1);
 	must_load("report_url = 'https://example.net/${UNIT_VALUE}'\n");
-	assert_string_equal(conf->report_url,
-	    "https://example.net/${UNIT_VALUE}");
+	assert_string_equal(
+	    conf->report_url, "https://example.net/${UNIT_VALUE}");
 	check_round_trip("report_url = 'https://example.net/${UNIT_VALUE}'\n");
-	assert_string_equal(conf->report_url,
-	    "https://example.net/${UNIT_VALUE}");
+	assert_string_equal(
+	    conf->report_url, "https://example.net/${UNIT_VALUE}");
 }
 
 static void
 test_deadline(void **state)
 {
-	struct timeval	 tv;
+	struct timeval tv;
 
 	(void)state;
 	must_load("redis_timeout = 500");
@@ -536,8 +534,8 @@ test_deadline(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test_teardown(test_defaults, clean_up),
+	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(
+						test_defaults, clean_up),
 		cmocka_unit_test_teardown(test_every_key, clean_up),
 		cmocka_unit_test_teardown(test_words, clean_up),
 		cmocka_unit_test_teardown(test_redis_places, clean_up),
@@ -552,8 +550,7 @@ main(void)
 		cmocka_unit_test_teardown(test_bad_password, clean_up),
 		cmocka_unit_test_teardown(test_print, clean_up),
 		cmocka_unit_test_teardown(test_print_dollar, clean_up),
-		cmocka_unit_test_teardown(test_deadline, clean_up)
-	};
+		cmocka_unit_test_teardown(test_deadline, clean_up) };
 
 	return (cmocka_run_group_tests_name("conf", tests, NULL, NULL));
 }

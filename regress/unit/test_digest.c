@@ -23,7 +23,7 @@
 static void
 digest2(uint8_t digest[DIGEST_LEN], const char *a, const char *b)
 {
-	const char	*strings[] = { a, b };
+	const char *strings[] = { a, b };
 
 	digest_strings(digest, 2, strings);
 }
@@ -31,7 +31,7 @@ digest2(uint8_t digest[DIGEST_LEN], const char *a, const char *b)
 static void
 test_same(void **state)
 {
-	uint8_t	 a[DIGEST_LEN], b[DIGEST_LEN];
+	uint8_t a[DIGEST_LEN], b[DIGEST_LEN];
 
 	(void)state;
 	digest2(a, "secret", "hash");
@@ -46,14 +46,14 @@ test_same(void **state)
 static void
 test_different(void **state)
 {
-	static const char *const	 lists[][2] = { { "secret", "hash" },
+	static const char *const lists[][2] = { { "secret", "hash" },
 		{ "secret", "hasi" }, { "Secret", "hash" },
 		{ "secreth", "ash" }, { "", "secrethash" },
 		{ "secrethash", "" }, { "hash", "secret" }, { "", "" } };
-	const size_t	 n = sizeof(lists) / sizeof(lists[0]);
-	const char	*one[] = { "" };
-	uint8_t	 digests[8][DIGEST_LEN], single[DIGEST_LEN];
-	size_t	 i, j;
+	const size_t		 n = sizeof(lists) / sizeof(lists[0]);
+	const char		*one[] = { "" };
+	uint8_t			 digests[8][DIGEST_LEN], single[DIGEST_LEN];
+	size_t			 i, j;
 
 	(void)state;
 	digest_strings(single, 1, one);
@@ -70,8 +70,8 @@ test_different(void **state)
 static void
 test_spread(void **state)
 {
-	uint8_t	 a[DIGEST_LEN], b[DIGEST_LEN];
-	size_t	 i, same = 0;
+	uint8_t a[DIGEST_LEN], b[DIGEST_LEN];
+	size_t	i, same = 0;
 
 	(void)state;
 	digest2(a, "aaaaaaaaaaaaaaaa", "b");
@@ -84,10 +84,10 @@ test_spread(void **state)
 static void
 test_never_zero(void **state)
 {
-	static const uint8_t	 zero[DIGEST_LEN];
-	uint8_t	 d[DIGEST_LEN];
-	char	 text[16];
-	int	 i;
+	static const uint8_t zero[DIGEST_LEN];
+	uint8_t		     d[DIGEST_LEN];
+	char		     text[16];
+	int		     i;
 
 	(void)state;
 	for (i = 0; i < 2000; i++) {
@@ -102,8 +102,8 @@ test_never_zero(void **state)
 static void
 test_too_long(void **state)
 {
-	static char	 big[5000], fits[2046];
-	uint8_t	 a[DIGEST_LEN], b[DIGEST_LEN];
+	static char big[5000], fits[2046];
+	uint8_t	    a[DIGEST_LEN], b[DIGEST_LEN];
 
 	(void)state;
 	memset(big, 'x', sizeof(big) - 1);
@@ -119,7 +119,7 @@ test_too_long(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = { cmocka_unit_test(test_same),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same),
 		cmocka_unit_test(test_different), cmocka_unit_test(test_spread),
 		cmocka_unit_test(test_never_zero),
 		cmocka_unit_test(test_too_long) };

@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +24,7 @@
 static void
 assert_alabel(const char *text, const char *expected)
 {
-	char	 out[DOMAIN_TEXT];
+	char out[DOMAIN_TEXT];
 
 	if (!domain_alabel(text, strlen(text), out))
 		fail_msg("\"%s\" is refused", text);
@@ -35,7 +34,7 @@ assert_alabel(const char *text, const char *expected)
 static void
 assert_refused(const char *text)
 {
-	char	 out[DOMAIN_TEXT];
+	char out[DOMAIN_TEXT];
 
 	if (domain_alabel(text, strlen(text), out))
 		fail_msg("\"%s\" becomes \"%s\"", text, out);
@@ -44,7 +43,7 @@ assert_refused(const char *text)
 static void
 test_ascii(void **state)
 {
-	char	 out[DOMAIN_TEXT];
+	char out[DOMAIN_TEXT];
 
 	(void)state;
 	assert_alabel("ok.example", "ok.example");
@@ -59,15 +58,15 @@ test_ascii(void **state)
 static void
 test_refused(void **state)
 {
-	static const char *const	texts[] = { "", ".", "example",
-		"localhost", "ok.example.", ".ok.example", "ok..example",
-		"-ok.example", "ok-.example", "ok.-example", "ok.example-",
-		"ok_x.example", "o k.example", "ok.example ", " ok.example",
-		"ok.example\t", "ok.example/x", "ok.example:25", "ok@x.example",
-		"[192.0.2.1]", "192.0.2.1", "ok.123", "2001:db8::1",
-		"ok.ex*mple", "\"ok\".example", "ok.example\\", "ok.example%",
-		"ok.example\n", "ok\r.example" };
-	size_t	 i;
+	static const char *const texts[] = { "", ".", "example", "localhost",
+		"ok.example.", ".ok.example", "ok..example", "-ok.example",
+		"ok-.example", "ok.-example", "ok.example-", "ok_x.example",
+		"o k.example", "ok.example ", " ok.example", "ok.example\t",
+		"ok.example/x", "ok.example:25", "ok@x.example", "[192.0.2.1]",
+		"192.0.2.1", "ok.123", "2001:db8::1", "ok.ex*mple",
+		"\"ok\".example", "ok.example\\", "ok.example%", "ok.example\n",
+		"ok\r.example" };
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -77,7 +76,7 @@ test_refused(void **state)
 static void
 test_nul(void **state)
 {
-	char	 out[DOMAIN_TEXT];
+	char out[DOMAIN_TEXT];
 
 	(void)state;
 	assert_false(domain_alabel("ok.example\0", 11, out));
@@ -88,8 +87,8 @@ test_nul(void **state)
 static void
 test_lengths(void **state)
 {
-	char	 text[2048];
-	size_t	 i;
+	char   text[2048];
+	size_t i;
 
 	(void)state;
 	memset(text, 'a', sizeof(text));
@@ -116,14 +115,23 @@ static void
 test_idn(void **state)
 {
 	(void)state;
-	assert_alabel("b\xc3\xbc" "cher.example", "xn--bcher-kva.example");
-	assert_alabel("B\xc3\x9c" "CHER.example", "xn--bcher-kva.example");
-	assert_alabel("bu\xcc\x88" "cher.EXAMPLE", "xn--bcher-kva.example");
+	assert_alabel("b\xc3\xbc"
+		      "cher.example",
+	    "xn--bcher-kva.example");
+	assert_alabel("B\xc3\x9c"
+		      "CHER.example",
+	    "xn--bcher-kva.example");
+	assert_alabel("bu\xcc\x88"
+		      "cher.EXAMPLE",
+	    "xn--bcher-kva.example");
 	assert_alabel("xn--bcher-kva.example", "xn--bcher-kva.example");
 	assert_alabel("XN--BCHER-KVA.Example", "xn--bcher-kva.example");
-	assert_alabel("x.b\xc3\xbc" "cher.example", "x.xn--bcher-kva.example");
+	assert_alabel("x.b\xc3\xbc"
+		      "cher.example",
+	    "x.xn--bcher-kva.example");
 	assert_alabel("\xd0\xbf\xd1\x80\xd0\xb8\xd0\xbc\xd0\xb5\xd1\x80."
-	    "\xd1\x80\xd1\x84", "xn--e1afmkfd.xn--p1ai");
+		      "\xd1\x80\xd1\x84",
+	    "xn--e1afmkfd.xn--p1ai");
 	assert_alabel("fa\xc3\x9f.example", "xn--fa-hia.example");
 	assert_alabel("xn--fa-hia.example", "xn--fa-hia.example");
 }
@@ -141,16 +149,23 @@ test_idn_others(void **state)
 static void
 test_idn_refused(void **state)
 {
-	static const char *const	texts[] = { "ok\xc2\xad.example",
+	static const char *const texts[] = { "ok\xc2\xad.example",
 		"o\xe2\x80\x8bk.example", "\xef\xbb\xbfok.example",
-		"ok.example\xc2\xad", "b\xc3\xbc\xc2\xad" "cher.example",
-		"ok\xe3\x80\x82" "example", "ok\xef\xbc\x8e" "example",
+		"ok.example\xc2\xad",
+		"b\xc3\xbc\xc2\xad"
+		"cher.example",
+		"ok\xe3\x80\x82"
+		"example",
+		"ok\xef\xbc\x8e"
+		"example",
 		"\xef\xbd\x8f\xef\xbd\x8b.example", "\xe2\x93\x9ek.example",
 		"ok\xc2\xa0.example", "ok.example\xe3\x80\x80",
-		"ok.example\xef\xbc\x8f" "x", "\xe2\x84\x80.example",
-		"\xe2\x98\xba.example", "\xcc\x88k.example",
-		"o\xe2\x80\xaek.example", "o\xe2\x80\x8dk.example" };
-	size_t	 i;
+		"ok.example\xef\xbc\x8f"
+		"x",
+		"\xe2\x84\x80.example", "\xe2\x98\xba.example",
+		"\xcc\x88k.example", "o\xe2\x80\xaek.example",
+		"o\xe2\x80\x8dk.example" };
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -174,10 +189,11 @@ test_alabels_refused(void **state)
 static void
 test_bad_utf8(void **state)
 {
-	static const char *const	texts[] = { "b\xfc" "cher.example",
+	static const char *const texts[] = { "b\xfc"
+					     "cher.example",
 		"ok.example\xc3", "\x80ok.example", "\xc0\xafok.example",
 		"\xed\xa0\x80ok.example", "\xf4\x90\x80\x80ok.example" };
-	size_t	 i;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -188,8 +204,8 @@ test_bad_utf8(void **state)
 static void
 test_idn_lengths(void **state)
 {
-	char	 text[1024] = "";
-	int	 i;
+	char text[1024] = "";
+	int  i;
 
 	(void)state;
 	for (i = 0; i < 57; i++)
@@ -206,9 +222,9 @@ test_idn_lengths(void **state)
 static void
 test_add(void **state)
 {
-	struct domains	 ds = { .n = 0 };
-	char		 name[32];
-	int		 i;
+	struct domains ds = { .n = 0 };
+	char	       name[32];
+	int	       i;
 
 	(void)state;
 	assert_true(domains_add(&ds, "one.example"));
@@ -229,19 +245,15 @@ test_add(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test(test_ascii),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_idn),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_ascii),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_lengths), cmocka_unit_test(test_idn),
 		cmocka_unit_test(test_idn_others),
 		cmocka_unit_test(test_idn_refused),
 		cmocka_unit_test(test_alabels_refused),
 		cmocka_unit_test(test_bad_utf8),
 		cmocka_unit_test(test_idn_lengths),
-		cmocka_unit_test(test_add)
-	};
+		cmocka_unit_test(test_add) };
 
 	return (cmocka_run_group_tests_name("domain", tests, NULL, NULL));
 }

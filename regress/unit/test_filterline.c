@@ -21,18 +21,18 @@
 
 #include "filterline.h"
 
-#define SESSION	0x317375cd1ab40357
-#define TOKEN	0xe094d90fe1514a6d
-#define REPORT	"report|0.7|1795237821.526211|smtp-in|"
-#define REQUEST	"filter|0.7|1795237821.572614|smtp-in|"
-#define ID	"317375cd1ab40357"
-#define TOK	"e094d90fe1514a6d"
+#define SESSION 0x317375cd1ab40357
+#define TOKEN 0xe094d90fe1514a6d
+#define REPORT "report|0.7|1795237821.526211|smtp-in|"
+#define REQUEST "filter|0.7|1795237821.572614|smtp-in|"
+#define ID "317375cd1ab40357"
+#define TOK "e094d90fe1514a6d"
 
 /*
  * The line under test, alone in its memory, so that a step beyond its NUL is
  * seen.
  */
-static char	*line;
+static char *line;
 
 static const char *
 parse_len(const char *text, size_t len, struct filterline *fl)
@@ -63,7 +63,7 @@ free_line(void **state)
 static void
 test_config(void **state)
 {
-	struct filterline	 fl;
+	struct filterline fl;
 
 	(void)state;
 	assert_null(parse("config|smtpd-version|7.6.0-portable", &fl));
@@ -86,13 +86,13 @@ static void
 test_reports(void **state)
 {
 	static const struct {
-		const char		*rest;
-		enum filterline_event	 event;
-		const char		*params;
-	} cases[] = {
-		{ "link-connect|" ID "|localhost|pass|127.0.0.1:57364|"
-		  "127.0.0.1:2525", EV_LINK_CONNECT,
-		    "localhost|pass|127.0.0.1:57364|127.0.0.1:2525" },
+		const char	     *rest;
+		enum filterline_event event;
+		const char	     *params;
+	} cases[] = { { "link-connect|" ID "|localhost|pass|127.0.0.1:57364|"
+			"127.0.0.1:2525",
+			  EV_LINK_CONNECT,
+			  "localhost|pass|127.0.0.1:57364|127.0.0.1:2525" },
 		{ "link-auth|" ID "|pass|alice", EV_LINK_AUTH, "pass|alice" },
 		{ "link-disconnect|" ID, EV_LINK_DISCONNECT, "" },
 		{ "tx-begin|" ID "|8d221206", EV_TX_BEGIN, "8d221206" },
@@ -111,11 +111,10 @@ test_reports(void **state)
 		{ "commit|" ID "|x", EV_UNKNOWN, "x" },
 		{ "LINK-AUTH|" ID "|x", EV_UNKNOWN, "x" },
 		{ "link-aut|" ID "|x", EV_UNKNOWN, "x" },
-		{ "|" ID "|x", EV_UNKNOWN, "x" }
-	};
-	struct filterline	 fl;
-	char			 text[256];
-	size_t			 i;
+		{ "|" ID "|x", EV_UNKNOWN, "x" } };
+	struct filterline fl;
+	char		  text[256];
+	size_t		  i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -133,11 +132,10 @@ static void
 test_requests(void **state)
 {
 	static const struct {
-		const char		*name;
-		enum filterline_event	 event;
-		const char		*params;
-	} cases[] = {
-		{ "auth", EV_AUTH, "PLAIN AGFsaWNlAHNlY3JldA==" },
+		const char	     *name;
+		enum filterline_event event;
+		const char	     *params;
+	} cases[] = { { "auth", EV_AUTH, "PLAIN AGFsaWNlAHNlY3JldA==" },
 		{ "mail-from", EV_MAIL_FROM, "a@ex.test" },
 		{ "mail-from", EV_MAIL_FROM, "" },
 		{ "rcpt-to", EV_RCPT_TO, "b|c@dest.test" },
@@ -145,11 +143,10 @@ test_requests(void **state)
 		{ "data-line", EV_DATA_LINE, "Subject: x | y" },
 		{ "commit", EV_COMMIT, "" },
 		{ "ehlo", EV_UNKNOWN, "client.test" },
-		{ "link-auth", EV_UNKNOWN, "" }
-	};
-	struct filterline	 fl;
-	char			 text[256];
-	size_t			 i;
+		{ "link-auth", EV_UNKNOWN, "" } };
+	struct filterline fl;
+	char		  text[256];
+	size_t		  i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -172,13 +169,10 @@ static void
 test_malformed(void **state)
 {
 	static const struct {
-		const char	*text;
-		const char	*why;
-	} cases[] = {
-		{ "", "no fields" },
-		{ "config", "no fields" },
-		{ "report", "no fields" },
-		{ "garbage", "no fields" },
+		const char *text;
+		const char *why;
+	} cases[] = { { "", "no fields" }, { "config", "no fields" },
+		{ "report", "no fields" }, { "garbage", "no fields" },
 		{ "|", "unknown kind" },
 		{ "reports|0.7|1|smtp-in|tx-begin|" ID, "unknown kind" },
 		{ "Filter|0.7|1|smtp-in|data|" ID "|" TOK, "unknown kind" },
@@ -202,11 +196,10 @@ test_malformed(void **state)
 		{ REQUEST "data|" ID "|", "bad token" },
 		{ REQUEST "data|" ID "|e094d90fe1514a6", "bad token" },
 		{ REQUEST "data|" ID "|e094d90fe1514a6d0|", "bad token" },
-		{ REQUEST "data|" ID "|xxxxxxxxxxxxxxxx|", "bad token" }
-	};
-	struct filterline	 fl;
-	const char		*why;
-	size_t			 i;
+		{ REQUEST "data|" ID "|xxxxxxxxxxxxxxxx|", "bad token" } };
+	struct filterline fl;
+	const char	 *why;
+	size_t		  i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -221,15 +214,14 @@ test_malformed(void **state)
 static void
 test_nul(void **state)
 {
-	static const char	 id[] = REPORT "link-auth|3173\00075cd1ab40357|x";
-	static const char	 params[] = REQUEST "mail-from|" ID "|" TOK
-				    "|a\0b";
-	static const char	 none[] = "\0\0\0";
-	struct filterline	 fl;
+	static const char id[] = REPORT "link-auth|3173\00075cd1ab40357|x";
+	static const char params[] = REQUEST "mail-from|" ID "|" TOK "|a\0b";
+	static const char none[] = "\0\0\0";
+	struct filterline fl;
 
 	(void)state;
-	assert_string_equal(parse_len(id, sizeof(id) - 1, &fl),
-	    "bad session id");
+	assert_string_equal(
+	    parse_len(id, sizeof(id) - 1, &fl), "bad session id");
 	assert_null(parse_len(params, sizeof(params) - 1, &fl));
 	assert_int_equal(fl.paramslen, 3);
 	assert_memory_equal(fl.params, "a\0b", 4);
@@ -240,21 +232,21 @@ test_nul(void **state)
 static void
 test_cut_short(void **state)
 {
-	static const char	 text[] = REQUEST "rcpt-to|" ID "|" TOK "|b@d";
-	struct filterline	 fl;
-	size_t			 len, whole = sizeof(text) - 1;
+	static const char text[] = REQUEST "rcpt-to|" ID "|" TOK "|b@d";
+	struct filterline fl;
+	size_t		  len, whole = sizeof(text) - 1;
 
 	(void)state;
 	for (len = 0; len <= whole; len++)
-		assert_int_equal(parse_len(text, len, &fl) == NULL,
-		    len >= whole - 4);
+		assert_int_equal(
+		    parse_len(text, len, &fl) == NULL, len >= whole - 4);
 }
 
 static const char *
 data(const char *text, size_t len, uint64_t *session)
 {
-	char		*copy = malloc(len + 1);
-	const char	*p;
+	char	   *copy = malloc(len + 1);
+	const char *p;
 
 	assert_non_null(copy);
 	memcpy(copy, text, len);
@@ -269,10 +261,10 @@ data(const char *text, size_t len, uint64_t *session)
 static void
 check_data(const char *text, size_t len)
 {
-	char		 buf[256];
-	uint64_t	 session = 0;
-	const char	*p;
-	int		 n;
+	char	    buf[256];
+	uint64_t    session = 0;
+	const char *p;
+	int	    n;
 
 	n = snprintf(buf, sizeof(buf), REQUEST "data-line|" ID "|" TOK "|");
 	memcpy(buf + n, text, len);
@@ -281,8 +273,8 @@ check_data(const char *text, size_t len)
 	assert_int_equal(session, SESSION);
 	assert_memory_equal(p, ID "|" TOK "|", FILTERLINE_DATA_TEXT);
 	assert_memory_equal(p + FILTERLINE_DATA_TEXT, text, len);
-	assert_ptr_equal(p + FILTERLINE_DATA_TEXT + len,
-	    line + (size_t)n + len);
+	assert_ptr_equal(
+	    p + FILTERLINE_DATA_TEXT + len, line + (size_t)n + len);
 }
 
 static void
@@ -301,7 +293,7 @@ test_data(void **state)
 static void
 test_not_data(void **state)
 {
-	static const char *const	 cases[] = { "", "filter|", "filter|0.7|",
+	static const char *const cases[] = { "", "filter|", "filter|0.7|",
 		REQUEST, REQUEST "data-line|", REQUEST "data-line|" ID,
 		REQUEST "data-line|" ID "|" TOK,
 		REQUEST "data-line|" ID "|" TOK " ",
@@ -315,8 +307,8 @@ test_not_data(void **state)
 		"filter|0.7|1|smtp-out|data-line|" ID "|" TOK "|x",
 		"filter|0.7|smtp-in|data-line|" ID "|" TOK "|x",
 		"filter|0.7|1|2|smtp-in|data-line|" ID "|" TOK "|x" };
-	uint64_t	 session;
-	size_t		 i;
+	uint64_t		 session;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -327,7 +319,7 @@ test_not_data(void **state)
 static void
 test_source(void **state)
 {
-	static const char *const	 cases[][2] = {
+	static const char *const cases[][2] = {
 		{ "localhost|pass|127.0.0.1:57364|127.0.0.1:25",
 		    "127.0.0.1:57364" },
 		{ "host|fail|[2001:db8::1]:1|[::1]:25", "[2001:db8::1]:1" },
@@ -337,15 +329,11 @@ test_source(void **state)
 		/* what a name server says must not stand for the source */
 		{ "evil|pass|127.0.0.1:1|x|pass|192.0.2.1:5|192.0.2.2:25",
 		    "192.0.2.1:5" },
-		{ "||||192.0.2.1:5|", "192.0.2.1:5" },
-		{ "", "" },
-		{ "a", "" },
-		{ "a|b", "" },
-		{ "a|b|c", "" },
-		{ "a|b||d", "" }
+		{ "||||192.0.2.1:5|", "192.0.2.1:5" }, { "", "" }, { "a", "" },
+		{ "a|b", "" }, { "a|b|c", "" }, { "a|b||d", "" }
 	};
-	char	 copy[256];
-	size_t	 i;
+	char   copy[256];
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -357,18 +345,13 @@ test_source(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test(test_config),
-		cmocka_unit_test(test_reports),
-		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_cut_short),
-		cmocka_unit_test(test_data),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_config),
+		cmocka_unit_test(test_reports), cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_cut_short), cmocka_unit_test(test_data),
 		cmocka_unit_test(test_not_data),
-		cmocka_unit_test(test_source)
-	};
+		cmocka_unit_test(test_source) };
 
-	return (cmocka_run_group_tests_name("filterline", tests, NULL,
-	    free_line));
+	return (
+	    cmocka_run_group_tests_name("filterline", tests, NULL, free_line));
 }

@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,13 +23,13 @@
 #include "from.h"
 #include "header.h"
 
-static struct header	 h;
-static struct domains	 ds;
+static struct header  h;
+static struct domains ds;
 
 static int
 clear(void **state)
 {
-	static const struct header	 zero;
+	static const struct header zero;
 
 	(void)state;
 	header_clear(&h);
@@ -43,7 +42,7 @@ clear(void **state)
 static void
 line_of(const char *text, size_t len)
 {
-	char	*copy = malloc(len > 0 ? len : 1);
+	char *copy = malloc(len > 0 ? len : 1);
 
 	assert_non_null(copy);
 	memcpy(copy, text, len);
@@ -137,8 +136,8 @@ test_folds(void **state)
 static void
 test_blank_fold(void **state)
 {
-	static const char *const	blanks[] = { " ", "\t", " \t " };
-	size_t	 i;
+	static const char *const blanks[] = { " ", "\t", " \t " };
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
@@ -199,10 +198,11 @@ test_several(void **state)
 static void
 test_space(void **state)
 {
-	static const char *const	names[] = { "From : ", "From\t: ",
-		"from \t :" };
-	char	 text[64];
-	size_t	 i;
+	static const char *const names[] = {
+		"From : ", "From\t: ", "from \t :"
+	};
+	char   text[64];
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
@@ -223,12 +223,14 @@ test_space(void **state)
 static void
 test_malformed(void **state)
 {
-	static const char *const	lines[] = { "no field", "From",
+	static const char *const lines[] = { "no field", "From",
 		"From a@two.example", "From x: a@two.example", ": x",
-		"Fr\xc3\xb6m: x", "\xef\xbb\xbf" "From: a@two.example",
+		"Fr\xc3\xb6m: x",
+		"\xef\xbb\xbf"
+		"From: a@two.example",
 		"From\xc2\xa0: a@two.example", "From\x0b: a@two.example",
 		"From\x7f: a@two.example" };
-	size_t	 i;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -262,18 +264,13 @@ static void
 test_control(void **state)
 {
 	static const struct {
-		const char	*text;
-		size_t		 len;
-	} lines[] = {
-		{ "Subject: x\rFrom: a@two.example", 31 },
-		{ "Subject: x\r", 11 },
-		{ "Subject: x\0y", 12 },
-		{ "Subject\r: x", 11 },
-		{ " x\0", 3 },
-		{ "\r", 1 },
-		{ "\0", 1 }
-	};
-	size_t	 i;
+		const char *text;
+		size_t	    len;
+	} lines[] = { { "Subject: x\rFrom: a@two.example", 31 },
+		{ "Subject: x\r", 11 }, { "Subject: x\0y", 12 },
+		{ "Subject\r: x", 11 }, { " x\0", 3 }, { "\r", 1 },
+		{ "\0", 1 } };
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
@@ -299,7 +296,7 @@ test_first_reason(void **state)
 static void
 test_long(void **state)
 {
-	size_t	 i;
+	size_t i;
 
 	(void)state;
 	line("From:a@one.example");
@@ -318,7 +315,7 @@ test_long(void **state)
 static void
 test_long_by_one(void **state)
 {
-	char	 text[5 + FROM_MAX + 1];
+	char text[5 + FROM_MAX + 1];
 
 	(void)state;
 	memset(text, ' ', sizeof(text));
@@ -334,8 +331,8 @@ test_long_by_one(void **state)
 static void
 test_other_long(void **state)
 {
-	static char	 text[1 << 20];
-	int		 i;
+	static char text[1 << 20];
+	int	    i;
 
 	(void)state;
 	memset(text, 'x', sizeof(text));
@@ -352,7 +349,7 @@ test_other_long(void **state)
 static void
 test_message_id(void **state)
 {
-	char	 text[512];
+	char text[512];
 
 	(void)state;
 	assert_string_equal(h.message_id, "");
@@ -370,8 +367,8 @@ test_message_id(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test_teardown(test_plain, clear),
+	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(
+						test_plain, clear),
 		cmocka_unit_test_teardown(test_body, clear),
 		cmocka_unit_test_teardown(test_body_alone, clear),
 		cmocka_unit_test_teardown(test_folds, clear),
@@ -387,8 +384,7 @@ main(void)
 		cmocka_unit_test_teardown(test_long, clear),
 		cmocka_unit_test_teardown(test_long_by_one, clear),
 		cmocka_unit_test_teardown(test_other_long, clear),
-		cmocka_unit_test_teardown(test_message_id, clear)
-	};
+		cmocka_unit_test_teardown(test_message_id, clear) };
 
 	return (cmocka_run_group_tests_name("header", tests, NULL, NULL));
 }

@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +26,13 @@
 #include "redisconn.h"
 
 /* gcc has it in its library, but in no header of its own. */
-size_t	 __sanitizer_get_current_allocated_bytes(void);
+size_t __sanitizer_get_current_allocated_bytes(void);
 
-static struct event_base	*base;
-static struct fakeredis		 fake;
-static struct redisconn		*rc;
-static struct journal		*j;
-static struct unit_capture	 capture;
+static struct event_base  *base;
+static struct fakeredis	   fake;
+static struct redisconn	  *rc;
+static struct journal	  *j;
+static struct unit_capture capture;
 
 static int
 set_up(void **state)
@@ -67,7 +66,7 @@ tear_down(void **state)
 static const char *
 logged(void)
 {
-	const char	*text = unit_captured(&capture);
+	const char *text = unit_captured(&capture);
 
 	capture.fp = NULL;
 	return (text);
@@ -80,20 +79,20 @@ connect_now(void)
 	unit_run_until(base, redisconn_ready(rc));
 }
 
-#define SCRIPT(...)							\
-	do {								\
-		static const char *const	 replies_[] = { __VA_ARGS__ }; \
-		fakeredis_script(&fake, replies_,			\
-		    sizeof(replies_) / sizeof(replies_[0]));		\
+#define SCRIPT(...)                                                           \
+	do {                                                                  \
+		static const char *const replies_[] = { __VA_ARGS__ };        \
+		fakeredis_script(                                             \
+		    &fake, replies_, sizeof(replies_) / sizeof(replies_[0])); \
 	} while (0)
 
 /* The caller's strings are gone when it returns. */
 static void
 write_one(const char *text)
 {
-	char		*copy = strdup(text);
-	const char	*argv[] = { "SET", "key", copy };
-	struct command	 command = { 3, argv };
+	char	      *copy = strdup(text);
+	const char    *argv[] = { "SET", "key", copy };
+	struct command command = { 3, argv };
 
 	assert_non_null(copy);
 	journal_write(j, 1, &command);
@@ -104,15 +103,15 @@ write_one(const char *text)
 static void
 write_two(const char *text)
 {
-	const char	*first[] = { "SET", "key", text };
-	const char	*second[] = { "EXPIRE", "key", "", "10" };
-	struct command	 commands[] = { { 3, first }, { 4, second } };
+	const char    *first[] = { "SET", "key", text };
+	const char    *second[] = { "EXPIRE", "key", "", "10" };
+	struct command commands[] = { { 3, first }, { 4, second } };
 
 	journal_write(j, 2, commands);
 }
 
-#define WROTE(text)	"SET key " text "\n"
-#define WROTE_TWO(text)	WROTE(text) "EXPIRE key  10\n"
+#define WROTE(text) "SET key " text "\n"
+#define WROTE_TWO(text) WROTE(text) "EXPIRE key  10\n"
 
 /* Whether all was said that the fake is to hear, the login aside. */
 static void
@@ -240,7 +239,7 @@ test_refused_half(void **state)
 static void
 write_big(size_t len)
 {
-	char	*text = malloc(len + 1);
+	char *text = malloc(len + 1);
 
 	assert_non_null(text);
 	memset(text, 'x', len);
@@ -253,8 +252,8 @@ write_big(size_t len)
 static void
 test_bound(void **state)
 {
-	size_t	 before = __sanitizer_get_current_allocated_bytes();
-	int	 i;
+	size_t before = __sanitizer_get_current_allocated_bytes();
+	int    i;
 
 	(void)state;
 	write_one("first");
@@ -281,9 +280,9 @@ test_bound(void **state)
 static void
 test_many(void **state)
 {
-	static const char	*replies[600];
-	char			 text[16];
-	size_t			 i;
+	static const char *replies[600];
+	char		   text[16];
+	size_t		   i;
 
 	(void)state;
 	for (i = 0; i < 600; i++) {
@@ -320,23 +319,16 @@ test_end(void **state)
 	write_one("waiting");
 }
 
-#define test(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		test(test_written),
-		test(test_no_connection),
-		test(test_lost),
-		test(test_lost_first),
-		test(test_refused_for_now),
-		test(test_refused_for_good),
-		test(test_refused_half),
-		test(test_bound),
-		test(test_many),
-		test(test_end)
-	};
+	const struct CMUnitTest tests[] = { test(test_written),
+		test(test_no_connection), test(test_lost),
+		test(test_lost_first), test(test_refused_for_now),
+		test(test_refused_for_good), test(test_refused_half),
+		test(test_bound), test(test_many), test(test_end) };
 
 	return (cmocka_run_group_tests_name("journal", tests, NULL, NULL));
 }

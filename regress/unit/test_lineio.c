@@ -29,26 +29,26 @@
 
 /* What has been handed out. */
 struct seen {
-	char	*line;
-	size_t	 len;
-	bool	 first;
+	char  *line;
+	size_t len;
+	bool   first;
 };
 
-static struct event_base	*base;
-static struct lineio		*io;
-static int			 peer;		/* the other end of both */
-static int			 fds[2];
-static struct seen		 seen[64];
-static size_t			 nseen;
-static size_t			 noverlong;
-static char			 head[LINEIO_HEAD + 1];
-static size_t			 neof;
-static size_t			 nechoed;
+static struct event_base *base;
+static struct lineio	 *io;
+static int		  peer; /* the other end of both */
+static int		  fds[2];
+static struct seen	  seen[64];
+static size_t		  nseen;
+static size_t		  noverlong;
+static char		  head[LINEIO_HEAD + 1];
+static size_t		  neof;
+static size_t		  nechoed;
 
 static void
 on_line(void *arg, char *line, size_t len, bool first)
 {
-	struct seen	*s = &seen[nseen];
+	struct seen *s = &seen[nseen];
 
 	assert_ptr_equal(arg, &neof);
 	assert_int_equal(line[len], '\0');
@@ -60,7 +60,7 @@ on_line(void *arg, char *line, size_t len, bool first)
 	memcpy(s->line, line, len + 1);
 	s->len = len;
 	s->first = first;
-	memset(line, '\n', len);	/* it may be changed */
+	memset(line, '\n', len); /* it may be changed */
 }
 
 static void
@@ -80,7 +80,7 @@ on_eof(void *arg)
 	neof++;
 }
 
-static const struct lineio_handler	 keep = { on_line, on_overlong, on_eof };
+static const struct lineio_handler keep = { on_line, on_overlong, on_eof };
 
 static void
 on_echo(void *arg, char *line, size_t len, bool first)
@@ -92,12 +92,12 @@ on_echo(void *arg, char *line, size_t len, bool first)
 	lineio_write(io, line, len + 1);
 }
 
-static const struct lineio_handler	 echo = { on_echo, on_overlong, on_eof };
+static const struct lineio_handler echo = { on_echo, on_overlong, on_eof };
 
 static void
 begin(const struct lineio_handler *handler)
 {
-	int	 pair[2];
+	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	peer = pair[0];
@@ -146,9 +146,9 @@ settle(void)
 static void
 say(const char *text, size_t len)
 {
-	ssize_t	 n;
-	size_t	 off = 0;
-	int64_t	 end = unit_now() + UNIT_PATIENCE;
+	ssize_t n;
+	size_t	off = 0;
+	int64_t end = unit_now() + UNIT_PATIENCE;
 
 	while (off < len && unit_now() < end) {
 		n = write(peer, text + off, len - off);
@@ -159,7 +159,7 @@ say(const char *text, size_t len)
 	assert_int_equal(off, len);
 }
 
-#define SAY(text)	say(text, sizeof(text) - 1)
+#define SAY(text) say(text, sizeof(text) - 1)
 
 static void
 check_seen(size_t i, const char *text, size_t len, bool first)
@@ -173,8 +173,8 @@ check_seen(size_t i, const char *text, size_t len, bool first)
 static void
 test_byte_by_byte(void **state)
 {
-	static const char	 text[] = "config|ready\n\nab\n";
-	size_t			 i;
+	static const char text[] = "config|ready\n\nab\n";
+	size_t		  i;
 
 	(void)state;
 	begin(&keep);
@@ -226,7 +226,7 @@ test_bytes(void **state)
 static void
 say_long(size_t len, char c)
 {
-	char	*text = malloc(len + 7);
+	char *text = malloc(len + 7);
 
 	assert_non_null(text);
 	memset(text, c, len);
@@ -238,7 +238,7 @@ say_long(size_t len, char c)
 static void
 test_longest(void **state)
 {
-	size_t	 i;
+	size_t i;
 
 	(void)state;
 	begin(&keep);
@@ -255,11 +255,11 @@ test_longest(void **state)
 static void
 test_overlong(void **state)
 {
-	static const size_t	 lens[] = { LINEIO_MAX + 1, LINEIO_MAX + 2,
+	static const size_t lens[] = { LINEIO_MAX + 1, LINEIO_MAX + 2,
 		LINEIO_MAX + 65536, 2 * LINEIO_MAX, 2 * LINEIO_MAX + 1,
 		2 * LINEIO_MAX + 2, 5 * LINEIO_MAX + 77 };
-	size_t			 i, j;
-	char			 c;
+	size_t		    i, j;
+	char		    c;
 
 	(void)state;
 	begin(&keep);
@@ -279,8 +279,8 @@ test_overlong(void **state)
 static void
 test_overlong_endless(void **state)
 {
-	static char	 block[LINEIO_MAX];
-	size_t		 i;
+	static char block[LINEIO_MAX];
+	size_t	    i;
 
 	(void)state;
 	memset(block, 'y', sizeof(block));
@@ -304,7 +304,7 @@ test_overlong_endless(void **state)
 static size_t
 hear(char *buf, size_t size)
 {
-	ssize_t	 n = read(peer, buf, size);
+	ssize_t n = read(peer, buf, size);
 
 	return (n > 0 ? (size_t)n : 0);
 }
@@ -312,8 +312,8 @@ hear(char *buf, size_t size)
 static void
 test_write(void **state)
 {
-	static char	 big[8192];
-	char		 buf[128];
+	static char big[8192];
+	char	    buf[128];
 
 	(void)state;
 	begin(&keep);
@@ -336,20 +336,20 @@ test_write(void **state)
 static void
 on_line_gather(void *arg, char *line, size_t len, bool first)
 {
-	char	 buf[16];
+	char buf[16];
 
 	on_echo(arg, line, len, first);
 	assert_int_equal(hear(buf, sizeof(buf)), 0);
 }
 
-static const struct lineio_handler	 gather = { on_line_gather, on_overlong,
+static const struct lineio_handler gather = { on_line_gather, on_overlong,
 	on_eof };
 
 /* What a read brings about goes out in one write. */
 static void
 test_gathered(void **state)
 {
-	char	 buf[64];
+	char buf[64];
 
 	(void)state;
 	begin(&gather);
@@ -362,9 +362,9 @@ test_gathered(void **state)
 static size_t
 numbered(char *buf, size_t size, size_t i)
 {
-	int	 n = snprintf(buf, size, "%zu %.*s\n", i, (int)(i % 97),
-		    "-------------------------------------------------------"
-		    "------------------------------------------");
+	int n = snprintf(buf, size, "%zu %.*s\n", i, (int)(i % 97),
+	    "-------------------------------------------------------"
+	    "------------------------------------------");
 
 	return ((size_t)n);
 }
@@ -373,9 +373,9 @@ numbered(char *buf, size_t size, size_t i)
 static void
 check_heard(const char *buf, size_t n)
 {
-	static char	 want[256];
-	static size_t	 i, off, len;
-	size_t		 k;
+	static char   want[256];
+	static size_t i, off, len;
+	size_t	      k;
 
 	if (buf == NULL) {
 		i = off = len = 0;
@@ -394,7 +394,7 @@ check_heard(const char *buf, size_t n)
 static size_t
 make_numbered(char **text, size_t lines)
 {
-	size_t	 i, len = 0;
+	size_t i, len = 0;
 
 	*text = malloc(lines * 128);
 	assert_non_null(*text);
@@ -407,13 +407,13 @@ make_numbered(char **text, size_t lines)
 static size_t
 stuff(const char *text, size_t len)
 {
-	size_t	 off = 0;
-	ssize_t	 n;
-	int	 idle = 0;
+	size_t	off = 0;
+	ssize_t n;
+	int	idle = 0;
 
 	while (off < len && idle < 20) {
-		n = write(peer, text + off, len - off < 4000 ? len - off :
-		    4000);
+		n = write(
+		    peer, text + off, len - off < 4000 ? len - off : 4000);
 		if (n > 0)
 			off += (size_t)n;
 		settle();
@@ -429,11 +429,11 @@ stuff(const char *text, size_t len)
 static void
 test_back_pressure(void **state)
 {
-	static char	 buf[65536];
-	char		*text;
-	size_t		 len, off, heard = 0, n, before;
-	int64_t		 end = unit_now() + UNIT_PATIENCE;
-	ssize_t		 w;
+	static char buf[65536];
+	char	   *text;
+	size_t	    len, off, heard = 0, n, before;
+	int64_t	    end = unit_now() + UNIT_PATIENCE;
+	ssize_t	    w;
 
 	(void)state;
 	begin(&echo);
@@ -464,10 +464,10 @@ test_back_pressure(void **state)
 static void
 test_resume(void **state)
 {
-	static char	 buf[4096];
-	char		*text;
-	size_t		 len, off, heard = 0, paused;
-	int64_t		 end = unit_now() + UNIT_PATIENCE;
+	static char buf[4096];
+	char	   *text;
+	size_t	    len, off, heard = 0, paused;
+	int64_t	    end = unit_now() + UNIT_PATIENCE;
 
 	(void)state;
 	begin(&echo);
@@ -521,7 +521,7 @@ test_lines_then_eof(void **state)
 static void
 test_epipe(void **state)
 {
-	int	 in[2], out[2];
+	int in[2], out[2];
 
 	(void)state;
 	assert_int_equal(pipe(in), 0);
@@ -549,8 +549,8 @@ test_epipe(void **state)
 static void
 test_eof_while_paused(void **state)
 {
-	char	*text;
-	size_t	 len;
+	char  *text;
+	size_t len;
 
 	(void)state;
 	begin(&echo);
@@ -567,22 +567,14 @@ test_eof_while_paused(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-		TEST(test_byte_by_byte),
-		TEST(test_many_in_one),
-		TEST(test_bytes),
-		TEST(test_longest),
-		TEST(test_overlong),
-		TEST(test_overlong_endless),
-		TEST(test_write),
-		TEST(test_gathered),
-		TEST(test_back_pressure),
-		TEST(test_resume),
-		TEST(test_eof),
-		TEST(test_lines_then_eof),
-		TEST(test_epipe),
-		TEST(test_eof_while_paused)
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+		TEST(test_byte_by_byte), TEST(test_many_in_one),
+		TEST(test_bytes), TEST(test_longest), TEST(test_overlong),
+		TEST(test_overlong_endless), TEST(test_write),
+		TEST(test_gathered), TEST(test_back_pressure),
+		TEST(test_resume), TEST(test_eof), TEST(test_lines_then_eof),
+		TEST(test_epipe), TEST(test_eof_while_paused)
 	};
 
 	return (cmocka_run_group_tests_name("lineio", tests, NULL, NULL));

@@ -26,8 +26,8 @@
 #include "unit.h"
 
 /* What would go to syslog(3) comes here. */
-static char	 sent[2048];
-static int	 facility;
+static char sent[2048];
+static int  facility;
 
 static void
 fake_openlog(const char *name, int option, int fac)
@@ -49,7 +49,7 @@ fake_syslog(int priority, const char *fmt, const char *line)
 #define syslog fake_syslog
 #include "log.c" /* NOLINT(bugprone-suspicious-include) */
 
-static struct unit_capture	 capture;
+static struct unit_capture capture;
 
 static int
 set_up(void **state)
@@ -87,8 +87,8 @@ test_escapes(void **state)
 static void
 test_cut(void **state)
 {
-	char	 big[5001];
-	const char	*text;
+	char	    big[5001];
+	const char *text;
 
 	(void)state;
 	memset(big, 'x', sizeof(big) - 1);
@@ -110,7 +110,7 @@ test_cut(void **state)
 static void
 test_once(void **state)
 {
-	int	 i;
+	int i;
 
 	(void)state;
 	unit_capture(&capture);
@@ -126,9 +126,9 @@ test_once(void **state)
 static void
 fill(int fd)
 {
-	static const char	 junk[4096];
-	int	 flags = fcntl(fd, F_GETFL);
-	size_t	 size;
+	static const char junk[4096];
+	int		  flags = fcntl(fd, F_GETFL);
+	size_t		  size;
 
 	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	for (size = sizeof(junk); size > 0; size /= 2)
@@ -141,7 +141,7 @@ fill(int fd)
 static void
 log_to(int fd)
 {
-	int	 saved = unit_divert(STDERR_FILENO, fd);
+	int saved = unit_divert(STDERR_FILENO, fd);
 
 	alarm(UNIT_PATIENCE / 1000);
 	log_warnx("dropped");
@@ -153,7 +153,7 @@ log_to(int fd)
 static void
 test_never_blocks(void **state)
 {
-	int	 fds[2];
+	int fds[2];
 
 	(void)state;
 	assert_int_equal(pipe(fds), 0);
@@ -175,9 +175,9 @@ test_never_blocks(void **state)
 static void
 test_socket(void **state)
 {
-	char	 buf[256];
-	int	 fds[2];
-	ssize_t	 n;
+	char	buf[256];
+	int	fds[2];
+	ssize_t n;
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
@@ -193,7 +193,7 @@ test_socket(void **state)
 static void
 test_syslog(void **state)
 {
-	int	 null = open("/dev/null", O_WRONLY | O_CLOEXEC), saved;
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC), saved;
 
 	(void)state;
 	assert_int_not_equal(null, -1);
@@ -219,7 +219,7 @@ test_syslog(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = { cmocka_unit_test(test_prefixes),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_escapes), cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_never_blocks),

@@ -26,8 +26,8 @@
 static const char *
 canonical(const char *text)
 {
-	static char	 buf[NETADDR_TEXT];
-	struct netaddr	 na;
+	static char    buf[NETADDR_TEXT];
+	struct netaddr na;
 
 	if (!netaddr_parse_range(text, &na))
 		return ("refused");
@@ -37,7 +37,7 @@ canonical(const char *text)
 static struct netaddr
 range(const char *text)
 {
-	struct netaddr	 na;
+	struct netaddr na;
 
 	if (!netaddr_parse_range(text, &na))
 		fail_msg("refused: %s", text);
@@ -47,7 +47,7 @@ range(const char *text)
 static void
 test_canonical(void **state)
 {
-	static const char *const	 cases[][2] = { { "192.0.2.1", "192.0.2.1" },
+	static const char *const cases[][2] = { { "192.0.2.1", "192.0.2.1" },
 		{ "0.0.0.0", "0.0.0.0" },
 		{ "255.255.255.255", "255.255.255.255" },
 		/* RFC 5952, section 4 */
@@ -87,7 +87,7 @@ test_canonical(void **state)
 		{ "2001:db8::1/128", "2001:db8::1" },
 		{ "2001:db8:ffff::1/33", "2001:db8:8000::/33" },
 		{ "::1/97", "::/97" } };
-	size_t	 i;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -97,7 +97,7 @@ test_canonical(void **state)
 static void
 test_refused(void **state)
 {
-	static const char *const	 addresses[] = { "", " ", "[]", "[", "]", "1",
+	static const char *const addresses[] = { "", " ", "[]", "[", "]", "1",
 		"1.2.3", "1.2.3.4.5", "1.2.3.4 ", " 1.2.3.4", "1.2.3.4\n",
 		"01.2.3.4", "1.2.3.04", "1.2.3.256", "1.2.3.-4", "0x1.2.3.4",
 		"1.2.3.4:25", "1.2..4", "[1.2.3.4]", "::1%lo", "::1%1",
@@ -107,15 +107,15 @@ test_refused(void **state)
 		"::1.2.3.4:5", "IPv6:::1", "example.org", "*",
 		"1111:2222:3333:4444:5555:6666:123.123.123.1234",
 		"0000000000000000000000000000000000000000000000000001::" };
-	static const char *const	 ranges[] = { "1.2.3.4/", "1.2.3.4/33",
+	static const char *const ranges[] = { "1.2.3.4/", "1.2.3.4/33",
 		"1.2.3.4/-1", "1.2.3.4/+8", "1.2.3.4/ 8", "1.2.3.4/8 ",
 		"1.2.3.4/08", "1.2.3.4/00", "1.2.3.4/8/8", "1.2.3.4//8",
 		"1.2.3.4/255.255.255.0", "1.2.3.4/0x8", "1.2.3.4/256",
 		"1.2.3.4/4294967304", "1.2.3.4/18446744073709551624", "::/129",
 		"::/", "/8", "/", "[::1/64]", "::ffff:1.2.3.4/129",
 		"1.2.3.0-1.2.3.9", "10/8", "::1%lo/128" };
-	struct netaddr	 na;
-	size_t	 i;
+	struct netaddr		 na;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
@@ -133,17 +133,17 @@ test_refused(void **state)
 static void
 test_equal(void **state)
 {
-	static const char *const	 same[][2] = { { "192.0.2.1",
+	static const char *const same[][2] = { { "192.0.2.1",
 						   "::ffff:c000:201" },
 		{ "192.0.2.1", "192.0.2.1/32" },
 		{ "[2001:db8::1]", "2001:0DB8:0::1" },
 		{ "192.0.2.1/24", "192.0.2.2/24" } };
-	static const char *const	 other[][2] = { { "192.0.2.1", "192.0.2.2" },
+	static const char *const other[][2] = { { "192.0.2.1", "192.0.2.2" },
 		{ "0.0.0.0", "::" }, { "192.0.2.0", "192.0.2.0/24" },
 		{ "192.0.2.1", "::c000:201" }, { "c000:201::", "192.0.2.1" },
 		{ "2001:db8::1", "2001:db8::2" } };
-	struct netaddr	 a, b;
-	size_t	 i;
+	struct netaddr		 a, b;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
@@ -162,7 +162,7 @@ test_equal(void **state)
 static bool
 bits_agree(const uint8_t *a, const uint8_t *b, unsigned int bits)
 {
-	unsigned int	 i;
+	unsigned int i;
 
 	for (i = 0; i < bits; i++)
 		if ((a[i / 8] ^ b[i / 8]) >> (7 - i % 8) & 1)
@@ -173,7 +173,7 @@ bits_agree(const uint8_t *a, const uint8_t *b, unsigned int bits)
 static bool
 naive_match(const struct netaddr *ranges, size_t n, const struct netaddr *na)
 {
-	size_t	 i;
+	size_t i;
 
 	for (i = 0; i < n; i++)
 		if (ranges[i].len == na->len &&
@@ -193,10 +193,10 @@ flip(struct netaddr *na, unsigned int bit)
 static void
 check_length(const char *base, unsigned int bits)
 {
-	char	 text[NETADDR_TEXT + 4];
-	struct netaddr	 na, r;
-	struct netset	 set = { 0 };
-	unsigned int	 bit, width;
+	char	       text[NETADDR_TEXT + 4];
+	struct netaddr na, r;
+	struct netset  set = { 0 };
+	unsigned int   bit, width;
 
 	assert_true(netaddr_parse(base, &na));
 	width = na.len * 8U;
@@ -220,7 +220,7 @@ check_length(const char *base, unsigned int bits)
 static void
 test_prefix_lengths(void **state)
 {
-	unsigned int	 bits;
+	unsigned int bits;
 
 	(void)state;
 	for (bits = 0; bits <= 32; bits++) {
@@ -237,7 +237,7 @@ test_prefix_lengths(void **state)
 static bool
 matches(const struct netset *set, const char *text)
 {
-	struct netaddr	 na;
+	struct netaddr na;
 
 	assert_true(netaddr_parse(text, &na));
 	return (netset_match(set, &na));
@@ -246,7 +246,7 @@ matches(const struct netset *set, const char *text)
 static void
 add(struct netset *set, const char *text)
 {
-	struct netaddr	 na = range(text);
+	struct netaddr na = range(text);
 
 	assert_true(netset_add(set, &na));
 }
@@ -254,16 +254,16 @@ add(struct netset *set, const char *text)
 static void
 test_merging(void **state)
 {
-	struct netset	 set = { 0 };
+	struct netset set = { 0 };
 
 	(void)state;
-	add(&set, "10.1.2.128/25");  /* adjacent to the next */
+	add(&set, "10.1.2.128/25"); /* adjacent to the next */
 	add(&set, "10.1.2.0/25");
-	add(&set, "10.0.0.0/8");	 /* around them */
-	add(&set, "10.255.0.0/16");  /* at its end */
-	add(&set, "11.0.0.0/32");  /* behind it */
+	add(&set, "10.0.0.0/8");    /* around them */
+	add(&set, "10.255.0.0/16"); /* at its end */
+	add(&set, "11.0.0.0/32");   /* behind it */
 	add(&set, "192.0.2.7");
-	add(&set, "192.0.2.7");	/* twice */
+	add(&set, "192.0.2.7"); /* twice */
 	add(&set, "255.255.255.255");
 	add(&set, "2001:db8::/32");
 	add(&set, "2001:db8:1::/48");
@@ -303,7 +303,7 @@ test_merging(void **state)
 static void
 test_families(void **state)
 {
-	struct netset	 set = { 0 };
+	struct netset set = { 0 };
 
 	(void)state;
 	add(&set, "::/0");
@@ -323,8 +323,8 @@ test_families(void **state)
 static void
 test_empty(void **state)
 {
-	struct netset	 set = { 0 };
-	struct netaddr	 none = { 0 };
+	struct netset  set = { 0 };
+	struct netaddr none = { 0 };
 
 	(void)state;
 	netset_seal(&set);
@@ -338,7 +338,7 @@ test_empty(void **state)
 	netset_clear(&set);
 }
 
-static uint32_t	 seed = 20260101;
+static uint32_t seed = 20260101;
 
 static uint32_t
 number(uint32_t below)
@@ -351,8 +351,8 @@ number(uint32_t below)
 static struct netaddr
 some_address(void)
 {
-	struct netaddr	 na = { 0 };
-	size_t	 i;
+	struct netaddr na = { 0 };
+	size_t	       i;
 
 	na.len = number(2) == 0 ? 4 : 16;
 	na.bits = na.len * 8;
@@ -366,8 +366,8 @@ some_address(void)
 static struct netaddr
 some_range(void)
 {
-	char	 text[NETADDR_TEXT + 4], buf[NETADDR_TEXT];
-	struct netaddr	 na = some_address();
+	char	       text[NETADDR_TEXT + 4], buf[NETADDR_TEXT];
+	struct netaddr na = some_address();
 
 	snprintf(text, sizeof(text), "%s/%u", netaddr_text(&na, buf),
 	    na.len * 8U - number(12));
@@ -377,10 +377,10 @@ some_range(void)
 static void
 test_against_naive(void **state)
 {
-	static struct netaddr	 ranges[300];
-	struct netset	 set = { 0 };
-	struct netaddr	 na;
-	size_t	 i, hits = 0;
+	static struct netaddr ranges[300];
+	struct netset	      set = { 0 };
+	struct netaddr	      na;
+	size_t		      i, hits = 0;
 
 	(void)state;
 	for (i = 0; i < 300; i++) {
@@ -403,9 +403,9 @@ test_against_naive(void **state)
 static void
 test_many(void **state)
 {
-	struct netset	 set = { 0 };
-	struct netaddr	 na = { .len = 4, .bits = 30 };
-	uint32_t	 i, n;
+	struct netset  set = { 0 };
+	struct netaddr na = { .len = 4, .bits = 30 };
+	uint32_t       i, n;
 
 	(void)state;
 	for (i = 0; i < 10000; i++) {
@@ -427,7 +427,7 @@ test_many(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = { cmocka_unit_test(test_canonical),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_canonical),
 		cmocka_unit_test(test_refused), cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_prefix_lengths),
 		cmocka_unit_test(test_merging), cmocka_unit_test(test_families),

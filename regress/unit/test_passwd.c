@@ -21,18 +21,18 @@
 
 #include "passwd.h"
 
-static struct event_base	*base;
-static struct passwd_pool	*pool;
+static struct event_base  *base;
+static struct passwd_pool *pool;
 
 /* What the callbacks said, each about the job of its own number. */
-static int			 called[PASSWD_QUEUE + 8];
-static enum passwd_result	 results[PASSWD_QUEUE + 8];
-static size_t			 ncalled;
+static int		  called[PASSWD_QUEUE + 8];
+static enum passwd_result results[PASSWD_QUEUE + 8];
+static size_t		  ncalled;
 
 static void
 on_result(void *arg, enum passwd_result result)
 {
-	size_t	 i = (size_t)(intptr_t)arg;
+	size_t i = (size_t)(intptr_t)arg;
 
 	called[i]++;
 	results[i] = result;
@@ -64,40 +64,36 @@ tear_down(void **state)
 static const char *
 hash_of(const char *prefix, unsigned long cost, const char *password)
 {
-	static char		 hash[CRYPT_OUTPUT_SIZE];
-	struct crypt_data	 data;
-	char			 setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	static char	  hash[CRYPT_OUTPUT_SIZE];
+	struct crypt_data data;
+	char		  setting[CRYPT_GENSALT_OUTPUT_SIZE];
 
 	memset(&data, 0, sizeof(data));
-	assert_non_null(crypt_gensalt_rn(prefix, cost, NULL, 0, setting,
-	    sizeof(setting)));
+	assert_non_null(
+	    crypt_gensalt_rn(prefix, cost, NULL, 0, setting, sizeof(setting)));
 	assert_non_null(crypt_rn(password, setting, &data, sizeof(data)));
 	snprintf(hash, sizeof(hash), "%s", data.output);
 	return (hash);
 }
 
 static const struct {
-	const char	*prefix;
-	unsigned long	 cost;
-} schemes[] = {
-	{ "$y$", 1 }, { "$gy$", 1 }, { "$7$", 6 }, { "$2b$", 4 },
+	const char   *prefix;
+	unsigned long cost;
+} schemes[] = { { "$y$", 1 }, { "$gy$", 1 }, { "$7$", 6 }, { "$2b$", 4 },
 	{ "$2y$", 4 }, { "$6$", 1000 }, { "$5$", 1000 }, { "$1$", 0 },
-	{ "$sha1", 4 }, { "", 0 }
-};
+	{ "$sha1", 4 }, { "", 0 } };
 
 static void
 test_schemes(void **state)
 {
-	const char	*hash;
-	size_t		 i;
+	const char *hash;
+	size_t	    i;
 
 	(void)state;
 	for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		hash = hash_of(schemes[i].prefix, schemes[i].cost, "SeC:|t 1");
-		assert_int_equal(passwd_verify("SeC:|t 1", hash),
-		    PASSWD_RIGHT);
-		assert_int_equal(passwd_verify("sec:|t 1", hash),
-		    PASSWD_WRONG);
+		assert_int_equal(passwd_verify("SeC:|t 1", hash), PASSWD_RIGHT);
+		assert_int_equal(passwd_verify("sec:|t 1", hash), PASSWD_WRONG);
 		assert_int_equal(passwd_verify("", hash), PASSWD_WRONG);
 		assert_int_equal(passwd_verify(hash, hash), PASSWD_WRONG);
 	}
@@ -107,11 +103,12 @@ test_schemes(void **state)
 static void
 test_known(void **state)
 {
-	static const char	 sha512[] = "$6$saltstring$svn8UoSVapNtMuq1ukKS"
+	static const char sha512[] =
+	    "$6$saltstring$svn8UoSVapNtMuq1ukKS"
 	    "4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz"
 	    "1";
-	static const char	 bcrypt[] = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO"
-	    "9kmyuRGyh0XouQYb4YMJKvyOeW";
+	static const char bcrypt[] = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO"
+				     "9kmyuRGyh0XouQYb4YMJKvyOeW";
 
 	(void)state;
 	assert_int_equal(passwd_verify("Hello world!", sha512), PASSWD_RIGHT);
@@ -124,13 +121,13 @@ test_known(void **state)
 static void
 test_no_hash(void **state)
 {
-	static const char *const	 cases[] = { "", "*", "!", "*0", "*1",
-		"!!", "x", "!$6$salt$hash", "$9$unknown$hash", "$", "$$$",
-		"plain", "$y$", "$2b$05$short", "{SHA}hash", "$6$a b$x",
+	static const char *const cases[] = { "", "*", "!", "*0", "*1", "!!",
+		"x", "!$6$salt$hash", "$9$unknown$hash", "$", "$$$", "plain",
+		"$y$", "$2b$05$short", "{SHA}hash", "$6$a b$x",
 		"$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA" };
-	static const char *const	 passwords[] = { "", "*", "x", "plain",
-		"*0", "*1" };
-	size_t	 i, j;
+	static const char *const passwords[] = { "", "*", "x", "plain", "*0",
+		"*1" };
+	size_t			 i, j;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -146,15 +143,15 @@ test_no_hash(void **state)
 static void
 test_cut_hash(void **state)
 {
-	char	 hash[CRYPT_OUTPUT_SIZE];
-	size_t	 len;
+	char   hash[CRYPT_OUTPUT_SIZE];
+	size_t len;
 
 	(void)state;
 	snprintf(hash, sizeof(hash), "%s", hash_of("$6$", 1000, "secret"));
 	for (len = strlen(hash); len-- > 0;) {
 		hash[len] = '\0';
-		assert_int_not_equal(passwd_verify("secret", hash),
-		    PASSWD_RIGHT);
+		assert_int_not_equal(
+		    passwd_verify("secret", hash), PASSWD_RIGHT);
 	}
 	snprintf(hash, sizeof(hash), "%sx", hash_of("$6$", 1000, "secret"));
 	assert_int_not_equal(passwd_verify("secret", hash), PASSWD_RIGHT);
@@ -163,16 +160,16 @@ test_cut_hash(void **state)
 static void
 test_long(void **state)
 {
-	char		 password[PASSWD_MAX + 100];
-	const char	*hash;
+	char	    password[PASSWD_MAX + 100];
+	const char *hash;
 
 	(void)state;
 	memset(password, 'p', sizeof(password));
 	password[PASSWD_MAX - 1] = '\0';
 	hash = hash_of("$6$", 1000, password);
 	assert_int_equal(passwd_verify(password, hash), PASSWD_RIGHT);
-	assert_non_null(passwd_check(pool, password, hash, on_result,
-	    (void *)0));
+	assert_non_null(
+	    passwd_check(pool, password, hash, on_result, (void *)0));
 	password[PASSWD_MAX - 1] = 'p';
 	password[PASSWD_MAX] = '\0';
 	assert_int_equal(passwd_verify(password, hash), PASSWD_WRONG);
@@ -180,8 +177,8 @@ test_long(void **state)
 	password[sizeof(password) - 1] = '\0';
 	assert_int_equal(passwd_verify(password, hash), PASSWD_WRONG);
 	/* Cut to what there is room for, it must not become right. */
-	assert_non_null(passwd_check(pool, password, hash, on_result,
-	    (void *)1));
+	assert_non_null(
+	    passwd_check(pool, password, hash, on_result, (void *)1));
 	unit_run_until(base, ncalled == 2);
 	assert_int_equal(results[0], PASSWD_RIGHT);
 	assert_int_equal(results[1], PASSWD_WRONG);
@@ -190,20 +187,20 @@ test_long(void **state)
 static void
 test_pool(void **state)
 {
-	char	 password[8] = "secret", hash[CRYPT_OUTPUT_SIZE];
+	char password[8] = "secret", hash[CRYPT_OUTPUT_SIZE];
 
 	(void)state;
 	snprintf(hash, sizeof(hash), "%s", hash_of("$y$", 1, "secret"));
-	assert_non_null(passwd_check(pool, password, hash, on_result,
-	    (void *)0));
+	assert_non_null(
+	    passwd_check(pool, password, hash, on_result, (void *)0));
 	memset(password, 'x', 6);
-	assert_non_null(passwd_check(pool, password, hash, on_result,
-	    (void *)1));
+	assert_non_null(
+	    passwd_check(pool, password, hash, on_result, (void *)1));
 	/* Both were copied. */
 	memset(password, 0, sizeof(password));
 	memset(hash, 0, sizeof(hash));
-	assert_non_null(passwd_check(pool, "secret", "*", on_result,
-	    (void *)2));
+	assert_non_null(
+	    passwd_check(pool, "secret", "*", on_result, (void *)2));
 	assert_int_equal(ncalled, 0);
 	unit_run_until(base, ncalled == 3);
 	assert_int_equal(results[0], PASSWD_RIGHT);
@@ -215,7 +212,7 @@ test_pool(void **state)
 static void
 test_long_hash(void **state)
 {
-	char	 hash[CRYPT_OUTPUT_SIZE + 1];
+	char hash[CRYPT_OUTPUT_SIZE + 1];
 
 	(void)state;
 	memset(hash, 'h', sizeof(hash) - 1);
@@ -226,14 +223,14 @@ test_long_hash(void **state)
 static void
 test_cancel(void **state)
 {
-	const char		*hash = hash_of("$6$", 5000, "secret");
-	struct passwd_job	*jobs[6];
-	size_t			 i;
+	const char	  *hash = hash_of("$6$", 5000, "secret");
+	struct passwd_job *jobs[6];
+	size_t		   i;
 
 	(void)state;
 	for (i = 0; i < 6; i++) {
-		jobs[i] = passwd_check(pool, "secret", hash, on_result,
-		    (void *)(intptr_t)i);
+		jobs[i] = passwd_check(
+		    pool, "secret", hash, on_result, (void *)(intptr_t)i);
 		assert_non_null(jobs[i]);
 	}
 	/* Under way, and waiting. */
@@ -241,15 +238,15 @@ test_cancel(void **state)
 	passwd_cancel(jobs[4]);
 	unit_run_until(base, ncalled == 4);
 	/* All that come after have come before this one. */
-	assert_non_null(passwd_check(pool, "secret", "*", on_result,
-	    (void *)6));
+	assert_non_null(
+	    passwd_check(pool, "secret", "*", on_result, (void *)6));
 	unit_run_until(base, called[6] == 1);
 	assert_int_equal(called[0], 0);
 	assert_int_equal(called[4], 0);
 	assert_int_equal(called[1] + called[2] + called[3] + called[5], 4);
 }
 
-static struct passwd_job	*victim;
+static struct passwd_job *victim;
 
 static void
 on_result_cancel(void *arg, enum passwd_result result)
@@ -267,8 +264,8 @@ test_cancel_from_callback(void **state)
 	base = event_base_new();
 	pool = passwd_pool_new(base, 1);
 	assert_non_null(pool);
-	assert_non_null(passwd_check(pool, "x", "*", on_result_cancel,
-	    (void *)0));
+	assert_non_null(
+	    passwd_check(pool, "x", "*", on_result_cancel, (void *)0));
 	victim = passwd_check(pool, "x", "*", on_result, (void *)1);
 	assert_non_null(victim);
 	assert_non_null(passwd_check(pool, "x", "*", on_result, (void *)2));
@@ -280,21 +277,21 @@ test_cancel_from_callback(void **state)
 static void
 test_queue_full(void **state)
 {
-	const char	*hash = hash_of("$6$", 1000, "secret");
-	size_t		 i;
+	const char *hash = hash_of("$6$", 1000, "secret");
+	size_t	    i;
 
 	(void)state;
 	for (i = 0; i < PASSWD_QUEUE; i++)
 		assert_non_null(passwd_check(pool, i % 2 ? "secret" : "other",
 		    hash, on_result, (void *)(intptr_t)i));
-	assert_null(passwd_check(pool, "secret", hash, on_result,
-	    (void *)(intptr_t)i));
+	assert_null(
+	    passwd_check(pool, "secret", hash, on_result, (void *)(intptr_t)i));
 	unit_run_until(base, ncalled == PASSWD_QUEUE);
 	assert_int_equal(called[i], 0);
 	for (i = 0; i < PASSWD_QUEUE; i++) {
 		assert_int_equal(called[i], 1);
-		assert_int_equal(results[i],
-		    i % 2 ? PASSWD_RIGHT : PASSWD_WRONG);
+		assert_int_equal(
+		    results[i], i % 2 ? PASSWD_RIGHT : PASSWD_WRONG);
 	}
 	/* There is room again. */
 	assert_non_null(passwd_check(pool, "secret", hash, on_result,
@@ -306,9 +303,9 @@ test_queue_full(void **state)
 static void
 test_cancelled_counts(void **state)
 {
-	const char		*hash = hash_of("$6$", 1000, "secret");
-	struct passwd_job	*job;
-	size_t			 i;
+	const char	  *hash = hash_of("$6$", 1000, "secret");
+	struct passwd_job *job;
+	size_t		   i;
 
 	(void)state;
 	for (i = 0; i < PASSWD_QUEUE; i++) {
@@ -318,8 +315,10 @@ test_cancelled_counts(void **state)
 	}
 	assert_null(passwd_check(pool, "secret", hash, on_result, NULL));
 	job = NULL;
-	unit_run_until(base, job != NULL || (job = passwd_check(pool,
-	    "secret", hash, on_result, (void *)1)) != NULL);
+	unit_run_until(base,
+	    job != NULL ||
+		(job = passwd_check(
+		     pool, "secret", hash, on_result, (void *)1)) != NULL);
 	unit_run_until(base, called[1] == 1);
 	assert_int_equal(called[0], 0);
 }
@@ -328,13 +327,13 @@ test_cancelled_counts(void **state)
 static void
 test_pool_free(void **state)
 {
-	const char	*hash = hash_of("$6$", 20000, "secret");
-	size_t		 i;
+	const char *hash = hash_of("$6$", 20000, "secret");
+	size_t	    i;
 
 	(void)state;
 	for (i = 0; i < 64; i++)
-		assert_non_null(passwd_check(pool, "secret",
-		    i < 8 ? "*" : hash, on_result, NULL));
+		assert_non_null(passwd_check(
+		    pool, "secret", i < 8 ? "*" : hash, on_result, NULL));
 	passwd_pool_free(pool);
 	pool = NULL;
 	assert_int_equal(ncalled, 64);
@@ -352,20 +351,13 @@ test_too_many_threads(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-		TEST(test_schemes),
-		TEST(test_known),
-		TEST(test_no_hash),
-		TEST(test_cut_hash),
-		TEST(test_long),
-		TEST(test_pool),
-		TEST(test_long_hash),
-		TEST(test_cancel),
-		TEST(test_cancel_from_callback),
-		TEST(test_queue_full),
-		TEST(test_cancelled_counts),
-		TEST(test_pool_free),
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+		TEST(test_schemes), TEST(test_known), TEST(test_no_hash),
+		TEST(test_cut_hash), TEST(test_long), TEST(test_pool),
+		TEST(test_long_hash), TEST(test_cancel),
+		TEST(test_cancel_from_callback), TEST(test_queue_full),
+		TEST(test_cancelled_counts), TEST(test_pool_free),
 		TEST(test_too_many_threads)
 	};
 

@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 #include <string.h>
 
 #include "unit.h"
@@ -23,20 +22,15 @@
 
 /* The names are the operator's: reports of last month still have them. */
 static const struct {
-	enum reason	 reason;
-	const char	*name;
-} reasons[] = {
-	{ REASON_NONE, "" },
-	{ REASON_USER, "user" },
+	enum reason reason;
+	const char *name;
+} reasons[] = { { REASON_NONE, "" }, { REASON_USER, "user" },
 	{ REASON_NOT_ASSIGNED, "domain-not-assigned" },
 	{ REASON_NOT_IN_ACCOUNT, "domain-not-in-account" },
-	{ REASON_PLAN, "plan" },
-	{ REASON_SPF, "spf" },
-	{ REASON_SPF_NONE, "spf-none" },
-	{ REASON_SPF_SEVERAL, "spf-multiple" },
+	{ REASON_PLAN, "plan" }, { REASON_SPF, "spf" },
+	{ REASON_SPF_NONE, "spf-none" }, { REASON_SPF_SEVERAL, "spf-multiple" },
 	{ REASON_SPF_SYNTAX, "spf-syntax" },
-	{ REASON_SPF_INCLUDE, "spf-include" },
-	{ REASON_SPF_FAIL, "spf-fail" },
+	{ REASON_SPF_INCLUDE, "spf-include" }, { REASON_SPF_FAIL, "spf-fail" },
 	{ REASON_SENDER, "sender-invalid" },
 	{ REASON_LITERAL, "address-literal" },
 	{ REASON_DOMAIN, "domain-invalid" },
@@ -46,27 +40,26 @@ static const struct {
 	{ REASON_FROM_LONG, "from-too-long" },
 	{ REASON_FROM_AMBIGUOUS, "from-ambiguous" },
 	{ REASON_HEADER, "header-malformed" },
-	{ REASON_CONTROL, "header-control" }
-};
+	{ REASON_CONTROL, "header-control" } };
 
-#define NREASONS	(sizeof(reasons) / sizeof(reasons[0]))
+#define NREASONS (sizeof(reasons) / sizeof(reasons[0]))
 
 static void
 test_names(void **state)
 {
-	size_t	 i;
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < NREASONS; i++)
-		assert_string_equal(reason_name(reasons[i].reason),
-		    reasons[i].name);
+		assert_string_equal(
+		    reason_name(reasons[i].reason), reasons[i].name);
 }
 
 /* One that was forgotten here or there has no name, or no place above. */
 static void
 test_complete(void **state)
 {
-	size_t	 i, k;
+	size_t i, k;
 
 	(void)state;
 	for (i = 0; i < NREASONS; i++) {
@@ -81,10 +74,8 @@ test_complete(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_complete)
-	};
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names),
+		cmocka_unit_test(test_complete) };
 
 	return (cmocka_run_group_tests_name("reason", tests, NULL, NULL));
 }

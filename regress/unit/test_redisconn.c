@@ -25,28 +25,28 @@
 #include "log.h"
 #include "redisconn.h"
 
-static struct event_base	*base;
-static struct fakeredis		 fake;
-static struct redisconn		*rc;
-static struct unit_capture	 capture;
+static struct event_base  *base;
+static struct fakeredis	   fake;
+static struct redisconn	  *rc;
+static struct unit_capture capture;
 
 /* What the callbacks got. */
 struct got {
-	int		 called;
-	int		 type;		/* -1: no reply */
-	long long	 integer;
-	char		 str[64];
-	size_t		 len;
-	int		 order;
+	int	  called;
+	int	  type; /* -1: no reply */
+	long long integer;
+	char	  str[64];
+	size_t	  len;
+	int	  order;
 };
 
-static struct got	 got[64];
-static int		 ngot;
+static struct got got[64];
+static int	  ngot;
 
 static void
 on_reply(void *arg, const redisReply *reply)
 {
-	struct got	*g = arg;
+	struct got *g = arg;
 
 	g->called++;
 	g->order = ngot++;
@@ -55,8 +55,8 @@ on_reply(void *arg, const redisReply *reply)
 		return;
 	g->integer = reply->integer;
 	g->len = reply->len;
-	snprintf(g->str, sizeof(g->str), "%s",
-	    reply->str != NULL ? reply->str : "");
+	snprintf(
+	    g->str, sizeof(g->str), "%s", reply->str != NULL ? reply->str : "");
 }
 
 static int
@@ -89,7 +89,7 @@ tear_down(void **state)
 static const char *
 logged(void)
 {
-	const char	*text = unit_captured(&capture);
+	const char *text = unit_captured(&capture);
 
 	capture.fp = NULL;
 	return (text);
@@ -106,8 +106,8 @@ connect_now(void)
 static struct redisreq *
 ask(size_t i)
 {
-	char		 key[16];
-	const char	*argv[2] = { "GET", key };
+	char	    key[16];
+	const char *argv[2] = { "GET", key };
 
 	snprintf(key, sizeof(key), "k%zu", i);
 	return (redisconn_send(rc, on_reply, &got[i], 2, argv, NULL));
@@ -119,16 +119,16 @@ script(const char *const *replies, size_t n)
 	fakeredis_script(&fake, replies, n);
 }
 
-#define SCRIPT(...)							\
-	do {								\
-		static const char *const	 replies_[] = { __VA_ARGS__ }; \
+#define SCRIPT(...)                                                       \
+	do {                                                              \
+		static const char *const replies_[] = { __VA_ARGS__ };    \
 		script(replies_, sizeof(replies_) / sizeof(replies_[0])); \
 	} while (0)
 
 static void
 test_login(void **state)
 {
-	static char	 user[] = "relay", password[] = "s3c ret";
+	static char user[] = "relay", password[] = "s3c ret";
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -146,15 +146,14 @@ test_login(void **state)
 	fake.conf.redis_user = user;
 	fake.conf.redis_db = 3;
 	connect_now();
-	assert_string_equal(fake.log,
-	    "AUTH relay s3c ret\nSELECT 3\nPING\n");
+	assert_string_equal(fake.log, "AUTH relay s3c ret\nSELECT 3\nPING\n");
 	assert_string_equal(logged(), "");
 }
 
 static int
 lines(const char *text)
 {
-	int	 n = 0;
+	int n = 0;
 
 	for (; *text != '\0'; text++)
 		n += *text == '\n';
@@ -165,8 +164,8 @@ lines(const char *text)
 static void
 check_refused(const char **step, const char *reply, const char *words)
 {
-	static char	 password[] = "s3cret";
-	const char	*text;
+	static char password[] = "s3cret";
+	const char *text;
 
 	fake.conf.redis_password = password;
 	fake.conf.redis_db = 1;
@@ -208,16 +207,16 @@ static void
 test_bad_ping(void **state)
 {
 	(void)state;
-	check_refused(&fake.ping, "-NOAUTH Authentication required.\r\n",
-	    "PING: NOAUTH");
+	check_refused(
+	    &fake.ping, "-NOAUTH Authentication required.\r\n", "PING: NOAUTH");
 }
 
 static void
 test_loading(void **state)
 {
 	(void)state;
-	check_refused(&fake.ping, "-LOADING Redis is loading\r\n",
-	    "PING: LOADING");
+	check_refused(
+	    &fake.ping, "-LOADING Redis is loading\r\n", "PING: LOADING");
 }
 
 static void
@@ -231,8 +230,8 @@ static void
 test_odd_auth(void **state)
 {
 	(void)state;
-	check_refused(&fake.auth, "*2\r\n$1\r\na\r\n$-1\r\n",
-	    "AUTH: unexpected reply");
+	check_refused(
+	    &fake.auth, "*2\r\n$1\r\na\r\n$-1\r\n", "AUTH: unexpected reply");
 }
 
 static void
@@ -255,15 +254,15 @@ static void
 test_garbage_at_login(void **state)
 {
 	(void)state;
-	check_refused(&fake.greeting, "SSH-2.0-OpenSSH_10.0\r\n",
-	    "redis: unix:fake: ");
+	check_refused(
+	    &fake.greeting, "SSH-2.0-OpenSSH_10.0\r\n", "redis: unix:fake: ");
 }
 
 static void
 test_replies(void **state)
 {
-	static const size_t	 lens[] = { 3, 5 };
-	const char		*argv[] = { "GET", "a\0 b\n" };
+	static const size_t lens[] = { 3, 5 };
+	const char	   *argv[] = { "GET", "a\0 b\n" };
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -297,8 +296,8 @@ test_replies(void **state)
 static void
 test_lost(void **state)
 {
-	int64_t	 start;
-	size_t	 i;
+	int64_t start;
+	size_t	i;
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -330,7 +329,7 @@ test_lost(void **state)
 static void
 on_reply_again(void *arg, const redisReply *reply)
 {
-	struct redisreq	*req;
+	struct redisreq *req;
 
 	on_reply(arg, reply);
 	req = ask(10);
@@ -344,7 +343,7 @@ on_reply_again(void *arg, const redisReply *reply)
 static void
 test_send_from_callback(void **state)
 {
-	const char	*argv[] = { "GET", "first" };
+	const char *argv[] = { "GET", "first" };
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -363,7 +362,7 @@ test_send_from_callback(void **state)
 static void
 test_deadline(void **state)
 {
-	int64_t	 start, took;
+	int64_t start, took;
 
 	(void)state;
 	fake.conf.redis_timeout = 200;
@@ -391,7 +390,7 @@ test_deadline(void **state)
 static void
 test_deadline_each(void **state)
 {
-	int64_t	 start;
+	int64_t start;
 
 	(void)state;
 	fake.conf.redis_timeout = 300;
@@ -413,7 +412,7 @@ test_silent_at_login(void **state)
 {
 	(void)state;
 	fakeredis_start(&fake);
-	fake.ping = "*";		/* of which nothing more comes */
+	fake.ping = "*"; /* of which nothing more comes */
 	rc = redisconn_new(base, &fake.conf);
 	unit_run_until(base, fake.log[0] != '\0');
 	fake.ping = NULL;
@@ -457,7 +456,7 @@ test_one_reply_too_many(void **state)
 static void
 check_survives(const char *bytes)
 {
-	size_t	 naccepted = fake.naccepted;
+	size_t naccepted = fake.naccepted;
 
 	fakeredis_send(&fake, bytes, strlen(bytes));
 	unit_run_until(base, fakeredis_heard(&fake));
@@ -470,25 +469,26 @@ check_survives(const char *bytes)
 	if (got[0].type == REDIS_REPLY_STRING)
 		assert_string_equal(got[0].str, "x");
 	else if (got[0].type != REDIS_REPLY_ARRAY)
-		unit_run_until(base, fake.naccepted > naccepted &&
-		    redisconn_ready(rc));
+		unit_run_until(
+		    base, fake.naccepted > naccepted && redisconn_ready(rc));
 }
 
 static void
 test_odd_bytes(void **state)
 {
-	static const char *const	 cases[] = {
+	static const char *const cases[] = {
 		">3\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n$1\r\nb\r\n",
 		"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n",
-		"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n",
-		"*-2\r\n", "$-7\r\n", "$99999999999999999999\r\n", ":x\r\n",
+		"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", "*-2\r\n",
+		"$-7\r\n", "$99999999999999999999\r\n", ":x\r\n",
 		"*99999999999\r\n", "\r\n", "?\r\n", "%1\r\n", "_\r\n",
 		"#t\r\n", ",1.5\r\n", "(123\r\n", "=4\r\ntxt:\r\n",
-		"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n" };
-	size_t	 i;
+		"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n"
+	};
+	size_t i;
 
 	(void)state;
-	fake.conf.redis_timeout = 200;	/* where more is to come */
+	fake.conf.redis_timeout = 200; /* where more is to come */
 	fakeredis_start(&fake);
 	connect_now();
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -515,7 +515,7 @@ test_protocol_error(void **state)
 static void
 send_string(size_t n)
 {
-	char	 head[32], *body = malloc(n);
+	char head[32], *body = malloc(n);
 
 	assert_non_null(body);
 	memset(body, 'x', n);
@@ -529,7 +529,7 @@ send_string(size_t n)
 static void
 test_giant(void **state)
 {
-	size_t	 i;
+	size_t i;
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -539,7 +539,7 @@ test_giant(void **state)
 		assert_non_null(ask(i));
 	unit_run_until(base, fake.ncommands == 3);
 	send_string(20 << 20);
-	send_string(20 << 20);		/* each counts by itself */
+	send_string(20 << 20); /* each counts by itself */
 	unit_run_until(base, ngot == 2);
 	assert_int_equal(got[0].len, 20 << 20);
 	assert_int_equal(got[1].len, 20 << 20);
@@ -555,7 +555,7 @@ test_giant(void **state)
 static void
 test_giant_array(void **state)
 {
-	int64_t	 start = unit_now();
+	int64_t start = unit_now();
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -572,7 +572,7 @@ test_giant_array(void **state)
 static void
 test_nobody_there(void **state)
 {
-	const char	*text;
+	const char *text;
 
 	(void)state;
 	rc = redisconn_new(base, &fake.conf);
@@ -593,8 +593,8 @@ test_nobody_there(void **state)
 static void
 test_backoff(void **state)
 {
-	int64_t	 pause, least = 25;
-	size_t	 i;
+	int64_t pause, least = 25;
+	size_t	i;
 
 	(void)state;
 	fake.greeting = FAKE_CLOSE;
@@ -618,7 +618,7 @@ test_backoff(void **state)
 static void
 test_cancel(void **state)
 {
-	struct redisreq	*req;
+	struct redisreq *req;
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -641,7 +641,7 @@ test_cancel(void **state)
 	assert_int_equal(got[3].called, 0);
 }
 
-static struct redisreq	*victim;
+static struct redisreq *victim;
 
 static void
 on_reply_cancel(void *arg, const redisReply *reply)
@@ -654,7 +654,7 @@ on_reply_cancel(void *arg, const redisReply *reply)
 static void
 test_cancel_from_callback(void **state)
 {
-	const char	*argv[] = { "GET", "k" };
+	const char *argv[] = { "GET", "k" };
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -683,7 +683,7 @@ on_ready(void *arg)
 static void
 test_when_ready(void **state)
 {
-	int	 now = 0, later = 0;
+	int now = 0, later = 0;
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -706,8 +706,8 @@ test_when_ready(void **state)
 static void
 test_never_ready(void **state)
 {
-	int64_t	 start = unit_now();
-	int	 called = 0;
+	int64_t start = unit_now();
+	int	called = 0;
 
 	(void)state;
 	fake.conf.redis_timeout = 100;
@@ -724,7 +724,7 @@ test_never_ready(void **state)
 static void
 test_free_under_way(void **state)
 {
-	int	 called = 0;
+	int called = 0;
 
 	(void)state;
 	fakeredis_start(&fake);
@@ -734,7 +734,7 @@ test_free_under_way(void **state)
 	assert_non_null(ask(1));
 	redisconn_when_ready(rc, on_ready, &called);
 	redisconn_free(rc);
-	rc = redisconn_new(base, &fake.conf);	/* freed before connected */
+	rc = redisconn_new(base, &fake.conf); /* freed before connected */
 	assert_non_null(rc);
 	redisconn_free(rc);
 	rc = NULL;
@@ -746,7 +746,7 @@ test_free_under_way(void **state)
 static void
 test_tcp(void **state)
 {
-	static char	 host[] = "127.0.0.1";
+	static char host[] = "127.0.0.1";
 
 	(void)state;
 	/* Nobody listens on port 1 here. */
@@ -764,7 +764,7 @@ test_tcp(void **state)
 static void
 test_no_ca(void **state)
 {
-	static char	 host[] = "127.0.0.1", ca[] = "/nonexistent/ca.pem";
+	static char host[] = "127.0.0.1", ca[] = "/nonexistent/ca.pem";
 
 	(void)state;
 	fake.conf.transport = REDIS_TLS;
@@ -778,39 +778,22 @@ test_no_ca(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-		TEST(test_login),
-		TEST(test_bad_auth),
-		TEST(test_bad_select),
-		TEST(test_bad_ping),
-		TEST(test_loading),
-		TEST(test_odd_ping),
-		TEST(test_odd_auth),
-		TEST(test_closed_at_login),
-		TEST(test_refused_at_once),
-		TEST(test_garbage_at_login),
-		TEST(test_replies),
-		TEST(test_lost),
-		TEST(test_send_from_callback),
-		TEST(test_deadline),
-		TEST(test_deadline_each),
-		TEST(test_silent_at_login),
-		TEST(test_unsolicited),
-		TEST(test_one_reply_too_many),
-		TEST(test_odd_bytes),
-		TEST(test_protocol_error),
-		TEST(test_giant),
-		TEST(test_giant_array),
-		TEST(test_nobody_there),
-		TEST(test_backoff),
-		TEST(test_cancel),
-		TEST(test_cancel_from_callback),
-		TEST(test_when_ready),
-		TEST(test_never_ready),
-		TEST(test_free_under_way),
-		TEST(test_tcp),
-		TEST(test_no_ca)
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+		TEST(test_login), TEST(test_bad_auth), TEST(test_bad_select),
+		TEST(test_bad_ping), TEST(test_loading), TEST(test_odd_ping),
+		TEST(test_odd_auth), TEST(test_closed_at_login),
+		TEST(test_refused_at_once), TEST(test_garbage_at_login),
+		TEST(test_replies), TEST(test_lost),
+		TEST(test_send_from_callback), TEST(test_deadline),
+		TEST(test_deadline_each), TEST(test_silent_at_login),
+		TEST(test_unsolicited), TEST(test_one_reply_too_many),
+		TEST(test_odd_bytes), TEST(test_protocol_error),
+		TEST(test_giant), TEST(test_giant_array),
+		TEST(test_nobody_there), TEST(test_backoff), TEST(test_cancel),
+		TEST(test_cancel_from_callback), TEST(test_when_ready),
+		TEST(test_never_ready), TEST(test_free_under_way),
+		TEST(test_tcp), TEST(test_no_ca)
 	};
 
 	return (cmocka_run_group_tests_name("redisconn", tests, NULL, NULL));

@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,17 +29,17 @@
 #include "report.h"
 #include "userlog.h"
 
-static struct event_base	*base;
-static struct fakeredis		 fake;
-static struct filter		 f;
-static struct session		*s;
-static struct user		 user;
-static struct unit_capture	 capture;
+static struct event_base  *base;
+static struct fakeredis	   fake;
+static struct filter	   f;
+static struct session	  *s;
+static struct user	   user;
+static struct unit_capture capture;
 
 static int
 set_up(void **state)
 {
-	static char	 url[] = "https://reports.example.net/";
+	static char url[] = "https://reports.example.net/";
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
@@ -91,7 +90,7 @@ static void
 write_report(const struct user *who, enum reason reason, const char *domain,
     char id[REPORT_ID + 1])
 {
-	const struct verdict	 v = { reason, domain, NULL };
+	const struct verdict v = { reason, domain, NULL };
 
 	report_write(&f, s, who, &v, id);
 }
@@ -99,7 +98,7 @@ write_report(const struct user *who, enum reason reason, const char *domain,
 static void
 test_report(void **state)
 {
-	char	 id[REPORT_ID + 1], text[512];
+	char id[REPORT_ID + 1], text[512];
 
 	(void)state;
 	s->tx->msgid = 0xbeef;
@@ -112,12 +111,12 @@ test_report(void **state)
 	snprintf(text, sizeof(text), "HSET smtp:report:{%s} time 20", id);
 	assert_contains(fake.log, text);
 	assert_contains(fake.log, "Z relay ");
-	assert_contains(fake.log, " user alice account acme reason "
+	assert_contains(fake.log,
+	    " user alice account acme reason "
 	    "domain-not-assigned domain two.example spf  envelope_sender "
 	    "a@two.example from  A <a@two.example> source 192.0.2.1 "
 	    "message_id <1@two.example> message 0000beef\n");
-	snprintf(text, sizeof(text), "\nEXPIRE smtp:report:{%s} 2592000\n",
-	    id);
+	snprintf(text, sizeof(text), "\nEXPIRE smtp:report:{%s} 2592000\n", id);
 	assert_contains(fake.log, text);
 }
 
@@ -125,12 +124,13 @@ test_report(void **state)
 static void
 test_report_nobody(void **state)
 {
-	char	 id[REPORT_ID + 1];
+	char id[REPORT_ID + 1];
 
 	(void)state;
 	write_report(NULL, REASON_USER, NULL, id);
 	unit_run_until(base, fake.ncommands == 2);
-	assert_contains(fake.log, " user alice account  reason user domain  spf  "
+	assert_contains(fake.log,
+	    " user alice account  reason user domain  spf  "
 	    "envelope_sender a@two.example from  source 192.0.2.1 "
 	    "message_id  message \n");
 }
@@ -138,7 +138,7 @@ test_report_nobody(void **state)
 static void
 test_report_long_from(void **state)
 {
-	char	 id[REPORT_ID + 1], text[4096];
+	char id[REPORT_ID + 1], text[4096];
 
 	(void)state;
 	memset(text, 'x', sizeof(text));
@@ -162,8 +162,8 @@ by_text(const void *a, const void *b)
 static void
 test_ids_differ(void **state)
 {
-	static char	 ids[1000][REPORT_ID + 1];
-	size_t		 i;
+	static char ids[1000][REPORT_ID + 1];
+	size_t	    i;
 
 	(void)state;
 	fakeredis_stop(&fake);
@@ -177,7 +177,7 @@ test_ids_differ(void **state)
 static void
 test_reply(void **state)
 {
-	char	 buf[REPORT_REPLY];
+	char buf[REPORT_REPLY];
 
 	(void)state;
 	assert_string_equal(report_reply(&fake.conf, "123", "alice", buf),
@@ -191,7 +191,8 @@ test_login_entry(void **state)
 	(void)state;
 	userlog_add(&f, s, "alice", "login", "refused", "535 no", NULL, -1);
 	unit_run_until(base, fake.ncommands == 1);
-	assert_string_equal(fake.log, "XADD smtp:user:{alice}:log MAXLEN ~ "
+	assert_string_equal(fake.log,
+	    "XADD smtp:user:{alice}:log MAXLEN ~ "
 	    "1000 * event login result refused reply 535 no source 192.0.2.1 "
 	    "session 0000123456789abc\n");
 }
@@ -205,7 +206,8 @@ test_message_entry(void **state)
 	take("Message-ID: <1@two.example>");
 	userlog_add(&f, s, "alice", "message", "accepted", NULL, NULL, 1234);
 	unit_run_until(base, fake.ncommands == 1);
-	assert_contains(fake.log, " event message result accepted source "
+	assert_contains(fake.log,
+	    " event message result accepted source "
 	    "192.0.2.1 session 0000123456789abc message 0000beef sender "
 	    "a@two.example recipients 3 message_id <1@two.example> "
 	    "size 1234\n");
@@ -218,7 +220,8 @@ test_blocked_entry(void **state)
 	assert_non_null(session_begin_tx(s, ""));
 	userlog_add(&f, s, "alice", "message", "refused", "550 no", "42", -1);
 	unit_run_until(base, fake.ncommands == 1);
-	assert_contains(fake.log, " reply 550 no source 192.0.2.1 session "
+	assert_contains(fake.log,
+	    " reply 550 no source 192.0.2.1 session "
 	    "0000123456789abc sender <> recipients 0 report 42\n");
 }
 
@@ -230,26 +233,21 @@ test_bare_entry(void **state)
 	session_end_tx(s);
 	userlog_add(&f, s, "alice", "message", "failed", "", "", 0);
 	unit_run_until(base, fake.ncommands == 1);
-	assert_contains(fake.log, " * event message result failed source "
+	assert_contains(fake.log,
+	    " * event message result failed source "
 	    "192.0.2.1 session 0000123456789abc size 0\n");
 }
 
-#define test(f)	cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		test(test_report),
-		test(test_report_nobody),
-		test(test_report_long_from),
-		test(test_ids_differ),
-		test(test_reply),
-		test(test_login_entry),
-		test(test_message_entry),
-		test(test_blocked_entry),
-		test(test_bare_entry)
-	};
+	const struct CMUnitTest tests[] = { test(test_report),
+		test(test_report_nobody), test(test_report_long_from),
+		test(test_ids_differ), test(test_reply), test(test_login_entry),
+		test(test_message_entry), test(test_blocked_entry),
+		test(test_bare_entry) };
 
 	return (cmocka_run_group_tests_name("report", tests, NULL, NULL));
 }

@@ -23,10 +23,10 @@
 #include "resolve.h"
 #include "unit.h"
 
-static struct event_base	*base;
-static int			 ncalled;
-static char			 got[NETADDR_TEXT];
-static bool			 failed;
+static struct event_base *base;
+static int		  ncalled;
+static char		  got[NETADDR_TEXT];
+static bool		  failed;
 
 static void
 on_resolved(void *arg, const char *address, const char *error)
@@ -71,8 +71,8 @@ static void
 test_nobody(void **state)
 {
 	(void)state;
-	assert_non_null(resolve_start(base, "no..such..host", on_resolved,
-	    NULL));
+	assert_non_null(
+	    resolve_start(base, "no..such..host", on_resolved, NULL));
 	unit_run_until(base, ncalled == 1);
 	assert_true(failed);
 }
@@ -81,8 +81,8 @@ test_nobody(void **state)
 static void
 test_cancel(void **state)
 {
-	struct resolve	*r;
-	int		 i, n = 0;
+	struct resolve *r;
+	int		i, n = 0;
 
 	(void)state;
 	for (i = 0; i < 200; i++) {
@@ -98,16 +98,13 @@ test_cancel(void **state)
 	assert_int_equal(ncalled, n);
 }
 
-#define TEST(test)	cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		TEST(test_hosts_file),
-		TEST(test_nobody),
-		TEST(test_cancel)
-	};
+	const struct CMUnitTest tests[] = { TEST(test_hosts_file),
+		TEST(test_nobody), TEST(test_cancel) };
 
 	return (cmocka_run_group_tests_name("resolve", tests, NULL, NULL));
 }

@@ -28,22 +28,23 @@
 static char *
 args(const char *mechanism, const char *bytes, size_t len)
 {
-	static char	 buf[16384];
-	char		*base64 = malloc(len * 2 + 8);
+	static char buf[16384];
+	char	   *base64 = malloc(len * 2 + 8);
 
 	assert_non_null(base64);
-	assert_int_not_equal(b64_ntop((const unsigned char *)bytes, len,
-	    base64, len * 2 + 8), -1);
+	assert_int_not_equal(
+	    b64_ntop((const unsigned char *)bytes, len, base64, len * 2 + 8),
+	    -1);
 	snprintf(buf, sizeof(buf), "%s %s", mechanism, base64);
 	free(base64);
 	return (buf);
 }
 
 static void
-check_plain(const char *bytes, size_t len, const char *name,
-    const char *password)
+check_plain(
+    const char *bytes, size_t len, const char *name, const char *password)
 {
-	struct sasl	 sasl;
+	struct sasl sasl;
 
 	sasl_parse(args("PLAIN", bytes, len), &sasl);
 	assert_int_equal(sasl.form, SASL_CREDENTIAL);
@@ -52,7 +53,7 @@ check_plain(const char *bytes, size_t len, const char *name,
 	sasl_clear(&sasl);
 }
 
-#define CHECK_PLAIN(bytes, name, password)				\
+#define CHECK_PLAIN(bytes, name, password) \
 	check_plain(bytes, sizeof(bytes) - 1, name, password)
 
 static void
@@ -72,12 +73,11 @@ test_plain(void **state)
 static void
 test_plain_words(void **state)
 {
-	static const char *const	 cases[] = {
-		"PLAIN AGFsaWNlAHNlY3JldA==", "plain AGFsaWNlAHNlY3JldA==",
-		"pLaIn\tAGFsaWNlAHNlY3JldA==",
+	static const char *const cases[] = { "PLAIN AGFsaWNlAHNlY3JldA==",
+		"plain AGFsaWNlAHNlY3JldA==", "pLaIn\tAGFsaWNlAHNlY3JldA==",
 		"PLAIN   AGFsaWNlAHNlY3JldA==" };
-	struct sasl	 sasl;
-	size_t		 i;
+	struct sasl		 sasl;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -91,7 +91,7 @@ test_plain_words(void **state)
 static void
 test_login(void **state)
 {
-	struct sasl	 sasl;
+	struct sasl sasl;
 
 	(void)state;
 	sasl_parse("LOGIN YWxpY2U=", &sasl);
@@ -105,17 +105,18 @@ test_login(void **state)
 static void
 test_hidden(void **state)
 {
-	static const char *const	 cases[] = { "", " ", "PLAIN", "PLAIN ",
+	static const char *const cases[] = { "", " ", "PLAIN", "PLAIN ",
 		"LOGIN", "LOGIN  ", "PLAIN =", "PLAIN *", "PLAIN !!!!",
-		"PLAIN AGFsaWNlAHNlY3JldA", "PLAIN AGFsaWNlAHNlY3JldA===",
-		"PLAIN AGFsaWNlAHNlY3JldA==x", "LOGIN =", "LOGIN *",
-		"LOGIN YWxpY2U", "PLAIN YWxpY2U=", "PLAIN AGFsaWNl",
+		"PLAIN AGFsaWNlAHNlY3JldA",
+		"PLAIN AGFsaWNlAHNlY3JldA===", "PLAIN AGFsaWNlAHNlY3JldA==x",
+		"LOGIN =", "LOGIN *", "LOGIN YWxpY2U",
+		"PLAIN YWxpY2U=", "PLAIN AGFsaWNl",
 		"PLAIN AA==", "PLAIN AAA=", "PLAIN AGFsaWNlAA==",
 		"CRAM-MD5 AGFsaWNlAHNlY3JldA==", "XPLAIN AGFsaWNlAHNlY3JldA==",
 		"PLAI AGFsaWNlAHNlY3JldA==", "PLAINX AGFsaWNlAHNlY3JldA==",
 		" PLAIN AGFsaWNlAHNlY3JldA==", "AGFsaWNlAHNlY3JldA==" };
-	struct sasl	 sasl;
-	size_t		 i;
+	struct sasl		 sasl;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -131,9 +132,9 @@ test_hidden(void **state)
 static void
 test_long(void **state)
 {
-	static char	 bytes[8192];
-	struct sasl	 sasl;
-	size_t		 len;
+	static char bytes[8192];
+	struct sasl sasl;
+	size_t	    len;
 
 	(void)state;
 	memset(bytes, 'x', sizeof(bytes));
@@ -142,8 +143,7 @@ test_long(void **state)
 		sasl_parse(args("PLAIN", bytes, len), &sasl);
 		if (sasl.form == SASL_CREDENTIAL)
 			assert_int_equal(strlen(sasl.password), len - 7);
-		assert_int_equal(sasl.form == SASL_CREDENTIAL,
-		    len < SASL_TEXT);
+		assert_int_equal(sasl.form == SASL_CREDENTIAL, len < SASL_TEXT);
 	}
 	sasl_parse(args("PLAIN", bytes, sizeof(bytes)), &sasl);
 	assert_int_equal(sasl.form, SASL_HIDDEN);
@@ -158,8 +158,8 @@ test_long(void **state)
 static void
 test_clear(void **state)
 {
-	static const struct sasl	 zero;
-	struct sasl			 sasl;
+	static const struct sasl zero;
+	struct sasl		 sasl;
 
 	(void)state;
 	sasl_parse("PLAIN AGFsaWNlAHNlY3JldA==", &sasl);
@@ -170,14 +170,10 @@ test_clear(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test(test_plain),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_plain_words),
-		cmocka_unit_test(test_login),
-		cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_long),
-		cmocka_unit_test(test_clear)
-	};
+		cmocka_unit_test(test_login), cmocka_unit_test(test_hidden),
+		cmocka_unit_test(test_long), cmocka_unit_test(test_clear) };
 
 	return (cmocka_run_group_tests_name("sasl", tests, NULL, NULL));
 }

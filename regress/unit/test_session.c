@@ -20,16 +20,16 @@
 
 #include "session.h"
 
-static struct sessions	 ss;
+static struct sessions ss;
 
 static int
 close_all(void **state)
 {
-	struct session	*s, *tmp;
+	struct session *s, *tmp;
 
 	(void)state;
 	HASH_ITER(hh, ss.byid, s, tmp)
-		session_close(&ss, s);
+	session_close(&ss, s);
 	assert_null(ss.byid);
 	return (0);
 }
@@ -37,7 +37,7 @@ close_all(void **state)
 static struct session *
 open_new(uint64_t id, const char *source)
 {
-	struct session	*s = session_open(&ss, NULL, id, source);
+	struct session *s = session_open(&ss, NULL, id, source);
 
 	assert_non_null(s);
 	return (s);
@@ -46,7 +46,7 @@ open_new(uint64_t id, const char *source)
 static void
 test_find(void **state)
 {
-	struct session	*a, *b;
+	struct session *a, *b;
 
 	(void)state;
 	assert_null(session_find(&ss, 1));
@@ -66,7 +66,7 @@ test_find(void **state)
 static void
 test_fresh(void **state)
 {
-	struct session	*s = open_new(7, "192.0.2.1:25");
+	struct session *s = open_new(7, "192.0.2.1:25");
 
 	(void)state;
 	assert_int_equal(s->id, 7);
@@ -82,47 +82,43 @@ static void
 test_sources(void **state)
 {
 	static const struct {
-		const char	*source;
-		const char	*text;
-		bool		 local;
-	} cases[] = {
-		{ "127.0.0.1:57364", "127.0.0.1", false },
+		const char *source;
+		const char *text;
+		bool	    local;
+	} cases[] = { { "127.0.0.1:57364", "127.0.0.1", false },
 		{ "[2001:DB8::0001]:25", "2001:db8::1", false },
 		{ "[::ffff:192.0.2.1]:25", "192.0.2.1", false },
 		{ "unix:/run/smtpd.sock", "local", true },
-		{ "unix:", "local", true },
-		{ "unix", "unknown", false },
+		{ "unix:", "local", true }, { "unix", "unknown", false },
 		{ "UNIX:/run/smtpd.sock", "unknown", false },
-		{ "local", "unknown", false },
-		{ "", "unknown", false },
-		{ ":", "unknown", false },
-		{ ":25", "unknown", false },
+		{ "local", "unknown", false }, { "", "unknown", false },
+		{ ":", "unknown", false }, { ":25", "unknown", false },
 		{ "192.0.2.1", "unknown", false },
 		{ "192.0.2.300:25", "unknown", false },
 		{ "192.0.2.0/24:25", "unknown", false },
 		{ "[fe80::1%eth0]:25", "unknown", false },
 		{ "[1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:"
-		  "cccc:dddd:eeee]:25", "unknown", false }
-	};
-	struct session	*s;
-	char		 buf[NETADDR_TEXT];
-	size_t		 i;
+		  "cccc:dddd:eeee]:25",
+		    "unknown", false } };
+	struct session *s;
+	char		buf[NETADDR_TEXT];
+	size_t		i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		s = open_new(i, cases[i].source);
 		assert_string_equal(session_source(s, buf), cases[i].text);
 		assert_int_equal(s->local, cases[i].local);
-		assert_int_equal(s->source.len != 0,
-		    strpbrk(cases[i].text, ".:") != NULL);
+		assert_int_equal(
+		    s->source.len != 0, strpbrk(cases[i].text, ".:") != NULL);
 	}
 }
 
 static void
 test_tx(void **state)
 {
-	struct session	*s = open_new(1, "192.0.2.1:25");
-	const char	*line = "From: a@one.example";
+	struct session *s = open_new(1, "192.0.2.1:25");
+	const char     *line = "From: a@one.example";
 
 	(void)state;
 	s->authenticated = true;
@@ -149,7 +145,7 @@ test_tx(void **state)
 static void
 test_limit(void **state)
 {
-	uint64_t	 id;
+	uint64_t id;
 
 	(void)state;
 	for (id = 0; id < SESSION_MAX; id++)
@@ -165,13 +161,12 @@ test_limit(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test_teardown(test_find, close_all),
+	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(
+						test_find, close_all),
 		cmocka_unit_test_teardown(test_fresh, close_all),
 		cmocka_unit_test_teardown(test_sources, close_all),
 		cmocka_unit_test_teardown(test_tx, close_all),
-		cmocka_unit_test_teardown(test_limit, close_all)
-	};
+		cmocka_unit_test_teardown(test_limit, close_all) };
 
 	return (cmocka_run_group_tests_name("session", tests, NULL, NULL));
 }

@@ -41,22 +41,22 @@
 #include "spf.h"
 #include "spfcheck.h"
 
-#define TIMEOUT	300	/* milliseconds, of a question */
+#define TIMEOUT 300 /* milliseconds, of a question */
 
 /* What workers are asked is written here, a byte for each question. */
-static char			 asked[UNIT_PATH];
-static struct event_base	*base;
-static struct spf		*spf;
-static struct conf		 conf;
+static char		  asked[UNIT_PATH];
+static struct event_base *base;
+static struct spf	 *spf;
+static struct conf	  conf;
 
 /* The worker. */
 
-static char	answered[DOMAIN_TEXT];	/* the domain under way */
+static char answered[DOMAIN_TEXT]; /* the domain under way */
 
 static void
 answer(enum spf_verdict verdict, const char *record)
 {
-	struct spf_answer	 a = { .verdict = verdict, .ttl = 300 };
+	struct spf_answer a = { .verdict = verdict, .ttl = 300 };
 
 	strlcpy(a.domain, answered, sizeof(a.domain));
 	snprintf(a.record, sizeof(a.record), "%s", record);
@@ -67,7 +67,7 @@ answer(enum spf_verdict verdict, const char *record)
 static void
 send_raw(size_t len, int fill)
 {
-	char	 buf[sizeof(struct spf_answer) + 64];
+	char buf[sizeof(struct spf_answer) + 64];
 
 	memset(buf, fill, sizeof(buf));
 	if (send(STDIN_FILENO, buf, len, 0) != (ssize_t)len)
@@ -78,8 +78,8 @@ send_raw(size_t len, int fill)
 static bool
 is_second(const char *domain)
 {
-	char	 path[UNIT_PATH + DOMAIN_TEXT + 16];
-	int	 fd;
+	char path[UNIT_PATH + DOMAIN_TEXT + 16];
+	int  fd;
 
 	snprintf(path, sizeof(path), "%s/%s", asked, domain);
 	fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
@@ -91,8 +91,8 @@ is_second(const char *domain)
 static void
 count(const char *domain)
 {
-	char	 path[UNIT_PATH + DOMAIN_TEXT + 16];
-	int	 fd;
+	char path[UNIT_PATH + DOMAIN_TEXT + 16];
+	int  fd;
 
 	snprintf(path, sizeof(path), "%s/count.%s", asked, domain);
 	fd = open(path, O_CREAT | O_APPEND | O_WRONLY, 0600);
@@ -125,7 +125,7 @@ serve_one(const char *domain)
 	else if (is(domain, "verdict"))
 		answer((enum spf_verdict)(SPF_VERDICT_UNKNOWN + 1), "");
 	else if (is(domain, "negative"))
-		answer((enum spf_verdict)-1, "");
+		answer((enum spf_verdict) - 1, "");
 	else if (is(domain, "open"))
 		send_raw(sizeof(struct spf_answer), 'x');
 	else if (is(domain, "exit"))
@@ -146,9 +146,9 @@ serve_one(const char *domain)
 static int
 work(void)
 {
-	struct spfcheck	 check;
-	char		 domain[DOMAIN_TEXT + 1];
-	ssize_t		 n;
+	struct spfcheck check;
+	char		domain[DOMAIN_TEXT + 1];
+	ssize_t		n;
 
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
 	    (ssize_t)sizeof(check))
@@ -165,14 +165,14 @@ work(void)
 /* The tests. */
 
 struct wait {
-	int			 calls;
-	struct spf_answer	 answer;
+	int		  calls;
+	struct spf_answer answer;
 };
 
 static void
 on_answer(void *arg, const struct spf_answer *a)
 {
-	struct wait	*w = arg;
+	struct wait *w = arg;
 
 	w->calls++;
 	w->answer = *a;
@@ -181,9 +181,9 @@ on_answer(void *arg, const struct spf_answer *a)
 static int
 times_asked(const char *domain)
 {
-	char	 path[UNIT_PATH + DOMAIN_TEXT + 16];
-	off_t	 size;
-	int	 fd;
+	char  path[UNIT_PATH + DOMAIN_TEXT + 16];
+	off_t size;
+	int   fd;
 
 	snprintf(path, sizeof(path), "%s/count.%s", asked, domain);
 	if ((fd = open(path, O_RDONLY)) == -1)
@@ -210,9 +210,9 @@ start(void **state)
 static void
 remove_files(void)
 {
-	char		 path[UNIT_PATH + 256];
-	struct dirent	*de;
-	DIR		*dir = opendir(asked);
+	char	       path[UNIT_PATH + 256];
+	struct dirent *de;
+	DIR	      *dir = opendir(asked);
 
 	assert_non_null(dir);
 	while ((de = readdir(dir)) != NULL) {
@@ -252,7 +252,7 @@ ask_and_wait(const char *domain, struct wait *w)
 static void
 test_answer(void **state)
 {
-	struct wait	 w;
+	struct wait w;
 
 	(void)state;
 	assert_null(spf_known(spf, "good.test"));
@@ -262,8 +262,8 @@ test_answer(void **state)
 	assert_non_null(spf_known(spf, "good.test"));
 	ask_and_wait("none.test", &w);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_NONE);
-	assert_int_equal(spf_known(spf, "none.test")->verdict,
-	    SPF_VERDICT_NONE);
+	assert_int_equal(
+	    spf_known(spf, "none.test")->verdict, SPF_VERDICT_NONE);
 	ask_and_wait("unknown.test", &w);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
 	assert_null(spf_known(spf, "unknown.test"));
@@ -272,8 +272,8 @@ test_answer(void **state)
 static void
 test_asked_once(void **state)
 {
-	struct wait	 w[50] = { { 0 } };
-	size_t		 i;
+	struct wait w[50] = { { 0 } };
+	size_t	    i;
 
 	(void)state;
 	for (i = 0; i < 50; i++)
@@ -297,8 +297,8 @@ test_nobody_waits(void **state)
 static void
 test_cancel(void **state)
 {
-	struct wait		 w[3] = { { 0 } };
-	struct spf_question	*q;
+	struct wait	     w[3] = { { 0 } };
+	struct spf_question *q;
 
 	(void)state;
 	assert_non_null(spf_ask(spf, "good.test", on_answer, &w[0]));
@@ -322,7 +322,7 @@ on_answer_ask(void *arg, const struct spf_answer *a)
 static void
 test_ask_from_the_callback(void **state)
 {
-	struct wait	 w = { 0 };
+	struct wait w = { 0 };
 
 	(void)state;
 	assert_non_null(spf_ask(spf, "none.test", on_answer_ask, &w));
@@ -334,12 +334,12 @@ test_ask_from_the_callback(void **state)
 static void
 test_nonsense(void **state)
 {
-	static const char *const	 domains[] = { "short.test",
-		"byte.test", "long.test", "verdict.test", "negative.test",
-		"open.test", "exit.test" };
-	struct unit_capture		 c;
-	struct wait			 w;
-	size_t				 i;
+	static const char *const domains[] = { "short.test", "byte.test",
+		"long.test", "verdict.test", "negative.test", "open.test",
+		"exit.test" };
+	struct unit_capture	 c;
+	struct wait		 w;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
@@ -357,9 +357,9 @@ test_nonsense(void **state)
 static void
 test_hang(void **state)
 {
-	struct unit_capture	 c;
-	struct wait		 w;
-	int64_t			 began = unit_now(), took;
+	struct unit_capture c;
+	struct wait	    w;
+	int64_t		    began = unit_now(), took;
 
 	(void)state;
 	unit_capture(&c);
@@ -375,11 +375,10 @@ test_hang(void **state)
 static void
 test_second_try(void **state)
 {
-	static const char *const	 domains[] = { "once.test",
-		"stall.test" };
-	struct unit_capture		 c;
-	struct wait			 w;
-	size_t				 i;
+	static const char *const domains[] = { "once.test", "stall.test" };
+	struct unit_capture	 c;
+	struct wait		 w;
+	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < 2; i++) {
@@ -395,8 +394,8 @@ test_second_try(void **state)
 static void
 test_two_answers(void **state)
 {
-	struct unit_capture	 c;
-	struct wait		 w[2] = { { 0 } };
+	struct unit_capture c;
+	struct wait	    w[2] = { { 0 } };
 
 	(void)state;
 	unit_capture(&c);
@@ -405,19 +404,19 @@ test_two_answers(void **state)
 	ask_and_wait("good.test", &w[1]);
 	assert_string_equal(w[1].answer.record, "v=spf1 -all");
 	unit_captured(&c);
-	assert_string_equal(spf_known(spf, "twice.test")->record,
-	    "v=spf1 first");
+	assert_string_equal(
+	    spf_known(spf, "twice.test")->record, "v=spf1 first");
 }
 
 /* While all workers hang, no question waits longer than two timeouts. */
 static void
 test_queue(void **state)
 {
-	struct unit_capture	 c;
-	struct wait		 w[20] = { { 0 } };
-	char			 domain[32];
-	int64_t			 began = unit_now();
-	size_t			 i, n = 0;
+	struct unit_capture c;
+	struct wait	    w[20] = { { 0 } };
+	char		    domain[32];
+	int64_t		    began = unit_now();
+	size_t		    i, n = 0;
 
 	(void)state;
 	unit_capture(&c);
@@ -442,10 +441,10 @@ test_queue(void **state)
 static void
 test_bound(void **state)
 {
-	struct unit_capture	 c;
-	struct wait		 w = { 0 };
-	char			 domain[32];
-	int			 i;
+	struct unit_capture c;
+	struct wait	    w = { 0 };
+	char		    domain[32];
+	int		    i;
 
 	(void)state;
 	unit_capture(&c);
@@ -468,7 +467,7 @@ test_bound(void **state)
 static void
 test_free_under_way(void **state)
 {
-	static struct wait	 w;
+	static struct wait w;
 
 	(void)state;
 	assert_non_null(spf_ask(spf, "hang.test", on_answer, &w));
@@ -481,10 +480,10 @@ test_free_under_way(void **state)
 static void
 test_bad_conf(void **state)
 {
-	static char		 bad[] = "not a domain";
-	char			*names[] = { bad };
-	struct unit_capture	 c;
-	struct conf		 other = conf;
+	static char	    bad[] = "not a domain";
+	char		   *names[] = { bad };
+	struct unit_capture c;
+	struct conf	    other = conf;
 
 	(void)state;
 	other.spf = SPF_INCLUDE;
@@ -501,15 +500,13 @@ test_bad_conf(void **state)
 int
 main(int argc, char *argv[])
 {
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, start, end)
-	const struct CMUnitTest	 tests[] = {
-		TEST(test_answer), TEST(test_asked_once),
-		TEST(test_nobody_waits), TEST(test_cancel),
-		TEST(test_ask_from_the_callback), TEST(test_nonsense),
-		TEST(test_hang), TEST(test_second_try),
+#define TEST(f) cmocka_unit_test_setup_teardown(f, start, end)
+	const struct CMUnitTest tests[] = { TEST(test_answer),
+		TEST(test_asked_once), TEST(test_nobody_waits),
+		TEST(test_cancel), TEST(test_ask_from_the_callback),
+		TEST(test_nonsense), TEST(test_hang), TEST(test_second_try),
 		TEST(test_two_answers), TEST(test_queue), TEST(test_bound),
-		TEST(test_free_under_way), TEST(test_bad_conf)
-	};
+		TEST(test_free_under_way), TEST(test_bad_conf) };
 
 	if (argc == 2 && strcmp(argv[1], "-W") == 0)
 		return (work());

@@ -22,10 +22,10 @@
 
 #include "spfcache.h"
 
-static struct spfcache	*cache;
-static time_t		 clock_now;
+static struct spfcache *cache;
+static time_t		clock_now;
 
-int	clock_gettime(clockid_t, struct timespec *);
+int clock_gettime(clockid_t, struct timespec *);
 
 /* The cache's clock is the test's. */
 int
@@ -57,7 +57,7 @@ teardown(void **state)
 static void
 add(const char *domain, enum spf_verdict verdict, uint32_t ttl)
 {
-	struct spf_answer	 a = { .verdict = verdict, .ttl = ttl };
+	struct spf_answer a = { .verdict = verdict, .ttl = ttl };
 
 	snprintf(a.record, sizeof(a.record), "v=spf1 of %s", domain);
 	spfcache_add(cache, domain, &a);
@@ -67,7 +67,7 @@ add(const char *domain, enum spf_verdict verdict, uint32_t ttl)
 static void
 check(const char *domain, enum spf_verdict verdict)
 {
-	const struct spf_answer	*a = spfcache_find(cache, domain);
+	const struct spf_answer *a = spfcache_find(cache, domain);
 	char			 record[SPF_RECORD];
 
 	snprintf(record, sizeof(record), "v=spf1 of %s", domain);
@@ -127,10 +127,10 @@ test_bounds(void **state)
 static void
 test_bad_ones(void **state)
 {
-	static const enum spf_verdict	 bad[] = { SPF_VERDICT_NONE,
+	static const enum spf_verdict bad[] = { SPF_VERDICT_NONE,
 		SPF_VERDICT_SEVERAL, SPF_VERDICT_SYNTAX,
 		SPF_VERDICT_NOT_INCLUDED, SPF_VERDICT_NOT_PASS };
-	size_t				 i;
+	size_t			      i;
 
 	(void)state;
 	assert_in_range(SPFCACHE_BAD, 1, SPFCACHE_MAX - 1);
@@ -168,8 +168,8 @@ test_replace(void **state)
 static void
 test_size(void **state)
 {
-	char	 domain[32];
-	int	 i;
+	char domain[32];
+	int  i;
 
 	(void)state;
 	for (i = 0; i < SPFCACHE_SIZE; i++) {
@@ -203,17 +203,15 @@ test_nothing_to_free(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
+						test_find, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ttl, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bad_ones, setup,
-		    teardown),
+		cmocka_unit_test_setup_teardown(test_bad_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_size, setup, teardown),
-		cmocka_unit_test(test_nothing_to_free)
-	};
+		cmocka_unit_test(test_nothing_to_free) };
 
 	return (cmocka_run_group_tests_name("spfcache", tests, NULL, NULL));
 }

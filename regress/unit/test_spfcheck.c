@@ -38,13 +38,13 @@
 
 /* What a name has: TXT, or trouble. */
 struct row {
-	const char	*name;
-	const char	*text;		/* NULL: what failure says */
-	int		 failure;	/* of netdb.h */
-	uint32_t	 ttl;		/* 0: 300 */
+	const char *name;
+	const char *text;    /* NULL: what failure says */
+	int	    failure; /* of netdb.h */
+	uint32_t    ttl;     /* 0: 300 */
 };
 
-static const struct row	 zone[] = {
+static const struct row zone[] = {
 	{ "one.test", "v=spf1 -all", 0, 0 },
 	{ "pass.test", "v=spf1 ip4:192.0.2.25 ip6:2001:db8::25 -all", 0, 0 },
 	{ "pass4.test", "v=spf1 ip4:192.0.2.25 -all", 0, 0 },
@@ -74,20 +74,26 @@ static const struct row	 zone[] = {
 	{ "loop.test", "v=spf1 include:loop1.test -all", 0, 0 },
 	{ "loop1.test", "v=spf1 include:loop.test include:loop1.test", 0, 0 },
 	{ "lost.test", "v=spf1 include:later.test -all", 0, 0 },
-	{ "lost-found.test", "v=spf1 include:later.test "
-	    "include:direct.test -all", 0, 0 },
-	{ "holes.test", "v=spf1 include:nowhere.test include:two.test "
-	    "include:flawed.test include:direct.test -all", 0, 0 },
+	{ "lost-found.test",
+	    "v=spf1 include:later.test "
+	    "include:direct.test -all",
+	    0, 0 },
+	{ "holes.test",
+	    "v=spf1 include:nowhere.test include:two.test "
+	    "include:flawed.test include:direct.test -all",
+	    0, 0 },
 	{ "macro.test", "v=spf1 include:%{d2}.x.test include:_%{d}.test", 0,
 	    0 },
 	{ "labels.test", "v=spf1 include:_a..b.test", 0, 0 },
-	{ "wide.test", "v=spf1 include:w0.test include:w1.test include:w2.test"
+	{ "wide.test",
+	    "v=spf1 include:w0.test include:w1.test include:w2.test"
 	    " include:w3.test include:w4.test include:w5.test include:w6.test"
 	    " include:w7.test include:w8.test include:w9.test"
-	    " include:direct.test", 0, 0 },
+	    " include:direct.test",
+	    0, 0 },
 };
 
-static SPF_dns_server_t	*dns;
+static SPF_dns_server_t *dns;
 static SPF_server_t	*server;
 static char		 asked[64][256];
 static size_t		 nasked;
@@ -103,7 +109,7 @@ put16(u_char *p, unsigned int v)
 static u_char *
 put_record(u_char *p, const struct row *row)
 {
-	size_t	 len = strlen(row->text), part;
+	size_t len = strlen(row->text), part;
 
 	p = put16(p, 0xc00c);
 	p = put16(p, ns_t_txt);
@@ -132,9 +138,9 @@ int
 res_nquery(res_state state, const char *name, int class, int type,
     u_char *answer, int size)
 {
-	u_char	*p = answer;
-	size_t	 i;
-	int	 n = 0;
+	u_char *p = answer;
+	size_t	i;
+	int	n = 0;
 
 	assert_int_equal(class, ns_c_in);
 	assert_true(size >= 65535);
@@ -186,7 +192,7 @@ teardown(void **state)
 static struct spf_answer
 ask(const struct spfcheck *check, const char *domain)
 {
-	struct spf_answer	 a;
+	struct spf_answer a;
 
 	nasked = 0;
 	memset(&a, 0xff, sizeof(a));
@@ -197,7 +203,7 @@ ask(const struct spfcheck *check, const char *domain)
 static size_t
 times_asked(const char *name)
 {
-	size_t	 i, n = 0;
+	size_t i, n = 0;
 
 	for (i = 0; i < nasked; i++)
 		n += strcasecmp(asked[i], name) == 0;
@@ -205,14 +211,14 @@ times_asked(const char *name)
 }
 
 struct expected {
-	const char		*domain;
-	enum spf_verdict	 verdict;
+	const char	*domain;
+	enum spf_verdict verdict;
 };
 
 static void
 check_all(const struct spfcheck *check, const struct expected *e, size_t n)
 {
-	struct spf_answer	 a;
+	struct spf_answer a;
 
 	for (; n > 0; n--, e++) {
 		a = ask(check, e->domain);
@@ -225,8 +231,8 @@ check_all(const struct spfcheck *check, const struct expected *e, size_t n)
 static void
 test_published(void **state)
 {
-	static const struct spfcheck	 check = { .mode = SPF_PUBLISHED };
-	static const struct expected	 all[] = {
+	static const struct spfcheck check = { .mode = SPF_PUBLISHED };
+	static const struct expected all[] = {
 		{ "one.test", SPF_VERDICT_OK },
 		{ "text.test", SPF_VERDICT_OK },
 		{ "nowhere.test", SPF_VERDICT_NONE },
@@ -250,16 +256,15 @@ test_published(void **state)
 static void
 test_record_and_ttl(void **state)
 {
-	static const struct spfcheck	 check = { .mode = SPF_PUBLISHED };
-	struct spf_answer		 a;
+	static const struct spfcheck check = { .mode = SPF_PUBLISHED };
+	struct spf_answer	     a;
 
 	(void)state;
 	a = ask(&check, "text.test");
 	assert_string_equal(a.record, "v=spf1 -all");
 	assert_int_equal(a.ttl, 77);
 	a = ask(&check, "direct.test");
-	assert_string_equal(a.record,
-	    "v=spf1 include:_spf.provider.test -all");
+	assert_string_equal(a.record, "v=spf1 include:_spf.provider.test -all");
 	assert_int_equal(a.ttl, 500);
 	a = ask(&check, "flawed.test");
 	assert_string_equal(a.record, "v=spf1 gibberish");
@@ -270,10 +275,10 @@ test_record_and_ttl(void **state)
 static void
 test_include(void **state)
 {
-	struct spfcheck			 check = { .mode = SPF_INCLUDE,
-	    .nincludes = 2, .includes = { "_spf.provider.test",
-	    "xn--bcher-kva.test" } };
-	static const struct expected	 all[] = {
+	struct spfcheck		     check = { .mode = SPF_INCLUDE,
+			     .nincludes = 2,
+			     .includes = { "_spf.provider.test", "xn--bcher-kva.test" } };
+	static const struct expected all[] = {
 		{ "direct.test", SPF_VERDICT_OK },
 		{ "upper.test", SPF_VERDICT_OK },
 		{ "plus.test", SPF_VERDICT_OK },
@@ -306,22 +311,24 @@ test_include(void **state)
 static void
 test_include_ttl(void **state)
 {
-	struct spfcheck		 check = { .mode = SPF_INCLUDE,
-	    .nincludes = 1, .includes = { "_spf.provider.test" } };
-	struct spf_answer	 a;
+	struct spfcheck	  check = { .mode = SPF_INCLUDE,
+		  .nincludes = 1,
+		  .includes = { "_spf.provider.test" } };
+	struct spf_answer a;
 
 	(void)state;
 	a = ask(&check, "nested.test");
 	assert_int_equal(a.ttl, 90);
-	assert_string_equal(a.record,
-	    "v=spf1 ip4:192.0.2.1 include:nested1.test");
+	assert_string_equal(
+	    a.record, "v=spf1 ip4:192.0.2.1 include:nested1.test");
 }
 
 static void
 test_include_lookups(void **state)
 {
-	struct spfcheck	 check = { .mode = SPF_INCLUDE, .nincludes = 1,
-	    .includes = { "other.test" } };
+	struct spfcheck check = { .mode = SPF_INCLUDE,
+		.nincludes = 1,
+		.includes = { "other.test" } };
 
 	(void)state;
 	ask(&check, "wide.test");
@@ -341,8 +348,7 @@ test_include_lookups(void **state)
 static void
 test_pass(void **state)
 {
-	struct spfcheck			 check = { .mode = SPF_PASS,
-	    .nrelays = 2 };
+	struct spfcheck check = { .mode = SPF_PASS, .nrelays = 2 };
 	static const struct expected	 both[] = {
 		{ "pass.test", SPF_VERDICT_OK },
 		{ "pass4.test", SPF_VERDICT_NOT_PASS },
@@ -374,32 +380,45 @@ static void
 test_name(void **state)
 {
 	static const struct {
-		const char	*text;
-		const char	*name;		/* NULL: none */
+		const char *text;
+		const char *name; /* NULL: none */
 	} cases[] = {
 		{ "example.test", "example.test" },
 		{ "EXAMPLE.Test.", "example.test" },
 		{ "_SPF.Example.test", "_spf.example.test" },
-		{ "b\xc3\xbc" "cher.test", "xn--bcher-kva.test" },
-		{ "B\xc3\x9c" "CHER.test", "xn--bcher-kva.test" },
+		{ "b\xc3\xbc"
+		  "cher.test",
+		    "xn--bcher-kva.test" },
+		{ "B\xc3\x9c"
+		  "CHER.test",
+		    "xn--bcher-kva.test" },
 		{ "XN--BCHER-KVA.test", "xn--bcher-kva.test" },
-		{ "", NULL }, { ".", NULL }, { "..", NULL },
-		{ "a..test", NULL }, { ".test", NULL },
-		{ "-.test", NULL }, { "a b.test", NULL },
-		{ "%{d}.test", NULL }, { "_%{d}.test", NULL },
-		{ "_a..test", NULL }, { "._a.test", NULL },
-		{ "_a b.test", NULL }, { "_a.test..", NULL },
-		{ "_a\x01.test", NULL }, { "_\xc3\x28.test", NULL },
+		{ "", NULL },
+		{ ".", NULL },
+		{ "..", NULL },
+		{ "a..test", NULL },
+		{ ".test", NULL },
+		{ "-.test", NULL },
+		{ "a b.test", NULL },
+		{ "%{d}.test", NULL },
+		{ "_%{d}.test", NULL },
+		{ "_a..test", NULL },
+		{ "._a.test", NULL },
+		{ "_a b.test", NULL },
+		{ "_a.test..", NULL },
+		{ "_a\x01.test", NULL },
+		{ "_\xc3\x28.test", NULL },
 		{ "_a.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-		  "aaaaaaaa.test", NULL },
+		  "aaaaaaaa.test",
+		    NULL },
 	};
-	char	 name[DOMAIN_TEXT], longest[512];
-	size_t	 i;
+	char   name[DOMAIN_TEXT], longest[512];
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (domain_underscored(cases[i].text, strlen(cases[i].text),
-		    name) != (cases[i].name != NULL))
+			name) != (cases[i].name != NULL))
 			fail_msg("\"%s\"", cases[i].text);
 		if (cases[i].name != NULL)
 			assert_string_equal(name, cases[i].name);
@@ -412,15 +431,13 @@ test_name(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test(test_published),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_published),
 		cmocka_unit_test(test_record_and_ttl),
 		cmocka_unit_test(test_include),
 		cmocka_unit_test(test_include_ttl),
 		cmocka_unit_test(test_include_lookups),
-		cmocka_unit_test(test_pass), cmocka_unit_test(test_name)
-	};
+		cmocka_unit_test(test_pass), cmocka_unit_test(test_name) };
 
-	return (cmocka_run_group_tests_name("spfcheck", tests, setup,
-	    teardown));
+	return (
+	    cmocka_run_group_tests_name("spfcheck", tests, setup, teardown));
 }

@@ -44,15 +44,15 @@
 
 #include "spfworker.h"
 
-static pid_t	 worker;
-static int	 fd;
+static pid_t worker;
+static int   fd;
 
 static pid_t
 run(int sock)
 {
-	static char	 name[] = "test_spfworker", option[] = "-W";
-	char		*argv[] = { name, option, NULL }, *envp[] = { NULL };
-	pid_t		 pid = fork();
+	static char name[] = "test_spfworker", option[] = "-W";
+	char	   *argv[] = { name, option, NULL }, *envp[] = { NULL };
+	pid_t	    pid = fork();
 
 	if (pid != 0)
 		return (pid);
@@ -65,9 +65,9 @@ run(int sock)
 static bool
 in_proc(const char *file, const char *text)
 {
-	char	 path[64], buf[4096];
-	size_t	 n;
-	FILE	*fp;
+	char   path[64], buf[4096];
+	size_t n;
+	FILE  *fp;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)worker, file);
 	if ((fp = fopen(path, "r")) == NULL)
@@ -88,7 +88,7 @@ has_status(const char *line)
 static bool
 ready(void)
 {
-	char	 call[32];
+	char call[32];
 
 	snprintf(call, sizeof(call), "%d 0x0 ", SYS_recvfrom);
 	return (has_status("Seccomp:\t2") && in_proc("syscall", call));
@@ -97,9 +97,9 @@ ready(void)
 static int
 start(void **state)
 {
-	struct spfcheck	 check = { .mode = SPF_PUBLISHED };
-	int64_t		 limit = unit_now() + UNIT_PATIENCE;
-	int		 sp[2];
+	struct spfcheck check = { .mode = SPF_PUBLISHED };
+	int64_t		limit = unit_now() + UNIT_PATIENCE;
+	int		sp[2];
 
 	(void)state;
 	/* Nobody serves names there. */
@@ -129,7 +129,7 @@ end(void **state)
 static bool
 readable(void)
 {
-	struct pollfd	 pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
 
 	return (poll(&pfd, 1, UNIT_PATIENCE) == 1);
 }
@@ -137,17 +137,17 @@ readable(void)
 static void
 test_answers(void **state)
 {
-	static const char	 domain[] = "nowhere.test";
-	struct spf_answer	 answer;
-	int			 i;
+	static const char domain[] = "nowhere.test";
+	struct spf_answer answer;
+	int		  i;
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
-		assert_int_equal(send(fd, domain, strlen(domain), 0),
-		    strlen(domain));
+		assert_int_equal(
+		    send(fd, domain, strlen(domain), 0), strlen(domain));
 		assert_true(readable());
-		assert_int_equal(recv(fd, &answer, sizeof(answer), 0),
-		    sizeof(answer));
+		assert_int_equal(
+		    recv(fd, &answer, sizeof(answer), 0), sizeof(answer));
 		assert_int_equal(answer.verdict, SPF_VERDICT_UNKNOWN);
 		assert_string_equal(answer.record, "");
 	}
@@ -156,7 +156,7 @@ test_answers(void **state)
 static void
 test_ends(void **state)
 {
-	int	 status;
+	int status;
 
 	(void)state;
 	assert_int_equal(shutdown(fd, SHUT_RDWR), 0);
@@ -180,12 +180,12 @@ test_status(void **state)
 
 #ifdef __x86_64__
 
-#define KILLED	(-100000)	/* no errno */
+#define KILLED (-100000) /* no errno */
 
 static void
 await_stop(void)
 {
-	int	 status;
+	int status;
 
 	assert_int_equal(waitpid(worker, &status, 0), worker);
 	assert_true(WIFSTOPPED(status));
@@ -195,14 +195,14 @@ await_stop(void)
 static long
 make_call(long number, const unsigned long args[6])
 {
-	struct user_regs_struct	 old, regs;
-	int			 status;
+	struct user_regs_struct old, regs;
+	int			status;
 
 	assert_int_equal(ptrace(PTRACE_GETREGS, worker, NULL, &old), 0);
 	regs = old;
 	regs.rax = (unsigned long)number;
 	regs.orig_rax = (unsigned long)-1;
-	regs.rip = old.rip - 2;		/* the instruction it waits in */
+	regs.rip = old.rip - 2; /* the instruction it waits in */
 	regs.rdi = args[0];
 	regs.rsi = args[1];
 	regs.rdx = args[2];
@@ -226,8 +226,8 @@ make_call(long number, const unsigned long args[6])
 static unsigned long
 put(const char *text, size_t len)
 {
-	struct user_regs_struct	 regs;
-	struct iovec		 from, to;
+	struct user_regs_struct regs;
+	struct iovec		from, to;
 
 	assert_int_equal(ptrace(PTRACE_GETREGS, worker, NULL, &regs), 0);
 	from.iov_base = (void *)(uintptr_t)text;
@@ -238,22 +238,22 @@ put(const char *text, size_t len)
 }
 
 struct call {
-	const char	*what;
-	long		 number;
-	const char	*text;		/* to be the argument number at */
-	int		 at;
-	unsigned long	 args[6];
-	long		 result;	/* -errno, KILLED, or 0: any success */
+	const char   *what;
+	long	      number;
+	const char   *text; /* to be the argument number at */
+	int	      at;
+	unsigned long args[6];
+	long	      result; /* -errno, KILLED, or 0: any success */
 };
 
-#define ANY	0
+#define ANY 0
 
 /* Each in a worker of its own, for most of these it does not survive. */
 static void
 try_call(const struct call *c)
 {
-	unsigned long	 args[6];
-	long		 got;
+	unsigned long args[6];
+	long	      got;
 
 	assert_int_equal(start(NULL), 0);
 	assert_int_equal(ptrace(PTRACE_ATTACH, worker, NULL, NULL), 0);
@@ -272,12 +272,11 @@ try_call(const struct call *c)
 static void
 test_calls(void **state)
 {
-	static const struct call	 calls[] = {
+	static const struct call calls[] = {
 		/* That the method works at all. */
 		{ "getpid", SYS_getpid, NULL, 0, { 0 }, ANY },
 		{ "udp", SYS_socket, NULL, 0, { AF_INET, SOCK_DGRAM }, ANY },
-		{ "tcp6", SYS_socket, NULL, 0, { AF_INET6, SOCK_STREAM },
-		    ANY },
+		{ "tcp6", SYS_socket, NULL, 0, { AF_INET6, SOCK_STREAM }, ANY },
 		/* Files. */
 		{ "open", SYS_open, "/etc/passwd", 0, { 0, O_RDONLY },
 		    -EACCES },
@@ -292,8 +291,7 @@ test_calls(void **state)
 		    KILLED },
 		{ "openat2", SYS_openat2, "/etc/passwd", 1,
 		    { (unsigned long)AT_FDCWD }, KILLED },
-		{ "unlink", SYS_unlink, "/tmp/unit.worker", 0, { 0 },
-		    KILLED },
+		{ "unlink", SYS_unlink, "/tmp/unit.worker", 0, { 0 }, KILLED },
 		{ "mkdir", SYS_mkdir, "/tmp/unit.worker", 0, { 0, 0700 },
 		    KILLED },
 		{ "memfd", SYS_memfd_create, "x", 0, { 0 }, KILLED },
@@ -311,12 +309,12 @@ test_calls(void **state)
 		{ "kill", SYS_kill, NULL, 0, { 1, 0 }, KILLED },
 		{ "pidfd_open", SYS_pidfd_open, NULL, 0, { 1 }, KILLED },
 		/* What other sockets there may be. */
-		{ "unix socket", SYS_socket, NULL, 0,
-		    { AF_UNIX, SOCK_STREAM }, KILLED },
+		{ "unix socket", SYS_socket, NULL, 0, { AF_UNIX, SOCK_STREAM },
+		    KILLED },
 		{ "netlink socket", SYS_socket, NULL, 0,
 		    { AF_NETLINK, SOCK_RAW }, KILLED },
-		{ "packet socket", SYS_socket, NULL, 0,
-		    { AF_PACKET, SOCK_RAW }, KILLED },
+		{ "packet socket", SYS_socket, NULL, 0, { AF_PACKET, SOCK_RAW },
+		    KILLED },
 		{ "socketpair", SYS_socketpair, NULL, 0,
 		    { AF_UNIX, SOCK_STREAM }, KILLED },
 		{ "listen", SYS_listen, NULL, 0, { 0 }, KILLED },
@@ -325,8 +323,7 @@ test_calls(void **state)
 		{ "setuid", SYS_setuid, NULL, 0, { 0 }, KILLED },
 		{ "prctl", SYS_prctl, NULL, 0, { 0 }, KILLED },
 		{ "mount", SYS_mount, NULL, 0, { 0 }, KILLED },
-		{ "unshare", SYS_unshare, NULL, 0, { CLONE_NEWUSER },
-		    KILLED },
+		{ "unshare", SYS_unshare, NULL, 0, { CLONE_NEWUSER }, KILLED },
 		{ "bpf", SYS_bpf, NULL, 0, { 0 }, KILLED },
 		{ "keyctl", SYS_keyctl, NULL, 0, { 0 }, KILLED },
 		{ "io_uring_setup", SYS_io_uring_setup, NULL, 0, { 1 },
@@ -334,7 +331,7 @@ test_calls(void **state)
 		{ "userfaultfd", SYS_userfaultfd, NULL, 0, { 0 }, KILLED },
 		{ "ioperm", SYS_ioperm, NULL, 0, { 0 }, KILLED },
 	};
-	size_t				 i;
+	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
@@ -346,7 +343,7 @@ test_calls(void **state)
 static void
 test_signals_to_others(void **state)
 {
-	struct call	 c = { "tgkill", SYS_tgkill, NULL, 0, { 0 }, KILLED };
+	struct call c = { "tgkill", SYS_tgkill, NULL, 0, { 0 }, KILLED };
 
 	(void)state;
 	c.args[0] = c.args[1] = (unsigned long)getpid();
@@ -379,12 +376,10 @@ test_signals_to_others(void **state)
 int
 main(int argc, char *argv[])
 {
-#define TEST(f)	cmocka_unit_test_setup_teardown(f, start, end)
-	const struct CMUnitTest	 tests[] = {
-		TEST(test_answers), TEST(test_ends), TEST(test_status),
-		cmocka_unit_test(test_calls),
-		cmocka_unit_test(test_signals_to_others)
-	};
+#define TEST(f) cmocka_unit_test_setup_teardown(f, start, end)
+	const struct CMUnitTest tests[] = { TEST(test_answers), TEST(test_ends),
+		TEST(test_status), cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_signals_to_others) };
 
 	if (argc == 2 && strcmp(argv[1], "-W") == 0)
 		spfworker();

@@ -21,9 +21,9 @@
 
 #include "tableline.h"
 
-#define HEAD	"table|0.1|1795237821.573002|users|"
+#define HEAD "table|0.1|1795237821.573002|users|"
 
-static char	*line;
+static char *line;
 
 static const char *
 parse_len(const char *text, size_t len, struct tableline *tl)
@@ -54,7 +54,7 @@ free_line(void **state)
 static void
 test_config(void **state)
 {
-	struct tableline	 tl;
+	struct tableline tl;
 
 	(void)state;
 	assert_null(parse("config|smtpd-version|7.6.0-portable", &tl));
@@ -73,19 +73,18 @@ static void
 test_requests(void **state)
 {
 	static const struct {
-		const char		*rest;
-		enum tableline_kind	 kind;
-		enum tableline_service	 service;
-		const char		*id;
-		const char		*key;
-	} cases[] = {
-		{ "lookup|credentials|c92ad14d|alice", TABLE_LOOKUP,
-		    SERVICE_CREDENTIALS, "c92ad14d", "alice" },
+		const char	      *rest;
+		enum tableline_kind    kind;
+		enum tableline_service service;
+		const char	      *id;
+		const char	      *key;
+	} cases[] = { { "lookup|credentials|c92ad14d|alice", TABLE_LOOKUP,
+			  SERVICE_CREDENTIALS, "c92ad14d", "alice" },
 		{ "check|netaddr|507153d3|[2001:db8::1]", TABLE_CHECK,
 		    SERVICE_NETADDR, "507153d3", "[2001:db8::1]" },
 		/* a password may hold anything but a newline */
-		{ "check|auth|1|alice:pass|word: x", TABLE_CHECK,
-		    SERVICE_AUTH, "1", "alice:pass|word: x" },
+		{ "check|auth|1|alice:pass|word: x", TABLE_CHECK, SERVICE_AUTH,
+		    "1", "alice:pass|word: x" },
 		{ "check|auth|1||", TABLE_CHECK, SERVICE_AUTH, "1", "|" },
 		{ "lookup|credentials|0|", TABLE_LOOKUP, SERVICE_CREDENTIALS,
 		    "0", "" },
@@ -93,8 +92,8 @@ test_requests(void **state)
 		    "68fbd020", "" },
 		{ "lookup|alias|16d95538|alice", TABLE_LOOKUP, SERVICE_OTHER,
 		    "16d95538", "alice" },
-		{ "lookup|Credentials|16d95538|a", TABLE_LOOKUP,
-		    SERVICE_OTHER, "16d95538", "a" },
+		{ "lookup|Credentials|16d95538|a", TABLE_LOOKUP, SERVICE_OTHER,
+		    "16d95538", "a" },
 		{ "update|68fbd020", TABLE_UPDATE, SERVICE_OTHER, "68fbd020",
 		    "" },
 		{ "dance|alias|16d95538", TABLE_UNKNOWN, SERVICE_OTHER,
@@ -103,12 +102,11 @@ test_requests(void **state)
 		    "16d95538", "x|y" },
 		{ "check|netaddr|0123456789abcdef0123456789abcde|x",
 		    TABLE_CHECK, SERVICE_NETADDR,
-		    "0123456789abcdef0123456789abcde", "x" }
-	};
-	struct tableline	 tl;
-	char			 text[256];
-	const char		*why;
-	size_t			 i;
+		    "0123456789abcdef0123456789abcde", "x" } };
+	struct tableline tl;
+	char		 text[256];
+	const char	*why;
+	size_t		 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -126,20 +124,15 @@ static void
 test_malformed(void **state)
 {
 	static const struct {
-		const char	*text;
-		const char	*why;
-	} cases[] = {
-		{ "", "unknown kind" },
-		{ "config", "unknown kind" },
+		const char *text;
+		const char *why;
+	} cases[] = { { "", "unknown kind" }, { "config", "unknown kind" },
 		{ "tables|0.1|1|users|update|1", "unknown kind" },
-		{ "|", "unknown kind" },
-		{ "table", "too few fields" },
+		{ "|", "unknown kind" }, { "table", "too few fields" },
 		{ "table|0.1", "too few fields" },
 		{ "table|0.1|1|users", "too few fields" },
-		{ HEAD "lookup", "no service" },
-		{ HEAD "dance", "no service" },
-		{ HEAD, "no service" },
-		{ HEAD "update", "bad id" },
+		{ HEAD "lookup", "no service" }, { HEAD "dance", "no service" },
+		{ HEAD, "no service" }, { HEAD "update", "bad id" },
 		{ HEAD "update|", "bad id" },
 		{ HEAD "lookup|credentials", "bad id" },
 		{ HEAD "lookup|credentials||alice", "bad id" },
@@ -150,11 +143,10 @@ test_malformed(void **state)
 		{ HEAD "lookup|credentials|0123456789abcdef0123456789abcdef|a",
 		    "bad id" },
 		{ HEAD "lookup|credentials|c92ad14d", "no key" },
-		{ HEAD "check|netaddr|c92ad14d", "no key" }
-	};
-	struct tableline	 tl;
-	const char		*why;
-	size_t			 i;
+		{ HEAD "check|netaddr|c92ad14d", "no key" } };
+	struct tableline tl;
+	const char	*why;
+	size_t		 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -169,9 +161,9 @@ test_malformed(void **state)
 static void
 test_nul(void **state)
 {
-	static const char	 text[] = HEAD "check|auth|c92ad14d|alice:a\0b";
-	struct tableline	 tl;
-	size_t			 len = sizeof(text) - 1;
+	static const char text[] = HEAD "check|auth|c92ad14d|alice:a\0b";
+	struct tableline  tl;
+	size_t		  len = sizeof(text) - 1;
 
 	(void)state;
 	assert_string_equal(parse_len(text, len, &tl), "NUL");
@@ -183,27 +175,24 @@ test_nul(void **state)
 static void
 test_cut_short(void **state)
 {
-	static const char	 text[] = HEAD "check|netaddr|c92ad14d|::1";
-	struct tableline	 tl;
-	size_t			 len, whole = sizeof(text) - 1;
+	static const char text[] = HEAD "check|netaddr|c92ad14d|::1";
+	struct tableline  tl;
+	size_t		  len, whole = sizeof(text) - 1;
 
 	(void)state;
 	for (len = 0; len <= whole; len++)
-		assert_int_equal(parse_len(text, len, &tl) == NULL,
-		    len >= whole - 3);
+		assert_int_equal(
+		    parse_len(text, len, &tl) == NULL, len >= whole - 3);
 }
 
 int
 main(void)
 {
-	const struct CMUnitTest	 tests[] = {
-		cmocka_unit_test(test_config),
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_config),
 		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_malformed),
-		cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_cut_short)
-	};
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_cut_short) };
 
-	return (cmocka_run_group_tests_name("tableline", tests, NULL,
-	    free_line));
+	return (
+	    cmocka_run_group_tests_name("tableline", tests, NULL, free_line));
 }

@@ -28,7 +28,7 @@
 int64_t
 unit_now(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
@@ -45,8 +45,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 struct event *
 unit_tick(struct event_base *base)
 {
-	struct event	*ev = event_new(base, -1, EV_PERSIST, on_tick, NULL);
-	struct timeval	 tv = { 0, 10000 };
+	struct event  *ev = event_new(base, -1, EV_PERSIST, on_tick, NULL);
+	struct timeval tv = { 0, 10000 };
 
 	assert_non_null(ev);
 	event_add(ev, &tv);
@@ -56,7 +56,7 @@ unit_tick(struct event_base *base)
 int
 unit_divert(int fd, int to)
 {
-	int	 saved = dup(fd);
+	int saved = dup(fd);
 
 	if (saved == -1 || dup2(to, fd) == -1)
 		abort();
@@ -74,7 +74,7 @@ unit_restore(int fd, int saved)
 FILE *
 unit_tmpfile(void)
 {
-	FILE	*fp = tmpfile();
+	FILE *fp = tmpfile();
 
 	if (fp == NULL)
 		abort();
@@ -94,7 +94,7 @@ unit_capture(struct unit_capture *c)
 const char *
 unit_captured(struct unit_capture *c)
 {
-	size_t	 n;
+	size_t n;
 
 	fflush(stderr);
 	__sanitizer_set_report_fd((void *)(intptr_t)STDERR_FILENO);
@@ -109,7 +109,7 @@ unit_captured(struct unit_capture *c)
 void
 unit_write_file(char path[UNIT_PATH], const char *text, size_t len)
 {
-	int	 fd;
+	int fd;
 
 	snprintf(path, UNIT_PATH, "/tmp/unit.XXXXXXXXXX");
 	fd = mkstemp(path);

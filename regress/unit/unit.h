@@ -35,38 +35,38 @@ int64_t unit_now(void);
 #define UNIT_PATIENCE 20000
 
 /* Runs the loop until the condition holds. */
-#define unit_run_until(base, cond)                          \
-	do {                                                \
-		struct event *tick_ = unit_tick(base);      \
-		int64_t end_ = unit_now() + UNIT_PATIENCE;  \
-                                                            \
-		while (!(cond) && unit_now() < end_)        \
-			event_base_loop(base, EVLOOP_ONCE); \
-		event_free(tick_);                          \
-		if (!(cond))                                \
-			fail_msg("not in time: %s", #cond); \
+#define unit_run_until(base, cond)                               \
+	do {                                                     \
+		struct event *tick_ = unit_tick(base);           \
+		int64_t	      end_ = unit_now() + UNIT_PATIENCE; \
+                                                                 \
+		while (!(cond) && unit_now() < end_)             \
+			event_base_loop(base, EVLOOP_ONCE);      \
+		event_free(tick_);                               \
+		if (!(cond))                                     \
+			fail_msg("not in time: %s", #cond);      \
 	} while (0)
 
 /* Has the loop come up for air. */
 struct event *unit_tick(struct event_base *);
 
 /* Has one descriptor lead where another does; returns where it led before. */
-int	 unit_divert(int fd, int to);
+int unit_divert(int fd, int to);
 
 /* Puts it back. */
-void	 unit_restore(int fd, int saved);
+void unit_restore(int fd, int saved);
 
 /* A file that has no name. */
-FILE	*unit_tmpfile(void);
+FILE *unit_tmpfile(void);
 
 /* What the code under test writes to standard error. */
 struct unit_capture {
-	int saved;
+	int   saved;
 	FILE *fp;
-	char text[16384];
+	char  text[16384];
 };
 
-void unit_capture(struct unit_capture *);
+void	    unit_capture(struct unit_capture *);
 const char *unit_captured(struct unit_capture *);
 
 /* Writes a file of its own under /tmp, whose path is put into the buffer. */
@@ -77,7 +77,7 @@ void unit_write_file(char[UNIT_PATH], const char *text, size_t len);
 void unit_make_dir(char[UNIT_PATH]);
 
 /* Fail with both texts. */
-void	 assert_contains(const char *text, const char *part);
-void	 assert_lacks(const char *text, const char *part);
+void assert_contains(const char *text, const char *part);
+void assert_lacks(const char *text, const char *part);
 
 #endif /* UNIT_H */
