@@ -42,8 +42,8 @@ sender_domain(const char *sender, char name[DOMAIN_TEXT])
 }
 
 enum reason
-acl_envelope(
-    const struct conf *conf, const char *sender, struct domains *domains)
+acl_envelope(const struct conf *conf, const char *sender,
+    struct domains *domains)
 {
 	char	    name[DOMAIN_TEXT];
 	enum reason reason;

@@ -47,8 +47,8 @@ enum reason acl_envelope(const struct conf *, const char *, struct domains *);
  * Gathers the domains of the From header, where enforce asks for it or the
  * envelope sender is null: then there is nothing else to judge by.
  */
-enum reason acl_header(
-    const struct conf *, const char *, const struct header *, struct domains *);
+enum reason acl_header(const struct conf *, const char *, const struct header *,
+    struct domains *);
 
 /*
  * What is known of the SPF of a domain: its answer, NULL when it has yet to be
@@ -82,7 +82,7 @@ enum standing {
  * Judges a user by status and source.  user is there for USER_OK alone;
  * trusted: the source is smtpd's own socket, which no list can hold.
  */
-enum standing acl_standing(
-    enum user_found, const struct user *, const struct netaddr *, bool trusted);
+enum standing acl_standing(enum user_found, const struct user *,
+    const struct netaddr *, bool trusted);
 
 #endif /* ACL_H */

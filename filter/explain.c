@@ -84,8 +84,8 @@ print_record(const char *record)
 }
 
 static void
-print_block(
-    const struct explanation *ex, const char *where, const struct verdict *v)
+print_block(const struct explanation *ex, const char *where,
+    const struct verdict *v)
 {
 	char reply[REPORT_REPLY];
 
@@ -189,8 +189,8 @@ judge_domains(struct explanation *ex, const struct user *user)
 static void
 judge(struct explanation *ex, const struct user *user)
 {
-	switch (acl_standing(
-	    USER_OK, user, &ex->source, ex->question->source == NULL)) {
+	switch (acl_standing(USER_OK, user, &ex->source,
+	    ex->question->source == NULL)) {
 	case STANDING_USER:
 		judge_domains(ex, user);
 		return;
@@ -234,8 +234,8 @@ on_user(void *arg, enum user_found found, const struct user *user)
 static void
 ask_user(struct explanation *ex)
 {
-	ex->query = user_ask(
-	    ex->redis, ex->conf, ex->name, 0, &ex->all, on_user, ex);
+	ex->query = user_ask(ex->redis, ex->conf, ex->name, 0, &ex->all,
+	    on_user, ex);
 	if (ex->query == NULL)
 		on_user(ex, USER_UNAVAILABLE, NULL);
 }
@@ -273,8 +273,8 @@ gather(struct explanation *ex)
 		return;
 	if (q->header != NULL)
 		take_header(&ex->header, q->header);
-	ex->header_reason = acl_header(
-	    ex->conf, q->sender, &ex->header, &ex->all);
+	ex->header_reason = acl_header(ex->conf, q->sender, &ex->header,
+	    &ex->all);
 }
 
 int

@@ -94,8 +94,8 @@ request_free(struct request *req)
 }
 
 static void
-write_result(
-    uint64_t session, uint64_t token, const char *result, const char *param)
+write_result(uint64_t session, uint64_t token, const char *result,
+    const char *param)
 {
 	lineio_printf(io,
 	    "filter-result|%016" PRIx64 "|%016" PRIx64 "|%s%s%s\n", session,
@@ -303,8 +303,8 @@ on_tx_commit(const struct filterline *fl, struct session *s)
 {
 	const char *size = strchr(fl->params, '|');
 
-	message_taken(
-	    &filter, s, size != NULL ? strtoull(size + 1, NULL, 10) : 0);
+	message_taken(&filter, s,
+	    size != NULL ? strtoull(size + 1, NULL, 10) : 0);
 }
 
 /* msgid */

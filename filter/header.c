@@ -170,8 +170,8 @@ header_domains(const struct header *h, struct domains *domains)
 		return (h->reason);
 	if (h->nfrom == 0)
 		return (REASON_FROM_MISSING);
-	return (
-	    from_parse(h->from != NULL ? h->from : "", h->fromlen, domains));
+	return (from_parse(h->from != NULL ? h->from : "", h->fromlen,
+	    domains));
 }
 
 void

@@ -151,8 +151,8 @@ proceed_if_alive(struct request *req)
 {
 	const char *ping = "PING";
 
-	req->alive = redisconn_send(
-	    req->filter->redis, on_alive, req, 1, &ping, NULL);
+	req->alive = redisconn_send(req->filter->redis, on_alive, req, 1, &ping,
+	    NULL);
 	if (req->alive == NULL)
 		request_tempfail(req);
 }
@@ -201,8 +201,8 @@ ask_again(struct filter *f, struct session *s, user_cb cb)
 {
 	if (s->binding_query != NULL)
 		user_cancel(s->binding_query);
-	s->binding_query = user_ask(
-	    f->redis, f->conf, s->name, USER_NO_SOURCES, NULL, cb, s);
+	s->binding_query = user_ask(f->redis, f->conf, s->name, USER_NO_SOURCES,
+	    NULL, cb, s);
 	return (s->binding_query != NULL);
 }
 

@@ -43,7 +43,7 @@ void report_write(struct filter *, const struct session *, const struct user *,
     const struct verdict *, char[REPORT_ID + 1]);
 
 /* Writes the reply that sends a blocked sender to the report. */
-const char *report_reply(
-    const struct conf *, const char *id, const char *user, char[REPORT_REPLY]);
+const char *report_reply(const struct conf *, const char *id, const char *user,
+    char[REPORT_REPLY]);
 
 #endif /* REPORT_H */

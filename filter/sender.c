@@ -54,14 +54,14 @@ still_holds(const struct session *s, const struct user *user)
 }
 
 static enum standing
-standing_of(
-    const struct request *req, enum user_found found, const struct user *user)
+standing_of(const struct request *req, enum user_found found,
+    const struct user *user)
 {
 	const struct session *s = req->session;
 
 	if (user == NULL)
-		return (
-		    found == USER_NONE ? STANDING_NOBODY : STANDING_UNKNOWN);
+		return (found == USER_NONE ? STANDING_NOBODY
+					   : STANDING_UNKNOWN);
 	if (s->authenticated) {
 		if (s->binding == BINDING_NOBODY)
 			return (STANDING_NOBODY);
@@ -89,11 +89,11 @@ ask(struct request *req, const struct domains *domains, user_cb cb)
 		return;
 	}
 	if (s->authenticated)
-		req->query = user_ask(
-		    f->redis, f->conf, s->name, 0, domains, cb, req);
+		req->query = user_ask(f->redis, f->conf, s->name, 0, domains,
+		    cb, req);
 	else
-		req->query = user_ask_address(
-		    f->redis, f->conf, &s->source, domains, cb, req);
+		req->query = user_ask_address(f->redis, f->conf, &s->source,
+		    domains, cb, req);
 	if (req->query == NULL)
 		request_tempfail(req);
 }
@@ -109,8 +109,8 @@ refuse(struct request *req, const struct user *user, const char *reply,
 }
 
 static void
-block(
-    struct request *req, const struct user *user, const struct verdict *verdict)
+block(struct request *req, const struct user *user,
+    const struct verdict *verdict)
 {
 	struct filter *f = req->filter;
 	const char *name = user != NULL ? user->name : req->session->tx->user;
@@ -163,8 +163,8 @@ judge(const struct request *req, const struct user *user, bool with_header,
 	v.reason = gather(req, with_header, domains);
 	if (v.reason != REASON_NONE)
 		return (v);
-	return (
-	    acl_domains(req->filter->conf, user, domains, known, req->filter));
+	return (acl_domains(req->filter->conf, user, domains, known,
+	    req->filter));
 }
 
 /*
@@ -392,12 +392,12 @@ commit_request(struct request *req)
 }
 
 static void
-message_over(
-    struct filter *f, struct session *s, const char *result, int64_t size)
+message_over(struct filter *f, struct session *s, const char *result,
+    int64_t size)
 {
 	if (s->tx != NULL && s->tx->accepted)
-		userlog_add(
-		    f, s, s->tx->user, "message", result, NULL, NULL, size);
+		userlog_add(f, s, s->tx->user, "message", result, NULL, NULL,
+		    size);
 	session_end_tx(s);
 }
 

@@ -53,8 +53,8 @@ set_source(struct session *s, const char *text)
 }
 
 struct session *
-session_open(
-    struct sessions *ss, struct filter *f, uint64_t id, const char *source)
+session_open(struct sessions *ss, struct filter *f, uint64_t id,
+    const char *source)
 {
 	struct session *s;
 

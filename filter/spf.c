@@ -261,8 +261,8 @@ start_worker(struct worker *w)
 		add_timer(w->timer, w->backoff);
 		return;
 	}
-	w->readable = event_new(
-	    spf->base, w->fd, EV_READ | EV_PERSIST, on_readable, w);
+	w->readable = event_new(spf->base, w->fd, EV_READ | EV_PERSIST,
+	    on_readable, w);
 	if (w->readable == NULL || event_add(w->readable, NULL) == -1 ||
 	    send(w->fd, &spf->check, sizeof(spf->check),
 		MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(spf->check))

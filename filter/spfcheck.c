@@ -99,8 +99,8 @@ is_wanted(const struct walk *w, const char *domain)
 static bool
 starts_with(const char *term, size_t len, const char *what)
 {
-	return (
-	    len >= strlen(what) && strncasecmp(term, what, strlen(what)) == 0);
+	return (len >= strlen(what) &&
+	    strncasecmp(term, what, strlen(what)) == 0);
 }
 
 /* Whether a term is the mechanism "all", whatever its qualifier. */
@@ -213,8 +213,8 @@ set_address(SPF_request_t *req, const struct netaddr *na)
 }
 
 static enum spf_verdict
-check_relay(
-    SPF_server_t *server, const char *domain, const struct netaddr *relay)
+check_relay(SPF_server_t *server, const char *domain,
+    const struct netaddr *relay)
 {
 	SPF_request_t  *req = SPF_request_new(server);
 	SPF_response_t *resp = NULL;
@@ -268,9 +268,9 @@ spfcheck(SPF_server_t *server, const struct spfcheck *check, const char *domain,
 	if (answer->verdict != SPF_VERDICT_OK)
 		return;
 	if (check->mode == SPF_INCLUDE)
-		answer->verdict = check_includes(
-		    server, check, domain, &answer->ttl);
+		answer->verdict = check_includes(server, check, domain,
+		    &answer->ttl);
 	else if (check->mode == SPF_PASS)
-		answer->verdict = check_relays(
-		    server, check, domain, &answer->ttl);
+		answer->verdict = check_relays(server, check, domain,
+		    &answer->ttl);
 }

@@ -39,7 +39,7 @@ struct spfcheck {
  * Checks a domain by libspf2, here and now: for workers.  server's resolver
  * is that of spfdns_new().
  */
-void spfcheck(
-    SPF_server_t *, const struct spfcheck *, const char *, struct spf_answer *);
+void spfcheck(SPF_server_t *, const struct spfcheck *, const char *,
+    struct spf_answer *);
 
 #endif /* SPFCHECK_H */

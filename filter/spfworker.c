@@ -42,9 +42,9 @@ redirect(int fd)
 	/* In a chroot there may be none: better closed than smtpd's. */
 	if (null == -1)
 		return (close(fd) == 0 || errno == EBADF);
-	/* cppcheck-suppress resourceLeak; it is what fd was to become */
+	/* It is what fd was to become. */
 	if (null == fd)
-		return (true);
+		return (true); // cppcheck-suppress resourceLeak
 	ret = dup2(null, fd);
 	close(null);
 	return (ret != -1);
@@ -105,8 +105,8 @@ restrict_calls(void)
 	for (i = 0; ok && i < sizeof(allowed) / sizeof(allowed[0]); i++)
 		ok = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0) == 0;
 	for (i = 0; ok && i < sizeof(denied) / sizeof(denied[0]); i++)
-		ok = seccomp_rule_add(
-			 ctx, SCMP_ACT_ERRNO(EACCES), denied[i], 0) == 0;
+		ok = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), denied[i],
+			 0) == 0;
 	for (i = 0; ok && i < 2; i++)
 		ok = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 			 SCMP_CMP(0, SCMP_CMP_EQ, (scmp_datum_t)families[i],
@@ -156,8 +156,8 @@ spfworker(void)
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
 	    (ssize_t)sizeof(check))
 		_exit(1);
-	dns = spfdns_new(
-	    check.resolver[0] != '\0' ? check.resolver : NULL, check.timeout);
+	dns = spfdns_new(check.resolver[0] != '\0' ? check.resolver : NULL,
+	    check.timeout);
 	if (dns == NULL || (server = SPF_server_new_dns(dns, 0)) == NULL)
 		_exit(1);
 	if (!drop_privileges() || !restrict_calls())

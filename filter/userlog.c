@@ -53,13 +53,13 @@ static void
 add_tx(struct args *args, const struct tx *tx, struct tx_text *text)
 {
 	if (tx->msgid != 0) {
-		snprintf(
-		    text->msgid, sizeof(text->msgid), "%08" PRIx32, tx->msgid);
+		snprintf(text->msgid, sizeof(text->msgid), "%08" PRIx32,
+		    tx->msgid);
 		add(args, "message", text->msgid);
 	}
 	add(args, "sender", tx->sender[0] != '\0' ? tx->sender : "<>");
-	snprintf(
-	    text->recipients, sizeof(text->recipients), "%zu", tx->recipients);
+	snprintf(text->recipients, sizeof(text->recipients), "%zu",
+	    tx->recipients);
 	add(args, "recipients", text->recipients);
 	add(args, "message_id", tx->header.message_id);
 }

@@ -288,8 +288,8 @@ split_redis(struct conf *conf, const char *value)
 		conf->transport = REDIS_TLS;
 	else
 		return (-1);
-	return (
-	    split_host_port(value + 4, &conf->redis_host, &conf->redis_port));
+	return (split_host_port(value + 4, &conf->redis_host,
+	    &conf->redis_port));
 }
 
 static int
@@ -416,13 +416,13 @@ take_lists(struct conf *conf, cfg_t *cfg)
 
 	n = cfg_size(cfg, "spf_include");
 	conf->spf_include = calloc(n + 1, sizeof(*conf->spf_include));
-	conf->spf_relays = calloc(
-	    cfg_size(cfg, "spf_relays") + 1, sizeof(*conf->spf_relays));
+	conf->spf_relays = calloc(cfg_size(cfg, "spf_relays") + 1,
+	    sizeof(*conf->spf_relays));
 	if (conf->spf_include == NULL || conf->spf_relays == NULL)
 		return (-1);
 	for (i = 0; i < n; i++) {
-		conf->spf_include[i] = strdup(
-		    cfg_getnstr(cfg, "spf_include", i));
+		conf->spf_include[i] = strdup(cfg_getnstr(cfg, "spf_include",
+		    i));
 		if (conf->spf_include[i] == NULL)
 			return (-1);
 		conf->nspf_include++;
@@ -446,15 +446,15 @@ take(struct conf *conf, cfg_t *cfg)
 	conf->redis_timeout = (int)cfg_getint(cfg, "redis_timeout");
 	conf->prefix = dup_str(cfg, "prefix");
 	conf->report_url = dup_str(cfg, "report_url");
-	conf->spf = (enum spf_mode)get_keyword(
-	    spf_words, cfg_getstr(cfg, "spf"));
+	conf->spf = (enum spf_mode)get_keyword(spf_words,
+	    cfg_getstr(cfg, "spf"));
 	conf->spf_timeout = (int)cfg_getint(cfg, "spf_timeout");
 	conf->spf_workers = (int)cfg_getint(cfg, "spf_workers");
 	conf->spf_resolver = dup_str(cfg, "spf_resolver");
-	conf->quota_unit = (enum quota_unit)get_keyword(
-	    unit_words, cfg_getstr(cfg, "quota_unit"));
-	conf->local = (enum local_policy)get_keyword(
-	    local_words, cfg_getstr(cfg, "local"));
+	conf->quota_unit = (enum quota_unit)get_keyword(unit_words,
+	    cfg_getstr(cfg, "quota_unit"));
+	conf->local = (enum local_policy)get_keyword(local_words,
+	    cfg_getstr(cfg, "local"));
 	if (conf->redis == NULL || conf->prefix == NULL ||
 	    conf->report_url == NULL || split_redis(conf, conf->redis) == -1 ||
 	    !period_parse(cfg_getstr(cfg, "quota_period"), &conf->quota_period))
@@ -469,8 +469,8 @@ valid_whole(struct conf *conf, cfg_t *cfg)
 	const char *wrong = "cannot be read";
 
 	if (conf->redis_password_file != NULL) {
-		conf->redis_password = read_password(
-		    conf->redis_password_file, &wrong);
+		conf->redis_password = read_password(conf->redis_password_file,
+		    &wrong);
 		if (conf->redis_password == NULL) {
 			cfg_error(cfg, "redis_password_file: %s", wrong);
 			return (-1);
@@ -517,8 +517,8 @@ new_parser(void)
 		  CFG_INT("redis_db", 0, CFGF_NONE),
 		  CFG_INT("redis_timeout", 500, CFGF_NONE),
 		  CFG_STR("prefix", "smtp:", CFGF_NONE),
-		  CFG_STR(
-		      "report_url", "https://reports.example.net/", CFGF_NONE),
+		  CFG_STR("report_url", "https://reports.example.net/",
+		      CFGF_NONE),
 		  CFG_STR_LIST("enforce", enforce_default, CFGF_NONE),
 		  CFG_STR("spf", "published", CFGF_NONE),
 		  CFG_STR_LIST("spf_include", NULL, CFGF_NONE),

@@ -204,8 +204,8 @@ take_lines(struct lineio *io)
 
 	while (!io->dead && b->off < b->len) {
 		line = b->data + b->off;
-		nl = memchr(
-		    line + io->scanned, '\n', b->len - b->off - io->scanned);
+		nl = memchr(line + io->scanned, '\n',
+		    b->len - b->off - io->scanned);
 		if (nl == NULL) {
 			io->scanned = b->len - b->off;
 			return;
@@ -298,8 +298,8 @@ lineio_new(struct event_base *base, int in, int out,
 	io->arg = arg;
 	io->in_fd = in;
 	io->out_fd = out;
-	io->readable = event_new(
-	    base, in, EV_READ | EV_PERSIST, on_readable, io);
+	io->readable = event_new(base, in, EV_READ | EV_PERSIST, on_readable,
+	    io);
 	io->writable = event_new(base, out, EV_WRITE, on_writable, io);
 	if (!buf_init(&io->in) || !buf_init(&io->out) || io->readable == NULL ||
 	    io->writable == NULL || evutil_make_socket_nonblocking(in) == -1 ||

@@ -177,8 +177,8 @@ static bool
 start_threads(struct passwd_pool *pool, int n)
 {
 	for (; pool->nthreads < n; pool->nthreads++)
-		if (pthread_create(
-			&pool->threads[pool->nthreads], NULL, work, pool) != 0)
+		if (pthread_create(&pool->threads[pool->nthreads], NULL, work,
+			pool) != 0)
 			return (false);
 	return (true);
 }
@@ -196,8 +196,8 @@ passwd_pool_new(struct event_base *base, int n)
 	pthread_cond_init(&pool->work, NULL);
 	pool->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool->wake != -1)
-		pool->woken = event_new(
-		    base, pool->wake, EV_READ | EV_PERSIST, on_woken, pool);
+		pool->woken = event_new(base, pool->wake, EV_READ | EV_PERSIST,
+		    on_woken, pool);
 	if (pool->woken == NULL || event_add(pool->woken, NULL) == -1 ||
 	    !start_threads(pool, n)) {
 		passwd_pool_free(pool);

@@ -211,10 +211,10 @@ attach(struct redisconn *rc)
 {
 	redisAsyncContext *ac = rc->ac;
 
-	rc->readable = event_new(
-	    rc->base, ac->c.fd, EV_READ | EV_PERSIST, on_readable, ac);
-	rc->writable = event_new(
-	    rc->base, ac->c.fd, EV_WRITE | EV_PERSIST, on_writable, ac);
+	rc->readable = event_new(rc->base, ac->c.fd, EV_READ | EV_PERSIST,
+	    on_readable, ac);
+	rc->writable = event_new(rc->base, ac->c.fd, EV_WRITE | EV_PERSIST,
+	    on_writable, ac);
 	rc->flush = event_new(rc->base, -1, 0, on_flush, ac);
 	if (rc->readable == NULL || rc->writable == NULL || rc->flush == NULL)
 		return (false);
@@ -595,8 +595,8 @@ start_connect(struct redisconn *rc)
 	    netaddr_parse(rc->conf->redis_host, &na))
 		connect_to(rc, rc->conf->redis_host);
 	else {
-		rc->resolve = resolve_start(
-		    rc->base, rc->conf->redis_host, on_resolved, rc);
+		rc->resolve = resolve_start(rc->base, rc->conf->redis_host,
+		    on_resolved, rc);
 		if (rc->resolve == NULL)
 			drop(rc, "cannot look up the host");
 	}

@@ -123,8 +123,8 @@ start_thread(struct resolve *r)
 }
 
 struct resolve *
-resolve_start(
-    struct event_base *base, const char *host, resolve_cb cb, void *arg)
+resolve_start(struct event_base *base, const char *host, resolve_cb cb,
+    void *arg)
 {
 	struct resolve *r;
 

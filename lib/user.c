@@ -243,8 +243,8 @@ set_field(struct user *user, enum field field, const char *text)
 	case F_QUOTA:
 		return (set_quota(user, text));
 	case F_QUOTA_PERIOD:
-		return (
-		    text[0] == '\0' || period_parse(text, &user->quota_period));
+		return (text[0] == '\0' ||
+		    period_parse(text, &user->quota_period));
 	case F_RATE:
 		return (set_rates(user, text));
 	case F_IP_AUTH:
@@ -455,15 +455,15 @@ take_domains(struct user_query *q, const redisReply *reply, uint32_t *bits)
 }
 
 static bool
-ask_domains(
-    struct user_query *q, const char *kind, const char *name, redisconn_cb cb)
+ask_domains(struct user_query *q, const char *kind, const char *name,
+    redisconn_cb cb)
 {
 	char	    key[KEY_MAX];
 	const char *argv[DOMAINS_MAX + 2] = { "SMISMEMBER", key };
 	size_t	    i;
 
-	snprintf(
-	    key, sizeof(key), "%s%s:{%s}:domains", q->conf->prefix, kind, name);
+	snprintf(key, sizeof(key), "%s%s:{%s}:domains", q->conf->prefix, kind,
+	    name);
 	for (i = 0; i < q->domains->n; i++)
 		argv[i + 2] = q->domains->name[i];
 	q->domains_req = send_command(q, cb, (int)i + 2, argv);
@@ -580,10 +580,10 @@ ask_user(struct user_query *q)
 
 	q->step = ASK_USER;
 	memcpy(hmget + 2, field_names, sizeof(field_names));
-	snprintf(
-	    key, sizeof(key), "%suser:{%s}", q->conf->prefix, q->user.name);
-	snprintf(
-	    ips, sizeof(ips), "%suser:{%s}:ips", q->conf->prefix, q->user.name);
+	snprintf(key, sizeof(key), "%suser:{%s}", q->conf->prefix,
+	    q->user.name);
+	snprintf(ips, sizeof(ips), "%suser:{%s}:ips", q->conf->prefix,
+	    q->user.name);
 	snprintf(max, sizeof(max), "%d", USER_IPS_MAX + 1);
 	q->fields_req = send_command(q, on_fields, NFIELDS + 2, hmget);
 	if (q->fields_req == NULL)

@@ -218,8 +218,8 @@ check_auth(struct table *t, const struct user *user)
 		return;
 	}
 	strlcpy(t->dummy, user->password, sizeof(t->dummy));
-	authcache_digest(
-	    digest, user->name, t->request.password, user->password);
+	authcache_digest(digest, user->name, t->request.password,
+	    user->password);
 	if (authcache_has(digest))
 		answer(t, "found");
 	else
@@ -280,8 +280,8 @@ ask_user(struct table *t, const char *key)
 		check_user(t, NULL);
 		return;
 	}
-	t->request.query = user_ask(
-	    t->redis, t->conf, name, USER_NO_SOURCES, NULL, on_user, t);
+	t->request.query = user_ask(t->redis, t->conf, name, USER_NO_SOURCES,
+	    NULL, on_user, t);
 	if (t->request.query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -296,8 +296,8 @@ ask_address(struct table *t, const char *key)
 		answer(t, "not-found");
 		return;
 	}
-	req->query = user_ask_address(
-	    t->redis, t->conf, &req->address, NULL, on_user, t);
+	req->query = user_ask_address(t->redis, t->conf, &req->address, NULL,
+	    on_user, t);
 	if (req->query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -539,8 +539,8 @@ main(int argc, char *argv[])
 	    (t.pool = passwd_pool_new(t.base, THREADS)) == NULL ||
 	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
 	    (t.redis = redisconn_new(t.base, t.conf)) == NULL ||
-	    (t.io = lineio_new(
-		 t.base, STDIN_FILENO, STDOUT_FILENO, &handler, &t)) == NULL) {
+	    (t.io = lineio_new(t.base, STDIN_FILENO, STDOUT_FILENO, &handler,
+		 &t)) == NULL) {
 		log_warnx("cannot start");
 		return (1);
 	}

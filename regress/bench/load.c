@@ -147,8 +147,8 @@ sink(void *arg)
 	pthread_t thread;
 
 	while ((fd = accept(listener, NULL, NULL)) != -1) {
-		if (pthread_create(
-			&thread, NULL, sink_thread, (void *)(intptr_t)fd) != 0)
+		if (pthread_create(&thread, NULL, sink_thread,
+			(void *)(intptr_t)fd) != 0)
 			errx(1, "pthread_create");
 		pthread_detach(thread);
 	}
@@ -194,8 +194,8 @@ want(SSL *ssl, const char *code)
 		line = strrchr(buf, '\n');
 		line = line == NULL ? buf : line + 1;
 		buf[len - 1] = '\n';
-	} while (
-	    strlen(line) < 4 || strchr(line, '\n') == NULL || line[3] != ' ');
+	} while (strlen(line) < 4 || strchr(line, '\n') == NULL ||
+	    line[3] != ' ');
 	if (strncmp(line, code, 3) != 0)
 		errx(1, "wanted %s, got %s", code, line);
 }
@@ -257,8 +257,8 @@ read_credentials(void)
 		errx(1, "no name and password on standard input");
 	name[strcspn(name, "\n")] = '\0';
 	password[strcspn(password, "\n")] = '\0';
-	len = snprintf(
-	    plain, sizeof(plain), "%c%s%c%s", '\0', name, '\0', password);
+	len = snprintf(plain, sizeof(plain), "%c%s%c%s", '\0', name, '\0',
+	    password);
 	EVP_EncodeBlock((unsigned char *)coded, (unsigned char *)plain, len);
 	snprintf(credentials, sizeof(credentials), "AUTH PLAIN %s\r\n", coded);
 }
@@ -310,8 +310,8 @@ main(int argc, char **argv)
 	long clients;
 
 	if (argc != 6)
-		errx(
-		    64, "usage: load sink-port clients sessions messages port");
+		errx(64,
+		    "usage: load sink-port clients sessions messages port");
 	clients = strtol(argv[2], NULL, 10);
 	sessions = strtol(argv[3], NULL, 10);
 	messages = strtol(argv[4], NULL, 10);

@@ -103,8 +103,8 @@ ask(struct table *t, unsigned int id, unsigned int user)
 	snprintf(question, sizeof(question),
 	    "table|0.1|%lld.000000|users|lookup|credentials|%08x|user%u\n",
 	    (long long)time(NULL), id, user);
-	snprintf(
-	    want, sizeof(want), "lookup-result|%08x|found|user%u:$", id, user);
+	snprintf(want, sizeof(want), "lookup-result|%08x|found|user%u:$", id,
+	    user);
 	began = now();
 	converse(t, question, want);
 	return (now() - began);
@@ -150,8 +150,8 @@ main(int argc, char **argv)
 			if (round < WARM_UP)
 				ask(t, id, (unsigned int)round % users);
 			else
-				t->took[round - WARM_UP] = ask(
-				    t, id, (unsigned int)round % users);
+				t->took[round - WARM_UP] = ask(t, id,
+				    (unsigned int)round % users);
 		}
 	for (i = 0; i < n; i++) {
 		qsort(tables[i].took, rounds, sizeof(double), smaller);

@@ -66,11 +66,11 @@ read_values(GMimeHeaderList *headers)
 
 	for (i = 0; i < n; i++) {
 		header = g_mime_header_list_get_header_at(headers, i);
-		if (g_ascii_strcasecmp(
-			g_mime_header_get_name(header), "from") != 0)
+		if (g_ascii_strcasecmp(g_mime_header_get_name(header),
+			"from") != 0)
 			continue;
-		list = internet_address_list_parse(
-		    NULL, g_mime_header_get_raw_value(header));
+		list = internet_address_list_parse(NULL,
+		    g_mime_header_get_raw_value(header));
 		print_list(list);
 		if (list != NULL)
 			g_object_unref(list);

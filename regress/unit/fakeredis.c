@@ -88,8 +88,8 @@ on_read(struct bufferevent *bev, void *arg)
 	while ((n = bufferevent_read(bev, buf, sizeof(buf))) > 0)
 		assert_int_equal(redisReaderFeed(fr->reader, buf, n), REDIS_OK);
 	while (fr->reader != NULL) {
-		assert_int_equal(
-		    redisReaderGetReply(fr->reader, &cmd), REDIS_OK);
+		assert_int_equal(redisReaderGetReply(fr->reader, &cmd),
+		    REDIS_OK);
 		if (cmd == NULL)
 			return;
 		note(fr, cmd);
@@ -221,7 +221,7 @@ fakeredis_heard(const struct fakeredis *fr)
 		return (true);
 	if (evbuffer_get_length(bufferevent_get_output(fr->bev)) > 0)
 		return (false);
-	assert_int_equal(
-	    ioctl(bufferevent_getfd(fr->bev), SIOCOUTQ, &unread), 0);
+	assert_int_equal(ioctl(bufferevent_getfd(fr->bev), SIOCOUTQ, &unread),
+	    0);
 	return (unread == 0);
 }

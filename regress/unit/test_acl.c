@@ -112,8 +112,8 @@ test_envelope(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ds.n = 0;
-		assert_name(
-		    acl_envelope(&conf, cases[i].sender, &ds), cases[i].reason);
+		assert_name(acl_envelope(&conf, cases[i].sender, &ds),
+		    cases[i].reason);
 		assert_int_equal(ds.n, cases[i].domain != NULL);
 		if (cases[i].domain != NULL)
 			assert_string_equal(ds.name[0], cases[i].domain);
@@ -142,8 +142,8 @@ test_header(void **state)
 	(void)state;
 	take("From: a@two.example");
 	assert_name(acl_envelope(&conf, "a@one.example", &ds), REASON_NONE);
-	assert_name(
-	    acl_header(&conf, "a@one.example", &header, &ds), REASON_NONE);
+	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
+	    REASON_NONE);
 	assert_int_equal(ds.n, 2);
 	assert_string_equal(ds.name[0], "one.example");
 	assert_string_equal(ds.name[1], "two.example");
@@ -156,8 +156,8 @@ test_header_refused(void **state)
 	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
 	    REASON_FROM_MISSING);
 	take("From: a@[192.0.2.1]");
-	assert_name(
-	    acl_header(&conf, "a@one.example", &header, &ds), REASON_LITERAL);
+	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
+	    REASON_LITERAL);
 }
 
 /* A null sender leaves the header alone to judge by, whatever is enforced. */
@@ -167,15 +167,15 @@ test_header_not_enforced(void **state)
 	(void)state;
 	conf.enforce = ENFORCE_ENVELOPE;
 	take("From: a@two.example");
-	assert_name(
-	    acl_header(&conf, "a@one.example", &header, &ds), REASON_NONE);
+	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
+	    REASON_NONE);
 	assert_int_equal(ds.n, 0);
 	assert_name(acl_header(&conf, "", &header, &ds), REASON_NONE);
 	assert_int_equal(ds.n, 1);
 	assert_string_equal(ds.name[0], "two.example");
 	header_clear(&header);
-	assert_name(
-	    acl_header(&conf, "a@one.example", &header, &ds), REASON_NONE);
+	assert_name(acl_header(&conf, "a@one.example", &header, &ds),
+	    REASON_NONE);
 	assert_name(acl_header(&conf, "", &header, &ds), REASON_FROM_MISSING);
 }
 
@@ -293,24 +293,24 @@ test_standing(void **state)
 
 	(void)state;
 	assert_true(netaddr_parse("192.0.2.1", &source));
-	assert_int_equal(
-	    acl_standing(USER_NONE, NULL, &source, false), STANDING_NOBODY);
-	assert_int_equal(
-	    acl_standing(USER_NONE, NULL, &source, true), STANDING_NOBODY);
-	assert_int_equal(
-	    acl_standing(USER_BAD, NULL, &source, true), STANDING_UNKNOWN);
+	assert_int_equal(acl_standing(USER_NONE, NULL, &source, false),
+	    STANDING_NOBODY);
+	assert_int_equal(acl_standing(USER_NONE, NULL, &source, true),
+	    STANDING_NOBODY);
+	assert_int_equal(acl_standing(USER_BAD, NULL, &source, true),
+	    STANDING_UNKNOWN);
 	assert_int_equal(acl_standing(USER_UNAVAILABLE, NULL, &source, true),
 	    STANDING_UNKNOWN);
-	assert_int_equal(
-	    acl_standing(USER_OK, &user, &source, false), STANDING_USER);
+	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
+	    STANDING_USER);
 	user.status = STATUS_SANDBOXED;
-	assert_int_equal(
-	    acl_standing(USER_OK, &user, &source, false), STANDING_USER);
+	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
+	    STANDING_USER);
 	user.status = STATUS_BLOCKED;
-	assert_int_equal(
-	    acl_standing(USER_OK, &user, &source, false), STANDING_NOBODY);
-	assert_int_equal(
-	    acl_standing(USER_OK, &user, &source, true), STANDING_NOBODY);
+	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
+	    STANDING_NOBODY);
+	assert_int_equal(acl_standing(USER_OK, &user, &source, true),
+	    STANDING_NOBODY);
 }
 
 /* A list of which nothing could be read denies every source. */
@@ -322,13 +322,13 @@ test_standing_source(void **state)
 	(void)state;
 	assert_true(netaddr_parse("192.0.2.1", &source));
 	user.any_source = false;
-	assert_int_equal(
-	    acl_standing(USER_OK, &user, &source, false), STANDING_SOURCE);
-	assert_int_equal(
-	    acl_standing(USER_OK, &user, &source, true), STANDING_USER);
+	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
+	    STANDING_SOURCE);
+	assert_int_equal(acl_standing(USER_OK, &user, &source, true),
+	    STANDING_USER);
 	user.status = STATUS_BLOCKED;
-	assert_int_equal(
-	    acl_standing(USER_OK, &user, &source, false), STANDING_NOBODY);
+	assert_int_equal(acl_standing(USER_OK, &user, &source, false),
+	    STANDING_NOBODY);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

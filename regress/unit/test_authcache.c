@@ -146,8 +146,8 @@ test_many(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup(
-						test_exact, forget),
+	const struct CMUnitTest tests[] = { cmocka_unit_test_setup(test_exact,
+						forget),
 		cmocka_unit_test_setup(test_expires, forget),
 		cmocka_unit_test_setup(test_renewed, forget),
 		cmocka_unit_test_setup(test_full, forget),

@@ -165,10 +165,10 @@ test_every_key(void **state)
 	assert_string_equal(conf->spf_include[0], "spf.example.net");
 	assert_string_equal(conf->spf_include[1], "_spf.example.org");
 	assert_int_equal(conf->nspf_relays, 2);
-	assert_string_equal(
-	    netaddr_text(&conf->spf_relays[0], buf), "192.0.2.25");
-	assert_string_equal(
-	    netaddr_text(&conf->spf_relays[1], buf), "2001:db8::25");
+	assert_string_equal(netaddr_text(&conf->spf_relays[0], buf),
+	    "192.0.2.25");
+	assert_string_equal(netaddr_text(&conf->spf_relays[1], buf),
+	    "2001:db8::25");
 	assert_int_equal(conf->spf_timeout, 1000);
 	assert_int_equal(conf->spf_workers, 64);
 	assert_string_equal(conf->spf_resolver, "[2001:db8::53]:5353");
@@ -448,8 +448,8 @@ test_bad_password(void **state)
 	assert_lacks(errors, "ppp");
 	assert_null(load_with_password(toolong, 513));
 	assert_null(load("redis_password_file = /nonexistent/secret\n"));
-	assert_contains(
-	    errors, "/nonexistent/secret: No such file or directory");
+	assert_contains(errors,
+	    "/nonexistent/secret: No such file or directory");
 	assert_null(load("redis_password_file = /tmp\n"));
 	assert_contains(errors, "redis_password_file: /tmp");
 }
@@ -508,11 +508,11 @@ test_print_dollar(void **state)
 	(void)state;
 	setenv("UNIT_VALUE", "other", 1);
 	must_load("report_url = 'https://example.net/${UNIT_VALUE}'\n");
-	assert_string_equal(
-	    conf->report_url, "https://example.net/${UNIT_VALUE}");
+	assert_string_equal(conf->report_url,
+	    "https://example.net/${UNIT_VALUE}");
 	check_round_trip("report_url = 'https://example.net/${UNIT_VALUE}'\n");
-	assert_string_equal(
-	    conf->report_url, "https://example.net/${UNIT_VALUE}");
+	assert_string_equal(conf->report_url,
+	    "https://example.net/${UNIT_VALUE}");
 }
 
 static void
@@ -534,8 +534,8 @@ test_deadline(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(
-						test_defaults, clean_up),
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_defaults, clean_up),
 		cmocka_unit_test_teardown(test_every_key, clean_up),
 		cmocka_unit_test_teardown(test_words, clean_up),
 		cmocka_unit_test_teardown(test_redis_places, clean_up),
@@ -550,7 +550,8 @@ main(void)
 		cmocka_unit_test_teardown(test_bad_password, clean_up),
 		cmocka_unit_test_teardown(test_print, clean_up),
 		cmocka_unit_test_teardown(test_print_dollar, clean_up),
-		cmocka_unit_test_teardown(test_deadline, clean_up) };
+		cmocka_unit_test_teardown(test_deadline, clean_up)
+	};
 
 	return (cmocka_run_group_tests_name("conf", tests, NULL, NULL));
 }

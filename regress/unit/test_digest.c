@@ -61,8 +61,8 @@ test_different(void **state)
 		digest2(digests[i], lists[i][0], lists[i][1]);
 		assert_memory_not_equal(digests[i], single, DIGEST_LEN);
 		for (j = 0; j < i; j++)
-			assert_memory_not_equal(
-			    digests[i], digests[j], DIGEST_LEN);
+			assert_memory_not_equal(digests[i], digests[j],
+			    DIGEST_LEN);
 	}
 }
 

@@ -220,8 +220,8 @@ test_nul(void **state)
 	struct filterline fl;
 
 	(void)state;
-	assert_string_equal(
-	    parse_len(id, sizeof(id) - 1, &fl), "bad session id");
+	assert_string_equal(parse_len(id, sizeof(id) - 1, &fl),
+	    "bad session id");
 	assert_null(parse_len(params, sizeof(params) - 1, &fl));
 	assert_int_equal(fl.paramslen, 3);
 	assert_memory_equal(fl.params, "a\0b", 4);
@@ -238,8 +238,8 @@ test_cut_short(void **state)
 
 	(void)state;
 	for (len = 0; len <= whole; len++)
-		assert_int_equal(
-		    parse_len(text, len, &fl) == NULL, len >= whole - 4);
+		assert_int_equal(parse_len(text, len, &fl) == NULL,
+		    len >= whole - 4);
 }
 
 static const char *
@@ -273,8 +273,8 @@ check_data(const char *text, size_t len)
 	assert_int_equal(session, SESSION);
 	assert_memory_equal(p, ID "|" TOK "|", FILTERLINE_DATA_TEXT);
 	assert_memory_equal(p + FILTERLINE_DATA_TEXT, text, len);
-	assert_ptr_equal(
-	    p + FILTERLINE_DATA_TEXT + len, line + (size_t)n + len);
+	assert_ptr_equal(p + FILTERLINE_DATA_TEXT + len,
+	    line + (size_t)n + len);
 }
 
 static void
@@ -352,6 +352,6 @@ main(void)
 		cmocka_unit_test(test_not_data),
 		cmocka_unit_test(test_source) };
 
-	return (
-	    cmocka_run_group_tests_name("filterline", tests, NULL, free_line));
+	return (cmocka_run_group_tests_name("filterline", tests, NULL,
+	    free_line));
 }

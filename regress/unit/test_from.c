@@ -61,8 +61,8 @@ join(const struct domains *ds, char *buf, size_t size)
 
 	buf[0] = '\0';
 	for (i = 0; i < ds->n && at < size; i++)
-		at += (size_t)snprintf(
-		    buf + at, size - at, "%s%s", i > 0 ? "," : "", ds->name[i]);
+		at += (size_t)snprintf(buf + at, size - at, "%s%s",
+		    i > 0 ? "," : "", ds->name[i]);
 }
 
 static void
@@ -87,12 +87,12 @@ test_addresses(void **state)
 	assert_domains(" \t<a@one.example>\t ", "one.example");
 	assert_domains("A <a@ONE.example>", "one.example");
 	assert_domains("a!#$%&'*+-/?=^_`{|}~b@one.example", "one.example");
-	assert_domains(
-	    "a@one.example,b@two.example", "one.example,two.example");
+	assert_domains("a@one.example,b@two.example",
+	    "one.example,two.example");
 	assert_domains("a@one.example , B <b@two.example> , c@one.example",
 	    "one.example,two.example");
-	assert_domains(
-	    "a@one.example <b@two.example>", "one.example,two.example");
+	assert_domains("a@one.example <b@two.example>",
+	    "one.example,two.example");
 	assert_domains("a@m\xc3\xbcller.example", "xn--mller-kva.example");
 }
 
@@ -178,10 +178,10 @@ test_address_as_name(void **state)
 	size_t			 i;
 
 	(void)state;
-	assert_domains(
-	    "b@two.example <a@one.example>", "two.example,one.example");
-	assert_domains(
-	    "\tb@two.example\t<a@one.example>", "two.example,one.example");
+	assert_domains("b@two.example <a@one.example>",
+	    "two.example,one.example");
+	assert_domains("\tb@two.example\t<a@one.example>",
+	    "two.example,one.example");
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(value, sizeof(value), "%s <a@one.example>", names[i]);
 		assert_reason(value, REASON_FROM_AMBIGUOUS);
@@ -219,10 +219,10 @@ test_nul(void **state)
 	struct domains	  ds = { .n = 0 };
 
 	(void)state;
-	assert_int_equal(
-	    from_parse(value, sizeof(value) - 1, &ds), REASON_FROM_AMBIGUOUS);
-	assert_int_equal(
-	    from_parse("a@one.example", 0, &ds), REASON_FROM_AMBIGUOUS);
+	assert_int_equal(from_parse(value, sizeof(value) - 1, &ds),
+	    REASON_FROM_AMBIGUOUS);
+	assert_int_equal(from_parse("a@one.example", 0, &ds),
+	    REASON_FROM_AMBIGUOUS);
 	assert_int_equal(ds.n, 0);
 }
 
@@ -373,8 +373,8 @@ run_corpus(const char *path, bool hostile)
 		else if (reason == REASON_NONE && !hostile)
 			got = found;
 		if (strcmp(got, line) != 0)
-			fail_msg(
-			    "%s: %s\n\"%s\", not \"%s\"", path, tab, got, line);
+			fail_msg("%s: %s\n\"%s\", not \"%s\"", path, tab, got,
+			    line);
 		n++;
 	}
 	free(line);

@@ -367,8 +367,8 @@ test_message_id(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(
-						test_plain, clear),
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_plain, clear),
 		cmocka_unit_test_teardown(test_body, clear),
 		cmocka_unit_test_teardown(test_body_alone, clear),
 		cmocka_unit_test_teardown(test_folds, clear),
@@ -384,7 +384,8 @@ main(void)
 		cmocka_unit_test_teardown(test_long, clear),
 		cmocka_unit_test_teardown(test_long_by_one, clear),
 		cmocka_unit_test_teardown(test_other_long, clear),
-		cmocka_unit_test_teardown(test_message_id, clear) };
+		cmocka_unit_test_teardown(test_message_id, clear)
+	};
 
 	return (cmocka_run_group_tests_name("header", tests, NULL, NULL));
 }

@@ -79,11 +79,11 @@ connect_now(void)
 	unit_run_until(base, redisconn_ready(rc));
 }
 
-#define SCRIPT(...)                                                           \
-	do {                                                                  \
-		static const char *const replies_[] = { __VA_ARGS__ };        \
-		fakeredis_script(                                             \
-		    &fake, replies_, sizeof(replies_) / sizeof(replies_[0])); \
+#define SCRIPT(...)                                                    \
+	do {                                                           \
+		static const char *const replies_[] = { __VA_ARGS__ }; \
+		fakeredis_script(&fake, replies_,                      \
+		    sizeof(replies_) / sizeof(replies_[0]));           \
 	} while (0)
 
 /* The caller's strings are gone when it returns. */

@@ -412,8 +412,8 @@ stuff(const char *text, size_t len)
 	int	idle = 0;
 
 	while (off < len && idle < 20) {
-		n = write(
-		    peer, text + off, len - off < 4000 ? len - off : 4000);
+		n = write(peer, text + off,
+		    len - off < 4000 ? len - off : 4000);
 		if (n > 0)
 			off += (size_t)n;
 		settle();

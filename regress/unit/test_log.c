@@ -118,8 +118,8 @@ test_once(void **state)
 		log_once("first kind %d", i);
 	for (i = 0; i < 3; i++)
 		log_once("second kind");
-	assert_string_equal(
-	    unit_captured(&capture), "unit: first kind 0\nunit: second kind\n");
+	assert_string_equal(unit_captured(&capture),
+	    "unit: first kind 0\nunit: second kind\n");
 }
 
 /* Fills what a descriptor holds and leaves it blocking. */

@@ -211,8 +211,8 @@ check_length(const char *base, unsigned int bits)
 		if (netset_match(&set, &na) != (bit >= bits))
 			fail_msg("%s, bit %u", text, bit);
 		flip(&na, bit);
-		assert_true(
-		    bit < bits || !(r.addr[bit / 8] >> (7 - bit % 8) & 1));
+		assert_true(bit < bits ||
+		    !(r.addr[bit / 8] >> (7 - bit % 8) & 1));
 	}
 	netset_clear(&set);
 }
@@ -390,8 +390,8 @@ test_against_naive(void **state)
 	netset_seal(&set);
 	for (i = 0; i < 20000; i++) {
 		na = some_address();
-		assert_int_equal(
-		    netset_match(&set, &na), naive_match(ranges, 300, &na));
+		assert_int_equal(netset_match(&set, &na),
+		    naive_match(ranges, 300, &na));
 		hits += netset_match(&set, &na);
 	}
 	/* Else nothing was compared. */

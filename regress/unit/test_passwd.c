@@ -69,8 +69,8 @@ hash_of(const char *prefix, unsigned long cost, const char *password)
 	char		  setting[CRYPT_GENSALT_OUTPUT_SIZE];
 
 	memset(&data, 0, sizeof(data));
-	assert_non_null(
-	    crypt_gensalt_rn(prefix, cost, NULL, 0, setting, sizeof(setting)));
+	assert_non_null(crypt_gensalt_rn(prefix, cost, NULL, 0, setting,
+	    sizeof(setting)));
 	assert_non_null(crypt_rn(password, setting, &data, sizeof(data)));
 	snprintf(hash, sizeof(hash), "%s", data.output);
 	return (hash);
@@ -150,8 +150,8 @@ test_cut_hash(void **state)
 	snprintf(hash, sizeof(hash), "%s", hash_of("$6$", 1000, "secret"));
 	for (len = strlen(hash); len-- > 0;) {
 		hash[len] = '\0';
-		assert_int_not_equal(
-		    passwd_verify("secret", hash), PASSWD_RIGHT);
+		assert_int_not_equal(passwd_verify("secret", hash),
+		    PASSWD_RIGHT);
 	}
 	snprintf(hash, sizeof(hash), "%sx", hash_of("$6$", 1000, "secret"));
 	assert_int_not_equal(passwd_verify("secret", hash), PASSWD_RIGHT);
@@ -168,8 +168,8 @@ test_long(void **state)
 	password[PASSWD_MAX - 1] = '\0';
 	hash = hash_of("$6$", 1000, password);
 	assert_int_equal(passwd_verify(password, hash), PASSWD_RIGHT);
-	assert_non_null(
-	    passwd_check(pool, password, hash, on_result, (void *)0));
+	assert_non_null(passwd_check(pool, password, hash, on_result,
+	    (void *)0));
 	password[PASSWD_MAX - 1] = 'p';
 	password[PASSWD_MAX] = '\0';
 	assert_int_equal(passwd_verify(password, hash), PASSWD_WRONG);
@@ -177,8 +177,8 @@ test_long(void **state)
 	password[sizeof(password) - 1] = '\0';
 	assert_int_equal(passwd_verify(password, hash), PASSWD_WRONG);
 	/* Cut to what there is room for, it must not become right. */
-	assert_non_null(
-	    passwd_check(pool, password, hash, on_result, (void *)1));
+	assert_non_null(passwd_check(pool, password, hash, on_result,
+	    (void *)1));
 	unit_run_until(base, ncalled == 2);
 	assert_int_equal(results[0], PASSWD_RIGHT);
 	assert_int_equal(results[1], PASSWD_WRONG);
@@ -191,16 +191,16 @@ test_pool(void **state)
 
 	(void)state;
 	snprintf(hash, sizeof(hash), "%s", hash_of("$y$", 1, "secret"));
-	assert_non_null(
-	    passwd_check(pool, password, hash, on_result, (void *)0));
+	assert_non_null(passwd_check(pool, password, hash, on_result,
+	    (void *)0));
 	memset(password, 'x', 6);
-	assert_non_null(
-	    passwd_check(pool, password, hash, on_result, (void *)1));
+	assert_non_null(passwd_check(pool, password, hash, on_result,
+	    (void *)1));
 	/* Both were copied. */
 	memset(password, 0, sizeof(password));
 	memset(hash, 0, sizeof(hash));
-	assert_non_null(
-	    passwd_check(pool, "secret", "*", on_result, (void *)2));
+	assert_non_null(passwd_check(pool, "secret", "*", on_result,
+	    (void *)2));
 	assert_int_equal(ncalled, 0);
 	unit_run_until(base, ncalled == 3);
 	assert_int_equal(results[0], PASSWD_RIGHT);
@@ -229,8 +229,8 @@ test_cancel(void **state)
 
 	(void)state;
 	for (i = 0; i < 6; i++) {
-		jobs[i] = passwd_check(
-		    pool, "secret", hash, on_result, (void *)(intptr_t)i);
+		jobs[i] = passwd_check(pool, "secret", hash, on_result,
+		    (void *)(intptr_t)i);
 		assert_non_null(jobs[i]);
 	}
 	/* Under way, and waiting. */
@@ -238,8 +238,8 @@ test_cancel(void **state)
 	passwd_cancel(jobs[4]);
 	unit_run_until(base, ncalled == 4);
 	/* All that come after have come before this one. */
-	assert_non_null(
-	    passwd_check(pool, "secret", "*", on_result, (void *)6));
+	assert_non_null(passwd_check(pool, "secret", "*", on_result,
+	    (void *)6));
 	unit_run_until(base, called[6] == 1);
 	assert_int_equal(called[0], 0);
 	assert_int_equal(called[4], 0);
@@ -264,8 +264,8 @@ test_cancel_from_callback(void **state)
 	base = event_base_new();
 	pool = passwd_pool_new(base, 1);
 	assert_non_null(pool);
-	assert_non_null(
-	    passwd_check(pool, "x", "*", on_result_cancel, (void *)0));
+	assert_non_null(passwd_check(pool, "x", "*", on_result_cancel,
+	    (void *)0));
 	victim = passwd_check(pool, "x", "*", on_result, (void *)1);
 	assert_non_null(victim);
 	assert_non_null(passwd_check(pool, "x", "*", on_result, (void *)2));
@@ -284,14 +284,14 @@ test_queue_full(void **state)
 	for (i = 0; i < PASSWD_QUEUE; i++)
 		assert_non_null(passwd_check(pool, i % 2 ? "secret" : "other",
 		    hash, on_result, (void *)(intptr_t)i));
-	assert_null(
-	    passwd_check(pool, "secret", hash, on_result, (void *)(intptr_t)i));
+	assert_null(passwd_check(pool, "secret", hash, on_result,
+	    (void *)(intptr_t)i));
 	unit_run_until(base, ncalled == PASSWD_QUEUE);
 	assert_int_equal(called[i], 0);
 	for (i = 0; i < PASSWD_QUEUE; i++) {
 		assert_int_equal(called[i], 1);
-		assert_int_equal(
-		    results[i], i % 2 ? PASSWD_RIGHT : PASSWD_WRONG);
+		assert_int_equal(results[i],
+		    i % 2 ? PASSWD_RIGHT : PASSWD_WRONG);
 	}
 	/* There is room again. */
 	assert_non_null(passwd_check(pool, "secret", hash, on_result,
@@ -317,8 +317,8 @@ test_cancelled_counts(void **state)
 	job = NULL;
 	unit_run_until(base,
 	    job != NULL ||
-		(job = passwd_check(
-		     pool, "secret", hash, on_result, (void *)1)) != NULL);
+		(job = passwd_check(pool, "secret", hash, on_result,
+		     (void *)1)) != NULL);
 	unit_run_until(base, called[1] == 1);
 	assert_int_equal(called[0], 0);
 }
@@ -332,8 +332,8 @@ test_pool_free(void **state)
 
 	(void)state;
 	for (i = 0; i < 64; i++)
-		assert_non_null(passwd_check(
-		    pool, "secret", i < 8 ? "*" : hash, on_result, NULL));
+		assert_non_null(passwd_check(pool, "secret", i < 8 ? "*" : hash,
+		    on_result, NULL));
 	passwd_pool_free(pool);
 	pool = NULL;
 	assert_int_equal(ncalled, 64);

@@ -51,8 +51,8 @@ test_names(void **state)
 
 	(void)state;
 	for (i = 0; i < NREASONS; i++)
-		assert_string_equal(
-		    reason_name(reasons[i].reason), reasons[i].name);
+		assert_string_equal(reason_name(reasons[i].reason),
+		    reasons[i].name);
 }
 
 /* One that was forgotten here or there has no name, or no place above. */

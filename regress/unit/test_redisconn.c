@@ -55,8 +55,8 @@ on_reply(void *arg, const redisReply *reply)
 		return;
 	g->integer = reply->integer;
 	g->len = reply->len;
-	snprintf(
-	    g->str, sizeof(g->str), "%s", reply->str != NULL ? reply->str : "");
+	snprintf(g->str, sizeof(g->str), "%s",
+	    reply->str != NULL ? reply->str : "");
 }
 
 static int
@@ -207,16 +207,16 @@ static void
 test_bad_ping(void **state)
 {
 	(void)state;
-	check_refused(
-	    &fake.ping, "-NOAUTH Authentication required.\r\n", "PING: NOAUTH");
+	check_refused(&fake.ping, "-NOAUTH Authentication required.\r\n",
+	    "PING: NOAUTH");
 }
 
 static void
 test_loading(void **state)
 {
 	(void)state;
-	check_refused(
-	    &fake.ping, "-LOADING Redis is loading\r\n", "PING: LOADING");
+	check_refused(&fake.ping, "-LOADING Redis is loading\r\n",
+	    "PING: LOADING");
 }
 
 static void
@@ -230,8 +230,8 @@ static void
 test_odd_auth(void **state)
 {
 	(void)state;
-	check_refused(
-	    &fake.auth, "*2\r\n$1\r\na\r\n$-1\r\n", "AUTH: unexpected reply");
+	check_refused(&fake.auth, "*2\r\n$1\r\na\r\n$-1\r\n",
+	    "AUTH: unexpected reply");
 }
 
 static void
@@ -254,8 +254,8 @@ static void
 test_garbage_at_login(void **state)
 {
 	(void)state;
-	check_refused(
-	    &fake.greeting, "SSH-2.0-OpenSSH_10.0\r\n", "redis: unix:fake: ");
+	check_refused(&fake.greeting, "SSH-2.0-OpenSSH_10.0\r\n",
+	    "redis: unix:fake: ");
 }
 
 static void
@@ -469,8 +469,8 @@ check_survives(const char *bytes)
 	if (got[0].type == REDIS_REPLY_STRING)
 		assert_string_equal(got[0].str, "x");
 	else if (got[0].type != REDIS_REPLY_ARRAY)
-		unit_run_until(
-		    base, fake.naccepted > naccepted && redisconn_ready(rc));
+		unit_run_until(base,
+		    fake.naccepted > naccepted && redisconn_ready(rc));
 }
 
 static void

@@ -71,8 +71,8 @@ static void
 test_nobody(void **state)
 {
 	(void)state;
-	assert_non_null(
-	    resolve_start(base, "no..such..host", on_resolved, NULL));
+	assert_non_null(resolve_start(base, "no..such..host", on_resolved,
+	    NULL));
 	unit_run_until(base, ncalled == 1);
 	assert_true(failed);
 }

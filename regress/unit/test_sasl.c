@@ -32,8 +32,8 @@ args(const char *mechanism, const char *bytes, size_t len)
 	char	   *base64 = malloc(len * 2 + 8);
 
 	assert_non_null(base64);
-	assert_int_not_equal(
-	    b64_ntop((const unsigned char *)bytes, len, base64, len * 2 + 8),
+	assert_int_not_equal(b64_ntop((const unsigned char *)bytes, len, base64,
+				 len * 2 + 8),
 	    -1);
 	snprintf(buf, sizeof(buf), "%s %s", mechanism, base64);
 	free(base64);
@@ -41,8 +41,8 @@ args(const char *mechanism, const char *bytes, size_t len)
 }
 
 static void
-check_plain(
-    const char *bytes, size_t len, const char *name, const char *password)
+check_plain(const char *bytes, size_t len, const char *name,
+    const char *password)
 {
 	struct sasl sasl;
 

@@ -109,8 +109,8 @@ test_sources(void **state)
 		s = open_new(i, cases[i].source);
 		assert_string_equal(session_source(s, buf), cases[i].text);
 		assert_int_equal(s->local, cases[i].local);
-		assert_int_equal(
-		    s->source.len != 0, strpbrk(cases[i].text, ".:") != NULL);
+		assert_int_equal(s->source.len != 0,
+		    strpbrk(cases[i].text, ".:") != NULL);
 	}
 }
 
@@ -161,8 +161,8 @@ test_limit(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(
-						test_find, close_all),
+	const struct CMUnitTest tests[] = { cmocka_unit_test_teardown(test_find,
+						close_all),
 		cmocka_unit_test_teardown(test_fresh, close_all),
 		cmocka_unit_test_teardown(test_sources, close_all),
 		cmocka_unit_test_teardown(test_tx, close_all),

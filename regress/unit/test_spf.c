@@ -262,8 +262,8 @@ test_answer(void **state)
 	assert_non_null(spf_known(spf, "good.test"));
 	ask_and_wait("none.test", &w);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_NONE);
-	assert_int_equal(
-	    spf_known(spf, "none.test")->verdict, SPF_VERDICT_NONE);
+	assert_int_equal(spf_known(spf, "none.test")->verdict,
+	    SPF_VERDICT_NONE);
 	ask_and_wait("unknown.test", &w);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
 	assert_null(spf_known(spf, "unknown.test"));
@@ -404,8 +404,8 @@ test_two_answers(void **state)
 	ask_and_wait("good.test", &w[1]);
 	assert_string_equal(w[1].answer.record, "v=spf1 -all");
 	unit_captured(&c);
-	assert_string_equal(
-	    spf_known(spf, "twice.test")->record, "v=spf1 first");
+	assert_string_equal(spf_known(spf, "twice.test")->record,
+	    "v=spf1 first");
 }
 
 /* While all workers hang, no question waits longer than two timeouts. */

@@ -203,15 +203,16 @@ test_nothing_to_free(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test_setup_teardown(
-						test_find, setup, teardown),
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ttl, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_size, setup, teardown),
-		cmocka_unit_test(test_nothing_to_free) };
+		cmocka_unit_test(test_nothing_to_free)
+	};
 
 	return (cmocka_run_group_tests_name("spfcache", tests, NULL, NULL));
 }

@@ -319,8 +319,8 @@ test_include_ttl(void **state)
 	(void)state;
 	a = ask(&check, "nested.test");
 	assert_int_equal(a.ttl, 90);
-	assert_string_equal(
-	    a.record, "v=spf1 ip4:192.0.2.1 include:nested1.test");
+	assert_string_equal(a.record,
+	    "v=spf1 ip4:192.0.2.1 include:nested1.test");
 }
 
 static void
@@ -438,6 +438,6 @@ main(void)
 		cmocka_unit_test(test_include_lookups),
 		cmocka_unit_test(test_pass), cmocka_unit_test(test_name) };
 
-	return (
-	    cmocka_run_group_tests_name("spfcheck", tests, setup, teardown));
+	return (cmocka_run_group_tests_name("spfcheck", tests, setup,
+	    teardown));
 }

@@ -143,11 +143,11 @@ test_answers(void **state)
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
-		assert_int_equal(
-		    send(fd, domain, strlen(domain), 0), strlen(domain));
+		assert_int_equal(send(fd, domain, strlen(domain), 0),
+		    strlen(domain));
 		assert_true(readable());
-		assert_int_equal(
-		    recv(fd, &answer, sizeof(answer), 0), sizeof(answer));
+		assert_int_equal(recv(fd, &answer, sizeof(answer), 0),
+		    sizeof(answer));
 		assert_int_equal(answer.verdict, SPF_VERDICT_UNKNOWN);
 		assert_string_equal(answer.record, "");
 	}

@@ -181,8 +181,8 @@ test_cut_short(void **state)
 
 	(void)state;
 	for (len = 0; len <= whole; len++)
-		assert_int_equal(
-		    parse_len(text, len, &tl) == NULL, len >= whole - 3);
+		assert_int_equal(parse_len(text, len, &tl) == NULL,
+		    len >= whole - 3);
 }
 
 int
@@ -193,6 +193,6 @@ main(void)
 		cmocka_unit_test(test_malformed), cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_cut_short) };
 
-	return (
-	    cmocka_run_group_tests_name("tableline", tests, NULL, free_line));
+	return (cmocka_run_group_tests_name("tableline", tests, NULL,
+	    free_line));
 }

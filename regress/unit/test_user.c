@@ -54,8 +54,8 @@ bulk(char *buf, size_t size, size_t n, const char *text)
 	if (text == NULL)
 		return (n + (size_t)snprintf(buf + n, size - n, "$-1\r\n"));
 	return (n +
-	    (size_t)snprintf(
-		buf + n, size - n, "$%zu\r\n%s\r\n", strlen(text), text));
+	    (size_t)snprintf(buf + n, size - n, "$%zu\r\n%s\r\n", strlen(text),
+		text));
 }
 
 static const char *
@@ -376,8 +376,8 @@ test_nul_and_types(void **state)
 				memcpy(buf + n, values[i], lens[i]);
 				n += lens[i];
 			}
-			assert_string_equal(
-			    parse_bytes(buf, n, "*0\r\n", 4), names[f]);
+			assert_string_equal(parse_bytes(buf, n, "*0\r\n", 4),
+			    names[f]);
 		}
 	}
 }
@@ -395,8 +395,8 @@ test_not_a_hash(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_string_equal(
-		    parse_bytes(cases[i], strlen(cases[i]), "*0\r\n", 4),
+		assert_string_equal(parse_bytes(cases[i], strlen(cases[i]),
+					"*0\r\n", 4),
 		    "not a hash");
 		assert_false(exists);
 	}
@@ -481,8 +481,8 @@ test_many_sources(void **state)
 	n = (size_t)snprintf(ips, size, "*%d\r\n", USER_IPS_MAX + 1);
 	for (i = 0; i <= USER_IPS_MAX; i++)
 		n = bulk(ips, size, n, "192.0.2.1");
-	assert_string_equal(
-	    parse_bytes(hash, strlen(hash), ips, n), "ips: too many entries");
+	assert_string_equal(parse_bytes(hash, strlen(hash), ips, n),
+	    "ips: too many entries");
 	free(ips);
 }
 
@@ -529,14 +529,14 @@ static void
 test_plan(void **state)
 {
 	(void)state;
-	assert_null(
-	    parse_account(STATUS_ALLOWED, "*2\r\n$3\r\npro\r\n$-1\r\n"));
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*2\r\n$3\r\npro\r\n$-1\r\n"));
 	assert_true(user.pro);
-	assert_null(
-	    parse_account(STATUS_ALLOWED, "*2\r\n$4\r\nfree\r\n$-1\r\n"));
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*2\r\n$4\r\nfree\r\n$-1\r\n"));
 	assert_false(user.pro);
-	assert_null(
-	    parse_account(STATUS_ALLOWED, "*2\r\n$3\r\nPro\r\n$-1\r\n"));
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*2\r\n$3\r\nPro\r\n$-1\r\n"));
 	assert_false(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED, "*2\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
@@ -641,11 +641,11 @@ tear_down(void **state)
 #define PRO "*2\r\n$3\r\npro\r\n" NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 
-#define SCRIPT(...)                                                           \
-	do {                                                                  \
-		static const char *const replies_[] = { __VA_ARGS__ };        \
-		fakeredis_script(                                             \
-		    &fake, replies_, sizeof(replies_) / sizeof(replies_[0])); \
+#define SCRIPT(...)                                                    \
+	do {                                                           \
+		static const char *const replies_[] = { __VA_ARGS__ }; \
+		fakeredis_script(&fake, replies_,                      \
+		    sizeof(replies_) / sizeof(replies_[0]));           \
 	} while (0)
 
 static struct user_query *
@@ -908,8 +908,8 @@ reach(const struct stage *st)
 	fakeredis_script(&fake, st->replies, st->nreplies);
 	q = st->by_address ? ask_address("192.0.2.1") : ask("alice");
 	assert_non_null(q);
-	unit_run_until(
-	    base, fake.ncommands == st->ncommands && fakeredis_heard(&fake));
+	unit_run_until(base,
+	    fake.ncommands == st->ncommands && fakeredis_heard(&fake));
 	assert_int_equal(called, 0);
 	return (q);
 }
