@@ -42,9 +42,9 @@ redirect(int fd)
 	/* In a chroot there may be none: better closed than smtpd's. */
 	if (null == -1)
 		return (close(fd) == 0 || errno == EBADF);
-	/* cppcheck-suppress resourceLeak; it is what fd was to become */
+	/* It is what fd was to become. */
 	if (null == fd)
-		return (true);
+		return (true); // cppcheck-suppress resourceLeak
 	ret = dup2(null, fd);
 	close(null);
 	return (ret != -1);

@@ -145,7 +145,9 @@ domain_underscored(const char *text, size_t len, char out[DOMAIN_TEXT])
 	/* A letter in its place tells whether the rest of it is a name. */
 	for (i = 0; i < len; i++) {
 		out[i] = domain_lower(text[i]);
-		plain[i] = text[i] == '_' ? 'a' : text[i];
+		plain[i] = text[i];
+		if (plain[i] == '_')
+			plain[i] = 'a';
 	}
 	out[len] = '\0';
 	return (fold_ascii(plain, len, plain) && valid_host(plain));
