@@ -133,7 +133,7 @@ domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 bool
 domain_underscored(const char *text, size_t len, char out[DOMAIN_TEXT])
 {
-	char   plain[DOMAIN_TEXT];
+	char   plain[DOMAIN_TEXT] = "";
 	size_t i;
 
 	if (len > 1 && text[len - 1] == '.')
