@@ -57,6 +57,18 @@ struct keys {
 	char period[24];
 };
 
+/* As users write periods, for the reply that names it. */
+static void
+format_period(int64_t seconds, char *buf, size_t size)
+{
+	if (seconds % 86400 == 0)
+		snprintf(buf, size, "%" PRId64 "d", seconds / 86400);
+	else if (seconds % 3600 == 0)
+		snprintf(buf, size, "%" PRId64 "h", seconds / 3600);
+	else
+		snprintf(buf, size, "%" PRId64, seconds);
+}
+
 static void
 make_keys(const struct filter *f, const char *user, const char *id,
     struct keys *keys)
@@ -69,8 +81,8 @@ make_keys(const struct filter *f, const char *user, const char *id,
 	snprintf(keys->text[2], KEY_MAX, "%suser:{%s}:used:rate", prefix, user);
 	snprintf(keys->text[3], KEY_MAX, "%suser:{%s}:used:hold:%s", prefix,
 	    user, id);
-	snprintf(keys->period, sizeof(keys->period), "%" PRId64,
-	    f->conf->quota_period);
+	format_period(f->conf->quota_period, keys->period,
+	    sizeof(keys->period));
 }
 
 int
