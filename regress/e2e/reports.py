@@ -87,6 +87,18 @@ def try_message(session, sender, header, mark="judged"):
     return "end of data", session.data(message(header, mark))
 
 
+def never_arrives(relay, users, sink, mark):
+    """A later message of another user's arrives, the one with mark did not."""
+    last = "after-" + mark
+    users.add("zoe", "Last-Word-33")
+    with Session(relay) as session:
+        assert session.plain("zoe", "Last-Word-33") == OK
+        assert session.message(last).startswith("250")
+    sink.wait_for(last.encode())
+    subject = b"Subject: %s\r\n" % mark.encode()
+    assert not [m for m in sink.messages if subject in m.data]
+
+
 def judge(relay, redis, name, sender, header, password=PASSWORD):
     """Where and why a message is blocked in a session of its own, or None."""
     with Session(relay) as session:

@@ -117,6 +117,7 @@ def test_names_of_nobody_leave_nothing(relay, redis, users, form):
         assert FORMS[form](session, strange[0], PASSWORD) == FAILED
         # Whoever is there next is not taken for who was not.
         assert FORMS[form](session, "witness", PASSWORD) == OK
+        log(redis, "witness", 1)
     for name in strange[1:]:
         with Session(relay) as session:
             assert not FORMS[form](session, name, PASSWORD).startswith("2")
