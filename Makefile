@@ -154,6 +154,8 @@ $(B)/bench/%: $(B)/rel/obj/regress/bench/%.o
 
 $(B)/bench/echo-libopensmtpd: BENCH_LIBS = -lopensmtpd -levent
 $(B)/bench/load: BENCH_LIBS = -lssl -lcrypto -pthread
+$(B)/bench/charges: BENCH_LIBS = -pthread $(OUR_LIBS)
+$(B)/bench/charges: $(B)/rel/libfilter.a $(B)/rel/libsmtpusers.a
 
 # Without this, objects that only a pattern names would not be kept.
 .SECONDARY:

@@ -50,6 +50,8 @@ CLIENTS = 8
 # What each client does: so many sessions, each with so many messages.
 SHAPES = {"1 a session": (100, 1), "25 a session": (8, 25)}
 OPEN_SESSIONS = 10000
+CHARGES, CHARGES_DEPTH, CHARGES_TURNS = 50000, 16, 5
+MANY_USERS = 1000000
 
 SESSION, TOKEN = "317375cd1ab40357", "e094d913f60559e8"
 
@@ -271,6 +273,57 @@ def bench_memory(table, redis):
                   1024, " bytes")
 
 
+# Charges of a quota
+
+
+def bench_charges(table, redis):
+    """Both reserve with a hold of its own each time."""
+    populate(redis)
+    conf = workdir("charges") / "smtpusers.conf"
+    conf.write_text(configuration(redis=redis.url))
+    user = "smtp:user:{user0}"
+    call = ["FCALL", "smtpusers_reserve", 4, user, user + ":used:quota",
+            user + ":used:rate", user + ":used:hold:__rand_int__", 86400, 1]
+    rates = {"one user": [], "1,000,000 users": [], "redis-benchmark": []}
+    for _ in range(CHARGES_TURNS):
+        rates["one user"].append(charge_rate(conf, 1))
+        rates["1,000,000 users"].append(charge_rate(conf, MANY_USERS))
+        rates["redis-benchmark"].append(benchmark_rate(redis, call))
+    median = {name: statistics.median(row) for name, row in rates.items()}
+    for name, rate in median.items():
+        table.note("charges, " + name, "%.0f/s" % rate)
+    table.at_least("charges, one user / redis-benchmark",
+                   median["one user"] / median["redis-benchmark"], 0.8)
+    table.note("charges, 1,000,000 users / one user", "%.2f" % (
+        median["1,000,000 users"] / median["one user"]))
+
+
+def populate(redis):
+    """All users by one script: there are many."""
+    redis.cli("EVAL", "for i = 0, ARGV[1] - 1 do redis.call('HSET', "
+              "'smtp:user:{user' .. string.format('%.0f', i) .. '}', "
+              "'quota', '100000000', 'quota_period', '1d') end",
+              0, MANY_USERS, timeout=120)
+
+
+def charge_rate(conf, users):
+    count, seconds = run(build() / "bench/charges", conf, users, CHARGES,
+                         CHARGES_DEPTH)[0]
+    return count / seconds
+
+
+def benchmark_rate(redis, call):
+    before = int(redis.cli("GET", call[4]).split()[1])
+    done = subprocess.run(
+        ["redis-benchmark", "-s", redis.socket, "-c", "1", "--csv",
+         "-P", str(CHARGES_DEPTH), "-n", str(CHARGES), "-r", "2000000000",
+         *map(str, call)], check=True, text=True, stdout=subprocess.PIPE)
+    used = redis.cli("GET", call[4]).split()[1]
+    if int(used) - before < CHARGES * 0.99:
+        raise AssertionError("redis-benchmark did not charge")
+    return float(done.stdout.splitlines()[-1].split(",")[-7].strip('"'))
+
+
 def connected(redis):
     """Whether anyone but us is there."""
     return len(redis.cli("CLIENT", "LIST").splitlines()) > 1
@@ -279,7 +332,8 @@ def connected(redis):
 def main():
     table = Table()
     say("%d cores" % len(os.sched_getaffinity(0)))
-    for what in (bench_echo, bench_lookups, bench_messages, bench_memory):
+    for what in (bench_echo, bench_lookups, bench_messages, bench_memory,
+                 bench_charges):
         say(what.__name__.removeprefix("bench_"))
         with RedisServer(workdir("redis")) as redis:
             what(table, redis)

@@ -1,0 +1,105 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * charges conf users count depth: reserves so often, for that many users in
+ * turn, so many at a time through one connection; prints count and seconds.
+ */
+
+#include <sys/types.h>
+
+#include <err.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "conf.h"
+#include "filter.h"
+#include "functions.h"
+#include "journal.h"
+#include "quota.h"
+#include "redisconn.h"
+
+static struct filter filter;
+static unsigned long nusers, count, sent, done;
+
+static void next(void);
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
+}
+
+static void
+on_reserved(void *arg, enum quota_result result, const char *reply)
+{
+	(void)arg;
+	if (result != QUOTA_OK)
+		errx(1, "refused: %s", reply != NULL ? reply : "bad record");
+	if (++done == count)
+		event_base_loopbreak(filter.base);
+	else if (sent < count)
+		next();
+}
+
+static void
+next(void)
+{
+	char name[32], id[QUOTA_ID];
+
+	snprintf(name, sizeof(name), "user%lu", sent++ * 7919 % nusers);
+	quota_id(id);
+	if (quota_reserve(&filter, name, id, 1, on_reserved, NULL) == NULL)
+		err(1, "quota_reserve");
+}
+
+int
+main(int argc, char *argv[])
+{
+	unsigned long depth;
+	double began;
+
+	if (argc != 5)
+		errx(64, "usage: charges conf users count depth");
+	nusers = strtoul(argv[2], NULL, 10);
+	count = strtoul(argv[3], NULL, 10);
+	depth = strtoul(argv[4], NULL, 10);
+	filter.base = event_base_new();
+	filter.conf = conf_load(argv[1], stderr);
+	if (filter.base == NULL || filter.conf == NULL)
+		errx(1, "cannot start");
+	filter.redis = redisconn_new(filter.base, filter.conf);
+	filter.functions = functions_new(filter.redis);
+	filter.journal = journal_new(filter.base, filter.redis);
+	while (!redisconn_ready(filter.redis))
+		event_base_loop(filter.base, EVLOOP_ONCE);
+	/* The first makes sure that the functions are there. */
+	count += 1;
+	next();
+	while (done == 0)
+		event_base_loop(filter.base, EVLOOP_ONCE);
+	began = now();
+	while (sent < count && depth-- > 0)
+		next();
+	event_base_dispatch(filter.base);
+	printf("%lu %.6f\n", count - 1, now() - began);
+	return (0);
+}
