@@ -30,11 +30,19 @@
 #define PROCEED		"proceed\n"
 #define FIELDS		5	/* in front of the session id */
 #define ID_LEN		34	/* the session's and the token */
+
+/* Exactly what filter-smtpusers asks for. */
 #define HELLO \
+	"register|report|smtp-in|link-connect\n" \
+	"register|report|smtp-in|link-auth\n" \
+	"register|report|smtp-in|link-disconnect\n" \
+	"register|report|smtp-in|tx-begin\n" \
+	"register|report|smtp-in|tx-rcpt\n" \
+	"register|report|smtp-in|tx-commit\n" \
+	"register|report|smtp-in|tx-rollback\n" \
 	"register|filter|smtp-in|auth\n" \
 	"register|filter|smtp-in|mail-from\n" \
 	"register|filter|smtp-in|rcpt-to\n" \
-	"register|filter|smtp-in|data\n" \
 	"register|filter|smtp-in|data-line\n" \
 	"register|filter|smtp-in|commit\n" \
 	"register|ready\n"
