@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from linedriver import FilterDriver
-from nameserver import (CNAME, NOERROR, REFUSED, SERVFAIL, TXT, NameServer,
+from nameserver import (CNAME, REFUSED, SERVFAIL, TXT, NameServer,
                         OddServer, failing, response, silent, spf, txt)
 from places import REPORT_URL, configuration, workdir
 from redisserver import wait_until

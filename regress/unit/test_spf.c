@@ -1,0 +1,515 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * The questions and answers of spf.h, with workers that are this program's
+ * own and do as the domain's first label says.
+ */
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+#include "conf.h"
+#include "domain.h"
+#include "log.h"
+#include "spf.h"
+#include "spfcheck.h"
+
+#define TIMEOUT	300	/* milliseconds, of a question */
+
+/* What workers are asked is written here, a byte for each question. */
+static char			 asked[UNIT_PATH];
+static struct event_base	*base;
+static struct spf		*spf;
+static struct conf		 conf;
+
+/* The worker. */
+
+static void
+answer(enum spf_verdict verdict, const char *record)
+{
+	struct spf_answer	 a = { .verdict = verdict, .ttl = 300 };
+
+	snprintf(a.record, sizeof(a.record), "%s", record);
+	if (send(STDIN_FILENO, &a, sizeof(a), 0) != (ssize_t)sizeof(a))
+		_exit(1);
+}
+
+static void
+send_raw(size_t len, int fill)
+{
+	char	 buf[sizeof(struct spf_answer) + 64];
+
+	memset(buf, fill, sizeof(buf));
+	if (send(STDIN_FILENO, buf, len, 0) != (ssize_t)len)
+		_exit(1);
+}
+
+/* Whether an earlier process has been asked this; now one has. */
+static bool
+is_second(const char *domain)
+{
+	char	 path[UNIT_PATH + DOMAIN_TEXT + 16];
+	int	 fd;
+
+	snprintf(path, sizeof(path), "%s/%s", asked, domain);
+	fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+	if (fd != -1)
+		close(fd);
+	return (fd == -1);
+}
+
+static void
+count(const char *domain)
+{
+	char	 path[UNIT_PATH + DOMAIN_TEXT + 16];
+	int	 fd;
+
+	snprintf(path, sizeof(path), "%s/count.%s", asked, domain);
+	fd = open(path, O_CREAT | O_APPEND | O_WRONLY, 0600);
+	if (fd == -1 || write(fd, "x", 1) != 1)
+		_exit(1);
+	close(fd);
+}
+
+static bool
+is(const char *domain, const char *word)
+{
+	return (strncmp(domain, word, strlen(word)) == 0);
+}
+
+static void
+serve_one(const char *domain)
+{
+	count(domain);
+	if (is(domain, "none"))
+		answer(SPF_VERDICT_NONE, "");
+	else if (is(domain, "unknown"))
+		answer(SPF_VERDICT_UNKNOWN, "");
+	else if (is(domain, "short"))
+		send_raw(sizeof(struct spf_answer) - 1, 0);
+	else if (is(domain, "byte"))
+		send_raw(1, 0);
+	else if (is(domain, "long"))
+		send_raw(sizeof(struct spf_answer) + 1, 1);
+	else if (is(domain, "verdict"))
+		answer((enum spf_verdict)(SPF_VERDICT_UNKNOWN + 1), "");
+	else if (is(domain, "negative"))
+		answer((enum spf_verdict)-1, "");
+	else if (is(domain, "open"))
+		send_raw(sizeof(struct spf_answer), 'x');
+	else if (is(domain, "exit"))
+		_exit(0);
+	else if (is(domain, "hang"))
+		pause();
+	else if (is(domain, "once") && !is_second(domain))
+		_exit(0);
+	else if (is(domain, "stall") && !is_second(domain))
+		pause();
+	else if (is(domain, "twice")) {
+		answer(SPF_VERDICT_OK, "v=spf1 first");
+		answer(SPF_VERDICT_OK, "v=spf1 second");
+	} else
+		answer(SPF_VERDICT_OK, "v=spf1 -all");
+}
+
+static int
+work(void)
+{
+	struct spfcheck	 check;
+	char		 domain[DOMAIN_TEXT + 1];
+	ssize_t		 n;
+
+	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
+	    (ssize_t)sizeof(check))
+		return (1);
+	/* There is nothing else by which to know the directory. */
+	strlcpy(asked, check.resolver, sizeof(asked));
+	while ((n = recv(STDIN_FILENO, domain, sizeof(domain) - 1, 0)) > 0) {
+		domain[n] = '\0';
+		serve_one(domain);
+	}
+	return (0);
+}
+
+/* The tests. */
+
+struct wait {
+	int			 calls;
+	struct spf_answer	 answer;
+};
+
+static void
+on_answer(void *arg, const struct spf_answer *a)
+{
+	struct wait	*w = arg;
+
+	w->calls++;
+	w->answer = *a;
+}
+
+static int
+times_asked(const char *domain)
+{
+	char	 path[UNIT_PATH + DOMAIN_TEXT + 16];
+	off_t	 size;
+	int	 fd;
+
+	snprintf(path, sizeof(path), "%s/count.%s", asked, domain);
+	if ((fd = open(path, O_RDONLY)) == -1)
+		return (0);
+	size = lseek(fd, 0, SEEK_END);
+	close(fd);
+	return ((int)size);
+}
+
+static int
+start(void **state)
+{
+	(void)state;
+	unit_make_dir(asked);
+	conf.spf = SPF_PUBLISHED;
+	conf.spf_timeout = TIMEOUT;
+	conf.spf_workers = 2;
+	conf.spf_resolver = asked;
+	base = event_base_new();
+	spf = spf_new(base, &conf);
+	return (spf == NULL ? -1 : 0);
+}
+
+static void
+remove_files(void)
+{
+	char		 path[UNIT_PATH + 256];
+	struct dirent	*de;
+	DIR		*dir = opendir(asked);
+
+	assert_non_null(dir);
+	while ((de = readdir(dir)) != NULL) {
+		snprintf(path, sizeof(path), "%s/%s", asked, de->d_name);
+		if (de->d_name[0] != '.')
+			unlink(path);
+	}
+	closedir(dir);
+	rmdir(asked);
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	spf_free(spf);
+	event_base_free(base);
+	remove_files();
+	/* Every worker has been told to end. */
+	alarm(UNIT_PATIENCE / 1000);
+	while (waitpid(-1, NULL, 0) != -1 || errno == EINTR)
+		continue;
+	alarm(0);
+	return (errno == ECHILD ? 0 : -1);
+}
+
+static void
+ask_and_wait(const char *domain, struct wait *w)
+{
+	memset(w, 0, sizeof(*w));
+	assert_non_null(spf_ask(spf, domain, on_answer, w));
+	assert_int_equal(w->calls, 0);
+	unit_run_until(base, w->calls > 0);
+	assert_int_equal(w->calls, 1);
+}
+
+static void
+test_answer(void **state)
+{
+	struct wait	 w;
+
+	(void)state;
+	assert_null(spf_known(spf, "good.test"));
+	ask_and_wait("good.test", &w);
+	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
+	assert_string_equal(w.answer.record, "v=spf1 -all");
+	assert_non_null(spf_known(spf, "good.test"));
+	ask_and_wait("none.test", &w);
+	assert_int_equal(w.answer.verdict, SPF_VERDICT_NONE);
+	assert_int_equal(spf_known(spf, "none.test")->verdict,
+	    SPF_VERDICT_NONE);
+	ask_and_wait("unknown.test", &w);
+	assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
+	assert_null(spf_known(spf, "unknown.test"));
+}
+
+static void
+test_asked_once(void **state)
+{
+	struct wait	 w[50] = { { 0 } };
+	size_t		 i;
+
+	(void)state;
+	for (i = 0; i < 50; i++)
+		assert_non_null(spf_ask(spf, "good.test", on_answer, &w[i]));
+	unit_run_until(base, w[49].calls > 0);
+	for (i = 0; i < 50; i++) {
+		assert_int_equal(w[i].calls, 1);
+		assert_int_equal(w[i].answer.verdict, SPF_VERDICT_OK);
+	}
+	assert_int_equal(times_asked("good.test"), 1);
+}
+
+static void
+test_nobody_waits(void **state)
+{
+	(void)state;
+	assert_non_null(spf_ask(spf, "good.test", NULL, NULL));
+	unit_run_until(base, spf_known(spf, "good.test") != NULL);
+}
+
+static void
+test_cancel(void **state)
+{
+	struct wait		 w[3] = { { 0 } };
+	struct spf_question	*q;
+
+	(void)state;
+	assert_non_null(spf_ask(spf, "good.test", on_answer, &w[0]));
+	q = spf_ask(spf, "good.test", on_answer, &w[1]);
+	assert_non_null(q);
+	assert_non_null(spf_ask(spf, "good.test", on_answer, &w[2]));
+	spf_cancel(q);
+	unit_run_until(base, w[2].calls > 0);
+	assert_int_equal(w[0].calls, 1);
+	assert_int_equal(w[1].calls, 0);
+}
+
+/* Whoever learns the answer may ask at once for the next. */
+static void
+on_answer_ask(void *arg, const struct spf_answer *a)
+{
+	on_answer(arg, a);
+	assert_non_null(spf_ask(spf, "good.test", on_answer, arg));
+}
+
+static void
+test_ask_from_the_callback(void **state)
+{
+	struct wait	 w = { 0 };
+
+	(void)state;
+	assert_non_null(spf_ask(spf, "none.test", on_answer_ask, &w));
+	unit_run_until(base, w.calls == 2);
+	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
+}
+
+/* A worker that says what it should not is replaced, and asked once more. */
+static void
+test_nonsense(void **state)
+{
+	static const char *const	 domains[] = { "short.test",
+		"byte.test", "long.test", "verdict.test", "negative.test",
+		"open.test", "exit.test" };
+	struct unit_capture		 c;
+	struct wait			 w;
+	size_t				 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
+		unit_capture(&c);
+		ask_and_wait(domains[i], &w);
+		assert_contains(unit_captured(&c), "worker");
+		assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
+		assert_int_equal(times_asked(domains[i]), 2);
+		assert_null(spf_known(spf, domains[i]));
+		ask_and_wait("good.test", &w);
+		assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
+	}
+}
+
+static void
+test_hang(void **state)
+{
+	struct unit_capture	 c;
+	struct wait		 w;
+	int64_t			 began = unit_now(), took;
+
+	(void)state;
+	unit_capture(&c);
+	ask_and_wait("hang.test", &w);
+	assert_contains(unit_captured(&c), "in time");
+	took = unit_now() - began;
+	assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
+	assert_in_range(took, TIMEOUT, TIMEOUT * 2 + 200);
+	ask_and_wait("good.test", &w);
+	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
+}
+
+static void
+test_second_try(void **state)
+{
+	static const char *const	 domains[] = { "once.test",
+		"stall.test" };
+	struct unit_capture		 c;
+	struct wait			 w;
+	size_t				 i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		unit_capture(&c);
+		ask_and_wait(domains[i], &w);
+		unit_captured(&c);
+		assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
+		assert_int_equal(times_asked(domains[i]), 2);
+	}
+}
+
+/* An answer to nothing is not one to the next question. */
+static void
+test_two_answers(void **state)
+{
+	struct unit_capture	 c;
+	struct wait		 w[2] = { { 0 } };
+
+	(void)state;
+	unit_capture(&c);
+	ask_and_wait("twice.test", &w[0]);
+	assert_string_equal(w[0].answer.record, "v=spf1 first");
+	ask_and_wait("good.test", &w[1]);
+	assert_string_equal(w[1].answer.record, "v=spf1 -all");
+	unit_captured(&c);
+	assert_string_equal(spf_known(spf, "twice.test")->record,
+	    "v=spf1 first");
+}
+
+/* While all workers hang, no question waits longer than two timeouts. */
+static void
+test_queue(void **state)
+{
+	struct unit_capture	 c;
+	struct wait		 w[20] = { { 0 } };
+	char			 domain[32];
+	int64_t			 began = unit_now();
+	size_t			 i, n = 0;
+
+	(void)state;
+	unit_capture(&c);
+	for (i = 0; i < 20; i++) {
+		snprintf(domain, sizeof(domain), "hang%zu.test", i);
+		assert_non_null(spf_ask(spf, domain, on_answer, &w[i]));
+	}
+	for (i = 0; i < 20; i++)
+		unit_run_until(base, w[i].calls > 0);
+	unit_captured(&c);
+	assert_in_range(unit_now() - began, TIMEOUT, TIMEOUT * 2 + 200);
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(w[i].calls, 1);
+		assert_int_equal(w[i].answer.verdict, SPF_VERDICT_UNKNOWN);
+		snprintf(domain, sizeof(domain), "hang%zu.test", i);
+		n += (size_t)times_asked(domain);
+	}
+	/* Those that no worker had time for were not asked. */
+	assert_in_range(n, 2, 8);
+}
+
+static void
+test_bound(void **state)
+{
+	struct unit_capture	 c;
+	struct wait		 w = { 0 };
+	char			 domain[32];
+	int			 i;
+
+	(void)state;
+	unit_capture(&c);
+	for (i = 0; i < 1000000; i++) {
+		snprintf(domain, sizeof(domain), "hang%d.test", i);
+		if (spf_ask(spf, domain, on_answer, &w) == NULL)
+			break;
+	}
+	assert_in_range(i, 1000, 100000);
+	/* One that is asked already is no more to ask. */
+	assert_non_null(spf_ask(spf, "hang7.test", on_answer, &w));
+	unit_run_until(base, w.calls == i + 1);
+	assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
+	ask_and_wait("good.test", &w);
+	unit_captured(&c);
+	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
+}
+
+/* end() frees what is under way. */
+static void
+test_free_under_way(void **state)
+{
+	static struct wait	 w;
+
+	(void)state;
+	assert_non_null(spf_ask(spf, "hang.test", on_answer, &w));
+	assert_non_null(spf_ask(spf, "hang2.test", on_answer, &w));
+	assert_non_null(spf_ask(spf, "good.test", on_answer, &w));
+	unit_run_until(base, times_asked("hang2.test") == 1);
+	assert_int_equal(w.calls, 0);
+}
+
+static void
+test_bad_conf(void **state)
+{
+	static char		 bad[] = "not a domain";
+	char			*names[] = { bad };
+	struct unit_capture	 c;
+	struct conf		 other = conf;
+
+	(void)state;
+	other.spf = SPF_INCLUDE;
+	other.spf_include = names;
+	other.nspf_include = 1;
+	unit_capture(&c);
+	assert_null(spf_new(base, &other));
+	assert_contains(unit_captured(&c), bad);
+	other.nspf_include = SPFCHECK_NAMES + 1;
+	assert_null(spf_new(base, &other));
+	spf_free(NULL);
+}
+
+int
+main(int argc, char *argv[])
+{
+#define TEST(f)	cmocka_unit_test_setup_teardown(f, start, end)
+	const struct CMUnitTest	 tests[] = {
+		TEST(test_answer), TEST(test_asked_once),
+		TEST(test_nobody_waits), TEST(test_cancel),
+		TEST(test_ask_from_the_callback), TEST(test_nonsense),
+		TEST(test_hang), TEST(test_second_try),
+		TEST(test_two_answers), TEST(test_queue), TEST(test_bound),
+		TEST(test_free_under_way), TEST(test_bad_conf)
+	};
+
+	if (argc == 2 && strcmp(argv[1], "-W") == 0)
+		return (work());
+	log_init("test_spf");
+	signal(SIGPIPE, SIG_IGN);
+	return (cmocka_run_group_tests_name("spf", tests, NULL, NULL));
+}
