@@ -38,6 +38,7 @@ from places import (build, configuration, free_port,      # noqa: E402
                     program, workdir)
 from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
+from spf import bench_spf_known, bench_spf_others         # noqa: E402
 from users import Users                                   # noqa: E402
 
 MIB = 1 << 20
@@ -49,7 +50,7 @@ ECHO_SECONDS = 0.5      # about what a turn of each takes
 BLOCK_LINES = 4000
 LOOKUPS = 20000
 LOOKUP_USERS = 1000
-LOAD_TURNS = {"on disk": 9, "in memory": 5}
+LOAD_TURNS = {"on disk": 7, "in memory": 5}
 CLIENTS = 8
 # What each client does: so many sessions, each with so many messages.
 SHAPES = {"1 a session": (60, 1), "25 a session": (4, 25)}
@@ -472,7 +473,8 @@ def main():
     table = Table()
     say("%d cores" % len(os.sched_getaffinity(0)))
     for what in (bench_echo, bench_scan, bench_lookups, bench_decisions,
-                 bench_messages, bench_memory):
+                 bench_spf_known, bench_spf_others, bench_memory,
+                 bench_messages):
         say(what.__name__.removeprefix("bench_"))
         with RedisServer(workdir("redis")) as redis:
             what(table, redis)
