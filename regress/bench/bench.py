@@ -20,11 +20,15 @@ Every figure is a comparison within this run: what is compared takes turns,
 and each of them is the median of its turns.
 """
 
+import contextlib
 import os
+import random
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
@@ -34,6 +38,7 @@ from places import (build, configuration, free_port,      # noqa: E402
                     program, workdir)
 from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
+from spf import bench_spf_known, bench_spf_others         # noqa: E402
 from users import Users                                   # noqa: E402
 
 MIB = 1 << 20
@@ -45,13 +50,18 @@ ECHO_SECONDS = 0.5      # about what a turn of each takes
 BLOCK_LINES = 4000
 LOOKUPS = 20000
 LOOKUP_USERS = 1000
-LOAD_TURNS = 9
+LOAD_TURNS = {"on disk": 7, "in memory": 5}
 CLIENTS = 8
 # What each client does: so many sessions, each with so many messages.
-SHAPES = {"1 a session": (100, 1), "25 a session": (8, 25)}
+SHAPES = {"1 a session": (60, 1), "25 a session": (4, 25)}
 OPEN_SESSIONS = 10000
 CHARGES, CHARGES_DEPTH, CHARGES_TURNS = 50000, 16, 5
 MANY_USERS = 1000000
+SCAN_TURNS = 15
+SCAN_MESSAGES = 400
+DOMAINS = (10, 1000000)
+WARM_UP = 500
+DECISIONS = 5000
 
 SESSION, TOKEN = "317375cd1ab40357", "e094d913f60559e8"
 
@@ -157,6 +167,146 @@ def bench_echo(table, redis):
                "%.2f" % (ours / median["bare loop"]))
 
 
+# The header, read on the way
+
+
+def header():
+    """As long a header as a message has that comes from far away."""
+    lines = ["Received: from client.test (localhost [127.0.0.1])",
+             "\tby mx.test (OpenSMTPD) with ESMTPSA id 8d221206",
+             "\t(TLSv1.3:TLS_AES_256_GCM_SHA384:256:NO)",
+             "\tfor <someone@example.net>;",
+             "\tSat, 21 Nov 2026 05:10:21 +0000 (UTC)",
+             "DKIM-Signature: v=1; a=rsa-sha256; d=example.test; s=mail;",
+             "\th=From:To:Subject:Date:Message-ID;"]
+    lines += ["\t" + "b3JkZXI4" * 9] * 6
+    lines += ["From: =?utf-8?q?A_User?= (at home) <user0@example.test>",
+              "To: someone@example.net, \"Else, Someone\" <se@example.net>",
+              "Subject: a message", "Date: Sat, 21 Nov 2026 05:10:21 +0000",
+              "Message-ID: <20261121051021.8d221206@example.test>",
+              "MIME-Version: 1.0", "Content-Type: application/octet-stream",
+              "Content-Transfer-Encoding: base64"]
+    return lines + ["X-Number-%d: %s" % (number, "x" * 50)
+                    for number in range(10)]
+
+
+def session_block(scanned):
+    """A session on smtpd's own socket with a message of 1 MB. Only what has
+    begun with MAIL FROM has a header that is read."""
+    def line(kind, event, *rest):
+        return "|".join((kind, "0.7", "1795237821.576651", "smtp-in", event,
+                         SESSION) + rest) + "\n"
+    body = ["b3JkZXI4" * 9 + "b3Jk"] * (MIB // 78)
+    lines = [line("report", "link-connect", "localhost", "pass",
+                  "unix:/var/run/smtpd.sock", "unix:/var/run/smtpd.sock")]
+    if scanned:
+        lines.append(line("filter", "mail-from", TOKEN, "user0@example.test"))
+    lines += [line("filter", "data-line", TOKEN, text)
+              for text in header() + [""] + body + ["."]]
+    return "".join(lines + [line("report", "link-disconnect")])
+
+
+def bench_scan(table, redis):
+    directory = workdir("scan")
+    conf, greeting = directory / "smtpusers.conf", directory / "hello"
+    conf.write_text(configuration(redis=redis.url))
+    greeting.write_text(hello())
+    command = [program("filter-smtpusers", "rel"), "-f", conf]
+    blocks = {"header read": directory / "scanned",
+              "plain echo": directory / "plain"}
+    rates = {name: [] for name in blocks}
+    for name, path in blocks.items():
+        path.write_text(session_block(name == "header read"))
+    for turn in range(SCAN_TURNS):
+        for name in sorted(blocks, reverse=turn % 2 == 1):
+            rates[name].append(echo_rate([greeting, blocks[name]],
+                                         SCAN_MESSAGES, command))
+    median = {name: statistics.median(row) for name, row in rates.items()}
+    for name, rate in median.items():
+        table.note("data-lines of 1 MB messages, " + name,
+                   "%.2f M/s" % (rate / 1e6))
+    table.at_least("data-lines of 1 MB messages, header read / plain echo",
+                   median["header read"] / median["plain echo"], 0.9)
+
+
+# Decisions
+
+
+class Decider(FilterDriver):
+    """Sends messages by the line protocol, with as little as it can around
+    what it measures."""
+
+    def log_in(self, session, name):
+        self.connect(session, "192.0.2.1:40000")
+        self.authenticate(session, name)
+
+    def request(self, phase, session, parameter):
+        """The seconds until a request is let through."""
+        line = ("filter|0.7|1795237821.576651|smtp-in|%s|%s|%s|%s\n" % (
+            phase, session, TOKEN, parameter)).encode()
+        want = ("filter-result|%s|%s|proceed\n" % (session, TOKEN)).encode()
+        began = time.perf_counter()
+        self.socket.sendall(line)
+        got = self.socket.recv(8192)
+        took = time.perf_counter() - began
+        if got != want:
+            raise AssertionError(got)
+        return took
+
+    def message(self, session, domain):
+        """The seconds that the decisions about a message take."""
+        sender = "user@" + domain
+        took = self.request("mail-from", session, sender)
+        self.report("tx-begin", session, "8d221206")
+        lines = ["filter|0.7|1795237821.576651|smtp-in|data-line|%s|%s|%s"
+                 % (session, TOKEN, text)
+                 for text in ("From: User <%s>" % sender, "", "text", ".")]
+        self.send(*lines)
+        for _ in lines:
+            self.line()
+        took += self.request("commit", session, "")
+        self.report("tx-commit", session, "8d221206", "522")
+        return took
+
+
+def assign(redis, users, name, count):
+    with redis.connect(60) as connection:
+        for first in range(0, count, 1000):
+            connection.command("SADD", users.key(name, "domains"), *(
+                "d%d.example.test" % number
+                for number in range(first, min(first + 1000, count))))
+
+
+def bench_decisions(table, redis):
+    users = Users(redis)
+    secret = crypted(users)
+    order = random.Random(1)
+    sessions, times = {}, {count: [] for count in DOMAINS}
+    conf = configuration(redis=redis.url)
+    with Decider(workdir("decisions"), conf, kind="rel") as driver:
+        for count in DOMAINS:
+            name, session = "has%d" % count, "%016x" % count
+            users.set(name, password=secret, status="allowed",
+                      mode="default")
+            assign(redis, users, name, count)
+            driver.log_in(session, name)
+            sessions[count] = session
+        for turn in range(WARM_UP + DECISIONS):
+            for count in sorted(DOMAINS, reverse=turn % 2 == 1):
+                took = driver.message(sessions[count], "d%d.example.test"
+                                      % order.randrange(count))
+                if turn >= WARM_UP:
+                    times[count].append(took * 1e6)
+    for count, row in times.items():
+        table.note("decision on a message, %d domains, median and 99th "
+                   "percentile" % count, "%.0f, %.0f us" % (
+                       statistics.median(row),
+                       statistics.quantiles(row, n=100)[98]))
+    few, many = map(statistics.median, times.values())
+    table.note("decision on a message, %d / %d domains" % DOMAINS[::-1],
+               "%.2f" % (many / few))
+
+
 # Credential lookups
 
 
@@ -205,47 +355,74 @@ class BareFilterRelay(Relay):
             build() / "bench/echo-loop", text)
 
 
-def load_rate(shape, tls, kind, options):
+def load_rate(shape, queue, tls, kind, options):
     """Messages accepted in a second, by a relay just started that passes them
     on meanwhile. The last ones may stay a while: smtpd's outgoing side has
     timers, of which nothing here should be made."""
     directory = workdir("relay")
-    relay = kind(directory, *tls, free_port(), **options)
+    with spool(queue) as place:
+        rate = relay_rate(shape, kind(directory, *tls, free_port(),
+                                      spool=place, **options))
+    shutil.rmtree(directory)
+    return rate
+
+
+def relay_rate(shape, relay):
     with relay:
         messages, seconds = run(
             build() / "bench/load", relay.sink_port, CLIENTS, *SHAPES[shape],
             relay.smtps, input="user0\n%s\n" % PASSWORD)[0]
         relay.check((PASSWORD.encode(),))
-    shutil.rmtree(directory)
     return messages / seconds
+
+
+@contextlib.contextmanager
+def spool(queue):
+    """Where smtpd's queue is: on the disk that the build is on, so that
+    smtpd's fsync(2) costs what it costs, or in memory."""
+    if queue == "in memory":
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(dir=build() / "bench") as directory:
+        os.chmod(directory, 0o755)
+        yield directory
 
 
 def bench_messages(table, redis):
     users = Users(redis)
-    users.add("user0", PASSWORD)
+    users.add("user0", PASSWORD, domains=["example.test"])
     static = {"user0": redis.cli("HGET", users.key("user0"), "password")}
     tls = certificate(workdir("tls"))
     ways = {"table and filter": (Relay, {
                 "conf": configuration(redis=redis.url), "kind": "rel"}),
             "smtpd alone": (Relay, {"static": static}),
             "an empty filter": (BareFilterRelay, {"static": static})}
-    for shape in SHAPES:
-        rates = {name: [] for name in ways}
-        for turn in range(LOAD_TURNS):
-            for name in sorted(ways, reverse=turn % 2 == 1):
-                rates[name].append(load_rate(shape, tls, *ways[name]))
-        judge_messages(table, shape, {name: statistics.median(row)
-                                      for name, row in rates.items()})
+    for queue, turns in LOAD_TURNS.items():
+        for shape in SHAPES:
+            rates = {name: [] for name in ways}
+            for turn in range(turns):
+                for name in sorted(ways, reverse=turn % 2 == 1):
+                    rates[name].append(load_rate(shape, queue, tls,
+                                                 *ways[name]))
+            judge_messages(table, "messages, queue %s, %s" % (queue, shape),
+                           rates)
 
 
-def judge_messages(table, shape, rates):
-    for name, rate in rates.items():
-        table.note("messages, %s, %s" % (shape, name), "%.0f/s" % rate)
-    ours = rates["table and filter"]
-    table.at_least("messages, %s, / smtpd alone" % shape,
-                   ours / rates["smtpd alone"], 0.9)
-    table.at_least("messages, %s, / an empty filter" % shape,
-                   ours / rates["an empty filter"], 0.9)
+def judge_messages(table, what, rates):
+    for name, row in rates.items():
+        table.note("%s, %s" % (what, name), "%.0f/s" % statistics.median(row))
+    table.at_least("%s, / smtpd alone" % what,
+                   compared(rates, "smtpd alone"), 0.9)
+    table.note("%s, / an empty filter" % what,
+               "%.2f" % compared(rates, "an empty filter"))
+
+
+def compared(rates, other):
+    """The median of the rounds' ratios: a disk is not as fast all the time,
+    but neighbours in time see much the same."""
+    return statistics.median(
+        mine / its for mine, its in zip(rates["table and filter"],
+                                        rates[other]))
 
 
 # Memory
@@ -256,21 +433,37 @@ def bench_memory(table, redis):
     for number in range(LOOKUP_USERS):
         users.set("user%d" % number, password="$6$x$y", status="allowed",
                   mode="default")
+        users.domains("user%d" % number, "example.test")
     conf = configuration(redis=redis.url)
     with FilterDriver(workdir("memory"), conf, kind="rel") as driver:
         wait_until(lambda: connected(redis), 10, "the filter to connect")
         at_start = driver.resident()
         for number in range(OPEN_SESSIONS):
-            session = "%016x" % (number + 1)
-            driver.connect(session, "192.0.2.%d:%d" % (
+            driver.connect(nth_session(number), "192.0.2.%d:%d" % (
                 number % 250 + 1, 10000 + number))
-            driver.authenticate(session, "user%d" % (number % LOOKUP_USERS))
-            if driver.ask("mail-from", session, "a@example.test") != "proceed":
-                raise AssertionError("a user may not send")
-        grown = driver.resident() - at_start
+            driver.authenticate(nth_session(number),
+                                "user%d" % (number % LOOKUP_USERS))
+        # Its answer comes behind all that the logins have asked for.
+        begin_message(driver, OPEN_SESSIONS - 1)
+        opened = driver.resident()
+        for number in range(OPEN_SESSIONS - 1):
+            begin_message(driver, number)
+        begun = driver.resident()
     table.at_most("memory, filter at start", at_start / MIB, 10, " MiB")
-    table.at_most("memory, for each open session", grown / OPEN_SESSIONS,
-                  1024, " bytes")
+    table.at_most("memory, for each open session",
+                  (opened - at_start) / OPEN_SESSIONS, 1024, " bytes")
+    table.note("memory, the same with a message begun",
+               "%.2f bytes" % ((begun - at_start) / OPEN_SESSIONS))
+
+
+def nth_session(number):
+    return "%016x" % (number + 1)
+
+
+def begin_message(driver, number):
+    verdict = driver.ask("mail-from", nth_session(number), "a@example.test")
+    if verdict != "proceed":
+        raise AssertionError("a user may not send: " + verdict)
 
 
 # Charges of a quota
@@ -332,8 +525,9 @@ def connected(redis):
 def main():
     table = Table()
     say("%d cores" % len(os.sched_getaffinity(0)))
-    for what in (bench_echo, bench_lookups, bench_messages, bench_memory,
-                 bench_charges):
+    for what in (bench_echo, bench_scan, bench_lookups, bench_decisions,
+                 bench_spf_known, bench_spf_others, bench_charges,
+                 bench_memory, bench_messages):
         say(what.__name__.removeprefix("bench_"))
         with RedisServer(workdir("redis")) as redis:
             what(table, redis)

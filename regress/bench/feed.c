@@ -18,9 +18,10 @@
  * feed hello block repeats program [argument ...]
  *
  * Starts a filter as smtpd does, on a socket, sends it the file hello and,
- * once it is ready, the file block many times over.  Every byte that comes
- * back has to be what a filter that changes nothing says.  Prints how many
- * lines went through and how many seconds that took.
+ * once it is ready, the file block many times over: reports, requests and lines
+ * of messages.  Every byte that comes back has to be what a filter that changes
+ * and refuses nothing says.  Prints how many lines of messages went through and
+ * how many seconds that took.
  */
 
 #include <sys/socket.h>
@@ -31,27 +32,31 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define FILE_MAX (16UL * 1024 * 1024)
-#define DATALINE "filter-dataline|"
-#define READY "register|ready\n"
-#define FIELDS 5 /* in front of the session id */
+#define FILE_MAX	(16UL * 1024 * 1024)
+#define DATALINE	"filter-dataline|"
+#define RESULT		"filter-result|"
+#define PROCEED		"proceed\n"
+#define ID_LEN		34	/* the session's and the token */
+#define READY		"register|ready\n"
+#define FIELDS		5	/* in front of the session id */
 
 struct text {
-	char  *data;
-	size_t len;
+	char	*data;
+	size_t	 len;
 };
 
 static struct text
 load(const char *path)
 {
-	struct text t = { .data = malloc(FILE_MAX) };
-	FILE	   *f = fopen(path, "r");
+	struct text	 t = { .data = malloc(FILE_MAX) };
+	FILE		*f = fopen(path, "r");
 
 	if (t.data == NULL || f == NULL)
 		err(1, "%s", path);
@@ -62,27 +67,56 @@ load(const char *path)
 	return (t);
 }
 
-/* What comes back for the block; returns how many lines that is. */
+static void
+append(struct text *t, const char *data, size_t len)
+{
+	memcpy(t->data + t->len, data, len);
+	t->len += len;
+}
+
+/*
+ * What comes back for one line: nothing for a report, the line for a line of a
+ * message, and that it may proceed for any other request.  True for a line of
+ * a message.
+ */
+static bool
+reply(const char *line, const char *end, struct text *want)
+{
+	const char	*p = line, *event = line;
+	int		 i;
+
+	if (strncmp(line, "report|", 7) == 0)
+		return (false);
+	for (i = 0; i < FIELDS; i++) {
+		event = p;
+		if ((p = memchr(p, '|', (size_t)(end - p))) == NULL)
+			errx(1, "the block holds what smtpd does not say");
+		p++;
+	}
+	if (strncmp(event, "data-line|", 10) == 0) {
+		append(want, DATALINE, sizeof(DATALINE) - 1);
+		append(want, p, (size_t)(end - p));
+		return (true);
+	}
+	append(want, RESULT, sizeof(RESULT) - 1);
+	append(want, p, ID_LEN);
+	append(want, PROCEED, sizeof(PROCEED) - 1);
+	return (false);
+}
+
+/* What comes back for the block; returns how many lines of messages it has. */
 static size_t
 expect(const struct text *block, struct text *want)
 {
-	const char *p = block->data, *end = p + block->len, *nl;
-	size_t	    lines, len;
-	int	    i;
+	const char	*p = block->data, *end = p + block->len, *nl;
+	size_t		 lines = 0;
 
 	want->len = 0;
-	for (lines = 0; p < end; p = nl + 1, lines++) {
+	for (; p < end; p = nl + 1) {
 		nl = memchr(p, '\n', (size_t)(end - p));
-		for (i = 0; i < FIELDS && nl != NULL && p != NULL; i++)
-			if ((p = memchr(p, '|', (size_t)(nl - p))) != NULL)
-				p++;
-		if (nl == NULL || p == NULL)
-			errx(1, "the block holds what is no data-line");
-		len = (size_t)(nl + 1 - p);
-		memcpy(want->data + want->len, DATALINE, sizeof(DATALINE) - 1);
-		want->len += sizeof(DATALINE) - 1;
-		memcpy(want->data + want->len, p, len);
-		want->len += len;
+		if (nl == NULL)
+			errx(1, "the block does not end with a line");
+		lines += reply(p, nl + 1, want);
 	}
 	return (lines);
 }
@@ -90,7 +124,7 @@ expect(const struct text *block, struct text *want)
 static int
 start(char **argv, pid_t *pid)
 {
-	int fds[2];
+	int	 fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1)
 		err(1, "socketpair");
@@ -110,9 +144,9 @@ start(char **argv, pid_t *pid)
 static void
 greet(int fd, const struct text *hello)
 {
-	char	buf[8192];
-	size_t	len = 0;
-	ssize_t n;
+	char	 buf[8192];
+	size_t	 len = 0;
+	ssize_t	 n;
 
 	if (write(fd, hello->data, hello->len) != (ssize_t)hello->len)
 		err(1, "write");
@@ -129,7 +163,7 @@ greet(int fd, const struct text *hello)
 static void
 check(const struct text *want, size_t off, const char *got, size_t len)
 {
-	size_t n;
+	size_t	 n;
 
 	for (off %= want->len; len > 0; off = 0) {
 		n = want->len - off < len ? want->len - off : len;
@@ -143,10 +177,10 @@ check(const struct text *want, size_t off, const char *got, size_t len)
 static void
 pump(int fd, const struct text *block, const struct text *want, size_t times)
 {
-	static char   buf[256 * 1024];
-	struct pollfd pfd = { .fd = fd };
-	size_t	      sent = 0, got = 0, off;
-	ssize_t	      n;
+	static char	 buf[256 * 1024];
+	struct pollfd	 pfd = { .fd = fd };
+	size_t		 sent = 0, got = 0, off;
+	ssize_t		 n;
 
 	while (got < want->len * times) {
 		pfd.events = POLLIN;
@@ -178,7 +212,7 @@ pump(int fd, const struct text *block, const struct text *want, size_t times)
 static double
 now(void)
 {
-	struct timespec ts;
+	struct timespec	 ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
@@ -187,11 +221,11 @@ now(void)
 int
 main(int argc, char **argv)
 {
-	struct text hello, block, want;
-	size_t	    lines, times;
-	double	    began;
-	pid_t	    pid;
-	int	    fd;
+	struct text	 hello, block, want;
+	size_t		 lines, times;
+	double		 began;
+	pid_t		 pid;
+	int		 fd;
 
 	if (argc < 5)
 		errx(64, "usage: feed hello block repeats program ...");

@@ -12,7 +12,6 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""Users written straight into Redis, as a panel would."""
 """What SPF costs those whom it is nothing to, and those whom it is known of."""
 
 import heapq

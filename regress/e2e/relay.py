@@ -29,7 +29,11 @@ LIBEXEC = "/usr/libexec/opensmtpd"
 # gets a mount namespace in which these are its own.
 ENTER = """
 set -e
-mount -t tmpfs -o mode=0755 none /var/spool
+if [ -n "$3" ]; then
+	mount --bind "$3" /var/spool
+else
+	mount -t tmpfs -o mode=0755 none /var/spool
+fi
 mount -t tmpfs -o mode=0755 none /run
 mount -t tmpfs -o mode=0755 none /etc/ssl/certs
 cp "$1/ca.pem" /etc/ssl/certs/ca-certificates.crt
@@ -41,7 +45,7 @@ if [ -n "$2" ]; then
 	ln -sf "$2" /mnt/table-smtpusers
 	mount --move /mnt %(libexec)s
 fi
-shift 2
+shift 3
 exec "$@"
 """ % {"libexec": LIBEXEC}
 
@@ -75,11 +79,13 @@ class Relay:
     """An smtpd on loopback that sends everything on to a sink.
 
     conf is the text of smtpusers.conf; without one, users are a static
-    table {name: hash} and there is no filter.
+    table {name: hash} and there is no filter. The spool is in memory unless
+    a directory is given.
     """
 
     def __init__(self, directory, cert, key, sink_port, conf=None,
-                 static=None, kind="san", socket_filter=False, rules=None):
+                 static=None, kind="san", socket_filter=False, rules=None,
+                 spool=""):
         self.dir = directory
         self.cert, self.key = cert, key
         self.sink_port = sink_port
@@ -87,6 +93,7 @@ class Relay:
         self.static = static or {}
         self.socket_filter = socket_filter
         self.rules = rules
+        self.spool = spool
         self.trace = []
         self.submission = free_port()
         self.smtps = free_port()
@@ -146,7 +153,7 @@ class Relay:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private",
-                 "sh", "-c", ENTER, "sh", self.dir, table,
+                 "sh", "-c", ENTER, "sh", self.dir, table, self.spool,
                  "smtpd", "-dv", *self.trace, "-f", path],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environ)
