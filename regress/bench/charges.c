@@ -75,7 +75,7 @@ int
 main(int argc, char *argv[])
 {
 	unsigned long depth;
-	double began;
+	double	      began;
 
 	if (argc != 5)
 		errx(64, "usage: charges conf users count depth");

@@ -24,32 +24,32 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SIZE		(256 * 1024)
-#define DATALINE	"filter-dataline|"
-#define RESULT		"filter-result|"
-#define PROCEED		"proceed\n"
-#define FIELDS		5	/* in front of the session id */
-#define ID_LEN		34	/* the session's and the token */
+#define SIZE (256 * 1024)
+#define DATALINE "filter-dataline|"
+#define RESULT "filter-result|"
+#define PROCEED "proceed\n"
+#define FIELDS 5  /* in front of the session id */
+#define ID_LEN 34 /* the session's and the token */
 
 /* Exactly what filter-smtpusers asks for. */
-#define HELLO \
-	"register|report|smtp-in|link-connect\n" \
-	"register|report|smtp-in|link-auth\n" \
+#define HELLO                                       \
+	"register|report|smtp-in|link-connect\n"    \
+	"register|report|smtp-in|link-auth\n"       \
 	"register|report|smtp-in|link-disconnect\n" \
-	"register|report|smtp-in|tx-begin\n" \
-	"register|report|smtp-in|tx-rcpt\n" \
-	"register|report|smtp-in|tx-commit\n" \
-	"register|report|smtp-in|tx-rollback\n" \
-	"register|filter|smtp-in|auth\n" \
-	"register|filter|smtp-in|mail-from\n" \
-	"register|filter|smtp-in|rcpt-to\n" \
-	"register|filter|smtp-in|data-line\n" \
-	"register|filter|smtp-in|commit\n" \
+	"register|report|smtp-in|tx-begin\n"        \
+	"register|report|smtp-in|tx-rcpt\n"         \
+	"register|report|smtp-in|tx-commit\n"       \
+	"register|report|smtp-in|tx-rollback\n"     \
+	"register|filter|smtp-in|auth\n"            \
+	"register|filter|smtp-in|mail-from\n"       \
+	"register|filter|smtp-in|rcpt-to\n"         \
+	"register|filter|smtp-in|data-line\n"       \
+	"register|filter|smtp-in|commit\n"          \
 	"register|ready\n"
 
-static char	 in[SIZE];
-static char	 out[2 * SIZE];
-static size_t	 out_len;
+static char   in[SIZE];
+static char   out[2 * SIZE];
+static size_t out_len;
 
 static void
 put(const char *data, size_t len)
@@ -61,8 +61,8 @@ put(const char *data, size_t len)
 static void
 flush(void)
 {
-	size_t	 done;
-	ssize_t	 n;
+	size_t	done;
+	ssize_t n;
 
 	for (done = 0; done < out_len; done += (size_t)n) {
 		n = write(STDOUT_FILENO, out + done, out_len - done);
@@ -75,8 +75,8 @@ flush(void)
 static void
 answer(const char *line, const char *end)
 {
-	const char	*p = line, *event = line;
-	int		 i;
+	const char *p = line, *event = line;
+	int	    i;
 
 	if (strncmp(line, "filter|", 7) != 0) {
 		if (strncmp(line, "config|ready\n", 13) == 0)
@@ -103,9 +103,9 @@ answer(const char *line, const char *end)
 int
 main(void)
 {
-	size_t	 len = 0;
-	ssize_t	 n;
-	char	*line, *nl;
+	size_t	len = 0;
+	ssize_t n;
+	char   *line, *nl;
 
 	while ((n = read(STDIN_FILENO, in + len, SIZE - len)) > 0) {
 		len += (size_t)n;

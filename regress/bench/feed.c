@@ -39,24 +39,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FILE_MAX	(16UL * 1024 * 1024)
-#define DATALINE	"filter-dataline|"
-#define RESULT		"filter-result|"
-#define PROCEED		"proceed\n"
-#define ID_LEN		34	/* the session's and the token */
-#define READY		"register|ready\n"
-#define FIELDS		5	/* in front of the session id */
+#define FILE_MAX (16UL * 1024 * 1024)
+#define DATALINE "filter-dataline|"
+#define RESULT "filter-result|"
+#define PROCEED "proceed\n"
+#define ID_LEN 34 /* the session's and the token */
+#define READY "register|ready\n"
+#define FIELDS 5 /* in front of the session id */
 
 struct text {
-	char	*data;
-	size_t	 len;
+	char  *data;
+	size_t len;
 };
 
 static struct text
 load(const char *path)
 {
-	struct text	 t = { .data = malloc(FILE_MAX) };
-	FILE		*f = fopen(path, "r");
+	struct text t = { .data = malloc(FILE_MAX) };
+	FILE	   *f = fopen(path, "r");
 
 	if (t.data == NULL || f == NULL)
 		err(1, "%s", path);
@@ -82,8 +82,8 @@ append(struct text *t, const char *data, size_t len)
 static bool
 reply(const char *line, const char *end, struct text *want)
 {
-	const char	*p = line, *event = line;
-	int		 i;
+	const char *p = line, *event = line;
+	int	    i;
 
 	if (strncmp(line, "report|", 7) == 0)
 		return (false);
@@ -108,8 +108,8 @@ reply(const char *line, const char *end, struct text *want)
 static size_t
 expect(const struct text *block, struct text *want)
 {
-	const char	*p = block->data, *end = p + block->len, *nl;
-	size_t		 lines = 0;
+	const char *p = block->data, *end = p + block->len, *nl;
+	size_t	    lines = 0;
 
 	want->len = 0;
 	for (; p < end; p = nl + 1) {
@@ -124,7 +124,7 @@ expect(const struct text *block, struct text *want)
 static int
 start(char **argv, pid_t *pid)
 {
-	int	 fds[2];
+	int fds[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1)
 		err(1, "socketpair");
@@ -144,9 +144,9 @@ start(char **argv, pid_t *pid)
 static void
 greet(int fd, const struct text *hello)
 {
-	char	 buf[8192];
-	size_t	 len = 0;
-	ssize_t	 n;
+	char	buf[8192];
+	size_t	len = 0;
+	ssize_t n;
 
 	if (write(fd, hello->data, hello->len) != (ssize_t)hello->len)
 		err(1, "write");
@@ -163,7 +163,7 @@ greet(int fd, const struct text *hello)
 static void
 check(const struct text *want, size_t off, const char *got, size_t len)
 {
-	size_t	 n;
+	size_t n;
 
 	for (off %= want->len; len > 0; off = 0) {
 		n = want->len - off < len ? want->len - off : len;
@@ -177,10 +177,10 @@ check(const struct text *want, size_t off, const char *got, size_t len)
 static void
 pump(int fd, const struct text *block, const struct text *want, size_t times)
 {
-	static char	 buf[256 * 1024];
-	struct pollfd	 pfd = { .fd = fd };
-	size_t		 sent = 0, got = 0, off;
-	ssize_t		 n;
+	static char   buf[256 * 1024];
+	struct pollfd pfd = { .fd = fd };
+	size_t	      sent = 0, got = 0, off;
+	ssize_t	      n;
 
 	while (got < want->len * times) {
 		pfd.events = POLLIN;
@@ -212,7 +212,7 @@ pump(int fd, const struct text *block, const struct text *want, size_t times)
 static double
 now(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
@@ -221,11 +221,11 @@ now(void)
 int
 main(int argc, char **argv)
 {
-	struct text	 hello, block, want;
-	size_t		 lines, times;
-	double		 began;
-	pid_t		 pid;
-	int		 fd;
+	struct text hello, block, want;
+	size_t	    lines, times;
+	double	    began;
+	pid_t	    pid;
+	int	    fd;
 
 	if (argc < 5)
 		errx(64, "usage: feed hello block repeats program ...");

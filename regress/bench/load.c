@@ -41,10 +41,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BODY_LINES		30
+#define BODY_LINES 30
 
 static SSL_CTX		*tls;
-static pthread_barrier_t warm;	/* all clients have been served once */
+static pthread_barrier_t warm; /* all clients have been served once */
 static char		 credentials[1024];
 static char		 message[8192];
 static long		 sessions, messages;
@@ -53,7 +53,7 @@ static int		 port;
 static double
 now(void)
 {
-	struct timespec	 ts;
+	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ((double)ts.tv_sec + (double)ts.tv_nsec / 1e9);
@@ -62,7 +62,7 @@ now(void)
 static struct sockaddr_in
 loopback(int number)
 {
-	struct sockaddr_in	 sin;
+	struct sockaddr_in sin;
 
 	memset(&sin, 0, sizeof(sin));
 	sin.sin_family = AF_INET;
@@ -79,7 +79,7 @@ loopback(int number)
 static void
 acknowledge_now(int fd)
 {
-	int	 on = 1;
+	int on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
@@ -87,7 +87,7 @@ acknowledge_now(int fd)
 static void
 without_delay(int fd)
 {
-	int	 on = 1;
+	int on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	acknowledge_now(fd);
@@ -98,8 +98,8 @@ without_delay(int fd)
 static void
 sink_session(FILE *in, FILE *out)
 {
-	char	 line[4096];
-	bool	 data = false;
+	char line[4096];
+	bool data = false;
 
 	fputs("220 sink\r\n", out);
 	fflush(out);
@@ -125,8 +125,8 @@ sink_session(FILE *in, FILE *out)
 static void *
 sink_thread(void *arg)
 {
-	int	 fd = (int)(intptr_t)arg, copy = dup(fd);
-	FILE	*in, *out;
+	int   fd = (int)(intptr_t)arg, copy = dup(fd);
+	FILE *in, *out;
 
 	if (copy == -1)
 		err(1, "dup");
@@ -144,12 +144,12 @@ sink_thread(void *arg)
 static void *
 sink(void *arg)
 {
-	int		 listener = (int)(intptr_t)arg, fd;
-	pthread_t	 thread;
+	int	  listener = (int)(intptr_t)arg, fd;
+	pthread_t thread;
 
 	while ((fd = accept(listener, NULL, NULL)) != -1) {
 		if (pthread_create(&thread, NULL, sink_thread,
-		    (void *)(intptr_t)fd) != 0)
+			(void *)(intptr_t)fd) != 0)
 			errx(1, "pthread_create");
 		pthread_detach(thread);
 	}
@@ -159,9 +159,9 @@ sink(void *arg)
 static void
 start_sink(int number)
 {
-	struct sockaddr_in	 sin = loopback(number);
-	pthread_t		 thread;
-	int			 fd, on = 1;
+	struct sockaddr_in sin = loopback(number);
+	pthread_t	   thread;
+	int		   fd, on = 1;
 
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (fd == -1 ||
@@ -180,9 +180,9 @@ start_sink(int number)
 static void
 want(SSL *ssl, const char *code)
 {
-	char	 buf[8192], *line;
-	size_t	 len = 0;
-	int	 n;
+	char   buf[8192], *line;
+	size_t len = 0;
+	int    n;
 
 	do {
 		acknowledge_now(SSL_get_fd(ssl));
@@ -212,13 +212,12 @@ say(SSL *ssl, const char *text, const char *code)
 static void
 session(long count)
 {
-	struct sockaddr_in	 sin = loopback(port);
-	SSL			*ssl = SSL_new(tls);
-	long			 i;
-	int			 fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sin = loopback(port);
+	SSL		  *ssl = SSL_new(tls);
+	long		   i;
+	int		   fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (fd == -1 ||
-	    connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
+	if (fd == -1 || connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1)
 		err(1, "connect");
 	without_delay(fd);
 	if (ssl == NULL || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1)
@@ -240,7 +239,7 @@ session(long count)
 static void *
 client(void *arg)
 {
-	long	 i;
+	long i;
 
 	session(1);
 	pthread_barrier_wait(&warm);
@@ -252,9 +251,9 @@ client(void *arg)
 static void
 read_credentials(void)
 {
-	char	 name[128], password[128], plain[300];
-	char	 coded[4 * sizeof(plain) / 3 + 4];
-	int	 len;
+	char name[128], password[128], plain[300];
+	char coded[4 * sizeof(plain) / 3 + 4];
+	int  len;
 
 	if (fgets(name, sizeof(name), stdin) == NULL ||
 	    fgets(password, sizeof(password), stdin) == NULL)
@@ -270,16 +269,18 @@ read_credentials(void)
 static void
 write_message(void)
 {
-	FILE	*f = fmemopen(message, sizeof(message), "w");
-	int	 i;
+	FILE *f = fmemopen(message, sizeof(message), "w");
+	int   i;
 
 	if (f == NULL)
 		err(1, "fmemopen");
 	fputs("From: User <user0@example.test>\r\n"
-	    "To: someone@example.net\r\nSubject: a message\r\n\r\n", f);
+	      "To: someone@example.net\r\nSubject: a message\r\n\r\n",
+	    f);
 	for (i = 0; i < BODY_LINES; i++)
 		fputs("Sixty characters of text, and a line's end, as mail "
-		    "has them..\r\n", f);
+		      "has them..\r\n",
+		    f);
 	fputs(".\r\n", f);
 	fclose(f);
 }
@@ -288,9 +289,9 @@ write_message(void)
 static double
 run(long clients)
 {
-	pthread_t	*threads;
-	double		 began, took;
-	long		 i;
+	pthread_t *threads;
+	double	   began, took;
+	long	   i;
 
 	threads = calloc((size_t)clients, sizeof(*threads));
 	if (threads == NULL)
@@ -312,7 +313,7 @@ run(long clients)
 int
 main(int argc, char **argv)
 {
-	long	 clients;
+	long clients;
 
 	if (argc != 6)
 		errx(64,
