@@ -171,7 +171,8 @@ install: all
 	sed -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
 	    -e 's|@DATADIR@|$(DATADIR)|g' scripts/smtpusers >$(B)/rel/smtpusers
 	$(INSTALL) -m 755 $(B)/rel/smtpusers $(DESTDIR)$(SBINDIR)/smtpusers
-	$(INSTALL) -m 644 scripts/reasons.ini $(DESTDIR)$(DATADIR)/
+	$(INSTALL) -m 644 scripts/reasons.ini scripts/smtpusers.lua \
+	    $(DESTDIR)$(DATADIR)/
 	$(INSTALL) -m 644 lib/smtpusers.conf.sample \
 	    $(DESTDIR)$(SYSCONFDIR)/smtpusers.conf.sample
 	for page in $(MANUALS); do \

@@ -80,9 +80,10 @@ on_version(void *arg, const redisReply *reply)
 
 	if (reply == NULL)
 		return;
-	if (says(reply, "unknown command"))
-		fn->eval = true;
-	else if (reply->type != REDIS_REPLY_INTEGER || reply->integer < VERSION)
+	fn->eval = says(reply, "unknown command");
+	if (fn->eval)
+		return;
+	if (reply->type != REDIS_REPLY_INTEGER || reply->integer < VERSION)
 		load(fn);
 }
 
@@ -92,7 +93,6 @@ on_connect(void *arg)
 	struct functions *fn = arg;
 	const char	 *argv[] = { "FCALL", "smtpusers_version", "0" };
 
-	fn->eval = false;
 	redisconn_send(fn->redis, on_version, fn, 3, argv, NULL);
 }
 

@@ -14,8 +14,9 @@
 --   3  user:{NAME}:used:rate     its prefix: ":N/PERIOD" is appended, one key
 --                                a rate: "TIME LEVEL", the level of the bucket
 --                                at that time
---   4  user:{NAME}:used:hold:ID  a reservation: "held UNITS START RATE..."
---                                while it can be given back, "kept" once it
+--   4  user:{NAME}:used:hold:ID  a reservation: "held UNITS START TIME RATE..."
+--                                while it can be given back, START 0 where
+--                                no quota was charged; "kept" once it
 --                                cannot, "void" once it is
 --
 -- Time is that of Redis, in microseconds.
@@ -60,7 +61,7 @@ local function parse_period(text)
 end
 
 local function parse_rates(text)
-	local rates = {}
+	local rates, seen = {}, {}
 	for word in string.gmatch(text, '[^ ]+') do
 		local count, period = string.match(word, '^([^/]+)/(.+)$')
 		local n = count and parse_count(count)
@@ -68,24 +69,40 @@ local function parse_rates(text)
 		if not n or n < 1 or not seconds or #rates == RATES_MAX then
 			return nil
 		end
-		rates[#rates + 1] = { n = n, period = seconds, text = word,
-		    name = string.format('%.0f/%.0f', n, seconds) }
+		local name = string.format('%.0f/%.0f', n, seconds)
+		if not seen[name] then
+			rates[#rates + 1] = { n = n, period = seconds,
+			    text = word, name = name }
+		end
+		seen[name] = true
 	end
 	return rates
+end
+
+-- As short as it can be written: 86400 is 1d.
+local function period_text(text)
+	local seconds = parse_period(text)
+	for _, unit in ipairs({ 'd', 'h', 'm' }) do
+		if seconds and seconds % UNITS[unit] == 0 then
+			return string.format('%.0f%s', seconds / UNITS[unit],
+			    unit)
+		end
+	end
+	return seconds and string.format('%.0fs', seconds) or text
 end
 
 -- The limits of a user, or nil and what is wrong with them.
 local function limits(key, default_period)
 	local v = redis.call('HMGET', key, 'quota', 'quota_period', 'rate')
 	local quota = parse_count(v[1] or '0')
-	local text = v[2] or default_period
+	local text = v[2] or period_text(default_period)
 	local period = parse_period(text)
 	local rates = parse_rates(v[3] or '')
 	if v[1] == '' then
 		quota = 0
 	end
 	if v[2] == '' then
-		text = default_period
+		text = period_text(default_period)
 		period = parse_period(text)
 	end
 	if not quota then
@@ -100,28 +117,32 @@ local function limits(key, default_period)
 end
 
 -- The window that is open: when it began, what was charged in it.  When there
--- is none, it would begin now.
+-- is none, it would begin now.  One that begins later than now is open: the
+-- clock went back, as it may when a replica takes over.
 local function window(key, period, time)
 	local start, count = string.match(redis.call('GET', key) or '',
 	    '^(%d+) (%d+)$')
 	start, count = tonumber(start), tonumber(count)
-	if not start or time >= start + period * 1000000 or time < start then
+	if not start or time >= start + period * 1000000 then
 		return time, 0
 	end
 	return start, count
 end
 
 -- The level of a rate's bucket, which leaks N in every PERIOD: GCRA with a
--- burst of N, counted in messages so that a burst is exact.
+-- burst of N, counted in messages so that a burst is exact.  And the time of that
+-- level, which is later than now when the clock went back.
 local function level(key, rate, time)
 	local at, amount = string.match(redis.call('GET', key) or '',
 	    '^(%d+) ([%d.e+-]+)$')
 	at, amount = tonumber(at), tonumber(amount)
-	if not at or not amount or time <= at then
-		return amount or 0
+	if not at or not amount then
+		return 0, time
+	elseif time <= at then
+		return amount, at
 	end
 	amount = amount - (time - at) * rate.n / (rate.period * 1000000)
-	return amount > 0 and amount or 0
+	return math.max(0, amount), time
 end
 
 local function set_window(key, start, count, period, time)
@@ -129,13 +150,16 @@ local function set_window(key, start, count, period, time)
 	    math.max(1, math.ceil((start + period * 1000000 - time) / 1000)))
 end
 
-local function set_level(key, rate, amount, time)
-	local left = amount * rate.period * 1000 / rate.n
+-- Adds to the bucket, or takes from it.
+local function add_level(key, rate, units, time)
+	local amount, at = level(key, rate, time)
+	amount = amount + units
+	local left = amount * rate.period * 1000 / rate.n + (at - time) / 1000
 	if amount <= 0 then
 		redis.call('DEL', key)
 		return
 	end
-	redis.call('SET', key, string.format('%.0f %.17g', time, amount), 'PX',
+	redis.call('SET', key, string.format('%.0f %.17g', at, amount), 'PX',
 	    math.max(1, math.ceil(left)))
 end
 
@@ -166,13 +190,13 @@ end
 local function charge(keys, l, units, time)
 	local start, count = window(keys[2], l.period, time)
 	local hold = { 'held', string.format('%.0f', units),
-	    string.format('%.0f', start) }
+	    string.format('%.0f', l.quota > 0 and start or 0),
+	    string.format('%.0f', time) }
 	if l.quota > 0 then
 		set_window(keys[2], start, count + units, l.period, time)
 	end
 	for _, rate in ipairs(l.rates) do
-		local key = keys[3] .. ':' .. rate.name
-		set_level(key, rate, level(key, rate, time) + units, time)
+		add_level(keys[3] .. ':' .. rate.name, rate, units, time)
 		hold[#hold + 1] = rate.name
 	end
 	redis.call('SET', keys[4], table.concat(hold, ' '), 'EX', HOLD)
@@ -228,12 +252,22 @@ local function give_back_window(keys, units, start, period, time)
 	set_window(keys[2], start, math.max(0, count - units), period, time)
 end
 
+-- What has leaked since is not there any more to be given back.
+local function give_back_rate(key, rate, units, charged, time)
+	local leaked = math.max(0, time - charged) * rate.n /
+	    (rate.period * 1000000)
+	if units > leaked then
+		add_level(key, rate, leaked - units, time)
+	end
+end
+
 -- refund: DEFAULT_PERIOD.  Gives a reservation back, in the window that it
 -- came from.  Whatever comes for it later is void, be it a refund again or
 -- the reservation itself, which may have been under way on a connection lost.
 local function refund(keys, args)
 	local hold = redis.call('GET', keys[4]) or ''
-	local units, start, rest = string.match(hold, '^held (%d+) (%d+)(.*)$')
+	local units, start, charged, rest = string.match(hold,
+	    '^held (%d+) (%d+) (%d+)(.*)$')
 	local time = now()
 
 	if hold == 'kept' then
@@ -243,15 +277,16 @@ local function refund(keys, args)
 	if not units then
 		return { 'ok' }
 	end
-	units, start = tonumber(units), tonumber(start)
+	units, start, charged = tonumber(units), tonumber(start),
+	    tonumber(charged)
 	local l = limits(keys[1], args[1])
 	if l then
 		give_back_window(keys, units, start, l.period, time)
 	end
 	for n, period in string.gmatch(rest, ' (%d+)/(%d+)') do
 		local rate = { n = tonumber(n), period = tonumber(period) }
-		local key = keys[3] .. ':' .. n .. '/' .. period
-		set_level(key, rate, level(key, rate, time) - units, time)
+		give_back_rate(keys[3] .. ':' .. n .. '/' .. period, rate,
+		    units, charged, time)
 	end
 	return { 'ok' }
 end

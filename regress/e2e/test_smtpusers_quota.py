@@ -17,7 +17,7 @@
 
 import pytest
 
-from provision import EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, Smtpusers
+from provision import EX_DATAERR, EX_NOUSER, Smtpusers
 from quotas import Functions, Sender, limited
 from redisserver import wait_until
 
@@ -96,7 +96,8 @@ def test_no_such_user(cmd, counters):
     cmd.fails(EX_NOUSER, "quota", "bob", "--reset")
 
 
-def test_no_functions(cmd, redis):
+def test_functions_are_loaded_where_they_are_missing(cmd, redis):
     redis.cli("FUNCTION", "FLUSH")
-    assert "functions" in cmd.fails(EX_UNAVAILABLE, "quota", "alice")
-    assert cmd.json("show", "alice")["usage"] is None
+    assert [row["limit"] for row in cmd.json("quota", "alice")] == [
+        "quota", "rate"]
+    assert "smtpusers" in redis.cli("FUNCTION", "LIST")
