@@ -220,6 +220,12 @@ on_request(const struct filterline *fl)
 		write_result(fl->session, fl->token, "reject", REPLY_TEMPFAIL);
 		return;
 	}
+	/* smtpd waits: what is under way must find its message as it was. */
+	if (LIST_NEXT(req, entry) != NULL) {
+		log_once("a request before the answer to another is refused");
+		request_tempfail(req);
+		return;
+	}
 	switch (fl->event) {
 	case EV_AUTH:
 		req->what = "auth";
@@ -307,6 +313,10 @@ on_tx_commit(const struct filterline *fl, struct session *s)
 {
 	const char *size = strchr(fl->params, '|');
 
+	if (!LIST_EMPTY(&s->requests)) {
+		log_once("a message is committed before it was judged");
+		return;
+	}
 	message_taken(&filter, s,
 	    size != NULL ? strtoull(size + 1, NULL, 10) : 0);
 }
@@ -315,7 +325,8 @@ on_tx_commit(const struct filterline *fl, struct session *s)
 static void
 on_tx_rollback(const struct filterline *fl, struct session *s)
 {
-	if (s->tx != NULL &&
+	/* With a request under way the session itself is about to end. */
+	if (s->tx != NULL && LIST_EMPTY(&s->requests) &&
 	    s->tx->msgid == (uint32_t)strtoul(fl->params, NULL, 16))
 		message_dropped(&filter, s);
 }

@@ -391,3 +391,21 @@ def test_end_during_the_handshake(conf, handshake):
     with LineDriver([program("filter-smtpusers"), "-f", path],
                     directory) as driver:
         driver.send_raw(handshake)
+
+
+@pytest.mark.parametrize("event", [
+    "tx-rollback|{}|deadbeef", "tx-reset|{}|deadbeef", "tx-commit|{}|deadbeef|9",
+    "link-auth|{}|pass|alice", "link-auth|{}|fail|alice"])
+def test_an_event_while_the_end_of_data_is_judged(driver, users, redis, event):
+    """smtpd ends a session with a rollback first: what waits must not fall."""
+    ident = "00000000000000f1"
+    authenticated(driver, users, ident)
+    assert driver.ask("mail-from", ident, "alice@example.org") == "proceed"
+    driver.send("report|0.7|1.0|smtp-in|tx-begin|%s|deadbeef" % ident)
+    redis.pause()
+    driver.send("filter|0.7|1.0|smtp-in|commit|%s|%s|" % (ident, ident))
+    driver.send("report|0.7|1.0|smtp-in|" + event.format(ident))
+    driver.send("filter|0.7|1.0|smtp-in|mail-from|%s|%s|a@b" % (ident, ident))
+    redis.resume()
+    assert {driver.line().split("|")[3] for _ in range(2)} == {"reject"}
+    driver.disconnect(ident)
