@@ -501,6 +501,7 @@ run(void)
 	event_base_dispatch(filter.base);
 
 	close_all();
+	login_stop();
 	spf_free(filter.spf);
 	lineio_free(io);
 	journal_free(filter.journal);

@@ -108,6 +108,9 @@ void login_request(struct request *, const char *args);
 /* smtpd has verified a credential; name is as the client wrote it. */
 void login_passed(struct filter *, struct session *, const char *name);
 
+/* Forgets what is not in the logs yet. */
+void login_stop(void);
+
 /* smtpd has refused a credential. */
 void login_failed(struct filter *, struct session *, const char *name);
 

@@ -181,29 +181,85 @@ login_request(struct request *req, const char *args)
 		request_tempfail(req);
 }
 
+/*
+ * An entry for the log of a user whom AUTH did not show, and who has yet to be
+ * asked for: only users who are there have a log.  The client may leave
+ * meanwhile, so it is held apart from its session.
+ */
+struct late_entry {
+	LIST_ENTRY(late_entry) entry;
+	struct filter	  *filter;
+	struct session	   session; /* as it was */
+	struct user_query *query;
+	const char	  *result;
+	const char	  *reply;
+};
+
+static LIST_HEAD(,
+    late_entry) late_entries = LIST_HEAD_INITIALIZER(late_entries);
+
+static void
+free_late(struct late_entry *late)
+{
+	LIST_REMOVE(late, entry);
+	free(late);
+}
+
+static void
+on_late(void *arg, enum user_found found, const struct user *user)
+{
+	struct late_entry *late = arg;
+
+	(void)user;
+	if (found == USER_OK)
+		log_login(late->filter, &late->session, late->result,
+		    late->reply);
+	free_late(late);
+}
+
+static void
+log_late(struct filter *f, const struct session *s, const char *name,
+    const char *result, const char *reply)
+{
+	struct late_entry *late;
+
+	if ((late = calloc(1, sizeof(*late))) == NULL)
+		return;
+	late->filter = f;
+	late->session = *s;
+	late->session.tx = NULL;
+	strlcpy(late->session.name, name, sizeof(late->session.name));
+	late->result = result;
+	late->reply = reply;
+	LIST_INSERT_HEAD(&late_entries, late, entry);
+	late->query = user_ask(f->redis, f->conf, name, USER_NO_SOURCES, NULL,
+	    on_late, late);
+	if (late->query == NULL)
+		free_late(late);
+}
+
+void
+login_stop(void)
+{
+	struct late_entry *late, *next;
+
+	LIST_FOREACH_SAFE(late, &late_entries, entry, next) {
+		user_cancel(late->query);
+		free_late(late);
+	}
+}
+
 static void
 on_binding(void *arg, enum user_found found, const struct user *user)
 {
 	struct session *s = arg;
 
 	s->binding_query = NULL;
-	if (found == USER_OK) {
+	if (found == USER_OK)
 		hold_to_hash(s, user);
-		log_login(s->filter, s, "accepted", NULL);
-	} else
+	else
 		s->binding = found == USER_NONE ? BINDING_NOBODY
 						: BINDING_FAILED;
-}
-
-/* Asks for a user whom AUTH did not show, in place of who was asked before. */
-static bool
-ask_again(struct filter *f, struct session *s, user_cb cb)
-{
-	if (s->binding_query != NULL)
-		user_cancel(s->binding_query);
-	s->binding_query = user_ask(f->redis, f->conf, s->name, USER_NO_SOURCES,
-	    NULL, cb, s);
-	return (s->binding_query != NULL);
 }
 
 void
@@ -225,23 +281,15 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 	}
 	strlcpy(s->name, name, sizeof(s->name));
 	s->binding = BINDING_NONE;
-	if (!ask_again(f, s, on_binding))
+	if (s->binding_query != NULL)
+		user_cancel(s->binding_query);
+	s->binding_query = user_ask(f->redis, f->conf, name, USER_NO_SOURCES,
+	    NULL, on_binding, s);
+	if (s->binding_query == NULL)
 		s->binding = BINDING_FAILED;
+	log_late(f, s, name, "accepted", NULL);
 }
 
-static void
-on_failed(void *arg, enum user_found found, const struct user *user)
-{
-	struct session *s = arg;
-
-	(void)user;
-	s->binding_query = NULL;
-	if (found == USER_OK)
-		log_login(s->filter, s, "refused", REPLY_AUTH_FAILED);
-	s->name[0] = '\0';
-}
-
-/* Only users who are there have a log: anybody can try any name. */
 void
 login_failed(struct filter *f, struct session *s, const char *as_typed)
 {
@@ -250,11 +298,8 @@ login_failed(struct filter *f, struct session *s, const char *as_typed)
 	s->binding = BINDING_NONE;
 	if (s->authenticated || !user_fold_name(as_typed, name))
 		return;
-	if (strcmp(s->name, name) == 0) {
+	if (strcmp(s->name, name) == 0)
 		log_login(f, s, "refused", REPLY_AUTH_FAILED);
-		return;
-	}
-	strlcpy(s->name, name, sizeof(s->name));
-	if (!ask_again(f, s, on_failed))
-		s->name[0] = '\0';
+	else
+		log_late(f, s, name, "refused", REPLY_AUTH_FAILED);
 }
