@@ -170,8 +170,12 @@ judge(const struct request *req, const struct user *user, bool with_header,
 
 /* Refuses for the quota, and tells the user's log. */
 static void
-refuse_full(struct request *req, const char *reply)
+refuse_quota(struct request *req, enum quota_result result, const char *reply)
 {
+	if (result != QUOTA_FULL) {
+		request_tempfail(req);
+		return;
+	}
 	userlog_add(req->filter, req->session, req->session->tx->user,
 	    "message", "refused", reply, NULL, -1);
 	request_reject(req, reply);
@@ -183,17 +187,10 @@ on_room(void *arg, enum quota_result result, const char *reply)
 	struct request *req = arg;
 
 	req->quota_query = NULL;
-	switch (result) {
-	case QUOTA_OK:
+	if (result == QUOTA_OK)
 		request_proceed(req);
-		break;
-	case QUOTA_FULL:
-		refuse_full(req, reply);
-		break;
-	case QUOTA_BAD:
-		request_tempfail(req);
-		break;
-	}
+	else
+		refuse_quota(req, result, reply);
 }
 
 /*
@@ -343,20 +340,13 @@ on_reserved(void *arg, enum quota_result result, const char *reply)
 	struct tx      *tx = req->session->tx;
 
 	req->quota_query = NULL;
-	if (result != QUOTA_OK)
+	if (result != QUOTA_OK) {
 		tx->hold[0] = '\0';
-	switch (result) {
-	case QUOTA_OK:
-		tx->accepted = true;
-		request_proceed(req);
-		break;
-	case QUOTA_FULL:
-		refuse_full(req, reply);
-		break;
-	case QUOTA_BAD:
-		request_tempfail(req);
-		break;
+		refuse_quota(req, result, reply);
+		return;
 	}
+	tx->accepted = true;
+	request_proceed(req);
 }
 
 static void
