@@ -179,7 +179,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	request_tempfail(req);
+	req->expire(req);
 }
 
 static struct request *
@@ -196,6 +196,7 @@ request_new(struct session *s, const struct filterline *fl)
 	req->what = "request";
 	req->tempfail = fl->event == EV_AUTH ? REPLY_AUTH_TEMPFAIL
 					     : REPLY_TEMPFAIL;
+	req->expire = request_tempfail;
 	req->timer = evtimer_new(filter.base, on_timer, req);
 	if (req->timer == NULL || event_add(req->timer, &tv) == -1) {
 		if (req->timer != NULL)

@@ -52,8 +52,8 @@ struct filter {
 
 /*
  * A question of smtpd's that waits for its answer.  It belongs to its session
- * and goes with it; answering frees it.  When its time runs out first, it is
- * answered with the temporary failure that it was made with.
+ * and goes with it; answering frees it.  When its time runs out first, expire
+ * answers with the temporary failure that it was made with.
  */
 struct request {
 	LIST_ENTRY(request) entry;
@@ -62,6 +62,7 @@ struct request {
 	uint64_t	     token;
 	const char	    *what; /* for the log: "auth", ... */
 	const char	    *tempfail;
+	void (*expire)(struct request *);
 	struct user_query   *query;
 	struct passwd_job   *job;
 	struct sasl	    *sasl;  /* AUTH: what it shows */
