@@ -322,6 +322,31 @@ def test_servers(name):
             assert refusal(sender.message())[0] == (9, "messages", "1h")
 
 
+def commands_seen(server):
+    """How often each of the commands that run a script was called."""
+    info = server.cli("INFO", "commandstats")
+    return {name: int(calls) for name, calls in re.findall(
+        r"cmdstat_(evalsha|eval|script\|load):calls=(\d+)", info)}
+
+
+def test_a_script_is_sent_once():
+    """Where there are no functions; one that Redis forgets is sent again."""
+    program, extra = SERVERS["eval"]
+    with RedisServer(workdir("redis"), program, extra) as server:
+        users = Users(server)
+        limited(users, quota="50")
+        with Sender(server.url) as sender:
+            wait_until(lambda: "script|load" in commands_seen(server), 10,
+                       "the script")
+            assert sender.send(20) == 20
+            server.cli("SCRIPT", "FLUSH")
+            assert sender.send(40) == 30
+        seen = commands_seen(server)
+        assert seen["script|load"] == 2
+        assert "eval" not in seen
+        assert seen["evalsha"] > 100
+
+
 def test_answer_lost_is_asked_again(redis, users):
     """The command ran, its reply did not come: it counts once."""
     limited(users, quota="20")
