@@ -57,11 +57,11 @@ struct filter {
  */
 struct request {
 	LIST_ENTRY(request) entry;
-	struct filter	    *filter;
-	struct session	    *session;
-	uint64_t	     token;
-	const char	    *what; /* for the log: "auth", ... */
-	const char	    *tempfail;
+	struct filter  *filter;
+	struct session *session;
+	uint64_t	token;
+	const char     *what; /* for the log: "auth", ... */
+	const char     *tempfail;
 	void (*expire)(struct request *);
 	struct user_query   *query;
 	struct passwd_job   *job;

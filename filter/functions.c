@@ -40,7 +40,7 @@ extern const char smtpusers_lua[];
 
 struct functions {
 	struct redisconn *redis;
-	bool		  eval; /* there are no functions */
+	bool		  eval;		 /* there are no functions */
 	char		  sha[SHA_TEXT]; /* of the text as a script, or "" */
 };
 
@@ -165,8 +165,8 @@ int
 functions_command(struct functions *fn, const char *name, int nkeys, int argc,
     const char **argv, const char **out)
 {
-	size_t	    i;
-	int	    n = 0, k;
+	size_t i;
+	int    n = 0, k;
 
 	for (i = 0; strcmp(names[i].name, name) != 0; i++)
 		continue;
