@@ -238,7 +238,7 @@ on_request(const struct filterline *fl)
 		break;
 	case EV_RCPT_TO:
 		req->what = "rcpt-to";
-		recipient_request(req);
+		recipient_request(req, fl->params);
 		break;
 	case EV_COMMIT:
 		req->what = "commit";
@@ -302,10 +302,12 @@ on_tx_begin(const struct filterline *fl, struct session *s)
 static void
 on_tx_rcpt(const struct filterline *fl, struct session *s)
 {
-	const char *result = strchr(fl->params, '|');
+	const char *result = strchr(fl->params, '|'), *recipient;
 
-	if (s->tx != NULL && result != NULL && strncmp(result, "|ok|", 4) == 0)
-		s->tx->recipients++;
+	if (result == NULL || (recipient = strchr(result + 1, '|')) == NULL)
+		return;
+	if (strncmp(result, "|ok|", 4) != 0)
+		recipient_refused(s, recipient + 1);
 }
 
 /* msgid|size */

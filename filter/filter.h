@@ -128,7 +128,14 @@ void sender_request(struct request *, const char *sender);
 void header_complete(struct filter *, struct session *);
 
 /* RCPT TO: a sandboxed user's recipients go nowhere. */
-void recipient_request(struct request *);
+void recipient_request(struct request *, const char *recipient);
+
+/*
+ * smtpd has refused a recipient, which then does not count.  Only what it says
+ * of the one that was let through last is believed: it does not report every
+ * recipient that it takes.
+ */
+void recipient_refused(struct session *, const char *recipient);
 
 /*
  * End of data: what MAIL FROM was accepted for must still hold, and the From

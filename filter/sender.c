@@ -319,14 +319,33 @@ sender_request(struct request *req, const char *sender)
 }
 
 void
-recipient_request(struct request *req)
+recipient_request(struct request *req, const char *recipient)
 {
-	const struct tx *tx = req->session->tx;
+	struct tx *tx = req->session->tx;
 
+	if (tx != NULL) {
+		tx->recipients++;
+		digest_strings(tx->recipient, 1, &recipient);
+	}
 	if (tx != NULL && tx->sandboxed)
 		request_rewrite(req, SANDBOX);
 	else
 		request_proceed(req);
+}
+
+void
+recipient_refused(struct session *s, const char *recipient)
+{
+	struct tx *tx = s->tx;
+	uint8_t	   digest[DIGEST_LEN];
+
+	if (tx == NULL)
+		return;
+	digest_strings(digest, 1, &recipient);
+	if (memcmp(digest, tx->recipient, sizeof(digest)) != 0)
+		return;
+	tx->recipients--;
+	memset(tx->recipient, 0, sizeof(tx->recipient));
 }
 
 /* The source may authenticate another user by now, who has no part in it. */

@@ -64,7 +64,9 @@ struct tx {
 	bool	      accepted;	      /* by us, at the end of data */
 	char	      hold[QUOTA_ID]; /* its reservation; "": none */
 	uint32_t      msgid;	      /* smtpd's; 0: none yet */
-	size_t	      recipients;
+	size_t	      recipients; /* that we have let through */
+	uint8_t	      recipient[DIGEST_LEN]; /* the last, while smtpd may
+					       refuse it */
 	struct header header;
 	char	      sender[SENDER_TEXT];
 };
