@@ -116,6 +116,12 @@ void login_stop(void);
 void login_failed(struct filter *, struct session *, const char *name);
 
 /*
+ * Whose the message is, or the session without one, as far as it is known: a
+ * name that was only tried at AUTH is nobody's.  "" if it is not.
+ */
+const char *sender_name(const struct session *);
+
+/*
  * MAIL FROM: the session must be a user's, from a source that it allows, and
  * the envelope sender in a domain that the user may send as.
  */

@@ -74,8 +74,7 @@ standing_of(const struct request *req, enum user_found found,
 	return (acl_standing(found, user, &s->source, local_trust(req)));
 }
 
-/* Whose the message is, as far as it is known; "" if it is not. */
-static const char *
+const char *
 sender_name(const struct session *s)
 {
 	if (s->tx != NULL && s->tx->user[0] != '\0')
@@ -172,6 +171,8 @@ gather(const struct request *req, bool with_header, struct domains *domains)
 	enum reason	   reason;
 
 	domains->n = 0;
+	if (with_header && tx->hidden_end)
+		return (REASON_BODY);
 	reason = acl_envelope(conf, tx->sender, domains);
 	if (reason != REASON_NONE || !with_header)
 		return (reason);
