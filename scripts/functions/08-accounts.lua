@@ -7,10 +7,8 @@ local ACCOUNT = {
 	word = 'account',
 	name = canonical.account,
 	missing = 'NOACCOUNT',
-	fields = {
-		{ 'plan', canonical.plan },
-		{ 'status', canonical.status },
-	},
+	given = 'plan, status, domains',
+	read = { 'plan', 'status' },
 	checks = { plan = canonical.plan, status = canonical.status },
 	sets = { domains = canonical.domain },
 	defaults = { plan = 'basic' },

@@ -6,9 +6,10 @@
 --   word      "user", which comes before the {NAME} of its key
 --   name      how its name is checked
 --   missing   the error where there is none
---   fields    what checks the value of each field that can be given, in order:
---             { NAME, CHECK }; checks has the same by name
---   sets      what checks a member of each set, by name
+--   given     what a call may give, in words
+--   read      the fields that the relay reads and a call may give, in order
+--   checks    how the value of each field is checked
+--   sets      how a member of each set is checked
 --   defaults  fields that a new one has where they are not given
 --   leftover  keys behind its own that go when it comes or goes
 --   fill      what keeps a record whose last field was removed
@@ -16,6 +17,7 @@
 
 local CHUNK = 1000		-- words of one command: Lua's stack is short
 local RANGES_MAX = 65536
+local PREFIX_MAX = 64
 
 -- The key of a call and the name in it.
 local function record_of(keys, kind)
@@ -24,8 +26,9 @@ local function record_of(keys, kind)
 		    kind.word .. ':{NAME}')
 	end
 	local key = keys[1]
-	local name = string.match(key, '^.*' .. kind.word .. ':{([^{}]*)}$')
-	if not name then
+	local prefix, name = string.match(key, '^([!-z|~]+)' .. kind.word ..
+	    ':{([^{}]*)}$')
+	if not prefix or #prefix > PREFIX_MAX then
 		invalid(key, 'not the key of a record: PREFIX' .. kind.word ..
 		    ':{NAME}')
 	end
@@ -105,18 +108,6 @@ local function split(text)
 	return words
 end
 
-local function field_names(kind)
-	local names = {}
-	for _, field in ipairs(kind.fields) do
-		names[#names + 1] = field[1]
-	end
-	for name in pairs(kind.sets) do
-		names[#names + 1] = name
-	end
-	table.sort(names)
-	return table.concat(names, ', ')
-end
-
 -- What a call wants to have: canonical values by field, "" for none; members
 -- by set.
 local function changes_of(kind, args)
@@ -136,7 +127,7 @@ local function changes_of(kind, args)
 			changes.sets[field] = members_of(split(value), member)
 		else
 			invalid(field, 'not a field that can be set: ' ..
-			    field_names(kind))
+			    kind.given)
 		end
 	end
 	if changes.sets.ips and #changes.sets.ips > RANGES_MAX then

@@ -11,17 +11,10 @@ local USER = {
 	word = 'user',
 	name = canonical.name,
 	missing = 'NOUSER',
-	fields = {
-		{ 'password', canonical.hash },
-		{ 'account', canonical.account },
-		{ 'mode', canonical.mode },
-		{ 'status', canonical.status },
-		{ 'quota', canonical.quota },
-		{ 'quota_period', canonical.period },
-		{ 'rate', canonical.rate },
-		{ 'description', canonical.description },
-		{ 'created', canonical.time },
-	},
+	given = 'password, account, mode, status, quota, quota_period, ' ..
+	    'rate, description, created, domains, ips',
+	read = { 'password', 'account', 'mode', 'status', 'quota',
+	    'quota_period', 'rate' },
 	checks = {
 		password = canonical.hash,
 		account = canonical.account,

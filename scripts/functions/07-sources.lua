@@ -94,8 +94,8 @@ local function claim_of(keys, args)
 		    'PREFIXip:{ADDR}, and the name of a user')
 	end
 	local key = keys[1]
-	local text = string.match(key, '^.*ip:{([^{}]*)}$')
-	if not text then
+	local prefix, text = string.match(key, '^([!-z|~]+)ip:{([^{}]*)}$')
+	if not prefix or #prefix > PREFIX_MAX then
 		invalid(key, 'not the key of an address: PREFIXip:{ADDR}')
 	end
 	local address = canonical.address(text)

@@ -103,18 +103,20 @@ local function tell_members(problems, name, bad, what)
 	end
 end
 
+-- What is wrong with a password is said without the password.
+local function told_of(name, why)
+	return name == 'password' and why or name .. ': ' .. why
+end
+
 local function check_fields(problems, kind, fields)
-	for _, field in ipairs(kind.fields) do
-		local name, check = field[1], field[2]
-		local value = fields[name]
-		if value and value ~= '' and check ~= canonical.description and
-		    check ~= canonical.time then
-			local right, why = try(check, value)
-			if not right then
-				problems[#problems + 1] = string.find(why,
-				    name .. ': ', 1, true) == 1 and why or
-				    name .. ': ' .. why
-			end
+	for _, name in ipairs(kind.read) do
+		local value = fields[name] or ''
+		local right, why = true, nil
+		if value ~= '' then
+			right, why = try(kind.checks[name], value)
+		end
+		if not right then
+			problems[#problems + 1] = told_of(name, why)
 		end
 	end
 end
