@@ -83,7 +83,15 @@ class Library:
 
     def snapshot(self):
         """Every key with its value."""
-        return {key: self.redis.cli("DUMP", key) for key in self.keys()}
+        return {key: self.value(key) for key in self.keys()}
+
+    def value(self, key):
+        kind = self.redis.cli("TYPE", key)
+        if kind == "hash":
+            return self.fields(key)
+        if kind == "set":
+            return self.members(key)
+        return self.redis.cli("DUMP", key)
 
 
 def plain(text):
