@@ -15,12 +15,14 @@
 
 """The Redis functions: users and their sets."""
 
+import random
 import re
 import time
 
 import pytest
 
 from library import HASH, Library, pairs
+from quotas import LUA
 from redisserver import ReplyError
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -79,6 +81,36 @@ def test_a_new_user_has_what_is_given_and_the_time(library, function, words):
     assert abs(seconds - time.mktime(made) + time.timezone) < 60
     assert library.keys() == {key}
     assert library.call(function, key, *words) == "same"
+
+
+CLOCK = """
+local real = redis
+local redis = { call = function(command, ...)
+	if command == 'TIME' then
+		return { real.call('GET', 'clock'), '999999' }
+	end
+	return real.call(command, ...)
+end }
+"""
+
+
+def test_any_time_is_written_as_it_is(redis, library):
+    """By a clock of our own, every day of a leap year and far away."""
+    sha = redis.cli("SCRIPT", "LOAD",
+                    CLOCK + LUA.read_text().partition("\n")[2])
+    rng = random.Random(4)
+    moments = [1709164800 + 86400 * day for day in range(-60, 400)]
+    moments += [951782399, 951782400, 951868800, 4107542399, 4107542400, 0]
+    moments += [rng.randrange(9000000000) for _ in range(300)]
+    for moment in moments:
+        redis.cli("SET", "clock", moment)
+        redis.cli("EVALSHA", sha, 1, library.user(), "user_add")
+        created = library.fields(library.user())["created"]
+        assert created == time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                                        time.gmtime(moment))
+        assert library.call("user_put", library.user("eve"), "created",
+                            created) in ("added", "changed", "same")
+        redis.cli("DEL", library.user())
 
 
 @pytest.mark.parametrize("function", ["user_add", "user_put"])
@@ -204,6 +236,14 @@ BAD_CALLS = [
     (("created", "yesterday"), "yesterday: not a time in UTC, such as "
      "2026-11-21T08:39:29Z"),
     (("created", "2021-02-29T00:00:00Z"), "2021-02-29T00:00:00Z: not a time "
+     "in UTC, such as 2026-11-21T08:39:29Z"),
+    (("created", "2100-02-29T00:00:00Z"), "2100-02-29T00:00:00Z: not a time "
+     "in UTC, such as 2026-11-21T08:39:29Z"),
+    (("created", "2021-04-31T00:00:00Z"), "2021-04-31T00:00:00Z: not a time "
+     "in UTC, such as 2026-11-21T08:39:29Z"),
+    (("created", "2021-13-01T00:00:00Z"), "2021-13-01T00:00:00Z: not a time "
+     "in UTC, such as 2026-11-21T08:39:29Z"),
+    (("created", "2021-01-01T24:00:00Z"), "2021-01-01T24:00:00Z: not a time "
      "in UTC, such as 2026-11-21T08:39:29Z"),
     (("account", "a/b"), "a/b: not an account name: 1 to 64 of a-z 0-9 . _ + "
      "-, the first a letter or digit"),

@@ -192,8 +192,8 @@ local function user_problems(fields, domains, ips, problems)
 		problems[#problems + 1] = 'created: not a time'
 	end
 	if not is_read(fields) then
-		problems[#problems + 1] = 'no field that the relay reads, so ' ..
-		    'there is no such user'
+		problems[#problems + 1] = 'no field that the relay reads, ' ..
+		    'so there is no such user'
 	end
 	check_ips(problems, ips)
 	check_domains(problems, domains)
