@@ -163,7 +163,7 @@ $(B)/bench/charges: $(B)/rel/libfilter.a $(B)/rel/libsmtpusers.a
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SBINDIR) \
-	    $(DESTDIR)$(DATADIR) \
+	    $(DESTDIR)$(DATADIR)/provision \
 	    $(DESTDIR)$(SYSCONFDIR) $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers \
@@ -173,6 +173,8 @@ install: all
 	$(INSTALL) -m 755 $(B)/rel/smtpusers $(DESTDIR)$(SBINDIR)/smtpusers
 	$(INSTALL) -m 644 scripts/reasons.ini scripts/smtpusers.lua \
 	    $(DESTDIR)$(DATADIR)/
+	$(INSTALL) -m 644 scripts/provision/*.py \
+	    $(DESTDIR)$(DATADIR)/provision/
 	$(INSTALL) -m 644 lib/smtpusers.conf.sample \
 	    $(DESTDIR)$(SYSCONFDIR)/smtpusers.conf.sample
 	for page in $(MANUALS); do \
@@ -240,8 +242,8 @@ ALL_C :=	$(PART_C) $(wildcard filter/filter-smtpusers.c \
 ALL_H :=	$(wildcard lib/*.h filter/*.h table/*.h regress/*/*.h)
 CANDIDATES =	$(wildcard .ci/* scripts/* regress/* regress/*/*)
 ALL_SH =	$(shell grep -lsE '^\#!/bin/sh' $(CANDIDATES))
-ALL_PY =	$(shell grep -lsE '^\#!/usr/bin/env python3' $(CANDIDATES)) \
-		$(wildcard regress/*/*.py)
+ALL_PY =	$(shell grep -lsE '^\#!/usr/bin/(env )?python3' $(CANDIDATES)) \
+		$(wildcard regress/*/*.py scripts/provision/*.py)
 
 LINTS :=	lint-format lint-tidy lint-cppcheck lint-sh lint-man lint-py
 

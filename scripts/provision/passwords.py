@@ -1,0 +1,99 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Passwords and their hashes."""
+
+import ctypes
+import getpass
+import re
+import secrets
+import sys
+
+from .failure import EX_DATAERR, EX_UNAVAILABLE, EX_USAGE, Failure
+from .text import decode, encode
+
+# Without the letters and digits that are taken for each other: 20 of these
+# are 115 bits.
+ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+GENERATED_LENGTH = 20
+
+SCHEMES = {"yescrypt": (b"$y$", 0), "bcrypt": (b"$2b$", 12)}
+PREFIXES = {"2a": "bcrypt", "2b": "bcrypt", "2y": "bcrypt", "1": "md5crypt",
+            "5": "sha256crypt", "6": "sha512crypt", "7": "scrypt",
+            "y": "yescrypt", "gy": "gost-yescrypt", "sha1": "sha1crypt"}
+PASSWORD_MAX = {"yescrypt": 511, "bcrypt": 72}
+
+
+def password_scheme(stored):
+    if stored.startswith(("!", "*")):
+        return "locked"
+    match = re.match(r"\$([a-z0-9]+)\$.", stored)
+    return PREFIXES.get(match[1]) if match else None
+
+
+def library(name):
+    try:
+        return ctypes.CDLL(name)
+    except OSError as error:
+        raise Failure(EX_UNAVAILABLE, str(error)) from None
+
+
+def hash_password(password, scheme):
+    """crypt(3)'s text for the password, with a salt of its own."""
+    check_password(password, scheme)
+    lib = library("libcrypt.so.1")
+    lib.crypt_gensalt.restype = lib.crypt.restype = ctypes.c_char_p
+    lib.crypt_gensalt.argtypes = (ctypes.c_char_p, ctypes.c_ulong,
+                                  ctypes.c_char_p, ctypes.c_int)
+    lib.crypt.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
+    prefix, cost = SCHEMES[scheme]
+    salt = lib.crypt_gensalt(prefix, cost, None, 0)
+    stored = lib.crypt(password, salt) if salt else None
+    if not stored or not stored.startswith(prefix):
+        raise Failure(EX_UNAVAILABLE, "crypt(3) does not know " + scheme)
+    return decode(stored)
+
+
+def check_password(password, scheme):
+    if not password:
+        raise Failure(EX_DATAERR, "the password is empty")
+    if re.search(rb"[\0\r\n]", password):
+        raise Failure(EX_DATAERR, "the password holds NUL, CR or LF, which "
+                      "SMTP clients cannot be trusted to send")
+    if len(password) > PASSWORD_MAX[scheme]:
+        raise Failure(EX_DATAERR, "the password is longer than the %d bytes "
+                      "that %s takes" % (PASSWORD_MAX[scheme], scheme))
+
+
+def read_password(args):
+    """The password as bytes, from where the options say."""
+    if args.generate:
+        password = "".join(secrets.choice(ALPHABET)
+                           for _ in range(GENERATED_LENGTH))
+        return encode(password)
+    if args.stdin:
+        line = sys.stdin.buffer.readline()
+        return line[:-1] if line.endswith(b"\n") else line
+    if not sys.stdin.isatty():
+        raise Failure(EX_USAGE, "no terminal to ask for a password: use "
+                      "--stdin or --generate")
+    password = getpass.getpass("Password for %s: " % args.name)
+    if getpass.getpass("Again: ") != password:
+        raise Failure(EX_DATAERR, "the two passwords differ")
+    return encode(password)
+
+
+def tell_generated(args, password):
+    if args.generate:
+        print(decode(password))
