@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
         raise Failure(EX_USAGE, message)
 
 
-def parse_arguments(argv):
+def make_parser():
     parser = Parser(prog="smtpusers", allow_abbrev=False,
                     description="Provisions the SMTP users of a relay.",
                     epilog="See smtpusers(8).")
@@ -62,7 +62,7 @@ def parse_arguments(argv):
     add_domain_commands(commands)
     add_account_commands(commands)
     add_answering_commands(commands)
-    return parser.parse_args(argv)
+    return parser
 
 
 def command(commands, name, run, words):
@@ -272,7 +272,7 @@ def main(argv):
     open_standard_streams()
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args = parse_arguments(argv)
+        args = make_parser().parse_args(argv)
         args.connect = lambda: Redis(read_configuration(args.file))
         args.run(args)
         sys.stdout.flush()
