@@ -110,11 +110,20 @@ def weakness(password, name, domains):
         return too_short(password)
     judge = pwquality.PWQSettings()
     judge.set_option("badwords=" + " ".join(known_words(name, domains)))
+    reason = objection(pwquality, judge, password, name)
+    # Without its dictionary it would find every password weak.
+    if reason and "error loading dictionary" in reason:
+        judge.dictcheck = 0
+        reason = objection(pwquality, judge, password, name)
+    return reason or too_short(password)
+
+
+def objection(pwquality, judge, password, name):
     try:
         judge.check(password, None, name)
     except pwquality.PWQError as error:
-        return error.args[1]
-    return too_short(password)
+        return error.args[1].replace("The password ", "it ", 1)
+    return None
 
 
 def too_short(password):
