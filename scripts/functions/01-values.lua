@@ -17,6 +17,7 @@ local COUNT_MAX = 1000000000000
 local RATES_MAX = 8
 local HASH_MAX = 383		-- CRYPT_OUTPUT_SIZE without its NUL
 local DESCRIPTION_MAX = 1024
+local FIELD_MAX = 1024		-- bytes that the relay reads
 local DOMAIN_INPUT_MAX = 1024
 local SHOWN_MAX = 200		-- bytes of a value that an error repeats
 
@@ -408,6 +409,9 @@ end
 
 function canonical.rate(text)
 	local rates, seen = {}, {}
+	if #text > FIELD_MAX then
+		invalid(text, 'longer than ' .. FIELD_MAX .. ' bytes')
+	end
 	for word in string.gmatch(text, '[^ ]+') do
 		local rate, meaning = one_rate(word)
 		if not seen[meaning] then
