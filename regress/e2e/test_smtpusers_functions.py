@@ -94,6 +94,24 @@ def test_those_without_a_version_are_replaced(cmd, server):
     assert version(server) == VERSION
 
 
+@pytest.mark.parametrize("reply", ["nil", "'x'", "{}", "1.5", "true"])
+def test_those_whose_version_is_none_are_replaced(cmd, server, reply):
+    server.cli("FUNCTION", "LOAD", "#!lua name=smtpusers\nredis.register_"
+               "function('smtpusers_version', function() return %s end)" %
+               reply)
+    cmd.ok("show", "alice")
+    assert version(server) == VERSION
+
+
+@pytest.mark.parametrize("reply", ["nil", "'{'", "1", "{}"])
+def test_newer_ones_that_reply_otherwise(cmd, server, reply):
+    library = with_version(VERSION + 1).replace(
+        "local function user_get(keys, args)",
+        "local function user_get(keys, args)\n\tdo return %s end" % reply)
+    server.cli("FUNCTION", "LOAD", library)
+    assert "replied no JSON" in cmd.fails(EX_UNAVAILABLE, "show", "alice")
+
+
 def test_newer_ones_are_used(cmd, server):
     server.cli("FUNCTION", "LOAD", with_version(VERSION + 1))
     cmd.ok("show", "alice")

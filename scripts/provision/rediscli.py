@@ -33,8 +33,8 @@ VERSION = ("FCALL", "smtpusers_version", "0")
 # more patience than smtpd.
 PATIENCE = 10
 
-SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                 b"0123456789 !#$%&()*+,-./:;<=>?@[]^_{|}~")
+# Within double quotes everything else is escaped, and so are newlines.
+UNSAFE = re.compile(rb"[^\nA-Za-z0-9 !#$%&'()*+,./:;<=>?@\[\]^_{|}~-]")
 TOKEN = re.compile(rb'(?P<error>ERROR,)?"(?P<text>(?:[^"\\]++|\\.)*+)"'
                    rb'|(?P<number>-?[0-9]+)|(?P<nil>NULL)|(?P<none>)',
                    re.DOTALL)
@@ -191,13 +191,19 @@ def connection_failure(result):
 
 
 def command_line(words):
-    return b" ".join(map(quote, words)) + b"\n"
+    """Nearly all words are plain, which is seen soonest in one piece."""
+    data = encode("\n".join(words))
+    if UNSAFE.search(data) or data.count(b"\n") != len(words) - 1:
+        return b" ".join(map(quote, words)) + b"\n"
+    return b'"%s"\n' % data.replace(b"\n", b'" "')
 
 
 def quote(word):
-    return b'"%s"' % b"".join(
-        b"%c" % byte if byte in SAFE else b"\\x%02x" % byte
-        for byte in encode(word))
+    return b'"%s"' % UNSAFE.sub(escape, encode(word)).replace(b"\n", b"\\n")
+
+
+def escape(match):
+    return b"\\x%02x" % ord(match[0])
 
 
 def parse_reply(command, line):
@@ -233,7 +239,7 @@ def unescape(data):
         if match[1]:
             return bytes([int(match[1], 16)])
         return ESCAPED.get(match[2], match[2])
-    return decode(ESCAPE.sub(byte, data))
+    return decode(ESCAPE.sub(byte, data) if b"\\" in data else data)
 
 
 def wrong_type(error, key, wanted):
