@@ -49,7 +49,8 @@ def test_a_weak_password_is_warned_of_and_taken(cmd, password, reason):
 
 
 @pytest.mark.parametrize("password", [
-    GOOD.encode(), "größer als 本 Bäume".encode(), b"\xff\xfe\x01 \x80 Kj4-xT9",
+    GOOD.encode(), "größer als 本 Bäume".encode(),
+    b"\xff\xfe\x01 \x80 Kj4-xT9",
     b"%s %n $(id) badwords= Kj4"])
 def test_a_good_password_is_taken_in_silence(cmd, password):
     assert cmd.ok("passwd", "alice.smith", "--stdin",

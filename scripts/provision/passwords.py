@@ -30,6 +30,8 @@ GENERATED_LENGTH = 20
 
 SCHEMES = {"yescrypt": (b"$y$", 0), "bcrypt": (b"$2b$", 12)}
 PASSWORD_MAX = {"yescrypt": 511, "bcrypt": 72}
+# More than any password has; what comes may never end.
+LINE_MAX = 1024
 
 
 def library(name):
@@ -73,7 +75,7 @@ def read_password(args):
                            for _ in range(GENERATED_LENGTH))
         return encode(password)
     if args.stdin:
-        line = sys.stdin.buffer.readline()
+        line = sys.stdin.buffer.readline(LINE_MAX)
         return line[:-1] if line.endswith(b"\n") else line
     if not sys.stdin.isatty():
         raise Failure(EX_USAGE, "no terminal to ask for a password: use "
