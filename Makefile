@@ -16,6 +16,8 @@ SBINDIR ?=	$(PREFIX)/sbin
 MANDIR ?=	$(PREFIX)/share/man
 SYSCONFDIR ?=	/etc
 DATADIR ?=	$(PREFIX)/share/smtpusers
+BASHCOMPDIR ?=	$(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?=	$(PREFIX)/share/zsh/site-functions
 # Where smtpd looks for tables and for filters without a path.
 LIBEXECDIR ?=	$(patsubst %/encrypt,%,$(firstword \
 		$(wildcard /usr/libexec/opensmtpd/encrypt \
@@ -170,7 +172,8 @@ $(B)/bench/charges: $(B)/rel/libfilter.a $(B)/rel/libsmtpusers.a
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SBINDIR) \
-	    $(DESTDIR)$(DATADIR) \
+	    $(DESTDIR)$(DATADIR)/provision $(DESTDIR)$(BASHCOMPDIR) \
+	    $(DESTDIR)$(ZSHCOMPDIR) \
 	    $(DESTDIR)$(SYSCONFDIR) $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers \
@@ -180,6 +183,12 @@ install: all
 	$(INSTALL) -m 755 $(B)/rel/smtpusers $(DESTDIR)$(SBINDIR)/smtpusers
 	$(INSTALL) -m 644 scripts/reasons.ini $(B)/smtpusers.lua \
 	    $(DESTDIR)$(DATADIR)/
+	$(INSTALL) -m 644 scripts/provision/*.py \
+	    $(DESTDIR)$(DATADIR)/provision/
+	$(INSTALL) -m 644 scripts/completion/smtpusers.bash \
+	    $(DESTDIR)$(BASHCOMPDIR)/smtpusers
+	$(INSTALL) -m 644 scripts/completion/_smtpusers \
+	    $(DESTDIR)$(ZSHCOMPDIR)/_smtpusers
 	$(INSTALL) -m 644 lib/smtpusers.conf.sample \
 	    $(DESTDIR)$(SYSCONFDIR)/smtpusers.conf.sample
 	for page in $(MANUALS); do \
@@ -247,8 +256,8 @@ ALL_C :=	$(PART_C) $(wildcard filter/filter-smtpusers.c \
 ALL_H :=	$(wildcard lib/*.h filter/*.h table/*.h regress/*/*.h)
 CANDIDATES =	$(wildcard .ci/* scripts/* regress/* regress/*/*)
 ALL_SH =	$(shell grep -lsE '^\#!/bin/sh' $(CANDIDATES))
-ALL_PY =	$(shell grep -lsE '^\#!/usr/bin/env python3' $(CANDIDATES)) \
-		$(wildcard regress/*/*.py)
+ALL_PY =	$(shell grep -lsE '^\#!/usr/bin/(env )?python3' $(CANDIDATES)) \
+		$(wildcard regress/*/*.py scripts/provision/*.py)
 
 LINTS :=	lint-format lint-tidy lint-cppcheck lint-sh lint-man lint-py
 
@@ -273,6 +282,8 @@ lint-cppcheck:
 
 lint-sh:
 	shellcheck $(ALL_SH)
+	shellcheck -s bash scripts/completion/*.bash
+	zsh -n scripts/completion/_smtpusers
 
 lint-man:
 	mandoc -Tlint -Wstyle $(MANUALS) 2>&1 | \

@@ -396,7 +396,19 @@ def test_installed_it_finds_its_words(cmd):
         '"/opt/x/share', '"%s/opt/x/share' % place))
     moved.chmod(0o755)
     written(cmd, reason="plan", user="alice")
-    shown = subprocess.run([moved, "-f", cmd.file, "report", ID],
-                           env=cmd.environment, check=True, text=True,
-                           capture_output=True).stdout
-    assert "What to do" in shown
+    def run(*words):
+        return subprocess.run([moved, "-f", cmd.file, *words],
+                              env=cmd.environment, check=True, text=True,
+                              capture_output=True).stdout
+    assert "What to do" in run("report", ID)
+    # The functions are found too, and nothing is left behind.
+    cmd.server.cli("FUNCTION", "FLUSH")
+    run("add", "alice", "--no-password")
+    assert "name          alice\n" in run("show", "alice")
+    assert not list(place.rglob("__pycache__"))
+    for path, source in (
+            ("opt/x/share/bash-completion/completions/smtpusers",
+             "smtpusers.bash"),
+            ("opt/x/share/zsh/site-functions/_smtpusers", "_smtpusers")):
+        assert (place / path).read_bytes() == (
+            SOURCE / "scripts" / "completion" / source).read_bytes()

@@ -1,0 +1,149 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""The commands about accounts."""
+
+from .failure import EX_CANTCREAT, EX_USAGE, Failure, note
+from .functions import call, call_json, judged
+from .records import (
+    account_key, account_names, batches, get_hash, no_account, user_key,
+    user_names)
+from .rediscli import ReplyError
+from .text import (
+    columns, confirm, list_rows, print_json, printable, shorten, visible)
+
+SETTABLE_ACCOUNT = ("plan", "status")
+LISTED_ACCOUNT = ("status", "plan")
+
+
+def do_account_add(args):
+    redis = args.connect()
+    key = account_key(redis, args.name)
+    if redis.one("EXISTS", key):
+        raise Failure(EX_CANTCREAT, "%s: exists already" % args.name)
+    fields = {"status": "allowed", "plan": args.plan}
+    call(redis, "account_add", key, *judged(redis, fields, args.domain))
+
+
+def do_account_set(args):
+    if args.field not in SETTABLE_ACCOUNT:
+        raise Failure(EX_USAGE, "%s: none of %s" % (
+            visible(args.field), ", ".join(SETTABLE_ACCOUNT)))
+    if not args.value:
+        raise Failure(EX_USAGE, "%s needs a value" % args.field)
+    redis = args.connect()
+    call(redis, "account_set", account_key(redis, args.name), args.field,
+         args.value)
+
+
+def do_account_show(args):
+    redis = args.connect()
+    account = call_json(redis, "account_get", account_key(redis, args.name))
+    if args.json:
+        print_json(account)
+        return
+    for line in columns(list(account_rows(account))):
+        print(line)
+
+
+def account_rows(account):
+    yield "name", account["name"]
+    yield "plan", visible(account["plan"] or "-")
+    yield "status", visible(account["status"] or "allowed")
+    yield from list_rows("domains", shorten(account["domains"]) or ["-"])
+    for field, value in sorted(account["other"].items()):
+        yield visible(field), visible(value)
+    yield from list_rows("problems", account["problems"], printable)
+
+
+def do_account_list(args):
+    redis = args.connect()
+    names = account_names(redis)
+    if args.names:
+        for name in names:
+            print(name)
+        return
+    accounts = list(list_accounts(redis, names))
+    if args.json:
+        print_json(accounts)
+        return
+    rows = [("NAME", "STATUS", "PLAN", "DOMAINS")]
+    rows += map(account_row, accounts)
+    for line in columns(rows):
+        print(line)
+
+
+def list_accounts(redis, names):
+    for batch in batches(names):
+        commands = [("HMGET", account_key(redis, name), *LISTED_ACCOUNT)
+                    for name in batch]
+        commands += [("SCARD", account_key(redis, name, ":domains"))
+                     for name in batch]
+        replies = redis.many(commands)
+        yield from map(listed_account, batch, replies, replies[len(batch):])
+
+
+def listed_account(name, values, count):
+    error = None
+    for reply in (values, count):
+        if isinstance(reply, ReplyError):
+            error = unreadable(reply)
+    if isinstance(values, ReplyError):
+        values = [None] * len(LISTED_ACCOUNT)
+    return {"name": name, **dict(zip(LISTED_ACCOUNT, values)),
+            "domain_count": None if isinstance(count, ReplyError) else count,
+            "error": error}
+
+
+def unreadable(reply):
+    """What a list says in place of a record of the wrong type."""
+    if reply.kind != "WRONGTYPE":
+        raise reply
+    return "wrong type of key"
+
+
+def account_row(account):
+    if account["error"]:
+        return account["name"], "(%s)" % account["error"], "", ""
+    return (account["name"], visible(account["status"] or "allowed"),
+            visible(account["plan"] or "-"), str(account["domain_count"]))
+
+
+def do_account_rm(args):
+    redis = args.connect()
+    key = account_key(redis, args.name)
+    if not get_hash(redis, key):
+        raise no_account(args.name)
+    if not args.yes:
+        confirm(args, "Remove the account %s with its domains?  %s." % (
+            args.name, who_has(count_users(redis, args.name))))
+    call(redis, "account_del", key)
+
+
+def who_has(count):
+    if count == 1:
+        return "1 user has it"
+    return "%s users have it" % (count or "No")
+
+
+def count_users(redis, account):
+    return sum(reply == account for batch in batches(user_names(redis))
+               for reply in redis.many([
+                   ("HGET", user_key(redis, name), "account")
+                   for name in batch]))
+
+
+def warn_of_account(redis, account):
+    if not redis.one("EXISTS", account_key(redis, account)):
+        note("account %s does not exist yet" % visible(account))

@@ -1,0 +1,137 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""The addresses a user may send from, and those that authenticate it."""
+
+from .failure import EX_DATAERR, Failure, note
+from .functions import (
+    call, call_each, canonical, canonical_or_none, fcall)
+from .records import fold, get_fields, ip_key, user_key
+from .rediscli import ReplyError
+from .text import visible
+
+
+def do_ip_add(args):
+    redis = args.connect()
+    key = user_key(redis, args.name)
+    tell_how_stored(redis, [text for text in args.range if "/" in text])
+    call(redis, "user_ip_add", key, *args.range)
+
+
+def tell_how_stored(redis, texts):
+    words = [word for text in texts for word in ("range", text)]
+    for text, stored in zip(texts, canonical(redis, *words)):
+        if stored != fold(text):
+            note("%s is stored as %s" % (visible(text), stored))
+
+
+def do_ip_rm(args):
+    """One by one, to tell which were not there."""
+    redis = args.connect()
+    key = user_key(redis, args.name)
+    replies = call_each(redis, [fcall("user_ip_rm", [key], text)
+                                for text in args.range])
+    for text, (removed,) in zip(args.range, replies):
+        if not removed:
+            note("%s: not on the list" % visible(text))
+    if any(removed for (removed,) in replies) and (
+            not redis.one("SCARD", key + ":ips")):
+        note("the list of %s is empty now: any source is allowed" % args.name)
+
+
+# IP authentication.  Readers demand that ip:{ADDR} names the user and that
+# the user's ip_auth is that address; the order of the steps is such that a
+# cut between any two of them lets nobody in.
+
+def do_ipauth_set(args):
+    redis = args.connect()
+    address = canonical(redis, "address", args.address)[0]
+    held = held_address(redis, args.name)
+    call(redis, "ip_claim", ip_key(redis, address), args.name)
+    if held and held != address:
+        release(redis, args.name, held)
+    former = store_address(redis, args.name, address)
+    # Another command has put it there meanwhile.
+    if former not in (None, held, address):
+        release(redis, args.name, former)
+    for gone in sorted({held, former} - {None, address}):
+        note("%s no longer authenticates as %s" % (gone, args.name))
+
+
+def held_address(redis, name):
+    """The address of the user's record, if it is one."""
+    text = get_fields(redis, name).get("ip_auth")
+    return canonical_or_none(redis, "address", text) if text else None
+
+
+def store_address(redis, name, address):
+    """The valid address that was there before."""
+    try:
+        former = call(redis, "user_ipauth", user_key(redis, name), address)
+    except ReplyError as error:
+        if error.kind == "NOUSER":
+            release(redis, name, address)
+        raise
+    return canonical_or_none(redis, "address", former) if former else None
+
+
+def release(redis, name, address):
+    """Frees the address if it is this user's; whether it was."""
+    return call(redis, "ip_release", ip_key(redis, address), name)
+
+
+def do_ipauth_clear(args):
+    redis = args.connect()
+    if args.address is None:
+        if not clear_ip_auth(redis, args.name):
+            note("%s has no IP authentication" % args.name)
+        return
+    address = canonical(redis, "address", args.address)[0]
+    released = release(redis, args.name, address)
+    try:
+        held = held_address(redis, args.name)
+    except Failure:
+        if released:
+            return
+        raise
+    if held == address:
+        call(redis, "user_ipauth", user_key(redis, args.name), "", address)
+    elif not released:
+        raise Failure(EX_DATAERR, "%s: not the IP authentication of %s" %
+                      (address, args.name))
+
+
+def clear_ip_auth(redis, name):
+    """Whether there was any, valid or not."""
+    text = get_fields(redis, name).get("ip_auth")
+    if not text:
+        return False
+    address = canonical_or_none(redis, "address", text)
+    if address:
+        release(redis, name, address)
+    call(redis, "user_ipauth", user_key(redis, name), "", text)
+    return True
+
+
+def is_claimed(redis, name, ip_auth):
+    """Whether it is an address and this user's; None where it is none."""
+    address = ip_auth and canonical_or_none(redis, "address", ip_auth)
+    if not address:
+        return None
+    try:
+        return redis.one("GET", ip_key(redis, address)) == name
+    except ReplyError as error:
+        if error.kind != "WRONGTYPE":
+            raise
+        return False

@@ -1,0 +1,288 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""The command line."""
+
+import argparse
+import os
+import sys
+
+from .accounts import (
+    SETTABLE_ACCOUNT, do_account_add, do_account_list, do_account_rm,
+    do_account_set, do_account_show)
+from .addresses import do_ip_add, do_ip_rm, do_ipauth_clear, do_ipauth_set
+from .configuration import read_configuration
+from .domains import (
+    do_account_domain_add, do_account_domain_rm, do_domain_add,
+    do_domain_rm)
+from .failure import EX_USAGE, Failure, note
+from .listing import do_list
+from .passwords import SCHEMES
+from .quotas import do_quota
+from .records import name_of
+from .rediscli import Redis
+from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
+from .users import (
+    SETTABLE, do_add, do_allow, do_block, do_passwd, do_rm, do_set, do_show)
+from .values import days_of, lines_of, one_of, report_of
+
+MODES = ("default", "all", "any")
+STATUSES = ("allowed", "blocked", "sandboxed")
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        raise Failure(EX_USAGE, message)
+
+
+def make_parser():
+    parser = Parser(prog="smtpusers", allow_abbrev=False,
+                    description="Provisions the SMTP users of a relay.",
+                    epilog="See smtpusers(8).")
+    parser.add_argument("-f", dest="file", metavar="file",
+                        default="/etc/smtpusers.conf",
+                        help="the configuration (%(default)s)")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    add_user_commands(commands)
+    add_reading_commands(commands)
+    add_status_commands(commands)
+    add_address_commands(commands)
+    add_domain_commands(commands)
+    add_account_commands(commands)
+    add_answering_commands(commands)
+    return parser
+
+
+def command(commands, name, run, words):
+    """A subcommand that is about one user."""
+    parser = commands.add_parser(name, help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("name", type=name_of, metavar="NAME")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_user_commands(commands):
+    parser = command(commands, "add", do_add, "Adds a user.")
+    parser.add_argument("--account", metavar="ACCOUNT")
+    parser.add_argument("--mode", default="default", metavar="MODE",
+                        help="default, all or any (default)")
+    parser.add_argument("--status", default="allowed", metavar="STATUS",
+                        help="allowed, blocked or sandboxed (allowed)")
+    parser.add_argument("--quota", metavar="N",
+                        help="messages in a period, 0 = unlimited")
+    parser.add_argument("--quota-period", metavar="PERIOD",
+                        help="such as 1h, 1d, 30d (the configuration's)")
+    parser.add_argument("--rate", metavar="N/PERIOD",
+                        help="such as '100/1h' or '10/1m 100/1h'")
+    parser.add_argument("--description", metavar="TEXT")
+    parser.add_argument("--domain", action="append",
+                        default=[], metavar="DOMAIN",
+                        help="assign a domain; may be repeated")
+    sources = add_password_options(parser)
+    sources.add_argument("--no-password", action="store_true",
+                         help="for IP authentication alone")
+
+    parser = command(commands, "passwd", do_passwd, "Sets a password.")
+    add_password_options(parser)
+
+    parser = command(commands, "rm", do_rm, "Removes a user.")
+    parser.add_argument("--yes", action="store_true",
+                        help="do not ask for confirmation")
+
+
+def add_password_options(parser):
+    parser.add_argument("--scheme", type=one_of(tuple(SCHEMES)),
+                        default="yescrypt", metavar="SCHEME",
+                        help="yescrypt or bcrypt (yescrypt)")
+    sources = parser.add_mutually_exclusive_group()
+    sources.add_argument("--stdin", action="store_true",
+                         help="read the password from standard input")
+    sources.add_argument("--generate", action="store_true",
+                         help="make a password and print it, once")
+    return sources
+
+
+def add_reading_commands(commands):
+    parser = command(commands, "show", do_show, "Shows a user.")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+    parser = command(commands, "quota", do_quota,
+                     "Shows what is used of a user's quota and rates.")
+    parser.add_argument("--reset", action="store_true",
+                        help="make it unused first")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+    add_list_command(commands)
+
+
+def add_list_command(commands):
+    words = "Lists users: all, or those that every option fits."
+    parser = commands.add_parser("list", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--account", metavar="ACCOUNT")
+    parser.add_argument("--status", choices=STATUSES)
+    parser.add_argument("--mode", choices=MODES)
+    parser.add_argument("--domain", metavar="DOMAIN",
+                        help="who have it assigned")
+    parser.add_argument("--match", metavar="GLOB",
+                        help="whose names are like that, such as 'web-*'")
+    parser.add_argument("--unused", type=days_of, metavar="DAYS",
+                        help="without a login or message for so long")
+    parser.add_argument("--ip-auth", action="store_true",
+                        help="who have IP authentication")
+    add_list_output(parser, do_list)
+
+
+def add_list_output(parser, run):
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="for programs")
+    output.add_argument("--names", action="store_true",
+                        help="the names alone, one a line")
+    parser.set_defaults(run=run)
+
+
+def add_answering_commands(commands):
+    words = "Says why a message was blocked, and what to do."
+    parser = commands.add_parser("report", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("id", type=report_of, metavar="ID",
+                        help="18 digits, or the address that holds them")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=do_report)
+
+    parser = command(commands, "log", do_log, "Shows a user's log.")
+    parser.add_argument("-f", dest="follow", action="store_true",
+                        help="wait for more")
+    parser.add_argument("-n", dest="count", type=lines_of, metavar="N",
+                        default=SHOWN_ENTRIES,
+                        help="how many of the last entries (%(default)s)")
+    parser.add_argument("--json", action="store_true",
+                        help="for programs, an object a line")
+
+    parser = command(commands, "explain", do_explain,
+                     "Says what the relay would answer, and why.")
+    parser.add_argument("--from", dest="sender", required=True,
+                        metavar="ADDR", help="envelope sender; <> is none")
+    parser.add_argument("--header", metavar="TEXT",
+                        help="the From header: 'From: ...'")
+    parser.add_argument("--ip", metavar="ADDR",
+                        help="where the message comes from")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def add_domain_commands(commands):
+    words = "Changes the domains that are assigned to a user."
+    domain = commands.add_parser("domain", help=words, description=words,
+                                 allow_abbrev=False)
+    add_domain_actions(domain, do_domain_add, do_domain_rm)
+
+
+def add_domain_actions(parent, add, remove):
+    actions = parent.add_subparsers(metavar="action", required=True)
+    parser = command(actions, "add", add, "Adds domains.")
+    parser.add_argument("domain", nargs="+", metavar="DOMAIN")
+    parser = command(actions, "rm", remove, "Removes domains.")
+    parser.add_argument("domain", nargs="+", metavar="DOMAIN")
+
+
+def add_account_commands(commands):
+    words = "Changes and shows accounts."
+    account = commands.add_parser("account", help=words, description=words,
+                                  allow_abbrev=False)
+    actions = account.add_subparsers(metavar="action", required=True)
+    parser = command(actions, "add", do_account_add, "Adds an account.")
+    parser.add_argument("--plan", default="basic", metavar="PLAN",
+                        help="pro or another word (basic)")
+    parser.add_argument("--domain", action="append",
+                        default=[], metavar="DOMAIN",
+                        help="a verified domain; may be repeated")
+    parser = command(actions, "set", do_account_set, "Changes an account.")
+    parser.add_argument("field", metavar="FIELD",
+                        help=", ".join(SETTABLE_ACCOUNT))
+    parser.add_argument("value", metavar="VALUE")
+    parser = command(actions, "show", do_account_show, "Shows an account.")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser = actions.add_parser("list", help="Lists all accounts.",
+                                description="Lists all accounts.",
+                                allow_abbrev=False)
+    add_list_output(parser, do_account_list)
+    parser = command(actions, "rm", do_account_rm, "Removes an account.")
+    parser.add_argument("--yes", action="store_true",
+                        help="do not ask for confirmation")
+    words = "Changes an account's verified domains."
+    domain = actions.add_parser("domain", help=words, description=words,
+                                allow_abbrev=False)
+    add_domain_actions(domain, do_account_domain_add, do_account_domain_rm)
+
+
+def add_status_commands(commands):
+    parser = command(commands, "set", do_set, "Changes a field of a user.")
+    parser.add_argument("field", metavar="FIELD", help=", ".join(SETTABLE))
+    parser.add_argument("value", nargs="?", metavar="VALUE",
+                        help="none takes the field away")
+    command(commands, "block", do_block,
+            "Blocks a user, open sessions included.")
+    command(commands, "allow", do_allow, "Allows a blocked user again.")
+
+
+def add_address_commands(commands):
+    words = "Changes the addresses that a user may send from."
+    ip = commands.add_parser("ip", help=words, description=words,
+                             allow_abbrev=False)
+    actions = ip.add_subparsers(metavar="action", required=True)
+    for name, run, words in (
+            ("add", do_ip_add, "Adds addresses or CIDR ranges."),
+            ("rm", do_ip_rm, "Removes addresses or CIDR ranges.")):
+        parser = command(actions, name, run, words)
+        parser.add_argument("range", nargs="+", metavar="RANGE")
+
+    words = "Changes the address that authenticates as a user."
+    ipauth = commands.add_parser("ipauth", help=words, description=words,
+                                 allow_abbrev=False)
+    actions = ipauth.add_subparsers(metavar="action", required=True)
+    parser = command(actions, "set", do_ipauth_set,
+                     "Lets an address authenticate as the user.")
+    parser.add_argument("address", metavar="ADDR")
+    parser = command(actions, "clear", do_ipauth_clear,
+                     "Ends the IP authentication of a user.")
+    parser.add_argument("address", metavar="ADDR", nargs="?")
+
+
+def open_standard_streams():
+    """Python has None for those that the caller has closed."""
+    sys.stdin = sys.stdin or open(os.devnull, "r", encoding="utf-8")
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")
+
+
+def main(argv):
+    open_standard_streams()
+    sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        args = make_parser().parse_args(argv)
+        args.connect = lambda: Redis(read_configuration(args.file))
+        args.run(args)
+        sys.stdout.flush()
+    except Failure as failure:
+        note(str(failure))
+        return failure.code
+    except BrokenPipeError:
+        # Whoever read has seen enough; nothing is left to be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (KeyboardInterrupt, EOFError):
+        print(file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,80 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""The relay's configuration, and the files that come with the command."""
+
+import os
+import re
+import subprocess
+
+from .failure import EX_CONFIG, Failure
+from .text import decode, encode, visible
+
+# Where make install puts the programs that smtpd runs; the command sets it.
+LIBEXECDIR = ""
+
+# The reports' words and the functions are beside this package.
+DATADIR = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+
+def read_configuration(path):
+    """What is in effect, as the relay's own parser reads the file."""
+    code, out, err = run_filter("-n", "-f", path)
+    if code != 0:
+        raise Failure(EX_CONFIG, err or "%s: filter-smtpusers ended with "
+                      "status %d" % (path, code))
+    return parse_configuration(out)
+
+
+def run_filter(*args):
+    """Exit status, output and errors of the program that judges mail."""
+    program = os.environ.get("SMTPUSERS_FILTER") or os.path.join(
+        LIBEXECDIR, "filter-smtpusers")
+    try:
+        result = subprocess.run([program, *map(encode, args)],
+                                stdin=subprocess.DEVNULL,
+                                capture_output=True, check=False)
+    except OSError as error:
+        raise Failure(EX_CONFIG, "%s: %s; SMTPUSERS_FILTER may name it" %
+                      (program, error.strerror)) from None
+    return (result.returncode, decode(result.stdout),
+            decode(result.stderr).strip())
+
+
+def parse_configuration(text):
+    conf = {}
+    for line in filter(None, text.split("\n")):
+        key, separator, value = line.partition(" = ")
+        if not separator:
+            raise Failure(EX_CONFIG, "filter-smtpusers said: " +
+                          visible(line))
+        conf[key] = parse_value(value)
+    return conf
+
+
+def parse_value(text):
+    if text.startswith("{"):
+        return [unquote(item) for item in
+                re.findall(r'"(?:[^"\\]|\\.)*"', text)]
+    if text.startswith('"'):
+        return unquote(text)
+    return int(text)
+
+
+def unquote(text):
+    return re.sub(r"\\(.)", r"\1", text[1:-1])
+
+
+def data_file(name):
+    return os.path.join(DATADIR, name)

@@ -1,0 +1,52 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""The domains that are assigned to users and accounts."""
+
+from .failure import note
+from .functions import call, call_each, fcall
+from .records import account_key, user_key
+from .text import visible
+
+
+def do_domain_add(args):
+    redis = args.connect()
+    call(redis, "user_domain_add", user_key(redis, args.name), *args.domain)
+
+
+def do_account_domain_add(args):
+    redis = args.connect()
+    call(redis, "account_domain_add", account_key(redis, args.name),
+         *args.domain)
+
+
+def do_domain_rm(args):
+    redis = args.connect()
+    remove_domains(redis, "user_domain_rm", user_key(redis, args.name),
+                   args.domain)
+
+
+def do_account_domain_rm(args):
+    redis = args.connect()
+    remove_domains(redis, "account_domain_rm", account_key(redis, args.name),
+                   args.domain)
+
+
+def remove_domains(redis, function, key, domains):
+    """One by one, to tell which were not there."""
+    replies = call_each(redis, [fcall(function, [key], domain)
+                                for domain in domains])
+    for domain, (removed,) in zip(domains, replies):
+        if not removed:
+            note("%s: not among the domains" % visible(domain))

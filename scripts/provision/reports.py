@@ -1,0 +1,214 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Reports, a user's log, and what the relay would do."""
+
+import configparser
+import re
+import sys
+import textwrap
+import time
+
+from .configuration import data_file, run_filter
+from .failure import EX_CONFIG, EX_NOINPUT, Failure
+from .functions import canonical
+from .records import get_fields, get_hash, user_key
+from .rediscli import ReplyError, wrong_type
+from .text import columns, print_json, visible
+
+STREAM_ID = re.compile(r"([0-9]+)-[0-9]+")
+
+SHOWN_ENTRIES = 20
+
+PLACEHOLDERS = {"user": "(none)", "account": "(none)", "domain": "(none)",
+                "spf": "(no record)", "envelope_sender": "", "from": ""}
+
+
+def words_for(reason, about):
+    """What happened, why, and what to do, filled in."""
+    parser = configparser.ConfigParser(interpolation=None)
+    path = data_file("reasons.ini")
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+    except (OSError, configparser.Error) as error:
+        raise Failure(EX_CONFIG, "%s: %s" % (path, error)) from None
+    if not parser.has_section(reason):
+        return {}
+    values = {name: visible((about.get(name) or default).strip())
+              for name, default in PLACEHOLDERS.items()}
+    return {part: re.sub(r"\{([a-z_]+)\}", lambda match: values[match[1]],
+                         " ".join(parser.get(reason, part).split()))
+            for part in ("what", "why", "fix")}
+
+
+TITLES = {"what": "What happened", "why": "Why", "fix": "What to do"}
+
+
+def print_words(words):
+    for part, title in TITLES.items():
+        if part in words:
+            print("\n%s:" % title)
+            print(textwrap.fill(words[part], 76, initial_indent="  ",
+                                subsequent_indent="  ",
+                                break_long_words=False,
+                                break_on_hyphens=False))
+
+
+def do_report(args):
+    redis = args.connect()
+    fields = get_hash(redis, redis.key("report:{", args.id, "}"))
+    if not fields:
+        raise Failure(EX_NOINPUT, "%s: no such report; reports are kept for "
+                      "30 days" % args.id)
+    words = words_for(fields.get("reason", ""), fields)
+    if args.json:
+        print_json({**fields, **words, "id": args.id})
+        return
+    print("A message of %s was blocked at %s." %
+          (visible(fields.get("user") or "nobody"),
+           visible(fields.get("time", "an unknown time"))))
+    print_words(words)
+    print("\nDetails:")
+    for line in columns(list(report_rows(args.id, fields))):
+        print("  " + line)
+
+
+def report_rows(ident, fields):
+    yield "report", ident
+    for name in ("reason", "time", "relay", "user", "account", "domain", "spf",
+                 "envelope_sender", "from", "source", "message_id",
+                 "message"):
+        if fields.get(name) or name == "reason":
+            yield (name.replace("_", " "),
+                   visible(fields.get(name, "-").strip()))
+
+
+def do_log(args):
+    redis = args.connect()
+    key = user_key(redis, args.name, ":log")
+    try:
+        flat = redis.one("XREVRANGE", key, "+", "-",
+                         "COUNT", str(max(args.count, 1)))
+        entries = list(stream_entries(flat))[::-1]
+        if not entries:
+            get_fields(redis, args.name)
+        last = entries[-1]["id"] if entries else "0"
+        show_entries(args, entries[len(entries) - args.count:]
+                     if args.count else [])
+        while args.follow:
+            last = follow_log(args, redis, key, last)
+    except ReplyError as error:
+        raise wrong_type(error, key, "stream")
+
+
+def follow_log(args, redis, key, last):
+    """Waits for entries behind the last one; the last one then."""
+    patience = str(max(1, int(redis.timeout * 1000 / 2)))
+    flat = redis.one("XREAD", "BLOCK", patience, "COUNT", "1000",
+                     "STREAMS", key, last)
+    entries = list(stream_entries(flat[1:]))
+    show_entries(args, entries)
+    return entries[-1]["id"] if entries else last
+
+
+def stream_entries(flat):
+    """The entries of a reply whose arrays have come flat: an id, then pairs
+    of which no name looks like an id."""
+    entry = None
+    values = iter(flat)
+    for value in values:
+        match = STREAM_ID.fullmatch(value)
+        if match:
+            if entry:
+                yield entry
+            entry = {"id": value, "time": stream_time(int(match[1]))}
+        elif entry:
+            entry[value] = next(values)
+    if entry:
+        yield entry
+
+
+def stream_time(milliseconds):
+    try:
+        moment = time.gmtime(milliseconds // 1000)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
+
+
+def show_entries(args, entries):
+    for entry in entries:
+        if args.json:
+            print_json(entry, indent=None)
+        else:
+            print(visible(entry_line(entry)))
+    sys.stdout.flush()
+
+
+def entry_line(entry):
+    """An entry for people, as one line."""
+    parts = ["%-20s" % entry["time"], "%-7s" % entry.get("event", "-"),
+             "%-8s" % entry.get("result", "-"),
+             "%-15s" % entry.get("source", "-")]
+    if "sender" in entry:
+        parts.append("from=" + entry["sender"])
+    for name, label in (("recipients", "recipients"), ("size", "size"),
+                        ("message", "message"), ("message_id", "id"),
+                        ("reply", "reply")):
+        if name in entry:
+            parts.append("%s=%s" % (label, entry[name]))
+    return " ".join(parts).rstrip()
+
+
+def do_explain(args):
+    sender = args.sender
+    if sender.startswith("<") and sender.endswith(">"):
+        sender = sender[1:-1]
+    words = ["-e", args.name, "-m", sender, "-f", args.file]
+    if args.header is not None:
+        words += ["-H", args.header]
+    if args.ip is not None:
+        words += ["-s", canonical(args.connect(), "address", args.ip)[0]]
+    code, out, err = run_filter(*words)
+    if code != 0:
+        raise Failure(EX_CONFIG if code == 1 else code,
+                      err or "filter-smtpusers ended with status %d" % code)
+    answer = parse_answer(out)
+    about = {**answer, "spf": answer.get("record"),
+             "envelope_sender": sender, "from": header_value(args.header)}
+    text = words_for(answer.get("reason", ""), about)
+    if args.json:
+        print_json({**answer, **text})
+        return
+    for line in columns([(name, visible(value))
+                         for name, value in answer.items()]):
+        print(line)
+    print_words(text)
+
+
+def parse_answer(text):
+    """The first line of a kind counts: the last may hold what strangers
+    have written into the DNS."""
+    answer = {}
+    for line in text.splitlines():
+        name, separator, value = line.partition(": ")
+        if separator:
+            answer.setdefault(name, value)
+    return answer
+
+
+def header_value(header):
+    name, _, value = (header or "").partition(":")
+    return value if name.strip().lower() == "from" else ""

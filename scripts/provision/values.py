@@ -1,0 +1,56 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Words on the command line that are not for the functions to judge."""
+
+import re
+
+from .failure import EX_DATAERR, EX_USAGE, Failure
+from .text import visible
+
+REPORT_ID = re.compile(r"(?:.*[?&]id=)?([0-9]{18})(?:[&\s].*)?", re.DOTALL)
+LINES_MAX = 10000
+DAYS_MAX = 100000
+
+
+def one_of(words):
+    def check(text):
+        if text in words:
+            return text
+        raise Failure(EX_DATAERR, "%s: none of %s" %
+                      (visible(text), ", ".join(words)))
+    return check
+
+
+def report_of(text):
+    """The id of a report, also out of the address that leads to it."""
+    match = REPORT_ID.fullmatch(text)
+    if match:
+        return match[1]
+    raise Failure(EX_DATAERR, "%s: not a report: 18 digits" % visible(text))
+
+
+def lines_of(text):
+    return number_of(text, LINES_MAX, "number of entries")
+
+
+def days_of(text):
+    return number_of(text, DAYS_MAX, "number of days")
+
+
+def number_of(text, most, what):
+    if re.fullmatch("[0-9]{1,9}", text) and int(text) <= most:
+        return int(text)
+    raise Failure(EX_USAGE, "%s: not a %s, at most %d" %
+                  (visible(text), what, most))
