@@ -57,8 +57,8 @@ class Stuck(Exception):
 
 
 class Smtpusers:
-    """The command, which inherits the lock: what still runs when we were
-    killed keeps the next one waiting."""
+    """The command, which inherits a lock: while one still runs whose drain
+    was killed, the next drain waits; else it would undo what comes later."""
 
     def __init__(self, conf, lock):
         self.argv = [conf.smtpusers, "-f", conf.config]
@@ -270,10 +270,19 @@ def drain(conf, spool, log):
         with spool.try_lock("drain.lock") as lock:
             if lock is None:
                 return EX_OK
-            status = drain_locked(conf, spool, log, lock)
+            status = drain_alone(conf, spool, log)
             spool.tidy(conf.remember)
         if status != EX_OK or not spool.waiting():
             return status
+
+
+def drain_alone(conf, spool, log):
+    with spool.try_lock("command.lock", conf.timeout) as lock:
+        if lock is None:
+            log("a command of an earlier run still runs; %d events wait" %
+                len(spool.waiting()))
+            return EX_TEMPFAIL
+        return drain_locked(conf, spool, log, lock)
 
 
 def drain_locked(conf, spool, log, lock):

@@ -37,6 +37,8 @@ from .events import BadEvent
 
 DIRECTORIES = ("new", "bad", "seen", "suspended", "main", "tmp")
 EVENT_MAX = 65536
+# Of a file that is no event, what is kept to look at.
+BROKEN_MAX = 4096
 DAY = 86400
 
 
@@ -53,7 +55,7 @@ class Spool:
     def path(self, *names):
         return os.path.join(self.directory, *names)
 
-    # Locks. Who dies holds none; a child that was given the lock holds it on.
+    # Locks. Who dies holds none; a child that was given one holds it on.
 
     def open_lock(self, name):
         return os.open(self.path(name), os.O_RDWR | os.O_CREAT, 0o600)
@@ -68,17 +70,12 @@ class Spool:
             os.close(fd)
 
     @contextlib.contextmanager
-    def try_lock(self, name):
-        """The lock's descriptor, or None where somebody has the lock."""
+    def try_lock(self, name, seconds=0):
+        """The lock's descriptor, or None where somebody has the lock, and
+        keeps it for so long."""
         fd = self.open_lock(name)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            yield None
-            return
-        try:
-            yield fd
+            yield fd if locked(fd, time.monotonic() + seconds) else None
         finally:
             os.close(fd)
 
@@ -130,9 +127,12 @@ class Spool:
         if len(data) > EVENT_MAX:
             raise ValueError("too long")
         try:
-            return json.loads(data)
+            value = json.loads(data)
         except RecursionError:
             raise ValueError("too deep") from None
+        if value is None:
+            raise ValueError("empty")
+        return value
 
     # Events
 
@@ -176,7 +176,7 @@ class Spool:
         """Where it stands in nobody's way, with the reason."""
         if event is None:
             with open(self.path("new", name), "rb") as file:
-                text = file.read(EVENT_MAX).decode("latin-1")
+                text = file.read(BROKEN_MAX).decode("latin-1")
             self.write("bad", name, {"reason": reason, "text": text})
         else:
             self.write("bad", name, {"reason": reason, "event": event})
@@ -251,6 +251,17 @@ class Spool:
                         os.unlink(path)
         with open(marker, "wb"):
             os.utime(marker)
+
+
+def locked(fd, end):
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+        time.sleep(0.05)
 
 
 def seen_name(identity):

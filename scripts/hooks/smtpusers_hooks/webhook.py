@@ -187,6 +187,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """What the library refuses: not HTTP, or no POST."""
         if code == 501:
             code, message = 405, "only POST is known"
+        # Else who speaks no HTTP is taken for one who wants no header.
+        self.request_version = "HTTP/1.0"
         self.reply(code, message or "refused")
         self.close_connection = True
 
@@ -351,7 +353,7 @@ class Worker(threading.Thread):
         while True:
             self.wake.wait(delay)
             self.wake.clear()
-            if self.drain() == EX_OK:
+            if self.drain() == EX_OK and not self.spool.waiting():
                 delay = None
             else:
                 delay = min((delay or RETRY_FIRST / 2) * 2, RETRY_LAST)
