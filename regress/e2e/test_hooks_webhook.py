@@ -27,6 +27,7 @@ from pathlib import Path
 import pytest
 
 from hooks.panelsite import DATA, Site, install, kill
+from places import workdir
 from redisserver import RedisServer, wait_until
 
 SECRET = "Never-Tell-7-and-some-more-letters-to-be-long"
@@ -211,9 +212,9 @@ def test_packages_are_plans(site):
     receiver.stop()
 
 
-def test_an_answer_means_that_the_event_is_kept(prefix, tmp_path):
+def test_an_answer_means_that_the_event_is_kept(prefix):
     """Killed at once and with Redis away, it is applied all the same."""
-    with RedisServer(tmp_path) as server:
+    with RedisServer(workdir("redis")) as server:
         site = Site(prefix, server)
         receiver = Receiver(site).start()
         server.stop()
