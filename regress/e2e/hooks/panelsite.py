@@ -15,6 +15,7 @@
 """A host with a panel: the hooks as make install leaves them, their spool, and
 the panel's side of them."""
 
+import contextlib
 import json
 import os
 import signal
@@ -203,7 +204,12 @@ class Site:
         return sorted(path.iterdir()) if path.is_dir() else []
 
     def waiting(self):
-        return [json.loads(path.read_text()) for path in self.files("new")]
+        """One that is applied meanwhile waits no more."""
+        found = []
+        for path in self.files("new"):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(json.loads(path.read_text()))
+        return found
 
     def bad(self):
         return [json.loads(path.read_text()) for path in self.files("bad")]

@@ -42,6 +42,9 @@ BAD = (EX_USAGE, EX_DATAERR)
 AWAY = (EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG, *CANNOT_RUN)
 ANSWERS = (EX_OK, EX_NOUSER, EX_CANTCREAT)
 
+# There may be millions of users to list.
+LIST_PATIENCE = 10
+
 # Nothing of what a panel put into its environment comes along: that holds
 # passwords.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
@@ -69,9 +72,9 @@ class Smtpusers:
         """The exit status, where that is an answer."""
         return self.run(words)[0]
 
-    def json(self, *words):
+    def json(self, *words, patience=1):
         """What it printed, or None where there is no such account."""
-        status, output = self.run(words)
+        status, output = self.run(words, patience)
         if status == EX_NOUSER:
             return None
         try:
@@ -79,16 +82,16 @@ class Smtpusers:
         except ValueError:
             raise Stuck("smtpusers printed no JSON") from None
 
-    def run(self, words):
+    def run(self, words, patience=1):
         argv = self.argv + [encode(word) for word in words]
         try:
             result = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, capture_output=True,
-                env=ENVIRONMENT, cwd="/", timeout=self.timeout, check=False,
-                pass_fds=(self.lock,))
+                env=ENVIRONMENT, cwd="/", timeout=self.timeout * patience,
+                check=False, pass_fds=(self.lock,))
         except subprocess.TimeoutExpired:
             raise Away("smtpusers took longer than %d s" %
-                       self.timeout) from None
+                       (self.timeout * patience)) from None
         except OSError as error:
             raise Away("%s: %s" % (self.argv[0], error.strerror)) from None
         said = last_line(result.stderr)
@@ -172,7 +175,7 @@ def copy_account(smtpusers, found, new):
             set_field(smtpusers, new, field, found[field])
     for domain in found["domains"]:
         need_domain(smtpusers, new, domain)
-    for user in smtpusers.json("list", "--json"):
+    for user in smtpusers.json("list", "--json", patience=LIST_PATIENCE):
         if user.get("account") == found["name"]:
             smtpusers("set", "--", user["name"], "account", new)
 

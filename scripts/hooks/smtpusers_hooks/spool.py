@@ -30,12 +30,14 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import time
 
 from .events import BadEvent
 
 DIRECTORIES = ("new", "bad", "seen", "suspended", "main", "tmp")
+NAME = re.compile(r"[0-9]{20}-")
 EVENT_MAX = 65536
 # Of a file that is no event, what is kept to look at.
 BROKEN_MAX = 4096
@@ -155,8 +157,8 @@ class Spool:
         return self.names("new")
 
     def names(self, directory):
-        return sorted(name for name in os.listdir(self.path(directory))
-                      if name[:20].isdigit() and name[20:21] == "-")
+        return sorted(filter(NAME.match,
+                             os.listdir(self.path(directory))))
 
     def read(self, name):
         """An event that waits, None if it waits no more, or BadEvent."""
@@ -175,13 +177,19 @@ class Spool:
     def set_aside(self, name, event, reason):
         """Where it stands in nobody's way, with the reason."""
         if event is None:
-            with open(self.path("new", name), "rb") as file:
-                text = file.read(BROKEN_MAX).decode("latin-1")
-            self.write("bad", name, {"reason": reason, "text": text})
+            self.write("bad", name, {"reason": reason,
+                                     "text": self.beginning(name)})
         else:
             self.write("bad", name, {"reason": reason, "event": event})
             self.remember(event)
         self.remove("new", name)
+
+    def beginning(self, name):
+        try:
+            with open(self.path("new", name), "rb") as file:
+                return file.read(BROKEN_MAX).decode("latin-1")
+        except OSError:
+            return ""
 
     def bad(self):
         """Names with what is known: reason, and event or text."""
