@@ -175,6 +175,18 @@ def test_an_account_is_renamed(site):
     assert site.domains("carol") == {"example.org", "parked.example"}
 
 
+def test_a_broken_account_is_renamed(site):
+    """With what the relay takes of it; nobody may send who could not."""
+    key = "smtp:account:{alice}"
+    site.server.cli("HSET", key, "status", "on holiday", "plan", "a b c")
+    site.server.cli("SADD", key + ":domains", "good.example", "no domain",
+                    b"\xff")
+    says(site, "accounts_modify_name")
+    assert site.account("alice") is None
+    assert site.account("carol") == ("blocked", "basic", {"good.example"})
+    assert site.bad() == []
+
+
 def test_an_account_is_renamed_with_its_domain(site):
     says(site, "accounts_create")
     (site.users / "alice").write_text("DNS=example.org\n")

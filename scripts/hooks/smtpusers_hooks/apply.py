@@ -42,6 +42,8 @@ BAD = (EX_USAGE, EX_DATAERR)
 AWAY = (EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG, *CANNOT_RUN)
 ANSWERS = (EX_OK, EX_NOUSER, EX_CANTCREAT)
 
+STATUSES = ("allowed", "blocked", "sandboxed")
+
 # There may be millions of users to list.
 LIST_PATIENCE = 10
 
@@ -170,14 +172,26 @@ def account_renamed(smtpusers, spool, _conf, event):
 
 
 def copy_account(smtpusers, found, new):
-    for field in ("status", "plan"):
-        if found.get(field):
-            set_field(smtpusers, new, field, found[field])
+    """What the relay takes of it; a status that is none lets nobody send
+    there, and does not here."""
+    if found.get("status"):
+        known = found["status"] in STATUSES
+        set_field(smtpusers, new, "status",
+                  found["status"] if known else "blocked")
+    if found.get("plan"):
+        unless_bad(set_field, smtpusers, new, "plan", found["plan"])
     for domain in found["domains"]:
-        need_domain(smtpusers, new, domain)
+        unless_bad(need_domain, smtpusers, new, domain)
     for user in smtpusers.json("list", "--json", patience=LIST_PATIENCE):
         if user.get("account") == found["name"]:
             smtpusers("set", "--", user["name"], "account", new)
+
+
+def unless_bad(step, *arguments):
+    try:
+        step(*arguments)
+    except BadEvent:
+        return
 
 
 def account_suspended(smtpusers, _spool, _conf, event):
