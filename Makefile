@@ -298,8 +298,7 @@ ALL_PY =	$(shell grep -lsE '^\#!/usr/bin/(env )?python3' $(CANDIDATES)) \
 		$(wildcard regress/*/*.py scripts/provision/*.py)
 
 CANDIDATES +=	$(wildcard $(HOOKS)/* $(HOOKS)/*/*)
-ALL_PY +=	$(HOOKS)/smtpusers-hook $(HOOKS_PY) \
-		$(wildcard regress/e2e/hooks/*.py)
+ALL_PY +=	$(HOOKS_PY) $(wildcard regress/e2e/hooks/*.py)
 
 LINTS :=	lint-format lint-tidy lint-cppcheck lint-sh lint-man lint-py
 
