@@ -365,6 +365,8 @@ def test_a_name_from_the_dns_is_not_an_address(driver, users):
 
 
 def test_sessions_leave_no_memory_behind(conf):
+    """A slow Redis makes for higher peaks now and then; what is left behind
+    is left behind every time."""
     with FilterDriver(workdir("filter"), conf, kind="rel") as driver:
         def run(count):
             for n in range(count):
@@ -377,9 +379,12 @@ def test_sessions_leave_no_memory_behind(conf):
             assert driver.ask("mail-from", "ffffffffffffffff").startswith(
                 "reject")
         run(5000)
-        before = driver.resident()
-        run(30000)
-        assert driver.resident() - before < 1 << 20
+        sizes = [driver.resident()]
+        for _ in range(5):
+            run(7000)
+            sizes.append(driver.resident())
+        growth = [after - before for before, after in zip(sizes, sizes[1:])]
+        assert min(growth) < 1 << 17, growth
 
 
 @pytest.mark.parametrize("handshake", [
