@@ -26,8 +26,8 @@ from .text import decode, encode, visible
 # more patience than smtpd.
 PATIENCE = 10
 
-SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                 b"0123456789 !#$%&()*+,-./:;<=>?@[]^_{|}~")
+# Within double quotes everything else is escaped.
+UNSAFE = re.compile(rb"[^A-Za-z0-9 !#$%&'()*+,./:;<=>?@\[\]^_{|}~-]")
 TOKEN = re.compile(rb'(?P<error>ERROR,)?"(?P<text>(?:[^"\\]|\\.)*)"'
                    rb'|(?P<number>-?[0-9]+)|(?P<nil>NULL)|(?P<none>)')
 LISTS = ("HGETALL", "HMGET", "SCAN", "SSCAN", "XREVRANGE", "XREAD",
@@ -175,9 +175,11 @@ def command_line(words):
 
 
 def quote(word):
-    return b'"%s"' % b"".join(
-        b"%c" % byte if byte in SAFE else b"\\x%02x" % byte
-        for byte in encode(word))
+    return b'"%s"' % UNSAFE.sub(escape, encode(word))
+
+
+def escape(match):
+    return b"\\x%02x" % ord(match[0])
 
 
 def parse_reply(command, line):
