@@ -70,6 +70,7 @@ READERS :=	$(addprefix $(B)/differential/,ours gmime)
 PROGRAMS :=	$(foreach kind,rel san,$(B)/$(kind)/filter-smtpusers \
 		$(B)/$(kind)/table-smtpusers)
 MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.8)
+FUNCTIONS :=	$(sort $(wildcard scripts/functions/*.lua))
 
 all: $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers
 
@@ -78,7 +79,13 @@ programs: $(PROGRAMS)
 # Objects: release, sanitized, and for the fuzzers.
 
 # The text of the Redis functions is part of the program.
-$(foreach kind,rel san fuzz,$(B)/$(kind)/obj/filter/functions.o): scripts/smtpusers.lua
+$(B)/smtpusers.lua: $(FUNCTIONS)
+	@mkdir -p $(@D)
+	cat $(FUNCTIONS) >$@
+
+FUNCTIONS_O :=	$(foreach kind,rel san fuzz,$(B)/$(kind)/obj/filter/functions.o)
+$(FUNCTIONS_O): $(B)/smtpusers.lua
+$(FUNCTIONS_O): override CPPFLAGS += -Wa,-I$(B)
 
 $(B)/rel/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -171,7 +178,7 @@ install: all
 	sed -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
 	    -e 's|@DATADIR@|$(DATADIR)|g' scripts/smtpusers >$(B)/rel/smtpusers
 	$(INSTALL) -m 755 $(B)/rel/smtpusers $(DESTDIR)$(SBINDIR)/smtpusers
-	$(INSTALL) -m 644 scripts/reasons.ini scripts/smtpusers.lua \
+	$(INSTALL) -m 644 scripts/reasons.ini $(B)/smtpusers.lua \
 	    $(DESTDIR)$(DATADIR)/
 	$(INSTALL) -m 644 scripts/provision/*.py \
 	    $(DESTDIR)$(DATADIR)/provision/

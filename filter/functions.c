@@ -25,13 +25,13 @@
 #include "functions.h"
 #include "log.h"
 
-#define VERSION 1 /* scripts/smtpusers.lua has it too */
+#define VERSION 2 /* scripts/functions/09-register.lua has it too */
 
-/* The text itself, with a NUL behind. */
+/* The text that make has put together, with a NUL behind. */
 __asm__(".section .rodata\n"
 	".globl smtpusers_lua\n"
 	"smtpusers_lua:\n"
-	".incbin \"scripts/smtpusers.lua\"\n"
+	".incbin \"smtpusers.lua\"\n"
 	".byte 0\n"
 	".previous\n");
 extern const char smtpusers_lua[];

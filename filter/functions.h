@@ -25,7 +25,7 @@ struct event_base;
 struct functions;
 
 /*
- * The functions of scripts/smtpusers.lua in Redis: loaded at each connection
+ * The functions of scripts/functions in Redis: loaded at each connection
  * where they are missing or older than ours, and called.  Where Redis has no
  * functions (before 7.0) the text runs by EVAL.
  */

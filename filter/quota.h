@@ -24,7 +24,7 @@ struct quota_query;
 struct user;
 
 /*
- * Quotas and rates, counted in Redis by scripts/smtpusers.lua.  A reservation
+ * Quotas and rates, counted in Redis by scripts/functions/02-quota.lua.  A reservation
  * has an id, so that it can be asked for again when the answer was lost and
  * still counts once, and given back once.
  */

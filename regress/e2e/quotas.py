@@ -18,9 +18,9 @@
 import time
 
 from linedriver import FilterDriver
-from places import SOURCE, configuration, workdir
+from places import build, configuration, workdir
 
-LUA = SOURCE / "scripts" / "smtpusers.lua"
+LUA = build() / "smtpusers.lua"
 SOURCE_ADDRESS = "192.0.2.1"
 
 

@@ -272,24 +272,27 @@ def test_functions_flushed(sender, users):
                "refunds to be written")
 
 
+VERSION = "local VERSION = 2"
+
+
 def test_older_library_is_replaced(redis, users):
-    older = LUA.read_text().replace("local VERSION = 1", "local VERSION = 0")
+    older = LUA.read_text().replace(VERSION, "local VERSION = 1")
     redis.cli("FUNCTION", "LOAD", "REPLACE", older)
-    assert redis.cli("FCALL", "smtpusers_version", 0) == 0
+    assert redis.cli("FCALL", "smtpusers_version", 0) == 1
     limited(users, quota="2")
     with Sender(redis.url) as sender:
-        wait_until(lambda: redis.cli("FCALL", "smtpusers_version", 0) == 1,
+        wait_until(lambda: redis.cli("FCALL", "smtpusers_version", 0) == 2,
                    10, "the filter to load its own")
         assert sender.send(3) == 2
 
 
 def test_newer_library_stays(redis, users):
-    newer = LUA.read_text().replace("local VERSION = 1", "local VERSION = 2")
+    newer = LUA.read_text().replace(VERSION, "local VERSION = 3")
     redis.cli("FUNCTION", "LOAD", "REPLACE", newer)
     limited(users, quota="2")
     with Sender(redis.url) as sender:
         assert sender.send(3) == 2
-    assert redis.cli("FCALL", "smtpusers_version", 0) == 2
+    assert redis.cli("FCALL", "smtpusers_version", 0) == 3
 
 
 SERVERS = {

@@ -15,6 +15,7 @@
 """Quotas and rates, as the functions in Redis count them."""
 
 import json
+import os
 
 from .configuration import data_file
 from .failure import EX_CONFIG, EX_DATAERR, EX_UNAVAILABLE, Failure
@@ -27,15 +28,28 @@ def quota_keys(redis, name):
             for suffix in ("", ":used:quota", ":used:rate", ":used:hold:none")]
 
 
+def library_text():
+    """One file where it is installed, its parts where it is not."""
+    path = data_file("functions")
+    try:
+        if not os.path.isdir(path):
+            return read_text(data_file("smtpusers.lua"))
+        parts = [name for name in os.listdir(path) if name.endswith(".lua")]
+        return "".join(read_text(os.path.join(path, name))
+                       for name in sorted(parts))
+    except OSError as error:
+        raise Failure(EX_CONFIG, "%s: %s" % (
+            error.filename, error.strerror)) from None
+
+
+def read_text(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def load_functions(redis):
     """The filter does so too, when it connects."""
-    path = data_file("smtpusers.lua")
-    try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-    except OSError as error:
-        raise Failure(EX_CONFIG, "%s: %s" % (path, error)) from None
-    redis.one("FUNCTION", "LOAD", "REPLACE", text)
+    redis.one("FUNCTION", "LOAD", "REPLACE", library_text())
 
 
 def call_function(redis, function, *args):

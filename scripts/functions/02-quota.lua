@@ -1,11 +1,7 @@
-#!lua name=smtpusers
 -- Copyright (c) 2026 The smtpusers authors
 -- See LICENSE.
 --
--- Quotas and rates, judged and charged in one step.  Loaded into Redis as the
--- function library `smtpusers`; where there are no functions, the same text
--- without its first line is run by EVAL, the function's name in front of the
--- arguments.
+-- Quotas and rates, judged and charged in one step.
 --
 -- Keys of every function, all in the user's slot:
 --   1  user:{NAME}               the record, for quota, quota_period and rate
@@ -18,47 +14,9 @@
 --                                while it can be given back, START 0 where
 --                                no quota was charged; "kept" once it
 --                                cannot, "void" once it is
---
--- Time is that of Redis, in microseconds.
-
-local VERSION = 1
 
 local HOLD = 3600	-- seconds that a reservation can be given back for
 local KEPT = 300	-- and that a retry of one may come late by
-local PERIOD_MAX = 3650 * 86400
-local COUNT_MAX = 1000000000000
-local RATES_MAX = 8
-
-local UNITS = { [''] = 1, s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
-
-local function now()
-	local t = redis.call('TIME')
-	return tonumber(t[1]) * 1000000 + tonumber(t[2])
-end
-
-local function parse_count(text)
-	if not string.match(text, '^%d+$') or #text > 13 then
-		return nil
-	end
-	local n = tonumber(text)
-	if n > COUNT_MAX then
-		return nil
-	end
-	return n
-end
-
--- Seconds of "3600", "1h", "30d".
-local function parse_period(text)
-	local digits, unit = string.match(text, '^(%d+)(%a?)$')
-	if not digits or #digits > 10 or not UNITS[unit] then
-		return nil
-	end
-	local seconds = tonumber(digits) * UNITS[unit]
-	if seconds < 1 or seconds > PERIOD_MAX then
-		return nil
-	end
-	return seconds
-end
 
 local function parse_rates(text)
 	local rates, seen = {}, {}
@@ -317,29 +275,3 @@ local function usage(keys, args)
 	return out
 end
 
-local function version()
-	return VERSION
-end
-
-local functions = {
-	{ 'check', check, true },
-	{ 'reserve', reserve, false },
-	{ 'keep', keep, false },
-	{ 'refund', refund, false },
-	{ 'usage', usage, true },
-	{ 'version', version, true },
-}
-
--- While a library loads there is no ipairs().
-for i = 1, #functions do
-	local name, callback = functions[i][1], functions[i][2]
-	if redis.register_function then
-		redis.register_function({
-		    function_name = 'smtpusers_' .. name,
-		    callback = callback,
-		    flags = functions[i][3] and { 'no-writes' } or nil })
-	elseif name == ARGV[1] then
-		table.remove(ARGV, 1)
-		return callback(KEYS, ARGV)
-	end
-end
