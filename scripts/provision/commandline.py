@@ -23,6 +23,7 @@ from .accounts import (
     do_account_domain_rm, do_account_rm, do_account_set, do_account_show)
 from .addresses import do_ip_add, do_ip_rm, do_ipauth_clear, do_ipauth_set
 from .configuration import read_configuration
+from .consistency import do_check
 from .domains import do_domain_add, do_domain_rm
 from .failure import EX_USAGE, Failure, note
 from .interchange import FORMATS
@@ -61,6 +62,7 @@ def parse_arguments(argv):
     add_account_commands(commands)
     add_answering_commands(commands)
     add_transfer_commands(commands)
+    add_check_command(commands)
     return parser.parse_args(argv)
 
 
@@ -265,6 +267,19 @@ def add_transfer_commands(commands):
                         metavar="SECONDS",
                         help="for a Redis that is away (%(default)s)")
     parser.set_defaults(run=do_import)
+
+
+def add_check_command(commands):
+    words = "Finds what is inconsistent among users and accounts."
+    parser = commands.add_parser("check", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("name", nargs="*", type=name_of, metavar="NAME",
+                        help="these users alone")
+    parser.add_argument("--fix", action="store_true",
+                        help="mend what is safe")
+    parser.add_argument("--json", action="store_true",
+                        help="for programs, an object a line")
+    parser.set_defaults(run=do_check)
 
 
 def add_format_option(parser, default):

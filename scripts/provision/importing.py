@@ -29,7 +29,7 @@ from .values import fold
 # What is the record's fault; every other error is Redis's.
 REFUSALS = ("INVALID", "EXISTS", "NOUSER", "NOACCOUNT", "INUSE", "HELD",
             "WRONGTYPE")
-KINDS = {"password": "hash", "quota_period": "period", "ip_auth": "address",
+KINDS = {"password": "hash", "created": "time", "quota_period": "period", "ip_auth": "address",
          "domains": "domain", "ips": "range"}
 # The domains of a user are judged so many at a time.
 JUDGED = 1000
@@ -97,37 +97,67 @@ def add_user(redis, record):
     key = user_key(redis, name)
     add = call("user_add", key, *words_for(record))
     if not record.get("ip_auth"):
-        return (yield from added_without_address(key, add))
-    address = yield from canonical("ip_auth", record["ip_auth"])
+        return only((yield add))
+    address = yield from canonical(record["ip_auth"])
     new = yield from claim(redis, name, address)
     try:
         result = only((yield add))
-        if result == "same":
-            return (yield from finish_adding(key, address, new))
+        # An address that is claimed for a record that does not say so is what
+        # an import that was cut short has left.
+        if result == "same" and new:
+            raise Bad("exists already, without IP authentication")
         yield from set_address(key, address)
-        return result
-    except (Bad, ReplyError):
-        yield from let_go(redis, name, key, address)
-        raise
+        return "added"
+    except (Bad, ReplyError) as error:
+        held = yield from held_address(key)
+        if held != address:
+            yield call("ip_release", ip_key(redis, address), name)
+        elif not new and (yield from is_there(key, record)):
+            return "same"
+        raise error
 
 
-def added_without_address(key, add):
-    result = only((yield add))
-    if result == "same" and only((yield [("HGET", key, "ip_auth")])):
-        raise Bad("exists already, with an IP authentication")
-    return result
+def is_there(key, record):
+    """Whether a user who has the address is what the record says in all
+    else, for which the functions have no word."""
+    kept = (yield [("HGETALL", key), ("SMEMBERS", key + ":domains"),
+                   ("SMEMBERS", key + ":ips")])
+    if any(isinstance(reply, ReplyError) for reply in kept):
+        return False
+    flat, domains, ips = kept
+    fields = dict(zip(flat[::2], flat[1::2]))
+    del fields["ip_auth"]
+    wanted = {}
+    for field in FIELDS["user"]:
+        if record.get(field):
+            wanted[field] = yield from canonical_field(field, record[field])
+    if "created" not in wanted:
+        fields.pop("created", None)
+    return (fields == wanted and
+            set(domains) == (yield from canonical_set("domains", record)) and
+            set(ips) == (yield from canonical_set("ips", record)))
 
 
-def finish_adding(key, address, new):
-    """An address that is claimed for a record that does not say so is what an
-    import that was cut short has left: it goes on from there."""
-    held = yield from held_address(key)
-    if held == address and not new:
-        return "same"
-    if held or new:
-        raise Bad("exists already, with another IP authentication")
-    yield from set_address(key, address)
-    return "added"
+def canonical_field(field, text):
+    return only((yield [judgement([KINDS.get(field, field), text])]))
+
+
+def canonical_set(key, record):
+    found = set()
+    for words in pairs(key, record):
+        reply = (yield [judgement(words)])[0]
+        if isinstance(reply, ReplyError):
+            raise reply
+        found.update(reply)
+    return found
+
+
+def pairs(key, record):
+    """Kinds and members of a list, so many at a time."""
+    members = record.get(key) or []
+    for start in range(0, len(members), JUDGED):
+        yield [word for member in members[start:start + JUDGED]
+               for word in (KINDS[key], member)]
 
 
 def put_user(redis, record):
@@ -139,13 +169,14 @@ def put_user(redis, record):
     if not record["ip_auth"]:
         result = only((yield put))
         return (yield from clear_address(redis, name, key)) or result
-    address = yield from canonical("ip_auth", record["ip_auth"])
+    address = yield from canonical(record["ip_auth"])
     new = yield from claim(redis, name, address)
     try:
         result = only((yield put))
-    except ReplyError:
-        yield from let_go(redis, name, key, address)
-        raise
+    except ReplyError as error:
+        if (yield from held_address(key)) != address:
+            yield call("ip_release", ip_key(redis, address), name)
+        raise error
     changed = yield from change_address(redis, name, key, address)
     if result == "same" and (changed or new):
         return "changed"
@@ -192,12 +223,6 @@ def claim(redis, name, address):
     return bool(only((yield attempt)))
 
 
-def let_go(redis, name, key, address):
-    """Of an address that was claimed for what then was not written."""
-    if (yield from held_address(key)) != address:
-        yield call("ip_release", ip_key(redis, address), name)
-
-
 def held_address(key):
     """The address in a record, if it is one."""
     reply = (yield [("HGET", key, "ip_auth")])[0]
@@ -213,49 +238,28 @@ def canonical_or_none(text):
     return None if isinstance(reply, ReplyError) else reply[0]
 
 
-def canonical(key, text):
-    reply = (yield [judgement([KINDS[key], text])])[0]
-    if isinstance(reply, ReplyError):
-        raise field_error(key, reply)
-    return reply[0]
+def canonical(text):
+    return only((yield [judgement(["address", text])]))
 
 
 def judgement(words):
     return ("FCALL", "smtpusers_canonical", "0", *words)
 
 
-def field_error(key, error):
-    if error.kind != "INVALID":
-        return error
-    return Bad("%s: %s" % (key, reason(error)))
-
-
 # Looking at a record without writing anything
 
 def judge(record):
-    """Each field by itself, so that the error can name it."""
-    kind = "name" if record["type"] == "user" else "account"
-    only((yield [judgement([kind, record["name"]])]))
-    keys = [key for key in KEYS[record["type"]]
-            if record.get(key) and key not in (*LISTS, "created")]
-    replies = yield [judgement([KINDS.get(key, key), record[key]])
-                     for key in keys]
-    for key, reply in zip(keys, replies):
+    kind = record["type"]
+    words = ["name" if kind == "user" else "account", record["name"]]
+    for key in KEYS[kind]:
+        if record.get(key) and key not in LISTS:
+            words += KINDS.get(key, key), record[key]
+    replies = yield [judgement(words)] + [
+        judgement(some) for key in SETS[kind] for some in pairs(key, record)]
+    for reply in replies:
         if isinstance(reply, ReplyError):
-            raise field_error(key, reply)
-    for key in SETS[record["type"]]:
-        yield from judge_list(key, record.get(key) or [])
+            raise reply
     return "same"
-
-
-def judge_list(key, members):
-    for start in range(0, len(members), JUDGED):
-        words = []
-        for member in members[start:start + JUDGED]:
-            words += KINDS[key], member
-        reply = (yield [judgement(words)])[0]
-        if isinstance(reply, ReplyError):
-            raise field_error(key, reply)
 
 
 TAKERS = {("user", False): add_user, ("user", True): put_user,
