@@ -24,9 +24,9 @@ struct quota_query;
 struct user;
 
 /*
- * Quotas and rates, counted in Redis by scripts/functions/02-quota.lua.  A reservation
- * has an id, so that it can be asked for again when the answer was lost and
- * still counts once, and given back once.
+ * Quotas and rates, counted in Redis by scripts/functions/04-quota.lua.  A
+ * reservation has an id, so that it can be asked for again when the answer was
+ * lost and still counts once, and given back once.
  */
 
 #define QUOTA_ID 17 /* hexadecimal digits and NUL */

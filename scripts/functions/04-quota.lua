@@ -37,18 +37,6 @@ local function parse_rates(text)
 	return rates
 end
 
--- As short as it can be written: 86400 is 1d.
-local function period_text(text)
-	local seconds = parse_period(text)
-	for _, unit in ipairs({ 'd', 'h', 'm' }) do
-		if seconds and seconds % UNITS[unit] == 0 then
-			return string.format('%.0f%s', seconds / UNITS[unit],
-			    unit)
-		end
-	end
-	return seconds and string.format('%.0fs', seconds) or text
-end
-
 -- The limits of a user, or nil and what is wrong with them.
 local function limits(key, default_period)
 	local v = redis.call('HMGET', key, 'quota', 'quota_period', 'rate')
@@ -268,7 +256,8 @@ local function usage(keys, args)
 		local amount = level(keys[3] .. ':' .. rate.name, rate, time)
 		out[#out + 1] = { 'rate', string.format('%.0f', rate.n),
 		    string.match(rate.text, '/(.*)$'),
-		    string.format('%.0f', math.ceil(amount - 1e-6)),
+		    string.format('%.0f', math.max(0,
+		    math.ceil(amount - 1e-6))),
 		    string.format('%.0f', math.ceil(amount * rate.period /
 		    rate.n)) }
 	end

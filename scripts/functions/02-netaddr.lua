@@ -1,0 +1,195 @@
+-- Copyright (c) 2026 The smtpusers authors
+-- See LICENSE.
+--
+-- Addresses and CIDR ranges: groups of 16 bits, two of IPv4 and eight of IPv6.
+
+local function parse_octet(text)
+	local n = #text <= 3 and tonumber(text)
+	if not n or n > 255 or (#text > 1 and string.sub(text, 1, 1) == '0') then
+		return nil
+	end
+	return n
+end
+
+local function parse_ipv4(text)
+	local a, b, c, d = string.match(text, '^(%d+)%.(%d+)%.(%d+)%.(%d+)$')
+	if not a then
+		return nil
+	end
+	a, b, c, d = parse_octet(a), parse_octet(b), parse_octet(c),
+	    parse_octet(d)
+	if not (a and b and c and d) then
+		return nil
+	end
+	return { a * 256 + b, c * 256 + d }
+end
+
+-- Appends the groups of "db8:0:1"; false where it is none.
+local function add_groups(groups, text)
+	if text == '' then
+		return true
+	end
+	for word in string.gmatch(text .. ':', '([^:]*):') do
+		if #word > 4 or not string.find(word, '^%x+$') or
+		    #groups == 8 then
+			return false
+		end
+		groups[#groups + 1] = tonumber(word, 16)
+	end
+	return true
+end
+
+local function parse_ipv6(text)
+	if #text > 45 or not string.find(text, '^[%x:.]+$') then
+		return nil
+	end
+	local before, dotted = string.match(text, '^(.*:)([^:]*%.[^:]*)$')
+	if before then
+		local low = parse_ipv4(dotted)
+		if not low then
+			return nil
+		end
+		text = string.format('%s%x:%x', before, low[1], low[2])
+	end
+	local left, right = string.match(text, '^(.-)::(.*)$')
+	local groups, behind = {}, {}
+	if not left then
+		return add_groups(groups, text) and #groups == 8 and groups or
+		    nil
+	end
+	if not add_groups(groups, left) or not add_groups(behind, right) or
+	    #groups + #behind > 7 then
+		return nil
+	end
+	while #groups + #behind < 8 do
+		groups[#groups + 1] = 0
+	end
+	for _, group in ipairs(behind) do
+		groups[#groups + 1] = group
+	end
+	return groups
+end
+
+-- With or without brackets; only IPv6 has them.
+local function parse_address(text)
+	local inside = string.match(text, '^%[(.*)%]$')
+	if inside then
+		return parse_ipv6(inside)
+	end
+	return parse_ipv4(text) or parse_ipv6(text)
+end
+
+local function is_mapped(groups, bits)
+	if #groups ~= 8 or bits < 96 or groups[6] ~= 0xffff then
+		return false
+	end
+	for i = 1, 5 do
+		if groups[i] ~= 0 then
+			return false
+		end
+	end
+	return true
+end
+
+local function clear_host_bits(groups, bits)
+	for i = 1, #groups do
+		local keep = bits - (i - 1) * 16
+		if keep <= 0 then
+			groups[i] = 0
+		elseif keep < 16 then
+			groups[i] = groups[i] - groups[i] % 2 ^ (16 - keep)
+		end
+	end
+end
+
+-- Where the longest run of zero groups is, of two at least; the first of equals.
+local function longest_zeros(groups)
+	local first, length, run = nil, 1, 0
+	for i = 1, #groups do
+		run = groups[i] == 0 and run + 1 or 0
+		if run > length then
+			first, length = i - run + 1, run
+		end
+	end
+	return first, length
+end
+
+local function hex(groups, first, last)
+	local out = {}
+	for i = first, last do
+		out[#out + 1] = string.format('%x', groups[i])
+	end
+	return table.concat(out, ':')
+end
+
+-- RFC 5952.
+local function address_text(groups)
+	if #groups == 2 then
+		return string.format('%d.%d.%d.%d',
+		    math.floor(groups[1] / 256), groups[1] % 256,
+		    math.floor(groups[2] / 256), groups[2] % 256)
+	end
+	local first, length = longest_zeros(groups)
+	if not first then
+		return hex(groups, 1, 8)
+	end
+	return hex(groups, 1, first - 1) .. '::' ..
+	    hex(groups, first + length, 8)
+end
+
+local function range_text(groups, bits)
+	if is_mapped(groups, bits) then
+		groups, bits = { groups[7], groups[8] }, bits - 96
+	end
+	clear_host_bits(groups, bits)
+	if bits == #groups * 16 then
+		return address_text(groups)
+	end
+	return address_text(groups) .. '/' .. bits
+end
+
+-- The canonical text of an address or a range, or nil.
+local function range_or_nil(text)
+	local base, length = string.match(text, '^([^/]*)/(.*)$')
+	local groups = parse_address(base or text)
+	if not groups then
+		return nil
+	end
+	local bits = #groups * 16
+	if length then
+		if #length > 3 or not string.find(length, '^%d+$') or
+		    string.find(length, '^0.') or tonumber(length) > bits then
+			return nil
+		end
+		bits = tonumber(length)
+	end
+	return range_text(groups, bits)
+end
+
+local function address_or_nil(text)
+	if string.find(text, '/', 1, true) then
+		return nil
+	end
+	return range_or_nil(text)
+end
+
+function canonical.address(text)
+	return address_or_nil(text) or invalid(text, 'not an IPv4 or IPv6 ' ..
+	    'address, such as 192.0.2.1 or 2001:db8::1')
+end
+
+function canonical.range(text)
+	local range = range_or_nil(text)
+	if range then
+		return range
+	end
+	local base = string.match(text, '^([^/]*)/')
+	local groups = base and parse_address(base)
+	if groups then
+		invalid(text, 'not a range: the prefix length after the / is ' ..
+		    'a number of at most ' .. #groups * 16)
+	end
+	return invalid(text, 'neither an address nor a range, such as ' ..
+	    '192.0.2.1, 2001:db8::1, 192.0.2.0/24 or 2001:db8::/32')
+end
+
