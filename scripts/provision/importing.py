@@ -29,8 +29,8 @@ from .values import fold
 # What is the record's fault; every other error is Redis's.
 REFUSALS = ("INVALID", "EXISTS", "NOUSER", "NOACCOUNT", "INUSE", "HELD",
             "WRONGTYPE")
-KINDS = {"password": "hash", "created": "time", "quota_period": "period", "ip_auth": "address",
-         "domains": "domain", "ips": "range"}
+KINDS = {"password": "hash", "quota_period": "period", "created": "time",
+         "ip_auth": "address", "domains": "domain", "ips": "range"}
 # The domains of a user are judged so many at a time.
 JUDGED = 1000
 

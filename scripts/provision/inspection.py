@@ -78,14 +78,23 @@ def inspect_user(run, name, key):
     fields = dict(zip(flat[::2], flat[1::2]))
     findings = [Finding(kind_of(text), name, key, text) for text in problems
                 if not text.startswith(("ips: ", "domains: "))]
-    findings += yield from inspect_ips(run, name, key + ":ips", *ips)
-    if any(text.startswith("domains: ") for text in problems):
+    told = {text.partition(": ")[0] for text in problems}
+    if "ips" in told or not is_plain(*ips):
+        findings += yield from inspect_ips(run, name, key + ":ips", *ips)
+    if "domains" in told:
         findings += yield from inspect_domains(run, name, key + ":domains",
                                                *domains)
     findings += yield from inspect_address(run, name, key, fields)
     findings += yield from inspect_reach(run, name, key, fields,
                                          domains[0] != "none")
     return findings
+
+
+def is_plain(form, members):
+    """Most lists are short, and have IPv4 addresses alone, which are written
+    in one way."""
+    return form == "none" or form == "set" and not any(
+        ":" in member or "/" in member for member in members)
 
 
 def user_error(error, name, key):

@@ -121,16 +121,16 @@ class Progress:
 
     def __init__(self):
         self.shown = sys.stderr.isatty()
-        self.began = self.last = time.monotonic()
+        self.began = time.monotonic()
+        self.next = self.began
 
     def show(self, tally):
         now = time.monotonic()
-        if not self.shown or now < self.last + self.PAUSE:
+        if not self.shown or now < self.next:
             return
-        self.last = now
-        lines = tally.lines
+        self.next = now + self.PAUSE
         print("\r\x1b[K%s, %d/s, %s" % (
-            counted(lines, "line"), lines / (now - self.began),
+            counted(tally.lines, "line"), tally.lines / (now - self.began),
             counted(tally.errors, "error")),
             end="", file=sys.stderr, flush=True)
 
