@@ -37,14 +37,15 @@ JUDGED = 1000
 
 def take(redis, record, replace):
     steps = TAKERS[record["type"], replace](redis, record)
-    return guarded(steps)
+    return guarded(steps, fold(record["name"]))
 
 
 def look_at(record):
-    return guarded(judge(record))
+    return guarded(judge(record), fold(record["name"]))
 
 
-def guarded(steps):
+def guarded(steps, name):
+    """Whose record it is, the caller says."""
     try:
         return (yield from steps)
     except Bad as bad:
@@ -52,7 +53,7 @@ def guarded(steps):
     except ReplyError as error:
         if error.kind not in REFUSALS:
             raise
-        return Bad(reason(error))
+        return Bad(reason(error).removeprefix(name + ": "))
 
 
 def reason(error):
@@ -110,9 +111,9 @@ def add_user(redis, record):
         return "added"
     except (Bad, ReplyError) as error:
         held = yield from held_address(key)
-        if held != address:
+        if new or held != address:
             yield call("ip_release", ip_key(redis, address), name)
-        elif not new and (yield from is_there(key, record)):
+        elif (yield from is_there(key, record)):
             return "same"
         raise error
 
@@ -174,7 +175,7 @@ def put_user(redis, record):
     try:
         result = only((yield put))
     except ReplyError as error:
-        if (yield from held_address(key)) != address:
+        if new or (yield from held_address(key)) != address:
             yield call("ip_release", ip_key(redis, address), name)
         raise error
     changed = yield from change_address(redis, name, key, address)

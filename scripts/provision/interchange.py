@@ -79,7 +79,8 @@ def read_lines(file, form, header=None):
     """The lines of a file. The header of CSV is handed to header() as it
     stands."""
     lines = physical_lines(file)
-    first = next(lines, None)
+    first = next((line for line in lines if line[1] is None or
+                  line[1].strip()), None)
     if first is None:
         return
     lines = itertools.chain([first], lines)
