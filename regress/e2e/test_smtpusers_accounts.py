@@ -161,7 +161,7 @@ def test_an_account_from_its_beginning_to_its_end(cmd):
     assert account_domains(cmd) == {"example.org"}
     assert cmd.json("account", "show", "acme") == {
         "name": "acme", "plan": "pro", "status": "sandboxed",
-        "domains": ["example.org"], "other": {}}
+        "domains": ["example.org"], "other": {}, "problems": []}
     shown = cmd.ok("account", "show", "acme").stdout.split()
     assert shown == ["name", "acme", "plan", "pro", "status", "sandboxed",
                      "domains", "example.org"]
@@ -211,7 +211,8 @@ def test_what_an_account_holds_is_shown_harmlessly(cmd):
                    "no\tte", b"\xff")
     shown = cmd.ok("account", "show", "acme").stdout
     assert "a\\x1b[2J\\nb" in shown and "no\\tte" in shown
-    assert "\\xff" in shown
+    assert "\ufffd" in shown
+    assert "problems  plan: a\\x1b[2J\\x0ab: not a plan" in shown
 
 
 def test_two_who_add_the_same_account(cmd):

@@ -121,10 +121,13 @@ def test_add_inherits_nothing_from_a_former_user(cmd):
     cmd.server.cli("SADD", cmd.key("alice", ":domains"), "old.example")
     cmd.server.cli("SADD", cmd.key("alice", ":ips"), "192.0.2.1")
     cmd.server.cli("XADD", cmd.key("alice", ":log"), "*", "event", "old")
+    cmd.server.cli("HSET", cmd.key("alice", ":last"), "login", "old")
+    cmd.server.cli("SET", cmd.key("alice", ":used:quota"), "7")
     cmd.ok("add", "alice", "--no-password", "--domain", "new.example")
     assert cmd.members("alice", ":domains") == {"new.example"}
     assert cmd.members("alice", ":ips") == set()
-    assert cmd.server.cli("EXISTS", cmd.key("alice", ":log")) == 0
+    for suffix in (":log", ":last", ":used:quota"):
+        assert cmd.server.cli("EXISTS", cmd.key("alice", suffix)) == 0
 
 
 BAD_NAMES = ["", "a@b", "a:b", "a|b", "-a", ".a", "_a", "a b", "a\n", "é",
@@ -136,7 +139,7 @@ BAD_OPTIONS = [
     ("--quota", "1" * 16), ("--quota", "٣"), ("--quota-period", "0"),
     ("--quota-period", "1y"), ("--quota-period", "1h30m"),
     ("--quota-period", "3651d"), ("--quota-period", ""), ("--rate", "100"),
-    ("--rate", "0/1h"), ("--rate", " ".join(["1/1h"] * 9)),
+    ("--rate", "0/1h"), ("--rate", " ".join("%d/1h" % n for n in range(1, 10))),
     ("--rate", "1000000000001/1h"), ("--quota", "1000000000001"),
     ("--rate", "10/1m,100/1h"), ("--rate", "10/1m x"),
     ("--rate", " "), ("--description", "two\nlines"),
@@ -267,23 +270,27 @@ def test_show(cmd):
            "--domain", "b.example", "--domain", "a.example", stdin=SECRET)
     cmd.ok("ip", "add", "alice", "192.0.2.0/24", "2001:db8::/32")
     cmd.ok("ipauth", "set", "alice", "198.51.100.7")
+    cmd.server.cli("HSET", cmd.key("alice", ":last"), "login",
+                   "2026-11-20T10:00:00Z")
     created = cmd.fields("alice")["created"]
     assert cmd.ok("show", "Alice").stdout == """\
-name         alice
-status       allowed
-mode         default
-account      acme
-password     yescrypt
-quota        1000 per 1d
-rate         -
-used         0 of 1000 per 1d
-ip auth      198.51.100.7
-sources      192.0.2.0/24
-             2001:db8::/32
-domains      a.example
-             b.example
-description  -
-created      %s
+name          alice
+status        allowed
+mode          default
+account       acme
+password      yescrypt
+quota         1000 per 1d
+rate          -
+used          0 of 1000 per 1d
+ip auth       198.51.100.7
+sources       192.0.2.0/24
+              2001:db8::/32
+domains       a.example
+              b.example
+description   -
+created       %s
+last login    2026-11-20T10:00:00Z
+last message  -
 """ % created
     assert cmd.json("show", "alice") == {
         "name": "alice", "status": "allowed", "mode": "default",
@@ -291,7 +298,8 @@ created      %s
         "quota_period": None, "rate": None, "ip_auth": "198.51.100.7",
         "ip_auth_claimed": True, "ips": ["192.0.2.0/24", "2001:db8::/32"],
         "domains": ["a.example", "b.example"], "description": None,
-        "created": created, "other": {}, "problems": [],
+        "created": created, "last_login": "2026-11-20T10:00:00Z",
+        "last_message": None, "other": {}, "problems": [],
         "usage": [{"limit": "quota", "count": 1000, "period": "1d", "used": 0,
                    "reset": 0}]}
 
@@ -302,7 +310,8 @@ def test_show_names_the_period_of_the_configuration(redis, tmp_path, seconds,
                                                     words):
     cmd = Smtpusers(redis, tmp_path, quota_period=str(seconds))
     cmd.ok("add", "alice", "--no-password", "--quota", "5")
-    assert "quota        5 per %s\n" % words in cmd.ok("show", "alice").stdout
+    shown = cmd.ok("show", "alice").stdout
+    assert "quota         5 per %s\n" % words in shown
 
 
 def test_show_keeps_the_hash_to_itself(alice):
@@ -332,7 +341,7 @@ def test_show_tells_what_the_relay_will_not_take(cmd):
     user = cmd.json("show", "bob")
     told = [problem.partition(":")[0] for problem in user["problems"]]
     assert told == ["password", "account", "mode", "status", "quota",
-                    "quota_period", "rate", "ip_auth", "ips", "ips", "ips"]
+                    "quota_period", "rate", "ips", "ips", "ips", "ip_auth"]
     assert user["password"] == "unknown"
     assert user["other"] == {"extra": "kept"}
     text = cmd.ok("show", "bob").stdout
@@ -344,7 +353,9 @@ def test_show_takes_empty_fields_for_absent_ones(cmd):
     cmd.server.cli("HSET", cmd.key("bob"), "password", "", "mode", "",
                    "status", "", "quota", "", "rate", "", "account", "",
                    "quota_period", "", "ip_auth", "")
-    assert cmd.json("show", "bob")["problems"] == []
+    assert cmd.json("show", "bob")["problems"] == [
+        "no password and no IP authentication, so nobody can log in",
+        "mode default without domains: can never send"]
     assert re.search("^status +allowed\nmode +default\n",
                      cmd.ok("show", "bob").stdout, re.MULTILINE)
 
@@ -355,10 +366,13 @@ def test_show_takes_empty_fields_for_absent_ones(cmd):
     ("$zz$x", "unknown"), ("secret", "unknown")])
 def test_show_names_the_scheme_of_the_password(cmd, stored, scheme):
     cmd.server.cli("HSET", cmd.key("bob"), "password", stored)
+    cmd.server.cli("SADD", cmd.key("bob", ":domains"), "a.example")
     user = cmd.json("show", "bob")
     assert user["password"] == scheme
-    assert len(user["problems"]) == (1 if scheme == "unknown" else 0)
-    assert "password     %s\n" % scheme in cmd.ok("show", "bob").stdout
+    assert user["problems"] == (
+        ["password: not a hash that crypt(3) makes"]
+        if scheme == "unknown" else [])
+    assert "password      %s\n" % scheme in cmd.ok("show", "bob").stdout
 
 
 # list
@@ -376,11 +390,18 @@ NAME  STATUS   MODE     ACCOUNT  IP AUTH      SOURCES
 al    blocked  default  -        -            2
 bob   allowed  all      acme     2001:db8::1  any
 """
+    cmd.server.cli("HSET", cmd.key("bob", ":last"), "message",
+                   "2026-11-20T10:00:00Z")
+    created = {name: cmd.fields(name)["created"] for name in ("al", "bob")}
     assert cmd.json("list") == [
         {"name": "al", "status": "blocked", "mode": "default",
-         "account": None, "ip_auth": None, "ip_count": 2, "error": None},
+         "account": None, "ip_auth": None, "created": created["al"],
+         "last_login": None, "last_message": None, "ip_count": 2,
+         "error": None},
         {"name": "bob", "status": "allowed", "mode": "all",
-         "account": "acme", "ip_auth": "2001:db8::1", "ip_count": 0,
+         "account": "acme", "ip_auth": "2001:db8::1",
+         "created": created["bob"], "last_login": None,
+         "last_message": "2026-11-20T10:00:00Z", "ip_count": 0,
          "error": None}]
 
 
@@ -420,15 +441,17 @@ def test_list_takes_the_prefix_at_its_word(redis, tmp_path):
 
 def test_rm_removes_everything_of_the_user_and_nothing_else(cmd):
     for name, address in (("al", "192.0.2.1"), ("alice", "192.0.2.2")):
-        cmd.ok("add", name, "--no-password", "--domain", "example.org")
+        cmd.ok("add", name, "--no-password", "--domain", "example.org",
+               "--rate", "100/1h")
         cmd.ok("ip", "add", name, "192.0.2.0/24")
         cmd.ok("ipauth", "set", name, address)
         cmd.server.cli("SET", cmd.key(name, ":used:quota"), 7)
-        cmd.server.cli("SET", cmd.key(name, ":used:rate:100/1h"), 7)
+        cmd.server.cli("SET", cmd.key(name, ":used:rate:100/3600"), 7)
+        cmd.server.cli("HSET", cmd.key(name, ":last"), "login", "x")
         cmd.server.cli("XADD", cmd.key(name, ":log"), "*", "event", "login")
     kept = {key: value for key, value in cmd.snapshot().items()
             if "{al}" in key or "{192.0.2.1}" in key}
-    assert len(kept) == 7
+    assert len(kept) == 8
     assert cmd.ok("rm", "ALICE", "--yes").stdout == ""
     assert cmd.snapshot() == kept
 

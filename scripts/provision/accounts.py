@@ -14,121 +14,136 @@
 
 """The commands about accounts."""
 
-import json
+from .failure import EX_CANTCREAT, EX_USAGE, Failure, note
+from .functions import call, call_json, judged
+from .records import (
+    account_key, account_names, batches, get_hash, no_account, user_key,
+    user_names)
+from .rediscli import ReplyError
+from .text import (
+    columns, confirm, list_rows, print_json, printable, shorten, visible)
 
-from .domains import add_domains, remove_domains
-from .failure import EX_USAGE, Failure, note
-from .records import account_key, exists, get_members, no_account
-from .rediscli import ReplyError, wrong_type
-from .text import columns, confirm, list_rows, shorten, visible
-from .values import STATUSES, one_of, plan_of
-
-
-def get_account(redis, name):
-    """Everything about an account, as `account show --json` prints it."""
-    key = account_key(redis, name)
-    try:
-        flat = redis.one("HGETALL", key)
-    except ReplyError as error:
-        raise wrong_type(error, key, "hash")
-    if not flat:
-        raise no_account(name)
-    fields = dict(zip(flat[::2], flat[1::2]))
-    return {"name": name, "plan": fields.pop("plan", None),
-            "status": fields.pop("status", None),
-            "domains": get_members(redis, key + ":domains"),
-            "other": fields}
-
-
-def warn_of_account(redis, account):
-    if not redis.one("EXISTS", account_key(redis, account)):
-        note("account %s does not exist yet" % account)
-
-
-ADD_ACCOUNT = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[1], 'status', 'allowed', 'plan', ARGV[1])
-for i = 2, #ARGV do
-	redis.call('SADD', KEYS[2], ARGV[i])
-end
-return 1
-"""
-
-
-def account_script(redis, text, name, *arguments):
-    keys = [account_key(redis, name, suffix) for suffix in ("", ":domains")]
-    try:
-        return redis.script(text, keys, *arguments)
-    except ReplyError as error:
-        raise wrong_type(error, keys[0], "hash")
+SETTABLE_ACCOUNT = ("plan", "status")
+LISTED_ACCOUNT = ("status", "plan")
 
 
 def do_account_add(args):
-    if not account_script(args.connect(), ADD_ACCOUNT, args.name, args.plan,
-                          *args.domain):
-        raise exists(args.name)
-
-
-def do_account_rm(args):
     redis = args.connect()
-    get_account(redis, args.name)
-    confirm(args, "Remove the account %s with its domains?" % args.name)
-    redis.one("DEL", account_key(redis, args.name),
-              account_key(redis, args.name, ":domains"))
-
-
-SET_ACCOUNT = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-return 1
-"""
-
-SETTABLE_ACCOUNT = {"plan": plan_of, "status": one_of(STATUSES)}
+    key = account_key(redis, args.name)
+    if redis.one("EXISTS", key):
+        raise Failure(EX_CANTCREAT, "%s: exists already" % args.name)
+    fields = {"status": "allowed", "plan": args.plan}
+    call(redis, "account_add", key, *judged(redis, fields, args.domain))
 
 
 def do_account_set(args):
     if args.field not in SETTABLE_ACCOUNT:
         raise Failure(EX_USAGE, "%s: none of %s" % (
             visible(args.field), ", ".join(SETTABLE_ACCOUNT)))
-    value = SETTABLE_ACCOUNT[args.field](args.value)
-    if not account_script(args.connect(), SET_ACCOUNT, args.name, args.field,
-                          value):
-        raise no_account(args.name)
+    if not args.value:
+        raise Failure(EX_USAGE, "%s needs a value" % args.field)
+    redis = args.connect()
+    call(redis, "account_set", account_key(redis, args.name), args.field,
+         args.value)
 
 
 def do_account_show(args):
-    account = get_account(args.connect(), args.name)
+    redis = args.connect()
+    account = call_json(redis, "account_get", account_key(redis, args.name))
     if args.json:
-        print(json.dumps(account, indent=2))
+        print_json(account)
         return
-    rows = [("name", account["name"]),
-            ("plan", visible(account["plan"] or "-")),
-            ("status", visible(account["status"] or "allowed")),
-            *list_rows("domains", shorten(account["domains"]) or ["-"])]
-    rows += [(visible(field), visible(value))
-             for field, value in sorted(account["other"].items())]
+    for line in columns(list(account_rows(account))):
+        print(line)
+
+
+def account_rows(account):
+    yield "name", account["name"]
+    yield "plan", visible(account["plan"] or "-")
+    yield "status", visible(account["status"] or "allowed")
+    yield from list_rows("domains", shorten(account["domains"]) or ["-"])
+    for field, value in sorted(account["other"].items()):
+        yield visible(field), visible(value)
+    yield from list_rows("problems", account["problems"], printable)
+
+
+def do_account_list(args):
+    redis = args.connect()
+    names = account_names(redis)
+    if args.names:
+        for name in names:
+            print(name)
+        return
+    accounts = list(list_accounts(redis, names))
+    if args.json:
+        print_json(accounts)
+        return
+    rows = [("NAME", "STATUS", "PLAN", "DOMAINS")]
+    rows += map(account_row, accounts)
     for line in columns(rows):
         print(line)
 
 
-def do_account_domain_add(args):
+def list_accounts(redis, names):
+    for batch in batches(names):
+        commands = [("HMGET", account_key(redis, name), *LISTED_ACCOUNT)
+                    for name in batch]
+        commands += [("SCARD", account_key(redis, name, ":domains"))
+                     for name in batch]
+        replies = redis.many(commands)
+        yield from map(listed_account, batch, replies, replies[len(batch):])
+
+
+def listed_account(name, values, count):
+    error = None
+    for reply in (values, count):
+        if isinstance(reply, ReplyError):
+            error = unreadable(reply)
+    if isinstance(values, ReplyError):
+        values = [None] * len(LISTED_ACCOUNT)
+    return {"name": name, **dict(zip(LISTED_ACCOUNT, values)),
+            "domain_count": None if isinstance(count, ReplyError) else count,
+            "error": error}
+
+
+def unreadable(reply):
+    """What a list says in place of a record of the wrong type."""
+    if reply.kind != "WRONGTYPE":
+        raise reply
+    return "wrong type of key"
+
+
+def account_row(account):
+    if account["error"]:
+        return account["name"], "(%s)" % account["error"], "", ""
+    return (account["name"], visible(account["status"] or "allowed"),
+            visible(account["plan"] or "-"), str(account["domain_count"]))
+
+
+def do_account_rm(args):
     redis = args.connect()
-    get_account_fields(redis, args.name)
-    add_domains(redis, account_key(redis, args.name), args.domain,
-                no_account(args.name))
+    key = account_key(redis, args.name)
+    if not get_hash(redis, key):
+        raise no_account(args.name)
+    if not args.yes:
+        confirm(args, "Remove the account %s with its domains?  %s." % (
+            args.name, who_has(count_users(redis, args.name))))
+    call(redis, "account_del", key)
 
 
-def do_account_domain_rm(args):
-    redis = args.connect()
-    get_account_fields(redis, args.name)
-    remove_domains(redis, account_key(redis, args.name), args.domain)
+def who_has(count):
+    if count == 1:
+        return "1 user has it"
+    return "%s users have it" % (count or "No")
 
 
-def get_account_fields(redis, name):
-    key = account_key(redis, name)
-    try:
-        if not redis.one("HGETALL", key):
-            raise no_account(name)
-    except ReplyError as error:
-        raise wrong_type(error, key, "hash")
+def count_users(redis, account):
+    return sum(reply == account for batch in batches(user_names(redis))
+               for reply in redis.many([
+                   ("HGET", user_key(redis, name), "account")
+                   for name in batch]))
+
+
+def warn_of_account(redis, account):
+    if not redis.one("EXISTS", account_key(redis, account)):
+        note("account %s does not exist yet" % visible(account))

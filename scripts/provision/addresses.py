@@ -14,195 +14,124 @@
 
 """The addresses a user may send from, and those that authenticate it."""
 
-from .domains import ADD_MEMBERS
-from .failure import EX_CANTCREAT, EX_DATAERR, Failure, note
-from .records import get_fields, ip_key, no_user, user_key
-from .rediscli import ReplyError, wrong_type
+from .failure import EX_DATAERR, Failure, note
+from .functions import (
+    call, call_each, canonical, canonical_or_none, fcall)
+from .records import fold, get_fields, ip_key, user_key
+from .rediscli import ReplyError
 from .text import visible
-from .values import RANGES_MAX, address_of, canonical_or_none, fold, range_of
+
+
+def do_ip_add(args):
+    redis = args.connect()
+    key = user_key(redis, args.name)
+    tell_how_stored(redis, [text for text in args.range if "/" in text])
+    call(redis, "user_ip_add", key, *args.range)
+
+
+def tell_how_stored(redis, texts):
+    words = [word for text in texts for word in ("range", text)]
+    for text, stored in zip(texts, canonical(redis, *words)):
+        if stored != fold(text):
+            note("%s is stored as %s" % (visible(text), stored))
+
+
+def do_ip_rm(args):
+    """One by one, to tell which were not there."""
+    redis = args.connect()
+    key = user_key(redis, args.name)
+    replies = call_each(redis, [fcall("user_ip_rm", [key], text)
+                                for text in args.range])
+    for text, (removed,) in zip(args.range, replies):
+        if not removed:
+            note("%s: not on the list" % visible(text))
+    if any(removed for (removed,) in replies) and (
+            not redis.one("SCARD", key + ":ips")):
+        note("the list of %s is empty now: any source is allowed" % args.name)
 
 
 # IP authentication.  Readers demand that ip:{ADDR} names the user and that
 # the user's ip_auth is that address; the order of the steps is such that a
 # cut between any two of them lets nobody in.
 
-def claim(redis, name, address):
-    """Makes the address this user's, or fails without saying whose it is."""
-    key = ip_key(redis, address)
+def do_ipauth_set(args):
+    redis = args.connect()
+    address = canonical(redis, "address", args.address)[0]
+    held = held_address(redis, args.name)
+    call(redis, "ip_claim", ip_key(redis, address), args.name)
+    if held and held != address:
+        release(redis, args.name, held)
+    former = store_address(redis, args.name, address)
+    # Another command has put it there meanwhile.
+    if former not in (None, held, address):
+        release(redis, args.name, former)
+    for gone in sorted({held, former} - {None, address}):
+        note("%s no longer authenticates as %s" % (gone, args.name))
+
+
+def held_address(redis, name):
+    """The address of the user's record, if it is one."""
+    text = get_fields(redis, name).get("ip_auth")
+    return canonical_or_none(redis, "address", text) if text else None
+
+
+def store_address(redis, name, address):
+    """The valid address that was there before."""
     try:
-        # An owner that lets go between the two questions: ask again.
-        for _ in range(3):
-            if redis.one("SET", key, name, "NX"):
-                return
-            owner = redis.one("GET", key)
-            if owner is not None:
-                break
+        former = call(redis, "user_ipauth", user_key(redis, name), address)
     except ReplyError as error:
-        raise wrong_type(error, key, "string")
-    if owner != name:
-        raise Failure(EX_CANTCREAT, "%s: in use by another user" % address)
-
-
-RELEASE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
-"""
+        if error.kind == "NOUSER":
+            release(redis, name, address)
+        raise
+    return canonical_or_none(redis, "address", former) if former else None
 
 
 def release(redis, name, address):
     """Frees the address if it is this user's; whether it was."""
-    key = ip_key(redis, address)
-    try:
-        return bool(redis.script(RELEASE, [key], name))
-    except ReplyError as error:
-        raise wrong_type(error, key, "string")
-
-
-SWAP_IP_AUTH = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-local old = redis.call('HGET', KEYS[1], 'ip_auth')
-redis.call('HSET', KEYS[1], 'ip_auth', ARGV[1])
-return old or ''
-"""
-
-GET_IP_AUTH = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-return redis.call('HGET', KEYS[1], 'ip_auth') or ''
-"""
-
-DROP_IP_AUTH = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return false end
-local old = redis.call('HGET', KEYS[1], 'ip_auth')
-if old and (ARGV[1] == '' or ARGV[1] == old) then
-	redis.call('HDEL', KEYS[1], 'ip_auth')
-	return old
-end
-return ''
-"""
-
-
-def release_former(redis, name, address):
-    """As release; the user's record no longer says what is left to do."""
-    try:
-        return release(redis, name, address)
-    except Failure as failure:
-        raise Failure(failure.code, "%s\nTo finish: smtpusers ipauth clear "
-                      "%s %s" % (failure, name, address)) from None
-
-
-def change_ip_auth(redis, script, name, argument):
-    """The address that the user had before, or None without a user."""
-    key = user_key(redis, name)
-    try:
-        return redis.script(script, [key], argument)
-    except ReplyError as error:
-        raise wrong_type(error, key, "hash")
-
-
-def is_claimed(redis, name, ip_auth):
-    address = canonical_or_none(address_of, ip_auth or "")
-    if address is None:
-        return False
-    key = ip_key(redis, address)
-    try:
-        return redis.one("GET", key) == name
-    except ReplyError as error:
-        if error.kind != "WRONGTYPE":
-            raise
-        return False
-
-
-def do_ip_add(args):
-    ranges = canonical_ranges(args.range)
-    redis = args.connect()
-    get_fields(redis, args.name)
-    key = user_key(redis, args.name, ":ips")
-    try:
-        result = redis.script(ADD_MEMBERS, [user_key(redis, args.name), key],
-                              str(RANGES_MAX), *ranges)
-    except ReplyError as error:
-        raise wrong_type(error, key, "set")
-    if result == "nobody":
-        raise no_user(args.name)
-    if result == "full":
-        raise Failure(EX_DATAERR, "%s: a list has at most %d entries" %
-                      (args.name, RANGES_MAX))
-
-
-def canonical_ranges(texts):
-    ranges = []
-    for text in texts:
-        canonical = range_of(text)
-        if "/" in text and canonical != fold(text):
-            note("%s is stored as %s" % (visible(text), canonical))
-        ranges.append(canonical)
-    return ranges
-
-
-def do_ip_rm(args):
-    redis = args.connect()
-    get_fields(redis, args.name)
-    key = user_key(redis, args.name, ":ips")
-    try:
-        held = redis.members(key)
-        gone = [entry for text in args.range
-                for entry in same_range(text, held)]
-        left = remove_members(redis, key, gone)
-    except ReplyError as error:
-        raise wrong_type(error, key, "set")
-    if gone and left == 0:
-        note("the list of %s is empty now: any source is allowed" % args.name)
-
-
-def same_range(text, held):
-    """The entries that mean this range, however they are written."""
-    canonical = canonical_or_none(range_of, text)
-    same = [entry for entry in held if entry == text or (
-        canonical and canonical_or_none(range_of, entry) == canonical)]
-    if not same:
-        note("%s: not on the list" % visible(text))
-    return same
-
-
-def remove_members(redis, key, entries):
-    """How many are left."""
-    if entries:
-        redis.one("SREM", key, *entries)
-    return redis.one("SCARD", key)
-
-
-def do_ipauth_set(args):
-    redis = args.connect()
-    get_fields(redis, args.name)
-    claim(redis, args.name, args.address)
-    old = change_ip_auth(redis, SWAP_IP_AUTH, args.name, args.address)
-    if old is None:
-        release(redis, args.name, args.address)
-        raise no_user(args.name)
-    former = canonical_or_none(address_of, old)
-    if former and former != args.address:
-        release_former(redis, args.name, former)
-        note("%s no longer authenticates as %s" % (former, args.name))
+    return call(redis, "ip_release", ip_key(redis, address), name)
 
 
 def do_ipauth_clear(args):
     redis = args.connect()
-    old = drop_ip_auth(redis, args.name, args.address)
-    address = args.address or canonical_or_none(address_of, old or "")
-    released = address and release_former(redis, args.name, address)
-    if released or old:
+    if args.address is None:
+        if not clear_ip_auth(redis, args.name):
+            note("%s has no IP authentication" % args.name)
         return
-    if old is None:
-        raise no_user(args.name)
-    if args.address:
+    address = canonical(redis, "address", args.address)[0]
+    released = release(redis, args.name, address)
+    try:
+        held = held_address(redis, args.name)
+    except Failure:
+        if released:
+            return
+        raise
+    if held == address:
+        call(redis, "user_ipauth", user_key(redis, args.name), "", address)
+    elif not released:
         raise Failure(EX_DATAERR, "%s: not the IP authentication of %s" %
-                      (args.address, args.name))
-    note("%s has no IP authentication" % args.name)
+                      (address, args.name))
 
 
-def drop_ip_auth(redis, name, address):
-    """As DROP_IP_AUTH; the record may write the address in another way."""
-    held = change_ip_auth(redis, GET_IP_AUTH, name, "")
-    if address and canonical_or_none(address_of, held or "") == address:
-        address = held
-    return change_ip_auth(redis, DROP_IP_AUTH, name, address or "")
+def clear_ip_auth(redis, name):
+    """Whether there was any, valid or not."""
+    text = get_fields(redis, name).get("ip_auth")
+    if not text:
+        return False
+    address = canonical_or_none(redis, "address", text)
+    if address:
+        release(redis, name, address)
+    call(redis, "user_ipauth", user_key(redis, name), "", text)
+    return True
+
+
+def is_claimed(redis, name, ip_auth):
+    """Whether it is an address and this user's; None where it is none."""
+    address = ip_auth and canonical_or_none(redis, "address", ip_auth)
+    if not address:
+        return None
+    try:
+        return redis.one("GET", ip_key(redis, address)) == name
+    except ReplyError as error:
+        if error.kind != "WRONGTYPE":
+            raise
+        return False

@@ -19,25 +19,30 @@ import os
 import sys
 
 from .accounts import (
-    SETTABLE_ACCOUNT, do_account_add, do_account_domain_add,
-    do_account_domain_rm, do_account_rm, do_account_set, do_account_show)
+    SETTABLE_ACCOUNT, do_account_add, do_account_list, do_account_rm,
+    do_account_set, do_account_show)
 from .addresses import do_ip_add, do_ip_rm, do_ipauth_clear, do_ipauth_set
 from .configuration import read_configuration
 from .consistency import do_check
-from .domains import do_domain_add, do_domain_rm
+from .domains import (
+    do_account_domain_add, do_account_domain_rm, do_domain_add,
+    do_domain_rm)
 from .failure import EX_USAGE, Failure, note
 from .interchange import FORMATS
+from .listing import do_list
 from .passwords import SCHEMES
 from .quotas import do_quota
+from .records import name_of
 from .rediscli import Redis
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
-from .transfer import do_export, do_import, number_of
+from .transfer import do_export, do_import
 from .users import (
-    SETTABLE, do_add, do_allow, do_block, do_list, do_passwd, do_rm,
-    do_set, do_show)
+    SETTABLE, do_add, do_allow, do_block, do_passwd, do_rm, do_set, do_show)
 from .values import (
-    MODES, STATUSES, address_of, description_of, domain_of, lines_of,
-    name_of, one_of, period_of, plan_of, quota_of, rate_of, report_of)
+    days_of, line_of, lines_of, one_of, report_of, seconds_of)
+
+MODES = ("default", "all", "any")
+STATUSES = ("allowed", "blocked", "sandboxed")
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,20 +82,19 @@ def command(commands, name, run, words):
 
 def add_user_commands(commands):
     parser = command(commands, "add", do_add, "Adds a user.")
-    parser.add_argument("--account", type=lambda s: name_of(s, "account name"))
-    parser.add_argument("--mode", type=one_of(MODES), default="default",
-                        metavar="MODE", help="default, all or any (default)")
-    parser.add_argument("--status", type=one_of(STATUSES), default="allowed",
-                        metavar="STATUS",
+    parser.add_argument("--account", metavar="ACCOUNT")
+    parser.add_argument("--mode", default="default", metavar="MODE",
+                        help="default, all or any (default)")
+    parser.add_argument("--status", default="allowed", metavar="STATUS",
                         help="allowed, blocked or sandboxed (allowed)")
-    parser.add_argument("--quota", type=quota_of, metavar="N",
+    parser.add_argument("--quota", metavar="N",
                         help="messages in a period, 0 = unlimited")
-    parser.add_argument("--quota-period", type=period_of, metavar="PERIOD",
+    parser.add_argument("--quota-period", metavar="PERIOD",
                         help="such as 1h, 1d, 30d (the configuration's)")
-    parser.add_argument("--rate", type=rate_of, metavar="N/PERIOD",
+    parser.add_argument("--rate", metavar="N/PERIOD",
                         help="such as '100/1h' or '10/1m 100/1h'")
-    parser.add_argument("--description", type=description_of, metavar="TEXT")
-    parser.add_argument("--domain", type=domain_of, action="append",
+    parser.add_argument("--description", metavar="TEXT")
+    parser.add_argument("--domain", action="append",
                         default=[], metavar="DOMAIN",
                         help="assign a domain; may be repeated")
     sources = add_password_options(parser)
@@ -127,11 +131,33 @@ def add_reading_commands(commands):
                         help="make it unused first")
     parser.add_argument("--json", action="store_true", help="for programs")
 
-    parser = commands.add_parser("list", help="Lists all users.",
-                                 description="Lists all users.",
+    add_list_command(commands)
+
+
+def add_list_command(commands):
+    words = "Lists users: all, or those that every option fits."
+    parser = commands.add_parser("list", help=words, description=words,
                                  allow_abbrev=False)
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.set_defaults(run=do_list)
+    parser.add_argument("--account", metavar="ACCOUNT")
+    parser.add_argument("--status", choices=STATUSES)
+    parser.add_argument("--mode", choices=MODES)
+    parser.add_argument("--domain", metavar="DOMAIN",
+                        help="who have it assigned")
+    parser.add_argument("--match", metavar="GLOB",
+                        help="whose names are like that, such as 'web-*'")
+    parser.add_argument("--unused", type=days_of, metavar="DAYS",
+                        help="without a login or message for so long")
+    parser.add_argument("--ip-auth", action="store_true",
+                        help="who have IP authentication")
+    add_list_output(parser, do_list)
+
+
+def add_list_output(parser, run):
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="for programs")
+    output.add_argument("--names", action="store_true",
+                        help="the names alone, one a line")
+    parser.set_defaults(run=run)
 
 
 def add_answering_commands(commands):
@@ -158,7 +184,7 @@ def add_answering_commands(commands):
                         metavar="ADDR", help="envelope sender; <> is none")
     parser.add_argument("--header", metavar="TEXT",
                         help="the From header: 'From: ...'")
-    parser.add_argument("--ip", type=address_of, metavar="ADDR",
+    parser.add_argument("--ip", metavar="ADDR",
                         help="where the message comes from")
     parser.add_argument("--json", action="store_true", help="for programs")
 
@@ -173,7 +199,7 @@ def add_domain_commands(commands):
 def add_domain_actions(parent, add, remove):
     actions = parent.add_subparsers(metavar="action", required=True)
     parser = command(actions, "add", add, "Adds domains.")
-    parser.add_argument("domain", type=domain_of, nargs="+", metavar="DOMAIN")
+    parser.add_argument("domain", nargs="+", metavar="DOMAIN")
     parser = command(actions, "rm", remove, "Removes domains.")
     parser.add_argument("domain", nargs="+", metavar="DOMAIN")
 
@@ -184,9 +210,9 @@ def add_account_commands(commands):
                                   allow_abbrev=False)
     actions = account.add_subparsers(metavar="action", required=True)
     parser = command(actions, "add", do_account_add, "Adds an account.")
-    parser.add_argument("--plan", type=plan_of, default="basic",
-                        metavar="PLAN", help="pro or another word (basic)")
-    parser.add_argument("--domain", type=domain_of, action="append",
+    parser.add_argument("--plan", default="basic", metavar="PLAN",
+                        help="pro or another word (basic)")
+    parser.add_argument("--domain", action="append",
                         default=[], metavar="DOMAIN",
                         help="a verified domain; may be repeated")
     parser = command(actions, "set", do_account_set, "Changes an account.")
@@ -195,6 +221,10 @@ def add_account_commands(commands):
     parser.add_argument("value", metavar="VALUE")
     parser = command(actions, "show", do_account_show, "Shows an account.")
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser = actions.add_parser("list", help="Lists all accounts.",
+                                description="Lists all accounts.",
+                                allow_abbrev=False)
+    add_list_output(parser, do_account_list)
     parser = command(actions, "rm", do_account_rm, "Removes an account.")
     parser.add_argument("--yes", action="store_true",
                         help="do not ask for confirmation")
@@ -231,10 +261,10 @@ def add_address_commands(commands):
     actions = ipauth.add_subparsers(metavar="action", required=True)
     parser = command(actions, "set", do_ipauth_set,
                      "Lets an address authenticate as the user.")
-    parser.add_argument("address", type=address_of, metavar="ADDR")
+    parser.add_argument("address", metavar="ADDR")
     parser = command(actions, "clear", do_ipauth_clear,
                      "Ends the IP authentication of a user.")
-    parser.add_argument("address", type=address_of, metavar="ADDR", nargs="?")
+    parser.add_argument("address", metavar="ADDR", nargs="?")
 
 
 def add_transfer_commands(commands):
@@ -259,11 +289,11 @@ def add_transfer_commands(commands):
                         help="change those that exist")
     parser.add_argument("--check", action="store_true",
                         help="write nothing")
-    parser.add_argument("--from-line", type=number_of, default=1,
+    parser.add_argument("--from-line", type=line_of, default=1,
                         metavar="N", help="pass over the lines before it")
     parser.add_argument("--errors", metavar="FILE",
                         help="where to write the lines that are not taken")
-    parser.add_argument("--wait", type=number_of, default=60,
+    parser.add_argument("--wait", type=seconds_of, default=60,
                         metavar="SECONDS",
                         help="for a Redis that is away (%(default)s)")
     parser.set_defaults(run=do_import)

@@ -25,11 +25,10 @@ from .failure import EX_DATAERR, EX_NOUSER, Failure, note
 from .inspection import (
     Finding, Inspection, inspect_account, inspect_claim, inspect_companions,
     inspect_user, release_claim)
-from .records import user_key
+from .records import NAME, user_key
 from .rediscli import glob_escape
 from .text import visible
 from .transfer import connect, counted
-from .values import NAME
 
 COMPANIONS = {"user": ("domains", "ips", "log", "last"),
               "account": ("domains",)}

@@ -12,62 +12,41 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""The domains that are assigned to a user."""
+"""The domains that are assigned to users and accounts."""
 
-from .failure import EX_DATAERR, Failure, note
-from .records import get_fields, no_user, user_key
-from .rediscli import ReplyError, wrong_type
+from .failure import note
+from .functions import call, call_each, fcall
+from .records import account_key, user_key
 from .text import visible
-from .values import canonical_or_none, domain_of
 
 
 def do_domain_add(args):
     redis = args.connect()
-    get_fields(redis, args.name)
-    add_domains(redis, user_key(redis, args.name), args.domain,
-                no_user(args.name))
+    call(redis, "user_domain_add", user_key(redis, args.name), *args.domain)
+
+
+def do_account_domain_add(args):
+    redis = args.connect()
+    call(redis, "account_domain_add", account_key(redis, args.name),
+         *args.domain)
 
 
 def do_domain_rm(args):
     redis = args.connect()
-    get_fields(redis, args.name)
-    remove_domains(redis, user_key(redis, args.name), args.domain)
+    remove_domains(redis, "user_domain_rm", user_key(redis, args.name),
+                   args.domain)
 
 
-def add_domains(redis, key, domains, nobody):
-    try:
-        result = redis.script(ADD_MEMBERS, [key, key + ":domains"],
-                              str(DOMAINS_MAX), *domains)
-    except ReplyError as error:
-        raise wrong_type(error, key + ":domains", "set")
-    if result == "nobody":
-        raise nobody
-    if result == "full":
-        raise Failure(EX_DATAERR, "there may be %d domains at most" %
-                      DOMAINS_MAX)
+def do_account_domain_rm(args):
+    redis = args.connect()
+    remove_domains(redis, "account_domain_rm", account_key(redis, args.name),
+                   args.domain)
 
 
-def remove_domains(redis, key, texts):
-    """Also what is no domain, by its exact text."""
-    key += ":domains"
-    try:
-        for text in texts:
-            same = {text, canonical_or_none(domain_of, text) or text}
-            if not redis.one("SREM", key, *same):
-                note("%s: not among the domains" % visible(text))
-    except ReplyError as error:
-        raise wrong_type(error, key, "set")
-
-
-DOMAINS_MAX = 10 ** 9
-
-ADD_MEMBERS = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 'nobody' end
-if redis.call('SCARD', KEYS[2]) + #ARGV - 1 > tonumber(ARGV[1]) then
-	return 'full'
-end
-for i = 2, #ARGV do
-	redis.call('SADD', KEYS[2], ARGV[i])
-end
-return 'added'
-"""
+def remove_domains(redis, function, key, domains):
+    """One by one, to tell which were not there."""
+    replies = call_each(redis, [fcall(function, [key], domain)
+                                for domain in domains])
+    for domain, (removed,) in zip(domains, replies):
+        if not removed:
+            note("%s: not among the domains" % visible(domain))

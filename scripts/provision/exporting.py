@@ -18,8 +18,8 @@
 
 from .conversations import ALONE
 from .interchange import FIELDS, SETS, Bad
+from .records import NAME
 from .rediscli import ReplyError
-from .values import NAME
 
 # A set that has more members is read alone, and in pages.
 SMALL = 100

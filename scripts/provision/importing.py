@@ -21,14 +21,11 @@ Bad that says why the record was not taken.
 """
 
 from .conversations import ALONE
+from .functions import fcall
 from .interchange import FIELDS, KEYS, LISTS, SETS, Bad
-from .records import account_key, ip_key, user_key
-from .rediscli import ReplyError
-from .values import fold
+from .records import account_key, fold, ip_key, user_key
+from .rediscli import REFUSALS, ReplyError
 
-# What is the record's fault; every other error is Redis's.
-REFUSALS = ("INVALID", "EXISTS", "NOUSER", "NOACCOUNT", "INUSE", "HELD",
-            "WRONGTYPE")
 KINDS = {"password": "hash", "quota_period": "period", "created": "time",
          "ip_auth": "address", "domains": "domain", "ips": "range"}
 # The domains of a user are judged so many at a time.
@@ -51,18 +48,14 @@ def guarded(steps, name):
     except Bad as bad:
         return bad
     except ReplyError as error:
-        if error.kind not in REFUSALS:
+        # What is the record's fault; every other error is Redis's.
+        if error.kind not in (*REFUSALS, "WRONGTYPE"):
             raise
-        return Bad(reason(error).removeprefix(name + ": "))
-
-
-def reason(error):
-    """What the functions say, without the words for programs."""
-    return str(error).removeprefix("Redis: ").removeprefix(error.kind + " ")
+        return Bad(str(error).removeprefix(name + ": "))
 
 
 def call(function, key, *words):
-    return [("FCALL", "smtpusers_" + function, "1", key, *words)]
+    return [fcall(function, [key], *words)]
 
 
 def only(replies):
@@ -244,7 +237,7 @@ def canonical(text):
 
 
 def judgement(words):
-    return ("FCALL", "smtpusers_canonical", "0", *words)
+    return fcall("canonical", [], *words)
 
 
 # Looking at a record without writing anything

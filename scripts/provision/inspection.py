@@ -21,13 +21,11 @@ wrong with a value is said by the functions in Redis."""
 from . import repairs
 from .conversations import ALONE
 from .exporting import READ, SMALL, parts, read_pages
-from .importing import (
-    call, canonical_or_none, judgement, only, reason)
+from .importing import call, canonical_or_none, judgement, only
 from .interchange import Bad
-from .records import account_key, ip_key, user_key
+from .records import NAME, account_key, fold, ip_key, user_key
 from .rediscli import ReplyError
 from .text import visible
-from .values import NAME, fold
 
 JUDGED = 1000           # members that are judged at a time
 RANGES_MAX = 65536
@@ -230,7 +228,7 @@ def judged_one(member, reply):
         return member, reply[0], None
     if reply.kind != "INVALID":
         raise reply
-    return member, None, reason(reply)
+    return member, None, str(reply)
 
 
 def inspect_members(run, name, key, suffix, judged, removable, remove):
@@ -287,7 +285,7 @@ def inspect_account(run, name, key):
     fields = dict(zip(flat[::2], flat[1::2]))
     given = [field for field in ("plan", "status") if fields.get(field)]
     replies = yield [judgement([field, fields[field]]) for field in given]
-    findings = [Finding("value", name, key, "%s: %s" % (field, reason(reply)))
+    findings = [Finding("value", name, key, "%s: %s" % (field, str(reply)))
                 for field, reply in zip(given, replies)
                 if isinstance(reply, ReplyError)]
     return findings + (yield from inspect_domains(
@@ -306,7 +304,7 @@ def inspect_claim(run, text, key):
         return []
     address = None if isinstance(canonical, ReplyError) else canonical[0]
     if address != text:
-        problem = reason(canonical) if address is None else (
+        problem = str(canonical) if address is None else (
             "the relay looks for %s" % address)
         finding = Finding("name", text, key, problem + ", so this "
                           "authenticates nobody", True)

@@ -12,7 +12,7 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""Passwords and their hashes."""
+"""Passwords: where they come from, how good they are, and their hashes."""
 
 import ctypes
 import getpass
@@ -20,8 +20,8 @@ import re
 import secrets
 import sys
 
-from .failure import EX_DATAERR, EX_UNAVAILABLE, EX_USAGE, Failure
-from .text import decode, encode
+from .failure import EX_DATAERR, EX_UNAVAILABLE, EX_USAGE, Failure, note
+from .text import decode, encode, visible
 
 # Without the letters and digits that are taken for each other: 20 of these
 # are 115 bits.
@@ -29,17 +29,7 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 GENERATED_LENGTH = 20
 
 SCHEMES = {"yescrypt": (b"$y$", 0), "bcrypt": (b"$2b$", 12)}
-PREFIXES = {"2a": "bcrypt", "2b": "bcrypt", "2y": "bcrypt", "1": "md5crypt",
-            "5": "sha256crypt", "6": "sha512crypt", "7": "scrypt",
-            "y": "yescrypt", "gy": "gost-yescrypt", "sha1": "sha1crypt"}
 PASSWORD_MAX = {"yescrypt": 511, "bcrypt": 72}
-
-
-def password_scheme(stored):
-    if stored.startswith(("!", "*")):
-        return "locked"
-    match = re.match(r"\$([a-z0-9]+)\$.", stored)
-    return PREFIXES.get(match[1]) if match else None
 
 
 def library(name):
@@ -97,3 +87,44 @@ def read_password(args):
 def tell_generated(args, password):
     if args.generate:
         print(decode(password))
+
+
+# Warnings: what is weak is stored all the same, since whoever runs this may
+# have been given it by somebody else.
+
+SHORT = 12
+
+
+def warn_if_weak(args, password, domains):
+    reason = None if args.generate else weakness(
+        password.decode("utf-8", "replace"), args.name, domains)
+    if reason:
+        note("the password is weak: %s" % visible(reason))
+
+
+def weakness(password, name, domains):
+    """Why it is weak, or None; only its length counts without a judge."""
+    try:
+        import pwquality
+    except ImportError:
+        return too_short(password)
+    judge = pwquality.PWQSettings()
+    judge.set_option("badwords=" + " ".join(known_words(name, domains)))
+    try:
+        judge.check(password, None, name)
+    except pwquality.PWQError as error:
+        return error.args[1]
+    return too_short(password)
+
+
+def too_short(password):
+    if len(password) < SHORT:
+        return "it has fewer than %d characters" % SHORT
+    return None
+
+
+def known_words(name, domains):
+    """What anybody would try first: the parts of the names."""
+    return sorted({word for text in (name, *domains)
+                   for word in re.split("[^a-z0-9]+", text.lower())
+                   if len(word) > 3})

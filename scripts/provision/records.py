@@ -14,12 +14,35 @@
 
 """Users and accounts, as Redis holds them."""
 
-from .failure import EX_CANTCREAT, EX_NOUSER, Failure
-from .rediscli import ReplyError, wrong_type
+import re
+
+from .failure import EX_NOUSER, EX_DATAERR, Failure, note
+from .rediscli import BATCH, ReplyError, glob_escape, wrong_type
+from .text import visible
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
+
+
+def fold(text):
+    """Lower case for ASCII alone: no other letter folds into a name."""
+    return text.lower() if text.isascii() else text
+
+
+def name_of(text):
+    """The name as it stands in a key."""
+    name = fold(text)
+    if NAME.fullmatch(name):
+        return name
+    raise Failure(EX_DATAERR, "%s: not a user name: 1 to 64 of a-z 0-9 . _ + "
+                  "-, the first a letter or digit" % visible(text))
 
 
 def user_key(redis, name, suffix=""):
     return redis.key("user:{", name, "}", suffix)
+
+
+def account_key(redis, name, suffix=""):
+    return redis.key("account:{", name, "}", suffix)
 
 
 def ip_key(redis, address):
@@ -30,50 +53,46 @@ def no_user(name):
     return Failure(EX_NOUSER, "%s: no such user" % name)
 
 
-def get_fields(redis, name):
-    """The hash of a user as it stands, or no such user."""
-    key = user_key(redis, name)
-    try:
-        flat = redis.one("HGETALL", key)
-    except ReplyError as error:
-        raise wrong_type(error, key, "hash")
-    if not flat:
-        raise no_user(name)
-    return dict(zip(flat[::2], flat[1::2]))
-
-
-SET_FIELDS = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV))
-return 1
-"""
-
-
-def set_fields(redis, name, *words):
-    """Changes a user, and never makes one."""
-    key = user_key(redis, name)
-    try:
-        done = redis.script(SET_FIELDS, [key], *words)
-    except ReplyError as error:
-        raise wrong_type(error, key, "hash")
-    if not done:
-        raise no_user(name)
-
-
-def exists(name):
-    return Failure(EX_CANTCREAT, "%s: exists already" % name)
-
-
-def account_key(redis, name, suffix=""):
-    return redis.key("account:{", name, "}", suffix)
-
-
 def no_account(name):
     return Failure(EX_NOUSER, "%s: no such account" % name)
 
 
-def get_members(redis, key):
+def get_fields(redis, name):
+    """The hash of a user as it stands, or no such user."""
+    fields = get_hash(redis, user_key(redis, name))
+    if not fields:
+        raise no_user(name)
+    return fields
+
+
+def get_hash(redis, key):
     try:
-        return redis.members(key)
+        flat = redis.one("HGETALL", key)
     except ReplyError as error:
-        raise wrong_type(error, key, "set")
+        raise wrong_type(error, key, "hash") from None
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+def user_names(redis):
+    """The names of all users, in order."""
+    return names_between(redis, redis.key("user:{"), "user")
+
+
+def account_names(redis):
+    return names_between(redis, redis.key("account:{"), "account")
+
+
+def names_between(redis, before, what):
+    names = set()
+    for key in set(redis.scan(glob_escape(before) + "*}")):
+        name = key[len(before):-1]
+        if NAME.fullmatch(name):
+            names.add(name)
+        else:
+            note("%s: no %s name, so nobody's" % (visible(key), what))
+    return sorted(names)
+
+
+def batches(names):
+    for start in range(0, len(names), BATCH):
+        yield names[start:start + BATCH]

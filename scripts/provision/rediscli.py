@@ -19,8 +19,15 @@ import re
 import shutil
 import subprocess
 
-from .failure import EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE, Failure
-from .text import decode, encode, visible
+from .failure import (
+    EX_CANTCREAT, EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_NOUSER,
+    EX_UNAVAILABLE, Failure)
+from .text import decode, encode, printable, visible
+
+# How many records are asked about at once.
+BATCH = 500
+
+VERSION = ("FCALL", "smtpusers_version", "0")
 
 # redis-cli has a deadline for nothing but the connection; operators have
 # more patience than smtpd.
@@ -28,8 +35,9 @@ PATIENCE = 10
 
 # Within double quotes everything else is escaped.
 UNSAFE = re.compile(rb"[^A-Za-z0-9 !#$%&'()*+,./:;<=>?@\[\]^_{|}~-]")
-TOKEN = re.compile(rb'(?P<error>ERROR,)?"(?P<text>(?:[^"\\]|\\.)*)"'
-                   rb'|(?P<number>-?[0-9]+)|(?P<nil>NULL)|(?P<none>)')
+TOKEN = re.compile(rb'(?P<error>ERROR,)?"(?P<text>(?:[^"\\]++|\\.)*+)"'
+                   rb'|(?P<number>-?[0-9]+)|(?P<nil>NULL)|(?P<none>)',
+                   re.DOTALL)
 LISTS = ("HGETALL", "HMGET", "SCAN", "SSCAN", "XREVRANGE", "XREAD",
          "FCALL")
 ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)
@@ -40,7 +48,12 @@ REPLY_CODES = {"WRONGTYPE": EX_DATAERR, "NOPERM": EX_NOPERM,
 # As Redis 7.0 has it, and newer ones.
 NOPERM_IN_SCRIPT = ("ERR The user executing the script can't run this command",
                     "ERR ACL failure in script")
-IN_SCRIPT = re.compile(r" script: [0-9a-f]{40}, on @.*")
+IN_SCRIPT = re.compile(r" script: [0-9A-Za-z_]+, on @.*", re.DOTALL)
+# What the functions reply where they do not do what they are asked for: the
+# words behind it are for people.
+REFUSALS = {"INVALID": EX_DATAERR, "EXISTS": EX_CANTCREAT,
+            "INUSE": EX_CANTCREAT, "NOUSER": EX_NOUSER,
+            "NOACCOUNT": EX_NOUSER, "HELD": EX_UNAVAILABLE}
 
 
 class ReplyError(Failure):
@@ -50,14 +63,21 @@ class ReplyError(Failure):
         text = IN_SCRIPT.sub("", text)
         if text.startswith(NOPERM_IN_SCRIPT):
             text = text.replace("ERR", "NOPERM", 1)
-        self.kind = text.split(" ")[0]
+        self.kind, _, words = text.partition(" ")
+        if self.kind in REFUSALS or ": not a " in words:
+            super().__init__(REFUSALS.get(self.kind, EX_DATAERR),
+                             printable(words))
+            return
         super().__init__(REPLY_CODES.get(self.kind, EX_UNAVAILABLE),
                          "Redis: " + visible(text))
 
 
 class Redis:
     """Commands go to redis-cli's standard input, so that ps shows none of
-    them, and replies come back in its CSV, where every byte is exact."""
+    them, and replies come back in its CSV, where every byte is exact.
+
+    version is what the functions replied when they were asked for theirs:
+    a list with a number, or the error."""
 
     def __init__(self, conf):
         self.prefix = conf["prefix"]
@@ -72,21 +92,25 @@ class Redis:
                             **password_environment(conf)}
         # Before anything is written: redis-cli goes on with another user or
         # another database when it was refused the one that it asked for.
-        self.one("PING")
+        # What the functions have to say of themselves comes along with it.
+        ping, self.version = self.many([("PING",), VERSION])
+        if isinstance(ping, ReplyError):
+            raise ping
 
     def key(self, *parts):
         return self.prefix + "".join(parts)
 
     def one(self, *words):
         """The reply to one command."""
-        reply = self.many([words])[0]
-        if isinstance(reply, ReplyError):
-            raise reply
-        return reply
+        return self.each([words])[0]
 
-    def script(self, text, keys, *arguments):
-        """One script, atomic; its keys are all in one user's slot."""
-        return self.one("EVAL", text, str(len(keys)), *keys, *arguments)
+    def each(self, commands):
+        """The replies to the commands, or the first error among them."""
+        replies = self.many(commands)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise reply
+        return replies
 
     def many(self, commands):
         """The replies to the commands, in order; errors among them."""
@@ -118,10 +142,6 @@ class Redis:
     def scan(self, pattern):
         """Every key that matches, without standing in anybody's way."""
         yield from self.pages(("SCAN",), "MATCH", pattern, "COUNT", "1000")
-
-    def members(self, key):
-        """Every member of a set, however many."""
-        return sorted(set(self.pages(("SSCAN", key), "COUNT", "1000")))
 
     def pages(self, command, *options):
         cursor = "0"
@@ -226,6 +246,3 @@ def wrong_type(error, key, wanted):
 
 def glob_escape(text):
     return re.sub(r"([][*?\\^])", r"\\\1", text)
-
-
-BATCH = 500

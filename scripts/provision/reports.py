@@ -15,7 +15,6 @@
 """Reports, a user's log, and what the relay would do."""
 
 import configparser
-import json
 import re
 import sys
 import textwrap
@@ -23,9 +22,10 @@ import time
 
 from .configuration import data_file, run_filter
 from .failure import EX_CONFIG, EX_NOINPUT, Failure
-from .records import get_fields, user_key
+from .functions import canonical
+from .records import get_fields, get_hash, user_key
 from .rediscli import ReplyError, wrong_type
-from .text import columns, visible
+from .text import columns, print_json, visible
 
 STREAM_ID = re.compile(r"([0-9]+)-[0-9]+")
 
@@ -68,18 +68,13 @@ def print_words(words):
 
 def do_report(args):
     redis = args.connect()
-    key = redis.key("report:{", args.id, "}")
-    try:
-        flat = redis.one("HGETALL", key)
-    except ReplyError as error:
-        raise wrong_type(error, key, "hash")
-    if not flat:
+    fields = get_hash(redis, redis.key("report:{", args.id, "}"))
+    if not fields:
         raise Failure(EX_NOINPUT, "%s: no such report; reports are kept for "
                       "30 days" % args.id)
-    fields = dict(zip(flat[::2], flat[1::2]))
     words = words_for(fields.get("reason", ""), fields)
     if args.json:
-        print(json.dumps({"id": args.id, **fields, **words}, indent=2))
+        print_json({"id": args.id, **fields, **words})
         return
     print("A message of %s was blocked at %s." %
           (visible(fields.get("user") or "nobody"),
@@ -155,7 +150,10 @@ def stream_time(milliseconds):
 
 def show_entries(args, entries):
     for entry in entries:
-        print(json.dumps(entry) if args.json else visible(entry_line(entry)))
+        if args.json:
+            print_json(entry, indent=None)
+        else:
+            print(visible(entry_line(entry)))
     sys.stdout.flush()
 
 
@@ -181,8 +179,8 @@ def do_explain(args):
     words = ["-e", args.name, "-m", sender, "-f", args.file]
     if args.header is not None:
         words += ["-H", args.header]
-    if args.ip:
-        words += ["-s", args.ip]
+    if args.ip is not None:
+        words += ["-s", canonical(args.connect(), "address", args.ip)[0]]
     code, out, err = run_filter(*words)
     if code != 0:
         raise Failure(EX_CONFIG if code == 1 else code,
@@ -192,7 +190,7 @@ def do_explain(args):
              "envelope_sender": sender, "from": header_value(args.header)}
     text = words_for(answer.get("reason", ""), about)
     if args.json:
-        print(json.dumps({**answer, **text}, indent=2))
+        print_json({**answer, **text})
         return
     for line in columns([(name, visible(value))
                          for name, value in answer.items()]):

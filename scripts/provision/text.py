@@ -14,6 +14,7 @@
 
 """Text: what comes out of Redis may be anything."""
 
+import json
 import sys
 
 from .failure import EX_USAGE, Failure
@@ -44,12 +45,33 @@ def visible_character(c):
     return "\\U%08x" % code
 
 
+def printable(text):
+    """As visible, for words in which that is done with what was strange."""
+    return "".join(c if c.isprintable() else visible_character(c)
+                   for c in text)
+
+
 def encode(text):
     return text.encode("utf-8", "surrogateescape")
 
 
 def decode(data):
     return data.decode("utf-8", "surrogateescape")
+
+
+def print_json(value, indent=2):
+    print(json.dumps(clean(value), indent=indent))
+
+
+def clean(value):
+    """Bytes that are no UTF-8 become U+FFFD: JSON has no place for them."""
+    if isinstance(value, str):
+        return encode(value).decode("utf-8", "replace")
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): clean(item) for key, item in value.items()}
+    return value
 
 
 def columns(rows):
@@ -60,9 +82,9 @@ def columns(rows):
         yield "  ".join(cells).rstrip()
 
 
-def list_rows(label, values):
+def list_rows(label, values, shown=visible):
     for value in values:
-        yield label, visible(value)
+        yield label, shown(value)
         label = ""
 
 

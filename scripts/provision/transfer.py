@@ -25,14 +25,13 @@ from .exporting import read_record
 from .failure import (
     EX_CANTCREAT, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_USAGE, Failure,
     note)
+from .functions import prepare
 from .importing import look_at, take
 from .interchange import (
     SUFFIXES, Bad, csv_header, csv_text, json_text, read_lines)
-from .pipeline import Away
-from .quotas import call_function
+from .records import fold
 from .rediscli import glob_escape
 from .text import visible
-from .values import fold
 
 # Accounts first: users name them.
 TYPES = ("account", "user")
@@ -76,12 +75,6 @@ def counted(count, word):
 
 
 # import
-
-def number_of(text):
-    if text.isascii() and text.isdigit() and 0 < len(text) < 16:
-        return int(text)
-    raise Failure(EX_USAGE, "%s: not a number" % visible(text))
-
 
 class Errors:
     """Where the lines go that were not taken."""
@@ -196,7 +189,7 @@ class Patience:
 
 def connect(how):
     redis = how()
-    call_function(redis, "smtpusers_version", "0")
+    prepare(redis)
     return redis
 
 

@@ -1,0 +1,132 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""The functions in Redis, which judge what is written and write it."""
+
+import json
+import os
+import re
+
+from .configuration import data_file
+from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure
+from .rediscli import ReplyError
+
+VERSION = re.compile(r"^local VERSION = ([0-9]+)$", re.MULTILINE)
+
+
+def library_text():
+    """One file where it is installed, its parts where it is not."""
+    path = data_file("functions")
+    try:
+        if not os.path.isdir(path):
+            return read_text(data_file("smtpusers.lua"))
+        parts = [name for name in os.listdir(path) if name.endswith(".lua")]
+        return "".join(read_text(os.path.join(path, name))
+                       for name in sorted(parts))
+    except OSError as error:
+        raise Failure(EX_CONFIG, "%s: %s" % (
+            error.filename, error.strerror)) from None
+
+
+def read_text(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def prepare(redis):
+    """Loads the functions where there are none, or older ones; newer ones
+    are used as they are."""
+    if not has_functions(redis.version):
+        load_functions(redis)
+    redis.version = None
+
+
+def has_functions(version):
+    if isinstance(version, ReplyError):
+        if "nknown command" in str(version):
+            raise Failure(EX_UNAVAILABLE, "this Redis has no functions: it "
+                          "must be Redis 7.0 or newer, or Valkey")
+        if "unction not found" not in str(version):
+            raise version
+        return False
+    return version[0] >= int(VERSION.search(library_text())[1])
+
+
+def load_functions(redis):
+    """The filter does so too, when it connects."""
+    try:
+        redis.one("FUNCTION", "LOAD", "REPLACE", library_text())
+    except ReplyError as error:
+        if error.kind != "NOPERM":
+            raise
+        raise Failure(EX_NOPERM, "%s\nThe functions are missing or old; to "
+                      "load them as a user who may: redis-cli -x FUNCTION "
+                      "LOAD REPLACE <%s" % (
+                          error, data_file("smtpusers.lua"))) from None
+
+
+def fcall(function, keys, *args):
+    """The command that calls it."""
+    return ("FCALL", "smtpusers_" + function, str(len(keys)), *keys, *args)
+
+
+def call_list(redis, function, keys, *args):
+    return call_each(redis, [fcall(function, keys, *args)])[0]
+
+
+def call_each(redis, commands):
+    """The replies to several calls, each a list; or the first error."""
+    if redis.version is not None:
+        prepare(redis)
+    return redis.each(commands)
+
+
+def call(redis, function, key, *args):
+    """The reply of a function that has one key and one thing to say."""
+    return call_list(redis, function, [key], *args)[0]
+
+
+def call_json(redis, function, key, *args):
+    return json.loads(call(redis, function, key, *args))
+
+
+def canonical(redis, *words):
+    """The canonical texts of pairs of kind and text, or why one has none."""
+    return call_list(redis, "canonical", [], *words) if words else []
+
+
+# The kinds of values whose fields have other names.
+KINDS = {"quota_period": "period"}
+
+
+def judged(redis, fields, domains):
+    """The words that say these fields and domains in a call.  Each domain is
+    judged by itself, for a call has them in one text."""
+    words = [word for field, value in fields.items()
+             for word in (KINDS.get(field, field), value)]
+    words += [word for domain in domains for word in ("domain", domain)]
+    texts = canonical(redis, *words)
+    pairs = list(zip(fields, texts))
+    if domains:
+        pairs.append(("domains", " ".join(texts[len(fields):])))
+    return [word for pair in pairs for word in pair]
+
+
+def canonical_or_none(redis, kind, text):
+    try:
+        return canonical(redis, kind, text)[0]
+    except ReplyError as error:
+        if error.kind != "INVALID":
+            raise
+        return None
