@@ -61,6 +61,8 @@ def content(server, key):
         return dict(zip(flat[::2], flat[1::2]))
     if kind == "set":
         return sorted(server.cli("SMEMBERS", key))
+    if kind == "string":
+        return server.cli("GET", key)
     return server.cli("DUMP", key)
 
 
