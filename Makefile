@@ -16,6 +16,8 @@ SBINDIR ?=	$(PREFIX)/sbin
 MANDIR ?=	$(PREFIX)/share/man
 SYSCONFDIR ?=	/etc
 DATADIR ?=	$(PREFIX)/share/smtpusers
+BASHCOMPDIR ?=	$(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?=	$(PREFIX)/share/zsh/site-functions
 # Where smtpd looks for tables and for filters without a path.
 LIBEXECDIR ?=	$(patsubst %/encrypt,%,$(firstword \
 		$(wildcard /usr/libexec/opensmtpd/encrypt \
@@ -170,7 +172,8 @@ $(B)/bench/charges: $(B)/rel/libfilter.a $(B)/rel/libsmtpusers.a
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(SBINDIR) \
-	    $(DESTDIR)$(DATADIR)/provision \
+	    $(DESTDIR)$(DATADIR)/provision $(DESTDIR)$(BASHCOMPDIR) \
+	    $(DESTDIR)$(ZSHCOMPDIR) \
 	    $(DESTDIR)$(SYSCONFDIR) $(DESTDIR)$(MANDIR)/man5 \
 	    $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers \
@@ -182,6 +185,10 @@ install: all
 	    $(DESTDIR)$(DATADIR)/
 	$(INSTALL) -m 644 scripts/provision/*.py \
 	    $(DESTDIR)$(DATADIR)/provision/
+	$(INSTALL) -m 644 scripts/completion/smtpusers.bash \
+	    $(DESTDIR)$(BASHCOMPDIR)/smtpusers
+	$(INSTALL) -m 644 scripts/completion/_smtpusers \
+	    $(DESTDIR)$(ZSHCOMPDIR)/_smtpusers
 	$(INSTALL) -m 644 lib/smtpusers.conf.sample \
 	    $(DESTDIR)$(SYSCONFDIR)/smtpusers.conf.sample
 	for page in $(MANUALS); do \
@@ -275,6 +282,8 @@ lint-cppcheck:
 
 lint-sh:
 	shellcheck $(ALL_SH)
+	shellcheck -s bash scripts/completion/*.bash
+	zsh -n scripts/completion/_smtpusers
 
 lint-man:
 	mandoc -Tlint -Wstyle $(MANUALS) 2>&1 | \

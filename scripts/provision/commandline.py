@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
         raise Failure(EX_USAGE, message)
 
 
-def parse_arguments(argv):
+def make_parser():
     parser = Parser(prog="smtpusers", allow_abbrev=False,
                     description="Provisions the SMTP users of a relay.",
                     epilog="See smtpusers(8).")
@@ -68,7 +68,7 @@ def parse_arguments(argv):
     add_answering_commands(commands)
     add_transfer_commands(commands)
     add_check_command(commands)
-    return parser.parse_args(argv)
+    return parser
 
 
 def command(commands, name, run, words):
@@ -328,7 +328,7 @@ def main(argv):
     open_standard_streams()
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args = parse_arguments(argv)
+        args = make_parser().parse_args(argv)
         args.connect = lambda: Redis(read_configuration(args.file))
         args.run(args)
         sys.stdout.flush()

@@ -74,7 +74,7 @@ def do_report(args):
                       "30 days" % args.id)
     words = words_for(fields.get("reason", ""), fields)
     if args.json:
-        print_json({"id": args.id, **fields, **words})
+        print_json({**fields, **words, "id": args.id})
         return
     print("A message of %s was blocked at %s." %
           (visible(fields.get("user") or "nobody"),

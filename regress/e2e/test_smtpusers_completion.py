@@ -1,0 +1,248 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""What bash and zsh complete on a command line of smtpusers(8)."""
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+from places import SOURCE
+from provision import SCRIPT, Smtpusers
+from redisserver import RedisServer
+
+COMPLETION = SCRIPT.parent / "completion"
+
+# Each shell tells what it would offer, besides offering it.
+SETUP = {
+    "bash": r"""
+PS1="READY:"
+bind 'set enable-bracketed-paste off'
+bind 'set completion-query-items 0'
+bind 'set page-completions off'
+bind 'set bell-style none'
+. %s/smtpusers.bash
+offer() { _smtpusers "$@"; printf 'HIT:%%s:\n' "${COMPREPLY[@]}"; }
+complete -F offer smtpusers
+""",
+    "zsh": r"""
+PROMPT="READY:" RPROMPT= LISTMAX=100000
+unsetopt beep prompt_sp prompt_cr zle_bracketed_paste
+unset zle_bracketed_paste
+fpath=(%s $fpath)
+autoload -Uz compinit
+compinit -D -u
+compadd() {
+    if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then
+        builtin compadd "$@"
+        return
+    fi
+    local -a offered
+    builtin compadd -A offered "$@"
+    print -r -- "HIT:"$^offered":"
+    builtin compadd "$@"
+}
+"""}
+ARGV = {"bash": ["bash", "--norc", "--noprofile", "-i"],
+        "zsh": ["zsh", "-f", "-i"]}
+
+
+class Shell:
+    """An interactive shell on a terminal of its own."""
+
+    def __init__(self, name, directory, environment):
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.execvpe(name, ARGV[name], {
+                **environment, "TERM": "dumb", "HISTFILE": "/dev/null",
+                "PATH": "%s:%s" % (directory, os.environ["PATH"])})
+        # Wide: nothing is wrapped.
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", 500, 2000, 0, 0))
+        setup = directory / ("setup." + name)
+        setup.write_text(SETUP[name] % COMPLETION)
+        self.ask(". %s\n" % setup)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+
+    def offers(self, line):
+        """What is offered for the last word of the line."""
+        told = self.ask(line + "\t\x15")
+        self.noise = [row for row in told.split("\n")
+                      if "No such" in row or "rror" in row]
+        return {part.partition(":")[0].strip()
+                for part in told.split("HIT:")[1:]} - {""}
+
+    def ask(self, keys, timeout=60):
+        """What is shown from these keys to the end of the next command.
+        What is typed before the prompt is there would not be edited."""
+        os.write(self.terminal, keys.encode() + b"echo DO''NE\n")
+        deadline = time.monotonic() + timeout
+        shown = b""
+        while b"READY:" not in shown.partition(b"DONE")[2]:
+            left = max(deadline - time.monotonic(), 0)
+            assert select.select([self.terminal], [], [], left)[0], shown
+            shown += os.read(self.terminal, 65536)
+        return shown.decode().replace("\r", "")
+
+
+def wrapper(directory, cmd):
+    """The command in PATH, with the test's configuration."""
+    path = directory / "smtpusers"
+    path.write_text("#!/bin/sh\nexec %s -f %s \"$@\"\n" % (SCRIPT, cmd.file))
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def cmd(redis, tmp_path):
+    cmd = Smtpusers(redis, tmp_path)
+    for name in ("alice", "al.b+c", "bob"):
+        cmd.ok("add", name, "--no-password")
+    for name in ("acme", "apex"):
+        cmd.ok("account", "add", name)
+    wrapper(tmp_path, cmd)
+    return cmd
+
+
+@pytest.fixture(params=["bash", "zsh"])
+def shell(request, cmd, tmp_path):
+    with Shell(request.param, tmp_path, cmd.environment) as shell:
+        yield shell
+
+
+USERS = {"alice", "al.b+c", "bob"}
+ACCOUNTS = {"acme", "apex"}
+STATUSES = {"allowed", "blocked", "sandboxed"}
+
+CASES = {
+    "smtpusers show ": USERS, "smtpusers show al": {"alice", "al.b+c"},
+    "smtpusers show x": set(), "smtpusers rm --yes b": {"bob"},
+    "smtpusers passwd --scheme bcrypt bo": {"bob"},
+    "smtpusers passwd alice --scheme ": {"yescrypt", "bcrypt"},
+    "smtpusers add new --mode ": {"default", "all", "any"},
+    "smtpusers add new --status s": {"sandboxed"},
+    "smtpusers add new --account ": ACCOUNTS, "smtpusers add ": set(),
+    "smtpusers domain add a": {"alice", "al.b+c"},
+    "smtpusers ip rm b": {"bob"}, "smtpusers ipauth clear b": {"bob"},
+    "smtpusers log -n 5 b": {"bob"}, "smtpusers log -f b": {"bob"},
+    "smtpusers set b": {"bob"}, "smtpusers set bob status ": STATUSES,
+    "smtpusers set bob m": {"mode"}, "smtpusers set bob quota ": set(),
+    "smtpusers set bob mode ": {"default", "all", "any"},
+    "smtpusers set bob account ": ACCOUNTS,
+    "smtpusers explain --from a@b.example b": {"bob"},
+    "smtpusers account show a": ACCOUNTS,
+    "smtpusers account domain rm a": ACCOUNTS,
+    "smtpusers account set acme ": {"plan", "status"},
+    "smtpusers account set acme status ": STATUSES,
+    "smtpusers list --account a": ACCOUNTS,
+    "smtpusers list --status ": STATUSES,
+    "smtpusers i": {"ip", "ipauth", "import"},
+}
+
+
+def test_words(shell):
+    for line, expected in CASES.items():
+        offered = {word for word in shell.offers(line)
+                   if not word.startswith("-")}
+        # zsh matches what it is told, bash is told what matches.
+        last = line.rpartition(" ")[2]
+        offered = {word for word in offered if word.startswith(last)}
+        assert offered == expected, line
+
+
+def test_names_come_from_the_configuration_that_is_given(shell, cmd,
+                                                         tmp_path):
+    directory = tmp_path / "other"
+    directory.mkdir()
+    other = Smtpusers(cmd.server, directory, prefix="other:")
+    other.ok("add", "carol", "--no-password")
+    assert shell.offers("smtpusers -f %s show " % other.file) == {"carol"}
+
+
+def test_a_value_behind_an_equals_sign(shell):
+    assert {"all", "any"} <= {
+        word.rpartition("=")[2]
+        for word in shell.offers("smtpusers add new --mode=a")}
+
+
+def test_names_that_are_strange_are_not_offered(shell, cmd):
+    """Nothing of what strangers write reaches the shell."""
+    for name in ("$(touch x)", "a b", "`id`", "--yes", "x;y"):
+        cmd.server.cli("HSET", cmd.key(name), "status", "allowed")
+    assert shell.offers("smtpusers show ") == USERS
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+@pytest.mark.parametrize("state", ["gone", "silent"])
+def test_redis_is_away(tmp_path, name, state):
+    with RedisServer(tmp_path) as server:
+        cmd = Smtpusers(server, tmp_path)
+        wrapper(tmp_path, cmd)
+        with Shell(name, tmp_path, cmd.environment) as shell:
+            server.kill() if state == "gone" else server.pause()
+            assert shell.offers("smtpusers show ") == set()
+            assert not shell.noise
+            assert shell.offers("smtpusers sh") == {"show"} or name == "zsh"
+        if state == "silent":
+            server.resume()
+
+
+# What the parser knows, the shells know
+
+TREE = """
+import argparse, json, sys
+sys.path.insert(0, sys.argv[1])
+from provision.commandline import make_parser
+
+def walk(parser, path):
+    options, words = [], []
+    for action in parser._actions:
+        options += action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for name, child in action.choices.items():
+                words.append(name)
+                yield from walk(child, path + [name])
+    yield path, options, words
+
+print(json.dumps(list(walk(make_parser(), []))))
+"""
+
+
+def test_every_subcommand_and_option(shell):
+    told = subprocess.run(
+        ["/usr/bin/python3", "-IB", "-c", TREE, SOURCE / "scripts"],
+        check=True, capture_output=True)
+    tree = json.loads(told.stdout)
+    assert len(tree) > 25
+    for path, options, words in tree:
+        line = " ".join(["smtpusers", *path, ""])
+        assert set(options) <= shell.offers(line + "-"), line
+        if words:
+            assert set(words) <= shell.offers(line), line

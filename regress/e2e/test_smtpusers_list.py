@@ -1,0 +1,158 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""smtpusers(8): lists, and what filters leave of them."""
+
+import time
+
+import pytest
+
+from provision import EX_DATAERR, EX_USAGE, Smtpusers
+
+DAY = 86400
+
+
+def ago(days):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                         time.gmtime(time.time() - days * DAY))
+
+
+def users_of(cmd):
+    """name: fields, :last, domains"""
+    return {
+        "alice": (["account", "acme", "mode", "any", "status", "allowed",
+                   "created", ago(400)], ["login", ago(3)], ["a.example"]),
+        "bob": (["account", "acme", "status", "blocked", "created",
+                 ago(40)], [], ["a.example", "b.example"]),
+        "carol": (["mode", "", "status", "", "created", ago(2)], [], []),
+        "web-1": (["account", "other", "mode", "all", "created", ago(300),
+                   "ip_auth", "192.0.2.1"],
+                  ["login", ago(200), "message", ago(20)], ["c.example"]),
+        "web-2": (["description", "no dates"], ["login", "yesterday"], [])}
+
+
+@pytest.fixture
+def cmd(redis, tmp_path):
+    cmd = Smtpusers(redis, tmp_path)
+    for name, (fields, last, domains) in users_of(cmd).items():
+        for command, suffix, words in (("HSET", "", fields),
+                                       ("HSET", ":last", last),
+                                       ("SADD", ":domains", domains)):
+            if words:
+                cmd.server.cli(command, cmd.key(name, suffix), *words)
+    return cmd
+
+
+ALL = ["alice", "bob", "carol", "web-1", "web-2"]
+
+
+def names(cmd, *words):
+    """Those who are left, which all three ways of output agree about."""
+    found = cmd.ok("list", "--names", *words).stdout.split()
+    assert [user["name"] for user in cmd.json("list", *words)] == found
+    rows = cmd.ok("list", *words).stdout.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == found
+    return found
+
+
+@pytest.mark.parametrize("words, left", [
+    ((), ALL), (("--account", "Acme"), ["alice", "bob"]),
+    (("--account", "nobody"), []), (("--status", "blocked"), ["bob"]),
+    (("--status", "allowed"), ["alice", "carol", "web-1", "web-2"]),
+    (("--status", "sandboxed"), []), (("--mode", "any"), ["alice"]),
+    (("--mode", "default"), ["bob", "carol", "web-2"]),
+    (("--domain", "A.Example."), ["alice", "bob"]),
+    (("--domain", "z.example"), []), (("--match", "web-*"), ALL[3:]),
+    (("--match", "WEB-?"), ALL[3:]), (("--match", "*a*o*"), ["carol"]),
+    (("--match", "[ab]*"), ["alice", "bob"]), (("--match", ""), []),
+    (("--match", "a\\*"), []), (("--ip-auth",), ["web-1"]),
+    (("--unused", "0"), ALL), (("--unused", "1"), ALL),
+    (("--unused", "10"), ["bob", "web-1", "web-2"]),
+    (("--unused", "30"), ["bob", "web-2"]), (("--unused", "100"), ["web-2"]),
+    (("--unused", "30", "--account", "acme", "--domain", "b.example"),
+     ["bob"]),
+    (("--unused", "30", "--status", "allowed", "--match", "b*"), [])])
+def test_filters(cmd, words, left):
+    assert names(cmd, *words) == left
+
+
+@pytest.mark.parametrize("words", [
+    ("--status", "gone"), ("--mode", "every"), ("--unused", "-1"),
+    ("--unused", "many"), ("--unused", "1.5"), ("--unused", "٣"),
+    ("--unused", "9" * 5000), ("--unused", "100001"), ("--json", "--names"),
+    ("alice",)])
+def test_filters_that_are_none(cmd, words):
+    cmd.fails(EX_USAGE, "list", *words)
+
+
+def test_a_domain_that_is_none(cmd):
+    assert "not a domain" in cmd.fails(EX_DATAERR, "list", "--domain", "a b")
+
+
+def test_a_filter_leaves_out_what_cannot_be_read(cmd):
+    cmd.server.cli("SET", cmd.key("wrong"), "x")
+    cmd.server.cli("SET", cmd.key("carol", ":last"), "x")
+    assert names(cmd) == [*ALL, "wrong"]
+    for words in (("--unused", "0"), ("--status", "allowed")):
+        found = names(cmd, *words)
+        assert "wrong" not in found and "carol" not in found
+    assert cmd.ok("list", "--names", "--match", "wr*").stdout == "wrong\n"
+
+
+def test_names_that_are_none_are_told_apart(cmd):
+    result = cmd.ok("list", "--names")
+    assert result.stdout == "".join(name + "\n" for name in ALL)
+    assert result.stderr == ""
+    cmd.server.cli("HSET", cmd.key("Not a name"), "status", "allowed")
+    result = cmd.ok("list", "--names")
+    assert "Not a name" not in result.stdout
+    assert "no user name, so nobody's" in result.stderr
+
+
+# account list
+
+def test_accounts(cmd):
+    assert cmd.json("account", "list") == []
+    cmd.ok("account", "add", "acme", "--plan", "pro", "--domain", "a.example")
+    cmd.ok("account", "add", "other")
+    cmd.ok("account", "set", "other", "status", "blocked")
+    cmd.server.cli("SET", "smtp:account:{wrong}", "x")
+    assert cmd.ok("account", "list").stdout == """\
+NAME   STATUS               PLAN   DOMAINS
+acme   allowed              pro    1
+other  blocked              basic  0
+wrong  (wrong type of key)
+"""
+    assert cmd.json("account", "list") == [
+        {"name": "acme", "status": "allowed", "plan": "pro",
+         "domain_count": 1, "error": None},
+        {"name": "other", "status": "blocked", "plan": "basic",
+         "domain_count": 0, "error": None},
+        {"name": "wrong", "status": None, "plan": None,
+         "domain_count": 0, "error": "wrong type of key"}]
+    assert cmd.ok("account", "list", "--names").stdout == (
+        "acme\nother\nwrong\n")
+
+
+@pytest.mark.parametrize("account, words", [
+    ("acme", "2 users have it"), ("other", "1 user has it"),
+    ("empty", "No users have it")])
+def test_removal_of_an_account_says_who_has_it(cmd, account, words):
+    cmd.ok("account", "add", account)
+    code, shown = cmd.typed("account", "rm", account, answers=["n"])
+    assert code == 1 and words in shown
+    assert len(cmd.json("account", "list")) == 1
+    code, shown = cmd.typed("account", "rm", account, answers=["y"])
+    assert code == 0 and cmd.json("account", "list") == []

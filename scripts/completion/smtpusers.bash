@@ -1,0 +1,192 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+# Completion of smtpusers(8) for bash(1).
+
+# The options of a subcommand.
+_smtpusers_options()
+{
+	local password="--stdin --generate --scheme"
+
+	case $1 in
+	"")	echo "-f -h --help" ;;
+	add)	echo "--account --mode --status --quota --quota-period --rate \
+		    --description --domain --no-password $password" ;;
+	passwd)	echo "$password" ;;
+	show|account-show|report)
+		echo "--json" ;;
+	quota)	echo "--json --reset" ;;
+	list)	echo "--account --status --mode --domain --match --unused \
+		    --ip-auth --json --names" ;;
+	rm|account-rm)
+		echo "--yes" ;;
+	log)	echo "-f -n --json" ;;
+	explain)
+		echo "--from --header --ip --json" ;;
+	account-add)
+		echo "--plan --domain" ;;
+	account-list)
+		echo "--json --names" ;;
+	export)	echo "--format --users --accounts" ;;
+	import)	echo "--format --replace --check --from-line --errors --wait" ;;
+	check)	echo "--fix --json" ;;
+	esac
+	[ -z "$1" ] || echo "-h --help"
+}
+
+# What may stand behind an option; "-" where it is anybody's guess.
+_smtpusers_value()
+{
+	case $1 in
+	--account)	echo "@accounts" ;;
+	--mode)		echo "default all any" ;;
+	--status)	echo "allowed blocked sandboxed" ;;
+	--scheme)	echo "yescrypt bcrypt" ;;
+	--plan)		echo "basic pro" ;;
+	--format)	echo "jsonl csv" ;;
+	--errors)	echo "@files" ;;
+	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
+	--unused|--from|--header|--ip|--from-line|--wait)
+			echo "-" ;;
+	-f)		[ -n "$2" ] || echo "@files" ;;
+	esac
+}
+
+# What may stand behind the words of a command line that are no options.
+_smtpusers_words()
+{
+	case $* in
+	"")	echo "add passwd show quota list rm block allow set domain ip \
+		    ipauth account report log explain import export check" ;;
+	passwd|show|quota|rm|block|allow|log|explain|set|check|check\ *|\
+	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear)
+		echo "@users" ;;
+	domain|ip)
+		echo "add rm" ;;
+	ipauth)	echo "set clear" ;;
+	account)
+		echo "add set domain show list rm" ;;
+	account\ domain)
+		echo "add rm" ;;
+	account\ set|account\ show|account\ rm|account\ domain\ add|\
+	account\ domain\ rm)
+		echo "@accounts" ;;
+	"account set "*" plan")
+		echo "basic pro" ;;
+	"account set "*" status")
+		echo "allowed blocked sandboxed" ;;
+	"account set "*\ *)
+		;;
+	"account set "*)
+		echo "plan status" ;;
+	"set "*" mode")
+		echo "default all any" ;;
+	"set "*" status")
+		echo "allowed blocked sandboxed" ;;
+	"set "*" account")
+		echo "@accounts" ;;
+	"set "*\ *)
+		;;
+	"set "*)
+		echo "mode status account quota quota_period rate description" ;;
+	import)	echo "@files" ;;
+	esac
+}
+
+# Names out of Redis, as the command line asks for it; nothing where Redis is
+# away or slow.
+_smtpusers_names()
+{
+	local command=$1 file=$2
+
+	shift 2
+	timeout 2 "$command" ${file:+-f "$file"} "$@" --names 2>/dev/null \
+	    </dev/null
+}
+
+# The words of a command line up to the cursor, of which the last may be empty.
+# Those of bash are also split at "=" and "@".
+_smtpusers_split()
+{
+	local line=$1 quote="" word="" i c
+
+	words=()
+	for ((i = 0; i < ${#line}; i++)); do
+		c=${line:i:1}
+		if [ "$c" = "$quote" ]; then
+			quote=""
+		elif [ -n "$quote" ]; then
+			word+=$c
+		elif [ "$c" = \' ] || [ "$c" = \" ]; then
+			quote=$c
+		elif [ "$c" = \\ ]; then
+			i=$((i + 1))
+			word+=${line:i:1}
+		elif [ "$c" != " " ]; then
+			word+=$c
+		elif [ -n "$word" ]; then
+			words+=("$word")
+			word=""
+		fi
+	done
+	words+=("$word")
+}
+
+_smtpusers()
+{
+	local -a words plain=()
+	local current skip="" file="" word value i
+
+	COMPREPLY=()
+	_smtpusers_split "${COMP_LINE:0:COMP_POINT}"
+	current=${words[-1]}
+	for ((i = 1; i < ${#words[@]} - 1; i++)); do
+		word=${words[i]}
+		if [ -n "$skip" ]; then
+			[ "$skip" != -f ] || file=${word/#\~\//$HOME/}
+			skip=""
+		elif [ "${word#-}" = "$word" ]; then
+			plain+=("$word")
+		elif [ -n "$(_smtpusers_value "$word" "${plain[*]}")" ]; then
+			skip=$word
+		fi
+	done
+	case $current in
+	--*=*)	skip=${current%%=*}
+		current=${current#*=} ;;
+	esac
+
+	if [ -n "$skip" ]; then
+		value=$(_smtpusers_value "$skip" "${plain[*]}")
+	elif [ "${current#-}" = "$current" ]; then
+		value=$(_smtpusers_words "${plain[*]}")
+	elif [ "${plain[0]}" = account ]; then
+		value=$(_smtpusers_options "account-${plain[1]}")
+	else
+		value=$(_smtpusers_options "${plain[0]}")
+	fi
+
+	case $value in
+	@users)	value=$(_smtpusers_names "${words[0]}" "$file" list) ;;
+	@accounts)
+		value=$(_smtpusers_names "${words[0]}" "$file" account list) ;;
+	@files)	mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		compopt -o filenames 2>/dev/null
+		return ;;
+	-)	return ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$value" -- "$current")
+}
+
+complete -F _smtpusers smtpusers
