@@ -28,8 +28,8 @@ from .rediscli import REFUSALS, ReplyError
 
 KINDS = {"password": "hash", "quota_period": "period", "created": "time",
          "ip_auth": "address", "domains": "domain", "ips": "range"}
-# The domains of a user are judged so many at a time.
-JUDGED = 1000
+# Words of one call.
+JUDGED = 2000
 
 
 def take(redis, record, replace):
@@ -58,12 +58,15 @@ def call(function, key, *words):
     return [fcall(function, [key], *words)]
 
 
-def only(replies):
-    """The value of a conversation's only reply."""
-    reply = replies[0]
+def whole(reply):
     if isinstance(reply, ReplyError):
         raise reply
-    return reply[0]
+    return reply
+
+
+def only(replies):
+    """The value of a conversation's only reply."""
+    return whole(replies[0])[0]
 
 
 def words_for(record):
@@ -137,21 +140,20 @@ def canonical_field(field, text):
 
 
 def canonical_set(key, record):
-    found = set()
-    for words in pairs(key, record):
-        reply = (yield [judgement(words)])[0]
-        if isinstance(reply, ReplyError):
-            raise reply
-        found.update(reply)
-    return found
+    replies = yield judgements(members_of(key, record))
+    return {member for reply in map(whole, replies) for member in reply}
 
 
-def pairs(key, record):
-    """Kinds and members of a list, so many at a time."""
-    members = record.get(key) or []
-    for start in range(0, len(members), JUDGED):
-        yield [word for member in members[start:start + JUDGED]
-               for word in (KINDS[key], member)]
+def members_of(key, record):
+    """The members of a list, each behind its kind."""
+    return [word for member in record.get(key) or ()
+            for word in (KINDS[key], member)]
+
+
+def judgements(words):
+    """Not too many words at a time."""
+    return [judgement(words[start:start + JUDGED])
+            for start in range(0, len(words), JUDGED)]
 
 
 def put_user(redis, record):
@@ -248,11 +250,10 @@ def judge(record):
     for key in KEYS[kind]:
         if record.get(key) and key not in LISTS:
             words += KINDS.get(key, key), record[key]
-    replies = yield [judgement(words)] + [
-        judgement(some) for key in SETS[kind] for some in pairs(key, record)]
-    for reply in replies:
-        if isinstance(reply, ReplyError):
-            raise reply
+    for key in SETS[kind]:
+        words += members_of(key, record)
+    for reply in (yield judgements(words)):
+        whole(reply)
     return "same"
 
 

@@ -125,7 +125,8 @@ def json_line(number, data):
     line = Line(number, data)
     try:
         line.record = parse_json(data)
-        check_record(line.record)
+        # JSON can tell of code points that no bytes stand for, and of NUL.
+        check_record(line.record, b"\\u" in data)
     except Bad as bad:
         line.problem = str(bad)
         if not isinstance(line.record, dict) or not isinstance(
@@ -136,7 +137,7 @@ def json_line(number, data):
 
 def parse_json(data):
     try:
-        return json.loads(decode(data), object_pairs_hook=unique)
+        return DECODER.decode(decode(data))
     except json.JSONDecodeError as error:
         raise Bad("not JSON: %s, column %d" %
                   (error.msg, error.colno)) from None
@@ -149,6 +150,9 @@ def unique(pairs):
     if len(found) != len(pairs):
         raise Bad("a key stands there twice")
     return found
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=unique)
 
 
 def read_csv(lines, header):
@@ -225,7 +229,7 @@ def csv_line(number, raw, columns, row):
         if len(row) != len(columns):
             raise Bad("%d values in %d columns" % (len(row), len(columns)))
         line.record = csv_record(dict(zip(columns, row)))
-        check_record(line.record)
+        check_record(line.record, b"\0" in raw)
     except Bad as bad:
         line.problem = str(bad)
     return line
@@ -246,8 +250,9 @@ def csv_record(cells):
     return {**record, "type": kind}
 
 
-def check_record(record):
-    """Whether it has the form of a record; the values are Redis's to judge."""
+def check_record(record, doubtful):
+    """Whether it has the form of a record; the values are Redis's to judge,
+    as far as they can get there, which may be in doubt."""
     if not isinstance(record, dict):
         raise Bad("not an object")
     kind = record.setdefault("type", "user")
@@ -255,10 +260,17 @@ def check_record(record):
         raise Bad("type: neither user nor account")
     if not isinstance(record.get("name"), str) or not record["name"]:
         raise Bad("name: there is none")
-    check_text("name", record["name"])
     for key, value in record.items():
         if key not in ("type", "name"):
             record[key] = check_value(kind, key, value)
+    if doubtful:
+        check_texts(record)
+
+
+def check_texts(record):
+    for key, value in record.items():
+        for text in value if isinstance(value, list) else [value or ""]:
+            check_text(key, text)
 
 
 def check_value(kind, key, value):
@@ -275,7 +287,6 @@ def check_value(kind, key, value):
         return str(value)
     if not isinstance(value, str):
         raise Bad("%s: not text" % key)
-    check_text(key, value)
     if key == "password":
         check_hash(value)
     return value
@@ -287,7 +298,6 @@ def check_list(key, value):
     for member in value:
         if not isinstance(member, str):
             raise Bad("%s: not a list of texts" % key)
-        check_text(key, member)
         # They go to Redis separated by spaces.
         if not member or " " in member:
             raise Bad("%s: %s: empty, or with a space" %
@@ -295,7 +305,6 @@ def check_list(key, value):
 
 
 def check_text(key, value):
-    """JSON can tell of code points that no bytes stand for."""
     try:
         data = encode(value)
     except UnicodeEncodeError:
