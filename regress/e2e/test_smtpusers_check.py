@@ -12,9 +12,6 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""Redis, by way of redis-cli."""
-
-
 """smtpusers check: every finding, every repair, and what is left alone."""
 
 import json
@@ -25,7 +22,8 @@ import pytest
 from places import REDIS7, SOURCE, free_port
 from provision import EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, Smtpusers
 from redisserver import RedisServer, wait_until
-from transfers import (CREATED, HASH, contents, fill, peak, schema)
+from transfers import (CREATED, HASH, contents, fill, lines_of, peak, schema,
+                       user)
 
 SCHEMA = schema("check.json")
 
@@ -523,6 +521,34 @@ def test_memory_does_not_grow_with_the_number_of_users(server, tmp_path):
     few = peak(cmd, "check")
     fill(server, 20000)
     assert peak(cmd, "check") < few + (8 << 10)
+
+
+def test_the_commands_of_the_manual_suffice(server, tmp_path):
+    manual = (SOURCE / "scripts/smtpusers.8").read_text()
+    listed = manual.partition("needs the commands\n")[2].partition(".Sh ")[0]
+    words = ["+" + word for line in listed.split("\n") for word
+             in line.removeprefix(".Cm ").split(" ") if word.isupper()]
+    (tmp_path / "pw").write_text("pw\n")
+    server.cli("ACL", "SETUSER", "panel", "on", ">pw", "~smtp:*",
+               "+function|load", *set(words) - {"+FUNCTION", "+LOAD"})
+    cmd = Smtpusers(server, tmp_path, redis_user="panel",
+                    redis_password_file=str(tmp_path / "pw"))
+    data = lines_of(
+        {"type": "account", "name": "acme", "domains": ["a.example"]},
+        user("alice", password=HASH, account="acme", ip_auth="192.0.2.1",
+             domains=["d%d.example" % number for number in range(200)],
+             ips=["192.0.2.0/24"]))
+    for options in (("--check",), (), ("--replace",)):
+        cmd.ok("import", *options, stdin=data)
+    assert len(cmd.ok("export").stdout.splitlines()) == 2
+    assert findings(cmd) == []
+    server.cli("HSET", cmd.key("alice"), "ip_auth", "192.0.2.2")
+    server.cli("SADD", cmd.key("alice", ":ips"), "x", "192.0.2.7/24")
+    server.cli("SADD", cmd.key("alice", ":domains"), "x", "A.example")
+    server.cli("SADD", cmd.key("bob", ":domains"), "x")
+    server.cli("SET", "smtp:ip:{x}", "bob")
+    assert len(findings(cmd, "--fix")) == 8
+    assert findings(cmd) == []
 
 
 def test_redis_is_gone(server, tmp_path):

@@ -12,9 +12,6 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""Redis, by way of redis-cli."""
-
-
 """smtpusers import: every line, every error, every interruption."""
 
 import json

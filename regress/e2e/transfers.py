@@ -12,9 +12,6 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""Redis, by way of redis-cli."""
-
-
 """Users and accounts by the file: what the tests of export, import and check
 share."""
 

@@ -12,8 +12,6 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""Redis, by way of redis-cli."""
-
 """Many conversations with Redis at once.
 
 A conversation is a generator: it yields lists of commands, is sent the list
@@ -21,6 +19,7 @@ of their replies, and returns its result. Some hundred of them take turns, and
 the results come in the order in which the conversations were begun.
 """
 
+import contextlib
 from collections import deque
 
 from .pipeline import Away, Pipeline
@@ -29,8 +28,9 @@ from .rediscli import ReplyError
 # Yielded by a conversation that goes on when all before it have ended.
 ALONE = object()
 
-OPEN = 600              # conversations begun and not ended
+OPEN = 1000             # conversations begun and not ended
 WAVE = 200              # of which so many ask at a time
+LANES = 2               # one asks while the other hears the reply
 BYTES = 4 << 20         # unless they are large
 PAGE = "1000"           # keys of a step of SCAN, about
 
@@ -123,7 +123,7 @@ class Talk:
 
     def restart(self):
         """What was asked and not answered is to be asked again."""
-        for wave in reversed(self.asking):
+        for _, wave in reversed(self.asking):
             self.ready.extendleft(reversed(wave))
         self.asking.clear()
 
@@ -137,8 +137,10 @@ def converse(redis, source, reconnect=None):
     talk = Talk(source)
     while True:
         try:
-            with Pipeline(redis) as pipeline:
-                yield from converse_by(pipeline, talk)
+            with contextlib.ExitStack() as stack:
+                lanes = [stack.enter_context(Pipeline(redis))
+                         for _ in range(LANES)]
+                yield from converse_by(lanes, talk)
             return
         except Away as failure:
             if reconnect is None:
@@ -147,30 +149,32 @@ def converse(redis, source, reconnect=None):
             talk.restart()
 
 
-def converse_by(pipeline, talk):
-    """Two waves at a time: one is asked while the other is made ready."""
+def converse_by(lanes, talk):
+    """Each has a wave that it asks, and one that is next."""
     while True:
         talk.admit()
         yield from talk.results()
-        while talk.ready and len(talk.asking) < 2:
-            ask(pipeline, talk)
+        while talk.ready and len(talk.asking) < 2 * len(lanes):
+            ask(min(lanes, key=Pipeline.waiting), talk)
             talk.admit()
         if talk.asking:
-            listen(pipeline, talk)
+            listen(talk)
         elif not talk.open and talk.exhausted:
             return
 
 
-def ask(pipeline, talk):
+def ask(lane, talk):
     wave = talk.wave()
-    talk.asking.append(wave)
-    pipeline.send([command for conversation in wave
-                   for command in conversation.commands])
+    talk.asking.append((lane, wave))
+    lane.send([command for conversation in wave
+               for command in conversation.commands])
 
 
-def listen(pipeline, talk):
-    replies = iter(pipeline.receive())
-    for conversation in talk.asking.popleft():
+def listen(talk):
+    lane, wave = talk.asking[0]
+    replies = iter(lane.receive())
+    talk.asking.popleft()
+    for conversation in wave:
         talk.advance(conversation,
                      [next(replies) for _ in conversation.commands])
 

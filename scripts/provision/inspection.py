@@ -12,8 +12,6 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""Redis, by way of redis-cli."""
-
 """What is wrong with one record, as a conversation whose result is a list of
 findings. What belongs together by more than its key is compared here; what is
 wrong with a value is said by the functions in Redis."""

@@ -12,8 +12,6 @@
 # ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
 # OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
 
-"""Redis, by way of redis-cli."""
-
 """Many commands through one redis-cli that stays.
 
 redis-cli asks one command after the other, so what is gained is the start of
@@ -90,6 +88,10 @@ class Pipeline:
         self.batches.append((mark, len(commands), len(data)))
         self.output.append(memoryview(data))
         self.write()
+
+    def waiting(self):
+        """How many batches have not been answered."""
+        return len(self.batches)
 
     def receive(self):
         """The replies to the batch that was sent first: each a list of what
