@@ -28,6 +28,7 @@ from redisserver import RedisServer, encode
 from transfers import CREATED, HASH, contents, fill, peak, schema
 
 SCHEMA = schema("export.json")
+EX_IOERR = 74
 COLUMNS = ["type", "name", "password", "account", "mode", "status", "quota",
            "quota_period", "rate", "ip_auth", "description", "created",
            "plan", "domains", "ips"]
@@ -275,6 +276,17 @@ def test_a_reader_that_has_seen_enough(server, tmp_path):
         process.stdout.close()
         err = process.stderr.read()
         assert (process.wait(60), err) == (0, "")
+
+
+@pytest.mark.parametrize("count", [1, 5000])
+def test_a_full_disk(cmd, count):
+    fill(cmd.server, count)
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(cmd.argv("export"), env=cmd.environment,
+                                stdout=full, stderr=subprocess.PIPE,
+                                text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        EX_IOERR, "smtpusers: standard output: No space left on device\n")
 
 
 def test_output_that_the_caller_has_closed(cmd):

@@ -30,6 +30,7 @@ from redisserver import RedisServer, wait_until
 from transfers import CREATED, HASH, lines_of, peak, tally, user
 
 EX_NOINPUT = 66
+EX_IOERR = 74
 OTHER = "$6$abcdefgh$" + "x" * 86
 MANY = 5000
 
@@ -571,6 +572,15 @@ def test_errors_do_not_overwrite_what_is_read(cmd, tmp_path):
     assert "nonexistent" in cmd.fails(EX_CANTCREAT, "import", str(path),
                                       "--errors", "/nonexistent/bad")
     assert cmd.snapshot() == {}
+
+
+def test_errors_that_cannot_be_written(cmd):
+    data = lines_of(user("a"), user("b", mode="x"), user("c"))
+    result = cmd.run("import", "--errors", "/dev/full", stdin=data)
+    assert result.returncode == EX_IOERR
+    assert "No space left on device; all lines before line 2 are done" in (
+        result.stderr)
+    assert "--from-line 2" in result.stderr
 
 
 # --from-line

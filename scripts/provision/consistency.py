@@ -17,6 +17,7 @@
 import json
 import re
 import time
+from collections import deque
 
 from .conversations import Conversation, converse, scan
 from .failure import EX_DATAERR, EX_NOUSER, Failure, note
@@ -35,7 +36,7 @@ OURS = ("user:", "account:", "ip:")
 TOGETHER = 100          # companions that are looked for at once
 # A claim is followed by the record within seconds.
 GRACE = 3
-LATER_MAX = 1000
+LATER = 1000            # claims that are looked at again at once
 
 
 def do_check(args):
@@ -76,7 +77,7 @@ def check_all(run, report):
                 later.add(finding)
             else:
                 report.tell(finding)
-    later.mend()
+    later.mend_all()
 
 
 def is_claim(finding):
@@ -92,23 +93,28 @@ class Later:
     def __init__(self, run, report):
         self.run = run
         self.report = report
-        self.findings = []
+        self.findings = deque()
 
     def add(self, finding):
-        self.findings.append(finding)
-        if len(self.findings) >= LATER_MAX:
-            self.mend()
+        self.findings.append((time.monotonic() + GRACE, finding))
+        if len(self.findings) >= LATER and (
+                self.findings[LATER - 1][0] < time.monotonic()):
+            self.mend(LATER)
 
-    def mend(self):
-        if not self.findings:
-            return
-        time.sleep(GRACE)
+    def mend_all(self):
+        while self.findings:
+            count = min(LATER, len(self.findings))
+            left = self.findings[count - 1][0] - time.monotonic()
+            time.sleep(max(left, 0))
+            self.mend(count)
+
+    def mend(self, count):
+        due = [self.findings.popleft()[1] for _ in range(count)]
         mends = [Conversation(finding, release_claim(self.run, finding))
-                 for finding in self.findings]
+                 for finding in due]
         for _, findings in converse(self.run.redis, mends):
             for finding in findings:
                 self.report.tell(finding)
-        self.findings = []
 
 
 def inspections(run):

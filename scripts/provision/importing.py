@@ -106,7 +106,7 @@ def add_user(redis, record):
     except (Bad, ReplyError) as error:
         held = yield from held_address(key)
         if new or held != address:
-            yield call("ip_release", ip_key(redis, address), name)
+            yield from release(redis, name, address)
         elif (yield from is_there(key, record)):
             return "same"
         raise error
@@ -121,20 +121,20 @@ def is_there(key, record):
         return False
     flat, domains, ips = kept
     fields = dict(zip(flat[::2], flat[1::2]))
-    del fields["ip_auth"]
-    wanted = {}
-    for field in FIELDS["user"]:
-        if record.get(field):
-            wanted[field] = yield from canonical_field(field, record[field])
-    if "created" not in wanted:
+    fields.pop("ip_auth", None)
+    if not record.get("created"):
         fields.pop("created", None)
-    return (fields == wanted and
+    return (fields == (yield from canonical_fields(record)) and
             set(domains) == (yield from canonical_set("domains", record)) and
             set(ips) == (yield from canonical_set("ips", record)))
 
 
-def canonical_field(field, text):
-    return only((yield [judgement([KINDS.get(field, field), text])]))
+def canonical_fields(record):
+    names = [field for field in FIELDS["user"] if record.get(field)]
+    words = [word for field in names
+             for word in (KINDS.get(field, field), record[field])]
+    texts = whole((yield [judgement(words)])[0])
+    return dict(zip(names, texts))
 
 
 def canonical_set(key, record):
@@ -169,7 +169,7 @@ def put_user(redis, record):
         result = only((yield put))
     except ReplyError as error:
         if new or (yield from held_address(key)) != address:
-            yield call("ip_release", ip_key(redis, address), name)
+            yield from release(redis, name, address)
         raise error
     changed = yield from change_address(redis, name, key, address)
     if result == "same" and (changed or new):
@@ -184,7 +184,7 @@ def change_address(redis, name, key, address):
         return False
     former = yield from canonical_or_none(text)
     if former and former != address:
-        yield call("ip_release", ip_key(redis, former), name)
+        yield from release(redis, name, former)
     yield from set_address(key, address)
     return True
 
@@ -195,7 +195,7 @@ def clear_address(redis, name, key):
         return None
     former = yield from canonical_or_none(text)
     if former:
-        only((yield call("ip_release", ip_key(redis, former), name)))
+        yield from release(redis, name, former)
     only((yield call("user_ipauth", key, "")))
     return "changed"
 
@@ -215,6 +215,13 @@ def claim(redis, name, address):
             raise
     yield ALONE
     return bool(only((yield attempt)))
+
+
+def release(redis, name, address):
+    """Where there is no claim but something else, nothing is to be done."""
+    reply = (yield call("ip_release", ip_key(redis, address), name))[0]
+    if isinstance(reply, ReplyError) and reply.kind != "WRONGTYPE":
+        raise reply
 
 
 def held_address(key):

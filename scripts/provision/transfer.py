@@ -15,14 +15,15 @@
 """Many users and accounts out of Redis and into it: export and import."""
 
 import os
+import stat
 import sys
 import time
 
 from .conversations import Conversation, converse, scan
 from .exporting import read_record
 from .failure import (
-    EX_CANTCREAT, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_USAGE, Failure,
-    note)
+    EX_CANTCREAT, EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_UNAVAILABLE, EX_USAGE,
+    Failure, note)
 from .functions import prepare
 from .importing import look_at, take
 from .interchange import (
@@ -38,6 +39,18 @@ TYPES = ("account", "user")
 # export
 
 def do_export(args):
+    try:
+        export(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is left is not to be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Failure(EX_IOERR, "standard output: " + error.strerror) from None
+
+
+def export(args):
     redis = args.connect()
     types = (args.only,) if args.only else TYPES
     out = sys.stdout.buffer
@@ -90,11 +103,12 @@ class Errors:
                 os.close(descriptor)
                 raise Failure(EX_USAGE, "%s: this is what is read" %
                               visible(path))
-            os.ftruncate(descriptor, 0)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.ftruncate(descriptor, 0)
         except OSError as error:
             raise Failure(EX_CANTCREAT, "%s: %s" %
                           (visible(path), error.strerror)) from None
-        self.file = open(descriptor, "wb")
+        self.file = open(descriptor, "wb", buffering=0)
 
     def write(self, data):
         if self.file is not None and data is not None:
@@ -203,6 +217,8 @@ def do_import(args):
             stop(args, progress, tally, failure.code, str(failure))
         except KeyboardInterrupt:
             stop(args, progress, tally, 130, "interrupted")
+        except OSError as error:
+            stop(args, progress, tally, EX_IOERR, error.strerror)
         finally:
             errors.close()
     progress.clear()
