@@ -71,7 +71,7 @@ BENCHES :=	$(patsubst regress/bench/%.c,$(B)/bench/%,$(BENCH_C))
 READERS :=	$(addprefix $(B)/differential/,ours gmime)
 PROGRAMS :=	$(foreach kind,rel san,$(B)/$(kind)/filter-smtpusers \
 		$(B)/$(kind)/table-smtpusers)
-MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.8)
+MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.7 scripts/*.8)
 FUNCTIONS :=	$(sort $(wildcard scripts/functions/*.lua))
 
 all: $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers
@@ -175,7 +175,7 @@ install: all
 	    $(DESTDIR)$(DATADIR)/provision $(DESTDIR)$(BASHCOMPDIR) \
 	    $(DESTDIR)$(ZSHCOMPDIR) \
 	    $(DESTDIR)$(SYSCONFDIR) $(DESTDIR)$(MANDIR)/man5 \
-	    $(DESTDIR)$(MANDIR)/man8
+	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
 	$(INSTALL) -m 755 $(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers \
 	    $(DESTDIR)$(LIBEXECDIR)/
 	sed -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -25,36 +26,43 @@
 #include "conf.h"
 #include "explain.h"
 #include "filter.h"
+#include "functions.h"
+#include "quota.h"
 #include "redisconn.h"
 #include "report.h"
 #include "spf.h"
 #include "user.h"
 
 struct explanation {
-	const struct conf     *conf;
+	struct filter	       filter; /* without sessions and journal */
 	const struct question *question;
-	struct event_base     *base;
-	struct redisconn      *redis;
 	struct user_query     *query;
+	struct quota_query    *quota_query;
+	struct event	      *patience; /* with a quota's answer */
 	struct netaddr	       source;
 	struct header	       header;
 	struct domains	       envelope; /* what MAIL FROM judges */
 	struct domains	       all;	 /* what the end of data does */
 	enum reason	       envelope_reason;
 	enum reason	       header_reason;
-	struct spf	      *spf;   /* once it is needed */
-	unsigned int	       asked; /* of it */
+	bool		       told;  /* whom it is about */
+	bool		       room;  /* in the quota, for one more */
+	unsigned int	       asked; /* of SPF, which is there once needed */
 	char		       name[USER_NAME_MAX + 1];
 	int		       status;
 };
 
+/* Once, however often the user is judged. */
 static void
-print_user(const struct user *user)
+print_user(struct explanation *ex, const struct user *user)
 {
 	static const char *const modes[] = { "default", "all", "any" };
 	static const char *const statuses[] = { "allowed", "blocked",
 		"sandboxed" };
 
+	if (ex->told)
+		return;
+	ex->told = true;
 	printf("user: %s\nmode: %s\nstatus: %s\n", user->name,
 	    modes[user->mode], statuses[user->status]);
 	if (user->account[0] != '\0')
@@ -89,7 +97,7 @@ print_block(const struct explanation *ex, const char *where,
 {
 	char reply[REPORT_REPLY];
 
-	report_reply(ex->conf, "ID", ex->name, reply);
+	report_reply(ex->filter.conf, "ID", ex->name, reply);
 	print_answer(where, reply, reason_name(v->reason), v->domain);
 	if (v->record != NULL && v->record[0] != '\0')
 		print_record(v->record);
@@ -100,7 +108,8 @@ known(void *arg, const char *domain)
 {
 	struct explanation *ex = arg;
 
-	return (ex->spf != NULL ? spf_known(ex->spf, domain) : NULL);
+	return (ex->filter.spf != NULL ? spf_known(ex->filter.spf, domain)
+				       : NULL);
 }
 
 /* What is judged at a place: blocked there, up to SPF, or allowed. */
@@ -112,14 +121,14 @@ judge_at(struct explanation *ex, const struct user *user, enum reason reason,
 
 	if (reason != REASON_NONE)
 		return (v);
-	return (acl_domains(ex->conf, user, domains, known, ex));
+	return (acl_domains(ex->filter.conf, user, domains, known, ex));
 }
 
 static void
 end(struct explanation *ex, int status)
 {
 	ex->status = status;
-	event_base_loopbreak(ex->base);
+	event_base_loopbreak(ex->filter.base);
 }
 
 static void ask_user(struct explanation *);
@@ -140,44 +149,91 @@ on_spf(void *arg, const struct spf_answer *answer)
 static void
 ask_spf(struct explanation *ex, const char *domain)
 {
-	if (ex->spf == NULL)
-		ex->spf = spf_new(ex->base, ex->conf);
-	if (ex->spf != NULL && ex->asked++ < DOMAINS_MAX &&
-	    spf_ask(ex->spf, domain, on_spf, ex) != NULL)
+	if (ex->filter.spf == NULL)
+		ex->filter.spf = spf_new(ex->filter.base, ex->filter.conf);
+	if (ex->filter.spf != NULL && ex->asked++ < DOMAINS_MAX &&
+	    spf_ask(ex->filter.spf, domain, on_spf, ex) != NULL)
 		return;
 	fprintf(stderr, "SPF cannot be asked about\n");
 	end(ex, EX_UNAVAILABLE);
 }
 
-/* Whether there is an answer of a place; prints it, or has it looked up. */
-static bool
-settled(struct explanation *ex, const struct user *user, const char *where,
-    const struct verdict *v)
+static void
+on_patience(evutil_socket_t fd, short what, void *arg)
 {
-	if (v->reason == REASON_NONE)
-		return (false);
-	if (v->reason == REASON_SPF) {
-		ask_spf(ex, v->domain);
-		return (true);
-	}
-	print_user(user);
-	print_block(ex, where, v);
-	end(ex, EX_OK);
-	return (true);
+	struct explanation *ex = arg;
+
+	(void)fd;
+	(void)what;
+	fprintf(stderr, "redis cannot be asked\n");
+	end(ex, EX_UNAVAILABLE);
 }
 
+static void
+on_room(void *arg, enum quota_result result, const char *reply)
+{
+	struct explanation *ex = arg;
+
+	ex->quota_query = NULL;
+	event_del(ex->patience);
+	if (result == QUOTA_OK) {
+		ex->room = true;
+		ask_user(ex);
+		return;
+	}
+	if (result == QUOTA_FULL)
+		print_answer("MAIL FROM", reply, "quota", NULL);
+	end(ex, result == QUOTA_FULL ? EX_OK : EX_DATAERR);
+}
+
+static void
+ask_quota(struct explanation *ex)
+{
+	const struct timeval tv = conf_deadline(ex->filter.conf);
+
+	event_add(ex->patience, &tv);
+	ex->quota_query = quota_check(&ex->filter, ex->name, 1, on_room, ex);
+	if (ex->quota_query == NULL)
+		on_patience(-1, 0, ex);
+}
+
+static void
+block(struct explanation *ex, const char *where, const struct verdict *v)
+{
+	print_block(ex, where, v);
+	end(ex, EX_OK);
+}
+
+/*
+ * What SPF decides about is judged at MAIL FROM where it is known by then,
+ * otherwise at the end of data; a quota in between.
+ */
 static void
 judge_domains(struct explanation *ex, const struct user *user)
 {
 	struct verdict v;
 
 	v = judge_at(ex, user, ex->envelope_reason, &ex->envelope);
-	if (settled(ex, user, "MAIL FROM", &v))
+	if (v.reason != REASON_NONE && v.reason != REASON_SPF) {
+		block(ex,
+		    ex->asked > 0 ? "MAIL FROM or end of data" : "MAIL FROM",
+		    &v);
 		return;
-	v = judge_at(ex, user, ex->header_reason, &ex->all);
-	if (settled(ex, user, "end of data", &v))
+	}
+	if (quota_limited(user) && !ex->room) {
+		ask_quota(ex);
 		return;
-	print_user(user);
+	}
+	if (v.reason == REASON_NONE)
+		v = judge_at(ex, user, ex->header_reason, &ex->all);
+	if (v.reason == REASON_SPF) {
+		ask_spf(ex, v.domain);
+		return;
+	}
+	if (v.reason != REASON_NONE) {
+		block(ex, "end of data", &v);
+		return;
+	}
 	print_answer("end of data",
 	    user->status == STATUS_SANDBOXED
 		? "250 accepted, and delivered nowhere"
@@ -189,18 +245,17 @@ judge_domains(struct explanation *ex, const struct user *user)
 static void
 judge(struct explanation *ex, const struct user *user)
 {
+	print_user(ex, user);
 	switch (acl_standing(USER_OK, user, &ex->source,
 	    ex->question->source == NULL)) {
 	case STANDING_USER:
 		judge_domains(ex, user);
 		return;
 	case STANDING_SOURCE:
-		print_user(user);
 		print_answer("AUTH or MAIL FROM", REPLY_SOURCE,
 		    "source-not-listed", NULL);
 		break;
 	default:
-		print_user(user);
 		print_answer("AUTH", REPLY_AUTH_FAILED, "user-blocked", NULL);
 		break;
 	}
@@ -234,8 +289,8 @@ on_user(void *arg, enum user_found found, const struct user *user)
 static void
 ask_user(struct explanation *ex)
 {
-	ex->query = user_ask(ex->redis, ex->conf, ex->name, 0, &ex->all,
-	    on_user, ex);
+	ex->query = user_ask(ex->filter.redis, ex->filter.conf, ex->name, 0,
+	    &ex->all, on_user, ex);
 	if (ex->query == NULL)
 		on_user(ex, USER_UNAVAILABLE, NULL);
 }
@@ -267,22 +322,53 @@ gather(struct explanation *ex)
 {
 	const struct question *q = ex->question;
 
-	ex->envelope_reason = acl_envelope(ex->conf, q->sender, &ex->envelope);
+	ex->envelope_reason = acl_envelope(ex->filter.conf, q->sender,
+	    &ex->envelope);
 	ex->all = ex->envelope;
 	if (q->header == NULL && !acl_null_sender(q->sender))
 		return;
 	if (q->header != NULL)
 		take_header(&ex->header, q->header);
-	ex->header_reason = acl_header(ex->conf, q->sender, &ex->header,
+	ex->header_reason = acl_header(ex->filter.conf, q->sender, &ex->header,
 	    &ex->all);
 }
 
+static bool
+start(struct explanation *ex)
+{
+	struct filter *f = &ex->filter;
+
+	if ((f->base = event_base_new()) == NULL ||
+	    (f->redis = redisconn_new(f->base, f->conf)) == NULL ||
+	    (f->functions = functions_new(f->redis)) == NULL)
+		return (false);
+	ex->patience = evtimer_new(f->base, on_patience, ex);
+	return (ex->patience != NULL);
+}
+
+static void
+stop(struct explanation *ex)
+{
+	struct filter *f = &ex->filter;
+
+	if (ex->query != NULL)
+		user_cancel(ex->query);
+	if (ex->quota_query != NULL)
+		quota_cancel(ex->quota_query);
+	event_free(ex->patience);
+	spf_free(f->spf);
+	functions_free(f->functions);
+	redisconn_free(f->redis);
+	event_base_free(f->base);
+	header_clear(&ex->header);
+}
+
 int
-explain(const struct conf *conf, const struct question *question)
+explain(struct conf *conf, const struct question *question)
 {
 	static struct explanation ex;
 
-	ex.conf = conf;
+	ex.filter.conf = conf;
 	ex.question = question;
 	ex.status = EX_UNAVAILABLE;
 	if (!user_fold_name(question->name, ex.name)) {
@@ -295,16 +381,12 @@ explain(const struct conf *conf, const struct question *question)
 		return (EX_USAGE);
 	}
 	gather(&ex);
-	if ((ex.base = event_base_new()) == NULL ||
-	    (ex.redis = redisconn_new(ex.base, conf)) == NULL) {
+	if (!start(&ex)) {
 		fprintf(stderr, "cannot start\n");
 		return (EX_UNAVAILABLE);
 	}
-	redisconn_when_ready(ex.redis, on_ready, &ex);
-	event_base_dispatch(ex.base);
-	spf_free(ex.spf);
-	redisconn_free(ex.redis);
-	event_base_free(ex.base);
-	header_clear(&ex.header);
+	redisconn_when_ready(ex.filter.redis, on_ready, &ex);
+	event_base_dispatch(ex.filter.base);
+	stop(&ex);
 	return (ex.status);
 }

@@ -35,6 +35,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "body.h"
 #include "conf.h"
 #include "explain.h"
 #include "filter.h"
@@ -116,11 +117,14 @@ static void
 log_refusal(const struct request *req, const char *reply)
 {
 	const struct session *s = req->session;
+	const char	     *name = sender_name(s);
 	char		      source[NETADDR_TEXT];
 
+	if (strcmp(req->what, "auth") == 0)
+		name = s->name;
 	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"",
-	    req->what, s->name[0] != '\0' ? s->name : "-",
-	    session_source(s, source), reply);
+	    req->what, name[0] != '\0' ? name : "-", session_source(s, source),
+	    reply);
 }
 
 void
@@ -179,7 +183,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	request_tempfail(req);
+	req->expire(req);
 }
 
 static struct request *
@@ -196,6 +200,7 @@ request_new(struct session *s, const struct filterline *fl)
 	req->what = "request";
 	req->tempfail = fl->event == EV_AUTH ? REPLY_AUTH_TEMPFAIL
 					     : REPLY_TEMPFAIL;
+	req->expire = request_tempfail;
 	req->timer = evtimer_new(filter.base, on_timer, req);
 	if (req->timer == NULL || event_add(req->timer, &tv) == -1) {
 		if (req->timer != NULL)
@@ -237,7 +242,7 @@ on_request(const struct filterline *fl)
 		break;
 	case EV_RCPT_TO:
 		req->what = "rcpt-to";
-		recipient_request(req);
+		recipient_request(req, fl->params);
 		break;
 	case EV_COMMIT:
 		req->what = "commit";
@@ -301,10 +306,12 @@ on_tx_begin(const struct filterline *fl, struct session *s)
 static void
 on_tx_rcpt(const struct filterline *fl, struct session *s)
 {
-	const char *result = strchr(fl->params, '|');
+	const char *result = strchr(fl->params, '|'), *recipient;
 
-	if (s->tx != NULL && result != NULL && strncmp(result, "|ok|", 4) == 0)
-		s->tx->recipients++;
+	if (result == NULL || (recipient = strchr(result + 1, '|')) == NULL)
+		return;
+	if (strncmp(result, "|ok|", 4) != 0)
+		recipient_refused(s, recipient + 1);
 }
 
 /* msgid|size */
@@ -396,18 +403,25 @@ find_last(uint64_t id)
 }
 
 static void
-read_header(struct session *s, const char *text, size_t len)
+read_line(struct session *s, const char *text, size_t len)
 {
-	if (s == NULL || s->tx == NULL || s->tx->header.done)
+	struct tx *tx = s != NULL ? s->tx : NULL;
+
+	if (tx == NULL)
 		return;
-	header_line(&s->tx->header, text, len);
-	if (s->tx->header.done)
+	if (tx->header.done) {
+		if (body_hides_end(text, len))
+			tx->hidden_end = true;
+		return;
+	}
+	header_line(&tx->header, text, len);
+	if (tx->header.done)
 		header_complete(&filter, s);
 }
 
 /*
  * Most lines are the message's text, which goes back as it came: nothing is
- * copied but from the one buffer to the other.  Its header is read on the way.
+ * copied but from the one buffer to the other.  It is read on the way.
  */
 static bool
 echo_data(char *line, size_t len)
@@ -418,7 +432,7 @@ echo_data(char *line, size_t len)
 
 	if ((from = filterline_data(line, len, &id)) == NULL)
 		return (false);
-	read_header(find_last(id), from + FILTERLINE_DATA_TEXT,
+	read_line(find_last(id), from + FILTERLINE_DATA_TEXT,
 	    (size_t)(line + len - from) - FILTERLINE_DATA_TEXT);
 	lineio_write(io, answer_head, sizeof(answer_head) - 1);
 	line[len] = '\n';

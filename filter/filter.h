@@ -52,16 +52,17 @@ struct filter {
 
 /*
  * A question of smtpd's that waits for its answer.  It belongs to its session
- * and goes with it; answering frees it.  When its time runs out first, it is
- * answered with the temporary failure that it was made with.
+ * and goes with it; answering frees it.  When its time runs out first, expire
+ * answers with the temporary failure that it was made with.
  */
 struct request {
 	LIST_ENTRY(request) entry;
-	struct filter	    *filter;
-	struct session	    *session;
-	uint64_t	     token;
-	const char	    *what; /* for the log: "auth", ... */
-	const char	    *tempfail;
+	struct filter  *filter;
+	struct session *session;
+	uint64_t	token;
+	const char     *what; /* for the log: "auth", ... */
+	const char     *tempfail;
+	void (*expire)(struct request *);
 	struct user_query   *query;
 	struct passwd_job   *job;
 	struct sasl	    *sasl;  /* AUTH: what it shows */
@@ -115,6 +116,12 @@ void login_stop(void);
 void login_failed(struct filter *, struct session *, const char *name);
 
 /*
+ * Whose the message is, or the session without one, as far as it is known: a
+ * name that was only tried at AUTH is nobody's.  "" if it is not.
+ */
+const char *sender_name(const struct session *);
+
+/*
  * MAIL FROM: the session must be a user's, from a source that it allows, and
  * the envelope sender in a domain that the user may send as.
  */
@@ -127,7 +134,14 @@ void sender_request(struct request *, const char *sender);
 void header_complete(struct filter *, struct session *);
 
 /* RCPT TO: a sandboxed user's recipients go nowhere. */
-void recipient_request(struct request *);
+void recipient_request(struct request *, const char *recipient);
+
+/*
+ * smtpd has refused a recipient, which then does not count.  Only what it says
+ * of the one that was let through last is believed: it does not report every
+ * recipient that it takes.
+ */
+void recipient_refused(struct session *, const char *recipient);
 
 /*
  * End of data: what MAIL FROM was accepted for must still hold, and the From

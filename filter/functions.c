@@ -36,9 +36,12 @@ __asm__(".section .rodata\n"
 	".previous\n");
 extern const char smtpusers_lua[];
 
+#define SHA_TEXT 41 /* SHA-1 in hexadecimal */
+
 struct functions {
 	struct redisconn *redis;
-	bool		  eval; /* there are no functions */
+	bool		  eval;		 /* there are no functions */
+	char		  sha[SHA_TEXT]; /* of the text as a script, or "" */
 };
 
 static const struct {
@@ -66,6 +69,36 @@ load(struct functions *fn)
 	redisconn_send(fn->redis, on_loaded, fn, 4, argv, NULL);
 }
 
+/* The text that EVAL runs. */
+static const char *
+script(void)
+{
+	return (strchr(smtpusers_lua, '\n') + 1);
+}
+
+static void
+on_script(void *arg, const redisReply *reply)
+{
+	struct functions *fn = arg;
+
+	if (reply == NULL)
+		return;
+	if (reply->type == REDIS_REPLY_STRING && reply->len == SHA_TEXT - 1)
+		strlcpy(fn->sha, reply->str, sizeof(fn->sha));
+	else
+		log_warnx("redis: SCRIPT LOAD: %.200s",
+		    reply->type == REDIS_REPLY_ERROR ? reply->str
+						     : "unexpected reply");
+}
+
+static void
+load_script(struct functions *fn)
+{
+	const char *argv[] = { "SCRIPT", "LOAD", script() };
+
+	redisconn_send(fn->redis, on_script, fn, 3, argv, NULL);
+}
+
 static bool
 says(const redisReply *reply, const char *what)
 {
@@ -82,8 +115,8 @@ on_version(void *arg, const redisReply *reply)
 		return;
 	fn->eval = says(reply, "unknown command");
 	if (fn->eval)
-		return;
-	if (reply->type != REDIS_REPLY_INTEGER || reply->integer < VERSION)
+		load_script(fn);
+	else if (reply->type != REDIS_REPLY_INTEGER || reply->integer < VERSION)
 		load(fn);
 }
 
@@ -119,18 +152,30 @@ functions_free(struct functions *fn)
 	free(fn);
 }
 
+/* How it is called where there are no functions, and what with. */
+static int
+script_command(const struct functions *fn, const char **out)
+{
+	out[0] = fn->sha[0] != '\0' ? "EVALSHA" : "EVAL";
+	out[1] = fn->sha[0] != '\0' ? fn->sha : script();
+	return (2);
+}
+
 int
 functions_command(struct functions *fn, const char *name, int nkeys, int argc,
     const char **argv, const char **out)
 {
-	const char *body = strchr(smtpusers_lua, '\n') + 1;
-	size_t	    i;
-	int	    n = 0, k;
+	size_t i;
+	int    n = 0, k;
 
 	for (i = 0; strcmp(names[i].name, name) != 0; i++)
 		continue;
-	out[n++] = fn->eval ? "EVAL" : "FCALL";
-	out[n++] = fn->eval ? body : names[i].full;
+	if (fn->eval)
+		n = script_command(fn, out);
+	else {
+		out[n++] = "FCALL";
+		out[n++] = names[i].full;
+	}
 	out[n++] = numbers[nkeys];
 	for (k = 0; k < nkeys; k++)
 		out[n++] = argv[k];
@@ -155,8 +200,13 @@ functions_call(struct functions *fn, redisconn_cb cb, void *arg,
 bool
 functions_lost(struct functions *fn, const redisReply *reply)
 {
-	if (reply == NULL || fn->eval || !says(reply, "Function not found"))
+	if (reply == NULL)
 		return (false);
-	load(fn);
+	if (fn->eval && says(reply, "NOSCRIPT"))
+		load_script(fn);
+	else if (!fn->eval && says(reply, "Function not found"))
+		load(fn);
+	else
+		return (false);
 	return (true);
 }

@@ -27,7 +27,7 @@ struct functions;
 /*
  * The functions of scripts/functions in Redis: loaded at each connection
  * where they are missing or older than ours, and called.  Where Redis has no
- * functions (before 7.0) the text runs by EVAL.
+ * functions (before 7.0) the text is loaded as a script and runs by EVALSHA.
  */
 
 /* Most arguments of a call, keys and all. */

@@ -185,6 +185,9 @@ on_reply(void *arg, const redisReply *reply)
 	}
 	if (reply->type == REDIS_REPLY_ERROR)
 		log_once("redis: %s: %.200s", q->function, reply->str);
+	/* An attempt whose reply was lost may have been charged. */
+	if (strcmp(q->function, "reserve") == 0)
+		quota_refund(q->filter, q->user, q->id);
 	finish(q, QUOTA_BAD, NULL);
 }
 

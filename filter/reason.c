@@ -62,6 +62,8 @@ reason_name(enum reason reason)
 		return ("header-malformed");
 	case REASON_CONTROL:
 		return ("header-control");
+	case REASON_BODY:
+		return ("body-hidden-end");
 	}
 	return ("");
 }

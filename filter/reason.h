@@ -39,7 +39,8 @@ enum reason {
 	REASON_FROM_LONG,
 	REASON_FROM_AMBIGUOUS,
 	REASON_HEADER,
-	REASON_CONTROL
+	REASON_CONTROL,
+	REASON_BODY
 };
 
 /* The reason's name, such as "domain-not-assigned"; "" for REASON_NONE. */

@@ -30,6 +30,7 @@
 #include "report.h"
 #include "session.h"
 #include "user.h"
+#include "utc.h"
 
 #define ARGS_MAX 32
 #define KEY_MAX 256
@@ -44,18 +45,6 @@ draw_id(char id[REPORT_ID + 1])
 	for (i = 0; i < REPORT_ID; i++)
 		id[i] = (char)('0' + arc4random_uniform(10));
 	id[i] = '\0';
-}
-
-/* RFC 3339, in UTC. */
-static void
-format_now(char buf[32])
-{
-	time_t	  now = time(NULL);
-	struct tm tm;
-
-	if (gmtime_r(&now, &tm) == NULL ||
-	    strftime(buf, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		buf[0] = '\0';
 }
 
 static void
@@ -73,7 +62,7 @@ report_write(struct filter *f, const struct session *s, const struct user *user,
     const struct verdict *verdict, char id[REPORT_ID + 1])
 {
 	const struct tx *tx = s->tx;
-	char		 key[KEY_MAX], now[32], relay[RELAY_TEXT] = "";
+	char		 key[KEY_MAX], now[UTC_TEXT], relay[RELAY_TEXT] = "";
 	char		 source[NETADDR_TEXT], from[FROM_TEXT], msgid[16] = "";
 	char		 ttl[16];
 	const char *hset[ARGS_MAX] = { "HSET", key, "time", now, "relay", relay,
@@ -91,7 +80,7 @@ report_write(struct filter *f, const struct session *s, const struct user *user,
 	draw_id(id);
 	snprintf(key, sizeof(key), "%sreport:{%s}", f->conf->prefix, id);
 	snprintf(ttl, sizeof(ttl), "%d", REPORT_DAYS * 86400);
-	format_now(now);
+	utc_text(time(NULL), now);
 	if (gethostname(relay, sizeof(relay) - 1) == -1)
 		relay[0] = '\0';
 	copy_from(&tx->header, from);

@@ -74,6 +74,40 @@ standing_of(const struct request *req, enum user_found found,
 	return (acl_standing(found, user, &s->source, local_trust(req)));
 }
 
+const char *
+sender_name(const struct session *s)
+{
+	if (s->tx != NULL && s->tx->user[0] != '\0')
+		return (s->tx->user);
+	return (s->authenticated ? s->name : "");
+}
+
+/* The user's log has an entry for it: who wrote the message will ask. */
+static void
+log_deferral(const struct request *req, const char *reply)
+{
+	const char *name = sender_name(req->session);
+
+	if (name[0] != '\0')
+		userlog_add(req->filter, req->session, name, "message",
+		    "refused", reply, NULL, -1);
+}
+
+/* Refuses for the time being what cannot be judged now. */
+static void
+defer(struct request *req)
+{
+	log_deferral(req, req->tempfail);
+	request_tempfail(req);
+}
+
+static void
+defer_spf(struct request *req)
+{
+	log_deferral(req, REPLY_SPF);
+	request_reject(req, REPLY_SPF);
+}
+
 /*
  * Asks for the session's user: the authenticated one, else the one whom the
  * source authenticates.  A session that has authenticated as somebody is never
@@ -96,7 +130,7 @@ ask(struct request *req, const struct domains *domains, user_cb cb)
 		req->query = user_ask_address(f->redis, f->conf, &s->source,
 		    domains, cb, req);
 	if (req->query == NULL)
-		request_tempfail(req);
+		defer(req);
 }
 
 /* Refuses a message of a user who is there, and tells the user's log. */
@@ -137,6 +171,8 @@ gather(const struct request *req, bool with_header, struct domains *domains)
 	enum reason	   reason;
 
 	domains->n = 0;
+	if (with_header && tx->hidden_end)
+		return (REASON_BODY);
 	reason = acl_envelope(conf, tx->sender, domains);
 	if (reason != REASON_NONE || !with_header)
 		return (reason);
@@ -173,7 +209,7 @@ static void
 refuse_quota(struct request *req, enum quota_result result, const char *reply)
 {
 	if (result != QUOTA_FULL) {
-		request_tempfail(req);
+		defer(req);
 		return;
 	}
 	userlog_add(req->filter, req->session, req->session->tx->user,
@@ -220,7 +256,7 @@ accept_sender(struct request *req, const struct user *user)
 	}
 	req->quota_query = quota_check(f, user->name, 1, on_room, req);
 	if (req->quota_query == NULL)
-		request_tempfail(req);
+		defer(req);
 }
 
 static void
@@ -252,10 +288,12 @@ on_sender(void *arg, enum user_found found, const struct user *user)
 		break;
 	case STANDING_UNKNOWN:
 		/* Without its binding a session cannot get any better. */
-		if (found == USER_OK)
-			request_disconnect(req, req->tempfail);
-		else
-			request_tempfail(req);
+		if (found != USER_OK) {
+			defer(req);
+			break;
+		}
+		log_deferral(req, req->tempfail);
+		request_disconnect(req, req->tempfail);
 		break;
 	}
 }
@@ -266,9 +304,10 @@ sender_request(struct request *req, const char *sender)
 	struct session *s = req->session;
 	struct domains	domains;
 
+	req->expire = defer;
 	if (strlen(sender) >= SENDER_TEXT ||
 	    session_begin_tx(s, sender) == NULL) {
-		request_tempfail(req);
+		defer(req);
 		return;
 	}
 	if (local_trust(req) && !s->authenticated) {
@@ -281,14 +320,33 @@ sender_request(struct request *req, const char *sender)
 }
 
 void
-recipient_request(struct request *req)
+recipient_request(struct request *req, const char *recipient)
 {
-	const struct tx *tx = req->session->tx;
+	struct tx *tx = req->session->tx;
 
+	if (tx != NULL) {
+		tx->recipients++;
+		digest_strings(tx->recipient, 1, &recipient);
+	}
 	if (tx != NULL && tx->sandboxed)
 		request_rewrite(req, SANDBOX);
 	else
 		request_proceed(req);
+}
+
+void
+recipient_refused(struct session *s, const char *recipient)
+{
+	struct tx *tx = s->tx;
+	uint8_t	   digest[DIGEST_LEN];
+
+	if (tx == NULL)
+		return;
+	digest_strings(digest, 1, &recipient);
+	if (memcmp(digest, tx->recipient, sizeof(digest)) != 0)
+		return;
+	tx->recipients--;
+	memset(tx->recipient, 0, sizeof(tx->recipient));
 }
 
 /* The source may authenticate another user by now, who has no part in it. */
@@ -312,7 +370,7 @@ on_spf(void *arg, const struct spf_answer *answer)
 
 	req->spf_question = NULL;
 	if (answer->verdict == SPF_VERDICT_UNKNOWN) {
-		request_reject(req, REPLY_SPF);
+		defer_spf(req);
 		return;
 	}
 	request_hurry(req);
@@ -330,7 +388,7 @@ wait_for_spf(struct request *req, const char *domain)
 	if (req->spf_question != NULL)
 		request_take_time(req);
 	else
-		request_reject(req, REPLY_SPF);
+		defer_spf(req);
 }
 
 static void
@@ -362,7 +420,7 @@ reserve(struct request *req, const struct user *user)
 	req->quota_query = quota_reserve(f, user->name, tx->hold, units,
 	    on_reserved, req);
 	if (req->quota_query == NULL)
-		request_tempfail(req);
+		defer(req);
 }
 
 static void
@@ -378,7 +436,7 @@ accept_message(struct request *req, const struct user *user)
 	}
 	/* Its recipients were not rewritten: not this time. */
 	if (user->status == STATUS_SANDBOXED && !tx->sandboxed) {
-		request_tempfail(req);
+		defer(req);
 		return;
 	}
 	v = judge(req, user, true, &domains);
@@ -409,7 +467,7 @@ on_commit(void *arg, enum user_found found, const struct user *user)
 		block_gone(req, user);
 		break;
 	case STANDING_UNKNOWN:
-		request_tempfail(req);
+		defer(req);
 		break;
 	}
 }
@@ -442,8 +500,9 @@ commit_request(struct request *req)
 {
 	const struct tx *tx = req->session->tx;
 
+	req->expire = defer;
 	if (tx == NULL || tx->damaged) {
-		request_tempfail(req);
+		defer(req);
 		return;
 	}
 	if (tx->trusted) {

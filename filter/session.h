@@ -61,10 +61,13 @@ struct tx {
 	bool	      sandboxed;
 	bool	      any_domain;     /* its domains are asked about early */
 	bool	      damaged;	      /* a line of it was lost */
+	bool	      hidden_end;     /* its body seems to end early */
 	bool	      accepted;	      /* by us, at the end of data */
 	char	      hold[QUOTA_ID]; /* its reservation; "": none */
 	uint32_t      msgid;	      /* smtpd's; 0: none yet */
-	size_t	      recipients;
+	size_t	      recipients;     /* that we have let through */
+	uint8_t	      recipient[DIGEST_LEN]; /* the last, while smtpd may
+					       refuse it */
 	struct header header;
 	char	      sender[SENDER_TEXT];
 };

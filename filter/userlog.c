@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@
 #include "journal.h"
 #include "session.h"
 #include "userlog.h"
+#include "utc.h"
 
 #define ARGS_MAX 32
 #define KEY_MAX 256
@@ -72,9 +74,12 @@ userlog_add(struct filter *f, const struct session *s, const char *name,
 	char	       key[KEY_MAX], max[16], session[24], bytes[24];
 	char	       source[NETADDR_TEXT];
 	struct tx_text text;
+	char	       last[KEY_MAX], now[UTC_TEXT];
 	struct args    args = { .n = 6,
 		   .v = { "XADD", key, "MAXLEN", "~", max, "*" } };
-	struct command command;
+	const char    *use[] = { "HSET", last, event, now };
+	struct command commands[] = { { 0, args.v }, { 4, use } };
+	bool	       used = strcmp(result, "accepted") == 0;
 
 	snprintf(key, sizeof(key), "%suser:{%s}:log", f->conf->prefix, name);
 	snprintf(max, sizeof(max), "%d", USERLOG_MAX);
@@ -91,7 +96,8 @@ userlog_add(struct filter *f, const struct session *s, const char *name,
 		add(&args, "size", bytes);
 	}
 	add(&args, "report", report);
-	command.argc = args.n;
-	command.argv = args.v;
-	journal_write(f->journal, 1, &command);
+	commands[0].argc = args.n;
+	snprintf(last, sizeof(last), "%suser:{%s}:last", f->conf->prefix, name);
+	utc_text(time(NULL), now);
+	journal_write(f->journal, used ? 2 : 1, commands);
 }

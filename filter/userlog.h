@@ -34,6 +34,9 @@ struct session;
  *	result	accepted, refused, failed (by smtpd, after we accepted it)
  *	reply	the client's, where we know it
  *	source, session, message, sender, recipients, size, report
+ *
+ * user:{NAME}:last, a hash: when the last login and the last message of the
+ * user were accepted, longer than their entries are kept.
  */
 
 /*

@@ -91,6 +91,24 @@ fold_ascii(const char *text, size_t len, char *out)
 }
 
 /*
+ * What IDNA2008 keeps and IDNA2003 mapped to something else, so that readers of
+ * the two see different domains (RFC 5894, 7.2): sharp s, final sigma, and the
+ * joiners.
+ */
+static bool
+reads_two_ways(const char *text)
+{
+	static const char *const deviations[] = { "\xc3\x9f", "\xcf\x82",
+		"\xe2\x80\x8c", "\xe2\x80\x8d" };
+	size_t			 i;
+
+	for (i = 0; i < sizeof(deviations) / sizeof(deviations[0]); i++)
+		if (strstr(text, deviations[i]) != NULL)
+			return (true);
+	return (false);
+}
+
+/*
  * Lower case is the one mapping (RFC 5895, 2) that is made: others, as of full
  * width, of ideographic dots and of what is invisible, are made by some readers
  * and not by others.  A-labels are checked to be what their U-labels give.
@@ -106,8 +124,9 @@ convert(const char *text, char out[DOMAIN_TEXT])
 	    UNINORM_NFC, NULL, &len);
 	if (lower == NULL)
 		return (false);
-	ok = idn2_lookup_u8(lower, &result,
-		 IDN2_NO_TR46 | IDN2_ALABEL_ROUNDTRIP) == IDN2_OK;
+	ok = !reads_two_ways((const char *)lower) &&
+	    idn2_lookup_u8(lower, &result,
+		IDN2_NO_TR46 | IDN2_ALABEL_ROUNDTRIP) == IDN2_OK;
 	free(lower);
 	if (!ok)
 		return (false);

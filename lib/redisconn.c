@@ -396,15 +396,25 @@ redisconn_when_ready(struct redisconn *rc, void (*cb)(void *), void *arg)
 	add_timer(rc->waiting, rc->ready ? 0 : rc->timeout);
 }
 
+/*
+ * A server that does not know a command repeats its arguments, of which one is
+ * the password: what it says is cut off before them.
+ */
 static void
 login_step(struct redisconn *rc, const redisReply *reply, const char *step)
 {
-	char why[256];
+	const char *text = "unexpected reply", *end;
+	char	    why[256];
+	size_t	    len;
 
 	if (reply == NULL || reply->type == REDIS_REPLY_STATUS)
 		return;
-	snprintf(why, sizeof(why), "%s: %.200s", step,
-	    reply->type == REDIS_REPLY_ERROR ? reply->str : "unexpected reply");
+	if (reply->type == REDIS_REPLY_ERROR)
+		text = reply->str;
+	end = strstr(text, "with args");
+	len = end != NULL ? (size_t)(end - text) : strlen(text);
+	snprintf(why, sizeof(why), "%s: %.*s", step,
+	    (int)(len < 200 ? len : 200), text);
 	drop(rc, why);
 }
 

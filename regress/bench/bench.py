@@ -351,11 +351,20 @@ def crypted(users):
 class BareFilterRelay(Relay):
     """smtpd with a static table and a filter that does nothing at all."""
 
+    arguments = ""
+
     def smtpd_conf(self):
         text = super().smtpd_conf().replace(" <users>\n",
                                             " <users> filter bare\n")
-        return 'filter bare proc-exec "%s"\n%s' % (
-            build() / "bench/echo-loop", text)
+        return 'filter bare proc-exec "%s%s"\n%s' % (
+            build() / "bench/echo-loop", self.arguments, text)
+
+
+class LeastFilterRelay(BareFilterRelay):
+    """The same with a filter that no command and no line is passed to: what
+    any filter costs."""
+
+    arguments = " least"
 
 
 def load_rate(shape, queue, tls, kind, options):
@@ -399,6 +408,7 @@ def bench_messages(table, redis):
     ways = {"table and filter": (Relay, {
                 "conf": configuration(redis=redis.url), "kind": "rel"}),
             "smtpd alone": (Relay, {"static": static}),
+            "the least filter": (LeastFilterRelay, {"static": static}),
             "an empty filter": (BareFilterRelay, {"static": static})}
     for queue, turns in LOAD_TURNS.items():
         for shape in SHAPES:
@@ -416,16 +426,18 @@ def judge_messages(table, what, rates):
         table.note("%s, %s" % (what, name), "%.0f/s" % statistics.median(row))
     table.at_least("%s, / smtpd alone" % what,
                    compared(rates, "smtpd alone"), 0.9)
-    table.note("%s, / an empty filter" % what,
-               "%.2f" % compared(rates, "an empty filter"))
+    for other in ("the least filter", "an empty filter"):
+        table.note("%s, / %s" % (what, other),
+                   "%.2f" % compared(rates, other))
+    table.note("%s, the least filter / smtpd alone" % what, "%.2f" % compared(
+        rates, "smtpd alone", "the least filter"))
 
 
-def compared(rates, other):
+def compared(rates, other, mine="table and filter"):
     """The median of the rounds' ratios: a disk is not as fast all the time,
     but neighbours in time see much the same."""
     return statistics.median(
-        mine / its for mine, its in zip(rates["table and filter"],
-                                        rates[other]))
+        rate / its for rate, its in zip(rates[mine], rates[other]))
 
 
 # Memory

@@ -83,8 +83,9 @@ class Sender:
         self.msgid = "%08x" % self.msgids
         self.report("tx-begin")
         for number in range(recipients):
-            self.driver.ask("rcpt-to", self.session, "b@example.com")
-            self.report("tx-rcpt", "ok", "b%d@example.com" % number)
+            recipient = "b%d@example.com" % number
+            self.driver.ask("rcpt-to", self.session, recipient)
+            self.report("tx-rcpt", "ok", recipient)
         for line in ("From: a@example.org", "", "x", "."):
             self.driver.send("filter|0.7|%.6f|smtp-in|data-line|%s|%016x|%s"
                              % (time.time(), self.session, 1, line))

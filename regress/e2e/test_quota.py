@@ -246,6 +246,44 @@ def test_counters_of_wrong_types(sender, users):
     assert sender.message() == "proceed"
 
 
+def test_recipients_that_smtpd_does_not_report(new_relay, users, sink):
+    """smtpd keeps silent about one whose command is long."""
+    relay = new_relay(quota_unit="recipient")
+    users.add("alice", PASSWORD)
+    users.set("alice", quota="3", quota_period="1d")
+    counters = Functions(users.redis)
+    with Session(relay) as session:
+        assert session.plain("alice", PASSWORD).startswith("235")
+        assert session.mail().startswith("250")
+        for number in range(4):
+            assert session.rcpt("x" * 246 + ":bob%d@example.com" %
+                                number).startswith("250")
+        assert FULL.fullmatch(session.data(simple("too-many")))
+        assert session.mail().startswith("250")
+        assert session.rcpt("x" * 246 + ":bob@example.com").startswith("250")
+        # One that smtpd refuses, and says so, takes none of these off.
+        assert session.rcpt("no at sign").startswith("5")
+        assert session.rcpt("carol@example.com").startswith("250")
+        assert session.data(simple("two")).startswith("250")
+    wait_until(lambda: counters.used() == {"quota": 2}, 10, "two recipients")
+    sink.wait_for(b"Subject: two")
+
+
+def test_a_refusal_counts_once(redis, users):
+    """However often it is reported, and only of the last recipient."""
+    limited(users, quota="100")
+    counters = Functions(redis)
+    with Sender(redis.url, quota_unit="recipient") as sender:
+        assert sender.mail() == "proceed"
+        for name in ("a", "b", "c", "d"):
+            sender.driver.ask("rcpt-to", sender.session, name + "@x.test")
+        for name in ("a", "d", "d", "c", ""):
+            sender.driver.report("tx-rcpt", sender.session, "00000001",
+                                 "permfail", name + "@x.test")
+        assert sender.commit(recipients=0) == "proceed"
+    assert counters.used() == {"quota": 3}
+
+
 def test_recipients(redis, users):
     limited(users, quota="5")
     with Sender(redis.url, quota_unit="recipient") as sender:
@@ -320,6 +358,31 @@ def test_servers(name):
             users.set("alice", quota="99")
             assert sender.send(10) == 5
             assert refusal(sender.message())[0] == (9, "messages", "1h")
+
+
+def commands_seen(server):
+    """How often each of the commands that run a script was called."""
+    info = server.cli("INFO", "commandstats")
+    return {name: int(calls) for name, calls in re.findall(
+        r"cmdstat_(evalsha|eval|script\|load):calls=(\d+)", info)}
+
+
+def test_a_script_is_sent_once():
+    """Where there are no functions; one that Redis forgets is sent again."""
+    program, extra = SERVERS["eval"]
+    with RedisServer(workdir("redis"), program, extra) as server:
+        users = Users(server)
+        limited(users, quota="50")
+        with Sender(server.url) as sender:
+            wait_until(lambda: "script|load" in commands_seen(server), 10,
+                       "the script")
+            assert sender.send(20) == 20
+            server.cli("SCRIPT", "FLUSH")
+            assert sender.send(40) == 30
+        seen = commands_seen(server)
+        assert seen["script|load"] == 2
+        assert "eval" not in seen
+        assert seen["evalsha"] > 100
 
 
 def test_answer_lost_is_asked_again(redis, users):

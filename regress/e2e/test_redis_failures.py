@@ -23,7 +23,7 @@ import pytest
 from fakeredis import BEHAVIOURS, FakeRedis
 from linedriver import FilterDriver, TableDriver
 from places import configuration, workdir
-from redisserver import wait_until
+from redisserver import RedisServer, wait_until
 from session import FORMS, Closed, Session, simple
 
 OK = "235 2.0.0 Authentication succeeded"
@@ -239,6 +239,21 @@ def test_a_password_that_redis_does_not_take(relay, users, redis):
             redis.cli("CONFIG", "SET", "requirepass", "",
                       password="Redis-Secret-9")
     works_again(relay, users)
+
+
+def test_the_log_has_no_password_of_redis(new_relay, users):
+    """A server that does not know AUTH repeats what it was given."""
+    secret = "Very-Secret-Redis-Word"
+    directory = workdir("redis")
+    (directory / "secret").write_text(secret + "\n")
+    with RedisServer(directory, extra=("--rename-command", "AUTH", "")) as odd:
+        relay = new_relay(odd.url, redis_user="relay",
+                          redis_password_file=str(directory / "secret"))
+        wait_until(lambda: relay.log().count("AUTH: ERR unknown command") > 1,
+                   20, "both programs to be refused")
+        with Session(relay) as session:
+            assert session.mail() == LATER
+        assert secret not in relay.log()
 
 
 def test_a_relay_may_start_before_its_redis(new_relay, users, redis):

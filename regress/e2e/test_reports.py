@@ -81,6 +81,7 @@ BLOCKS = {
     "malformed-name": (END, "header-malformed", "", header("a b: c", GOOD)),
     "malformed-mbox": (END, "header-malformed", "", header(
         "From alice@example.org Sat Nov 21 05:10:21 2026", GOOD)),
+    "body-dot": (END, "body-hidden-end", "", GOOD + "\r\n\r\nx\r.\rMAIL"),
     "bare-cr": (END, "header-control", "", header(
         b"X: y\rFrom: a@bank.test", GOOD)),
     "bare-cr-from": (END, "header-control", "", header(
@@ -110,6 +111,25 @@ def test_reasons(relay, redis, users, sink, kind):
     assert sink.wait_for(b"innocent-" + kind.encode())
     assert not [m for m in sink.messages
                 if b"Subject: %s\r\n" % kind.encode() in m.data]
+
+
+def test_a_hidden_end_where_the_header_is_not_judged(
+        new_relay, redis, users, sink):
+    relay = new_relay(enforce=["envelope"])
+    users.add("alice", PASSWORD)
+    with logged_in(relay) as session:
+        for body in (b"x\r.\rMAIL FROM:<ceo@bank.test>", b"x\r.", b"a\r.\rb"):
+            assert session.mail().startswith("250")
+            assert session.rcpt().startswith("250")
+            reply = session.data(b"From: a@bank.test\r\n\r\n" + body +
+                                 b"\r\n")
+            assert blocked(redis, reply)["reason"] == "body-hidden-end"
+        # Programs leave CRs behind that hide nothing.
+        assert session.mail().startswith("250")
+        assert session.rcpt().startswith("250")
+        assert session.data(b"Subject: crs\r\n\r\nx\r\r\ny.\r\r\n50%\rz\r\n"
+                            ).startswith("250")
+    sink.wait_for(b"Subject: crs")
 
 
 def test_smtpd_unstuffs_before_anybody_reads(relay, redis, users, sink):

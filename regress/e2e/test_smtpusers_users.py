@@ -48,7 +48,7 @@ def test_add_writes_what_the_options_say(cmd):
         "--status", "sandboxed", "--quota", "1000", "--quota-period", "30d",
         "--rate", " 10/1m  100/1h ", "--description", "the 'big' \"one\" \\é",
         "--domain", "Example.ORG.", "--domain", "BÜCHER.example",
-        "--domain", "faß.example", "--stdin", stdin=SECRET)
+        "--domain", "XN--FA-HIA.example", "--stdin", stdin=SECRET)
     fields = cmd.fields("alice.b+c_d-1")
     assert verifies(PASSWORD, fields.pop("password"))
     created = fields.pop("created")
@@ -139,7 +139,8 @@ BAD_OPTIONS = [
     ("--quota", "1" * 16), ("--quota", "٣"), ("--quota-period", "0"),
     ("--quota-period", "1y"), ("--quota-period", "1h30m"),
     ("--quota-period", "3651d"), ("--quota-period", ""), ("--rate", "100"),
-    ("--rate", "0/1h"), ("--rate", " ".join("%d/1h" % n for n in range(1, 10))),
+    ("--rate", "0/1h"),
+    ("--rate", "1/1h 2/1h 3/1h 4/1h 5/1h 6/1h 7/1h 8/1h 9/1h"),
     ("--rate", "1000000000001/1h"), ("--quota", "1000000000001"),
     ("--rate", "10/1m,100/1h"), ("--rate", "10/1m x"),
     ("--rate", " "), ("--description", "two\nlines"),
@@ -149,6 +150,7 @@ BAD_OPTIONS = [
     ("--domain", "-a.example"), ("--domain", "under_score.example"),
     ("--domain", "192.0.2.1"), ("--domain", "a@b.example"),
     ("--domain", "x" * 64 + ".example"), ("--domain", "xn--a-ecp.ru.."),
+    ("--domain", "faß.example"), ("--domain", "مثال.example"),
     ("--domain", "xn--\u00fc.example"), ("--domain", "a\u2024b.example"),
     ("--domain", ".".join(["x" * 60] * 5))]
 
@@ -220,7 +222,7 @@ def test_passwd_generates(alice):
 
 @pytest.mark.parametrize("secret, options", [
     (b"", ()), (b"\n", ()), (b"a\r\n", ()), (b"a\0b\n", ()),
-    (b"x" * 512, ()), (b"x" * 73, ("--scheme", "bcrypt"))])
+    (b"x" * 512, ()), (b"x" * 100000, ()), (b"x" * 73, ("--scheme", "bcrypt"))])
 def test_passwd_refuses(alice, secret, options):
     before = alice.snapshot()
     words = alice.fails(EX_DATAERR, "passwd", "alice", "--stdin", *options,

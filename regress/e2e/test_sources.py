@@ -16,8 +16,10 @@
 
 import pytest
 
+from redisserver import wait_until
 from session import FORMS, TWO_STEP, Session, together
 
+PASSWORD = "Open-Sesame1"
 OK = "235 2.0.0 Authentication succeeded"
 FAILED = "535 Authentication failed"
 UNLISTED = "535 5.7.8 IP not authorized"
@@ -254,3 +256,17 @@ def test_a_wrong_password_leaves_the_appliance_what_it_is(relay, users):
     with Session(relay, "127.0.0.2") as session:
         assert session.plain("printer", "wrong-word") == FAILED
         assert session.message().startswith("250")
+
+
+def test_a_name_that_was_only_tried_is_nobodys(relay, users):
+    """In the log, whoever has the session then."""
+    users.add("victim", PASSWORD)
+    users.add("printer", domains=["example.org"])
+    users.ip_auth("printer", "127.0.0.2")
+    for source in ("127.0.0.3", "127.0.0.2"):
+        with Session(relay, source) as session:
+            assert session.login("victim", "wrong-word").startswith("535")
+            assert not session.mail("a@bank.test").startswith("250")
+        wait_until(lambda: "mail-from refused: user=- source=%s " % source
+                   in relay.log(), 10, "the line")
+    assert "mail-from refused: user=victim" not in relay.log()

@@ -23,6 +23,7 @@ from nameserver import NameServer, strings
 from places import REPORT_URL, configuration, workdir
 from redisserver import wait_until
 from relay import Relay
+from reports import entries
 from session import Session, simple
 
 OK = "235 2.0.0 Authentication succeeded"
@@ -326,8 +327,15 @@ def test_off(relays, alice, name):
 
 @pytest.mark.parametrize("mode", ["published", "include", "pass"])
 def test_servfail(relays, alice, mode):
-    for _ in range(2):
+    for count in (1, 2):
         assert send_as(relays(mode), "a@b.unloaded") == UNKNOWN
+        wait_until(lambda: told(alice, UNKNOWN) == count, 10, "the log")
+
+
+def told(users, reply):
+    """How often the user's log has the reply."""
+    return [entry.get("reply") for entry in
+            entries(users.redis, "alice")].count(reply)
 
 
 def test_the_domain_of_either_sender(relays, alice):

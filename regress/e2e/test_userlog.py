@@ -14,7 +14,9 @@
 
 """What a user's log tells of logins and messages."""
 
+import calendar
 import re
+import time
 
 import pytest
 
@@ -125,7 +127,7 @@ def test_names_of_nobody_leave_nothing(relay, redis, users, form):
         ["accepted"]
     assert set(redis.cli("KEYS", "*")) == {
         "smtp:user:{witness}", "smtp:user:{witness}:domains",
-        "smtp:user:{witness}:log"}
+        "smtp:user:{witness}:last", "smtp:user:{witness}:log"}
 
 
 def test_messages(relay, redis, users, sink, name):
@@ -231,3 +233,127 @@ def test_the_log_is_capped(redis, users, name):
                    "a%d@bank.test" % (count - 1), 20, "the last entry")
     # About as many as it is capped to: Redis cuts whole nodes.
     assert MAX <= redis.cli("XLEN", users.key(name, "log")) < MAX + 200
+
+
+LATER = "451 4.3.0 Temporary failure"
+
+
+def deferred(redis, name):
+    """What the log says of messages that could not be judged."""
+    return [(entry["result"], entry["reply"], entry.get("sender"))
+            for entry in entries(redis, name)
+            if entry["event"] == "message"]
+
+
+def logs_in_again(relay, name):
+    """The filter goes back to Redis after a pause of its own."""
+    def attempt():
+        with Session(relay) as session:
+            return session.plain(name, PASSWORD) == OK
+    wait_until(attempt, 20, "a login")
+
+
+@pytest.mark.parametrize("stage", ["MAIL FROM", "end of data"])
+def test_what_cannot_be_judged_is_in_the_log(relay, redis, users, name, stage):
+    """Redis stands still until the deadline; the entry waits for it."""
+    users.add(name, PASSWORD)
+    with Session(relay) as session:
+        assert session.plain(name, PASSWORD) == OK
+        log(redis, name, 1)
+        if stage == "end of data":
+            assert session.mail().startswith("250")
+            assert session.rcpt().startswith("250")
+            assert session.command("DATA").startswith("354")
+        redis.pause()
+        try:
+            reply = (session.mail() if stage == "MAIL FROM"
+                     else session.finish(simple("never")))
+        finally:
+            redis.resume()
+        assert reply == LATER
+    wait_until(lambda: deferred(redis, name) ==
+               [("refused", LATER, "alice@example.org")], 20, "the entry")
+    logs_in_again(relay, name)
+
+
+@pytest.mark.parametrize("field", ["mode", "quota"])
+@pytest.mark.parametrize("stage", ["MAIL FROM", "end of data"])
+def test_a_bad_record_is_in_the_log(relay, redis, users, name, stage, field):
+    users.add(name, PASSWORD)
+    with Session(relay) as session:
+        assert session.plain(name, PASSWORD) == OK
+        if stage == "end of data":
+            assert session.mail().startswith("250")
+        users.set(name, **{field: "none"})
+        if stage == "end of data":
+            assert session.rcpt().startswith("250")
+            assert session.data(simple()) == LATER
+        else:
+            assert session.mail() == LATER
+        assert [(entry["event"], entry["result"], entry.get("reply"))
+                for entry in log(redis, name, 2)] == [
+            ("login", "accepted", None), ("message", "refused", LATER)]
+
+
+def test_what_nobody_can_be_told_leaves_nothing(relay, redis, users):
+    """Who has not logged in is nobody while Redis cannot be asked."""
+    users.add("witness", PASSWORD)
+    with Session(relay) as session:
+        redis.pause()
+        try:
+            assert session.mail() == LATER
+        finally:
+            redis.resume()
+    logs_in_again(relay, "witness")
+    wait_until(lambda: entries(redis, "witness"), 10, "the log")
+    assert [key for key in redis.cli("KEYS", "*") if key.endswith(":log")] == [
+        "smtp:user:{witness}:log"]
+
+
+# The last use
+
+
+def last(redis, name):
+    flat = redis.cli("HGETALL", "smtp:user:{%s}:last" % name)
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+def test_the_last_use(relay, redis, users, name):
+    users.add(name, PASSWORD)
+    began = time.time()
+    with Session(relay) as session:
+        assert session.plain(name, "wrong-word") == FAILED
+        log(redis, name, 1)
+        assert last(redis, name) == {}
+        assert session.plain(name, PASSWORD) == OK
+        log(redis, name, 2)
+        wait_until(lambda: set(last(redis, name)) == {"login"}, 10, "a login")
+        assert report_id(session.mail("a@bank.test"), name)
+        log(redis, name, 3)
+        assert set(last(redis, name)) == {"login"}
+        assert session.message().startswith("250")
+        wait_until(lambda: set(last(redis, name)) == {"login", "message"},
+                   10, "a message")
+    for text in last(redis, name).values():
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text)
+        when = calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
+        assert int(began) <= when <= time.time()
+
+
+def test_the_last_use_of_an_address(relay, redis, users, name):
+    users.add(name)
+    users.ip_auth(name, "127.0.0.2")
+    with Session(relay, "127.0.0.2") as session:
+        assert session.message().startswith("250")
+    wait_until(lambda: set(last(redis, name)) == {"message"}, 10, "a message")
+
+
+def test_a_last_use_of_a_wrong_type_is_nobodys_trouble(
+        relay, redis, users, name):
+    users.add(name, PASSWORD)
+    redis.cli("SET", "smtp:user:{%s}:last" % name, "x")
+    with Session(relay) as session:
+        assert session.plain(name, PASSWORD) == OK
+        assert session.message().startswith("250")
+    assert [entry["event"] for entry in log(redis, name, 2)] == \
+        ["login", "message"]

@@ -40,7 +40,8 @@ static const struct {
 	{ REASON_FROM_LONG, "from-too-long" },
 	{ REASON_FROM_AMBIGUOUS, "from-ambiguous" },
 	{ REASON_HEADER, "header-malformed" },
-	{ REASON_CONTROL, "header-control" } };
+	{ REASON_CONTROL, "header-control" },
+	{ REASON_BODY, "body-hidden-end" } };
 
 #define NREASONS (sizeof(reasons) / sizeof(reasons[0]))
 

@@ -17,6 +17,7 @@ local COUNT_MAX = 1000000000000
 local RATES_MAX = 8
 local HASH_MAX = 383		-- CRYPT_OUTPUT_SIZE without its NUL
 local DESCRIPTION_MAX = 1024
+local FIELD_MAX = 1024		-- bytes that the relay reads
 local DOMAIN_INPUT_MAX = 1024
 local SHOWN_MAX = 200		-- bytes of a value that an error repeats
 
@@ -96,14 +97,15 @@ end
 
 -- The letters that a domain is converted with: each is valid under IDNA2008
 -- wherever it stands, and no normalisation, no context and no direction of
--- writing has a say in it.
+-- writing has a say in it.  Not those that IDNA2003 read as others: sharp s and
+-- final sigma.
 local LETTERS = {
 	-- Latin
-	{ 0xdf, 0xf6, 1 }, { 0xf8, 0xff, 1 }, { 0x101, 0x12f, 2 },
+	{ 0xe0, 0xf6, 1 }, { 0xf8, 0xff, 1 }, { 0x101, 0x12f, 2 },
 	{ 0x131, 0x131, 1 }, { 0x135, 0x137, 2 }, { 0x138, 0x13e, 2 },
 	{ 0x142, 0x148, 2 }, { 0x14b, 0x177, 2 }, { 0x17a, 0x17e, 2 },
 	-- Greek
-	{ 0x390, 0x390, 1 }, { 0x3ac, 0x3ce, 1 },
+	{ 0x390, 0x390, 1 }, { 0x3ac, 0x3c1, 1 }, { 0x3c3, 0x3ce, 1 },
 	-- Cyrillic
 	{ 0x430, 0x45f, 1 }, { 0x461, 0x481, 2 }, { 0x48b, 0x4bf, 2 },
 	{ 0x4c2, 0x4ce, 2 }, { 0x4cf, 0x52f, 2 },
@@ -408,6 +410,9 @@ end
 
 function canonical.rate(text)
 	local rates, seen = {}, {}
+	if #text > FIELD_MAX then
+		invalid(text, 'longer than ' .. FIELD_MAX .. ' bytes')
+	end
 	for word in string.gmatch(text, '[^ ]+') do
 		local rate, meaning = one_rate(word)
 		if not seen[meaning] then

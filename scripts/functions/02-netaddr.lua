@@ -5,7 +5,7 @@
 
 local function parse_octet(text)
 	local n = #text <= 3 and tonumber(text)
-	if not n or n > 255 or (#text > 1 and string.sub(text, 1, 1) == '0') then
+	if not n or n > 255 or string.find(text, '^0.') then
 		return nil
 	end
 	return n
@@ -24,17 +24,19 @@ local function parse_ipv4(text)
 	return { a * 256 + b, c * 256 + d }
 end
 
--- Appends the groups of "db8:0:1"; false where it is none.
+-- Appends the groups of "db8:0:1", which is hexadecimal digits and colons;
+-- false where it is none.
 local function add_groups(groups, text)
 	if text == '' then
 		return true
 	end
+	local n = #groups
 	for word in string.gmatch(text .. ':', '([^:]*):') do
-		if #word > 4 or not string.find(word, '^%x+$') or
-		    #groups == 8 then
+		if word == '' or #word > 4 or n == 8 then
 			return false
 		end
-		groups[#groups + 1] = tonumber(word, 16)
+		n = n + 1
+		groups[n] = tonumber(word, 16)
 	end
 	return true
 end
@@ -50,6 +52,9 @@ local function parse_ipv6(text)
 			return nil
 		end
 		text = string.format('%s%x:%x', before, low[1], low[2])
+	end
+	if string.find(text, '.', 1, true) then
+		return nil
 	end
 	local left, right = string.match(text, '^(.-)::(.*)$')
 	local groups, behind = {}, {}
@@ -102,7 +107,8 @@ local function clear_host_bits(groups, bits)
 	end
 end
 
--- Where the longest run of zero groups is, of two at least; the first of equals.
+-- Where the longest run of zero groups is, of two at least, and how long; the
+-- first of equals.
 local function longest_zeros(groups)
 	local first, length, run = nil, 1, 0
 	for i = 1, #groups do
@@ -115,11 +121,11 @@ local function longest_zeros(groups)
 end
 
 local function hex(groups, first, last)
-	local out = {}
-	for i = first, last do
-		out[#out + 1] = string.format('%x', groups[i])
+	if last < first then
+		return ''
 	end
-	return table.concat(out, ':')
+	return string.format('%x' .. string.rep(':%x', last - first),
+	    unpack(groups, first, last))
 end
 
 -- RFC 5952.
@@ -141,10 +147,10 @@ local function range_text(groups, bits)
 	if is_mapped(groups, bits) then
 		groups, bits = { groups[7], groups[8] }, bits - 96
 	end
-	clear_host_bits(groups, bits)
 	if bits == #groups * 16 then
 		return address_text(groups)
 	end
+	clear_host_bits(groups, bits)
 	return address_text(groups) .. '/' .. bits
 end
 
@@ -186,8 +192,8 @@ function canonical.range(text)
 	local base = string.match(text, '^([^/]*)/')
 	local groups = base and parse_address(base)
 	if groups then
-		invalid(text, 'not a range: the prefix length after the / is ' ..
-		    'a number of at most ' .. #groups * 16)
+		invalid(text, 'not a range: the prefix length after the / ' ..
+		    'is a number of at most ' .. #groups * 16)
 	end
 	return invalid(text, 'neither an address nor a range, such as ' ..
 	    '192.0.2.1, 2001:db8::1, 192.0.2.0/24 or 2001:db8::/32')

@@ -38,7 +38,7 @@ local function add_number(out, number, bias)
 	out[#out + 1] = digit_text(number)
 end
 
--- The next code point to be encoded, and how many are done before it.
+-- The next code point to be encoded.
 local function next_code(codes, least)
 	local found
 	for _, code in ipairs(codes) do
@@ -142,7 +142,7 @@ end
 local function right_alabel(label)
 	local codes = #label <= 63 and string.find(label, '^[a-z0-9-]+$') and
 	    unpunycode(string.sub(label, 5))
-	if not codes or #codes == 0 or bad_hyphens(codes) then
+	if not codes then
 		return false
 	end
 	local ascii = true

@@ -9,8 +9,9 @@
 --   given     what a call may give, in words
 --   read      the fields that the relay reads and a call may give, in order
 --   checks    how the value of each field is checked
+--   elsewhere how a field that a call may not give is set
 --   sets      how a member of each set is checked
---   defaults  fields that a new one has where they are not given
+--   defaults  fields that one has where they are not given or empty
 --   leftover  keys behind its own that go when it comes or goes
 --   fill      what keeps a record whose last field was removed
 -- Everything is checked before anything is written.
@@ -109,26 +110,28 @@ local function split(text)
 end
 
 -- What a call wants to have: canonical values by field, "" for none; members
--- by set.
+-- by set.  When a record was created is not unsaid.
 local function changes_of(kind, args)
-	local changes = { values = {}, sets = {} }
+	local changes, named = { values = {}, sets = {} }, {}
 	if #args % 2 ~= 0 then
 		fail('INVALID', 'a field without a value: they come in pairs')
 	end
 	for i = 1, #args, 2 do
 		local field, value = args[i], args[i + 1]
 		local check, member = kind.checks[field], kind.sets[field]
-		if changes.values[field] or changes.sets[field] then
+		if named[field] then
 			invalid(field, 'named twice')
-		elseif check then
-			changes.values[field] = value == '' and '' or
-			    check(value)
 		elseif member then
 			changes.sets[field] = members_of(split(value), member)
-		else
-			invalid(field, 'not a field that can be set: ' ..
-			    kind.given)
+		elseif not check then
+			invalid(field, kind.elsewhere[field] or
+			    'not a field that can be set: ' .. kind.given)
+		elseif value ~= '' then
+			changes.values[field] = check(value)
+		elseif field ~= 'created' then
+			changes.values[field] = kind.defaults[field] or ''
 		end
+		named[field] = true
 	end
 	if changes.sets.ips and #changes.sets.ips > RANGES_MAX then
 		fail('INVALID', 'ips: a list has at most ' .. RANGES_MAX ..
@@ -192,15 +195,13 @@ end
 
 local function add_defaults(kind, changes)
 	for field, value in pairs(kind.defaults) do
-		if (changes.values[field] or '') == '' then
-			changes.values[field] = value
-		end
+		changes.values[field] = changes.values[field] or value
 	end
 end
 
 local function create(kind, key, changes)
 	local words = {}
-	if kind.checks.created and (changes.values.created or '') == '' then
+	if kind.checks.created and not changes.values.created then
 		changes.values.created = time_text(now())
 	end
 	for field, value in pairs(changes.values) do

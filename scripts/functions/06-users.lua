@@ -25,11 +25,9 @@ local USER = {
 		rate = canonical.rate,
 		description = canonical.description,
 		created = canonical.time,
-		ip_auth = function()
-			fail('INVALID', 'ip_auth: set by ' ..
-			    'smtpusers_user_ipauth after smtpusers_ip_claim')
-		end,
 	},
+	elsewhere = { ip_auth = 'set by smtpusers_user_ipauth after ' ..
+	    'smtpusers_ip_claim' },
 	sets = { domains = canonical.domain, ips = canonical.range },
 	defaults = {},
 	leftover = { ':domains', ':ips', ':log', ':last', ':used:quota' },

@@ -10,6 +10,7 @@ local ACCOUNT = {
 	given = 'plan, status, domains',
 	read = { 'plan', 'status' },
 	checks = { plan = canonical.plan, status = canonical.status },
+	elsewhere = {},
 	sets = { domains = canonical.domain },
 	defaults = { plan = 'basic' },
 	leftover = { ':domains' },

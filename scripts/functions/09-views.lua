@@ -3,7 +3,6 @@
 --
 -- What records hold, as JSON, and what the relay will not take of it.
 
-local FIELD_MAX = 1024		-- bytes that the relay reads
 local CHECKED_MAX = 10000	-- domains and ranges that are looked at
 local TOLD_MAX = 100		-- members of a set that are complained of
 local DEFAULT_PERIOD = '86400'
@@ -193,8 +192,8 @@ local function user_problems(fields, domains, ips, problems)
 		problems[#problems + 1] = 'created: not a time'
 	end
 	if not is_read(fields) then
-		problems[#problems + 1] = 'no field that the relay reads, so ' ..
-		    'there is no such user'
+		problems[#problems + 1] = 'no field that the relay reads, ' ..
+		    'so there is no such user'
 	end
 	check_ips(problems, ips)
 	check_domains(problems, domains)

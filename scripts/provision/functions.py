@@ -60,7 +60,9 @@ def has_functions(version):
         if "unction not found" not in str(version):
             raise version
         return False
-    return version[0] >= int(VERSION.search(library_text())[1])
+    number = version[0] if version else None
+    return isinstance(number, int) and (
+        number >= int(VERSION.search(library_text())[1]))
 
 
 def load_functions(redis):
@@ -94,11 +96,17 @@ def call_each(redis, commands):
 
 def call(redis, function, key, *args):
     """The reply of a function that has one key and one thing to say."""
-    return call_list(redis, function, [key], *args)[0]
+    reply = call_list(redis, function, [key], *args)
+    return reply[0] if reply else None
 
 
 def call_json(redis, function, key, *args):
-    return json.loads(call(redis, function, key, *args))
+    reply = call(redis, function, key, *args)
+    try:
+        return json.loads(reply)
+    except (TypeError, ValueError):
+        raise Failure(EX_UNAVAILABLE, "smtpusers_%s replied no JSON; are the "
+                      "functions in Redis others?" % function) from None
 
 
 def canonical(redis, *words):

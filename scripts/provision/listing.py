@@ -123,29 +123,32 @@ def chosen_users(redis, names, args):
         yield user
 
 
-def list_users(redis, names, domain=None):
+def list_users(redis, names, domain):
     for batch in batches(names):
-        replies = redis.many([question for name in batch for question in
-                              questions(redis, name, domain)])
-        yield from map(listed_user, batch, zip(*[iter(replies)] * 4))
+        commands = [questions(redis, name, domain) for name in batch]
+        replies = iter(redis.many([words for asked in commands
+                                   for words in asked]))
+        for name, asked in zip(batch, commands):
+            yield listed_user(name, [next(replies) for _ in asked])
 
 
 def questions(redis, name, domain):
-    domains = user_key(redis, name, ":domains")
-    return (("HMGET", user_key(redis, name), *LISTED),
-            ("HMGET", user_key(redis, name, ":last"), *LAST),
-            ("SCARD", user_key(redis, name, ":ips")),
-            ("SISMEMBER", domains, domain or "-"))
+    key = user_key(redis, name)
+    words = [("HMGET", key, *LISTED), ("HMGET", key + ":last", *LAST),
+             ("SCARD", key + ":ips")]
+    if domain:
+        words.append(("SISMEMBER", key + ":domains", domain))
+    return words
 
 
 def listed_user(name, replies):
     errors = [unreadable(reply) for reply in replies
               if isinstance(reply, ReplyError)]
-    values, last, count, has_domain = [
+    values, last, count, *has_domain = [
         None if isinstance(reply, ReplyError) else reply for reply in replies]
-    values = values or [None] * len(LISTED)
     login, message = last or (None, None)
-    return {"name": name, **dict(zip(LISTED, values)),
+    return {"name": name,
+            **dict(zip(LISTED, values or [None] * len(LISTED))),
             "last_login": login, "last_message": message,
-            "ip_count": count, "has_domain": bool(has_domain),
+            "ip_count": count, "has_domain": has_domain == [1],
             "error": errors[0] if errors else None}

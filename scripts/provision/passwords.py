@@ -30,6 +30,8 @@ GENERATED_LENGTH = 20
 
 SCHEMES = {"yescrypt": (b"$y$", 0), "bcrypt": (b"$2b$", 12)}
 PASSWORD_MAX = {"yescrypt": 511, "bcrypt": 72}
+# More than any password has; what comes may never end.
+LINE_MAX = 1024
 
 
 def library(name):
@@ -73,7 +75,7 @@ def read_password(args):
                            for _ in range(GENERATED_LENGTH))
         return encode(password)
     if args.stdin:
-        line = sys.stdin.buffer.readline()
+        line = sys.stdin.buffer.readline(LINE_MAX)
         return line[:-1] if line.endswith(b"\n") else line
     if not sys.stdin.isatty():
         raise Failure(EX_USAGE, "no terminal to ask for a password: use "
@@ -110,11 +112,20 @@ def weakness(password, name, domains):
         return too_short(password)
     judge = pwquality.PWQSettings()
     judge.set_option("badwords=" + " ".join(known_words(name, domains)))
+    reason = objection(pwquality, judge, password, name)
+    # Without its dictionary it would find every password weak.
+    if reason and "error loading dictionary" in reason:
+        judge.dictcheck = 0
+        reason = objection(pwquality, judge, password, name)
+    return reason or too_short(password)
+
+
+def objection(pwquality, judge, password, name):
     try:
         judge.check(password, None, name)
     except pwquality.PWQError as error:
-        return error.args[1]
-    return too_short(password)
+        return error.args[1].replace("The password ", "it ", 1)
+    return None
 
 
 def too_short(password):

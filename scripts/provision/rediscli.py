@@ -239,7 +239,7 @@ def unescape(data):
         if match[1]:
             return bytes([int(match[1], 16)])
         return ESCAPED.get(match[2], match[2])
-    return decode(ESCAPE.sub(byte, data))
+    return decode(ESCAPE.sub(byte, data) if b"\\" in data else data)
 
 
 def wrong_type(error, key, wanted):

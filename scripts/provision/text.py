@@ -19,7 +19,7 @@ import sys
 
 from .failure import EX_USAGE, Failure
 
-SHOWN_DOMAINS = 20
+SHOWN = 20
 
 ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -89,10 +89,10 @@ def list_rows(label, values, shown=visible):
 
 
 def shorten(values):
-    if len(values) <= SHOWN_DOMAINS:
+    if len(values) <= SHOWN:
         return values
-    return values[:SHOWN_DOMAINS] + [
-        "... and %d more (--json has all)" % (len(values) - SHOWN_DOMAINS)]
+    return values[:SHOWN] + [
+        "... and %d more (--json has all)" % (len(values) - SHOWN)]
 
 
 def confirm(args, question):

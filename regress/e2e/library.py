@@ -1,0 +1,103 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""The Redis functions that provisioning calls, as a client calls them."""
+
+import json
+
+import pytest
+
+from quotas import LUA
+from redisserver import ReplyError
+from users import crypt
+
+HASH = crypt("Open-Sesame1", "$5$")
+READING = ("user_get", "user_check", "account_get", "canonical", "version")
+
+
+class Library:
+    """The library in a server, loaded as smtpusers-functions(7) says."""
+
+    def __init__(self, redis, prefix="smtp:"):
+        self.redis = redis
+        self.prefix = prefix
+        redis.cli("FUNCTION", "LOAD", "REPLACE", LUA.read_text())
+
+    def user(self, name="alice", *rest):
+        return ":".join(("%suser:{%s}" % (self.prefix, name),) + rest)
+
+    def account(self, name="acme", *rest):
+        return ":".join(("%saccount:{%s}" % (self.prefix, name),) + rest)
+
+    def address(self, address):
+        return "%sip:{%s}" % (self.prefix, address)
+
+    def call(self, function, key, *args):
+        """The reply to a call with one key."""
+        return self.redis.cli("FCALL", "smtpusers_" + function, 1, key, *args)
+
+    def get(self, key, *args):
+        """What a view says; it only reads."""
+        function = "account_get" if "account:{" in key else "user_get"
+        return json.loads(self.redis.cli(
+            "FCALL_RO", "smtpusers_" + function, 1, key, *args))
+
+    def canonical(self, *words):
+        return self.redis.cli("FCALL_RO", "smtpusers_canonical", 0, *words)
+
+    def refuses(self, code, function, *words):
+        """The text of the error, of which nothing has been changed."""
+        before = self.snapshot()
+        with pytest.raises(ReplyError) as error:
+            if function == "canonical":
+                self.canonical(*words)
+            else:
+                self.call(function, *words)
+        assert self.snapshot() == before
+        found, _, text = str(error.value).partition(" ")
+        assert found == code, error.value
+        assert plain(text), text
+        return text
+
+    def fields(self, key):
+        flat = self.redis.cli("HGETALL", key)
+        return dict(zip(flat[::2], flat[1::2]))
+
+    def members(self, key):
+        return set(self.redis.cli("SMEMBERS", key))
+
+    def keys(self):
+        return set(self.redis.cli("KEYS", "*"))
+
+    def snapshot(self):
+        """Every key with its value."""
+        return {key: self.value(key) for key in self.keys()}
+
+    def value(self, key):
+        kind = self.redis.cli("TYPE", key)
+        if kind == "hash":
+            return self.fields(key)
+        if kind == "set":
+            return self.members(key)
+        return self.redis.cli("DUMP", key)
+
+
+def plain(text):
+    """Whether it moves no cursor and turns no direction."""
+    return text.isprintable() and len(text) < 1000
+
+
+def pairs(**fields):
+    return [word for pair in fields.items() for word in pair]

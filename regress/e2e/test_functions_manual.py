@@ -1,0 +1,191 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""smtpusers-functions(7): what it shows is run as it stands there."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from library import Library
+from places import SOURCE, workdir
+from provision import verifies
+from quotas import LUA
+from redisserver import RedisServer, ReplyError
+from test_functions_servers import RIGHTS, live
+
+PAGE = SOURCE / "scripts" / "smtpusers-functions.7"
+SOCKET = Path("/run/redis/redis-server.sock")
+INSTALLED = Path("/usr/local/share/smtpusers/smtpusers.lua")
+ESCAPES = {"e": "\\", "&": "", "(:u": "ü", "(dq": '"'}
+
+
+def shown():
+    """The displays of the page: (heading above, text)."""
+    heading, display = "", None
+    for line in PAGE.read_text().splitlines():
+        if line.startswith((".Ss ", ".Sh ")):
+            heading = line[4:]
+        elif line.startswith(".Bd "):
+            display = []
+        elif line == ".Ed":
+            yield heading, "".join(display)
+            display = None
+        elif display is not None:
+            display.append(unescaped(line) + "\n")
+
+
+def unescaped(line):
+    assert not line.startswith((".", "'")), line
+    return re.sub(r"\\(\(..|.)", lambda match: ESCAPES[match[1]], line)
+
+
+EXAMPLES = dict(shown())
+
+
+@pytest.fixture
+def library():
+    """A Redis where the page says that it is."""
+    with RedisServer(workdir("redis")) as server:
+        SOCKET.parent.mkdir(parents=True, exist_ok=True)
+        SOCKET.symlink_to(server.socket)
+        try:
+            yield Library(server)
+        finally:
+            SOCKET.unlink()
+
+
+def run(*argv, text, suffix, **options):
+    """The output of a program that ends well."""
+    path = workdir("example") / ("example" + suffix)
+    path.write_text(text)
+    result = subprocess.run([*argv, path], capture_output=True, timeout=60,
+                            encoding="utf-8", check=False, **options)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout
+
+
+def test_all_examples_are_run():
+    assert set(EXAMPLES) == {"Loading", "PERMISSIONS", "redis-cli", "PHP",
+                             "Node.js", "Python"}
+
+
+def test_loading(library):
+    library.redis.cli("FUNCTION", "FLUSH")
+    INSTALLED.parent.mkdir(parents=True, exist_ok=True)
+    INSTALLED.symlink_to(LUA)
+    try:
+        command = EXAMPLES["Loading"].replace(
+            "redis-cli", "redis-cli -s %s" % SOCKET)
+        assert subprocess.run(["sh", "-ec", command], check=True,
+                              stdout=subprocess.PIPE).stdout == b"smtpusers\n"
+    finally:
+        INSTALLED.unlink()
+    assert library.redis.cli("FCALL", "smtpusers_version", 0) == 2
+
+
+def test_redis_cli(library):
+    text = EXAMPLES["redis-cli"]
+    out = run("sh", text=text, suffix=".sh", input="Sesame-77\n").splitlines()
+    assert out[:3] == ["added", "changed", "2"]
+    user = json.loads(out[3])
+    assert len(out) == 4
+    assert user["domains"] == ["alice.example", "xn--bcher-kva.example"]
+    assert (user["mode"], user["rate"]) == ("all", "20/1m 500/1d")
+    assert user["problems"] == []
+    stored = library.fields(library.user())["password"]
+    assert verifies("Sesame-77", stored)
+    out = run("sh", text=text, suffix=".sh", input="Sesame-77\n").splitlines()
+    assert out[:3] == ["same", "changed", "0"]
+
+
+def test_redis_cli_ends_at_an_error(library):
+    text = EXAMPLES["redis-cli"].replace("mode all", "mode everything")
+    with pytest.raises(AssertionError, match="INVALID everything: none of"):
+        run("sh", text=text, suffix=".sh", input="Sesame-77\n")
+    assert library.keys() == set()
+
+
+def test_php(library):
+    out = run("php", text=EXAMPLES["PHP"], suffix=".php")
+    assert out == ("Please correct: lots: not a quota: a number of messages, "
+                   "at most 10^12, 0 = unlimited\nadded\n")
+    fields = library.fields(library.user("bob"))
+    assert fields["quota"] == "100"
+    word = "correct horse battery"
+    assert verifies(word, fields["password"])
+    assert library.members(library.user("bob", "domains")) == {"bob.example"}
+    assert "EXISTS" in run("php", text=EXAMPLES["PHP"], suffix=".php")
+
+
+def test_php_without_the_library(library):
+    """The error that phpredis does not throw by itself."""
+    library.redis.cli("FUNCTION", "FLUSH")
+    assert run("php", text=EXAMPLES["PHP"], suffix=".php") == "ERR\nERR\n"
+
+
+def test_node(library):
+    out = run("node", text=EXAMPLES["Node.js"], suffix=".js",
+              env={**os.environ, "NO_COLOR": "1"})
+    assert out.splitlines() == [
+        "1", "0 of 50 per 1d", "[", "  'no password and no IP authentication, "
+        "so nobody can log in',", "  'mode default without domains: can never "
+        "send'", "]"]
+    assert library.fields(library.account()) == {"plan": "pro"}
+    assert library.members(library.account("acme", "domains")) == {
+        "acme.example"}
+    assert library.fields(library.user("carol"))["account"] == "acme"
+
+
+def test_python(library):
+    out = run("python3", text=EXAMPLES["Python"], suffix=".py")
+    assert out == "INUSE 2001:db8::25: another user has this address\n1\n"
+    assert library.keys() == {library.user("erin"),
+                              library.user("erin", "domains")}
+    assert "ip_auth" not in library.fields(library.user("erin"))
+
+
+def test_permissions(library):
+    words = EXAMPLES["PERMISSIONS"].replace(">PASSWORD", ">secret").split()
+    assert set(words) >= set(RIGHTS)
+    library.redis.cli(*words)
+    with library.redis.connect() as panel:
+        panel.command("AUTH", "panel", "secret")
+        live(library, lambda function, key, *rest: panel.command(
+            "FCALL", "smtpusers_" + function, 1, key, *rest))
+        for command in (("FUNCTION", "FLUSH"), ("KEYS", "*"), ("GET", "x"),
+                        ("SCRIPT", "FLUSH"), ("CONFIG", "GET", "*")):
+            with pytest.raises(ReplyError, match="^NOPERM "):
+                panel.command(*command)
+
+
+def test_every_function_is_told_of(library):
+    text = PAGE.read_text()
+    for row in library.redis.cli("FUNCTION", "LIST")[0][5]:
+        name = dict(zip(row[::2], row[1::2]))["name"]
+        assert re.search(r"\b%s\b" % name, text), name
+
+
+def test_every_code_is_told_of():
+    lua = LUA.read_text()
+    codes = set(re.findall(r"fail\('([A-Z]+)'", lua))
+    codes |= set(re.findall(r"missing = '([A-Z]+)'", lua))
+    told = set(re.findall(r"Bq Er ([A-Z]+)", PAGE.read_text()))
+    assert codes == told

@@ -1,0 +1,472 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+
+"""The Redis functions: which values they take, and how they write them."""
+
+import ipaddress
+import random
+import string
+
+import pytest
+
+from library import HASH, Library, plain
+from readers import Readers, to_ascii
+from redisserver import ReplyError
+
+
+@pytest.fixture
+def library(redis):
+    return Library(redis)
+
+
+@pytest.fixture(scope="module")
+def readers():
+    return Readers()
+
+
+def each(library, kind, texts):
+    """What the library makes of each text: None where it refuses it."""
+    results = []
+    with library.redis.connect() as connection:
+        for start in range(0, len(texts), 500):
+            batch = texts[start:start + 500]
+            for text in batch:
+                connection.send("FCALL_RO", "smtpusers_canonical", 0, kind,
+                                text)
+            results += [result_of(connection.read()) for _ in batch]
+    return results
+
+
+def result_of(reply):
+    if isinstance(reply, ReplyError):
+        assert str(reply).startswith("INVALID "), reply
+        assert plain(str(reply))
+        return None
+    return reply[0]
+
+
+# Words and numbers
+
+TAKEN = [
+    ("name", "bob", "bob"), ("name", "BOB", "bob"), ("name", "0", "0"),
+    ("name", "a" * 64, "a" * 64), ("name", "a._+-", "a._+-"),
+    ("account", "Acme", "acme"),
+    ("mode", "default", "default"), ("mode", "all", "all"),
+    ("mode", "any", "any"), ("status", "allowed", "allowed"),
+    ("status", "blocked", "blocked"), ("status", "sandboxed", "sandboxed"),
+    ("plan", "pro", "pro"), ("plan", "a.b_c-9", "a.b_c-9"),
+    ("plan", "p" * 32, "p" * 32),
+    ("quota", "0", "0"), ("quota", "00001", "1"), ("quota", "000", "0"),
+    ("quota", "1000000000000", "1000000000000"),
+    ("period", "1", "1"), ("period", "024h", "24h"), ("period", "60m", "60m"),
+    ("period", "521w", "521w"), ("period", "3650d", "3650d"),
+    ("period", "315360000", "315360000"), ("period", "1s", "1s"),
+    ("rate", "100/1h", "100/1h"), ("rate", " 010/1h  5/01m ", "10/1h 5/1m"),
+    ("rate", "1/1h 1/60m 1/3600", "1/1h"),
+    ("rate", " ".join("%d/1h" % n for n in range(1, 9)),
+     " ".join("%d/1h" % n for n in range(1, 9))),
+    ("description", "", ""), ("description", "Bücher & Söhne 日本", None),
+    ("description", "x" * 1024, None), ("description", "\U0001f600", None),
+    ("hash", HASH, HASH), ("hash", "!" + HASH, None), ("hash", "*", "*"),
+    ("hash", "$2b$12$" + "x" * 53, None), ("hash", "$y$j9T$a$b", None),
+    ("hash", "$1$a$b", None), ("hash", "$7$x", None), ("hash", "$gy$x", None),
+    ("hash", "$sha1$1$x$y", None), ("hash", "$6$" + "x" * 380, None),
+]
+
+NOT_TAKEN = {
+    "name": ["", ".a", "-a", "a" * 65, "a b", "a@b", "a:b", "a|b", "é", "İ",
+             "\u212a", "{a}", "a\n"],
+    "account": ["", "a/b"],
+    "mode": ["", "All", "everything", "all "],
+    "status": ["", "Blocked", "gone"],
+    "plan": ["", "Pro", "p" * 33, "-a", "a b", "é"],
+    "quota": ["", "1e3", "0x10", "-1", "+1", "1.0", " 1", "1 ", "many",
+              "1000000000001", "9" * 30, "٣", "1_000", "nan", "inf"],
+    "period": ["", "0", "0d", "1D", "1 h", "h", "1y", "3651d", "522w", "-1h",
+               "1e3", "0x10", "1hh", "315360001", "9" * 20],
+    "rate": ["", " ", "100", "100/", "/1h", "0/1h", "1/0h", "1/1h,2/1h",
+             "1/1h\t2/1h", "1//1h", "1e3/1h", "1/1h\n",
+             " ".join("%d/1h" % n for n in range(1, 10))],
+    "description": ["a\nb", "a\tb", "\x7f", "\x1b[0m", "\u202e", "\u200b",
+                    "\x85", "\ufeff", "x" * 1025, "ü" * 513, b"\xff",
+                    b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
+                    b"\xc0\x80", "\ue000", "\uffff", "\U000e0001"],
+    "hash": ["", "secret", "$zz$x", "$6$", "$6$sa lt$x", "$6$a$x:y", "$6$a;b",
+             "$6$a$" + "x" * 400, "$6$a$\n", "$6$é$x", "$6$a\\b", "!\n",
+             "$$x", "abJnggxhB/yWI", "{SSHA}x"],
+}
+
+
+@pytest.mark.parametrize("kind, text, expected", TAKEN)
+def test_values_taken(library, kind, text, expected):
+    assert library.canonical(kind, text) == [
+        text if expected is None else expected]
+
+
+@pytest.mark.parametrize("kind", NOT_TAKEN)
+def test_values_refused(library, kind):
+    assert each(library, kind, NOT_TAKEN[kind]) == [None] * len(
+        NOT_TAKEN[kind])
+
+
+@pytest.mark.parametrize("words, told", [
+    (("name", "a b"), "a b: not a user name: 1 to 64 of a-z 0-9 . _ + -, "
+     "the first a letter or digit"),
+    (("account", "a b"), "a b: not an account name: 1 to 64 of a-z 0-9 . _ "
+     "+ -, the first a letter or digit"),
+    (("address", "x"), "x: not an IPv4 or IPv6 address, such as 192.0.2.1 or "
+     "2001:db8::1"),
+    (("range", "x/8"), "x/8: neither an address nor a range, such as "
+     "192.0.2.1, 2001:db8::1, 192.0.2.0/24 or 2001:db8::/32"),
+    (("range", "::/129"), "::/129: not a range: the prefix length after the "
+     "/ is a number of at most 128"),
+    (("range", "10.0.0.0/33"), "10.0.0.0/33: not a range: the prefix length "
+     "after the / is a number of at most 32"),
+    (("domain", "example"), "example: not a domain: there is no dot in it"),
+    (("domain", "a_b.example"), "a_b.example: not a domain: not a host name"),
+    (("domain", "10.0.0.1"), "10.0.0.1: not a domain: an address, not a "
+     "domain"),
+    (("domain", "bǘcher.example"), r"b\xc7\x98cher.example: not a domain: it "
+     "has letters that are not converted here: give the domain as A-labels"),
+    (("domain", "xn--a.example"), "xn--a.example: not a domain: xn--a is no "
+     "A-label"),
+    (("quota", "many"), "many: not a quota: a number of messages, at most "
+     "10^12, 0 = unlimited"),
+    (("period", "soon"), "soon: not a period: seconds, or a number with s, m, "
+     "h, d or w, at most 3650d"),
+    (("rate", "1/1h fast"), "fast: not a rate: messages/period, such as "
+     "100/1h"),
+    (("mode", "x"), "x: none of default, all, any"),
+    (("status", "x"), "x: none of allowed, blocked, sandboxed"),
+    (("plan", "X"), "X: not a plan: pro, or another word of 1 to 32 of a-z "
+     "0-9 . _ -"),
+    (("hash", "Secret1"), "password: not a hash that crypt(3) makes"),
+    (("description", "\n"), "description: not a single line of at most 1024 "
+     "bytes of UTF-8"),
+    (("colour", "red"), "colour: not a kind of text"),
+    (("name",), "a kind without a text: they come in pairs"),
+    (("name", "bob", "mode", "x", "quota", "y"),
+     "x: none of default, all, any"),
+])
+def test_errors_say_what_is_wrong(library, words, told):
+    assert library.refuses("INVALID", "canonical", *words) == told
+
+
+def test_several_at_once(library):
+    assert library.canonical() == []
+    assert library.canonical("name", "Bob", "quota", "07", "name", "eve") == [
+        "bob", "7", "eve"]
+
+
+HOSTILE = ["\0", "bob\0", "a\r\nb", "\x1b]0;x\x07", b"\xff\xfe", "a" * 2 ** 20,
+           "." * 2 ** 20, ":" * 2 ** 20, "é" * 2 ** 19, b"\xff" * 2 ** 20,
+           "1" * 2 ** 20, " " * 2 ** 20, "1/1h " * 2 ** 18, "\u202ebob",
+           "%s%n", "${x}", "$(id)", "' OR 1=1", "xn--" + "9" * 2 ** 20,
+           "a." * 2 ** 19 + "b", "1.2.3.4/" + "1" * 2 ** 20,
+           "\\", "-", "[", "[]", "%", "*", "{}", "\ufffd", "\U0010ffff"]
+KINDS = ("name", "account", "address", "range", "domain", "quota", "period",
+         "rate", "mode", "status", "plan", "hash", "description")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hostile_values(library, kind):
+    """Each is refused in a few printable words, or is what it looks like."""
+    results = each(library, kind, HOSTILE)
+    for text, result in zip(HOSTILE, results):
+        if result is not None:
+            assert result == text.strip() and plain(result)
+
+
+# Addresses
+
+def written(rng):
+    """An address or a range, in one of its many forms."""
+    if rng.random() < 0.4:
+        address = ipaddress.ip_address(rng.getrandbits(32))
+        text = str(address)
+    else:
+        address = ipaddress.ip_address(sparse(rng))
+        text = rng.choice([str, ipv6_long, ipv6_dotted])(address)
+        text = rng.choice([text, text.upper(), "[%s]" % text])
+    if rng.random() < 0.5:
+        text += "/%d" % rng.randint(0, address.max_prefixlen)
+    return text
+
+
+def sparse(rng):
+    """128 bits with runs of zeros, or an IPv4-mapped address."""
+    if rng.random() < 0.2:
+        return 0xffff << 32 | rng.getrandbits(32)
+    groups = [rng.choice([0, 0, 1, 0xffff, rng.getrandbits(16)])
+              for _ in range(8)]
+    return sum(group << 16 * n for n, group in enumerate(groups))
+
+
+def ipv6_long(address):
+    return address.exploded
+
+
+def ipv6_dotted(address):
+    high, low = divmod(int(address), 1 << 32)
+    groups = ["%x" % (high >> shift & 0xffff) for shift in range(80, -1, -16)]
+    return ":".join(groups + [str(ipaddress.IPv4Address(low))])
+
+
+def damaged(text, rng):
+    at = rng.randrange(len(text) + 1)
+    return rng.choice([
+        text[:at] + rng.choice("0123456789abcdefABCDEFg:./[]% \n\0")
+        + text[at + rng.randint(0, 1):],
+        text[:at] + text[at + 1:], text + text[at:]])
+
+
+MAPPED = ipaddress.ip_network("::ffff:0:0/96")
+
+
+def reference(text):
+    """As Python's ipaddress has it, without what it takes and we do not."""
+    base, slash, bits = text.partition("/")
+    bare = base
+    if base.startswith("[") and base.endswith("]") and ":" in base:
+        bare = base[1:-1]
+    if "%" in base or (slash and not canonical_number(bits)):
+        return None
+    try:
+        network = ipaddress.ip_network(bare + slash + bits, strict=False)
+    except ValueError:
+        return None
+    if network.version == 6 and network.subnet_of(MAPPED):
+        network = ipaddress.ip_network(
+            (int(network.network_address) & 0xffffffff,
+             network.prefixlen - 96))
+    if network.prefixlen == network.max_prefixlen:
+        return str(network.network_address)
+    return str(network)
+
+
+def canonical_number(text):
+    return text.isascii() and text.isdigit() and str(int(text)) == text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranges_are_what_ipaddress_and_the_relay_make_of_them(
+        library, readers, seed):
+    rng = random.Random(seed)
+    texts = [written(rng) for _ in range(2000)]
+    texts += [damaged(rng.choice(texts), rng) for _ in range(3000)]
+    results = each(library, "range", texts)
+    assert sum(result is not None for result in results) > 2000
+    assert results.count(None) > 500
+    for text, result in zip(texts, results):
+        assert result == reference(text), text
+        assert result == readers.range(text), text
+
+
+def test_addresses_are_ranges_without_a_prefix_length(library, readers):
+    rng = random.Random(7)
+    texts = [written(rng) for _ in range(1000)]
+    texts += [damaged(rng.choice(texts), rng) for _ in range(1000)]
+    for text, result in zip(texts, each(library, "address", texts)):
+        assert result == readers.address(text), text
+        assert result == (None if "/" in text else reference(text)), text
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("192.0.2.1/32", "192.0.2.1"), ("203.0.113.255/0", "0.0.0.0/0"),
+    ("192.0.2.77/24", "192.0.2.0/24"), ("2001:DB8:0:0::1", "2001:db8::1"),
+    ("[2001:db8::1]/64", "2001:db8::/64"), ("::/0", "::/0"),
+    ("::ffff:10.1.2.3/104", "10.0.0.0/8"), ("::ffff:0:0/96", "0.0.0.0/0"),
+    ("::ffff:192.0.2.1/64", "::/64"), ("::192.0.2.1", "::c000:201"),
+    ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
+    ("2001:0:0:1:0:0:0:1", "2001:0:0:1::1"), ("1::2:0:0:3:0:0",
+                                              "1:0:2::3:0:0"),
+])
+def test_ranges_taken(library, text, expected):
+    assert library.canonical("range", text) == [expected]
+
+
+def test_ranges_refused(library):
+    texts = ["", "any", "192.0.2", "192.0.2.256", "192.0.2.01", "0300.0.2.1",
+             "0xc0.0.2.1", "192.0.2.1/33", "192.0.2.1/", "192.0.2.1/-1",
+             "192.0.2.1/024", "192.0.2.1/ 24", "192.0.2.0/255.255.255.0",
+             "192.0.2.0/24/24", "[192.0.2.1]", "192.0.2.1 ", "2001:db8::/129",
+             "2001:db8::1%eth0", "fe80::1%1/64", ":::", "::1::", "1:2:3:4:5:6",
+             "[2001:db8::1", "2001:db8::1]", "[[::1]]", "192.0.2.1:25",
+             "example.org", "٣.0.2.1", "192.0.2.1\n", "0xc0000201",
+             "3221225985", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8", "1:",
+             ":1", "::12345", "::1.2.3", "::1.2.3.4:5", "1.2.3.4::", "/8",
+             "::1/0x1", "::1/1e1"]
+    assert each(library, "range", texts) == [None] * len(texts)
+
+
+# Domains
+
+def utf8(*codes):
+    return "".join(map(chr, codes)).encode("utf-8", "surrogatepass")
+
+
+def sample():
+    """Every code point of the BMP, and some of each plane behind it."""
+    yield from range(1, 0x10000)
+    for plane in range(1, 17):
+        for low in (0, 1, 0x400, 0x410, 0x1f600, 0xd400, 0xf300, 0xfffd,
+                    0xffff):
+            yield plane << 16 | low & 0xffff
+    yield from range(0x20000, 0x20100)
+
+
+def test_every_character_is_converted_as_libidn2_does_or_refused(
+        library, readers):
+    codes = list(sample())
+    taken = 0
+    for before, after in ((b"", b""), (b"a", b"b"), (b"0", b"-0")):
+        texts = [before + utf8(code) + after + b".example" for code in codes]
+        results = each(library, "domain", texts)
+        for code, text, result in zip(codes, texts, results):
+            if result is None or code < 0x80:
+                continue
+            assert result == to_ascii(text.decode()), hex(code)
+            assert result == readers.domain(text), hex(code)
+            taken += 1
+    assert taken > 3 * 38000
+
+
+@pytest.fixture
+def letters(library):
+    """The characters that the library converts."""
+    codes = [code for code in range(0x80, 0x10000)
+             if not 0xd800 <= code < 0xe000]
+    results = each(library, "domain", [utf8(code) + b".example"
+                                       for code in codes])
+    return [chr(code) for code, result in zip(codes, results) if result]
+
+
+def test_words_are_converted_as_libidn2_does(library, readers, letters):
+    rng = random.Random(1)
+    few = [c for c in letters if ord(c) < 0x3100]
+    texts = []
+    for _ in range(6000):
+        alphabet = rng.choice([few, letters, few + list("abcXYZ019-") * 30])
+        labels = ["".join(rng.choices(alphabet, k=rng.randint(1, 24)))
+                  for _ in range(rng.randint(1, 3))]
+        labels.append(rng.choice(["example", "EXAMPLE", "com-1", "a--b",
+                                  "xn--bcher-kva", "ab--c"]))
+        texts.append(".".join(labels))
+    results = each(library, "domain", texts)
+    assert sum(result is not None for result in results) > 1500
+    for text, result in zip(texts, results):
+        if result is not None and not text.isascii():
+            assert result == to_ascii(text), text
+        if result is not None:
+            assert result == readers.domain(text), text
+
+
+def test_upper_case_is_lower_case(library, letters):
+    for letter in letters:
+        lower = letter.lower()
+        if lower != letter:
+            assert library.canonical("domain", letter + ".example") == (
+                library.canonical("domain", lower + ".example"))
+
+
+def test_a_labels_are_taken_where_the_relay_takes_them(library, readers):
+    """And mostly refused where it refuses them: what does not decode, or is
+    not what its letters give."""
+    rng = random.Random(2)
+    texts = []
+    for _ in range(20000):
+        word = "".join(chr(rng.choice([rng.randrange(0x80, 0xd800),
+                                       rng.randrange(0x61, 0x7b),
+                                       rng.randrange(0xa0, 0x530)]))
+                       for _ in range(rng.randint(1, 6)))
+        label = "xn--" + word.encode("punycode").decode()
+        if rng.random() < 0.3:
+            at = rng.randrange(4, len(label) + 1)
+            label = label[:at] + rng.choice(
+                string.ascii_lowercase + "0123456789-") + label[at:]
+        texts.append(label + ".example")
+    results = each(library, "domain", texts)
+    valid = 0
+    for text, result in zip(texts, results):
+        read = readers.domain(text)
+        if read is not None:
+            valid += 1
+            assert result == read, text
+        if result is not None:
+            assert result == text
+            label = text.partition(".")[0]
+            word = label[4:].encode().decode("punycode")
+            assert "xn--" + word.encode("punycode").decode() == label
+    assert valid > 300
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("Example.ORG", "example.org"), ("example.org.", "example.org"),
+    ("a.b", "a.b"), ("a" * 63 + ".b", None), ("1.2.3.4.x", None),
+    ("a--b.example", None), ("ab--c.example", None), ("1.2.3.0x4", None),
+    ("bücher.example", "xn--bcher-kva.example"),
+    ("BÜCHER.Example.", "xn--bcher-kva.example"),
+    ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
+    ("xn--fa-hia.example", None), ("οδοσ.example", "xn--pxavbq.example"),
+    ("пример.example", "xn--e1afmkfd.example"),
+    ("ПРИМЕР.example", "xn--e1afmkfd.example"),
+    ("日本語。example".replace("。", "."), "xn--wgv71a119e.example"),
+    ("한국.example", "xn--3e0b707e.example"),
+    (".".join(["a" * 63] * 3 + ["b" * 61]), None),
+])
+def test_domains_taken(library, text, expected):
+    assert library.canonical("domain", text) == [
+        text if expected is None else expected]
+
+
+def test_domains_refused(library):
+    texts = ["", ".", "..", "example", "example.", ".example.org",
+             "example..org", "example.org..", "-a.example", "a-.example",
+             "a_b.example", "*.example.org", "a b.example", "a@b.example",
+             "10.0.0.1", "a.1", "a" * 64 + ".b", "[::1]",
+             ".".join(["a" * 63] * 3 + ["b" * 62]), "example.org\n",
+             "example.org\0", "xn--.example", "xn--a.example",
+             "xn--ok-.example", "xn--bcher-kvb-.example",
+             "xn--bücher.example", "xn--zzzzzzzzzzzzzzz.example", "ok.xn--a",
+             "xn--99999999.example", "xn--a-_.example",
+             # The reader gives the capital sigma another shape at the end,
+             # and takes what IDNA2003 read otherwise only as A-labels.
+             "ΟΔΟΣ.example", "οδος.example", "faß.example", "FAẞ.example", "bu\u0308cher.example", "日本語。example",
+             "\u202ebob.example", "a\u200db.example", "l·l.example",
+             "ｅｘａｍｐｌｅ.org", "\u212a.example", "ﬁ.example", "א.example",
+             "ü" * 60 + ".example", "-ü.example", "ü-.example",
+             "ab--ü.example", b"\xff.example", b"b\xfccher.example",
+             b"\xc0\xafok.example", b"\xed\xa0\x80.example",
+             ".".join(["ü"] * 60) + ".example"]
+    assert each(library, "domain", texts) == [None] * len(texts)
+
+
+# Periods
+
+def test_periods_are_those_of_the_relay(library, readers):
+    rng = random.Random(3)
+    texts = ["%s%s%s" % ("0" * rng.randint(0, 2),
+                         rng.choice([0, 1, 7, 3650, 3651, 521, 522, 87600,
+                                     5256000, 315360000, 315360001,
+                                     rng.randrange(10 ** 10)]),
+                         rng.choice(["", "s", "m", "h", "d", "w", "x", "W"]))
+             for _ in range(3000)]
+    results = each(library, "period", texts)
+    assert sum(result is not None for result in results) > 300
+    for text, result in zip(texts, results):
+        if result is not None:
+            assert readers.period(result) == readers.period(text) is not None
+        elif len(text.rstrip("smhdw")) <= 10:
+            assert readers.period(text) is None, text
