@@ -14,7 +14,9 @@
 
 """smtpusers check: every finding, every repair, and what is left alone."""
 
+import ipaddress
 import json
+import random
 
 import jsonschema
 import pytest
@@ -97,6 +99,12 @@ STAYS = {
     "sources of the wrong type": (
         [BOB, SENDS, ("SET", "smtp:user:{bob}:ips", "x")],
         ("type", "bob", "smtp:user:{bob}:ips", "ips: not a set")),
+    "a log of the wrong type": (
+        [BOB, SENDS, ("SET", "smtp:user:{bob}:log", "x")],
+        ("type", "bob", "smtp:user:{bob}:log", "log: not a stream")),
+    "a last use of the wrong type": (
+        [BOB, SENDS, ("SET", "smtp:user:{bob}:last", "x")],
+        ("type", "bob", "smtp:user:{bob}:last", "last: not a hash")),
     "an account of the wrong type": (
         [("SADD", "smtp:account:{b}", "x")],
         ("type", "b", "smtp:account:{b}", "not a hash, so its users are")),
@@ -380,6 +388,97 @@ def test_what_is_wrong_with_two_things_is_mended_in_the_one(cmd):
                 for finding in findings(cmd, "--fix")}
     assert problems == {"mode: ALL": None, "ips: x: n": "removed"}
     assert cmd.fields("alice")["mode"] == "ALL"
+
+
+FIELDS = {
+    "password": (HASH, "", "secret", "!x"), "mode": ("all", "ALL", "any"),
+    "status": ("allowed", "blocked", "off"), "quota": ("10", "x"),
+    "account": ("acme", "none", "A C"),
+    "ip_auth": ("192.0.2.1", "192.0.2.2", "::ffff:192.0.2.3", "1.2.3", "")}
+RANGES = ("192.0.2.0/24", "192.0.2.9/24", "192.0.2.9/32", "192.0.2.9",
+          "2001:DB8::/32", "::ffff:10.0.0.1", "1.2.3", "x", "192.0.2.01",
+          "10.0.0.0/33", "")
+PLACES = ("a.example", "A.example", "nodot", "xn--a.example", "b.example.")
+
+
+def make_any(server, order, name):
+    """A record that somebody may have written, good or bad."""
+    key = "smtp:user:{%s}" % name
+    fields = [word for field, values in FIELDS.items()
+              if order.random() < 0.6
+              for word in (field, order.choice(values))]
+    if fields:
+        server.cli("HSET", key, *fields)
+    for suffix, values in (("ips", RANGES), ("domains", PLACES)):
+        members = order.sample(values, order.randrange(4))
+        if members:
+            server.cli("SADD", "%s:%s" % (key, suffix), *members)
+
+
+def let_in(server, names):
+    """Who may log in, from which of some sources and addresses; told by the
+    words of the schema and Python's ipaddress."""
+    found = set()
+    for name in names:
+        key = "smtp:user:{%s}" % name
+        flat = server.cli("HGETALL", key)
+        fields = dict(zip(flat[::2], flat[1::2]))
+        if not fields or any(
+                fields.get(field) in values for field, values in (
+                    ("mode", ("ALL",)), ("status", ("off", "blocked")),
+                    ("quota", ("x",)), ("account", ("A C",)),
+                    ("ip_auth", ("1.2.3",)))):
+            continue
+        address = canonical(fields.get("ip_auth", ""))
+        if address and server.cli(
+                "GET", "smtp:ip:{%s}" % address) == name:
+            found.add((name, address))
+        if fields.get("password") == HASH:
+            found.update((name, source) for source in SOURCES if allowed(
+                server.cli("SMEMBERS", key + ":ips"), source))
+    return found
+
+
+SOURCES = ("192.0.2.9", "192.0.2.77", "10.0.0.1", "2001:db8::5",
+           "198.51.100.1")
+
+
+def canonical(text):
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def allowed(entries, source):
+    ranges = []
+    for entry in entries:
+        try:
+            ranges.append(ipaddress.ip_network(canonical(entry) or entry,
+                                               strict=False))
+        except ValueError:
+            continue
+    return not entries or any(ipaddress.ip_address(source) in some
+                              for some in ranges)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_is_let_in_and_nobody_who_may_is_kept_out(cmd, seed):
+    order = random.Random(seed)
+    names = ["n%d" % number for number in range(200)]
+    for name in names:
+        make_any(cmd.server, order, name)
+    for number in range(1, 4):
+        cmd.server.cli("SET", "smtp:ip:{192.0.2.%d}" % number,
+                       order.choice(names))
+    before = let_in(cmd.server, names)
+    assert before
+    found = findings(cmd, "--fix")
+    assert {finding["kind"] for finding in found} >= {
+        "value", "form", "use", "claim"}
+    assert let_in(cmd.server, names) == before
+    assert not any(finding["fixable"] for finding in findings(cmd))
 
 
 # What changes meanwhile

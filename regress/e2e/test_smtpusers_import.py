@@ -16,6 +16,8 @@
 
 import json
 import os
+import random
+import re
 import signal
 import stat
 import subprocess
@@ -434,6 +436,44 @@ def test_all_errors_are_told_and_the_rest_is_taken(cmd):
     assert refuses(cmd, lines_of(*records), added=1000 - len(wrong),
                    errors=len(wrong)) == wrong
     assert len(cmd.server.cli("KEYS", "*")) == 1000 - len(wrong)
+
+
+def torn(line, order):
+    """What may become of a line on the way."""
+    data = bytearray(line)
+    for _ in range(order.randrange(1, 4)):
+        where = order.randrange(len(data))
+        what = order.randrange(4)
+        if what == 0:
+            data[where] = order.randrange(256)
+        elif what == 1:
+            del data[where:where + order.randrange(1, 9)]
+        elif what == 2:
+            data[where:where] = order.choice(
+                [b"\\u0000", b"\\ud800", b'"', b"{", b"]", b"\xff", b"\0", b"}",
+                 b"null", b"1e9", b"\\", b"\r", b"\x1b[2J"])
+        data = data or bytearray(b"{")
+    return bytes(data).replace(b"\n", b" ")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_a_line_holds(cmd, seed):
+    order = random.Random(seed)
+    lines = [torn(json.dumps({**FULL, "name": "u%d" % number}).encode(),
+                  order) for number in range(1000)]
+    cmd.ok("import")
+    for options in (("--check",), ("--replace",)):
+        result = cmd.run("import", "--format", "jsonl", *options,
+                         stdin=b"\n".join(lines))
+        assert result.returncode == EX_DATAERR
+        assert "Traceback" not in result.stderr
+        told = result.stderr.splitlines()
+        assert all(line.isprintable() for line in told)
+        assert told[-1] == "smtpusers: %d lines not taken" % (len(told) - 1)
+        assert result.stdout.startswith("1000 lines: ")
+    for key in cmd.server.cli("KEYS", "smtp:user:*"):
+        assert re.fullmatch(r"smtp:user:\{[a-z0-9][a-z0-9._+-]{0,63}\}"
+                            "(:domains|:ips)?", key)
 
 
 # Files

@@ -65,15 +65,22 @@ def read(*keys):
 
 def inspect_user(run, name, key):
     problems, found = yield [*call("user_check", key),
-                             read(key, key + ":domains", key + ":ips")]
+                             read(key, key + ":domains", key + ":ips",
+                                  key + ":log", key + ":last")]
     if isinstance(found, ReplyError):
         raise found
     if isinstance(problems, ReplyError):
         return user_error(problems, name, key)
-    (_, flat), domains, ips = parts(found)
+    (_, flat), domains, ips, (log, _), (last, _) = parts(found)
     fields = dict(zip(flat[::2], flat[1::2]))
     findings = [Finding(kind_of(text), name, key, text) for text in problems
                 if not text.startswith(("ips: ", "domains: "))]
+    if log not in ("none", "stream"):
+        findings.append(Finding("type", name, key + ":log", "log: not a "
+                                "stream, so nothing is logged"))
+    if last not in ("none", "hash"):
+        findings.append(Finding("type", name, key + ":last", "last: not a "
+                                "hash, so the last use is not kept"))
     told = {text.partition(": ")[0] for text in problems}
     if "ips" in told or not is_plain(*ips):
         findings += yield from inspect_ips(run, name, key + ":ips", *ips)
