@@ -93,7 +93,26 @@ def add_user(redis, record):
     add = call("user_add", key, *words_for(record))
     if not record.get("ip_auth"):
         return only((yield add))
-    address = yield from canonical(record["ip_auth"])
+    judged, held = yield [judgement(["address", record["ip_auth"]]),
+                          ("HGET", key, "ip_auth")]
+    address = whole(judged)[0]
+    if isinstance(held, ReplyError) or not held[0]:
+        return (yield from add_with_address(redis, name, key, address, add))
+    former = yield from canonical_or_none(held[0])
+    if former != address or not (
+            yield from is_claimed(redis, name, address)) or not (
+            yield from is_there(key, record)):
+        raise Bad("exists already")
+    return "same"
+
+
+def is_claimed(redis, name, address):
+    """The relay folds the name too."""
+    owner = (yield [("GET", ip_key(redis, address))])[0]
+    return not isinstance(owner, ReplyError) and fold(owner[0] or "") == name
+
+
+def add_with_address(redis, name, key, address, add):
     new = yield from claim(redis, name, address)
     try:
         result = only((yield add))
@@ -104,17 +123,14 @@ def add_user(redis, record):
         yield from set_address(key, address)
         return "added"
     except (Bad, ReplyError) as error:
-        held = yield from held_address(key)
-        if new or held != address:
+        if (yield from held_address(key)) != address:
             yield from release(redis, name, address)
-        elif (yield from is_there(key, record)):
-            return "same"
         raise error
 
 
 def is_there(key, record):
-    """Whether a user who has the address is what the record says in all
-    else, for which the functions have no word."""
+    """Whether a user who has an address is what the record says in all else,
+    for which the functions have no word."""
     kept = (yield [("HGETALL", key), ("SMEMBERS", key + ":domains"),
                    ("SMEMBERS", key + ":ips")])
     if any(isinstance(reply, ReplyError) for reply in kept):

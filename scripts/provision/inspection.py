@@ -19,7 +19,8 @@ wrong with a value is said by the functions in Redis."""
 from . import repairs
 from .conversations import ALONE
 from .exporting import READ, SMALL, parts, read_pages
-from .importing import call, canonical_or_none, judgement, only
+from .importing import (
+    call, canonical_or_none, is_claimed, judgement, only)
 from .interchange import Bad
 from .records import NAME, account_key, fold, ip_key, user_key
 from .rediscli import ReplyError
@@ -120,8 +121,7 @@ def inspect_address(run, name, key, fields):
     address = yield from canonical_or_none(fields.get("ip_auth"))
     if address is None:
         return []
-    owner = (yield [("GET", ip_key(run.redis, address))])[0]
-    if not isinstance(owner, ReplyError) and fold(owner[0] or "") == name:
+    if (yield from is_claimed(run.redis, name, address)):
         return []
     finding = Finding("claim", name, key, "ip_auth: %s: not claimed for this "
                       "user, so it authenticates nobody" % address, True)
