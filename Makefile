@@ -196,6 +196,44 @@ install: all
 		    $(DESTDIR)$(MANDIR)/man$${page##*.}/ || exit 1; \
 	done
 
+# The hooks of panels: the command, what they are made of, and what a panel is
+# given.
+
+HOOKS :=	scripts/hooks
+HOOKS_PY :=	$(wildcard $(HOOKS)/smtpusers_hooks/*.py)
+HOOKS_RUN :=	$(HOOKS)/smtpusers-hook \
+		$(wildcard $(HOOKS)/directadmin/* $(HOOKS)/cpanel/*)
+HOOKS_DATA :=	$(HOOKS_PY) $(wildcard $(HOOKS)/systemd/* $(HOOKS)/*.sample)
+
+install: install-hooks
+
+install-hooks:
+	for file in $(patsubst $(HOOKS)/%,%,$(HOOKS_RUN) $(HOOKS_DATA)); do \
+		mkdir -p $(B)/hooks/$${file%/*} && \
+		sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@DATADIR@|$(DATADIR)|g' \
+		    -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' $(HOOKS)/$$file \
+		    >$(B)/hooks/$$file.installed || exit 1; \
+	done
+	$(INSTALL) -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR) \
+	    $(addprefix $(DESTDIR)$(DATADIR)/hooks/,smtpusers_hooks \
+	    directadmin cpanel systemd)
+	$(INSTALL) -m 755 $(B)/hooks/smtpusers-hook.installed \
+	    $(DESTDIR)$(SBINDIR)/smtpusers-hook
+	$(INSTALL) -m 644 $(B)/hooks/smtpusers-hooks.conf.sample.installed \
+	    $(DESTDIR)$(SYSCONFDIR)/smtpusers-hooks.conf.sample
+	for file in $(patsubst $(HOOKS)/%,%,$(wildcard $(HOOKS)/directadmin/* \
+	    $(HOOKS)/cpanel/*)); do \
+		$(INSTALL) -m 755 $(B)/hooks/$$file.installed \
+		    $(DESTDIR)$(DATADIR)/hooks/$$file || exit 1; \
+	done
+	for file in $(patsubst $(HOOKS)/%,%,$(HOOKS_PY) \
+	    $(wildcard $(HOOKS)/systemd/*)); do \
+		$(INSTALL) -m 644 $(B)/hooks/$$file.installed \
+		    $(DESTDIR)$(DATADIR)/hooks/$$file || exit 1; \
+	done
+
+.PHONY: install-hooks
+
 # The rest runs in the development root; DEVMAKE also hands down what was set
 # on the command line.
 
@@ -258,6 +296,9 @@ CANDIDATES =	$(wildcard .ci/* scripts/* regress/* regress/*/*)
 ALL_SH =	$(shell grep -lsE '^\#!/bin/sh' $(CANDIDATES))
 ALL_PY =	$(shell grep -lsE '^\#!/usr/bin/(env )?python3' $(CANDIDATES)) \
 		$(wildcard regress/*/*.py scripts/provision/*.py)
+
+CANDIDATES +=	$(wildcard $(HOOKS)/* $(HOOKS)/*/*)
+ALL_PY +=	$(HOOKS_PY) $(wildcard regress/e2e/hooks/*.py)
 
 LINTS :=	lint-format lint-tidy lint-cppcheck lint-sh lint-man lint-py
 

@@ -152,7 +152,7 @@ ask_spf(struct explanation *ex, const char *domain)
 	if (ex->filter.spf == NULL)
 		ex->filter.spf = spf_new(ex->filter.base, ex->filter.conf);
 	if (ex->filter.spf != NULL && ex->asked++ < DOMAINS_MAX &&
-	    spf_ask(ex->filter.spf, domain, on_spf, ex) != NULL)
+	    spf_ask(ex->filter.spf, ex->name, domain, on_spf, ex) != NULL)
 		return;
 	fprintf(stderr, "SPF cannot be asked about\n");
 	end(ex, EX_UNAVAILABLE);

@@ -46,6 +46,7 @@
 #include "log.h"
 #include "passwd.h"
 #include "redisconn.h"
+#include "reportid.h"
 #include "sasl.h"
 #include "session.h"
 #include "spf.h"
@@ -508,6 +509,7 @@ run(void)
 	if ((filter.pool = passwd_pool_new(filter.base, THREADS)) == NULL ||
 	    (filter.redis = redisconn_new(filter.base, filter.conf)) == NULL ||
 	    (filter.journal = journal_new(filter.base, filter.redis)) == NULL ||
+	    (filter.reportids = reportids_new()) == NULL ||
 	    (filter.functions = functions_new(filter.redis)) == NULL ||
 	    (io = lineio_new(filter.base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 NULL)) == NULL)
@@ -519,6 +521,7 @@ run(void)
 	spf_free(filter.spf);
 	lineio_free(io);
 	journal_free(filter.journal);
+	reportids_free(filter.reportids);
 	functions_free(filter.functions);
 	redisconn_free(filter.redis);
 	passwd_pool_free(filter.pool);

@@ -34,6 +34,7 @@ struct passwd_pool;
 struct quota_query;
 struct redisconn;
 struct redisreq;
+struct reportids;
 struct sasl;
 struct spf;
 struct spf_question;
@@ -45,6 +46,7 @@ struct filter {
 	struct redisconn   *redis;
 	struct passwd_pool *pool;
 	struct journal	   *journal;
+	struct reportids   *reportids;
 	struct functions   *functions;
 	struct spf	   *spf; /* NULL: off */
 	struct sessions	    sessions;

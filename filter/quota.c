@@ -135,19 +135,30 @@ is_text(const redisReply *reply, size_t i)
 	    strlen(reply->element[i]->str) == reply->element[i]->len);
 }
 
-/* {"full", which, limit, period, seconds} */
+/*
+ * {"full", which, limit, period, seconds}.  What can never have room is refused
+ * for good: the client would try for days.
+ */
 static void
 finish_full(struct quota_query *q, const redisReply *reply)
 {
-	char text[QUOTA_REPLY];
+	const bool  recipients = q->filter->conf->quota_unit == UNIT_RECIPIENT;
+	const char *what = recipients ? "recipients" : "messages";
+	const char *limit = reply->element[2]->str;
+	const char *period = reply->element[3]->str;
+	const char *seconds = reply->element[4]->str;
+	char	    text[QUOTA_REPLY];
 
-	snprintf(text, sizeof(text),
-	    "451 4.7.1 [QUOTA] %.20s %s per %.20s "
-	    "used, try again in %.20s s",
-	    reply->element[2]->str,
-	    q->filter->conf->quota_unit == UNIT_RECIPIENT ? "recipients"
-							  : "messages",
-	    reply->element[3]->str, reply->element[4]->str);
+	if (seconds[0] == '\0')
+		snprintf(text, sizeof(text),
+		    "550 5.7.1 [QUOTA] %.20s %s per %.20s allowed, this "
+		    "message has more",
+		    limit, what, period);
+	else
+		snprintf(text, sizeof(text),
+		    "451 4.7.1 [QUOTA] %.20s %s per %.20s used, try again in "
+		    "%.20s s",
+		    limit, what, period, seconds);
 	finish(q, QUOTA_FULL, text);
 }
 

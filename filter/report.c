@@ -37,14 +37,13 @@
 #define FROM_TEXT 1024 /* of the From header, in a report */
 #define RELAY_TEXT 256
 
-static void
-draw_id(char id[REPORT_ID + 1])
+static time_t
+monotonic(void)
 {
-	size_t i;
+	struct timespec ts;
 
-	for (i = 0; i < REPORT_ID; i++)
-		id[i] = (char)('0' + arc4random_uniform(10));
-	id[i] = '\0';
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec);
 }
 
 static void
@@ -62,13 +61,13 @@ report_write(struct filter *f, const struct session *s, const struct user *user,
     const struct verdict *verdict, char id[REPORT_ID + 1])
 {
 	const struct tx *tx = s->tx;
+	const char	*name = user != NULL ? user->name : tx->user;
 	char		 key[KEY_MAX], now[UTC_TEXT], relay[RELAY_TEXT] = "";
 	char		 source[NETADDR_TEXT], from[FROM_TEXT], msgid[16] = "";
 	char		 ttl[16];
 	const char *hset[ARGS_MAX] = { "HSET", key, "time", now, "relay", relay,
-		"user", user != NULL ? user->name : tx->user, "account",
-		user != NULL ? user->account : "", "reason",
-		reason_name(verdict->reason), "domain",
+		"user", name, "account", user != NULL ? user->account : "",
+		"reason", reason_name(verdict->reason), "domain",
 		verdict->domain != NULL ? verdict->domain : "", "spf",
 		verdict->record != NULL ? verdict->record : "",
 		"envelope_sender", tx->sender, "from", from, "source",
@@ -77,7 +76,8 @@ report_write(struct filter *f, const struct session *s, const struct user *user,
 	const char *expire[] = { "EXPIRE", key, ttl };
 	struct command commands[2] = { { 26, hset }, { 3, expire } };
 
-	draw_id(id);
+	if (!reportids_draw(f->reportids, name, monotonic(), id))
+		return;
 	snprintf(key, sizeof(key), "%sreport:{%s}", f->conf->prefix, id);
 	snprintf(ttl, sizeof(ttl), "%d", REPORT_DAYS * 86400);
 	utc_text(time(NULL), now);

@@ -19,14 +19,13 @@
 
 #include <stddef.h>
 
+#include "reportid.h"
+
 struct conf;
 struct filter;
 struct session;
 struct user;
 struct verdict;
-
-/* Digits of a report's id. */
-#define REPORT_ID 18
 
 /* Longest reply that names a report, with its NUL. */
 #define REPORT_REPLY 512
@@ -35,9 +34,9 @@ struct verdict;
 #define REPORT_DAYS 30
 
 /*
- * Writes the report on a message that is blocked to Redis, as report:{ID},
- * and the id that it has drawn for it: decimal digits, random, so that relays
- * need not agree on the next one.  user is NULL when there is none any more.
+ * Writes the report on a message that is blocked to Redis, as report:{ID}, and
+ * its id; or the id of the report before, where the user has caused too many.
+ * user is NULL when there is none any more.
  */
 void report_write(struct filter *, const struct session *, const struct user *,
     const struct verdict *, char[REPORT_ID + 1]);

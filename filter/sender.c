@@ -242,7 +242,7 @@ accept_sender(struct request *req, const struct user *user)
 	struct verdict v = judge(req, user, false, &domains);
 
 	if (v.reason == REASON_SPF && f->spf != NULL)
-		spf_ask(f->spf, v.domain, NULL, NULL);
+		spf_ask(f->spf, user->name, v.domain, NULL, NULL);
 	else if (v.reason != REASON_NONE) {
 		block(req, user, &v);
 		return;
@@ -384,7 +384,8 @@ wait_for_spf(struct request *req, const char *domain)
 	struct filter *f = req->filter;
 
 	if (f->spf != NULL && req->spf_asked++ < DOMAINS_MAX)
-		req->spf_question = spf_ask(f->spf, domain, on_spf, req);
+		req->spf_question = spf_ask(f->spf, req->session->tx->user,
+		    domain, on_spf, req);
 	if (req->spf_question != NULL)
 		request_take_time(req);
 	else
@@ -492,7 +493,8 @@ header_complete(struct filter *f, struct session *s)
 		return;
 	for (i = 0; i < domains.n; i++)
 		if (spf_known(f->spf, domains.name[i]) == NULL)
-			spf_ask(f->spf, domains.name[i], NULL, NULL);
+			spf_ask(f->spf, s->tx->user, domains.name[i], NULL,
+			    NULL);
 }
 
 void

@@ -34,9 +34,12 @@
 #include "spf.h"
 #include "spfcache.h"
 #include "spfcheck.h"
+#include "spfturn.h"
 
 #define WORKERS_MAX 64
 #define QUESTIONS_MAX 4096 /* that wait or are asked */
+#define OWN_MAX 1024	   /* of them for one user */
+#define EARLY_MAX 16	   /* and that nobody waits for yet */
 #define BACKOFF_MIN 100	   /* milliseconds */
 #define BACKOFF_MAX 5000
 #define EXECUTABLE "/proc/self/exe"
@@ -54,27 +57,30 @@ struct lookup {
 	TAILQ_ENTRY(lookup) entry;
 	struct spf *spf;
 	TAILQ_HEAD(, spf_question) questions;
-	struct event *deadline;
-	int	      tries;
-	bool	      waiting; /* for a worker */
-	char	      domain[DOMAIN_TEXT];
+	struct event   *deadline;
+	struct spfturn *turn; /* of who asked first */
+	int		tries;
+	bool		waiting; /* for a worker */
+	char		domain[DOMAIN_TEXT];
 };
 
 struct worker {
-	struct spf    *spf;
-	pid_t	       pid; /* 0: none now */
-	int	       fd;
-	struct event  *readable;
-	struct event  *timer; /* the question's, or the restart's */
-	bool	       busy;
-	struct lookup *lookup; /* NULL: idle, or nobody waits */
-	int	       backoff;
+	struct spf     *spf;
+	pid_t		pid; /* 0: none now */
+	int		fd;
+	struct event   *readable;
+	struct event   *timer; /* the question's, or the restart's */
+	bool		busy;
+	struct lookup  *lookup; /* NULL: idle, or nobody waits */
+	struct spfturn *turn;	/* of whom it works for; NULL: idle */
+	int		backoff;
 };
 
 struct spf {
 	const struct conf *conf;
 	struct event_base *base;
 	struct spfcache	  *cache;
+	struct spfturns	  *turns;
 	struct spfcheck	   check;
 	int		   exe;
 	TAILQ_HEAD(, lookup) lookups; /* in the order asked */
@@ -107,6 +113,8 @@ free_lookup(struct lookup *l)
 	l->spf->nlookups--;
 	if (l->deadline != NULL)
 		event_free(l->deadline);
+	l->turn->questions--;
+	spfturn_leave(l->spf->turns, l->turn);
 	free(l);
 }
 
@@ -139,14 +147,25 @@ finish_unknown(struct lookup *l)
 	finish(l, &unknown);
 }
 
+/* The worker is busy no more, whatever has become of its question. */
+static void
+release(struct worker *w)
+{
+	w->busy = false;
+	w->lookup = NULL;
+	if (w->turn == NULL)
+		return;
+	spfturn_done(w->spf->turns, w->turn);
+	w->turn = NULL;
+}
+
 /* Ends a worker, and starts another one after a pause. */
 static void
 replace_worker(struct worker *w)
 {
 	struct lookup *l = w->lookup;
 
-	w->lookup = NULL;
-	w->busy = false;
+	release(w);
 	event_del(w->timer);
 	if (w->readable != NULL)
 		event_free(w->readable);
@@ -192,8 +211,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		log_warnx("spf: a worker has ended");
 		replace_worker(w);
 	} else {
-		w->busy = false;
-		w->lookup = NULL;
+		release(w);
 		w->backoff = BACKOFF_MIN;
 		event_del(w->timer);
 		if (l != NULL)
@@ -269,15 +287,37 @@ start_worker(struct worker *w)
 		replace_worker(w);
 }
 
+/* One worker is always left to others, where there are several. */
+static bool
+may_go(const struct spf *spf, const struct lookup *l)
+{
+	return (l->waiting &&
+	    (l->turn->working == 0 || l->turn->working + 1 < spf->nworkers));
+}
+
+/* The first question of the user who was served longest ago. */
 static struct lookup *
 next_waiting(struct spf *spf)
 {
-	struct lookup *l;
+	struct lookup *l, *next = NULL;
 
 	TAILQ_FOREACH(l, &spf->lookups, entry)
-		if (l->waiting)
-			return (l);
-	return (NULL);
+		if (may_go(spf, l) &&
+		    (next == NULL || l->turn->served < next->turn->served))
+			next = l;
+	return (next);
+}
+
+static void
+occupy(struct worker *w, struct lookup *l)
+{
+	l->waiting = false;
+	l->tries++;
+	w->lookup = l;
+	w->busy = true;
+	w->turn = l->turn;
+	spfturn_serve(w->spf->turns, w->turn);
+	add_timer(w->timer, w->spf->conf->spf_timeout);
 }
 
 /* Gives waiting questions to idle workers. */
@@ -299,11 +339,7 @@ assign(struct spf *spf)
 			replace_worker(w);
 			continue;
 		}
-		l->waiting = false;
-		l->tries++;
-		w->lookup = l;
-		w->busy = true;
-		add_timer(w->timer, spf->conf->spf_timeout);
+		occupy(w, l);
 	}
 }
 
@@ -327,24 +363,42 @@ find_lookup(struct spf *spf, const char *domain)
 }
 
 static struct lookup *
-new_lookup(struct spf *spf, const char *domain)
+new_lookup(struct spf *spf, struct spfturn *turn, const char *domain)
 {
 	struct lookup *l;
 
-	if (spf->nlookups >= QUESTIONS_MAX ||
-	    (l = calloc(1, sizeof(*l))) == NULL)
+	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return (NULL);
 	if ((l->deadline = evtimer_new(spf->base, on_deadline, l)) == NULL) {
 		free(l);
 		return (NULL);
 	}
 	l->spf = spf;
+	l->turn = turn;
+	turn->questions++;
 	l->waiting = true;
 	TAILQ_INIT(&l->questions);
 	strlcpy(l->domain, domain, sizeof(l->domain));
 	TAILQ_INSERT_TAIL(&spf->lookups, l, entry);
 	spf->nlookups++;
 	add_timer(l->deadline, spf->conf->spf_timeout * 2);
+	return (l);
+}
+
+/* A question that is new, for a user who has not asked too many. */
+static struct lookup *
+begin_lookup(struct spf *spf, const char *user, const char *domain, size_t max)
+{
+	struct spfturn *turn;
+	struct lookup  *l = NULL;
+
+	if (spf->nlookups >= QUESTIONS_MAX ||
+	    (turn = spfturn_join(spf->turns, user)) == NULL)
+		return (NULL);
+	if (turn->questions < max)
+		l = new_lookup(spf, turn, domain);
+	if (l == NULL)
+		spfturn_leave(spf->turns, turn);
 	return (l);
 }
 
@@ -355,12 +409,16 @@ spf_known(struct spf *spf, const char *domain)
 }
 
 struct spf_question *
-spf_ask(struct spf *spf, const char *domain, spf_cb cb, void *arg)
+spf_ask(struct spf *spf, const char *user, const char *domain, spf_cb cb,
+    void *arg)
 {
 	struct lookup	    *l = find_lookup(spf, domain);
 	struct spf_question *q;
 
-	if (l == NULL && (l = new_lookup(spf, domain)) == NULL)
+	if (l == NULL)
+		l = begin_lookup(spf, user, domain,
+		    cb != NULL ? OWN_MAX : EARLY_MAX);
+	if (l == NULL)
 		return (NULL);
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return (NULL);
@@ -410,7 +468,8 @@ start(struct spf *spf)
 {
 	struct worker *w;
 
-	if ((spf->cache = spfcache_new()) == NULL || !take_conf(spf) ||
+	if ((spf->cache = spfcache_new()) == NULL ||
+	    (spf->turns = spfturns_new()) == NULL || !take_conf(spf) ||
 	    (spf->exe = open(EXECUTABLE, O_RDONLY | O_CLOEXEC)) == -1)
 		return (false);
 	while (spf->nworkers < (size_t)spf->conf->spf_workers) {
@@ -445,6 +504,7 @@ spf_new(struct event_base *base, const struct conf *conf)
 static void
 stop_worker(struct worker *w)
 {
+	release(w);
 	if (w->readable != NULL)
 		event_free(w->readable);
 	if (w->timer != NULL)
@@ -471,5 +531,6 @@ spf_free(struct spf *spf)
 	if (spf->exe != -1)
 		close(spf->exe);
 	spfcache_free(spf->cache);
+	spfturns_free(spf->turns);
 	free(spf);
 }

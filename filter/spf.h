@@ -72,9 +72,12 @@ const struct spf_answer *spf_known(struct spf *, const char *domain);
 /*
  * Asks about a domain, given as A-labels.  The callback, which may be NULL,
  * comes exactly once, from the event loop, within two spf_timeouts.  NULL,
- * with no callback to come, when too many questions wait.
+ * with no callback to come, when too many questions wait, of all or of this
+ * user: few where there is no callback, since nobody waits for the answer yet.
+ * Users are served in turn.
  */
-struct spf_question *spf_ask(struct spf *, const char *domain, spf_cb, void *);
+struct spf_question *
+spf_ask(struct spf *, const char *user, const char *domain, spf_cb, void *);
 
 /* Makes the callback not come. */
 void spf_cancel(struct spf_question *);

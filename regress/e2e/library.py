@@ -24,7 +24,6 @@ from redisserver import ReplyError
 from users import crypt
 
 HASH = crypt("Open-Sesame1", "$5$")
-READING = ("user_get", "user_check", "account_get", "canonical", "version")
 
 
 class Library:

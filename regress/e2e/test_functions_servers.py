@@ -116,7 +116,7 @@ def test_where_there_are_no_functions(name):
 def cluster():
     """A cluster of one server, which has every slot."""
     extra = ("--cluster-enabled", "yes", "--port", free_port(),
-             "--bind", "127.0.0.1")
+             "--cluster-port", free_port(), "--bind", "127.0.0.1")
     with RedisServer(workdir("redis"), extra=extra) as server:
         server.cli("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         wait_until(lambda: "cluster_state:ok" in server.cli("CLUSTER", "INFO"),

@@ -409,8 +409,8 @@ def test_delete_with_rates_that_are_none(library, alice):
 # Domains
 
 def test_domains_one_by_one(library, alice):
-    assert library.call("user_domain_add", alice, "A.example", "bücher.example",
-                        "xn--bcher-kva.example.") == 1
+    assert library.call("user_domain_add", alice, "A.example",
+                        "bücher.example", "xn--bcher-kva.example.") == 1
     assert library.members(alice + ":domains") == {
         "a.example", "xn--bcher-kva.example"}
     assert library.call("user_domain_add", alice, "a.example") == 0

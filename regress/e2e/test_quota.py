@@ -258,7 +258,7 @@ def test_recipients_that_smtpd_does_not_report(new_relay, users, sink):
         for number in range(4):
             assert session.rcpt("x" * 246 + ":bob%d@example.com" %
                                 number).startswith("250")
-        assert FULL.fullmatch(session.data(simple("too-many")))
+        assert session.data(simple("too-many")) == NEVER % 3
         assert session.mail().startswith("250")
         assert session.rcpt("x" * 246 + ":bob@example.com").startswith("250")
         # One that smtpd refuses, and says so, takes none of these off.
@@ -267,6 +267,24 @@ def test_recipients_that_smtpd_does_not_report(new_relay, users, sink):
         assert session.data(simple("two")).startswith("250")
     wait_until(lambda: counters.used() == {"quota": 2}, 10, "two recipients")
     sink.wait_for(b"Subject: two")
+
+
+NEVER = ("550 5.7.1 [QUOTA] %d recipients per 1d allowed, this message has "
+         "more")
+
+
+@pytest.mark.parametrize("limit", [{"quota": "3"}, {"rate": "3/1d"}])
+def test_more_recipients_than_can_ever_be(redis, users, limit):
+    """Refused for good, and not charged."""
+    limited(users, **limit)
+    with Sender(redis.url, quota_unit="recipient") as sender:
+        assert sender.message(recipients=4) == "reject|" + NEVER % 3
+        assert sender.message(recipients=2) == "proceed"
+        assert FULL.fullmatch(sender.message(recipients=2)
+                              .removeprefix("reject|"))
+        assert sender.message(recipients=4) == "reject|" + NEVER % 3
+        assert sender.message(recipients=1) == "proceed"
+    assert sum(Functions(redis).used().values()) == 3
 
 
 def test_a_refusal_counts_once(redis, users):

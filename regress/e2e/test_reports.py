@@ -218,7 +218,7 @@ def test_reports_expire_after_thirty_days(relay, redis, users):
 
 
 def test_ids_are_unique_across_relays(redis, users):
-    count, relays = 1500, 3
+    count, relays = 1000, 3
     users.add("alice", PASSWORD)
     conf = configuration(redis=redis.url)
     ids = set()

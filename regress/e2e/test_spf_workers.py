@@ -266,7 +266,7 @@ def test_many_ask_once(odd_relay, names, alice):
 
 
 def test_different_domains_wait_for_a_worker(odd_relay, names, alice):
-    relay = odd_relay(spf_workers=2)
+    relay = odd_relay(spf_workers=3)
     domains = ["d%d.test" % n for n in range(30)]
     for domain in domains:
         names.tell(domain, spf())
@@ -283,6 +283,23 @@ def test_different_domains_wait_for_a_worker(odd_relay, names, alice):
         assert session.read().startswith("250")
         session.drop()
     assert [names.count(domain) for domain in domains] == [1] * 30
+
+
+def test_one_users_names_keep_nobody_waiting(odd_relay, names, alice):
+    """Names that never answer, given up before the end, over and over."""
+    relay = odd_relay(spf_workers=2, spf_timeout=1500)
+    alice.add("eve", PASSWORD, mode="any", account="acme")
+    silent = ["s%d.test" % n for n in range(30)]
+    names.tell("good.test", spf())
+    with names.hold(*silent), Session(relay) as session:
+        assert session.plain("eve", PASSWORD) == OK
+        for domain in silent:
+            assert session.mail("a@" + domain).startswith("250")
+            assert session.command("RSET").startswith("250")
+        names.wait_asked("s0.test")
+        assert send_as(relay, "a@good.test").startswith("250")
+        # Of what nobody waits for, little is asked at all.
+        assert sum(map(names.count, silent)) < 3
 
 
 def test_a_refusal_is_remembered(odd_relay, names, alice):
@@ -516,6 +533,7 @@ def test_a_question_is_not_asked_for_ever(odd_relay, names, alice, way):
 def test_only_the_question_of_the_dead_one_is_asked_again(odd_relay, names,
                                                           alice):
     relay = odd_relay(spf_workers=4)
+    alice.add("bob", PASSWORD, mode="any", account="acme")
     pid = filter_of(relay)
     wait_workers(pid, 4)
     domains = ["d%d.test" % n for n in range(4)]
@@ -523,8 +541,9 @@ def test_only_the_question_of_the_dead_one_is_asked_again(odd_relay, names,
         names.tell(domain, spf())
     sessions = [Session(relay) for _ in domains]
     with names.hold(*domains):
-        for session, domain in zip(sessions, domains):
-            assert session.plain("alice", PASSWORD) == OK
+        for session, domain, name in zip(sessions, domains,
+                                         ("alice", "bob") * 2):
+            assert session.plain(name, PASSWORD) == OK
             begin(session, "a@" + domain)
             session.send(".\r\n")
             names.wait_asked(domain)

@@ -54,6 +54,8 @@ set_up(void **state)
 	f.redis = redisconn_new(base, &fake.conf);
 	f.journal = journal_new(base, f.redis);
 	assert_non_null(f.journal);
+	f.reportids = reportids_new();
+	assert_non_null(f.reportids);
 	s = session_open(&f.sessions, &f, 0x123456789abc, "192.0.2.1:25");
 	assert_non_null(s);
 	assert_non_null(session_begin_tx(s, "a@two.example"));
@@ -74,6 +76,7 @@ tear_down(void **state)
 	unit_captured(&capture);
 	session_close(&f.sessions, s);
 	journal_free(f.journal);
+	reportids_free(f.reportids);
 	redisconn_free(f.redis);
 	fakeredis_free(&fake);
 	event_base_free(base);
@@ -153,25 +156,26 @@ test_report_long_from(void **state)
 	assert_lacks(fake.log, text + 5);
 }
 
-static int
-by_text(const void *a, const void *b)
-{
-	return (strcmp(a, b));
-}
-
+/* A user who is blocked over and over. */
 static void
-test_ids_differ(void **state)
+test_too_many(void **state)
 {
-	static char ids[1000][REPORT_ID + 1];
-	size_t	    i;
+	char	     last[REPORT_ID + 1], id[REPORT_ID + 1];
+	const time_t now = (time_t)(unit_now() / 1000);
 
 	(void)state;
-	fakeredis_stop(&fake);
-	for (i = 0; i < 1000; i++)
-		write_report(&user, REASON_USER, NULL, ids[i]);
-	qsort(ids, 1000, sizeof(ids[0]), by_text);
-	for (i = 1; i < 1000; i++)
-		assert_string_not_equal(ids[i - 1], ids[i]);
+	while (reportids_draw(f.reportids, "alice", now, last))
+		continue;
+	write_report(&user, REASON_USER, NULL, id);
+	assert_string_equal(id, last);
+	/* What comes behind shows that nothing came before it. */
+	userlog_add(&f, s, "alice", "login", "refused", NULL, NULL, -1);
+	unit_run_until(base, fake.ncommands > 0);
+	assert_int_equal(fake.ncommands, 1);
+	/* Others have theirs. */
+	strcpy(user.name, "bob");
+	write_report(&user, REASON_USER, NULL, id);
+	unit_run_until(base, fake.ncommands == 3);
 }
 
 static void
@@ -205,12 +209,12 @@ test_message_entry(void **state)
 	s->tx->msgid = 0xbeef;
 	take("Message-ID: <1@two.example>");
 	userlog_add(&f, s, "alice", "message", "accepted", NULL, NULL, 1234);
-	unit_run_until(base, fake.ncommands == 1);
+	unit_run_until(base, fake.ncommands == 2);
 	assert_contains(fake.log,
 	    " event message result accepted source "
 	    "192.0.2.1 session 0000123456789abc message 0000beef sender "
 	    "a@two.example recipients 3 message_id <1@two.example> "
-	    "size 1234\n");
+	    "size 1234\nHSET smtp:user:{alice}:last message 2");
 }
 
 static void
@@ -245,7 +249,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { test(test_report),
 		test(test_report_nobody), test(test_report_long_from),
-		test(test_ids_differ), test(test_reply), test(test_login_entry),
+		test(test_too_many), test(test_reply), test(test_login_entry),
 		test(test_message_entry), test(test_blocked_entry),
 		test(test_bare_entry) };
 

@@ -243,7 +243,7 @@ static void
 ask_and_wait(const char *domain, struct wait *w)
 {
 	memset(w, 0, sizeof(*w));
-	assert_non_null(spf_ask(spf, domain, on_answer, w));
+	assert_non_null(spf_ask(spf, "alice", domain, on_answer, w));
 	assert_int_equal(w->calls, 0);
 	unit_run_until(base, w->calls > 0);
 	assert_int_equal(w->calls, 1);
@@ -277,7 +277,8 @@ test_asked_once(void **state)
 
 	(void)state;
 	for (i = 0; i < 50; i++)
-		assert_non_null(spf_ask(spf, "good.test", on_answer, &w[i]));
+		assert_non_null(spf_ask(spf, "alice", "good.test", on_answer,
+		    &w[i]));
 	unit_run_until(base, w[49].calls > 0);
 	for (i = 0; i < 50; i++) {
 		assert_int_equal(w[i].calls, 1);
@@ -290,7 +291,7 @@ static void
 test_nobody_waits(void **state)
 {
 	(void)state;
-	assert_non_null(spf_ask(spf, "good.test", NULL, NULL));
+	assert_non_null(spf_ask(spf, "alice", "good.test", NULL, NULL));
 	unit_run_until(base, spf_known(spf, "good.test") != NULL);
 }
 
@@ -301,10 +302,10 @@ test_cancel(void **state)
 	struct spf_question *q;
 
 	(void)state;
-	assert_non_null(spf_ask(spf, "good.test", on_answer, &w[0]));
-	q = spf_ask(spf, "good.test", on_answer, &w[1]);
+	assert_non_null(spf_ask(spf, "alice", "good.test", on_answer, &w[0]));
+	q = spf_ask(spf, "alice", "good.test", on_answer, &w[1]);
 	assert_non_null(q);
-	assert_non_null(spf_ask(spf, "good.test", on_answer, &w[2]));
+	assert_non_null(spf_ask(spf, "alice", "good.test", on_answer, &w[2]));
 	spf_cancel(q);
 	unit_run_until(base, w[2].calls > 0);
 	assert_int_equal(w[0].calls, 1);
@@ -316,7 +317,7 @@ static void
 on_answer_ask(void *arg, const struct spf_answer *a)
 {
 	on_answer(arg, a);
-	assert_non_null(spf_ask(spf, "good.test", on_answer, arg));
+	assert_non_null(spf_ask(spf, "alice", "good.test", on_answer, arg));
 }
 
 static void
@@ -325,7 +326,7 @@ test_ask_from_the_callback(void **state)
 	struct wait w = { 0 };
 
 	(void)state;
-	assert_non_null(spf_ask(spf, "none.test", on_answer_ask, &w));
+	assert_non_null(spf_ask(spf, "alice", "none.test", on_answer_ask, &w));
 	unit_run_until(base, w.calls == 2);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
 }
@@ -422,7 +423,8 @@ test_queue(void **state)
 	unit_capture(&c);
 	for (i = 0; i < 20; i++) {
 		snprintf(domain, sizeof(domain), "hang%zu.test", i);
-		assert_non_null(spf_ask(spf, domain, on_answer, &w[i]));
+		assert_non_null(spf_ask(spf, "alice", domain, on_answer,
+		    &w[i]));
 	}
 	for (i = 0; i < 20; i++)
 		unit_run_until(base, w[i].calls > 0);
@@ -443,24 +445,106 @@ test_bound(void **state)
 {
 	struct unit_capture c;
 	struct wait	    w = { 0 };
-	char		    domain[32];
+	char		    domain[32], user[32];
 	int		    i;
 
 	(void)state;
 	unit_capture(&c);
 	for (i = 0; i < 1000000; i++) {
 		snprintf(domain, sizeof(domain), "hang%d.test", i);
-		if (spf_ask(spf, domain, on_answer, &w) == NULL)
+		if (spf_ask(spf, "alice", domain, on_answer, &w) == NULL)
 			break;
 	}
-	assert_in_range(i, 1000, 100000);
+	assert_in_range(i, 1000, 2000);
 	/* One that is asked already is no more to ask. */
-	assert_non_null(spf_ask(spf, "hang7.test", on_answer, &w));
-	unit_run_until(base, w.calls == i + 1);
+	assert_non_null(spf_ask(spf, "alice", "hang7.test", on_answer, &w));
+	/* Others may ask, but all together not without end either. */
+	for (i++; i < 1000000; i++) {
+		snprintf(domain, sizeof(domain), "hang%d.test", i);
+		snprintf(user, sizeof(user), "user%d", i / 500);
+		if (spf_ask(spf, user, domain, on_answer, &w) == NULL)
+			break;
+	}
+	assert_in_range(i, 4000, 5000);
+	unit_run_until(base, w.calls == i);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
 	ask_and_wait("good.test", &w);
 	unit_captured(&c);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
+}
+
+/* Somebody's names that never answer keep nobody else waiting. */
+static void
+test_turns(void **state)
+{
+	struct unit_capture c;
+	struct wait	    w[50] = { { 0 } }, good = { 0 };
+	char		    domain[32];
+	int64_t		    began = unit_now();
+	size_t		    i;
+
+	(void)state;
+	unit_capture(&c);
+	for (i = 0; i < 50; i++) {
+		snprintf(domain, sizeof(domain), "hang%zu.test", i);
+		assert_non_null(spf_ask(spf, "eve", domain, on_answer, &w[i]));
+	}
+	assert_non_null(spf_ask(spf, "bob", "good.test", on_answer, &good));
+	unit_run_until(base, good.calls > 0);
+	assert_int_equal(good.answer.verdict, SPF_VERDICT_OK);
+	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
+	for (i = 0; i < 50; i++)
+		unit_run_until(base, w[i].calls > 0);
+	unit_captured(&c);
+}
+
+/* With all workers taken by others, the next one is for who had none. */
+static void
+test_turns_of_several(void **state)
+{
+	struct unit_capture c;
+	struct wait	    w[40] = { { 0 } }, good = { 0 };
+	char		    domain[32];
+	size_t		    i;
+
+	(void)state;
+	unit_capture(&c);
+	for (i = 0; i < 40; i++) {
+		snprintf(domain, sizeof(domain), "hang%zu.test", i);
+		assert_non_null(spf_ask(spf, i % 2 == 0 ? "eve" : "mallory",
+		    domain, on_answer, &w[i]));
+	}
+	assert_non_null(spf_ask(spf, "bob", "good.test", on_answer, &good));
+	unit_run_until(base, good.calls > 0);
+	assert_int_equal(good.answer.verdict, SPF_VERDICT_OK);
+	for (i = 0; i < 40; i++)
+		unit_run_until(base, w[i].calls > 0);
+	unit_captured(&c);
+}
+
+/* Questions that nobody waits for are few. */
+static void
+test_early(void **state)
+{
+	struct unit_capture c;
+	struct wait	    w[2] = { { 0 } };
+	char		    domain[32];
+	int		    i;
+
+	(void)state;
+	unit_capture(&c);
+	for (i = 0; i < 1000; i++) {
+		snprintf(domain, sizeof(domain), "hang%d.test", i);
+		if (spf_ask(spf, "eve", domain, NULL, NULL) == NULL)
+			break;
+	}
+	assert_in_range(i, DOMAINS_MAX, 100);
+	assert_non_null(spf_ask(spf, "bob", "good.test", NULL, NULL));
+	assert_non_null(spf_ask(spf, "eve", "more.test", on_answer, &w[0]));
+	assert_non_null(spf_ask(spf, "bob", "good.test", on_answer, &w[1]));
+	unit_run_until(base, w[0].calls + w[1].calls == 2);
+	unit_captured(&c);
+	assert_int_equal(w[1].answer.verdict, SPF_VERDICT_OK);
 }
 
 /* end() frees what is under way. */
@@ -470,9 +554,9 @@ test_free_under_way(void **state)
 	static struct wait w;
 
 	(void)state;
-	assert_non_null(spf_ask(spf, "hang.test", on_answer, &w));
-	assert_non_null(spf_ask(spf, "hang2.test", on_answer, &w));
-	assert_non_null(spf_ask(spf, "good.test", on_answer, &w));
+	assert_non_null(spf_ask(spf, "alice", "hang.test", on_answer, &w));
+	assert_non_null(spf_ask(spf, "bob", "hang2.test", on_answer, &w));
+	assert_non_null(spf_ask(spf, "alice", "good.test", on_answer, &w));
 	unit_run_until(base, times_asked("hang2.test") == 1);
 	assert_int_equal(w.calls, 0);
 }
@@ -506,6 +590,7 @@ main(int argc, char *argv[])
 		TEST(test_cancel), TEST(test_ask_from_the_callback),
 		TEST(test_nonsense), TEST(test_hang), TEST(test_second_try),
 		TEST(test_two_answers), TEST(test_queue), TEST(test_bound),
+		TEST(test_turns), TEST(test_turns_of_several), TEST(test_early),
 		TEST(test_free_under_way), TEST(test_bad_conf) };
 
 	if (argc == 2 && strcmp(argv[1], "-W") == 0)

@@ -132,6 +132,9 @@ local CAPITALS = {
 	{ 0x4d0, 0x52e, 2, 1 },
 }
 
+-- More that errors may show as it is: nothing here moves or hides anything.
+local SHOWN = { { 0xc0, 0x24f, 1 }, { 0x3a3, 0x3ce, 1 } }
+
 -- What has no place in one line of text for people: controls, what is
 -- invisible or turns the direction, and what is nobody's character.
 local UNPRINTABLE = {
@@ -157,7 +160,8 @@ local function visible(text)
 		local code, after = code_at(text, at)
 		if code and (code == 0x5c or code < 0x20 or code > 0x7e) and
 		    not range_with(LETTERS, code) and
-		    not range_with(CAPITALS, code) then
+		    not range_with(CAPITALS, code) and
+		    not range_with(SHOWN, code) then
 			code = nil
 		end
 		if code then

@@ -109,25 +109,29 @@ local function add_level(key, rate, units, time)
 	    math.max(1, math.ceil(left)))
 end
 
--- The first limit that has no room for so many more: which it is, of how
--- much, in which period, and the seconds until it has.
+-- A limit without room: which it is, of how much, in which period, and the
+-- seconds until it has; none where it never can have.
+local function full(which, n, period, units, seconds)
+	return { which, string.format('%.0f', n), period,
+	    units > n and '' or string.format('%.0f', math.ceil(seconds)) }
+end
+
+-- The first limit that has no room for so many more.
 local function refusal(keys, l, units, time)
 	if l.quota > 0 then
 		local start, count = window(keys[2], l.period, time)
 		if count + units > l.quota then
-			return { 'quota', string.format('%.0f', l.quota),
-			    l.period_text, string.format('%.0f', math.ceil(
-			    (start + l.period * 1000000 - time) / 1000000)) }
+			return full('quota', l.quota, l.period_text, units,
+			    (start + l.period * 1000000 - time) / 1000000)
 		end
 	end
 	for _, rate in ipairs(l.rates) do
 		local amount = level(keys[3] .. ':' .. rate.name, rate, time)
 		local over = amount + units - rate.n
 		if over > 1e-6 then
-			return { 'rate', string.format('%.0f', rate.n),
-			    string.match(rate.text, '/(.*)$'),
-			    string.format('%.0f', math.max(1,
-			    math.ceil(over * rate.period / rate.n))) }
+			return full('rate', rate.n,
+			    string.match(rate.text, '/(.*)$'), units,
+			    math.max(1, over * rate.period / rate.n))
 		end
 	end
 	return nil
@@ -149,15 +153,16 @@ local function charge(keys, l, units, time)
 end
 
 -- check: DEFAULT_PERIOD UNITS -> {"ok"}, {"full", which, limit, period,
--- seconds} or {"bad", field}.  Changes nothing.
+-- seconds} or {"bad", field}, seconds empty where the limit is below the units.
+-- Changes nothing.
 local function check(keys, args)
 	local l, bad = limits(keys[1], args[1])
 	if not l then
 		return { 'bad', bad }
 	end
-	local full = refusal(keys, l, tonumber(args[2]), now())
-	if full then
-		return { 'full', full[1], full[2], full[3], full[4] }
+	local why = refusal(keys, l, tonumber(args[2]), now())
+	if why then
+		return { 'full', why[1], why[2], why[3], why[4] }
 	end
 	return { 'ok' }
 end
@@ -175,9 +180,9 @@ local function reserve(keys, args)
 		return { 'bad', bad }
 	end
 	local units, time = tonumber(args[2]), now()
-	local full = refusal(keys, l, units, time)
-	if full then
-		return { 'full', full[1], full[2], full[3], full[4] }
+	local why = refusal(keys, l, units, time)
+	if why then
+		return { 'full', why[1], why[2], why[3], why[4] }
 	end
 	charge(keys, l, units, time)
 	return { 'ok' }

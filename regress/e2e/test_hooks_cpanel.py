@@ -1,0 +1,246 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""smtpusers-hooks(8): what cPanel & WHM says by standardized hooks."""
+
+import json
+
+import pytest
+
+from hooks.panelsite import DATA, Site, install
+
+SCRIPT = "smtpusers-hook-cpanel"
+
+
+@pytest.fixture(scope="module")
+def prefix():
+    return install()
+
+
+@pytest.fixture
+def site(prefix, redis):
+    return Site(prefix, redis, plans={"reseller_gold": "pro"})
+
+
+def says(site, name, **changes):
+    result = site.cpanel(name, **changes)
+    assert (result.returncode, result.stdout) == (0, b"1 stored\n")
+    assert result.stderr == b""
+    assert site.waiting() == []
+
+
+def test_an_account_comes_and_goes(site):
+    says(site, "accounts_create")
+    assert site.account() == ("allowed", "pro", {"example.org"})
+    says(site, "accounts_suspendacct")
+    assert site.account()[0] == "blocked"
+    says(site, "accounts_unsuspendacct")
+    assert site.account()[0] == "allowed"
+    says(site, "accounts_change_package")
+    assert site.account() == ("allowed", "basic", {"example.org"})
+    says(site, "accounts_remove")
+    assert site.account() is None
+    assert site.bad() == []
+    assert site.said_secret() == []
+
+
+@pytest.mark.parametrize("added, removed, domain", [
+    ("domain_park", "domain_unpark", "parked.example"),
+    ("parkadmin_park", "parkadmin_unpark", "parked.example"),
+    ("domain_addsubdomain", "domain_delsubdomain", "sub.example.org"),
+    ("api2_addaddondomain", "api2_deladdondomain", "addon.example"),
+    ("api2_park", "api2_unpark", "parked.example"),
+    ("api2_addsubdomain", "api2_delsubdomain", "sub.example.org"),
+    ("uapi_addsubdomain", "domain_delsubdomain", "sub.example.org")])
+def test_domains_come_and_go(site, added, removed, domain):
+    says(site, "accounts_create")
+    for _ in range(2):
+        says(site, added)
+        assert site.domains() == {"example.org", domain}
+    for _ in range(2):
+        says(site, removed)
+        assert site.domains() == {"example.org"}
+    assert site.bad() == []
+
+
+def test_every_recorded_call_is_asked_for(site):
+    """And nothing is registered that was not tried here."""
+    path = str(site.hooks / "cpanel" / SCRIPT)
+    described = json.loads(site.run(path, "--describe").stdout)
+    asked = {(hook["category"], hook["event"], hook["stage"])
+             for hook in described}
+    contexts = [json.loads(file.read_text())["input"]["context"]
+                for file in (DATA / "cpanel").iterdir()]
+    assert asked == {(context["category"], context["event"],
+                      context["stage"]) for context in contexts}
+    assert len(asked) == len(described)
+    for hook in described:
+        assert hook["hook"] == path and hook["exectype"] == "script"
+        # Else they run as the customer, who cannot write to the spool.
+        assert ("escalateprivs" in hook) == (hook["category"] == "Cpanel")
+        assert "blocking" not in hook
+
+
+@pytest.mark.parametrize("output", [
+    [{"result": 0, "reason": "no"}], [{"result": "0"}], [{}], [], None, "1",
+    [{"result": 1}, {"result": 0}], {"result": 1}])
+def test_what_failed_in_the_panel_has_not_happened(site, output):
+    says(site, "accounts_create")
+    says(site, "api2_addaddondomain", output=output)
+    says(site, "api2_addaddondomain_failed")
+    says(site, "domain_park", result=0)
+    assert site.domains() == {"example.org"}
+    assert site.bad() == []
+
+
+def test_subdomains_are_the_operators_choice(site):
+    site.configure(subdomains="no")
+    for name in ("domain_addsubdomain", "api2_addsubdomain",
+                 "uapi_addsubdomain", "domain_delsubdomain"):
+        says(site, name)
+    assert site.account() is None
+    says(site, "api2_addaddondomain")
+    assert site.domains() == {"addon.example"}
+
+
+def test_subdomains_however_they_are_said(site):
+    says(site, "domain_addsubdomain", subdomain="short")
+    says(site, "domain_addsubdomain", subdomain="*.example.org")
+    says(site, "api2_addsubdomain", domain="*")
+    assert site.domains() == {"short.example.org"}
+    says(site, "api2_delsubdomain", domain="short.example.org")
+    assert site.domains() == set()
+    assert site.bad() == []
+
+
+# WHM's "Modify an Account"
+
+def test_the_main_domain_is_changed(site):
+    says(site, "accounts_create")
+    (site.users / "alice").write_text("OWNER=root\nDNS=example.org\nDNS1=x\n")
+    says(site, "accounts_modify_pre")
+    assert site.domains() == {"example.org"}
+    for _ in range(2):
+        says(site, "accounts_modify")
+        assert site.domains() == {"example.net"}
+
+
+def test_the_main_domain_stays(site):
+    says(site, "accounts_create", domain="example.net")
+    (site.users / "alice").write_text("DNS=example.net\n")
+    says(site, "accounts_modify_pre")
+    says(site, "accounts_modify")
+    says(site, "accounts_modify_quota")
+    assert site.domains() == {"example.net"}
+
+
+def test_the_main_domain_of_before_is_not_known(site):
+    """Nor is one that was kept of an earlier change taken for it."""
+    says(site, "accounts_create")
+    (site.users / "alice").write_text("DNS=example.org\n")
+    says(site, "accounts_modify_pre")
+    (site.users / "alice").unlink()
+    says(site, "accounts_modify_pre")
+    says(site, "accounts_modify")
+    assert site.domains() == {"example.org", "example.net"}
+
+
+def test_an_account_is_renamed(site):
+    """With all that it has, and its users; nobody else is touched."""
+    says(site, "accounts_create")
+    says(site, "domain_park")
+    says(site, "accounts_suspendacct")
+    site.event("domain.suspended", "alice", "parked.example")
+    for user, account in (("a", "alice"), ("b", "alice"), ("c", "other")):
+        site.server.cli("HSET", "smtp:user:{%s}" % user, "account", account,
+                        "status", "allowed")
+    for _ in range(2):
+        says(site, "accounts_modify_name")
+        assert site.account("alice") is None
+        assert site.account("carol") == ("blocked", "pro", {"example.org"})
+        assert [site.server.cli("HGET", "smtp:user:{%s}" % user, "account")
+                for user in "abc"] == ["carol", "carol", "other"]
+    site.event("domain.unsuspended", "carol", "parked.example")
+    assert site.domains("carol") == {"example.org", "parked.example"}
+
+
+def test_a_broken_account_is_renamed(site):
+    """With what the relay takes of it; nobody may send who could not."""
+    key = "smtp:account:{alice}"
+    site.server.cli("HSET", key, "status", "on holiday", "plan", "a b c")
+    site.server.cli("SADD", key + ":domains", "good.example", "no domain",
+                    b"\xff")
+    says(site, "accounts_modify_name")
+    assert site.account("alice") is None
+    assert site.account("carol") == ("blocked", "basic", {"good.example"})
+    assert site.bad() == []
+
+
+def test_an_account_is_renamed_with_its_domain(site):
+    says(site, "accounts_create")
+    (site.users / "alice").write_text("DNS=example.org\n")
+    says(site, "accounts_modify_pre", newuser="carol")
+    says(site, "accounts_modify", newuser="carol")
+    assert site.account("alice") is None
+    assert site.domains("carol") == {"example.net"}
+
+
+# What cPanel does not say
+
+def short(value):
+    return ascii(value)[:40]
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"nonsense", b"[]", b"{}", b"null", b"1e999", b'{"context": []}',
+    b'{"context": {"event": "Accounts::Create"}, "data": {}}',
+    b'{"context": {"category": ["Whostmgr"], "event": {}, "stage": 1}}',
+    b"[" * 200000, b'{"a":' * 200000, b"\xff\xfe", b"9" * 100000,
+    b'{"context": {"category": "Whostmgr", "event": "Accounts::Create", '
+    b'"stage": "post"}, "data": "' + b"x" * (5 << 20) + b'"}'], ids=short)
+def test_other_input_is_refused(site, data):
+    result = site.cpanel_says(data)
+    assert result.returncode == 65
+    assert result.stdout.startswith(b"0 the input ")
+    assert result.stdout.count(b"\n") == 1
+    assert site.waiting() == site.bad() == []
+
+
+@pytest.mark.parametrize("changes", [
+    {"user": None}, {"user": ""}, {"user": ["alice"]}, {"user": {"a": 1}},
+    {"user": 7}, {"user": "a b"}, {"user": "\ud800"}, {"user": "a\0b"},
+    {"user": "x" * 100000}, {"new_domain": None}, {"new_domain": 7},
+    {"new_domain": "a b"}, {"new_domain": "\ud800.example"},
+    {"new_domain": "nul\0.example"}, {"new_domain": ["a.example"]},
+    {"new_domain": "--domain=a.example"}], ids=short)
+def test_hostile_values_do_no_harm(site, changes):
+    says(site, "accounts_create")
+    before = snapshot(site)
+    says(site, "domain_park", **changes)
+    assert snapshot(site) == before
+    assert len(site.bad()) == 1
+    says(site, "domain_park")
+    assert site.domains() == {"example.org", "parked.example"}
+
+
+def snapshot(site):
+    return {key: site.server.cli("DUMP", key)
+            for key in site.server.cli("KEYS", "*")}
+
+
+def test_cpanel_is_told_when_an_event_cannot_be_stored(site):
+    site.spool.write_text("not a directory\n")
+    result = site.cpanel("accounts_create")
+    assert result.returncode == 75
+    assert result.stdout == b"0 the event could not be stored\n"

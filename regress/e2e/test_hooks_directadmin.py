@@ -1,0 +1,201 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""smtpusers-hooks(8): what DirectAdmin says by its hook scripts."""
+
+import pytest
+
+from hooks.panelsite import Site, install
+
+
+@pytest.fixture(scope="module")
+def prefix():
+    return install()
+
+
+@pytest.fixture
+def site(prefix, redis):
+    return Site(prefix, redis, plans={"reseller gold": "pro"})
+
+
+def says(site, hook, **changes):
+    """The hook, which the panel must find well and silent."""
+    result = site.directadmin(hook, **changes)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+    assert site.waiting() == []
+
+
+def test_a_user_comes_and_goes(site):
+    says(site, "user_create_post")
+    assert site.account() == ("allowed", "pro", {"example.org"})
+    says(site, "user_suspend_post")
+    assert site.account() == ("blocked", "pro", {"example.org"})
+    says(site, "user_activate_post")
+    assert site.account() == ("allowed", "pro", {"example.org"})
+    says(site, "user_modify_post")
+    assert site.account() == ("allowed", "basic", {"example.org"})
+    says(site, "user_destroy_post")
+    assert site.account() is None
+    assert site.bad() == []
+
+
+def test_domains_come_and_go(site):
+    says(site, "user_create_post")
+    says(site, "domain_create_post", domain="shop.example")
+    assert site.domains() == {"example.org", "shop.example"}
+    says(site, "domain_change_post", domain="shop.example",
+         newdomain="Store.Example")
+    assert site.domains() == {"example.org", "store.example"}
+    says(site, "domain_destroy_post")
+    assert site.domains() == {"store.example"}
+    says(site, "domain_pointer_create_post")
+    assert site.domains() == {"store.example", "pointer.example"}
+    says(site, "domain_pointer_destroy_post")
+    assert site.domains() == {"store.example"}
+
+
+def test_a_suspended_domain_is_renamed(site):
+    """It comes back under its new name, when the panel says so."""
+    says(site, "domain_create_post")
+    says(site, "domain_change_post", suspended="yes")
+    assert site.domains() == set()
+    site.event("domain.unsuspended", "alice", "example.net")
+    assert site.domains() == {"example.net"}
+
+
+def test_a_suspended_domain_waits_for_its_end(site):
+    says(site, "domain_create_post")
+    site.event("domain.suspended", "alice", "Example.org")
+    assert site.domains() == set()
+    says(site, "domain_create_post")
+    assert site.domains() == set()
+    site.event("domain.unsuspended", "alice", "example.org.")
+    assert site.domains() == {"example.org"}
+    says(site, "domain_destroy_post")
+    says(site, "domain_create_post")
+    assert site.domains() == {"example.org"}
+
+
+def test_an_account_that_was_there_before_the_hooks(site):
+    says(site, "domain_create_post")
+    assert site.account() == ("allowed", "basic", {"example.org"})
+    says(site, "user_destroy_post")
+    for hook in ("domain_destroy_post", "user_destroy_post",
+                 "domain_pointer_destroy_post"):
+        says(site, hook)
+        assert site.account() is None
+    says(site, "user_suspend_post")
+    assert site.account() == ("blocked", "basic", set())
+    assert site.bad() == []
+
+
+@pytest.mark.parametrize("hook", [
+    "user_create_post", "domain_create_post", "domain_change_post",
+    "user_suspend_post", "user_modify_post", "domain_destroy_post",
+    "user_destroy_post"])
+def test_twice_is_once(site, hook):
+    says(site, "user_create_post")
+    says(site, hook)
+    once = site.account()
+    says(site, hook)
+    assert site.account() == once
+    assert site.bad() == []
+
+
+def test_an_account_that_exists_keeps_its_status(site):
+    says(site, "user_create_post")
+    says(site, "user_suspend_post")
+    says(site, "user_create_post")
+    assert site.account()[0] == "blocked"
+
+
+def test_packages_do_not_matter_without_plans(site):
+    site.configure()
+    says(site, "user_create_post")
+    site.server.cli("HSET", "smtp:account:{alice}", "plan", "pro")
+    says(site, "user_modify_post")
+    assert site.account()[1] == "pro"
+
+
+def test_an_account_name_is_folded(site):
+    says(site, "domain_create_post", username="ALICE")
+    assert site.domains("alice") == {"example.org"}
+
+
+HOSTILE = ["two words.example", "a.example\nb.example", "'; touch /tmp/x; '.a",
+           '"quoted".example', "$(reboot).example", "`id`.example",
+           "-rf.example", "--plan=pro", "--", "*", "../../etc/passwd", "",
+           "x" * 5000 + ".example", "\\x2e.example", "tab\t.example",
+           "\udcff\udcfe.example", "single", "192.0.2.1", "%s%n.example",
+           "\x1b[2J.example"]
+
+
+def short(value):
+    return ascii(value)[:20]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=short)
+def test_hostile_domains_do_no_harm(site, value):
+    says(site, "user_create_post")
+    before = site.account()
+    says(site, "domain_create_post", domain=value)
+    assert site.account() == before
+    assert len(site.bad()) == 1
+    says(site, "domain_create_post", domain="good.example")
+    assert site.domains() == {"example.org", "good.example"}
+    listed = site.ok("list")
+    assert listed.isascii() or listed.replace("\n", "").isprintable()
+    assert len(listed.splitlines()) == 1 and " bad, " in listed
+
+
+# What is no domain may still be the name of an account.
+NAMES = {"single", "192.0.2.1"}
+
+
+@pytest.mark.parametrize("value", [
+    *[value for value in HOSTILE if value not in NAMES], "a b", ".hidden",
+    "a/b", "a:b", "u" * 65, "\u212aelvin", None], ids=short)
+def test_hostile_account_names_do_no_harm(site, value):
+    before = site.server.cli("KEYS", "*")
+    says(site, "domain_create_post", username=value)
+    assert site.server.cli("KEYS", "*") == before
+    assert len(site.bad()) == 1
+    assert "account" in site.bad()[0]["reason"]
+
+
+def test_nothing_but_what_is_needed_is_kept(site):
+    """Neither on disk nor on a command line."""
+    site.order("status", "69")
+    assert site.directadmin("user_create_post").returncode == 0
+    assert set(site.waiting()[0]) == {"event", "source", "account", "domain",
+                                      "package"}
+    site.order("status", "0")
+    site.drain()
+    assert site.account() is not None
+    assert site.said_secret() == []
+
+
+def test_the_spool_is_nobody_elses(site):
+    site.order("status", "69")
+    site.directadmin("domain_create_post")
+    for path in (site.spool, *site.spool.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_panel_is_told_when_an_event_cannot_be_stored(site):
+    site.spool.write_text("not a directory\n")
+    result = site.directadmin("domain_create_post")
+    assert result.returncode == 75
+    assert result.stderr.startswith(b"smtpusers-hook: ")
+    assert result.stdout == b""

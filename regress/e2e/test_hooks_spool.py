@@ -1,0 +1,471 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""smtpusers-hooks(8): nothing is lost, whatever ends when."""
+
+import json
+import os
+import random
+import subprocess
+
+import pytest
+
+from hooks.panelsite import Site, install, kill
+from redisserver import RedisServer, wait_until
+
+
+@pytest.fixture(scope="module")
+def prefix():
+    return install()
+
+
+@pytest.fixture
+def site(prefix, redis):
+    return Site(prefix, redis)
+
+
+def start_hook(site, domain, hook="domain_create_post", **options):
+    return site.start(
+        site.directadmin_hook(hook),
+        env=site.directadmin_environment(hook, domain=domain), **options)
+
+
+# Redis is away
+
+def test_events_wait_for_redis(prefix, tmp_path):
+    """And are applied in order when it is back."""
+    with RedisServer(tmp_path) as server:
+        site = Site(prefix, server)
+        site.event("account.created", "alice", "first.example")
+        server.stop()
+        for hook, changes in (
+                ("domain_create_post", {"domain": "a.example"}),
+                ("domain_change_post", {"domain": "a.example",
+                                        "newdomain": "b.example"}),
+                ("domain_create_post", {"domain": "c.example"}),
+                ("domain_destroy_post", {"domain": "c.example"}),
+                ("domain_create_post", {"domain": "c.example"}),
+                ("user_suspend_post", {})):
+            result = site.directadmin(hook, **changes)
+            assert (result.returncode, result.stderr) == (0, b"")
+        assert len(site.waiting()) == 6
+        assert "6 events wait" in site.drain(75)
+        assert len(site.ok("list").splitlines()) == 6
+        server.start()
+        site.event("account.created", "alice", "first.example")
+        assert site.waiting() == site.bad() == []
+        assert site.account() == ("blocked", "basic", {
+            "first.example", "b.example", "c.example"})
+
+
+def test_the_timer_applies_what_waits(prefix, tmp_path):
+    with RedisServer(tmp_path) as server:
+        site = Site(prefix, server)
+        server.stop()
+        site.directadmin("domain_create_post")
+        server.start()
+        assert site.drain() == ""
+        assert site.domains() == {"example.org"}
+        assert site.drain() == ""
+
+
+@pytest.mark.parametrize("status", [69, 75, 77, 78, 126, 127])
+def test_what_is_the_operators_to_repair_waits(site, status):
+    site.order("status", str(status))
+    site.event("domain.created", "alice", "a.example")
+    site.event("domain.created", "bob", "b.example")
+    assert "made to fail (status %d); 2 events wait" % status in \
+        site.drain(75)
+    assert len(site.commands()) == 3
+    site.forget_order("status")
+    site.drain()
+    assert (site.domains("alice"), site.domains("bob")) == (
+        {"a.example"}, {"b.example"})
+
+
+def test_smtpusers_is_missing(site):
+    path = site.directory / "smtpusers"
+    path.rename(site.directory / "gone")
+    site.event("domain.created", "alice", "a.example")
+    assert "No such file" in site.drain(75)
+    (site.directory / "gone").rename(path)
+    site.drain()
+    assert site.domains() == {"a.example"}
+
+
+def test_a_panel_does_not_wait_for_long(site):
+    """What it does not wait for goes on without it."""
+    site.configure(wait=0)
+    os.mkfifo(site.directory / "gate")
+    result = site.directadmin("domain_create_post")
+    assert result.returncode == 0
+    wait_until((site.directory / "at-gate").exists, 20, "the command")
+    assert len(site.waiting()) == 1
+    open_gate(site)
+    wait_until(lambda: not site.waiting(), 20, "the event to be applied")
+    assert site.domains() == {"example.org"}
+
+
+def open_gate(site):
+    gate = site.directory / "gate"
+    writer = os.open(gate, os.O_RDWR)
+    gate.unlink()
+    (site.directory / "at-gate").unlink()
+    os.write(writer, b"\n" * 50)
+    return writer
+
+
+def test_a_command_that_hangs_is_ended(site):
+    site.configure(timeout=1)
+    os.mkfifo(site.directory / "gate")
+    site.event("domain.created", "alice", "a.example")
+    assert "took longer than 1 s; 1 events wait" in site.drain(75)
+    (site.directory / "gate").unlink()
+    site.drain()
+    assert site.domains() == {"a.example"}
+
+
+# Bad events
+
+def test_a_bad_event_stands_in_nobodys_way(site):
+    site.order("status", "69")
+    for account, domain in (("alice", "a.example"), ("alice", "no domain"),
+                            ("alice", "b.example"), ("bob", "c.example")):
+        site.event("domain.created", account, domain)
+    site.forget_order("status")
+    said = site.drain()
+    assert "set aside: domain.created alice no domain: smtpusers: " in said
+    assert "not a domain" in said and said.count("\n") == 1
+    assert site.domains("alice") == {"a.example", "b.example"}
+    assert site.domains("bob") == {"c.example"}
+    assert [record["event"]["domain"] for record in site.bad()] == [
+        "no domain"]
+    assert "not a domain" in site.bad()[0]["reason"]
+    assert site.waiting() == []
+
+
+def test_a_bad_event_is_tried_again(site):
+    site.order("status", "65")
+    site.event("domain.created", "alice", "a.example")
+    site.event("domain.created", "alice", "no domain")
+    site.forget_order("status")
+    names = [line.split()[0] for line in site.ok("list").splitlines()]
+    result = site.run(site.program, "retry", names[0])
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert site.domains() == {"a.example"}
+    assert len(site.bad()) == 1
+    result = site.run(site.program, "retry")
+    assert b"not a domain" in result.stderr
+    assert len(site.bad()) == 1
+    result = site.run(site.program, "retry", names[0], "../new/x", "")
+    assert result.returncode == 65
+    assert result.stderr.count(b"no bad event") == 3
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"{", b"[]", b"null", b"\xff", b"[" * 60000, b"{}" * 100000,
+    b'{"event": ["domain.created"], "account": {}}',
+    b'{"event": "domain.created", "account": 7, "domain": []}'], ids=len)
+def test_a_broken_file_stands_in_nobodys_way(site, data):
+    site.event("domain.created", "alice", "a.example")
+    (site.spool / "new" / ("0" * 20 + "-broken")).write_bytes(data)
+    (site.spool / "new" / "stranger").write_bytes(data)
+    site.event("domain.created", "alice", "b.example")
+    assert site.domains() == {"a.example", "b.example"}
+    assert len(site.bad()) == 1
+    assert len(site.ok("list").splitlines()) == 1
+
+
+def test_an_account_that_is_stuck_holds_up_nobody_else(site):
+    """Its own events keep their order."""
+    site.order("fail-for", "alice")
+    site.order("fail-status", "1")
+    for account, kind, domain in (
+            ("alice", "domain.created", "a.example"),
+            ("bob", "domain.created", "b.example"),
+            ("alice", "domain.deleted", "a.example"),
+            ("carol", "domain.created", "c.example"),
+            ("alice", "domain.created", "z.example")):
+        site.event(kind, account, domain)
+    assert site.domains("alice") is None
+    assert site.domains("bob") == {"b.example"}
+    assert site.domains("carol") == {"c.example"}
+    assert len(site.waiting()) == 3
+    said = site.drain(75)
+    assert said.count("\n") == 1
+    assert "waits: domain.created alice a.example: made to fail" in said
+    site.forget_order("fail-for")
+    site.drain()
+    assert site.domains("alice") == {"z.example"}
+
+
+def test_the_name_of_an_account_waits_for_its_renaming(site):
+    """What comes for the new name meanwhile comes after it."""
+    site.event("account.created", "alice", "a.example")
+    site.order("fail-for", "alice")
+    site.order("fail-status", "1")
+    site.event("account.renamed", "alice", "--new-account", "carol")
+    site.event("domain.deleted", "carol", "a.example")
+    site.event("domain.created", "carol", "c.example")
+    assert site.domains("carol") is None
+    site.forget_order("fail-for")
+    site.drain()
+    assert site.domains("carol") == {"c.example"}
+    assert site.domains("alice") is None
+
+
+# Killed
+
+EVENTS = [
+    ("account.created", "alice", "a.example"),
+    ("domain.created", "alice", "b.example"),
+    ("domain.renamed", "alice", "b.example", "--new-domain", "c.example"),
+    ("domain.suspended", "alice", "a.example"),
+    ("domain.renamed", "alice", "a.example", "--new-domain", "d.example"),
+    ("account.suspended", "alice"),
+    ("domain.unsuspended", "alice", "d.example"),
+    ("account.renamed", "alice", "--new-account", "bob"),
+    ("account.plan", "bob", "--plan", "pro"),
+    ("domain.deleted", "bob", "c.example"),
+    ("account.unsuspended", "bob")]
+OUTCOME = ("allowed", "pro", {"d.example"})
+
+
+# With every way to be cut short in the middle.
+FEW = [
+    ("account.created", "alice", "a.example"),
+    ("domain.created", "alice", "b.example"),
+    ("domain.renamed", "alice", "a.example", "--new-domain", "d.example"),
+    ("domain.suspended", "alice", "b.example"),
+    ("account.renamed", "alice", "--new-account", "bob")]
+FEW_OUTCOME = ("allowed", "basic", {"d.example"})
+
+
+def recorded(site, events):
+    """The files that the events come to."""
+    site.order("status", "69")
+    for words in events:
+        site.event(*words)
+    site.forget_order("status")
+    found = {path: path.read_bytes() for path in site.files("new")}
+    for path in found:
+        path.unlink()
+    return found
+
+
+def fill(site, files):
+    site.server.cli("FLUSHALL")
+    (site.directory / "commands").unlink(missing_ok=True)
+    for path in site.files("suspended"):
+        path.unlink()
+    for path, data in files.items():
+        path.write_bytes(data)
+
+
+def check_outcome(site, outcome):
+    assert site.waiting() == site.bad() == []
+    assert site.account("bob") == outcome
+    assert site.account("alice") is None
+
+
+@pytest.mark.parametrize("moment", ["kill-before", "kill-after"])
+def test_a_drain_is_killed_at_every_command(site, moment):
+    """At the first of all, then at the second, and so on; each time another
+    drain does the rest."""
+    files = recorded(site, FEW)
+    fill(site, files)
+    site.drain()
+    check_outcome(site, FEW_OUTCOME)
+    steps = len(site.commands())
+    assert steps > 2 * len(FEW)
+    for step in range(1, steps + 1):
+        fill(site, files)
+        site.order(moment, str(step))
+        assert site.run(site.program, "drain").returncode == -9
+        assert len(site.commands()) == step
+        site.drain()
+        check_outcome(site, FEW_OUTCOME)
+        assert site.files("suspended")[0].name == "bob"
+
+
+def test_a_drain_is_killed_at_any_time(site):
+    """Whether it is at a command or at its files."""
+    chance = random.Random(20261121)
+    files = recorded(site, EVENTS)
+    fill(site, files)
+    for _ in range(40):
+        process = site.start(site.program, "drain")
+        try:
+            process.wait(chance.uniform(0.1, 1.5))
+        except subprocess.TimeoutExpired:
+            pass
+        kill(process)
+        if not site.waiting():
+            break
+    wait_until(lambda: site.drain() == "" and not site.waiting(), 60,
+               "the events to be applied")
+    check_outcome(site, OUTCOME)
+
+
+def test_a_hook_is_killed_at_any_time(site):
+    """What it had said it would do is done, and nothing else."""
+    chance = random.Random(20261121)
+    site.configure(wait=0)
+    told = set()
+    domains = ["d%d.example" % number for number in range(40)]
+    for domain in domains:
+        hook = start_hook(site, domain)
+        try:
+            status = hook.wait(chance.uniform(0, 0.3))
+        except subprocess.TimeoutExpired:
+            status = None
+        kill(hook)
+        if status == 0:
+            told.add(domain)
+    assert told and len(told) < len(domains)
+    wait_until(lambda: site.drain() == "" and not site.waiting(), 60,
+               "the events to be applied")
+    assert told <= site.domains() <= set(domains)
+    assert site.bad() == []
+
+
+def test_a_command_that_outlives_its_drain_is_waited_for(site):
+    """Else it could undo what a later event has done."""
+    site.configure(timeout=5)
+    site.order("status", "69")
+    site.event("domain.created", "alice", "a.example")
+    site.event("domain.deleted", "alice", "a.example")
+    site.forget_order("status")
+    os.mkfifo(site.directory / "gate")
+    drain = site.start(site.program, "drain")
+    wait_until((site.directory / "at-gate").exists, 20, "the command")
+    kill(drain)
+    assert "still runs; 2 events wait" in site.drain(75)
+    writer = open_gate(site)
+    wait_until(lambda: site.drain() == "" and not site.waiting(), 60,
+               "the events to be applied")
+    os.close(writer)
+    assert site.domains() == set()
+
+
+def test_what_killed_hooks_leave_is_cleared_away(site):
+    site.event("domain.created", "alice", "a.example")
+    old = site.spool / "tmp" / "left"
+    new = site.spool / "tmp" / "fresh"
+    for path in (old, new, site.spool / "tidied"):
+        path.write_text("{")
+    for path in (old, site.spool / "tidied"):
+        os.utime(path, (0, 0))
+    site.drain()
+    assert site.files("tmp") == [new]
+
+
+# Many at once
+
+def test_twenty_hooks_at_once(site):
+    domains = {"d%d.example" % number for number in range(20)}
+    hooks = [start_hook(site, domain) for domain in sorted(domains)]
+    for hook in hooks:
+        assert hook.communicate(timeout=120) == (b"", b"")
+        assert hook.returncode == 0
+    wait_until(lambda: not site.waiting(), 60, "the events to be applied")
+    assert site.domains() == domains
+    assert site.bad() == []
+
+
+def test_the_order_of_one_account_is_kept(site):
+    """Also where the clock is turned back, and others come in between."""
+    site.order("status", "69")
+    future = "%020d-%s" % (2 ** 62, "0" * 8)
+    site.event("domain.created", "alice", "a.example")
+    only = site.files("new")[0]
+    only.rename(only.with_name(future))
+    site.event("domain.deleted", "alice", "a.example")
+    site.event("domain.created", "bob", "b.example")
+    site.event("domain.created", "alice", "z.example")
+    assert [(event["event"], event["domain"]) for event in site.waiting()] \
+        == [("domain.created", "a.example"), ("domain.deleted", "a.example"),
+            ("domain.created", "b.example"), ("domain.created", "z.example")]
+    site.forget_order("status")
+    site.drain()
+    assert site.domains() == {"z.example"}
+
+
+def test_repetitions_change_nothing(site):
+    for words in EVENTS:
+        site.event(*words)
+        before = site.account("alice"), site.account("bob")
+        site.event(*words)
+        assert (site.account("alice"), site.account("bob")) == before
+    check_outcome(site, OUTCOME)
+
+
+# Whose the spool is
+
+def test_root_becomes_the_owner_of_the_spool(site):
+    nobody = 65534
+    site.directory.chmod(0o777)
+    site.spool.mkdir()
+    os.chown(site.spool, nobody, nobody)
+    site.spool.chmod(0o700)
+    result = site.directadmin("domain_create_post")
+    assert result.returncode == 0
+    result = site.cpanel("accounts_modify_pre")
+    assert result.stdout == b"1 stored\n"
+    assert site.domains() == {"example.org"}
+    for path in site.spool.rglob("*"):
+        assert path.stat().st_uid == nobody, path
+
+
+def test_what_is_wrong_with_the_configuration(site):
+    good = site.file.read_text()
+    for text, words in (
+            ("[hooks]\nspool = var\n", "[hooks] spool: not an absolute path"),
+            ("[hooks]\ncolour = red\n", "[hooks] colour: unknown"),
+            ("[colours]\na = red\n", "[colours] a: unknown"),
+            ("[hooks]\nwait = -1\n", "[hooks] wait: not a number from 0 to"),
+            ("[hooks]\nwait = 1\nwait = 2\n", "already exists"),
+            ("[hooks]\nsubdomains = maybe\n", "neither yes nor no"),
+            ("[webhook]\nlisten = 192.0.2.1:80\n", "not a loopback address"),
+            ("[webhook]\nlisten = localhost:80\n", "[webhook] listen"),
+            ("nonsense\n", "no section headers"),
+            ("[hooks]\n\xff = 1\n", "unknown")):
+        site.file.write_text(text)
+        result = site.run(site.program, "drain")
+        assert result.returncode == 78
+        assert words in result.stderr.decode()
+        assert result.stderr.count(b"\n") == 1
+    site.file.write_text(good)
+    site.drain()
+
+
+def test_words_on_the_command_line(site):
+    for words in ((), ("nonsense",), ("event",), ("event", "a.b", "alice"),
+                  ("directadmin", "all_pre"), ("drain", "more")):
+        assert site.run(site.program, *words).returncode == 64
+    for words in (("domain.created", "alice"), ("account.plan", "alice"),
+                  ("domain.created", "a b", "a.example"),
+                  ("domain.renamed", "alice", "a.example")):
+        result = site.run(site.program, "event", *words)
+        assert result.returncode == 65
+    assert site.run(site.program, "--help").returncode == 0
+    assert not site.spool.exists()
+
+
+def test_events_are_kept_as_they_were_said(site):
+    """Bytes that are no UTF-8 too, so that a reason can be given."""
+    site.order("status", "69")
+    site.directadmin("domain_create_post", domain="\udcff.example")
+    text = site.files("new")[0].read_text()
+    assert text.isascii() and json.loads(text)["domain"] == "\udcff.example"

@@ -1,0 +1,588 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""smtpusers-hooks(8): events that a panel POSTs."""
+
+import hashlib
+import hmac
+import json
+import os
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from hooks.panelsite import DATA, Site, install, kill
+from places import workdir
+from redisserver import RedisServer, wait_until
+
+SECRET = "Never-Tell-7-and-some-more-letters-to-be-long"
+OTHER = "another-secret-that-takes-the-place-of-the-old"
+NOBODY = 65534
+
+
+@pytest.fixture(scope="module")
+def prefix():
+    return install()
+
+
+class Receiver:
+    """smtpusers-hook webhook, as its unit runs it."""
+
+    def __init__(self, site, unix=False, plans=(), **keys):
+        self.site = site
+        self.path = str(site.directory / "http.sock") if unix else None
+        self.address = None
+        self.process = None
+        self.log = site.directory / "log"
+        secret = site.directory / "secret"
+        if not secret.exists():
+            secret.write_text(SECRET + "\n")
+            secret.chmod(0o640)
+        os.chown(secret, NOBODY, NOBODY)
+        site.directory.chmod(0o777)
+        if not site.spool.exists():
+            site.spool.mkdir(mode=0o700)
+            os.chown(site.spool, NOBODY, NOBODY)
+        site.configure(plans=plans, webhook={
+            "listen": "unix:" + self.path if unix else "127.0.0.1:0",
+            "secret_file": secret, **keys})
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            offset = log.tell()
+            self.process = self.site.start(
+                self.site.program, "webhook", stdout=log, stderr=log)
+        self.address = wait_until(lambda: self.listening(offset), 20,
+                                  "the receiver")
+        return self
+
+    def listening(self, offset):
+        assert self.process.poll() is None, self.said()
+        for line in self.said()[offset:].splitlines():
+            if "listening on " in line:
+                place = line.partition("listening on ")[2].split(" port ")
+                return self.path or (place[0], int(place[1]))
+        return None
+
+    def stop(self):
+        if self.process:
+            kill(self.process)
+        self.process = None
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def said(self):
+        return self.log.read_text()
+
+    def connect(self, timeout=60):
+        connection = socket.socket(
+            socket.AF_UNIX if self.path else socket.AF_INET)
+        connection.settimeout(timeout)
+        connection.connect(self.address)
+        return connection
+
+    def raw(self, data, timeout=60):
+        """The status and the body that come of these bytes."""
+        with self.connect(timeout) as connection:
+            try:
+                connection.sendall(data)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            return answer(connection)
+
+    def post(self, body, headers=None, method="POST", path="/event"):
+        if isinstance(body, dict):
+            body = json.dumps(body).encode()
+        headers = signed(body) if headers is None else headers
+        return self.raw(request(body, headers, method, path))
+
+    def posts(self, body, code, **options):
+        status, text = self.post(body, **options)
+        assert status == code, text
+        return text
+
+
+def answer(connection):
+    data = b""
+    while True:
+        try:
+            more = connection.recv(65536)
+        except ConnectionResetError:
+            break
+        if not more:
+            break
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]) if head else None, body.decode()
+
+
+def request(body, headers, method="POST", path="/event"):
+    lines = ["%s %s HTTP/1.1" % (method, path), "Host: localhost",
+             *("%s: %s" % item for item in headers.items())]
+    if not any(name.lower() in ("content-length", "transfer-encoding")
+               for name in headers):
+        lines.append("Content-Length: %d" % len(body))
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def signed(body, when=None, secret=SECRET):
+    when = str(int(time.time()) if when is None else when)
+    text = when.encode() + b"." + body
+    return {"Content-Type": "application/json", "Smtpusers-Timestamp": when,
+            "Smtpusers-Signature": "sha256=" + hmac.new(
+                secret.encode(), text, hashlib.sha256).hexdigest()}
+
+
+def event(kind="domain.created", identity=None, account="alice", **fields):
+    if kind == "domain.created":
+        fields = {"domain": "a.example", **fields}
+    identity = identity or "e-%d" % time.time_ns()
+    return {"id": identity, "event": kind, "account": account, **fields}
+
+
+@pytest.fixture
+def site(prefix, redis):
+    return Site(prefix, redis)
+
+
+@pytest.fixture
+def receiver(site):
+    receiver = Receiver(site).start()
+    yield receiver
+    assert receiver.process is None or receiver.process.poll() is None
+    receiver.stop()
+    said = receiver.said()
+    assert SECRET not in said and "Traceback" not in said, said
+    for path in site.spool.rglob("*"):
+        assert path.is_dir() or SECRET.encode() not in path.read_bytes()
+
+
+def applied(site):
+    wait_until(lambda: not site.waiting(), 60, "the events to be applied")
+
+
+# Events
+
+@pytest.mark.parametrize("unix", [False, True])
+def test_each_event(site, unix):
+    receiver = Receiver(site, unix=unix).start()
+    for name in ("account_created", "domain_created", "domain_renamed",
+                 "domain_suspended", "domain_unsuspended", "account_plan",
+                 "account_suspended", "account_unsuspended",
+                 "domain_deleted"):
+        body = (DATA / "webhook" / (name + ".json")).read_bytes()
+        status, text = receiver.post(body)
+        assert (status, json.loads(text)) == (202, {"status": "accepted"})
+    applied(site)
+    assert site.account() == ("allowed", "pro", {"example.org"})
+    for name in ("account_renamed", "account_deleted"):
+        receiver.posts((DATA / "webhook" / (name + ".json")).read_bytes(),
+                       202)
+    applied(site)
+    assert site.account("alice") is site.account("carol") is None
+    assert site.bad() == []
+    receiver.stop()
+
+
+def test_packages_are_plans(site):
+    receiver = Receiver(site, plans={"gold": "pro"}).start()
+    receiver.posts(event("account.plan", package="gold"), 202)
+    applied(site)
+    assert site.account()[1] == "pro"
+    receiver.posts(event("account.plan", package="silver"), 202)
+    applied(site)
+    assert site.account()[1] == "basic"
+    receiver.stop()
+
+
+def test_an_answer_means_that_the_event_is_kept(prefix):
+    """Killed at once and with Redis away, it is applied all the same."""
+    with RedisServer(workdir("redis")) as server:
+        site = Site(prefix, server)
+        receiver = Receiver(site).start()
+        server.stop()
+        for number in range(10):
+            receiver.posts(event(domain="d%d.example" % number), 202)
+        receiver.stop()
+        assert len(site.waiting()) == 10
+        server.start()
+        receiver.start()
+        applied(site)
+        assert site.domains() == {"d%d.example" % n for n in range(10)}
+        receiver.stop()
+
+
+def test_a_bad_domain_is_set_aside(site, receiver):
+    receiver.posts(event(domain="no domain"), 202)
+    wait_until(site.bad, 20, "the event to be set aside")
+    assert "not a domain" in site.bad()[0]["reason"]
+
+
+# Who may
+
+def test_who_does_not_know_the_secret(site, receiver):
+    body = json.dumps(event()).encode()
+    right = signed(body)
+    wrong = [
+        {}, {**right, "Smtpusers-Signature": "sha256=" + "0" * 64},
+        signed(body, secret=OTHER), signed(body + b" "), signed(b""),
+        {**right, "Smtpusers-Timestamp": str(int(time.time()) + 1)},
+        {**right, "Smtpusers-Timestamp": ""},
+        {**right, "Smtpusers-Timestamp": "-1"},
+        {**right, "Smtpusers-Timestamp": "9" * 400},
+        {**right, "Smtpusers-Timestamp": "\u0661".encode().decode("latin-1")},
+        {**right, "Smtpusers-Signature": ""},
+        {**right, "Smtpusers-Signature": SECRET},
+        {**right, "Smtpusers-Signature": right["Smtpusers-Signature"] + "0"},
+        {**right, "Smtpusers-Signature": "md5=" + "0" * 64}]
+    for left_out in ("Smtpusers-Timestamp", "Smtpusers-Signature"):
+        wrong.append({name: value for name, value in right.items()
+                      if name != left_out})
+    said = {receiver.posts(body, 401, headers=headers) for headers in wrong}
+    # Nothing tells which part was wrong.
+    assert said == {'{"error": "not authorized"}\n'}
+    twice = request(body, right).replace(
+        b"Smtpusers-Timestamp", b"Smtpusers-Signature: sha256=" + b"0" * 64 +
+        b"\r\nSmtpusers-Timestamp")
+    assert receiver.raw(twice)[0] == 401
+    assert site.files("new") == site.files("seen") == []
+    receiver.posts(body, 202, headers=right)
+
+
+@pytest.mark.parametrize("seconds", [-3600, -310, 310, 3600])
+def test_a_time_that_is_not_near(site, receiver, seconds):
+    body = json.dumps(event()).encode()
+    when = int(time.time()) + seconds
+    receiver.posts(body, 401, headers=signed(body, when))
+    assert site.files("new") == []
+    when = int(time.time()) + int(seconds / abs(seconds)) * 200
+    receiver.posts(body, 202, headers=signed(body, when))
+
+
+def test_one_secret_after_another(site):
+    (site.directory / "secret").write_text(OTHER + "\n\n" + SECRET + "\n")
+    (site.directory / "secret").chmod(0o600)
+    receiver = Receiver(site).start()
+    for secret in (SECRET, OTHER):
+        body = json.dumps(event()).encode()
+        receiver.posts(body, 202, headers=signed(body, secret=secret))
+    receiver.stop()
+    assert OTHER not in receiver.said()
+
+
+# Once only
+
+def test_a_request_that_was_caught(site, receiver):
+    """It may come again at once, or after a restart: it is not taken."""
+    created = json.dumps(event()).encode()
+    caught = signed(created)
+    receiver.posts(created, 202, headers=caught)
+    applied(site)
+    receiver.posts(event("domain.deleted", domain="a.example"), 202)
+    applied(site)
+    for _ in range(2):
+        assert "came before" in receiver.posts(created, 409, headers=caught)
+        receiver.restart()
+    applied(site)
+    assert site.domains() == set()
+
+
+def test_a_sender_that_tries_again(site, receiver):
+    """Its reply was lost: it is welcome, and nothing is done twice."""
+    body = json.dumps(event()).encode()
+    receiver.posts(body, 202, headers=signed(body, int(time.time()) - 5))
+    applied(site)
+    receiver.posts(event("domain.deleted", domain="a.example"), 202)
+    for _ in range(2):
+        assert "accepted before" in receiver.posts(body, 200)
+        receiver.restart()
+    applied(site)
+    assert site.domains() == set()
+
+
+def test_another_event_with_the_same_id(site, receiver):
+    receiver.posts(event(identity="one"), 202)
+    receiver.posts(event(identity="one", domain="b.example"), 409)
+    applied(site)
+    assert site.domains() == {"a.example"}
+
+
+def test_an_event_that_was_kept_but_not_remembered(site):
+    """As a kill between the two leaves it."""
+    receiver = Receiver(site)
+    site.order("status", "69")
+    receiver.start()
+    body = json.dumps(event()).encode()
+    headers = signed(body)
+    receiver.posts(body, 202, headers=headers)
+    for remembered in ("restart", "drain"):
+        receiver.stop()
+        for path in site.files("seen"):
+            path.unlink()
+        if remembered == "drain":
+            site.forget_order("status")
+            site.drain()
+        receiver.start()
+        receiver.posts(body, 409, headers=headers)
+    applied(site)
+    assert len(site.files("seen")) == 1
+    receiver.stop()
+
+
+def test_ids_are_forgotten_in_the_end(site, receiver):
+    receiver.posts(event(), 202)
+    applied(site)
+    receiver.stop()
+    assert len(site.files("seen")) == 1
+    for path in (*site.files("seen"), site.spool / "tidied"):
+        os.utime(path, (time.time() - 31 * 86400,) * 2)
+    site.drain()
+    assert site.files("seen") == []
+
+
+def test_an_id_that_comes_many_times_at_once(site, receiver):
+    body = json.dumps(event()).encode()
+    headers = signed(body)
+    with ThreadPoolExecutor(40) as pool:
+        codes = [status for status, _ in pool.map(
+            lambda _: receiver.post(body, headers=headers), range(40))]
+    assert sorted(codes) == [202] + [409] * 39
+
+
+# What is no event
+
+@pytest.mark.parametrize("body", [
+    b"", b"{}", b"[]", b"null", b"7", b"nonsense", b"\xff", b"[" * 60000,
+    b'{"a":' * 10000, b"NaN", b"1" * 6000,
+    b'{"id": "x", "event": "domain.created", "account": "a", '
+    b'"domain": "a.example", "domain": "b.example"}'],
+    ids=lambda body: repr(body[:16]))
+def test_other_bodies(site, receiver, body):
+    receiver.posts(body, 400)
+    assert site.files("new") == site.files("seen") == []
+
+
+@pytest.mark.parametrize("changes", [
+    {"id": None}, {"id": ""}, {"id": 7}, {"id": "x" * 129}, {"id": "a b"},
+    {"id": "a\n"}, {"event": None}, {"event": "domain.eaten"},
+    {"event": ["domain.created"]}, {"account": None}, {"account": ""},
+    {"account": "a b"}, {"account": "../x"}, {"account": 7},
+    {"account": ["alice"]}, {"account": "u" * 65}, {"domain": None},
+    {"domain": ""}, {"domain": {}}, {"domain": True},
+    {"domain": "x" * 2000}, {"domain": "a\0.example"},
+    {"domain": "\ud800.example"}, {"event": "domain.renamed"},
+    {"event": "account.renamed", "new_account": "a b"},
+    {"event": "account.plan"}], ids=lambda value: ascii(value)[:40])
+def test_other_fields(site, receiver, changes):
+    receiver.posts({**event(), **changes}, 400)
+    assert site.files("new") == site.files("seen") == []
+
+
+def test_a_body_that_is_too_large(site, receiver):
+    for body in (b"x" * 65537, b"x" * (4 << 20)):
+        receiver.posts(body, 413)
+    receiver.posts({**event(), "more": "x" * 60000}, 202)
+    huge = request(b"", {**signed(b""), "Content-Length": "9" * 18})
+    assert receiver.raw(huge)[0] == 413
+
+
+@pytest.mark.parametrize("code, method, path", [
+    (405, "GET", "/event"), (405, "HEAD", "/event"), (405, "PUT", "/event"),
+    (405, "DELETE", "/event"), (405, "OPTIONS", "/event"),
+    (405, "BREW", "/event"), (404, "POST", "/"), (404, "POST", "/event/"),
+    (404, "POST", "/event?x"), (404, "POST", "/event//"),
+    (404, "POST", "/../event"), (404, "POST", "http://localhost/event")])
+def test_other_methods_and_paths(site, receiver, code, method, path):
+    receiver.posts(event(), code, method=method, path=path)
+    assert site.files("new") == []
+
+
+@pytest.mark.parametrize("code, headers", [
+    (411, {"Transfer-Encoding": "chunked"}), (400, {"Content-Length": "-1"}),
+    (400, {"Content-Length": "+5"}), (400, {"Content-Length": "5, 5"}),
+    (400, {"Content-Length": "0x10"}), (400, {"Content-Length": ""})])
+def test_a_length_that_is_not_plain(site, receiver, code, headers):
+    body = json.dumps(event()).encode()
+    receiver.posts(body, code, headers={**signed(body), **headers})
+    both = request(body, {"Content-Length": "1", **signed(body)}).replace(
+        b"Host: ", b"Content-Length: 2\r\nHost: ")
+    assert receiver.raw(both)[0] == 400
+    none = request(body, signed(body)).replace(b"Content-Length",
+                                               b"Content-Width")
+    assert receiver.raw(none)[0] == 411
+
+
+@pytest.mark.parametrize("data", [
+    b"\r\n\r\n", b"nonsense\r\n\r\n", b"POST /event\r\n\r\n",
+    b"POST /event HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\0\x01\0\0",
+    b"POST /" + b"x" * 70000 + b" HTTP/1.1\r\n\r\n",
+    b"POST /event HTTP/1.1\r\n" + b"A: b\r\n" * 500 + b"\r\n",
+    b"POST /event HTTP/1.1\r\nA: " + b"x" * 200000 + b"\r\n\r\n"],
+    ids=lambda data: repr(data[:20]))
+def test_what_is_no_request(site, receiver, data):
+    with receiver.connect() as connection:
+        try:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        status, _ = answer(connection)
+    assert status is None or status >= 400
+    receiver.posts(event(), 202)
+
+
+def test_nobody_forges_a_line_of_the_log(site, receiver):
+    receiver.raw(b"GET /x\x1b[2J\rtaken: HTTP/1.1\r\n\r\n")
+    receiver.posts({**event(), "domain": "a\nsmtpusers-hook: b"}, 202)
+    wait_until(site.bad, 20, "the event to be set aside")
+    lines = receiver.said().splitlines()
+    assert all(line.startswith("smtpusers-hook: ") for line in lines)
+    assert all(line.isprintable() for line in lines)
+    assert not any(line.startswith("smtpusers-hook: b") for line in lines)
+
+
+# Many, and slow ones
+
+def test_two_hundred_at_once(site, receiver):
+    bodies = [event(domain="d%d.example" % number, identity=str(number))
+              for number in range(200)]
+    with ThreadPoolExecutor(200) as pool:
+        codes = [status for status, _ in pool.map(receiver.post, bodies)]
+    assert codes == [202] * 200
+    receiver.stop()
+    kept = {found["domain"] for found in site.waiting()} | (
+        site.domains() or set())
+    assert kept == {"d%d.example" % number for number in range(200)}
+
+
+def test_a_slow_client_stands_in_nobodys_way(site):
+    receiver = Receiver(site, deadline=2).start()
+    body = json.dumps(event()).encode()
+    data = request(body, signed(body))
+    begun = time.monotonic()
+    slow = [receiver.connect() for _ in range(20)]
+    for connection in slow[:10]:
+        connection.sendall(data[:30])
+    for connection in slow[10:]:
+        connection.sendall(data[:-1])
+    stop = threading.Event()
+
+    def drip():
+        """A byte now and then does not buy more time."""
+        while not stop.wait(0.3):
+            try:
+                slow[0].sendall(b"x")
+            except OSError:
+                return
+
+    dripper = threading.Thread(target=drip)
+    dripper.start()
+    receiver.posts(event(), 202)
+    assert time.monotonic() - begun < 2
+    answers = [answer(connection) for connection in slow]
+    stop.set()
+    dripper.join()
+    assert {status for status, _ in answers[10:]} == {408}
+    assert all(status is None or status >= 400 for status, _ in answers)
+    receiver.stop()
+
+
+def test_no_more_connections_than_there_may_be(site):
+    receiver = Receiver(site, connections=3, deadline=60).start()
+    held = [receiver.connect() for _ in range(3)]
+    for connection in held:
+        connection.sendall(b"POST")
+    wait_until(lambda: receiver.post(event())[0] in (503, None), 20,
+               "the receiver to be full")
+    for connection in held:
+        connection.close()
+    wait_until(lambda: receiver.post(event())[0] == 202, 20,
+               "the receiver to have room")
+    receiver.stop()
+
+
+def test_clients_that_hang_up(site, receiver):
+    body = json.dumps(event()).encode()
+    data = request(body, signed(body))
+    for size in range(0, len(data), 7):
+        with receiver.connect() as connection:
+            connection.sendall(data[:size])
+    with receiver.connect() as connection:
+        connection.sendall(data)
+    applied(site)
+    wait_until(lambda: site.domains() == {"a.example"}, 20,
+               "the event that was whole")
+    receiver.posts(event(), 202)
+
+
+# How it is run
+
+def test_the_disk_is_full(site, receiver):
+    """Or whatever keeps it from being written: the sender has to come
+    again."""
+    gone = site.spool / "tmp"
+    gone.rename(site.directory / "elsewhere")
+    body = event()
+    receiver.posts(body, 503)
+    (site.directory / "elsewhere").rename(gone)
+    receiver.posts(body, 202)
+    applied(site)
+    assert site.domains() == {"a.example"}
+
+
+def test_it_does_not_run_as_root(site):
+    site.configure(webhook={"listen": "127.0.0.1:0"})
+    result = site.run(site.program, "webhook")
+    assert result.returncode == 78
+    assert b"does not run as root" in result.stderr
+
+
+@pytest.mark.parametrize("text, mode, words", [
+    (SECRET, 0o644, "everybody may read it"), ("short\n", 0o600, "fewer than"),
+    ("\n \n", 0o600, "no secret"), (None, 0, "No such file")])
+def test_secrets_that_are_none(site, text, mode, words):
+    Receiver(site)
+    secret = site.directory / "secret"
+    if text is None:
+        secret.unlink()
+    else:
+        secret.write_text(text)
+        secret.chmod(mode)
+    result = site.run(site.program, "webhook")
+    assert result.returncode == 78
+    assert words in result.stderr.decode()
+    assert SECRET not in result.stderr.decode()
+
+
+def test_ps_shows_no_secret(site, receiver):
+    line = Path("/proc/%d/cmdline" % receiver.process.pid).read_bytes()
+    environment = Path("/proc/%d/environ" % receiver.process.pid).read_bytes()
+    assert SECRET.encode() not in line + environment
+
+
+def test_a_socket_that_a_killed_one_has_left(site):
+    receiver = Receiver(site, unix=True).start()
+    receiver.restart()
+    receiver.posts(event(), 202)
+    second = site.run(site.program, "webhook")
+    assert second.returncode == 75
+    assert b"in use" in second.stderr
+    receiver.posts(event(), 202)
+    receiver.stop()

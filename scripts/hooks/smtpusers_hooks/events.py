@@ -1,0 +1,112 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Events: what a panel says has happened, in our words."""
+
+import re
+
+from .text import encode, fold
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
+TEXT_MAX = 1024
+
+# The fields that each type needs, besides the account.
+NEEDS = {
+    "account.created": (),
+    "account.deleted": (),
+    "account.renamed": ("new_account",),
+    "account.suspended": (),
+    "account.unsuspended": (),
+    "account.plan": (),
+    "domain.created": ("domain",),
+    "domain.deleted": ("domain",),
+    "domain.renamed": ("domain", "new_domain"),
+    "domain.suspended": ("domain",),
+    "domain.unsuspended": ("domain",),
+}
+FIELDS = ("account", "new_account", "domain", "new_domain", "plan",
+          "package")
+
+
+class BadEvent(Exception):
+    """Why an event can never be applied."""
+
+
+def make_event(kind, source, **fields):
+    """An event of what a panel gave, which may be anything: what is no text
+    is left out, and what is too long for a name is cut, so that a check finds
+    either."""
+    event = {"event": kind, "source": source}
+    for field, value in fields.items():
+        if isinstance(value, str):
+            event[field] = value[:TEXT_MAX + 1]
+        elif value is True:
+            event[field] = True
+    return event
+
+
+def check_event(event):
+    """The event with its account names folded, or BadEvent."""
+    kind = event.get("event")
+    if not isinstance(kind, str) or kind not in NEEDS:
+        raise BadEvent("there is no such event")
+    for field in ("account", *NEEDS[kind]):
+        if not event.get(field):
+            raise BadEvent("%s: missing" % field)
+    for field in FIELDS:
+        check_text(field, event.get(field))
+    if kind == "account.plan" and not (
+            event.get("plan") or event.get("package")):
+        raise BadEvent("plan: missing")
+    folded = {field: account_of(field, event[field])
+              for field in ("account", "new_account") if field in event}
+    return {**event, **folded}
+
+
+def check_text(field, value):
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise BadEvent("%s: not a text" % field)
+    if len(value) > TEXT_MAX:
+        raise BadEvent("%s: too long" % field)
+    if "\0" in value:
+        raise BadEvent("%s: holds NUL" % field)
+    try:
+        encode(value)
+    except UnicodeEncodeError:
+        raise BadEvent("%s: not UTF-8" % field) from None
+
+
+def account_of(field, text):
+    name = fold(text)
+    if NAME.fullmatch(name):
+        return name
+    raise BadEvent("%s: not an account name: 1 to 64 of a-z 0-9 . _ + -, the "
+                   "first a letter or digit" % field)
+
+
+def accounts_of(event):
+    """The accounts that an event is about, as far as it says: what comes
+    later for one of them must wait for it."""
+    return {fold(event[field]) for field in ("account", "new_account")
+            if isinstance(event.get(field), str)}
+
+
+def describe(event):
+    """One line; the reader makes it visible."""
+    words = [event.get(field) for field in
+             ("event", "account", "new_account", "domain", "new_domain",
+              "plan", "package")]
+    return " ".join(word[:80] for word in words if isinstance(word, str))

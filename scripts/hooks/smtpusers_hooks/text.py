@@ -1,0 +1,70 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Text that may be anything, and what is said about it."""
+
+import sys
+import syslog
+
+ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def visible(text):
+    """The text with everything that is not plainly visible escaped: nobody
+    forges a line of the log."""
+    return "".join(map(visible_character, text))
+
+
+def visible_character(c):
+    if c in ESCAPES:
+        return ESCAPES[c]
+    if c.isprintable():
+        return c
+    code = ord(c)
+    if 0xdc80 <= code <= 0xdcff:
+        return "\\x%02x" % (code - 0xdc00)
+    if code < 0x100:
+        return "\\x%02x" % code
+    return "\\u%04x" % code
+
+
+def encode(text):
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode(data):
+    return data.decode("utf-8", "surrogateescape")
+
+
+def fold(text):
+    """Lower case for ASCII alone: no other letter folds into a name."""
+    return text.lower() if text.isascii() else text
+
+
+class Log:
+    """Lines on standard error, or in syslog where nobody reads that."""
+
+    def __init__(self, to_syslog=False):
+        self.to_syslog = to_syslog
+        if to_syslog:
+            syslog.openlog("smtpusers-hook", syslog.LOG_PID,
+                           syslog.LOG_DAEMON)
+
+    def __call__(self, text):
+        if self.to_syslog:
+            syslog.syslog(syslog.LOG_WARNING, text)
+            return
+        line = "smtpusers-hook: %s\n" % text
+        sys.stderr.write(line.encode("utf-8", "backslashreplace").decode())
+        sys.stderr.flush()

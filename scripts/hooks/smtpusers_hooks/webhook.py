@@ -1,0 +1,389 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""An HTTP server for a panel, or a script of its, that can POST events.
+
+A request is believed if the HMAC of its time and body is right and its time is
+near; its event is taken once. It is answered when the event is on disk.
+"""
+
+import hashlib
+import hmac
+import http.server
+import io
+import json
+import os
+import re
+import socket
+import socketserver
+import threading
+import time
+
+from .apply import EX_OK, drain
+from .events import BadEvent, check_event, describe, make_event, FIELDS
+from .text import visible
+
+HEADERS_MAX = 32768
+IDENTITY = re.compile(r"[!-~]{1,128}")
+SIGNATURE = re.compile(r"(?:sha256=)?([0-9a-f]{64})")
+RETRY_FIRST = 5
+RETRY_LAST = 60
+LINGER = 1 << 20
+
+
+class Refused(Exception):
+    def __init__(self, status, text):
+        super().__init__(text)
+        self.status = status
+
+
+class Door(io.RawIOBase):
+    """What comes in, for as long and as much as one request may take: a
+    client that sends a byte now and then does not stay longer."""
+
+    def __init__(self, connection, seconds, size):
+        super().__init__()
+        self.connection = connection
+        self.end = time.monotonic() + seconds
+        self.left = size
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        seconds = self.end - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("the request takes too long")
+        if self.left <= 0:
+            raise ConnectionError("the request is too long")
+        self.connection.settimeout(seconds)
+        count = self.connection.recv_into(buffer[:self.left])
+        self.left -= count
+        return count
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = 1024
+
+    def __init__(self, conf, receiver, log):
+        self.conf = conf
+        self.receiver = receiver
+        self.log = log
+        self.slots = threading.BoundedSemaphore(conf.connections)
+        if isinstance(conf.listen, str):
+            self.address_family = socket.AF_UNIX
+            remove_stale_socket(conf.listen)
+        elif ":" in conf.listen[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(conf.listen, Handler)
+        if isinstance(conf.listen, str):
+            os.chmod(conf.listen, 0o660)
+
+    def place(self):
+        if isinstance(self.conf.listen, str):
+            return self.conf.listen
+        return "%s port %d" % self.server_address[:2]
+
+    def process_request(self, request, client_address):
+        if not self.slots.acquire(blocking=False):
+            turn_away(request)
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            self.slots.release()
+            raise
+
+    def process_request_thread(self, request, client_address):
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.slots.release()
+
+    def handle_error(self, request, client_address):
+        """A client that has gone is no error of ours."""
+        self.log("a connection broke")
+
+
+def turn_away(request):
+    request.setblocking(False)
+    try:
+        request.send(b"HTTP/1.0 503 Service Unavailable\r\n"
+                     b"Retry-After: 10\r\nContent-Length: 0\r\n\r\n")
+    except OSError:
+        return
+
+
+def remove_stale_socket(path):
+    """The one that a server which was killed has left."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server_version = "smtpusers-hook"
+    sys_version = ""
+
+    def setup(self):
+        super().setup()
+        conf = self.server.conf
+        self.rfile.close()
+        self.rfile = io.BufferedReader(Door(
+            self.connection, conf.deadline, HEADERS_MAX + conf.max_body))
+
+    def do_POST(self):
+        try:
+            status, text = self.answer()
+        except Refused as refusal:
+            self.reply(refusal.status, str(refusal))
+            self.linger()
+        except TimeoutError:
+            self.reply(408, "the request takes too long")
+        else:
+            self.reply(status, text)
+
+    def answer(self):
+        if self.path != self.server.conf.path:
+            raise Refused(404, "there is nothing here")
+        length = self.body_length()
+        body = self.rfile.read(length)
+        if len(body) != length:
+            raise Refused(400, "the body is incomplete")
+        return self.server.receiver.receive(
+            self.headers.get_all("Smtpusers-Timestamp") or [],
+            self.headers.get_all("Smtpusers-Signature") or [], body)
+
+    def body_length(self):
+        lengths = self.headers.get_all("Content-Length") or []
+        if "Transfer-Encoding" in self.headers or not lengths:
+            raise Refused(411, "the length of the body is needed")
+        if len(lengths) != 1 or not re.fullmatch("[0-9]{1,18}", lengths[0]):
+            raise Refused(400, "the length of the body is not plain")
+        if int(lengths[0]) > self.server.conf.max_body:
+            raise Refused(413, "the body is too large")
+        return int(lengths[0])
+
+    def send_error(self, code, message=None, explain=None):
+        """What the library refuses: not HTTP, or no POST."""
+        if code == 501:
+            code, message = 405, "only POST is known"
+        # Else who speaks no HTTP is taken for one who wants no header.
+        self.request_version = "HTTP/1.0"
+        self.reply(code, message or "refused")
+        self.close_connection = True
+
+    def reply(self, status, text):
+        key = "status" if status < 300 else "error"
+        body = json.dumps({key: text}).encode() + b"\n"
+        self.connection.settimeout(5)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if status == 405:
+            self.send_header("Allow", "POST")
+        if status == 503:
+            self.send_header("Retry-After", "10")
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def linger(self):
+        """To close on what has not been read would take the answer from the
+        client."""
+        end = time.monotonic() + 2
+        left = LINGER
+        try:
+            self.connection.shutdown(socket.SHUT_WR)
+            while left > 0 and time.monotonic() < end:
+                self.connection.settimeout(end - time.monotonic() + 0.01)
+                data = self.connection.recv(65536)
+                if not data:
+                    return
+                left -= len(data)
+        except OSError:
+            return
+
+    def log_message(self, format, *args):
+        """Never a header nor a body: only what came of it."""
+        method = getattr(self, "command", None) or "-"
+        self.server.log(visible("%s: %s" % (method[:16], format % args)))
+
+    def log_request(self, code="-", size="-"):
+        if int(code) >= 300:
+            self.log_message("%d", int(code))
+
+    def address_string(self):
+        return "-"
+
+
+class Receiver:
+    """Believes requests or does not, and has their events put on disk."""
+
+    def __init__(self, conf, spool, secrets, log, wake):
+        self.conf = conf
+        self.spool = spool
+        self.secrets = secrets
+        self.log = log
+        self.wake = wake
+
+    def receive(self, timestamps, signatures, body):
+        signature = self.authenticate(timestamps, signatures, body)
+        event = parse_event(body)
+        event["digest"] = hashlib.sha256(body).hexdigest()
+        event["signature"] = signature
+        try:
+            return self.take(event)
+        except OSError as error:
+            self.log("an event could not be stored: %s" % error.strerror)
+            raise Refused(503, "the event could not be stored") from None
+
+    def authenticate(self, timestamps, signatures, body):
+        """The right signature; which part was wrong is not told."""
+        wrong = Refused(401, "not authorized")
+        if len(timestamps) != 1 or len(signatures) != 1:
+            raise wrong
+        timestamp = timestamps[0]
+        match = SIGNATURE.fullmatch(signatures[0])
+        if not match or not re.fullmatch("[0-9]{1,12}", timestamp):
+            raise wrong
+        if not self.signed(timestamp, match[1], body):
+            raise wrong
+        if abs(time.time() - int(timestamp)) > self.conf.window:
+            raise wrong
+        return match[1]
+
+    def signed(self, timestamp, signature, body):
+        text = timestamp.encode() + b"." + body
+        right = [hmac.compare_digest(
+            hmac.new(secret, text, hashlib.sha256).hexdigest(), signature)
+            for secret in self.secrets]
+        return any(right)
+
+    def take(self, event):
+        """Stored before it is remembered: who is killed in between knows it
+        by the file that waits."""
+        with self.spool.lock("seen.lock"):
+            known = self.spool.seen(event["id"])
+            if known is None:
+                self.spool.add(event)
+                self.spool.remember(event)
+        if known is not None:
+            return repeated(known, event)
+        self.log("taken: %s" % visible(describe(event)))
+        self.wake.set()
+        return 202, "accepted"
+
+
+def repeated(known, event):
+    """The sender's second try is welcome and changes nothing; a copy of a
+    request that somebody has caught is neither."""
+    if known.get("digest") != event["digest"]:
+        raise Refused(409, "another event had this id")
+    if known.get("signature") == event["signature"]:
+        raise Refused(409, "this request came before")
+    return 200, "accepted before"
+
+
+def parse_event(body):
+    try:
+        found = json.loads(body.decode("utf-8"), parse_constant=no_constant,
+                           object_pairs_hook=no_duplicates)
+    except (ValueError, RecursionError):
+        raise Refused(400, "the body is no JSON") from None
+    if not isinstance(found, dict):
+        raise Refused(400, "the body is no object")
+    identity = found.get("id")
+    if not isinstance(identity, str) or not IDENTITY.fullmatch(identity):
+        raise Refused(400, "id: 1 to 128 visible characters")
+    fields = {field: found[field] for field in FIELDS
+              if found.get(field) is not None}
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise Refused(400, "a field is no text")
+    event = make_event(found.get("event"), "webhook", **fields)
+    try:
+        return {**check_event(event), "id": identity}
+    except BadEvent as reason:
+        raise Refused(400, str(reason)) from None
+
+
+def no_constant(text):
+    raise ValueError(text)
+
+
+def no_duplicates(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+class Worker(threading.Thread):
+    """Applies what came; and again later, where something had to wait."""
+
+    def __init__(self, conf, spool, log):
+        super().__init__(daemon=True)
+        self.conf = conf
+        self.spool = spool
+        self.log = log
+        self.wake = threading.Event()
+        self.wake.set()
+
+    def run(self):
+        delay = None
+        while True:
+            self.wake.wait(delay)
+            self.wake.clear()
+            if self.drain() == EX_OK and not self.spool.waiting():
+                delay = None
+            else:
+                delay = min((delay or RETRY_FIRST / 2) * 2, RETRY_LAST)
+
+    def drain(self):
+        try:
+            return drain(self.conf, self.spool, self.log)
+        except OSError as error:
+            self.log("the spool: %s" % error.strerror)
+            return None
+
+
+def remember_waiting(spool):
+    """What was stored, but not remembered, when we were killed."""
+    for name in spool.waiting():
+        try:
+            event = spool.read(name)
+        except BadEvent:
+            continue
+        if event:
+            spool.remember(event)
+
+
+def serve(conf, spool, secrets, log):
+    with spool.lock("seen.lock"):
+        remember_waiting(spool)
+    worker = Worker(conf, spool, log)
+    receiver = Receiver(conf, spool, secrets, log, worker.wake)
+    with Server(conf, receiver, log) as server:
+        worker.start()
+        log("listening on %s" % server.place())
+        server.serve_forever()
+
