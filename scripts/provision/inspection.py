@@ -22,7 +22,7 @@ from .exporting import READ, SMALL, parts, read_pages
 from .importing import (
     call, canonical_or_none, is_claimed, judgement, only)
 from .interchange import Bad
-from .records import NAME, account_key, fold, ip_key, user_key
+from .records import NAME, account_key, fold, user_key
 from .rediscli import ReplyError
 from .text import visible
 
