@@ -150,6 +150,22 @@ def test_round_trip_on_other_servers(tmp_path, program):
         assert contents(server) == before
 
 
+def test_round_trip_by_valkey_cli(tmp_path):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "valkey-cli").symlink_to("/usr/bin/valkey-cli")
+    with RedisServer(tmp_path, program="valkey-server") as server:
+        cmd = Smtpusers(server, tmp_path)
+        cmd.environment["PATH"] = str(tools)
+        populate(server)
+        before = contents(server)
+        text = cmd.ok("export").stdout
+        server.cli("FLUSHALL")
+        cmd.ok("import", stdin=text.encode())
+        assert contents(server) == before
+        assert "can never send" in cmd.run("check").stdout
+
+
 def test_a_prefix_and_its_special_characters(redis, tmp_path):
     cmd = Smtpusers(redis, tmp_path, prefix="a*[b]?:")
     redis.cli("HSET", "a*[b]?:user:{bob}", "mode", "all")
