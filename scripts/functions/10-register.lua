@@ -19,6 +19,7 @@ local KINDS = {
 	plan = canonical.plan,
 	hash = canonical.hash,
 	description = canonical.description,
+	time = canonical.time,
 }
 
 local function canonical_texts(_, args)

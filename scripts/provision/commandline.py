@@ -23,19 +23,23 @@ from .accounts import (
     do_account_set, do_account_show)
 from .addresses import do_ip_add, do_ip_rm, do_ipauth_clear, do_ipauth_set
 from .configuration import read_configuration
+from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
     do_domain_rm)
 from .failure import EX_USAGE, Failure, note
+from .interchange import FORMATS
 from .listing import do_list
 from .passwords import SCHEMES
 from .quotas import do_quota
 from .records import name_of
 from .rediscli import Redis
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
+from .transfer import do_export, do_import
 from .users import (
     SETTABLE, do_add, do_allow, do_block, do_passwd, do_rm, do_set, do_show)
-from .values import days_of, lines_of, one_of, report_of
+from .values import (
+    days_of, line_of, lines_of, one_of, report_of, seconds_of)
 
 MODES = ("default", "all", "any")
 STATUSES = ("allowed", "blocked", "sandboxed")
@@ -62,6 +66,8 @@ def make_parser():
     add_domain_commands(commands)
     add_account_commands(commands)
     add_answering_commands(commands)
+    add_transfer_commands(commands)
+    add_check_command(commands)
     return parser
 
 
@@ -259,6 +265,56 @@ def add_address_commands(commands):
     parser = command(actions, "clear", do_ipauth_clear,
                      "Ends the IP authentication of a user.")
     parser.add_argument("address", metavar="ADDR", nargs="?")
+
+
+def add_transfer_commands(commands):
+    words = "Writes all users and accounts to standard output."
+    parser = commands.add_parser("export", help=words, description=words,
+                                 allow_abbrev=False)
+    add_format_option(parser, "jsonl")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--users", dest="only", action="store_const",
+                      const="user", help="no accounts")
+    only.add_argument("--accounts", dest="only", action="store_const",
+                      const="account", help="no users")
+    parser.set_defaults(run=do_export)
+
+    words = "Adds users and accounts from a file."
+    parser = commands.add_parser("import", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("source", nargs="?", metavar="FILE",
+                        help="standard input without it")
+    add_format_option(parser, None)
+    parser.add_argument("--replace", action="store_true",
+                        help="change those that exist")
+    parser.add_argument("--check", action="store_true",
+                        help="write nothing")
+    parser.add_argument("--from-line", type=line_of, default=1,
+                        metavar="N", help="pass over the lines before it")
+    parser.add_argument("--errors", metavar="FILE",
+                        help="where to write the lines that are not taken")
+    parser.add_argument("--wait", type=seconds_of, default=60,
+                        metavar="SECONDS",
+                        help="for a Redis that is away (%(default)s)")
+    parser.set_defaults(run=do_import)
+
+
+def add_check_command(commands):
+    words = "Finds what is inconsistent among users and accounts."
+    parser = commands.add_parser("check", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("name", nargs="*", type=name_of, metavar="NAME",
+                        help="these users alone")
+    parser.add_argument("--fix", action="store_true",
+                        help="mend what is safe")
+    parser.add_argument("--json", action="store_true",
+                        help="for programs, an object a line")
+    parser.set_defaults(run=do_check)
+
+
+def add_format_option(parser, default):
+    parser.add_argument("--format", type=one_of(FORMATS), default=default,
+                        metavar="FORMAT", help="jsonl or csv")
 
 
 def open_standard_streams():

@@ -22,6 +22,7 @@ from .text import visible
 REPORT_ID = re.compile(r"(?:.*[?&]id=)?([0-9]{18})(?:[&\s].*)?", re.DOTALL)
 LINES_MAX = 10000
 DAYS_MAX = 100000
+NUMBERS_MAX = 10 ** 9 - 1
 
 
 def one_of(words):
@@ -47,6 +48,14 @@ def lines_of(text):
 
 def days_of(text):
     return number_of(text, DAYS_MAX, "number of days")
+
+
+def line_of(text):
+    return number_of(text, NUMBERS_MAX, "number of a line")
+
+
+def seconds_of(text):
+    return number_of(text, NUMBERS_MAX, "number of seconds")
 
 
 def number_of(text, most, what):

@@ -1,0 +1,195 @@
+# Copyright (c) 2026 The smtpusers authors
+#
+# Permission to use, copy, modify, and/or distribute this software for any
+# purpose with or without fee is hereby granted, provided that the above
+# copyright notice and this permission notice appear in all copies.
+#
+# THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+# WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+# MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+# ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+# WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+# ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+# OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+
+"""Many conversations with Redis at once.
+
+A conversation is a generator: it yields lists of commands, is sent the list
+of their replies, and returns its result. Some hundred of them take turns, and
+the results come in the order in which the conversations were begun.
+"""
+
+import contextlib
+from collections import deque
+
+from .pipeline import Away, Pipeline
+from .rediscli import ReplyError
+
+# Yielded by a conversation that goes on when all before it have ended.
+ALONE = object()
+
+OPEN = 1000             # conversations begun and not ended
+WAVE = 200              # of which so many ask at a time
+LANES = 2               # one asks while the other hears the reply
+BYTES = 4 << 20         # unless they are large
+PAGE = "1000"           # keys of a step of SCAN, about
+
+
+class Conversation:
+    """One of them, with what it is about."""
+
+    def __init__(self, about, steps, key=None, size=0):
+        self.about = about
+        self.steps = steps
+        # No two with the same key are under way at a time.
+        self.key = key
+        self.size = size
+        self.commands = None
+        self.ended = False
+        self.result = None
+
+    def go_on(self, replies):
+        try:
+            self.commands = self.steps.send(replies)
+        except StopIteration as end:
+            self.ended = True
+            self.result = end.value
+
+
+class Talk:
+    """All that are open, the oldest first."""
+
+    def __init__(self, source):
+        self.source = iter(source)
+        self.next = None
+        self.open = deque()
+        self.ready = deque()
+        self.asking = deque()
+        self.keys = set()
+        self.size = 0
+        self.exhausted = False
+
+    def admit(self):
+        """Begins as many as there is room for."""
+        while not self.exhausted and self.has_room():
+            if self.next is None:
+                self.next = next(self.source, None)
+            if self.next is None:
+                self.exhausted = True
+                return
+            if not self.fits(self.next):
+                return
+            self.begin(self.next)
+            self.next = None
+
+    def has_room(self):
+        return len(self.open) < OPEN and len(self.ready) < WAVE
+
+    def fits(self, conversation):
+        if conversation.key is not None and conversation.key in self.keys:
+            return False
+        return not self.open or self.size + conversation.size <= BYTES
+
+    def begin(self, conversation):
+        self.open.append(conversation)
+        self.size += conversation.size
+        if conversation.key is not None:
+            self.keys.add(conversation.key)
+        self.advance(conversation, None)
+
+    def advance(self, conversation, replies):
+        conversation.go_on(replies)
+        if conversation.ended:
+            self.keys.discard(conversation.key)
+        elif conversation.commands is not ALONE:
+            self.ready.append(conversation)
+
+    def results(self):
+        """Of those that have ended, up to the first that has not."""
+        while self.open:
+            first = self.open[0]
+            if not first.ended and first.commands is ALONE:
+                self.advance(first, None)
+            if not first.ended:
+                return
+            self.open.popleft()
+            self.size -= first.size
+            yield first.about, first.result
+
+    def wave(self):
+        """Those that ask next."""
+        count = min(len(self.ready), WAVE)
+        return [self.ready.popleft() for _ in range(count)]
+
+    def restart(self):
+        """What was asked and not answered is to be asked again."""
+        for _, wave in reversed(self.asking):
+            self.ready.extendleft(reversed(wave))
+        self.asking.clear()
+
+
+def converse(redis, source, reconnect=None):
+    """Yields (about, result) of every conversation of the source.
+
+    reconnect(failure) is called when Redis is away and gives a new connection
+    or raises.
+    """
+    talk = Talk(source)
+    while True:
+        try:
+            with contextlib.ExitStack() as stack:
+                lanes = [stack.enter_context(Pipeline(redis))
+                         for _ in range(LANES)]
+                yield from converse_by(lanes, talk)
+            return
+        except Away as failure:
+            if reconnect is None:
+                raise
+            redis = reconnect(failure)
+            talk.restart()
+
+
+def converse_by(lanes, talk):
+    """Each has a wave that it asks, and one that is next."""
+    while True:
+        talk.admit()
+        yield from talk.results()
+        while talk.ready and len(talk.asking) < 2 * len(lanes):
+            ask(min(lanes, key=Pipeline.waiting), talk)
+            talk.admit()
+        if talk.asking:
+            listen(talk)
+        elif not talk.open and talk.exhausted:
+            return
+
+
+def ask(lane, talk):
+    wave = talk.wave()
+    talk.asking.append((lane, wave))
+    lane.send([command for conversation in wave
+               for command in conversation.commands])
+
+
+def listen(talk):
+    lane, wave = talk.asking[0]
+    replies = iter(lane.receive())
+    talk.asking.popleft()
+    for conversation in wave:
+        talk.advance(conversation,
+                     [next(replies) for _ in conversation.commands])
+
+
+def scan(redis, pattern):
+    """Every key that matches, some perhaps twice, however many there are."""
+    cursor = "0"
+    with Pipeline(redis) as pipeline:
+        while True:
+            pipeline.send([("SCAN", cursor, "MATCH", pattern,
+                            "COUNT", PAGE)])
+            reply = pipeline.receive()[0]
+            if isinstance(reply, ReplyError):
+                raise reply
+            cursor, *keys = reply
+            yield from keys
+            if cursor == "0":
+                return
