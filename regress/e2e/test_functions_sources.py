@@ -144,12 +144,27 @@ def test_claims_that_a_panel_has_written(library, owner, name, reply):
     assert library.call("ip_release", library.address(ADDRESS), name) == 1
 
 
-@pytest.mark.parametrize("owner", ["junk\n", "bob", " alice", "alice\0"])
+@pytest.mark.parametrize("owner", ["bob", "BOB", "alice2", "x" * 64])
 def test_what_is_not_the_users_is_in_use(library, owner):
     key = library.address(ADDRESS)
     library.redis.cli("SET", key, owner)
     library.refuses("INUSE", "ip_claim", key, "alice")
     assert library.call("ip_release", key, "alice") == 0
+
+
+@pytest.mark.parametrize("owner", ["junk\n", " alice", "alice\0", "-alice",
+                                   "a@b", "x" * 65, b"\xff", "{alice}"])
+def test_what_is_nobodys_name_can_be_claimed(library, table, owner):
+    """The relay lets nobody in by it, so that nobody loses the address."""
+    key = library.address(ADDRESS)
+    library.call("user_add", library.user(), "password", HASH)
+    library.redis.cli("HSET", library.user(), "ip_auth", ADDRESS)
+    library.redis.cli("SET", key, owner)
+    assert not lets_in(table, ADDRESS)
+    assert library.call("ip_release", key, "alice") == 0
+    assert library.call("ip_claim", key, "alice") == 1
+    assert library.redis.cli("GET", key) == "alice"
+    assert lets_in(table, ADDRESS)
 
 
 @pytest.mark.parametrize("function", ["ip_claim", "ip_release"])
