@@ -165,8 +165,8 @@ end
 local function need_right(step)
 	if redis.acl_check_cmd and not redis.acl_check_cmd(step.command,
 	    step.key, unpack(step.words, 1, math.min(CHUNK, #step.words))) then
-		fail('NOPERM', visible(step.key) .. ': this ACL user may not ' ..
-		    'call ' .. step.command)
+		fail('NOPERM', visible(step.key) .. ': this ACL user may ' ..
+		    'not call ' .. step.command)
 	end
 end
 
