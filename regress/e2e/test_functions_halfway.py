@@ -22,7 +22,7 @@ import pytest
 
 from library import HASH, Library
 from places import workdir
-from quotas import LUA
+from quotas import LUA, Functions
 from redisserver import RedisServer, ReplyError
 from test_functions_servers import RIGHTS, SERVERS
 
@@ -202,3 +202,72 @@ def test_where_rights_cannot_be_asked(library, function, name, words):
         elif existed:
             assert library.fields(key), without
     assert failed
+
+
+# Where the memory that Redis may use is used up
+
+TAKING = [
+    ("user_set", "alice", ("status", "blocked"), "changed"),
+    ("user_set", "alice", ("ips", "192.0.2.0/24"), "changed"),
+    ("user_set", "alice", ("quota", "1", "password", ""), "changed"),
+    ("user_domain_rm", "alice", ("a.example",), 1),
+    ("user_ip_rm", "alice", ("10.0.0.0/8",), 1),
+    ("user_ipauth", "alice", ("", ADDRESS), ADDRESS),
+    ("user_ipauth", "dave", ("",), ADDRESS),
+    ("user_del", "carol", (), 1),
+    ("ip_release", ADDRESS, ("alice",), 1),
+    ("account_set", "acme", ("status", "blocked"), "changed"),
+    ("account_domain_rm", "acme", ("a.example",), 1),
+    ("account_del", "acme", (), 1),
+]
+READING = [("user_get", "alice"), ("user_check", "alice"),
+           ("account_get", "acme")]
+
+
+@pytest.fixture
+def full(library):
+    """The records in a server that has no memory left."""
+    furnish(library)
+    library.redis.cli("CONFIG", "SET", "maxmemory", "1")
+    try:
+        yield library
+    finally:
+        library.redis.cli("CONFIG", "SET", "maxmemory", "0")
+
+
+@pytest.mark.parametrize("function, name, words, expected", TAKING)
+def test_what_takes_away_needs_no_memory(full, function, name, words,
+                                         expected):
+    key = key_of(full, function, name)
+    assert full.call(function, key, *words) == expected
+
+
+@pytest.mark.parametrize("function, name, words", [
+    row for row in WRITES if row[0] in (
+        "user_add", "user_put", "user_domain_add", "user_ip_add", "ip_claim",
+        "account_add", "account_put", "account_domain_add")])
+def test_what_adds_is_refused(full, function, name, words):
+    before = full.snapshot()
+    with pytest.raises(ReplyError, match="^OOM "):
+        full.call(function, key_of(full, function, name), *words)
+    assert full.snapshot() == before
+
+
+def test_reading_needs_no_memory(full):
+    for function, name in READING:
+        assert full.call(function, key_of(full, function, name)) is not None
+
+
+def test_nothing_is_sent_without_being_counted(full):
+    """Nor is anything given back, so that no more is sent than may be."""
+    full.redis.cli("CONFIG", "SET", "maxmemory", "0")
+    counters = Functions(full.redis)
+    assert counters.call("reserve", "one", 2) == ["ok"]
+    full.redis.cli("CONFIG", "SET", "maxmemory", "1")
+    before = full.snapshot()
+    assert counters.call("check", "two", 1) == ["ok"]
+    for words in (("reserve", "two", 1), ("keep", "one"), ("refund", "one")):
+        with pytest.raises(ReplyError, match="^OOM "):
+            counters.call(*words)
+    assert full.snapshot() == before
+    assert counters.used() == {"quota": 2}
