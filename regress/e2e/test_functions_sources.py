@@ -275,9 +275,17 @@ class Client:
 
     def ipauth(self, *args, name="alice"):
         try:
-            self.library.call("user_ipauth", self.library.user(name), *args)
+            return self.library.call("user_ipauth", self.library.user(name),
+                                     *args)
         except ReplyError as error:
             assert str(error).startswith("NOUSER ")
+            return None
+
+    def set(self, address, former=None, name="alice"):
+        """The last two steps: what was there meanwhile is released."""
+        found = self.ipauth(address, name=name)
+        if found not in ("", None, address, former):
+            self.release(found, name)
 
     def remove(self, name="alice"):
         self.library.call("user_del", self.library.user(name))
@@ -338,6 +346,17 @@ def test_a_sequence_cut_anywhere(library, alice, table, steps, before, after):
         finished = library.snapshot()
         client.run(steps)
         assert library.snapshot() == finished
+
+
+def test_an_address_set_meanwhile_is_released(library, alice, table):
+    """Two clients, the one between the steps of the other."""
+    client = Client(library)
+    client.claim(ADDRESS)
+    client.run(SET_FIRST)
+    client.set(ADDRESS)
+    assert lets_in(table, ADDRESS)
+    assert not lets_in(table, OTHER)
+    assert library.keys() == {alice, library.address(ADDRESS)}
 
 
 def test_what_another_has_is_never_set(library, alice, table):

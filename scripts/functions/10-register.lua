@@ -53,8 +53,9 @@ local function guarded(callback, keys, args)
 end
 
 -- The name, the function, its flag.  What takes something away from somebody
--- can be done also when the memory that Redis may use is used up; so can setting
--- fields, which blocks.  That adds no record, and no more than it is given.
+-- can be done also when the memory that Redis may use is used up; so can
+-- setting fields, which blocks.  That adds no record, and no more than it is
+-- given.
 local functions = {
 	{ 'check', check, 'no-writes' },
 	{ 'reserve', reserve },
