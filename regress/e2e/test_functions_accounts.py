@@ -140,7 +140,7 @@ def test_a_record_of_the_wrong_type(library, function):
 
 @pytest.mark.parametrize("function, words", [
     ("account_add", ("domains", "a.b")), ("account_set", ("domains", "")),
-    ("account_put", ("plan", "pro", "domains", "a.b")), ("account_get", ()),
+    ("account_put", ("plan", "pro", "domains", "a.b")),
     ("account_domain_add", ("a.b",)), ("account_domain_rm", ("a.b",))])
 def test_domains_of_the_wrong_type(library, acme, function, words):
     library.redis.cli("SET", acme + ":domains", "x")
@@ -197,6 +197,13 @@ def test_get(library, acme):
             "status: gone: none of allowed, blocked, sandboxed",
             "domains: B.example: not lower-case A-labels, so it never "
             "matches"]}
+
+
+def test_get_tells_of_domains_of_the_wrong_type(library, acme):
+    library.redis.cli("SET", acme + ":domains", "x")
+    view = library.get(acme)
+    assert view["domains"] == []
+    assert view["problems"] == ["domains: not a set"]
 
 
 def test_a_call_takes_one_key(library, acme):

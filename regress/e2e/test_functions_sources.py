@@ -144,12 +144,27 @@ def test_claims_that_a_panel_has_written(library, owner, name, reply):
     assert library.call("ip_release", library.address(ADDRESS), name) == 1
 
 
-@pytest.mark.parametrize("owner", ["junk\n", "bob", " alice", "alice\0"])
+@pytest.mark.parametrize("owner", ["bob", "BOB", "alice2", "x" * 64])
 def test_what_is_not_the_users_is_in_use(library, owner):
     key = library.address(ADDRESS)
     library.redis.cli("SET", key, owner)
     library.refuses("INUSE", "ip_claim", key, "alice")
     assert library.call("ip_release", key, "alice") == 0
+
+
+@pytest.mark.parametrize("owner", ["junk\n", " alice", "alice\0", "-alice",
+                                   "a@b", "x" * 65, b"\xff", "{alice}"])
+def test_what_is_nobodys_name_can_be_claimed(library, table, owner):
+    """The relay lets nobody in by it, so that nobody loses the address."""
+    key = library.address(ADDRESS)
+    library.call("user_add", library.user(), "password", HASH)
+    library.redis.cli("HSET", library.user(), "ip_auth", ADDRESS)
+    library.redis.cli("SET", key, owner)
+    assert not lets_in(table, ADDRESS)
+    assert library.call("ip_release", key, "alice") == 0
+    assert library.call("ip_claim", key, "alice") == 1
+    assert library.redis.cli("GET", key) == "alice"
+    assert lets_in(table, ADDRESS)
 
 
 @pytest.mark.parametrize("function", ["ip_claim", "ip_release"])
@@ -260,9 +275,17 @@ class Client:
 
     def ipauth(self, *args, name="alice"):
         try:
-            self.library.call("user_ipauth", self.library.user(name), *args)
+            return self.library.call("user_ipauth", self.library.user(name),
+                                     *args)
         except ReplyError as error:
             assert str(error).startswith("NOUSER ")
+            return None
+
+    def set(self, address, former=None, name="alice"):
+        """The last two steps: what was there meanwhile is released."""
+        found = self.ipauth(address, name=name)
+        if found not in ("", None, address, former):
+            self.release(found, name)
 
     def remove(self, name="alice"):
         self.library.call("user_del", self.library.user(name))
@@ -323,6 +346,17 @@ def test_a_sequence_cut_anywhere(library, alice, table, steps, before, after):
         finished = library.snapshot()
         client.run(steps)
         assert library.snapshot() == finished
+
+
+def test_an_address_set_meanwhile_is_released(library, alice, table):
+    """Two clients, the one between the steps of the other."""
+    client = Client(library)
+    client.claim(ADDRESS)
+    client.run(SET_FIRST)
+    client.set(ADDRESS)
+    assert lets_in(table, ADDRESS)
+    assert not lets_in(table, OTHER)
+    assert library.keys() == {alice, library.address(ADDRESS)}
 
 
 def test_what_another_has_is_never_set(library, alice, table):

@@ -22,7 +22,7 @@ import time
 import pytest
 
 from library import HASH, Library, pairs
-from quotas import LUA
+from quotas import LUA, Functions
 from redisserver import ReplyError
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -342,8 +342,7 @@ def test_a_record_of_the_wrong_type(library, function, command):
     ("user_put", "ips", ("quota", "1", "ips", "::1")),
     ("user_domain_add", "domains", ("a.b",)),
     ("user_domain_rm", "domains", ("a.b",)),
-    ("user_ip_add", "ips", ("::1",)), ("user_ip_rm", "ips", ("::1",)),
-    ("user_get", "domains", ()), ("user_get", "ips", ())])
+    ("user_ip_add", "ips", ("::1",)), ("user_ip_rm", "ips", ("::1",))])
 def test_a_set_of_the_wrong_type(library, function, name, words):
     library.redis.cli("HSET", library.user(), "password", HASH)
     library.redis.cli("SET", library.user("alice", name), "x")
@@ -658,9 +657,47 @@ def test_a_list_longer_than_the_relay_reads(library, alice):
 
 def test_check_tells_of_sets_that_are_none(library, alice):
     for name in ("domains", "ips"):
+        library.redis.cli("DEL", alice + ":" + name)
         library.redis.cli("SET", alice + ":" + name, "x")
-    assert library.call("user_check", alice) == [
-        "domains: not a set", "ips: not a set", SILENT]
+    told = ["domains: not a set", "ips: not a set", SILENT]
+    assert library.call("user_check", alice) == told
+    view = library.get(alice)
+    assert view["problems"] == told
+    assert (view["domains"], view["ips"]) == ([], [])
+
+
+@pytest.mark.parametrize("counter", ["quota", "rate:5/60"])
+def test_a_counter_of_the_wrong_type(library, alice, counter):
+    library.call("user_set", alice, "quota", "5", "rate", "5/1m")
+    assert problems(library) == []
+    library.redis.cli("HSET", "%s:used:%s" % (alice, counter), "x", "y")
+    assert problems(library) == [
+        "used: a counter is not a string, so nothing can be sent"]
+    assert library.get(alice)["usage"] is None
+    library.redis.cli("HSET", alice, "rate", "fast")
+    assert len(problems(library)) == 1
+
+
+@pytest.mark.parametrize("counter, value", [
+    ("rate:5/60", "1 1e999"), ("rate:5/60", "1 -1e999"),
+    ("rate:5/60", "1 -5"), ("rate:5/60", "1" * 400 + " 1"),
+    ("rate:5/60", "1" * 17 + " 0"), ("rate:5/60", "1 1e300"),
+    ("quota", "1" * 400 + " 0"), ("quota", "1" * 17 + " 0"),
+    ("quota", "NOW " + "9" * 400), ("quota", "NOW 99999999999999")])
+def test_a_counter_beyond_all_measure_is_full(library, alice, counter,
+                                              value):
+    seconds, rest = library.redis.cli("TIME")
+    value = value.replace("NOW", seconds + rest.rjust(6, "0"))
+    limit = ("quota", "5") if counter == "quota" else ("rate", "5/1m")
+    library.call("user_set", alice, *limit)
+    used = Functions(library.redis)
+    assert used.call("check", "h", 1) == ["ok"]
+    library.redis.cli("SET", alice + ":used:" + counter, value)
+    row, = library.get(alice)["usage"]
+    assert row["used"] >= 5
+    assert 0 <= row["reset"] < 10 ** 6
+    assert used.call("check", "h", 1)[0] == "full"
+    assert used.call("reserve", "h", 1)[0] == "full"
 
 
 # Versions

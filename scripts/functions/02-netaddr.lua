@@ -3,6 +3,8 @@
 --
 -- Addresses and CIDR ranges: groups of 16 bits, two of IPv4 and eight of IPv6.
 
+local RANGE_MAX = 51		-- IPv6 with dots, in brackets, and /128
+
 local function parse_octet(text)
 	local n = #text <= 3 and tonumber(text)
 	if not n or n > 255 or string.find(text, '^0.') then
@@ -154,8 +156,72 @@ local function range_text(groups, bits)
 	return address_text(groups) .. '/' .. bits
 end
 
+-- Lists are long, and what is in them is mostly canonical already.  These find
+-- that out quickly, but not of every canonical text.
+
+local is_plain_range
+do
+	-- Of four numbers, none with a leading zero.
+	local function is_plain_ipv4(text)
+		local a, b, c, d = string.match(text,
+		    '^(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)$')
+		return a and tonumber(a) < 256 and tonumber(b) < 256 and
+		    tonumber(c) < 256 and tonumber(d) < 256 and
+		    not string.find(text, '^0%d') and
+		    not string.find(text, '%.0%d')
+	end
+
+	-- All groups written, or :: for two or more zeros.  No other group is
+	-- zero but, perhaps, the last, so that :: could stand nowhere else; the
+	-- first is not, so that it is no mapped IPv4.
+	local function is_plain_ipv6(text)
+		if not string.find(text, '^[1-9a-f][0-9a-f:]*$') or
+		    string.find(text, '%x%x%x%x%x') or
+		    string.find(text, ':0[%x:]') or
+		    string.find(text, '::0') then
+			return false
+		end
+		local _, colons = string.gsub(text, ':', ':')
+		local at = string.find(text, '::', 1, true)
+		if not at then
+			return colons == 7 and not string.find(text, ':$')
+		elseif at == #text - 1 then
+			return colons <= 7
+		end
+		return colons <= 6 and not string.find(text, ':$') and
+		    not string.find(text, '::', at + 1, true)
+	end
+
+	-- Groups and ::, none of which the prefix length cuts.
+	local function is_plain_ipv6_range(base, length)
+		if not string.find(base, '::$') or not is_plain_ipv6(base) or
+		    not string.find(length, '^[1-9]%d?%d?$') then
+			return false
+		end
+		local _, colons = string.gsub(base, ':', '')
+		local bits = tonumber(length)
+		return bits < 128 and (colons - 1) * 16 <= bits
+	end
+
+	function is_plain_range(text)
+		if is_plain_ipv4(text) then
+			return true
+		end
+		local base, length = string.match(text, '^([^/]*)/(.*)$')
+		if base then
+			return is_plain_ipv6_range(base, length)
+		end
+		return is_plain_ipv6(text)
+	end
+end
+
 -- The canonical text of an address or a range, or nil.
 local function range_or_nil(text)
+	if #text > RANGE_MAX then
+		return nil
+	elseif is_plain_range(text) then
+		return text
+	end
 	local base, length = string.match(text, '^([^/]*)/(.*)$')
 	local groups = parse_address(base or text)
 	if not groups then

@@ -3,6 +3,9 @@
 --
 -- Domains: lower-case A-labels.
 
+local DOMAIN_MAX = 253
+local LABEL_CODES_MAX = 59	-- each takes a byte at least, behind xn--
+
 -- RFC 3492, 6.1.
 local function adapt(delta, points, first)
 	local k = 0
@@ -158,7 +161,10 @@ end
 -- The A-label of a label that is not ASCII; nil where a code point of it is not
 -- vouched for.
 local function to_alabel(label)
-	local codes = codes_of(label)
+	local codes = #label <= 4 * LABEL_CODES_MAX and codes_of(label)
+	if codes and #codes > LABEL_CODES_MAX then
+		return nil
+	end
 	for i, code in ipairs(codes or {}) do
 		local capital = range_with(CAPITALS, code)
 		if capital then
@@ -209,10 +215,25 @@ local function right_labels(domain)
 			return false
 		end
 	end
-	return #domain <= 253
+	return #domain <= DOMAIN_MAX
+end
+
+-- Whether a text is a domain in its canonical form, for most of those that are:
+-- found out quickly, since lists are long.
+local function is_plain_domain(text)
+	if #text > DOMAIN_MAX or string.find(text, '[.-][.-]') or
+	    not string.find(text, '^[a-z0-9][a-z0-9.-]*[a-z0-9]$') or
+	    (#text > 63 and not right_labels(text)) then
+		return false
+	end
+	local last = string.match(text, '^.*%.(.*)$')
+	return last and string.find(last, '%D')
 end
 
 function canonical.domain(text)
+	if is_plain_domain(text) then
+		return text
+	end
 	local domain = string.gsub(string.lower(text), '%.$', '')
 	if #text > DOMAIN_INPUT_MAX then
 		bad_domain(text, 'not a host name')

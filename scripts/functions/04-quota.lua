@@ -16,6 +16,7 @@
 --                                cannot, "void" once it is
 
 local HOLD = 3600	-- seconds that a reservation can be given back for
+local TIME_MAX = 2 ^ 53	-- microseconds, exact in a number of Lua
 local KEPT = 300	-- and that a retry of one may come late by
 
 local function parse_rates(text)
@@ -64,12 +65,15 @@ end
 
 -- The window that is open: when it began, what was charged in it.  When there
 -- is none, it would begin now.  One that begins later than now is open: the
--- clock went back, as it may when a replica takes over.
+-- clock went back, as it may when a replica takes over.  Where numbers are
+-- beyond any that are written here, it is full.
 local function window(key, period, time)
 	local start, count = string.match(redis.call('GET', key) or '',
 	    '^(%d+) (%d+)$')
 	start, count = tonumber(start), tonumber(count)
-	if not start or time >= start + period * 1000000 then
+	if start and (start > TIME_MAX or count > COUNT_MAX) then
+		return math.min(start, time), COUNT_MAX
+	elseif not start or time >= start + period * 1000000 then
 		return time, 0
 	end
 	return start, count
@@ -77,13 +81,16 @@ end
 
 -- The level of a rate's bucket, which leaks N in every PERIOD: GCRA with a
 -- burst of N, counted in messages so that a burst is exact.  And the time of that
--- level, which is later than now when the clock went back.
+-- level, which is later than now when the clock went back.  Where numbers are
+-- beyond any that are written here, it is full.
 local function level(key, rate, time)
 	local at, amount = string.match(redis.call('GET', key) or '',
 	    '^(%d+) ([%d.e+-]+)$')
 	at, amount = tonumber(at), tonumber(amount)
 	if not at or not amount then
 		return 0, time
+	elseif at > TIME_MAX or amount < 0 or amount > COUNT_MAX + 1 then
+		return rate.n, time
 	elseif time <= at then
 		return amount, at
 	end

@@ -13,12 +13,16 @@
 --   sets      how a member of each set is checked
 --   defaults  fields that one has where they are not given or empty
 --   leftover  keys behind its own that go when it comes or goes
---   fill      what keeps a record whose last field was removed
--- Everything is checked before anything is written.
+--   holds     whether a field keeps a record in being
+--   fill      field and value that do so where no such field is left
+-- Everything is checked and read before anything is written, and also that the
+-- caller may write it all.  What Redis refuses halfway is not undone: where it
+-- cannot be asked beforehand, the order is such that nobody is let in.
 
 local CHUNK = 1000		-- words of one command: Lua's stack is short
 local RANGES_MAX = 65536
 local PREFIX_MAX = 64
+local SETS = { 'ips', 'domains' }	-- in the order of writing
 
 -- The key of a call and the name in it.
 local function record_of(keys, kind)
@@ -148,23 +152,68 @@ local function same_set(key, members)
 	    for_words('SMISMEMBER', key, members) == #members
 end
 
-local function replace_set(key, members)
-	redis.call('DEL', key)
-	for_words('SADD', key, members)
+-- Writing: a list of steps, each a command about one key and, perhaps, words.
+
+local function add_step(steps, command, key, words)
+	if not words or #words > 0 then
+		steps[#steps + 1] = { command = command, key = key,
+		    words = words or {} }
+	end
+end
+
+-- Before Redis 7.0 it cannot be asked.
+local function need_right(step)
+	if redis.acl_check_cmd and not redis.acl_check_cmd(step.command,
+	    step.key, unpack(step.words, 1, math.min(CHUNK, #step.words))) then
+		fail('NOPERM', visible(step.key) .. ': this ACL user may ' ..
+		    'not call ' .. step.command)
+	end
+end
+
+local function take(steps)
+	for _, step in ipairs(steps) do
+		need_right(step)
+	end
+	for _, step in ipairs(steps) do
+		if #step.words == 0 then
+			redis.call(step.command, step.key)
+		else
+			for_words(step.command, step.key, step.words)
+		end
+	end
+end
+
+-- The new members come first: a list that is empty in between would allow any
+-- source.
+local function add_set_steps(steps, key, members)
+	local wanted, rest = {}, {}
+	if #members == 0 then
+		add_step(steps, 'DEL', key)
+		return
+	end
+	for _, member in ipairs(members) do
+		wanted[member] = true
+	end
+	for _, member in ipairs(redis.call('SMEMBERS', key)) do
+		rest[#rest + 1] = not wanted[member] and member or nil
+	end
+	add_step(steps, 'SADD', key, members)
+	add_step(steps, 'SREM', key, rest)
 end
 
 -- Records
 
--- What a former record of the name has left behind, and the counters of rates.
-local function remove_leftovers(kind, key, rates)
-	local gone = {}
+-- The keys that a former record of the name has left behind, with the counters
+-- of rates.
+local function leftovers(kind, key, rates)
+	local left = {}
 	for _, suffix in ipairs(kind.leftover) do
-		gone[#gone + 1] = key .. suffix
+		left[#left + 1] = key .. suffix
 	end
 	for _, rate in ipairs(parse_rates(rates or '') or {}) do
-		gone[#gone + 1] = key .. ':used:rate:' .. rate.name
+		left[#left + 1] = key .. ':used:rate:' .. rate.name
 	end
-	redis.call('DEL', unpack(gone))
+	return left
 end
 
 local function is_same(kind, key, changes)
@@ -199,8 +248,9 @@ local function add_defaults(kind, changes)
 	end
 end
 
+-- The record itself comes last: without it there is no user.
 local function create(kind, key, changes)
-	local words = {}
+	local steps, words = {}, {}
 	if kind.checks.created and not changes.values.created then
 		changes.values.created = time_text(now())
 	end
@@ -210,11 +260,13 @@ local function create(kind, key, changes)
 			words[#words + 1] = value
 		end
 	end
-	remove_leftovers(kind, key, changes.values.rate)
-	redis.call('HSET', key, unpack(words))
-	for name, members in pairs(changes.sets) do
-		for_words('SADD', key .. ':' .. name, members)
+	add_step(steps, 'DEL', key, leftovers(kind, key, changes.values.rate))
+	for _, name in ipairs(SETS) do
+		add_step(steps, 'SADD', key .. ':' .. name,
+		    changes.sets[name] or {})
 	end
+	add_step(steps, 'HSET', key, words)
+	take(steps)
 	return 'added'
 end
 
@@ -240,9 +292,50 @@ local function differences(key, values)
 	return write, drop
 end
 
-local function drop_fields(kind, key, fields)
-	redis.call('HDEL', key, unpack(fields))
-	kind.fill(key)
+-- What has to be written so that a record outlives its fields.
+local function filling(kind, key, write, drop)
+	local gone = {}
+	if #drop == 0 then
+		return {}
+	end
+	for _, field in ipairs(drop) do
+		gone[field] = true
+	end
+	for i = 1, #write, 2 do
+		if kind.holds(write[i]) then
+			return {}
+		end
+	end
+	local held = redis.call('HGETALL', key)
+	for i = 1, #held, 2 do
+		if not gone[held[i]] and kind.holds(held[i]) then
+			return {}
+		end
+	end
+	return kind.fill()
+end
+
+-- Who is blocked is so before anything else; a list of sources comes before
+-- what it is to guard; a limit goes last.
+local function update_steps(kind, key, changes, write, drop, replace)
+	local steps = {}
+	local fill = filling(kind, key, write, drop)
+	if changes.values.status == 'blocked' then
+		add_step(steps, 'HSET', key, write)
+		write = {}
+	end
+	for _, name in ipairs(SETS) do
+		if name == 'domains' then
+			add_step(steps, 'HSET', key, write)
+		end
+		if replace[name] then
+			add_set_steps(steps, key .. ':' .. name,
+			    changes.sets[name])
+		end
+	end
+	add_step(steps, 'HSET', key, fill)
+	add_step(steps, 'HDEL', key, drop)
+	return steps
 end
 
 local function update(kind, key, changes)
@@ -250,19 +343,12 @@ local function update(kind, key, changes)
 	local replace = {}
 	for name, members in pairs(changes.sets) do
 		if not same_set(key .. ':' .. name, members) then
-			replace[#replace + 1] = name
+			replace[name] = true
 		end
 	end
-	if #write > 0 then
-		redis.call('HSET', key, unpack(write))
-	end
-	if #drop > 0 then
-		drop_fields(kind, key, drop)
-	end
-	for _, name in ipairs(replace) do
-		replace_set(key .. ':' .. name, changes.sets[name])
-	end
-	return #write + #drop + #replace > 0 and 'changed' or 'same'
+	local steps = update_steps(kind, key, changes, write, drop, replace)
+	take(steps)
+	return #steps > 0 and 'changed' or 'same'
 end
 
 local function add_record(kind, keys, args)
@@ -294,9 +380,11 @@ local function put_record(kind, keys, args)
 	return create(kind, key, changes)
 end
 
+-- In one command: a user who is left has a list of sources still.
 local function remove_record(kind, key, rates)
-	remove_leftovers(kind, key, rates)
-	return redis.call('DEL', key)
+	local was = exists(key) and 1 or 0
+	redis.call('DEL', key, unpack(leftovers(kind, key, rates)))
+	return was
 end
 
 -- Members of the sets of a record, one by one

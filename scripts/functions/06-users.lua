@@ -33,14 +33,17 @@ local USER = {
 	leftover = { ':domains', ':ips', ':log', ':last', ':used:quota' },
 }
 
-function USER.fill(key)
-	for _, value in ipairs(redis.call('HMGET', key,
-	    unpack(READ_FIELDS))) do
-		if value then
-			return
+function USER.holds(field)
+	for _, name in ipairs(READ_FIELDS) do
+		if field == name then
+			return true
 		end
 	end
-	redis.call('HSET', key, 'created', time_text(now()))
+	return false
+end
+
+function USER.fill()
+	return { 'created', time_text(now()) }
 end
 
 local function user_add(keys, args)

@@ -79,11 +79,14 @@ local function user_ipauth(keys, args)
 	if args[2] and not is_former(held or '', args[2]) then
 		return former
 	end
+	local steps, drop = {}, { 'ip_auth' }
 	if address and held ~= address then
-		redis.call('HSET', key, 'ip_auth', address)
+		add_step(steps, 'HSET', key, { 'ip_auth', address })
 	elseif held and not address then
-		drop_fields(USER, key, { 'ip_auth' })
+		add_step(steps, 'HSET', key, filling(USER, key, {}, drop))
+		add_step(steps, 'HDEL', key, drop)
 	end
+	take(steps)
 	return former
 end
 
@@ -110,10 +113,9 @@ local function claim_of(keys, args)
 	return key, address, name
 end
 
--- The relay folds the name too.
+-- The relay folds the name too, and takes what is none for nobody.
 local function owner_of(key)
-	local owner = redis.call('GET', key)
-	return owner and owner ~= '' and string.lower(owner) or nil
+	return (try(canonical.name, redis.call('GET', key) or ''))
 end
 
 local function ip_claim(keys, args)

@@ -16,10 +16,12 @@ local ACCOUNT = {
 	leftover = { ':domains' },
 }
 
-function ACCOUNT.fill(key)
-	if redis.call('EXISTS', key) == 0 then
-		redis.call('HSET', key, 'plan', ACCOUNT.defaults.plan)
-	end
+function ACCOUNT.holds()
+	return true
+end
+
+function ACCOUNT.fill()
+	return { 'plan', ACCOUNT.defaults.plan }
 end
 
 local function account_add(keys, args)
@@ -36,7 +38,6 @@ end
 
 local function account_del(keys)
 	local key = record_of(keys, ACCOUNT)
-	exists(key)
 	return remove_record(ACCOUNT, key)
 end
 

@@ -3,14 +3,39 @@
 --
 -- What records hold, as JSON, and what the relay will not take of it.
 
-local CHECKED_MAX = 10000	-- domains and ranges that are looked at
-local TOLD_MAX = 100		-- members of a set that are complained of
+local VIEW = {
+	checked = 10000,	-- domains and ranges that are looked at
+	told = 100,		-- members of a set that are complained of
+	read = 4194304,		-- bytes of a set that are checked
+	alabels = 4096,		-- bytes of A-labels that are decoded
+	exact = 32768,		-- bytes of odd texts that are shown exactly
+	odd = 255,		-- bytes beyond which a text is odd
+	cut = 64,		-- bytes that are shown of the other odd ones
+}
 local DEFAULT_PERIOD = '86400'
 
 -- JSON
 
--- What is no UTF-8 becomes U+FFFD: cjson would pass it on.
+-- The bytes of odd texts that are left to be shown exactly in this call.
+local exact
+
+-- The beginning of a text, of ASCII, for the odd one too many.
+local function cut(text)
+	local rest = #text > VIEW.cut and '...' or ''
+	return string.gsub(string.sub(text, 1, VIEW.cut),
+	    '[%c\128-\255]+', '\239\191\189') .. rest
+end
+
+-- What is no UTF-8 becomes U+FFFD: cjson would pass it on.  So that nobody
+-- holds up Redis with what he has written, only so many are looked at closely.
 local function clean(text)
+	if #text <= VIEW.odd and not string.find(text, '[%c\128-\255]') then
+		return text
+	end
+	if #text > exact then
+		return cut(text)
+	end
+	exact = exact - #text
 	if not string.find(text, '[\128-\255]') then
 		return text
 	end
@@ -27,6 +52,9 @@ end
 local function json_text(text)
 	if not text then
 		return 'null'
+	elseif #text <= VIEW.odd and
+	    not string.find(text, '[%c"\\\128-\255]') then
+		return '"' .. text .. '"'
 	end
 	return (string.gsub(cjson.encode(clean(text)), '\\/', '/'))
 end
@@ -58,30 +86,34 @@ local function fields_of(key)
 	return fields
 end
 
-local function sorted_members(key)
-	need_set(key)
+local function all_members(key)
 	local members = redis.call('SMEMBERS', key)
 	table.sort(members)
 	return members
 end
 
+-- At least so many, where there are and they are not too large.
 local function some_members(key, most)
-	local members, cursor = {}, '0'
+	local members, size, cursor = {}, 0, '0'
 	repeat
 		local page = redis.call('SSCAN', key, cursor, 'COUNT', 1000)
 		cursor = page[1]
 		for _, member in ipairs(page[2]) do
 			members[#members + 1] = member
+			size = size + #member
 		end
-	until cursor == '0' or #members >= most
+	until cursor == '0' or #members >= most or size > VIEW.read
+	members.partial = cursor ~= '0'
 	return members
 end
 
--- The members of a set, or a problem.
+-- The members of a set, or a problem: all and sorted, or some.
 local function members_or_problem(problems, key, name, most)
 	local found = type_of(key .. ':' .. name)
-	if found == 'set' then
+	if found == 'set' and most then
 		return some_members(key .. ':' .. name, most)
+	elseif found == 'set' then
+		return all_members(key .. ':' .. name)
 	elseif found ~= 'none' then
 		problems[#problems + 1] = name .. ': not a set'
 	end
@@ -92,12 +124,12 @@ end
 
 -- Complains of members, but not of all where they are many.
 local function tell_members(problems, name, bad, what)
-	for i = 1, math.min(#bad, TOLD_MAX) do
+	for i = 1, math.min(#bad, VIEW.told) do
 		problems[#problems + 1] = name .. ': ' .. visible(bad[i]) ..
 		    ': ' .. what
 	end
-	if #bad > TOLD_MAX then
-		problems[#problems + 1] = name .. ': ' .. #bad - TOLD_MAX ..
+	if #bad > VIEW.told then
+		problems[#problems + 1] = name .. ': ' .. #bad - VIEW.told ..
 		    ' more like these'
 	end
 end
@@ -120,10 +152,26 @@ local function check_fields(problems, kind, fields)
 	end
 end
 
+-- Whether a text is a domain in its canonical form.  Those with A-labels are
+-- taken for such once there are no bytes left to decode.
+local function is_domain(text, left)
+	if is_plain_domain(text) then
+		return true
+	elseif #text > DOMAIN_MAX or string.find(text, '[^a-z0-9.-]') then
+		return false
+	elseif string.find(text, 'xn--', 1, true) then
+		left.alabels = left.alabels - #text
+		if left.alabels < 0 then
+			return true
+		end
+	end
+	return try(canonical.domain, text) == text
+end
+
 local function check_domains(problems, domains)
-	local bad = {}
-	for i = 1, math.min(#domains, CHECKED_MAX) do
-		if try(canonical.domain, domains[i]) ~= domains[i] then
+	local bad, left = {}, { alabels = VIEW.alabels }
+	for i = 1, math.min(#domains, VIEW.checked) do
+		if not is_domain(domains[i], left) then
 			bad[#bad + 1] = domains[i]
 		end
 	end
@@ -134,7 +182,7 @@ end
 local function check_ips(problems, ips)
 	local bad = {}
 	for i, entry in ipairs(ips) do
-		if i > CHECKED_MAX and #bad < i - 1 then
+		if i > VIEW.checked and #bad < i - 1 then
 			break
 		elseif not range_or_nil(entry) then
 			bad[#bad + 1] = entry
@@ -144,7 +192,7 @@ local function check_ips(problems, ips)
 	if #ips > RANGES_MAX then
 		problems[#problems + 1] = 'ips: more than ' .. RANGES_MAX ..
 		    ' entries, so the user is refused'
-	elseif #bad > 0 and #bad == #ips then
+	elseif #bad > 0 and #bad == #ips and not ips.partial then
 		problems[#problems + 1] = 'ips: no entry is valid, so every ' ..
 		    'source is refused'
 	end
@@ -180,6 +228,23 @@ local function is_read(fields)
 	return false
 end
 
+-- What is used, or a problem with a counter; nil for either, or limits that are
+-- none.
+local function usage_or_problem(problems, key, period)
+	local ok, found = pcall(usage,
+	    { key, key .. ':used:quota', key .. ':used:rate' }, { period })
+	if ok then
+		return found[1] == 'ok' and found or nil
+	end
+	local text = error_text(found)
+	if not text or not string.find(text, '^WRONGTYPE ') then
+		error(found, 0)
+	end
+	problems[#problems + 1] = 'used: a counter is not a string, so ' ..
+	    'nothing can be sent'
+	return nil
+end
+
 local function user_problems(fields, domains, ips, problems)
 	check_fields(problems, USER, fields)
 	local address = fields.ip_auth or ''
@@ -205,9 +270,11 @@ local function user_check(keys)
 	local key, name = record_of(keys, USER)
 	local problems = {}
 	need(USER, key, name)
-	return user_problems(fields_of(key),
-	    members_or_problem(problems, key, 'domains', CHECKED_MAX),
-	    members_or_problem(problems, key, 'ips', RANGES_MAX + 1), problems)
+	local domains = members_or_problem(problems, key, 'domains',
+	    VIEW.checked)
+	local ips = members_or_problem(problems, key, 'ips', RANGES_MAX + 1)
+	usage_or_problem(problems, key, DEFAULT_PERIOD)
+	return user_problems(fields_of(key), domains, ips, problems)
 end
 
 -- Views
@@ -227,10 +294,8 @@ local function json_others(fields, known)
 	return json_object(out)
 end
 
-local function json_usage(key, period)
-	local found = usage({ key, key .. ':used:quota', key .. ':used:rate' },
-	    { period })
-	if found[1] ~= 'ok' then
+local function json_usage(found)
+	if not found then
 		return 'null'
 	end
 	local rows = {}
@@ -267,11 +332,14 @@ end
 local function user_get(keys, args)
 	local key, name = record_of(keys, USER)
 	local period = args[1] or DEFAULT_PERIOD
+	local problems = {}
 	canonical.period(period)
 	need(USER, key, name)
+	exact = VIEW.exact
 	local fields = fields_of(key)
-	local domains = sorted_members(key .. ':domains')
-	local ips = sorted_members(key .. ':ips')
+	local domains = members_or_problem(problems, key, 'domains')
+	local ips = members_or_problem(problems, key, 'ips')
+	local used = usage_or_problem(problems, key, period)
 	local last = last_of(key)
 	local out = { 'name', json_text(name),
 	    'password', json_scheme(fields.password) }
@@ -285,9 +353,9 @@ local function user_get(keys, args)
 		{ 'domains', json_list(domains) },
 		{ 'ips', json_list(ips) },
 		{ 'other', json_others(fields, USER_KNOWN) },
-		{ 'usage', json_usage(key, period) },
+		{ 'usage', json_usage(used) },
 		{ 'problems', json_list(user_problems(fields, domains, ips,
-		    {})) } }) do
+		    problems)) } }) do
 		out[#out + 1] = pair[1]
 		out[#out + 1] = pair[2]
 	end
@@ -300,8 +368,9 @@ local function account_get(keys)
 	local key, name = record_of(keys, ACCOUNT)
 	local problems = {}
 	need(ACCOUNT, key, name)
+	exact = VIEW.exact
 	local fields = fields_of(key)
-	local domains = sorted_members(key .. ':domains')
+	local domains = members_or_problem(problems, key, 'domains')
 	check_fields(problems, ACCOUNT, fields)
 	check_domains(problems, domains)
 	return json_object({ 'name', json_text(name),

@@ -52,35 +52,38 @@ local function guarded(callback, keys, args)
 	return text and { err = text } or error(result, 0)
 end
 
--- The name, the function, whether it only reads.
+-- The name, the function, its flag.  What takes something away from somebody
+-- can be done also when the memory that Redis may use is used up; so can
+-- setting fields, which blocks.  That adds no record, and no more than it is
+-- given.
 local functions = {
-	{ 'check', check, true },
-	{ 'reserve', reserve, false },
-	{ 'keep', keep, false },
-	{ 'refund', refund, false },
-	{ 'usage', usage, true },
-	{ 'user_add', user_add, false },
-	{ 'user_set', user_set, false },
-	{ 'user_put', user_put, false },
-	{ 'user_del', user_del, false },
-	{ 'user_get', user_get, true },
-	{ 'user_check', user_check, true },
-	{ 'user_domain_add', user_domain_add, false },
-	{ 'user_domain_rm', user_domain_rm, false },
-	{ 'user_ip_add', user_ip_add, false },
-	{ 'user_ip_rm', user_ip_rm, false },
-	{ 'user_ipauth', user_ipauth, false },
-	{ 'ip_claim', ip_claim, false },
-	{ 'ip_release', ip_release, false },
-	{ 'account_add', account_add, false },
-	{ 'account_set', account_set, false },
-	{ 'account_put', account_put, false },
-	{ 'account_del', account_del, false },
-	{ 'account_get', account_get, true },
-	{ 'account_domain_add', account_domain_add, false },
-	{ 'account_domain_rm', account_domain_rm, false },
-	{ 'canonical', canonical_texts, true },
-	{ 'version', version, true },
+	{ 'check', check, 'no-writes' },
+	{ 'reserve', reserve },
+	{ 'keep', keep },
+	{ 'refund', refund },
+	{ 'usage', usage, 'no-writes' },
+	{ 'user_add', user_add },
+	{ 'user_set', user_set, 'allow-oom' },
+	{ 'user_put', user_put },
+	{ 'user_del', user_del, 'allow-oom' },
+	{ 'user_get', user_get, 'no-writes' },
+	{ 'user_check', user_check, 'no-writes' },
+	{ 'user_domain_add', user_domain_add },
+	{ 'user_domain_rm', user_domain_rm, 'allow-oom' },
+	{ 'user_ip_add', user_ip_add },
+	{ 'user_ip_rm', user_ip_rm, 'allow-oom' },
+	{ 'user_ipauth', user_ipauth, 'allow-oom' },
+	{ 'ip_claim', ip_claim },
+	{ 'ip_release', ip_release, 'allow-oom' },
+	{ 'account_add', account_add },
+	{ 'account_set', account_set, 'allow-oom' },
+	{ 'account_put', account_put },
+	{ 'account_del', account_del, 'allow-oom' },
+	{ 'account_get', account_get, 'no-writes' },
+	{ 'account_domain_add', account_domain_add },
+	{ 'account_domain_rm', account_domain_rm, 'allow-oom' },
+	{ 'canonical', canonical_texts, 'no-writes' },
+	{ 'version', version, 'no-writes' },
 }
 
 -- While a library loads there is no ipairs().
@@ -92,7 +95,7 @@ for i = 1, #functions do
 		    callback = function(keys, args)
 			return guarded(callback, keys, args)
 		    end,
-		    flags = functions[i][3] and { 'no-writes' } or nil })
+		    flags = { functions[i][3] } })
 	elseif name == ARGV[1] then
 		table.remove(ARGV, 1)
 		return guarded(callback, KEYS, ARGV)
