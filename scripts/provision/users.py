@@ -14,7 +14,7 @@
 
 """The commands about users."""
 
-from .accounts import warn_of_account
+from .accounts import account_problems, warn_of_account
 from .addresses import clear_ip_auth, is_claimed
 from .failure import EX_CANTCREAT, EX_USAGE, Failure
 from .functions import call, call_json, judged
@@ -83,6 +83,7 @@ def do_show(args):
     user["ip_auth_claimed"] = bool(claimed)
     if claimed is False:
         user["problems"].append("ip_auth: not claimed for this user")
+    user["problems"] += account_problems(redis, user["account"])
     if args.json:
         print_json(user)
         return
