@@ -71,6 +71,18 @@ def test_set_without_a_value_takes_a_field_away(cmd, field):
     cmd.ok("set", "alice", field)
 
 
+@pytest.mark.parametrize("field", [
+    "mode", "status", "account", "quota", "quota_period", "rate",
+    "description"])
+def test_an_empty_value_takes_nothing_away(cmd, field):
+    cmd.ok("set", "alice", "rate", "1/1h")
+    cmd.ok("set", "alice", "quota", "5")
+    before = cmd.snapshot()
+    assert "%s: the value is empty" % field in cmd.fails(
+        EX_USAGE, "set", "alice", field, "")
+    assert cmd.snapshot() == before
+
+
 @pytest.mark.parametrize("words", [
     ("mode",), ("status",), ("password", "x"), ("ip_auth", "192.0.2.1"),
     ("created", "x"), ("colour",)])

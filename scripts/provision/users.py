@@ -121,8 +121,13 @@ def do_set(args):
     if field not in SETTABLE:
         raise Failure(EX_USAGE, "%s: none of %s" % (
             visible(args.field), ", ".join(SETTABLE)))
-    if not args.value and field in NEEDED:
+    if args.value is None and field in NEEDED:
         raise Failure(EX_USAGE, "%s needs a value" % field)
+    # A variable of a script that is not set must not lift a limit.
+    if args.value == "":
+        raise Failure(EX_USAGE, "%s: the value is empty%s" % (
+            field, "" if field in NEEDED else "; leave it out to take the "
+            "field away"))
     redis = args.connect()
     set_field(redis, args.name, field, args.value or "")
     if field == "account" and args.value:
