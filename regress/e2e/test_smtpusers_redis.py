@@ -491,7 +491,7 @@ def test_errors_that_cannot_be_written(cmd, words, code):
 def test_the_command_line_comes_back_visible(cmd, words):
     told = cmd.run(*words).stderr
     assert told and all(line.isprintable() for line in told.splitlines())
-    assert "\\x1b" in told or "\\x9b" in told
+    assert "\\x1b" in told or "\\u009b" in told
 
 
 def test_a_reader_that_has_seen_enough(cmd):
