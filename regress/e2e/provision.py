@@ -34,6 +34,7 @@ EX_DATAERR = 65
 EX_NOUSER = 67
 EX_UNAVAILABLE = 69
 EX_CANTCREAT = 73
+EX_IOERR = 74
 EX_NOPERM = 77
 EX_CONFIG = 78
 
@@ -70,6 +71,14 @@ class Smtpusers:
         result = self.run(*args, stdin=stdin)
         assert result.returncode == 0, result.stderr
         return result
+
+    def redirected(self, how, *args):
+        """Runs it with its streams as the words of a shell say."""
+        result = subprocess.run(
+            ["sh", "-c", 'exec "$@" ' + how, "sh", *self.argv(*args)],
+            env=self.environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60, check=False)
+        return finished(result.returncode, result.stdout, result.stderr)
 
     def fails(self, code, *args, stdin=b""):
         """The words on standard error, with nothing on standard output."""
@@ -149,7 +158,11 @@ def converse(terminal, answers, timeout=30):
             return shown.decode()
         shown += data
         if waiting and shown.endswith((b": ", b"] ")):
-            os.write(terminal, waiting.pop(0).encode() + b"\n")
+            os.write(terminal, as_bytes(waiting.pop(0)) + b"\n")
+
+
+def as_bytes(text):
+    return text if isinstance(text, bytes) else text.encode()
 
 
 CRYPT = ctypes.CDLL("libcrypt.so.1")
@@ -158,6 +171,4 @@ CRYPT.crypt.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
 
 
 def verifies(password, stored):
-    if isinstance(password, str):
-        password = password.encode()
-    return CRYPT.crypt(password, stored.encode()) == stored.encode()
+    return CRYPT.crypt(as_bytes(password), stored.encode()) == stored.encode()

@@ -16,7 +16,8 @@
 
 import pytest
 
-from provision import EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_USAGE, Smtpusers
+from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER,
+                       EX_USAGE, Smtpusers)
 
 
 @pytest.fixture
@@ -68,6 +69,18 @@ def test_set_without_a_value_takes_a_field_away(cmd, field):
     cmd.ok("set", "alice", field)
     assert cmd.fields("alice") == before
     cmd.ok("set", "alice", field)
+
+
+@pytest.mark.parametrize("field", [
+    "mode", "status", "account", "quota", "quota_period", "rate",
+    "description"])
+def test_an_empty_value_takes_nothing_away(cmd, field):
+    cmd.ok("set", "alice", "rate", "1/1h")
+    cmd.ok("set", "alice", "quota", "5")
+    before = cmd.snapshot()
+    assert "%s: the value is empty" % field in cmd.fails(
+        EX_USAGE, "set", "alice", field, "")
+    assert cmd.snapshot() == before
 
 
 @pytest.mark.parametrize("words", [
@@ -213,6 +226,107 @@ def test_what_an_account_holds_is_shown_harmlessly(cmd):
     assert "a\\x1b[2J\\nb" in shown and "no\\tte" in shown
     assert "\ufffd" in shown
     assert "problems  plan: a\\x1b[2J\\x0ab: not a plan" in shown
+
+
+# What an account kept its users from outlives it.
+
+def statuses(cmd):
+    return {name: cmd.fields(name).get("status") for name in MEMBERS}
+
+
+MEMBERS = {"free": "allowed", "none": None, "boxed": "sandboxed",
+           "barred": "blocked", "odd": "off", "folded": "allowed",
+           "elsewhere": "allowed"}
+
+
+@pytest.fixture
+def acme(cmd):
+    """The command, with an account and users of every kind."""
+    cmd.ok("account", "add", "acme", "--domain", "a.example")
+    for name, status in MEMBERS.items():
+        cmd.server.cli("HSET", cmd.key(name), "mode", "all", "account", {
+            "folded": "ACME", "elsewhere": "other"}.get(name, "acme"))
+        if status:
+            cmd.server.cli("HSET", cmd.key(name), "status", status)
+    cmd.server.cli("SET", cmd.key("wrong"), "x")
+    return cmd
+
+
+BLOCKED = {**dict.fromkeys(MEMBERS, "blocked"), "odd": "off",
+           "elsewhere": "allowed"}
+SANDBOXED = {**dict.fromkeys(MEMBERS, "sandboxed"), "odd": "off",
+             "barred": "blocked", "elsewhere": "allowed"}
+
+
+@pytest.mark.parametrize("fields, left, told", [
+    (("status", "allowed"), MEMBERS, None), (("status", ""), MEMBERS, None),
+    (("status", "blocked"), BLOCKED, "4 users of acme set to blocked"),
+    (("status", "sandboxed"), SANDBOXED, "3 users of acme set to sandboxed"),
+    # What the relay cannot read lets nobody send.
+    (("status", "Allowed"), BLOCKED, "4 users of acme set to blocked"),
+    (("plan", "a\0b"), BLOCKED, "4 users of acme set to blocked"),
+    (("plan", "x" * 1025), BLOCKED, "4 users of acme set to blocked"),
+    (("plan", "x" * 1024), MEMBERS, None)])
+def test_the_users_of_an_account_that_goes_keep_its_status(
+        acme, fields, left, told):
+    acme.server.cli("HSET", "smtp:account:{acme}", *fields)
+    result = acme.ok("account", "rm", "Acme", "--yes")
+    assert result.stderr == (
+        "smtpusers: %s, like the account\n" % told if told else "")
+    assert statuses(acme) == left
+    assert acme.server.cli("KEYS", "smtp:account:*") == []
+
+
+def test_the_removal_of_a_blocked_account_asks_first(acme):
+    acme.ok("account", "set", "acme", "status", "blocked")
+    code, shown = acme.typed("account", "rm", "acme", answers=["n"])
+    assert code == 1 and "6 users have it, and will be blocked" in shown
+    assert statuses(acme) == MEMBERS
+    assert account(acme)["status"] == "blocked"
+
+
+def test_a_removal_of_an_account_cut_short_unblocks_nobody(acme, tmp_path):
+    """A Redis user who may not write the second of two users stands for the
+    cut."""
+    acme.server.cli("HSET", acme.key("folded"), "account", "other")
+    acme.ok("account", "set", "acme", "status", "blocked")
+    (tmp_path / "pw").write_text("pw\n")
+    acme.server.cli("ACL", "SETUSER", "cut", "reset", "on", ">pw", "+@all",
+                    "%R~*", "~smtp:user:{boxed}*", "~smtp:user:{free}*",
+                    "~smtp:account:*")
+    directory = tmp_path / "cut"
+    directory.mkdir()
+    cut = Smtpusers(acme.server, directory, redis_user="cut",
+                    redis_password_file=str(tmp_path / "pw"))
+    try:
+        cut.fails(EX_NOPERM, "account", "rm", "acme", "--yes")
+    finally:
+        acme.server.cli("ACL", "DELUSER", "cut")
+    assert account(acme)["status"] == "blocked"
+    assert statuses(acme) == {**MEMBERS, "free": "blocked",
+                              "boxed": "blocked"}
+    acme.ok("account", "rm", "acme", "--yes")
+    assert statuses(acme) == {**BLOCKED, "folded": "allowed"}
+
+
+def test_show_names_an_account_that_is_not_there(acme):
+    problem = "account: acme: no such account"
+    for name in ("free", "folded"):
+        assert problem not in acme.json("show", name)["problems"]
+    acme.ok("account", "rm", "acme", "--yes")
+    for name in ("free", "folded"):
+        assert problem in acme.json("show", name)["problems"]
+        assert problem in acme.ok("show", name).stdout
+    acme.server.cli("HSET", acme.key("free"), "account", "a b")
+    told = acme.json("show", "free")["problems"]
+    assert told and "no such account" not in " ".join(told)
+
+
+def test_users_are_found_by_an_account_that_is_written_otherwise(acme):
+    found = acme.ok("list", "--account", "acme", "--names").stdout.split()
+    assert found == sorted(set(MEMBERS) - {"elsewhere"})
+    code, shown = acme.typed("account", "rm", "acme", answers=["n"])
+    assert code == 1 and "6 users have it" in shown
 
 
 def test_two_who_add_the_same_account(cmd):

@@ -16,7 +16,10 @@
 """smtpusers(8): source lists and IP authentication."""
 
 import ipaddress
+import os
 import random
+import shlex
+import shutil
 
 import pytest
 
@@ -214,6 +217,16 @@ def test_ipauth_set_completes_a_record_without_claim(cmd):
     assert "(void)" not in cmd.ok("show", "alice").stdout
 
 
+def test_show_folds_the_name_that_an_address_has(cmd):
+    cmd.ok("ipauth", "set", "alice", ADDRESS)
+    for owner, valid in (("Alice", True), ("ALICE", True), ("bob", False),
+                         ("", False), ("alice ", False)):
+        cmd.server.cli("SET", cmd.ip_key(ADDRESS), owner)
+        shown = cmd.json("show", "alice")
+        assert shown["ip_auth_claimed"] is valid
+        assert ("(void)" in cmd.ok("show", "alice").stdout) is not valid
+
+
 def test_ipauth_of_the_wrong_type(cmd):
     cmd.server.cli("HSET", cmd.ip_key(ADDRESS), "x", "y")
     before = cmd.snapshot()
@@ -355,14 +368,94 @@ def test_one_of_sixteen_gets_the_address(cmd):
         assert winner not in result.stderr
 
 
-def test_one_user_setting_many_addresses_keeps_one(cmd):
+@pytest.mark.parametrize("first", [None, "192.0.2.0", "198.51.100.1"])
+def test_one_user_setting_many_addresses_keeps_one(cmd, first):
     addresses = [str(ipaddress.ip_address("192.0.2.0") + n)
                  for n in range(8)]
+    if first:
+        cmd.ok("ipauth", "set", "alice", first)
     results = cmd.race(*[("ipauth", "set", "alice", address)
                          for address in addresses])
     assert [result.returncode for result in results] == [0] * 8
     held = [address for address in addresses if cmd.owner(address)]
     assert held == [cmd.fields("alice")["ip_auth"]]
+    assert first in (None, *held) or cmd.owner(first) is None
+
+
+# Between two steps of a command another does something.
+
+SLOW_CLI = """#!/bin/sh
+input=$0.$$
+cat >"$input"
+if grep -q %s "$input"; then
+	echo call >>%s
+	if [ "$(grep -c call %s)" = %d ]; then
+		{ %s; } >/dev/null
+	fi
+fi
+exec %s "$@" <"$input"
+"""
+
+
+@pytest.fixture
+def meanwhile(cmd, tmp_path):
+    """The command, with something done before it calls a function for the
+    nth time."""
+    def make(function, nth, *commands):
+        directory = tmp_path / "bin"
+        directory.mkdir()
+        cli, real = directory / "redis-cli", shutil.which("redis-cli")
+        calls = directory / "calls"
+        words = "; ".join(shlex.join([real, "-s", cmd.server.socket, *words])
+                          for words in commands)
+        cli.write_text(SLOW_CLI % (function, calls, calls, nth, words, real))
+        cli.chmod(0o755)
+        cmd.environment["PATH"] = "%s:%s" % (directory, os.environ["PATH"])
+        return cmd
+    return make
+
+
+def other_set(cmd, address):
+    """What another ipauth set does when it was told of ADDRESS before."""
+    return [("SET", cmd.ip_key(address), "alice"),
+            ("HSET", cmd.key("alice"), "ip_auth", address)]
+
+
+def test_an_address_that_is_freed_before_it_is_stored_is_claimed_again(
+        cmd, meanwhile):
+    """Two commands: one sets the address that the user has, the other one
+    that frees it."""
+    cmd.ok("ipauth", "set", "alice", ADDRESS)
+    other = "192.0.2.8"
+    meanwhile("smtpusers_user_ipauth", 1, ("DEL", cmd.ip_key(ADDRESS)),
+              *other_set(cmd, other)).ok("ipauth", "set", "alice", ADDRESS)
+    assert authenticates(cmd, "alice", ADDRESS)
+    assert cmd.owner(other) is None
+
+
+def test_an_address_that_another_user_gets_before_it_is_stored(
+        cmd, meanwhile):
+    cmd.ok("ipauth", "set", "alice", ADDRESS)
+    words = meanwhile("smtpusers_user_ipauth", 1, (
+        "SET", cmd.ip_key(ADDRESS), "bob")).fails(
+            EX_CANTCREAT, "ipauth", "set", "alice", ADDRESS)
+    assert words == "smtpusers: 192.0.2.7: another user has this address\n"
+    assert cmd.owner(ADDRESS) == "bob"
+    assert "ip_auth" not in cmd.fields("alice")
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_address_that_has_been_replaced_is_not_claimed_again(
+        cmd, meanwhile, gone):
+    """The record then names another address, or is no more."""
+    other = "192.0.2.8"
+    change = [("DEL", cmd.key("alice"))] if gone else other_set(cmd, other)
+    # The second claim is the one that comes after the record is written.
+    meanwhile("smtpusers_ip_claim", 2, ("DEL", cmd.ip_key(ADDRESS)),
+              *change).ok("ipauth", "set", "alice", ADDRESS)
+    assert cmd.owner(ADDRESS) is None
+    if not gone:
+        assert authenticates(cmd, "alice", other)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -15,9 +15,12 @@
 
 """smtpusers(8): what it says of passwords that are easy to guess."""
 
+import os
+import subprocess
+
 import pytest
 
-from provision import SCRIPT, Smtpusers, verifies
+from provision import EX_DATAERR, EX_IOERR, SCRIPT, Smtpusers, verifies
 
 WARNING = "smtpusers: the password is weak: "
 GOOD = "Correct:Horse|Battery Staple"
@@ -78,6 +81,74 @@ def test_a_generated_password_is_not(cmd):
         assert result.stderr == ""
         assert verifies(result.stdout[:-1],
                         cmd.fields("alice.smith")["password"])
+
+
+@pytest.mark.parametrize("answers", [[b"caf\xe9"], [GOOD, b"caf\xe9"]])
+def test_typed_bytes_that_are_no_text_are_refused(cmd, answers):
+    cmd.environment["LC_ALL"] = "C.UTF-8"
+    before = cmd.snapshot()
+    code, shown = cmd.typed("passwd", "alice.smith", answers=answers)
+    assert code == EX_DATAERR and "Traceback" not in shown
+    assert "the password is not text as the locale has it" in shown
+    assert cmd.snapshot() == before
+
+
+# A password that nobody sees
+
+@pytest.mark.parametrize("how, why", [
+    (">&-", "standard output is closed: nobody would see the password"),
+    (">/dev/full", "standard output: No space left on device"),
+    ("1</dev/null", "standard output: Bad file descriptor")])
+@pytest.mark.parametrize("words", [("passwd", "alice.smith"), ("add", "bob")])
+def test_a_password_that_cannot_be_printed_is_not_set(cmd, how, why, words):
+    before = cmd.snapshot()
+    result = cmd.redirected(how, *words, "--generate")
+    assert (result.returncode, result.stderr) == (
+        EX_IOERR, "smtpusers: %s\n" % why)
+    assert cmd.snapshot() == before
+
+
+def test_a_password_for_a_reader_who_has_gone_is_not_set(cmd):
+    before = cmd.snapshot()
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        cmd.argv("passwd", "alice.smith", "--generate"), stdout=writer,
+        env=cmd.environment, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (
+        EX_IOERR, "smtpusers: standard output: Broken pipe\n")
+    assert cmd.snapshot() == before
+
+
+def test_a_password_that_could_not_be_printed_is_told_of(cmd, tmp_path):
+    """A file that may not grow is found out by writing to it alone."""
+    before = cmd.fields("alice.smith")
+    with open(tmp_path / "out", "wb") as out:
+        result = subprocess.run(
+            ["prlimit", "--fsize=0", *cmd.argv("passwd", "alice.smith",
+                                               "--generate")],
+            stdout=out, env=cmd.environment, stderr=subprocess.PIPE,
+            text=True, check=False)
+    assert (result.returncode, result.stderr) == (
+        EX_IOERR, "smtpusers: the password was changed but could not be "
+        "printed: File too large\n")
+    assert "password" not in before
+    assert cmd.fields("alice.smith")["password"].startswith("$y$")
+
+
+def test_a_password_may_be_thrown_away_on_purpose(cmd):
+    result = cmd.redirected(">/dev/null", "passwd", "alice.smith",
+                            "--generate")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "password" in cmd.fields("alice.smith")
+
+
+def test_standard_input_that_cannot_be_read(cmd):
+    result = cmd.redirected("0>/dev/null", "passwd", "alice.smith", "--stdin")
+    assert (result.returncode, result.stderr) == (
+        EX_IOERR, "smtpusers: standard input: Bad file descriptor\n")
+    assert "password" not in cmd.fields("alice.smith")
 
 
 def test_domains_of_the_wrong_type_do_not_matter(cmd):

@@ -23,8 +23,9 @@ from pathlib import Path
 import pytest
 
 from places import free_port
-from provision import (EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_NOUSER,
-                       EX_UNAVAILABLE, EX_USAGE, SCRIPT, Smtpusers, verifies)
+from provision import (EX_CONFIG, EX_DATAERR, EX_IOERR, EX_NOPERM,
+                       EX_NOUSER, EX_UNAVAILABLE, EX_USAGE, SCRIPT, Smtpusers,
+                       verifies)
 from redisserver import RedisServer, wait_until
 
 SECRET = "Not:In|Ps 8"
@@ -452,6 +453,45 @@ def test_streams_that_the_caller_has_closed(cmd, words, closed, code):
                             capture_output=True, text=True, check=False)
     assert result.returncode == code
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("words, code", [
+    (("list",), EX_IOERR), (("list", "--json"), EX_IOERR),
+    (("list", "--names"), EX_IOERR), (("show", "alice"), EX_IOERR),
+    (("quota", "alice"), EX_IOERR), (("log", "alice"), EX_IOERR),
+    (("account", "list"), EX_IOERR), (("export",), EX_IOERR),
+    (("import",), EX_IOERR), (("--help",), EX_IOERR),
+    (("add", "--help"), EX_IOERR), (("block", "alice"), 0),
+    # What was wrong before counts.
+    (("check",), EX_DATAERR), (("show", "bob"), EX_NOUSER)])
+def test_output_that_cannot_be_written(cmd, words, code):
+    cmd.ok("add", "alice", "--no-password")
+    cmd.server.cli("XADD", cmd.key("alice", ":log"), "*", "event", "login")
+    result = cmd.redirected(">/dev/full", *words)
+    assert result.returncode == code
+    assert len(result.stderr.splitlines()) == (
+        2 if words == ("check",) else code != 0)
+    told = "smtpusers: standard output: No space left on device\n"
+    assert (told in result.stderr) is (
+        code == EX_IOERR or words == ("check",))
+
+
+@pytest.mark.parametrize("words, code", [
+    (("list", "--frob"), EX_USAGE), (("show", "bob"), EX_NOUSER),
+    (("set", "alice", "account", "acme"), 0)])
+def test_errors_that_cannot_be_written(cmd, words, code):
+    cmd.ok("add", "alice", "--no-password")
+    assert cmd.redirected("2>/dev/full", *words).returncode == code
+
+
+@pytest.mark.parametrize("words", [
+    ("list", "\x1b[31mx"), ("list", "--status", "\x1b]0;x\x07"),
+    ("-f", "/x\x1b[2J", "list"), ("show", "alice", "a\nb\x9b"),
+    ("\x1b[31m",)])
+def test_the_command_line_comes_back_visible(cmd, words):
+    told = cmd.run(*words).stderr
+    assert told and all(line.isprintable() for line in told.splitlines())
+    assert "\\x1b" in told or "\\u009b" in told
 
 
 def test_a_reader_that_has_seen_enough(cmd):

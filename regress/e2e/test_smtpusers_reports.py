@@ -19,6 +19,7 @@ import json
 import re
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -197,6 +198,39 @@ def test_values_cannot_forge_an_entry(cmd):
     assert "from=1-1" in first and "reply=1700000000000-0" in first
     assert "id=\\nx\\x1b[2J" in first
     assert second.split()[1:3] == ["1-1", "2-2"]
+
+
+@pytest.mark.parametrize("fields, ident", [
+    (("1-1", "x"), "1-1"), (("a", "b", "1-1", "x", "c", "d"), "1-1"),
+    (("1-1", "sender"), "1-1"), (("9" * 5000 + "-1", "x"), None),
+    (("id", "1-1", "time", "x"), None)])
+def test_a_field_that_is_named_like_an_id(cmd, fields, ident):
+    real = cmd.server.cli("XADD", cmd.key("alice", ":log"), "*", *fields)
+    assert cmd.ok("log", "alice").stdout
+    told = [json.loads(line) for line in
+            cmd.ok("log", "alice", "--json").stdout.splitlines()]
+    assert {entry["id"] for entry in told} == {real, ident} - {None}
+    assert "x" not in [entry["time"] for entry in told]
+
+
+@pytest.mark.parametrize("fields", [("1-1", "x"), ("id", "1-1"),
+                                    ("id", "99999999999999-0")])
+def test_a_log_is_followed_past_a_field_that_is_named_like_an_id(
+        cmd, fields):
+    cmd.server.cli("XADD", cmd.key("alice", ":log"), "*", "event", "first")
+    with cmd.start("log", "alice", "-f") as process:
+        patience = threading.Timer(60, process.kill)
+        patience.start()
+        assert "first" in process.stdout.readline()
+        for words, awaited in ((fields, "-"), (("event", "second"), "second"),
+                               (("event", "third"), "third")):
+            cmd.server.cli("XADD", cmd.key("alice", ":log"), "*", *words)
+            shown = process.stdout.readline()
+            while awaited not in shown.split():
+                assert shown and "first" not in shown
+                shown = process.stdout.readline()
+        patience.cancel()
+        process.kill()
 
 
 def test_a_log_of_nobody(cmd):

@@ -268,6 +268,7 @@ def test_passwd_asks_nobody_where_there_is_no_terminal(alice):
 # show
 
 def test_show(cmd):
+    cmd.ok("account", "add", "acme")
     cmd.ok("add", "alice", "--account", "acme", "--stdin", "--quota", "1000",
            "--domain", "b.example", "--domain", "a.example", stdin=SECRET)
     cmd.ok("ip", "add", "alice", "192.0.2.0/24", "2001:db8::/32")

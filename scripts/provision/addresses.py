@@ -14,7 +14,7 @@
 
 """The addresses a user may send from, and those that authenticate it."""
 
-from .failure import EX_DATAERR, Failure, note
+from .failure import EX_DATAERR, EX_NOUSER, Failure, note
 from .functions import (
     call, call_each, canonical, canonical_or_none, fcall)
 from .records import fold, get_fields, ip_key, user_key
@@ -67,6 +67,32 @@ def do_ipauth_set(args):
         release(redis, args.name, former)
     for gone in sorted({held, former} - {None, address}):
         note("%s no longer authenticates as %s" % (gone, args.name))
+    keep_claim(redis, args.name, address)
+
+
+def keep_claim(redis, name, address):
+    """Another command for this user may have freed the address before the
+    record said that it is the user's.  One that has put another address there
+    since then counts, and the claim is not left behind."""
+    try:
+        if not call(redis, "ip_claim", ip_key(redis, address), name):
+            return
+    except ReplyError as error:
+        if error.kind == "INUSE":
+            call(redis, "user_ipauth", user_key(redis, name), "", address)
+        raise
+    if record_address(redis, name) != address:
+        release(redis, name, address)
+
+
+def record_address(redis, name):
+    """None also where the user has gone."""
+    try:
+        return held_address(redis, name)
+    except Failure as failure:
+        if failure.code != EX_NOUSER:
+            raise
+        return None
 
 
 def held_address(redis, name):
@@ -125,13 +151,15 @@ def clear_ip_auth(redis, name):
 
 
 def is_claimed(redis, name, ip_auth):
-    """Whether it is an address and this user's; None where it is none."""
+    """Whether it is an address and this user's; None where it is none.  The
+    relay folds what the address names."""
     address = ip_auth and canonical_or_none(redis, "address", ip_auth)
     if not address:
         return None
     try:
-        return redis.one("GET", ip_key(redis, address)) == name
+        owner = redis.one("GET", ip_key(redis, address))
     except ReplyError as error:
         if error.kind != "WRONGTYPE":
             raise
         return False
+    return fold(owner or "") == name

@@ -27,7 +27,7 @@ from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
     do_domain_rm)
-from .failure import EX_USAGE, Failure, note
+from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
 from .interchange import FORMATS
 from .listing import do_list
 from .passwords import SCHEMES
@@ -35,6 +35,7 @@ from .quotas import do_quota
 from .records import name_of
 from .rediscli import Redis
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
+from .text import printable, visible
 from .transfer import do_export, do_import
 from .users import (
     SETTABLE, do_add, do_allow, do_block, do_passwd, do_rm, do_set, do_show)
@@ -48,7 +49,7 @@ STATUSES = ("allowed", "blocked", "sandboxed")
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         self.print_usage(sys.stderr)
-        raise Failure(EX_USAGE, message)
+        raise Failure(EX_USAGE, printable(message))
 
 
 def make_parser():
@@ -327,18 +328,35 @@ def open_standard_streams():
 def main(argv):
     open_standard_streams()
     sys.stdout.reconfigure(errors="backslashreplace")
+    code = exit_code(run, argv)
+    # What has failed may have printed something before.
+    flushed = exit_code(sys.stdout.flush)
+    return code or flushed
+
+
+def run(argv):
+    args = make_parser().parse_args(argv)
+    args.connect = lambda: Redis(read_configuration(args.file))
+    args.run(args)
+
+
+def exit_code(action, *args):
     try:
-        args = make_parser().parse_args(argv)
-        args.connect = lambda: Redis(read_configuration(args.file))
-        args.run(args)
-        sys.stdout.flush()
+        action(*args)
     except Failure as failure:
         note(str(failure))
         return failure.code
+    except SystemExit as done:
+        return done.code
     except BrokenPipeError:
-        # Whoever read has seen enough; nothing is left to be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read has seen enough.
+        silence(sys.stdout)
+    except OSError as error:
+        silence(sys.stdout)
+        note("%s: %s" % (visible(str(error.filename or "standard output")),
+                         error.strerror))
+        return EX_IOERR
     except (KeyboardInterrupt, EOFError):
-        print(file=sys.stderr)
+        tell("")
         return 130
     return 0

@@ -19,7 +19,7 @@ import re
 import subprocess
 
 from .failure import EX_CONFIG, Failure
-from .text import decode, encode, visible
+from .text import decode, encode, printable, visible
 
 # Where make install puts the programs that smtpd runs; the command sets it.
 LIBEXECDIR = ""
@@ -32,9 +32,14 @@ def read_configuration(path):
     """What is in effect, as the relay's own parser reads the file."""
     code, out, err = run_filter("-n", "-f", path)
     if code != 0:
-        raise Failure(EX_CONFIG, err or "%s: filter-smtpusers ended with "
-                      "status %d" % (path, code))
+        raise Failure(EX_CONFIG, lines_of(err) or "%s: filter-smtpusers ended "
+                      "with status %d" % (visible(path), code))
     return parse_configuration(out)
+
+
+def lines_of(text):
+    """Many lines for people, in which a path may be anything."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def run_filter(*args):

@@ -14,6 +14,7 @@
 
 """What goes wrong, and how the operator is told."""
 
+import os
 import sys
 
 EX_USAGE = 64
@@ -36,4 +37,19 @@ class Failure(Exception):
 
 
 def note(text):
-    print("smtpusers: " + text, file=sys.stderr)
+    tell("smtpusers: " + text)
+
+
+def tell(line):
+    """What cannot be told does not change what is done."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        silence(sys.stderr)
+
+
+def silence(stream):
+    """What is left is not to be tried again at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)

@@ -89,9 +89,19 @@ def call_list(redis, function, keys, *args):
 
 def call_each(redis, commands):
     """The replies to several calls, each a list; or the first error."""
+    need_functions(redis)
+    return redis.each(commands)
+
+
+def call_many(redis, commands):
+    """The replies to several calls, errors among them."""
+    need_functions(redis)
+    return redis.many(commands)
+
+
+def need_functions(redis):
     if redis.version is not None:
         prepare(redis)
-    return redis.each(commands)
 
 
 def call(redis, function, key, *args):

@@ -80,7 +80,9 @@ def filters(args):
         chosen.append(lambda user: has(user, "mode", args.mode))
     if args.account is not None:
         account = fold(args.account)
-        chosen.append(lambda user: user["account"] == account)
+        # The relay folds it too.
+        chosen.append(lambda user: bool(user["account"]) and
+                      fold(user["account"]) == account)
     if args.ip_auth:
         chosen.append(lambda user: bool(user["ip_auth"]))
     if args.unused is not None:

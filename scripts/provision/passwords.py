@@ -15,12 +15,16 @@
 """Passwords: where they come from, how good they are, and their hashes."""
 
 import ctypes
+import errno
 import getpass
+import os
 import re
 import secrets
+import select
 import sys
 
-from .failure import EX_DATAERR, EX_UNAVAILABLE, EX_USAGE, Failure, note
+from .failure import (
+    EX_DATAERR, EX_IOERR, EX_UNAVAILABLE, EX_USAGE, Failure, note, silence)
 from .text import decode, encode, visible
 
 # Without the letters and digits that are taken for each other: 20 of these
@@ -71,24 +75,68 @@ def check_password(password, scheme):
 def read_password(args):
     """The password as bytes, from where the options say."""
     if args.generate:
+        need_output()
         password = "".join(secrets.choice(ALPHABET)
                            for _ in range(GENERATED_LENGTH))
         return encode(password)
     if args.stdin:
-        line = sys.stdin.buffer.readline(LINE_MAX)
-        return line[:-1] if line.endswith(b"\n") else line
+        return read_line(sys.stdin.buffer)
     if not sys.stdin.isatty():
         raise Failure(EX_USAGE, "no terminal to ask for a password: use "
                       "--stdin or --generate")
-    password = getpass.getpass("Password for %s: " % args.name)
-    if getpass.getpass("Again: ") != password:
+    password = ask("Password for %s: " % args.name)
+    if ask("Again: ") != password:
         raise Failure(EX_DATAERR, "the two passwords differ")
     return encode(password)
 
 
+def read_line(file):
+    try:
+        line = file.readline(LINE_MAX)
+    except OSError as error:
+        raise Failure(EX_IOERR, "standard input: " +
+                      error.strerror) from None
+    return line[:-1] if line.endswith(b"\n") else line
+
+
+def ask(prompt):
+    try:
+        return getpass.getpass(prompt)
+    except UnicodeError:
+        raise Failure(EX_DATAERR, "the password is not text as the locale has "
+                      "it: --stdin takes all bytes") from None
+
+
+def need_output():
+    """A password that nobody gets to see is not to be set: it is refused, as
+    far as that can be known before."""
+    if sys.__stdout__ is None:
+        raise Failure(EX_IOERR, "standard output is closed: nobody would see "
+                      "the password")
+    try:
+        os.write(sys.stdout.fileno(), b"")
+        if has_no_reader(sys.stdout.fileno()):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    except OSError as error:
+        raise Failure(EX_IOERR, "standard output: " +
+                      error.strerror) from None
+
+
+def has_no_reader(descriptor):
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
 def tell_generated(args, password):
-    if args.generate:
-        print(decode(password))
+    if not args.generate:
+        return
+    try:
+        print(decode(password), flush=True)
+    except OSError as error:
+        silence(sys.stdout)
+        raise Failure(EX_IOERR, "the password was changed but could not be "
+                      "printed: " + error.strerror) from None
 
 
 # Warnings: what is weak is stored all the same, since whoever runs this may

@@ -20,14 +20,14 @@ import sys
 import textwrap
 import time
 
-from .configuration import data_file, run_filter
+from .configuration import data_file, lines_of, run_filter
 from .failure import EX_CONFIG, EX_NOINPUT, Failure
 from .functions import canonical
 from .records import get_fields, get_hash, user_key
 from .rediscli import ReplyError, wrong_type
 from .text import columns, print_json, visible
 
-STREAM_ID = re.compile(r"([0-9]+)-[0-9]+")
+STREAM_ID = re.compile("[0-9]{1,19}-[0-9]{1,19}")
 
 SHOWN_ENTRIES = 20
 
@@ -104,7 +104,7 @@ def do_log(args):
         entries = list(stream_entries(flat))[::-1]
         if not entries:
             get_fields(redis, args.name)
-        last = entries[-1]["id"] if entries else "0"
+        last = latest("0", entries)
         show_entries(args, entries[len(entries) - args.count:]
                      if args.count else [])
         while args.follow:
@@ -120,24 +120,39 @@ def follow_log(args, redis, key, last):
                      "STREAMS", key, last)
     entries = list(stream_entries(flat[1:]))
     show_entries(args, entries)
-    return entries[-1]["id"] if entries else last
+    return latest(last, entries)
+
+
+def latest(last, entries):
+    """What looks like an id and is none does not lead back."""
+    return max([last] + [entry["id"] for entry in entries], key=id_order)
+
+
+def id_order(ident):
+    return tuple(map(int, ident.split("-")))
 
 
 def stream_entries(flat):
     """The entries of a reply whose arrays have come flat: an id, then pairs
-    of which no name looks like an id."""
-    entry = None
+    of which no name looks like an id, unless a stranger wrote it."""
+    ident, fields = None, {}
     values = iter(flat)
     for value in values:
-        match = STREAM_ID.fullmatch(value)
-        if match:
-            if entry:
-                yield entry
-            entry = {"id": value, "time": stream_time(int(match[1]))}
-        elif entry:
-            entry[value] = next(values)
-    if entry:
-        yield entry
+        if STREAM_ID.fullmatch(value):
+            if ident:
+                yield stream_entry(ident, fields)
+            ident, fields = value, {}
+        elif ident:
+            fields[value] = next(values, "")
+    if ident:
+        yield stream_entry(ident, fields)
+
+
+def stream_entry(ident, fields):
+    """The id and the time are the entry's own, whatever its fields are
+    called."""
+    seconds = int(ident.partition("-")[0])
+    return {**fields, "id": ident, "time": stream_time(seconds)}
 
 
 def stream_time(milliseconds):
@@ -184,7 +199,8 @@ def do_explain(args):
     code, out, err = run_filter(*words)
     if code != 0:
         raise Failure(EX_CONFIG if code == 1 else code,
-                      err or "filter-smtpusers ended with status %d" % code)
+                      lines_of(err) or
+                      "filter-smtpusers ended with status %d" % code)
     answer = parse_answer(out)
     about = {**answer, "spf": answer.get("record"),
              "envelope_sender": sender, "from": header_value(args.header)}

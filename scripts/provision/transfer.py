@@ -23,7 +23,7 @@ from .conversations import Conversation, converse, scan
 from .exporting import read_record
 from .failure import (
     EX_CANTCREAT, EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_UNAVAILABLE, EX_USAGE,
-    Failure, note)
+    Failure, note, silence)
 from .functions import prepare
 from .importing import look_at, take
 from .interchange import (
@@ -39,18 +39,6 @@ TYPES = ("account", "user")
 # export
 
 def do_export(args):
-    try:
-        export(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        # What is left is not to be tried again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Failure(EX_IOERR, "standard output: " + error.strerror) from None
-
-
-def export(args):
     redis = args.connect()
     types = (args.only,) if args.only else TYPES
     out = sys.stdout.buffer
@@ -235,8 +223,10 @@ def not_taken(args, tally):
 
 def stop(args, progress, tally, code, why):
     progress.clear()
-    print(tally.text(args.check))
-    sys.stdout.flush()
+    try:
+        print(tally.text(args.check), flush=True)
+    except OSError:
+        silence(sys.stdout)
     raise Failure(code, "%s; all lines before line %d are done: go on with "
                   "--from-line %d" % (why, tally.next, tally.next)) from None
 

@@ -14,7 +14,7 @@
 
 """The commands about users."""
 
-from .accounts import warn_of_account
+from .accounts import account_problems, warn_of_account
 from .addresses import clear_ip_auth, is_claimed
 from .failure import EX_CANTCREAT, EX_USAGE, Failure
 from .functions import call, call_json, judged
@@ -83,6 +83,7 @@ def do_show(args):
     user["ip_auth_claimed"] = bool(claimed)
     if claimed is False:
         user["problems"].append("ip_auth: not claimed for this user")
+    user["problems"] += account_problems(redis, user["account"])
     if args.json:
         print_json(user)
         return
@@ -120,8 +121,13 @@ def do_set(args):
     if field not in SETTABLE:
         raise Failure(EX_USAGE, "%s: none of %s" % (
             visible(args.field), ", ".join(SETTABLE)))
-    if not args.value and field in NEEDED:
+    if args.value is None and field in NEEDED:
         raise Failure(EX_USAGE, "%s needs a value" % field)
+    # A variable of a script that is not set must not lift a limit.
+    if args.value == "":
+        raise Failure(EX_USAGE, "%s: the value is empty%s" % (
+            field, "" if field in NEEDED else "; leave it out to take the "
+            "field away"))
     redis = args.connect()
     set_field(redis, args.name, field, args.value or "")
     if field == "account" and args.value:
