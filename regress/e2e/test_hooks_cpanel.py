@@ -176,7 +176,8 @@ def test_the_main_domain_is_changed_to_none(site):
     assert len(site.bad()) == 2
 
 
-@pytest.mark.parametrize("data", [b"{", b"7", b"", b"[" * 60000, None])
+@pytest.mark.parametrize("data", [b"{", b"7", b"", b"[" * 60000, None],
+                         ids=["open", "number", "empty", "deep", "fifo"])
 def test_a_main_domain_that_was_kept_badly(site, data):
     """A FIFO neither holds the panel up."""
     site.event("account.created", "alice", "example.org")
