@@ -15,6 +15,7 @@
 """smtpusers-hooks(8): what cPanel & WHM says by standardized hooks."""
 
 import json
+import os
 
 import pytest
 
@@ -136,6 +137,95 @@ def test_the_main_domain_is_changed(site):
         assert site.domains() == {"example.net"}
 
 
+@pytest.mark.parametrize("subdomains", ["yes", "no"])
+def test_subdomains_of_the_main_domain_are_changed_with_it(site, subdomains):
+    site.configure(subdomains=subdomains)
+    change_main_domain(site)
+    renamed = {"a.example.net", "b.c.example.net"}
+    assert site.domains() == {"example.net", "other.example",
+                              "notexample.org"} | (
+        renamed if subdomains == "yes" else set())
+    for path in site.files("suspended"):
+        assert json.loads(path.read_text()) == [
+            "s.example.net" if subdomains == "yes" else "s.example.org"]
+    assert site.bad() == []
+
+
+def change_main_domain(site, **changes):
+    site.event("account.created", "alice", "example.org")
+    for domain in ("a.example.org", "b.c.example.org", "s.example.org",
+                   "other.example", "notexample.org"):
+        site.event("domain.created", "alice", domain)
+    site.event("domain.suspended", "alice", "s.example.org")
+    (site.users / "alice").write_text("DNS=Example.org\n")
+    says(site, "accounts_modify_pre")
+    for _ in range(2):
+        says(site, "accounts_modify", **changes)
+
+
+def test_the_main_domain_moves_below_itself(site):
+    """What is told twice moves once."""
+    change_main_domain(site, domain="a.example.org")
+    assert site.domains() == {"a.example.org", "b.c.a.example.org",
+                              "other.example", "notexample.org"}
+
+
+def test_the_main_domain_is_changed_to_none(site):
+    change_main_domain(site, domain="no domain")
+    assert site.domains() == {"other.example", "notexample.org"}
+    assert len(site.bad()) == 2
+
+
+@pytest.mark.parametrize("data", [b"{", b"7", b"", b"[" * 60000, None],
+                         ids=["open", "number", "empty", "deep", "fifo"])
+def test_a_main_domain_that_was_kept_badly(site, data):
+    """A FIFO neither holds the panel up."""
+    site.event("account.created", "alice", "example.org")
+    path = site.spool / "main" / "alice"
+    if data is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(data)
+    result = site.cpanel("accounts_modify")
+    assert (result.returncode, result.stdout) == (0, b"1 stored\n")
+    assert site.domains() == {"example.org", "example.net"}
+    if data != b"7":
+        assert b"main/alice: " in result.stderr
+
+
+# An addon domain becomes an account
+
+@pytest.mark.parametrize("name", ["convertaddon", "whostmgr_convertaddon"])
+def test_an_addon_domain_is_converted(site, name):
+    says(site, "accounts_create")
+    says(site, "api2_addaddondomain")
+    (site.users / "alice").write_text("DNS=example.org\nDNS1=addon.example\n")
+    (site.users / "bob").write_text("DNS=example.com\nDNS1=example.info\n")
+    says(site, name + "_pre")
+    assert site.domains() == {"example.org", "addon.example"}
+    says(site, name, status=0)
+    assert site.domains() == {"example.org", "addon.example"}
+    for _ in range(2):
+        says(site, name)
+        assert site.domains() == {"example.org"}
+        assert site.domains("carol") == {"addon.example"}
+    assert site.bad() == []
+
+
+def test_an_addon_domain_of_nobody_is_converted(site):
+    """Nor is who had it before another conversion taken for its account."""
+    says(site, "api2_addaddondomain")
+    (site.users / "alice").write_text("DNS1=addon.example\n")
+    says(site, "convertaddon_pre")
+    (site.users / "bob").write_text("DNS1=addon.example\n")
+    says(site, "convertaddon_pre")
+    says(site, "convertaddon")
+    assert site.domains("alice") == site.domains("carol") == {"addon.example"}
+    for domain in ("../../etc", "a b", None, 7, "x" * 300 + ".example"):
+        says(site, "convertaddon_pre", domain=domain)
+    assert site.files("convert") == []
+
+
 def test_the_main_domain_stays(site):
     says(site, "accounts_create", domain="example.net")
     (site.users / "alice").write_text("DNS=example.net\n")
@@ -162,17 +252,18 @@ def test_an_account_is_renamed(site):
     says(site, "domain_park")
     says(site, "accounts_suspendacct")
     site.event("domain.suspended", "alice", "parked.example")
-    for user, account in (("a", "alice"), ("b", "alice"), ("c", "other")):
-        site.server.cli("HSET", "smtp:user:{%s}" % user, "account", account,
-                        "status", "allowed")
+    for user, account in (("a", "alice"), ("b", "ALICE"), ("c", "other")):
+        site.user(user, account=account, status="allowed")
     for _ in range(2):
         says(site, "accounts_modify_name")
         assert site.account("alice") is None
         assert site.account("carol") == ("blocked", "pro", {"example.org"})
-        assert [site.server.cli("HGET", "smtp:user:{%s}" % user, "account")
-                for user in "abc"] == ["carol", "carol", "other"]
+        assert [site.user_field(user, "account") for user in "abc"] == [
+            "carol", "carol", "other"]
     site.event("domain.unsuspended", "carol", "parked.example")
     assert site.domains("carol") == {"example.org", "parked.example"}
+    site.event("account.unsuspended", "carol")
+    assert site.account("carol")[0] == "allowed"
 
 
 def test_a_broken_account_is_renamed(site):
@@ -180,11 +271,23 @@ def test_a_broken_account_is_renamed(site):
     key = "smtp:account:{alice}"
     site.server.cli("HSET", key, "status", "on holiday", "plan", "a b c")
     site.server.cli("SADD", key + ":domains", "good.example", "no domain",
-                    b"\xff")
+                    b"\xff", "x" * 140000 + ".example", b"nul\0.example")
     says(site, "accounts_modify_name")
     assert site.account("alice") is None
     assert site.account("carol") == ("blocked", "basic", {"good.example"})
     assert site.bad() == []
+
+
+def test_a_large_account_is_renamed(site):
+    """Without a command for each domain."""
+    key = "smtp:account:{alice}"
+    domains = {"d%d.example" % number for number in range(1000)}
+    site.server.cli("HSET", key, "status", "allowed", "plan", "pro")
+    site.server.cli("SADD", key + ":domains", *domains)
+    says(site, "accounts_modify_name")
+    assert site.account("alice") is None
+    assert site.account("carol") == ("allowed", "pro", domains)
+    assert len(site.commands()) < 30
 
 
 def test_an_account_is_renamed_with_its_domain(site):

@@ -68,10 +68,130 @@ def test_domains_come_and_go(site):
 def test_a_suspended_domain_is_renamed(site):
     """It comes back under its new name, when the panel says so."""
     says(site, "domain_create_post")
-    says(site, "domain_change_post", suspended="yes")
+    site.event("domain.suspended", "alice", "example.org")
+    says(site, "domain_change_post")
     assert site.domains() == set()
     site.event("domain.unsuspended", "alice", "example.net")
     assert site.domains() == {"example.net"}
+
+
+def test_a_domain_of_a_suspended_user_is_renamed(site):
+    """The user is suspended, not the domain, whose end nothing would tell."""
+    says(site, "user_create_post")
+    says(site, "user_suspend_post")
+    says(site, "domain_change_post", suspended="yes")
+    assert site.account() == ("blocked", "pro", {"example.net"})
+    says(site, "user_activate_post")
+    assert site.account() == ("allowed", "pro", {"example.net"})
+
+
+@pytest.mark.parametrize("new", ["no domain", "single", "192.0.2.1",
+                                 "a\nb.example"])
+def test_a_domain_is_renamed_to_none(site, new):
+    """The old one is gone all the same: somebody else may get it."""
+    says(site, "user_create_post")
+    says(site, "domain_change_post", newdomain=new)
+    assert site.domains() == set()
+    assert [record["event"]["new_domain"] for record in site.bad()] == [new]
+    assert "not a domain" in site.bad()[0]["reason"]
+
+
+def test_a_user_is_created_suspended(site):
+    says(site, "user_create_post", suspended="yes")
+    assert site.account() == ("blocked", "pro", {"example.org"})
+    says(site, "user_activate_post")
+    assert site.account()[0] == "allowed"
+
+
+@pytest.mark.parametrize("status", ["sandboxed", "blocked"])
+def test_a_panel_does_not_lift_what_the_operator_set(site, status):
+    key = "smtp:account:{alice}"
+    says(site, "user_create_post")
+    site.server.cli("HSET", key, "status", status)
+    says(site, "user_activate_post")
+    assert site.account()[0] == status
+    for _ in range(2):
+        says(site, "user_suspend_post")
+        assert site.account()[0] == "blocked"
+    says(site, "user_activate_post")
+    assert site.account()[0] == status
+    # Nor what was set meanwhile.
+    site.server.cli("HSET", key, "status", "allowed")
+    says(site, "user_suspend_post")
+    site.server.cli("HSET", key, "status", "sandboxed")
+    says(site, "user_activate_post")
+    assert site.account()[0] == "sandboxed"
+    # Nor what was set since and suspended again.
+    says(site, "user_suspend_post")
+    says(site, "user_activate_post")
+    assert site.account()[0] == "sandboxed"
+
+
+def test_a_suspension_ends_with_its_account(site):
+    says(site, "user_suspend_post")
+    says(site, "user_destroy_post")
+    says(site, "user_create_post")
+    site.server.cli("HSET", "smtp:account:{alice}", "status", "blocked")
+    says(site, "user_activate_post")
+    assert site.account()[0] == "blocked"
+
+
+def test_the_users_of_a_deleted_account(site):
+    """Who gets its name next has nothing to do with them."""
+    says(site, "user_create_post")
+    for name, account in (("a", "alice"), ("b", "ALICE"), ("c", "alice2"),
+                          ("d", "alice")):
+        site.user(name, account=account, mode="all")
+    site.user("d", status="sandboxed")
+    site.user("e", mode="all")
+    says(site, "user_destroy_post")
+    assert [site.user_field(name, "status") for name in "abcde"] == [
+        "blocked", "blocked", None, "blocked", None]
+    says(site, "user_create_post", domain="new.example")
+    assert site.user_field("a", "status") == "blocked"
+
+
+def test_the_users_of_a_deleted_account_are_kept(site):
+    site.configure(deleted_users="keep")
+    says(site, "user_create_post")
+    site.user("a", account="alice")
+    says(site, "user_destroy_post")
+    assert site.account() is None
+    assert site.user_field("a", "status") is None
+
+
+def test_two_panels_with_the_same_name(site):
+    for host in ("h1-", "h2-"):
+        site.configure(account_prefix=host)
+        says(site, "user_create_post", domain=host + "x.example")
+    assert site.domains("h1-alice") == {"h1-x.example"}
+    assert site.domains("h2-alice") == {"h2-x.example"}
+    says(site, "user_destroy_post")
+    assert site.domains("h1-alice") == {"h1-x.example"}
+    assert site.account("h2-alice") is site.account("alice") is None
+    site.event("account.renamed", "Bob", "--new-account", "carol")
+    assert site.account("h2-carol") is not None
+    assert site.bad() == []
+    says(site, "domain_create_post", username="a b")
+    assert site.bad()[0]["event"]["account"] == "a b"
+
+
+SAME = ["b\xfccher.example", "xn--bcher-kva.example", "B\xdcCHER.example",
+        "XN--BCHER-KVA.Example."]
+
+
+@pytest.mark.parametrize("spelling", SAME)
+def test_a_suspended_domain_however_it_is_written(site, spelling):
+    says(site, "domain_create_post", domain=SAME[0])
+    assert site.domains() == {SAME[1]}
+    site.event("domain.suspended", "alice", spelling)
+    assert site.domains() == set()
+    for domain in SAME:
+        says(site, "domain_create_post", domain=domain)
+        assert site.domains() == set()
+    site.event("domain.unsuspended", "alice", SAME[0])
+    assert site.files("suspended") == []
+    assert site.domains() == {SAME[1]}
 
 
 def test_a_suspended_domain_waits_for_its_end(site):

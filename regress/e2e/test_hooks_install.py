@@ -15,13 +15,11 @@
 """smtpusers-hooks(8): what the manual page says to type, and what it says
 there is."""
 
-import importlib
 import subprocess
-import sys
 
 import pytest
 
-from hooks.panelsite import Site, install
+from hooks.panelsite import Site, install, modules
 from places import SOURCE
 from redisserver import wait_until
 from test_hooks_webhook import Receiver
@@ -42,13 +40,7 @@ def site(prefix, redis):
 @pytest.fixture
 def library(prefix):
     """The installed modules."""
-    place = str(prefix / "share" / "smtpusers" / "hooks")
-    sys.path.insert(0, place)
-    yield lambda name: importlib.import_module("smtpusers_hooks." + name)
-    sys.path.remove(place)
-    for name in [name for name in sys.modules
-                 if name.partition(".")[0] == "smtpusers_hooks"]:
-        del sys.modules[name]
+    yield from modules(prefix)
 
 
 def example(words):
@@ -143,7 +135,7 @@ def test_the_sample_has_every_key_at_its_default(site, library):
     assert found["smtpusers"] == str(site.prefix / "sbin" / "smtpusers")
     text = sample.read_text()
     for _, key, _, _ in config.KEYS:
-        assert text.count("\n%s = " % key) == 1
+        assert text.count("\n%s =" % key) == 1
 
 
 def test_make_install_installs_the_hooks(prefix):
@@ -153,4 +145,6 @@ def test_make_install_installs_the_hooks(prefix):
     assert "/tmp/dest/usr/local/sbin/smtpusers-hook" in said
     for path in prefix.rglob("*"):
         if path.is_file() and "build" not in path.parts:
-            assert "@SBINDIR@" not in path.read_text(errors="replace")
+            text = path.read_text(errors="replace")
+            for name in ("SBINDIR", "DATADIR", "SYSCONFDIR"):
+                assert "@%s@" % name not in text, path

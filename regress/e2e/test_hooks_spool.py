@@ -14,6 +14,7 @@
 
 """smtpusers-hooks(8): nothing is lost, whatever ends when."""
 
+import fcntl
 import json
 import os
 import random
@@ -21,7 +22,7 @@ import subprocess
 
 import pytest
 
-from hooks.panelsite import Site, install, kill
+from hooks.panelsite import Site, install, kill, modules
 from redisserver import RedisServer, wait_until
 
 
@@ -33,6 +34,11 @@ def prefix():
 @pytest.fixture
 def site(prefix, redis):
     return Site(prefix, redis)
+
+
+@pytest.fixture
+def library(prefix):
+    yield from modules(prefix)
 
 
 def start_hook(site, domain, hook="domain_create_post", **options):
@@ -130,10 +136,45 @@ def test_a_command_that_hangs_is_ended(site):
     site.configure(timeout=1)
     os.mkfifo(site.directory / "gate")
     site.event("domain.created", "alice", "a.example")
-    assert "took longer than 1 s; 1 events wait" in site.drain(75)
+    assert len(site.files("late")) == 1
+    assert "a.example: smtpusers took longer than 1 s" in site.drain(75)
     (site.directory / "gate").unlink()
     site.drain()
     assert site.domains() == {"a.example"}
+    assert site.files("late") == []
+
+
+def test_a_command_that_hangs_again_holds_up_nobody_else(site):
+    site.configure(timeout=1)
+    site.order("slow-for", "alice")
+    site.event("domain.created", "alice", "a.example")
+    assert site.waiting() and site.files("late")
+    site.event("domain.created", "bob", "b.example")
+    site.event("domain.created", "alice", "c.example")
+    assert site.domains("bob") == {"b.example"}
+    assert [event["account"] for event in site.waiting()] == ["alice"] * 2
+    site.forget_order("slow-for")
+    site.drain()
+    assert site.domains() == {"a.example", "c.example"}
+    assert site.files("late") == []
+
+
+def test_a_command_line_that_is_none(library):
+    """It is the event's fault, and not for lack of anything."""
+    apply = library("apply")
+
+    class Conf:
+        smtpusers, config, timeout = "/bin/true", "/none", 10
+
+    with open("/dev/null", "rb") as lock:
+        smtpusers = apply.Smtpusers(Conf, lock.fileno())
+        assert smtpusers("word") == 0
+        for word in ("x" * 140000, "nul\0", "\ud800"):
+            with pytest.raises(library("events").BadEvent):
+                smtpusers(word)
+        smtpusers.argv[0] = "/none"
+        with pytest.raises(apply.Away):
+            smtpusers("word")
 
 
 # Bad events
@@ -165,9 +206,10 @@ def test_a_bad_event_is_tried_again(site):
     assert (result.returncode, result.stderr) == (0, b"")
     assert site.domains() == {"a.example"}
     assert len(site.bad()) == 1
-    result = site.run(site.program, "retry")
+    result = site.run(site.program, "retry", names[1])
     assert b"not a domain" in result.stderr
     assert len(site.bad()) == 1
+    assert site.run(site.program, "retry").returncode == 64
     result = site.run(site.program, "retry", names[0], "../new/x", "")
     assert result.returncode == 65
     assert result.stderr.count(b"no bad event") == 3
@@ -176,6 +218,10 @@ def test_a_bad_event_is_tried_again(site):
 @pytest.mark.parametrize("data", [
     b"", b"{", b"[]", b"null", b"\xff", b"[" * 60000, b"{}" * 100000,
     b'{"event": ["domain.created"], "account": {}}',
+    b'{"event": "domain.created", "account": "alice", '
+    b'"domain": "c.example", "id": ["x"]}',
+    b'{"event": "domain.created", "account": "alice", '
+    b'"domain": "c.example", "id": "x", "timestamp": "soon"}',
     b'{"event": "domain.created", "account": 7, "domain": []}'], ids=len)
 def test_a_broken_file_stands_in_nobodys_way(site, data):
     site.event("domain.created", "alice", "a.example")
@@ -185,6 +231,96 @@ def test_a_broken_file_stands_in_nobodys_way(site, data):
     assert site.domains() == {"a.example", "b.example"}
     assert len(site.bad()) == 1
     assert len(site.ok("list").splitlines()) == 1
+
+
+@pytest.mark.parametrize("make", [
+    os.mkdir, os.mkfifo, lambda path: os.symlink("/etc/passwd", path)],
+    ids=["directory", "fifo", "link"])
+def test_what_is_no_file_stands_in_nobodys_way(site, make):
+    site.event("domain.created", "alice", "a.example")
+    name = "0" * 20 + "-other"
+    make(site.spool / "new" / name)
+    site.event("domain.created", "alice", "b.example")
+    assert site.domains() == {"a.example", "b.example"}
+    assert [path.name for path in site.files("broken")] == [name]
+    assert "the file is broken" in site.bad()[0]["reason"]
+    site.drain()
+    assert len(site.ok("list").splitlines()) == 1
+    assert site.run(site.program, "retry", name).returncode == 65
+
+
+def test_a_broken_record_of_a_bad_event(site):
+    site.event("domain.created", "alice", "a.example")
+    for number, data in enumerate((b"{", b"[]", b"{}", b'{"event": 7}')):
+        (site.spool / "bad" / ("%020d-x" % number)).write_bytes(data)
+    listed = site.ok("list").splitlines()
+    assert len(listed) == 4 and all(" bad, " in line for line in listed)
+
+
+def test_an_event_that_we_did_not_think_of(site):
+    """It is set aside, and the others go on."""
+    site.order("status", "69")
+    site.event("account.renamed", "alice", "--new-account", "carol")
+    site.event("account.plan", "bob", "--plan", "pro")
+    site.forget_order("status")
+    site.order("prints", "[]")
+    assert "AttributeError" in site.drain()
+    site.forget_order("prints")
+    assert [record["event"]["account"] for record in site.bad()] == ["alice"]
+    assert site.waiting() == []
+
+
+# Suspended domains
+
+def test_many_suspended_domains(site):
+    site.event("account.created", "alice", "a.example")
+    many = sorted("d%d.example" % number for number in range(9000))
+    path = site.spool / "suspended" / "alice"
+    path.write_text(json.dumps(many))
+    assert path.stat().st_size > 100000
+    site.event("domain.suspended", "alice", "a.example")
+    for domain in ("a.example", "d7.example", "b.example"):
+        site.event("domain.created", "alice", domain)
+    assert site.domains() == {"b.example"}
+    assert json.loads(path.read_text()) == sorted(["a.example", *many])
+
+
+@pytest.mark.parametrize("domain", ["no domain", "single", "192.0.2.1",
+                                    "a..example", "x" * 900, "\udcff.example",
+                                    "\u200b.example", "a_b.example"])
+def test_what_is_no_domain_is_not_suspended(site, domain):
+    site.event("account.created", "alice")
+    site.server.cli("SADD", "smtp:account:{alice}:domains", domain.encode(
+        errors="surrogateescape"))
+    site.event("domain.suspended", "alice", domain)
+    assert site.domains() == set()
+    assert site.files("suspended") == []
+    assert "not a domain" in site.bad()[0]["reason"]
+
+
+@pytest.mark.parametrize("data", [b"{", b"{}", b"[7]", b"", None], ids=repr)
+def test_suspended_domains_that_cannot_be_told(site, data):
+    """Nothing is added, but what is to go goes."""
+    for domain in ("a.example", "b.example", "c.example"):
+        site.event("domain.created", "alice", domain)
+    path = site.spool / "suspended" / "alice"
+    if data is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(data)
+    site.event("domain.created", "alice", "d.example")
+    site.event("domain.renamed", "alice", "a.example", "--new-domain",
+               "e.example")
+    site.event("domain.suspended", "alice", "b.example")
+    site.event("domain.deleted", "alice", "c.example")
+    assert site.domains() == set()
+    assert site.waiting() == []
+    assert len(site.bad()) == 3
+    assert "suspended domains cannot be told" in site.bad()[0]["reason"]
+    site.event("account.deleted", "alice")
+    assert site.account() is None
+    site.event("domain.created", "alice", "a.example")
+    assert site.domains() == {"a.example"}
 
 
 def test_an_account_that_is_stuck_holds_up_nobody_else(site):
@@ -413,6 +549,28 @@ def test_repetitions_change_nothing(site):
 
 # Whose the spool is
 
+def test_somebody_keeps_the_lock(site):
+    """A panel is told, and does not wait for ever."""
+    site.event("domain.created", "alice", "a.example")
+    with open(site.spool / "order.lock", "rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = site.directadmin("domain_create_post")
+        assert result.returncode == 75
+        assert b"somebody keeps the lock" in result.stderr
+        assert site.cpanel("accounts_create").stdout.startswith(b"0 ")
+    assert site.waiting() == []
+
+
+def test_a_new_spool_outlives_a_power_cut(site, library, monkeypatch):
+    spool = library("spool")
+    synced = []
+    monkeypatch.setattr(spool, "sync_directory", synced.append)
+    path = str(site.directory / "fresh")
+    spool.Spool(path).prepare()
+    assert synced == [str(site.directory), path]
+    spool.Spool(path).prepare()
+    assert len(synced) == 2
+
 def test_root_becomes_the_owner_of_the_spool(site):
     nobody = 65534
     site.directory.chmod(0o777)
@@ -437,6 +595,8 @@ def test_what_is_wrong_with_the_configuration(site):
             ("[hooks]\nwait = -1\n", "[hooks] wait: not a number from 0 to"),
             ("[hooks]\nwait = 1\nwait = 2\n", "already exists"),
             ("[hooks]\nsubdomains = maybe\n", "neither yes nor no"),
+            ("[hooks]\ndeleted_users = yes\n", "neither block nor keep"),
+            ("[hooks]\naccount_prefix = H1\n", "not the beginning of an"),
             ("[webhook]\nlisten = 192.0.2.1:80\n", "not a loopback address"),
             ("[webhook]\nlisten = localhost:80\n", "[webhook] listen"),
             ("nonsense\n", "no section headers"),

@@ -16,10 +16,12 @@
 the panel's side of them."""
 
 import contextlib
+import importlib
 import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 from places import SOURCE, configuration, workdir
@@ -49,6 +51,13 @@ if [ "$(cat kill-before 2>/dev/null)" = "$step" ]; then
 	kill -KILL "$PPID"
 	exit 1
 fi
+if [ -e slow-for ] && grep -qxF -e "$(cat slow-for)" <<END
+$(printf '%%s\\n' "$@")
+END
+then
+	exec sleep 60
+fi
+if [ -e prints ]; then exec cat prints; fi
 if [ -p gate ]; then echo "$$" >at-gate; read -r _ <gate; fi
 SMTPUSERS_FILTER=%(filter)s %(script)s "$@"
 status=$?
@@ -68,6 +77,17 @@ def install():
          "PREFIX=%s" % prefix, "SYSCONFDIR=%s/etc" % prefix],
         check=True, stdout=subprocess.DEVNULL)
     return prefix
+
+
+def modules(prefix):
+    """What imports an installed module by its name, until it is resumed."""
+    place = str(prefix / "share" / "smtpusers" / "hooks")
+    sys.path.insert(0, place)
+    yield lambda name: importlib.import_module("smtpusers_hooks." + name)
+    sys.path.remove(place)
+    for name in [name for name in sys.modules
+                 if name.partition(".")[0] == "smtpusers_hooks"]:
+        del sys.modules[name]
 
 
 class Site:
@@ -194,6 +214,14 @@ class Site:
         fields = dict(zip(flat[::2], flat[1::2]))
         return (fields.get("status"), fields.get("plan"),
                 set(self.server.cli("SMEMBERS", key + ":domains")))
+
+    def user(self, name, **fields):
+        """An SMTP user, made by hand."""
+        words = [word for item in fields.items() for word in item]
+        self.server.cli("HSET", "smtp:user:{%s}" % name, *words)
+
+    def user_field(self, name, field):
+        return self.server.cli("HGET", "smtp:user:{%s}" % name, field)
 
     def domains(self, name="alice"):
         found = self.account(name)

@@ -18,13 +18,16 @@ Which account a domain belongs to is the panel's to say, and the panel has each
 domain once: nothing is compared across accounts here.
 """
 
+import contextlib
+import errno
 import json
 import os
 import pwd
 import subprocess
 
 from .events import BadEvent, accounts_of, check_event, describe
-from .text import decode, encode, fold, visible
+from .text import (decode, domain_key, encode, fold, looks_like_domain,
+                   visible)
 
 EX_OK = 0
 EX_USAGE = 64
@@ -42,7 +45,18 @@ BAD = (EX_USAGE, EX_DATAERR)
 AWAY = (EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG, *CANNOT_RUN)
 ANSWERS = (EX_OK, EX_NOUSER, EX_CANTCREAT)
 
+# What this host lacks for now; whatever else keeps the command from being run
+# is in its words.
+LACKING = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOMEM,
+           errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EIO,
+           errno.ENOEXEC, errno.ETXTBSY, errno.ENOTDIR, errno.ELOOP,
+           errno.ESTALE, errno.ENODEV, errno.EINTR)
+
 STATUSES = ("allowed", "blocked", "sandboxed")
+
+# Domains for one command, and bytes of what may be one.
+BATCH = 100
+VALUE_MAX = 1024
 
 # There may be millions of users to list.
 LIST_PATIENCE = 10
@@ -55,6 +69,10 @@ ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
 
 class Away(Exception):
     """Why nothing can be applied for now."""
+
+
+class TooLate(Away):
+    """That a command was given the time it may take, and took it all."""
 
 
 class Stuck(Exception):
@@ -85,17 +103,18 @@ class Smtpusers:
             raise Stuck("smtpusers printed no JSON") from None
 
     def run(self, words, patience=1):
-        argv = self.argv + [encode(word) for word in words]
+        argv = self.argv + [argument(word) for word in words]
         try:
             result = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, capture_output=True,
                 env=ENVIRONMENT, cwd="/", timeout=self.timeout * patience,
                 check=False, pass_fds=(self.lock,))
         except subprocess.TimeoutExpired:
-            raise Away("smtpusers took longer than %d s" %
-                       (self.timeout * patience)) from None
+            raise TooLate("smtpusers took longer than %d s" %
+                          (self.timeout * patience)) from None
         except OSError as error:
-            raise Away("%s: %s" % (self.argv[0], error.strerror)) from None
+            kind = Away if error.errno in LACKING else BadEvent
+            raise kind("%s: %s" % (self.argv[0], error.strerror)) from None
         said = last_line(result.stderr)
         if result.returncode in BAD:
             raise BadEvent(said)
@@ -104,6 +123,16 @@ class Smtpusers:
         if result.returncode not in ANSWERS:
             raise Stuck("%s (status %d)" % (said, result.returncode))
         return result.returncode, result.stdout
+
+
+def argument(word):
+    """As bytes; what is no argument at all will never be one."""
+    if "\0" in word:
+        raise BadEvent("a value holds NUL")
+    try:
+        return encode(word)
+    except UnicodeEncodeError:
+        raise BadEvent("a value is not UTF-8") from None
 
 
 def last_line(data):
@@ -121,18 +150,49 @@ def need_account(smtpusers, account, plan=None):
         smtpusers("account", "set", "--", account, "plan", plan)
 
 
-def need_domain(smtpusers, account, domain):
+def need_domains(smtpusers, account, *domains):
     """Also for an account that was there before its panel had hooks."""
-    if smtpusers("account", "domain", "add", "--", account, domain) == EX_OK:
+    words = ("account", "domain", "add", "--", account, *domains)
+    if smtpusers(*words) == EX_OK:
         return
     need_account(smtpusers, account)
-    if smtpusers("account", "domain", "add", "--", account, domain) != EX_OK:
+    if smtpusers(*words) != EX_OK:
         raise Stuck("the account comes and goes")
 
 
-def drop_domain(smtpusers, account, domain):
+def need_good_domains(smtpusers, account, domains):
+    """All of them but those that are none."""
+    for batch in batches(domains):
+        try:
+            need_domains(smtpusers, account, *batch)
+        except BadEvent:
+            for domain in batch:
+                unless_bad(need_domains, smtpusers, account, domain)
+
+
+def drop_domains(smtpusers, account, *domains):
     """One that has no account, or not this domain, is what was asked for."""
-    smtpusers("account", "domain", "rm", "--", account, domain)
+    for batch in batches(domains):
+        smtpusers("account", "domain", "rm", "--", account, *batch)
+
+
+def batches(values):
+    short = [value for value in values
+             if len(value.encode("utf-8", "replace")) <= VALUE_MAX]
+    for start in range(0, len(short), BATCH):
+        yield short[start:start + BATCH]
+
+
+def users_of(smtpusers, account):
+    """Whatever the case of the letters that they name it in, the relay takes
+    them for its users."""
+    return [user for user in smtpusers.json("list", "--json",
+                                            patience=LIST_PATIENCE)
+            if fold(user.get("account") or "") == account]
+
+
+def show_account(smtpusers, account):
+    return smtpusers.json("account", "show", "--json", "--", account)
 
 
 def set_field(smtpusers, account, field, value):
@@ -151,9 +211,16 @@ def account_created(smtpusers, spool, conf, event):
         domain_created(smtpusers, spool, conf, event)
 
 
-def account_deleted(smtpusers, spool, _conf, event):
-    smtpusers("account", "rm", "--yes", "--", event["account"])
-    spool.set_suspended(event["account"], set())
+def account_deleted(smtpusers, spool, conf, event):
+    """The users first: who gets the name next is somebody else, whose domains
+    are not for them."""
+    account = event["account"]
+    if conf.deleted_users:
+        for user in users_of(smtpusers, account):
+            if user.get("status") != "blocked":
+                smtpusers("block", "--", user["name"])
+    smtpusers("account", "rm", "--yes", "--", account)
+    spool.forget_suspensions(account)
 
 
 def account_renamed(smtpusers, spool, _conf, event):
@@ -162,29 +229,39 @@ def account_renamed(smtpusers, spool, _conf, event):
     old, new = event["account"], event["new_account"]
     if old == new:
         return
-    found = smtpusers.json("account", "show", "--json", "--", old)
+    found = show_account(smtpusers, old)
     need_account(smtpusers, new)
-    spool.set_suspended(new, spool.suspended(new) | spool.suspended(old))
+    copy_suspensions(spool, old, new)
     if found is not None:
         copy_account(smtpusers, found, new)
+    for user in users_of(smtpusers, old):
+        smtpusers("set", "--", user["name"], "account", new)
+    if found is not None:
         smtpusers("account", "rm", "--yes", "--", old)
-    spool.set_suspended(old, set())
+    spool.forget_suspensions(old)
+
+
+def copy_suspensions(spool, old, new):
+    with told_to_be_bad():
+        spool.set_suspended(new, spool.suspended(new) | spool.suspended(old))
+    former = spool.former_status(old)
+    if former is not None:
+        spool.set_former_status(new, former)
 
 
 def copy_account(smtpusers, found, new):
     """What the relay takes of it; a status that is none lets nobody send
     there, and does not here."""
     if found.get("status"):
-        known = found["status"] in STATUSES
-        set_field(smtpusers, new, "status",
-                  found["status"] if known else "blocked")
+        set_field(smtpusers, new, "status", known_status(found["status"]))
     if found.get("plan"):
-        unless_bad(set_field, smtpusers, new, "plan", found["plan"])
-    for domain in found["domains"]:
-        unless_bad(need_domain, smtpusers, new, domain)
-    for user in smtpusers.json("list", "--json", patience=LIST_PATIENCE):
-        if user.get("account") == found["name"]:
-            smtpusers("set", "--", user["name"], "account", new)
+        if len(found["plan"]) <= VALUE_MAX:
+            unless_bad(set_field, smtpusers, new, "plan", found["plan"])
+    need_good_domains(smtpusers, new, found["domains"])
+
+
+def known_status(status):
+    return status if status in STATUSES else "blocked"
 
 
 def unless_bad(step, *arguments):
@@ -194,12 +271,33 @@ def unless_bad(step, *arguments):
         return
 
 
-def account_suspended(smtpusers, _spool, _conf, event):
-    set_field(smtpusers, event["account"], "status", "blocked")
+def account_suspended(smtpusers, spool, _conf, event):
+    """A status that is remembered and not blocked any more is not of this
+    suspension: somebody has set another since."""
+    account = event["account"]
+    status = status_of(smtpusers, account)
+    if status != "blocked" or spool.former_status(account) is None:
+        spool.set_former_status(account, status)
+    set_field(smtpusers, account, "status", "blocked")
 
 
-def account_unsuspended(smtpusers, _spool, _conf, event):
-    set_field(smtpusers, event["account"], "status", "allowed")
+def account_unsuspended(smtpusers, spool, _conf, event):
+    """As it was before. What the operator has set, before or meanwhile, is
+    not the panel's to lift."""
+    account = event["account"]
+    former = spool.former_status(account)
+    if former is None:
+        return
+    if former != "blocked" and status_of(smtpusers, account) == "blocked":
+        set_field(smtpusers, account, "status", known_status(former))
+    spool.forget_file("status", account)
+
+
+def status_of(smtpusers, account):
+    found = show_account(smtpusers, account)
+    if found is None or not found.get("status"):
+        return "allowed"
+    return known_status(found["status"])
 
 
 def account_plan(smtpusers, _spool, conf, event):
@@ -211,38 +309,107 @@ def account_plan(smtpusers, _spool, conf, event):
 def domain_created(smtpusers, spool, _conf, event):
     """What is told again of a suspended domain does not end that."""
     account, domain = event["account"], event["domain"]
-    if domain_key(domain) not in spool.suspended(account):
-        need_domain(smtpusers, account, domain)
+    if domain_key(domain) not in suspended_domains(spool, account):
+        need_domains(smtpusers, account, domain)
 
 
 def domain_deleted(smtpusers, spool, _conf, event):
     account, domain = event["account"], event["domain"]
-    drop_domain(smtpusers, account, domain)
-    spool.unsuspend(account, domain_key(domain))
+    drop_domains(smtpusers, account, domain)
+    # Where the suspensions cannot be read, nothing adds a domain either.
+    with contextlib.suppress(ValueError):
+        spool.unsuspend(account, domain_key(domain))
 
 
 def domain_renamed(smtpusers, spool, conf, event):
+    """The old one goes also where the new one is none: somebody else may get
+    it next."""
     account, old, new = (event["account"], event["domain"],
                          event["new_domain"])
     if domain_key(old) == domain_key(new):
         return
-    if event.get("suspended") or domain_key(old) in spool.suspended(account):
-        spool.suspend(account, domain_key(new))
-    else:
-        domain_created(smtpusers, spool, conf, {**event, "domain": new})
+    reason = None
+    try:
+        move_domain(smtpusers, spool, account, old, new)
+    except BadEvent as error:
+        reason = error
+    if event.get("below"):
+        move_below(smtpusers, spool, account, old, new,
+                   conf.subdomains and not reason)
     domain_deleted(smtpusers, spool, conf, event)
+    if reason:
+        raise reason
+
+
+def move_domain(smtpusers, spool, account, old, new):
+    """A suspended one stays so."""
+    if domain_key(old) in suspended_domains(spool, account):
+        suspend_domain(spool, account, new)
+    elif domain_key(new) not in suspended_domains(spool, account):
+        need_domains(smtpusers, account, new)
+
+
+def move_below(smtpusers, spool, account, old, new, wanted):
+    """The domains below the old one, to below the new one if they are wanted
+    there."""
+    found = show_account(smtpusers, account)
+    moved = below(found["domains"] if found else [], old, new)
+    if wanted:
+        suspended = below(suspended_domains(spool, account), old, new)
+        for domain, there in suspended.items():
+            suspend_domain(spool, account, there)
+            spool.unsuspend(account, domain)
+        need_good_domains(smtpusers, account, moved.values())
+    drop_domains(smtpusers, account, *moved)
+
+
+def below(domains, old, new):
+    """Which of them are below the old one, and what they become. A new one
+    that is below the old one itself stays, with what is below it."""
+    old_end, new_end = "." + domain_key(old), "." + domain_key(new)
+    found = {}
+    for domain in domains:
+        key = domain_key(domain)
+        if key.endswith(old_end) and not ("." + key).endswith(new_end):
+            found[domain] = key.removesuffix(old_end) + new_end
+    return found
 
 
 def domain_suspended(smtpusers, spool, _conf, event):
     account, domain = event["account"], event["domain"]
-    spool.suspend(account, domain_key(domain))
-    drop_domain(smtpusers, account, domain)
+    drop_domains(smtpusers, account, domain)
+    suspend_domain(spool, account, domain)
+
+
+def suspend_domain(spool, account, domain):
+    key = domain_key(domain)
+    if not looks_like_domain(key):
+        raise BadEvent("%s: not a domain" % domain)
+    with told_to_be_bad():
+        spool.suspend(account, key)
+
+
+def suspended_domains(spool, account):
+    with told_to_be_bad():
+        return spool.suspended(account)
+
+
+@contextlib.contextmanager
+def told_to_be_bad():
+    """A file that cannot be understood does not mend itself, and is not to
+    stand in the way of what takes a domain away."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadEvent("the suspended domains cannot be told: %s" %
+                       error) from None
 
 
 def domain_unsuspended(smtpusers, spool, _conf, event):
     account, domain = event["account"], event["domain"]
-    need_domain(smtpusers, account, domain)
-    spool.unsuspend(account, domain_key(domain))
+    need_domains(smtpusers, account, domain)
+    with told_to_be_bad():
+        spool.unsuspend(account, domain_key(domain))
 
 
 HANDLERS = {
@@ -266,15 +433,10 @@ def plan_of(conf, event):
     return conf.plan_of(event["package"]) if event.get("package") else None
 
 
-def domain_key(domain):
-    """The same for what a panel writes now so and now so."""
-    return fold(domain[:-1] if domain.endswith(".") else domain)
-
-
 def apply_event(smtpusers, spool, conf, event):
     try:
         HANDLERS[event["event"]](smtpusers, spool, conf, event)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise Stuck(str(error)) from None
 
 
@@ -288,7 +450,7 @@ def drain(conf, spool, log):
             if lock is None:
                 return EX_OK
             status = drain_alone(conf, spool, log)
-            spool.tidy(conf.remember)
+            spool.tidy(conf.remember, conf.window)
         if status != EX_OK or not spool.waiting():
             return status
 
@@ -329,19 +491,37 @@ def drain_one(smtpusers, spool, conf, log, name, held):
         if accounts_of(event) & held:
             held |= accounts_of(event)
             return False
-        checked = check_event(event)
-        apply_event(smtpusers, spool, conf, checked)
-    except BadEvent as reason:
-        spool.set_aside(name, event, str(reason))
-        log("%s set aside: %s: %s" % (name, visible(describe(event or {})),
-                                      visible(str(reason))))
-        return True
+        apply_event(smtpusers, spool, conf, check_event(event))
+    except TooLate as reason:
+        # Of the first time it is Redis that is slow, perhaps.
+        if not spool.is_late(name):
+            raise
+        return hold(log, name, event, held, reason)
+    except Away:
+        raise
     except Stuck as reason:
-        held |= accounts_of(event)
-        log("%s waits: %s: %s" % (name, visible(describe(event)),
-                                  visible(str(reason))))
-        return False
+        return hold(log, name, event, held, reason)
+    except BadEvent as reason:
+        return put_aside(spool, log, name, event, str(reason))
+    except OSError:
+        raise
+    except Exception as error:  # Of one event, which is not the others'.
+        return put_aside(spool, log, name, event, repr(error))
     spool.done(name, event)
+    return True
+
+
+def hold(log, name, event, held, reason):
+    held |= accounts_of(event)
+    log("%s waits: %s: %s" % (name, visible(describe(event)),
+                              visible(str(reason))))
+    return False
+
+
+def put_aside(spool, log, name, event, reason):
+    spool.set_aside(name, event, reason)
+    log("%s set aside: %s: %s" % (name, visible(describe(event or {})),
+                                  visible(reason)))
     return True
 
 

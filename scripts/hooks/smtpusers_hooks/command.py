@@ -22,10 +22,11 @@ import sys
 from .apply import (EX_CONFIG, EX_DATAERR, EX_OK, EX_TEMPFAIL, EX_USAGE,
                     become_owner, drain, spawn_drain)
 from .config import ConfigError, read_config, read_secrets
-from .cpanel import (BadInput, cpanel_events, describe_hooks, main_domain,
+from .cpanel import (BadInput, cpanel_events, describe_hooks, known_before,
                      read_input)
 from .directadmin import HOOKS, directadmin_events
-from .events import NEEDS, BadEvent, check_event, describe, make_event
+from .events import (NEEDS, BadEvent, check_event, describe, make_event,
+                     with_prefix)
 from .spool import Spool
 from .text import Log, visible
 from .webhook import serve
@@ -45,6 +46,10 @@ class Command:
         become_owner(self.conf.spool)
         self.spool.prepare()
 
+    def named(self, events):
+        return [with_prefix(event, self.conf.account_prefix)
+                for event in events]
+
     def store(self, events):
         """The events on disk, and a start made on them."""
         for event in events:
@@ -56,7 +61,8 @@ class Command:
 
 def do_directadmin(command):
     command.open_spool()
-    command.store(directadmin_events(command.args.hook, os.environb))
+    command.store(command.named(
+        directadmin_events(command.args.hook, os.environb)))
     return EX_OK
 
 
@@ -67,10 +73,11 @@ def do_cpanel(command):
     try:
         context, data = read_input(sys.stdin.buffer)
         # Which only root can tell.
-        before = main_domain(command.conf, context, data)
+        before = known_before(command.conf, context, data)
         command.open_spool()
-        command.store(cpanel_events(command.conf, command.spool, context,
-                                    data, before))
+        command.store(command.named(cpanel_events(
+            command.conf, command.spool, context, data, before,
+            command.log)))
     except BadInput as reason:
         command.log(str(reason))
         print("0 %s" % reason)
@@ -86,7 +93,8 @@ def do_event(command):
     args = command.args
     fields = {field: getattr(args, field) for field in
               ("domain", "new_domain", "new_account", "plan")}
-    event = make_event(args.event, "command", account=args.account, **fields)
+    event, = command.named([make_event(args.event, "command",
+                                       account=args.account, **fields)])
     try:
         check_event(event)
     except BadEvent as reason:
@@ -121,9 +129,8 @@ def do_list(command):
 def do_retry(command):
     command.open_spool()
     known = {name for name, _ in command.spool.bad()}
-    names = command.args.name or sorted(known)
     status = EX_OK
-    for name in names:
+    for name in command.args.name:
         if name not in known or not command.spool.retry(name):
             command.log("%s: no bad event that could be tried again" %
                         visible(name))
@@ -188,7 +195,7 @@ def add_spool_commands(commands):
                "Lists the events that wait, and the bad ones.")
     parser = subcommand(commands, "retry", do_retry,
                         "Tries bad events again.")
-    parser.add_argument("name", nargs="*")
+    parser.add_argument("name", nargs="+")
 
 
 def main(program, default_file, argv):

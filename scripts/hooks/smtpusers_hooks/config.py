@@ -17,8 +17,11 @@
 import configparser
 import ipaddress
 import os
+import re
 
 from .text import visible
+
+PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._+-]{0,31})?")
 
 EX_CONFIG = 78
 
@@ -33,10 +36,20 @@ def path_of(text):
     return text
 
 
-def boolean_of(text):
-    if text not in ("yes", "no"):
-        raise ValueError("neither yes nor no")
-    return text == "yes"
+def choice_of(yes, no):
+    """Whether it is the one, and not the other."""
+    def check(text):
+        if text not in (yes, no):
+            raise ValueError("neither %s nor %s" % (yes, no))
+        return text == yes
+    return check
+
+
+def prefix_of(text):
+    if not PREFIX.fullmatch(text):
+        raise ValueError("not the beginning of an account name: up to 32 of "
+                         "a-z 0-9 . _ + -, the first a letter or digit")
+    return text
 
 
 def number_of(low, high):
@@ -67,7 +80,9 @@ KEYS = (
     ("hooks", "spool", path_of, "/var/spool/smtpusers-hooks"),
     ("hooks", "smtpusers", path_of, "@SBINDIR@/smtpusers"),
     ("hooks", "config", path_of, "@SYSCONFDIR@/smtpusers.conf"),
-    ("hooks", "subdomains", boolean_of, "yes"),
+    ("hooks", "account_prefix", prefix_of, ""),
+    ("hooks", "deleted_users", choice_of("block", "keep"), "block"),
+    ("hooks", "subdomains", choice_of("yes", "no"), "yes"),
     ("hooks", "wait", number_of(0, 60), "5"),
     ("hooks", "timeout", number_of(1, 600), "60"),
     ("hooks", "cpanel_users", path_of, "/var/cpanel/users"),

@@ -22,9 +22,12 @@ import os
 import re
 
 from .events import NAME, make_event
+from .text import domain_key, looks_like_domain, visible
 
 INPUT_MAX = 4 << 20
+USER_MAX = 1 << 20
 DNS_LINE = re.compile(r"^DNS=(\S+)$", re.MULTILINE)
+ANY_DNS_LINE = re.compile(r"^DNS[0-9]*=(\S+)$", re.MULTILINE)
 
 
 class BadInput(Exception):
@@ -36,8 +39,15 @@ class BadInput(Exception):
 HOOKS = [("Whostmgr", "Accounts::" + event, "post") for event in (
     "Create", "Remove", "Modify", "change_package", "suspendacct",
     "unsuspendacct")]
-BEFORE = ("Whostmgr", "Accounts::Modify", "pre")
-HOOKS += [BEFORE]
+BEFORE_MODIFY = ("Whostmgr", "Accounts::Modify", "pre")
+HOOKS += [BEFORE_MODIFY]
+# The documentation has a category of this name, of what WHM does; the rest of
+# what WHM does is in its own.
+CONVERT = "ConvertAddon::convert_addon"
+BEFORE_CONVERT = [(category, CONVERT, "pre")
+                  for category in ("ConvertAddon", "Whostmgr")]
+HOOKS += BEFORE_CONVERT
+HOOKS += [(category, event, "post") for category, event, _ in BEFORE_CONVERT]
 HOOKS += [("Whostmgr", event, "post") for event in (
     "Domain::park", "Domain::unpark", "ParkAdmin::park", "ParkAdmin::unpark",
     "Domain::addsubdomain", "Domain::delsubdomain")]
@@ -76,17 +86,20 @@ def key_of(context):
     return tuple(context.get(name) for name in ("category", "event", "stage"))
 
 
-def cpanel_events(conf, spool, context, data, before=None):
+def cpanel_events(conf, spool, context, data, before=None, log=None):
     """What it comes to; what failed in the panel has not happened."""
     key = key_of(context)
-    if key == BEFORE:
-        keep_main_domain(spool, data, before)
+    if key == BEFORE_MODIFY:
+        keep(spool, "main", data.get("user"), before)
+        return []
+    if key in BEFORE_CONVERT:
+        keep(spool, "convert", file_of_domain(data.get("domain")), before)
         return []
     if key not in HOOKS:
         raise BadInput("the input is of no event that we asked for")
     if failed(key[1], data):
         return []
-    return EVENTS[key[1]](Source(conf, spool, key[1], data))
+    return EVENTS[key[1]](Source(conf, spool, key[1], data, log))
 
 
 def failed(event, data):
@@ -96,6 +109,8 @@ def failed(event, data):
         return not isinstance(output, list) or not output or not all(
             isinstance(part, dict) and truth(part.get("result"))
             for part in output)
+    if event == CONVERT:
+        return not truth(data.get("status"))
     return data.get("result") in (0, "0", False)
 
 
@@ -106,7 +121,8 @@ def truth(value):
 class Source:
     """One call of a hook: the fields of what it was told, and events."""
 
-    def __init__(self, conf, spool, name, data):
+    def __init__(self, conf, spool, name, data, log):
+        self.log = log
         self.conf = conf
         self.spool = spool
         self.name = name
@@ -158,47 +174,97 @@ def account_modified(source):
 
 
 def main_domain_changed(source, account, new):
-    old = kept_main_domain(source.spool, source["user"])
-    if old is None or old == new:
+    """cPanel renames the subdomains of the main domain with it."""
+    old = kept(source, "main", source["user"])
+    if old is None or domain_key(old) == domain_key(new):
         return source.event("domain.created", account=account, domain=new)
     return source.event("domain.renamed", account=account, domain=old,
-                        new_domain=new)
+                        new_domain=new, below=True)
 
 
-def main_domain(conf, context, data):
-    """The one that an account is about to lose, perhaps: afterwards nobody
-    can tell what it was."""
-    user = data.get("user")
-    if key_of(context) != BEFORE or not is_name(user):
+def converted(source):
+    """The documentation tells of the new account, but not of the old one."""
+    account, name = source["username"], source["domain"]
+    former = kept(source, "convert", file_of_domain(name))
+    events = []
+    if former and former != account:
+        events.append(source.event("domain.deleted", account=former,
+                                   domain=name))
+    events.append(source.event("account.created", account=account,
+                               domain=name))
+    return events
+
+
+# What is read before a change, when only root can tell, and nobody afterwards.
+
+def known_before(conf, context, data):
+    """The main domain of an account, or the account of an addon domain."""
+    key = key_of(context)
+    if key == BEFORE_MODIFY:
+        return main_domain(conf, data.get("user"))
+    if key in BEFORE_CONVERT:
+        return owner_of(conf, data.get("domain"))
+    return None
+
+
+def main_domain(conf, user):
+    match = is_name(user) and DNS_LINE.search(user_file(conf, user))
+    return match[1] if match else None
+
+
+def owner_of(conf, domain):
+    """Whose addon domain it is; None where it is not one account's alone."""
+    if not file_of_domain(domain):
         return None
+    wanted = domain_key(domain)
     try:
-        with open(os.path.join(conf.cpanel_users, user), "rb") as file:
-            text = file.read(1 << 20).decode("utf-8", "replace")
+        users = filter(is_name, os.listdir(conf.cpanel_users))
     except OSError:
         return None
-    match = DNS_LINE.search(text)
-    return match[1] if match else None
+    owners = [user for user in users if wanted in map(
+        domain_key, ANY_DNS_LINE.findall(user_file(conf, user)))]
+    return owners[0] if len(owners) == 1 else None
+
+
+def user_file(conf, user):
+    try:
+        with open(os.path.join(conf.cpanel_users, user), "rb") as file:
+            return file.read(USER_MAX).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def is_name(user):
     return isinstance(user, str) and NAME.fullmatch(user)
 
 
-def keep_main_domain(spool, data, before):
-    if not is_name(data.get("user")):
+def file_of_domain(domain):
+    """The name of the file that tells of it; None for what is no domain."""
+    if not isinstance(domain, str):
+        return None
+    key = domain_key(domain)
+    return key if looks_like_domain(key) else None
+
+
+def keep(spool, directory, name, before):
+    if not is_name(name) and not file_of_domain(name):
         return
     if before:
-        spool.write("main", data["user"], before)
+        spool.write(directory, name, before)
     else:
-        spool.remove("main", data["user"])
+        spool.remove(directory, name)
 
 
-def kept_main_domain(spool, user):
+def kept(source, directory, name):
     """It stays until it is changed again, so that a hook which is killed may
     be repeated."""
-    if not is_name(user):
+    if not is_name(name) and not file_of_domain(name):
         return None
-    found = spool.load("main", user)
+    try:
+        found = source.spool.load(directory, name)
+    except ValueError as error:
+        source.log("%s/%s: %s" % (directory, name, visible(str(error))))
+        return None
     return found if isinstance(found, str) else None
 
 
@@ -239,6 +305,7 @@ EVENTS = {
     "Accounts::change_package": account_plan,
     "Accounts::suspendacct": simple("account.suspended"),
     "Accounts::unsuspendacct": simple("account.unsuspended"),
+    CONVERT: converted,
     "Domain::park": domain("domain.created", "new_domain"),
     "Domain::unpark": domain("domain.deleted", "domain"),
     "ParkAdmin::park": domain("domain.created", "new_domain"),

@@ -46,11 +46,14 @@ def directadmin_events(hook, environment):
               for field, name in variables.items()}
     if kind == "account.plan" and not fields["package"]:
         return []
-    if kind == "domain.renamed" and value_of(environment,
-                                             "suspended") == "yes":
-        fields["suspended"] = True
-    return [make_event(kind, "directadmin " + hook,
-                       account=value_of(environment, "username"), **fields)]
+    account = value_of(environment, "username")
+    source = "directadmin " + hook
+    events = [make_event(kind, source, account=account, **fields)]
+    if kind == "account.created" and value_of(environment,
+                                              "suspended") == "yes":
+        events.append(make_event("account.suspended", source,
+                                 account=account))
+    return events
 
 
 def value_of(environment, name):

@@ -35,6 +35,7 @@ NEEDS = {
     "domain.suspended": ("domain",),
     "domain.unsuspended": ("domain",),
 }
+ACCOUNTS = ("account", "new_account")
 FIELDS = ("account", "new_account", "domain", "new_domain", "plan",
           "package")
 
@@ -70,7 +71,7 @@ def check_event(event):
             event.get("plan") or event.get("package")):
         raise BadEvent("plan: missing")
     folded = {field: account_of(field, event[field])
-              for field in ("account", "new_account") if field in event}
+              for field in ACCOUNTS if field in event}
     return {**event, **folded}
 
 
@@ -89,6 +90,15 @@ def check_text(field, value):
         raise BadEvent("%s: not UTF-8" % field) from None
 
 
+def with_prefix(event, prefix):
+    """The event, of the accounts whose names begin so. What is no name stays
+    as it is, so that a check finds it."""
+    named = {field: prefix + event[field] for field in ACCOUNTS
+             if isinstance(event.get(field), str) and
+             NAME.fullmatch(fold(event[field]))}
+    return {**event, **named}
+
+
 def account_of(field, text):
     name = fold(text)
     if NAME.fullmatch(name):
@@ -100,7 +110,7 @@ def account_of(field, text):
 def accounts_of(event):
     """The accounts that an event is about, as far as it says: what comes
     later for one of them must wait for it."""
-    return {fold(event[field]) for field in ("account", "new_account")
+    return {fold(event[field]) for field in ACCOUNTS
             if isinstance(event.get(field), str)}
 
 

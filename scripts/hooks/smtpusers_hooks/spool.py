@@ -16,32 +16,46 @@
 
     new/        events that wait; their names sort as they came
     bad/        events that can never be applied, with the reason
+    broken/     files from new/ that are no events
+    late/       which events a command has taken too long for
     seen/       what the webhook has had, so that it takes nothing twice
     suspended/  the suspended domains of an account
+    status/     the status that a suspended account had before
     main/       the main domain that cPanel is about to change
+    convert/    the account whose addon domain cPanel is about to convert
     tmp/        what is being written
+    highest     the latest time that a request to the webhook was signed at
 
 A file is written and synced under tmp/ and then renamed, and the directory is
 synced: it is there whole or not at all, also after a power cut.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
+import stat
 import time
 
 from .events import BadEvent
 
-DIRECTORIES = ("new", "bad", "seen", "suspended", "main", "tmp")
+DIRECTORIES = ("new", "bad", "broken", "late", "seen", "suspended", "status",
+               "main", "convert", "tmp")
 NAME = re.compile(r"[0-9]{20}-")
 EVENT_MAX = 65536
 # Of a file that is no event, what is kept to look at.
 BROKEN_MAX = 4096
 DAY = 86400
+
+# Seconds: a panel, or a sender, does not wait for ever.
+LOCK_PATIENCE = 10
+
+# The spool's owner need not be the one who reads it: no FIFO holds us up.
+CAREFUL = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Spool:
@@ -49,10 +63,12 @@ class Spool:
         self.directory = directory
 
     def prepare(self):
-        os.makedirs(self.directory, 0o700, exist_ok=True)
-        for name in DIRECTORIES:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self.path(name), 0o700)
+        """Directories that a power cut takes away would take events along."""
+        made = [path for path in (self.directory,
+                                  *map(self.path, DIRECTORIES))
+                if make_directory(path)]
+        for path in sorted(set(map(os.path.dirname, made))):
+            sync_directory(path)
 
     def path(self, *names):
         return os.path.join(self.directory, *names)
@@ -60,16 +76,16 @@ class Spool:
     # Locks. Who dies holds none; a child that was given one holds it on.
 
     def open_lock(self, name):
-        return os.open(self.path(name), os.O_RDWR | os.O_CREAT, 0o600)
+        return os.open(self.path(name), os.O_RDWR | os.O_CREAT | CAREFUL,
+                       0o600)
 
     @contextlib.contextmanager
-    def lock(self, name):
-        fd = self.open_lock(name)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+    def lock(self, name, seconds=LOCK_PATIENCE):
+        with self.try_lock(name, seconds) as fd:
+            if fd is None:
+                raise BlockingIOError(errno.EAGAIN, "somebody keeps the lock",
+                                      self.path(name))
             yield fd
-        finally:
-            os.close(fd)
 
     @contextlib.contextmanager
     def try_lock(self, name, seconds=0):
@@ -110,24 +126,14 @@ class Spool:
         self.sync(directory)
 
     def sync(self, directory):
-        fd = os.open(self.path(directory), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_directory(self.path(directory))
 
-    def load(self, directory, name):
+    def load(self, *names, limit=EVENT_MAX):
         """What a file holds; None where there is none. ValueError where it
         is not ours."""
-        try:
-            fd = os.open(self.path(directory, name),
-                         os.O_RDONLY | os.O_NOFOLLOW)
-        except FileNotFoundError:
+        data = read_regular(self.path(*names), limit)
+        if data is None:
             return None
-        with os.fdopen(fd, "rb") as file:
-            data = file.read(EVENT_MAX + 1)
-        if len(data) > EVENT_MAX:
-            raise ValueError("too long")
         try:
             value = json.loads(data)
         except RecursionError:
@@ -164,69 +170,125 @@ class Spool:
         """An event that waits, None if it waits no more, or BadEvent."""
         try:
             event = self.load("new", name)
-        except (OSError, ValueError) as error:
+            if event is not None:
+                check_types(event)
+        except ValueError as error:
             raise BadEvent("the file is broken: %s" % error) from None
-        if event is not None and not isinstance(event, dict):
-            raise BadEvent("the file is broken: not an object")
         return event
 
     def done(self, name, event):
         self.remember(event)
+        self.forget(name)
+
+    def forget(self, name):
         self.remove("new", name)
+        if os.path.lexists(self.path("late", name)):
+            self.remove("late", name)
 
     def set_aside(self, name, event, reason):
-        """Where it stands in nobody's way, with the reason."""
+        """Where it stands in nobody's way, with the reason. What is no event
+        is kept as well: it may have been one."""
         if event is None:
             self.write("bad", name, {"reason": reason,
                                      "text": self.beginning(name)})
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self.path("new", name), self.path("broken", name))
+            self.sync("broken")
         else:
             self.write("bad", name, {"reason": reason, "event": event})
             self.remember(event)
-        self.remove("new", name)
+        self.forget(name)
 
     def beginning(self, name):
         try:
-            with open(self.path("new", name), "rb") as file:
+            with open(self.path("new", name), "rb",
+                      opener=open_carefully) as file:
                 return file.read(BROKEN_MAX).decode("latin-1")
-        except OSError:
+        except (OSError, ValueError):
             return ""
 
     def bad(self):
         """Names with what is known: reason, and event or text."""
-        found = ((name, self.load("bad", name))
-                 for name in self.names("bad"))
+        found = ((name, self.load_bad(name)) for name in self.names("bad"))
         return [(name, record) for name, record in found if record]
+
+    def load_bad(self, name):
+        try:
+            record = self.load("bad", name, limit=2 * EVENT_MAX)
+            if record is None:
+                return None
+            if not isinstance(record, dict):
+                raise ValueError("not an object")
+            check_types(record.get("event", {}))
+        except ValueError as error:
+            return {"reason": "the file is broken: %s" % error}
+        return {**record, "reason": str(record.get("reason"))}
 
     def retry(self, name):
         """Whether a bad event waits again, in its old place."""
-        record = self.load("bad", name)
+        record = self.load_bad(name)
         if not record or "event" not in record:
             return False
         self.write("new", name, record["event"])
         self.remove("bad", name)
         return True
 
+    def is_late(self, name):
+        """Whether it was so before; from now on it is."""
+        if os.path.lexists(self.path("late", name)):
+            return True
+        self.write("late", name, True)
+        return False
+
     # What the webhook has had
 
     def remember(self, event):
-        """That an event came; one without an id came from this host."""
-        if "id" not in event or self.seen(event["id"]) is not None:
+        """That an event came, and the latest time that it was signed at; one
+        without an id came from this host."""
+        if "id" not in event:
+            return
+        known = self.seen(event["id"])
+        if known and not signed_before(known, event.get("timestamp", 0)):
             return
         self.write("seen", seen_name(event["id"]),
                    {"digest": event.get("digest"),
-                    "signature": event.get("signature")})
+                    "timestamp": event.get("timestamp")})
 
     def seen(self, identity):
         """What is known of it, None if it did not come."""
+        return self.seen_record(seen_name(identity))
+
+    def seen_record(self, name):
         try:
-            return self.load("seen", seen_name(identity))
+            found = self.load("seen", name)
         except ValueError:
             return {}
+        return found if found is None or isinstance(found, dict) else {}
+
+    def highest(self):
+        """The latest time of a request that was taken. A clock that is turned
+        does not turn it."""
+        try:
+            found = self.load("highest")
+        except ValueError:
+            return 0
+        return found if type(found) is int else 0
+
+    def raise_highest(self, timestamp):
+        if timestamp > self.highest():
+            self.write("", "highest", timestamp)
 
     # Suspended domains
 
     def suspended(self, account):
-        return set(self.load("suspended", account) or ())
+        """However many there are. ValueError where they cannot be told."""
+        found = self.load("suspended", account, limit=None)
+        if found is None:
+            return set()
+        if not isinstance(found, list) or not all(
+                isinstance(domain, str) for domain in found):
+            raise ValueError("suspended/%s: not a list of domains" % account)
+        return set(found)
 
     def suspend(self, account, domain):
         self.set_suspended(account, self.suspended(account) | {domain})
@@ -242,23 +304,114 @@ class Spool:
         else:
             self.remove("suspended", account)
 
+    # Suspended accounts
+
+    def former_status(self, account):
+        """None where the account was not suspended."""
+        try:
+            found = self.load("status", account)
+        except ValueError:
+            return None
+        return found if isinstance(found, str) else None
+
+    def set_former_status(self, account, status):
+        if status != self.former_status(account):
+            self.write("status", account, status)
+
+    def forget_suspensions(self, account):
+        for directory in ("suspended", "status"):
+            self.forget_file(directory, account)
+
+    def forget_file(self, directory, name):
+        if os.path.lexists(self.path(directory, name)):
+            self.remove(directory, name)
+
     # Housekeeping
 
-    def tidy(self, remember_days):
+    def tidy(self, remember_days, window):
         """Once a day: what hooks that were killed left in tmp/, and what the
         webhook need not know any longer."""
         marker = self.path("tidied")
         if age(marker) < DAY:
             return
-        for directory, days in (("tmp", 1), ("main", 1),
-                                ("seen", remember_days)):
-            for name in os.listdir(self.path(directory)):
-                path = self.path(directory, name)
-                if age(path) > days * DAY:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(path)
-        with open(marker, "wb"):
+        for directory in ("tmp", "main", "convert"):
+            for name in self.older(directory, 1):
+                self.discard(directory, name)
+        horizon = self.highest() - 2 * window
+        for name in self.older("seen", remember_days):
+            if signed_before(self.seen_record(name), horizon):
+                self.discard("seen", name)
+        with open(marker, "wb", opener=open_carefully):
             os.utime(marker)
+
+    def older(self, directory, days):
+        return [name for name in os.listdir(self.path(directory))
+                if age(self.path(directory, name)) > days * DAY]
+
+    def discard(self, directory, name):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path(directory, name))
+
+
+def make_directory(path):
+    """Whether it was not there."""
+    try:
+        os.makedirs(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+        return False
+    return True
+
+
+def sync_directory(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def open_carefully(path, flags):
+    """Never for long, and nothing but a file."""
+    try:
+        fd = os.open(path, flags | CAREFUL, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise ValueError("not a file") from None
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ValueError("not a file")
+    return fd
+
+
+def read_regular(path, limit):
+    try:
+        with open(path, "rb", opener=open_carefully) as file:
+            data = file.read(-1 if limit is None else limit + 1)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        raise ValueError("it may not be read") from None
+    if limit is not None and len(data) > limit:
+        raise ValueError("too long")
+    return data
+
+
+def check_types(event):
+    """ValueError where it has not what an event has, of the right kind."""
+    if not isinstance(event, dict):
+        raise ValueError("not an object")
+    for field, kind in (("id", str), ("digest", str), ("timestamp", int)):
+        if type(event.get(field, kind())) is not kind:
+            raise ValueError("%s: of the wrong kind" % field)
+
+
+def signed_before(record, horizon):
+    """What has no time was never signed."""
+    timestamp = record.get("timestamp")
+    return type(timestamp) is not int or timestamp < horizon
 
 
 def locked(fd, end):

@@ -14,9 +14,13 @@
 
 """Text that may be anything, and what is said about it."""
 
+import re
 import sys
 import syslog
+import unicodedata
 
+LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+DOMAIN = re.compile(r"(?:%s\.)+(?![0-9]+$)%s" % (LABEL, LABEL))
 ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -50,6 +54,32 @@ def decode(data):
 def fold(text):
     """Lower case for ASCII alone: no other letter folds into a name."""
     return text.lower() if text.isascii() else text
+
+
+def domain_key(domain):
+    """The same for what a panel writes now so and now so: lower-case A-labels.
+    Which of them are domains, smtpusers(8) knows."""
+    lower = domain.lower() if domain.isascii() else "".join(
+        map(lower_character, domain))
+    return ".".join(map(a_label, lower.removesuffix(".").split(".")))
+
+
+def lower_character(c):
+    lower = c.lower()
+    return lower if len(lower) == 1 else c
+
+
+def a_label(label):
+    """What has no letters to convert stays, and is no domain."""
+    if label.isascii() or any(unicodedata.category(c)[0] in "CZ"
+                              for c in label):
+        return label
+    return "xn--" + label.encode("punycode").decode()
+
+
+def looks_like_domain(key):
+    """Whether it could be one at all."""
+    return len(key) <= 253 and DOMAIN.fullmatch(key) is not None
 
 
 class Log:

@@ -27,11 +27,14 @@ import os
 import re
 import socket
 import socketserver
+import stat
 import threading
 import time
 
 from .apply import EX_OK, drain
-from .events import BadEvent, check_event, describe, make_event, FIELDS
+from .config import ConfigError
+from .events import (BadEvent, check_event, describe, make_event, with_prefix,
+                     FIELDS)
 from .text import visible
 
 HEADERS_MAX = 32768
@@ -40,6 +43,8 @@ SIGNATURE = re.compile(r"(?:sha256=)?([0-9a-f]{64})")
 RETRY_FIRST = 5
 RETRY_LAST = 60
 LINGER = 1 << 20
+# Seconds that one of many requests at once waits for the others.
+QUEUE = 30
 
 
 class Refused(Exception):
@@ -135,6 +140,9 @@ def remove_stale_socket(path):
         try:
             probe.connect(path)
         except ConnectionRefusedError:
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise ConfigError("%s: there, and no socket" %
+                                  visible(path)) from None
             os.unlink(path)
         except FileNotFoundError:
             return
@@ -191,6 +199,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.request_version = "HTTP/1.0"
         self.reply(code, message or "refused")
         self.close_connection = True
+        self.linger()
 
     def reply(self, status, text):
         key = "status" if status < 300 else "error"
@@ -247,10 +256,10 @@ class Receiver:
         self.wake = wake
 
     def receive(self, timestamps, signatures, body):
-        signature = self.authenticate(timestamps, signatures, body)
-        event = parse_event(body)
+        timestamp = self.authenticate(timestamps, signatures, body)
+        event = parse_event(body, self.conf.account_prefix)
         event["digest"] = hashlib.sha256(body).hexdigest()
-        event["signature"] = signature
+        event["timestamp"] = timestamp
         try:
             return self.take(event)
         except OSError as error:
@@ -258,7 +267,7 @@ class Receiver:
             raise Refused(503, "the event could not be stored") from None
 
     def authenticate(self, timestamps, signatures, body):
-        """The right signature; which part was wrong is not told."""
+        """When it was signed; which part was wrong is not told."""
         wrong = Refused(401, "not authorized")
         if len(timestamps) != 1 or len(signatures) != 1:
             raise wrong
@@ -270,7 +279,7 @@ class Receiver:
             raise wrong
         if abs(time.time() - int(timestamp)) > self.conf.window:
             raise wrong
-        return match[1]
+        return int(timestamp)
 
     def signed(self, timestamp, signature, body):
         text = timestamp.encode() + b"." + body
@@ -281,30 +290,27 @@ class Receiver:
 
     def take(self, event):
         """Stored before it is remembered: who is killed in between knows it
-        by the file that waits."""
-        with self.spool.lock("seen.lock"):
+        by the file that waits. What was signed long before the latest is not
+        looked up: its id may be forgotten, and our clock may be wrong."""
+        with self.spool.lock("seen.lock", QUEUE):
+            if event["timestamp"] < self.spool.highest() - self.conf.window:
+                raise Refused(401, "not authorized")
             known = self.spool.seen(event["id"])
             if known is None:
                 self.spool.add(event)
-                self.spool.remember(event)
+            elif known.get("digest") != event["digest"]:
+                raise Refused(409, "another event had this id")
+            self.spool.remember(event)
+            self.spool.raise_highest(event["timestamp"])
         if known is not None:
-            return repeated(known, event)
+            # A second try, or a copy that somebody has caught.
+            return 200, "accepted before"
         self.log("taken: %s" % visible(describe(event)))
         self.wake.set()
         return 202, "accepted"
 
 
-def repeated(known, event):
-    """The sender's second try is welcome and changes nothing; a copy of a
-    request that somebody has caught is neither."""
-    if known.get("digest") != event["digest"]:
-        raise Refused(409, "another event had this id")
-    if known.get("signature") == event["signature"]:
-        raise Refused(409, "this request came before")
-    return 200, "accepted before"
-
-
-def parse_event(body):
+def parse_event(body, prefix):
     try:
         found = json.loads(body.decode("utf-8"), parse_constant=no_constant,
                            object_pairs_hook=no_duplicates)
@@ -321,7 +327,7 @@ def parse_event(body):
         raise Refused(400, "a field is no text")
     event = make_event(found.get("event"), "webhook", **fields)
     try:
-        return {**check_event(event), "id": identity}
+        return {**check_event(with_prefix(event, prefix)), "id": identity}
     except BadEvent as reason:
         raise Refused(400, str(reason)) from None
 
@@ -353,17 +359,20 @@ class Worker(threading.Thread):
         while True:
             self.wake.wait(delay)
             self.wake.clear()
-            if self.drain() == EX_OK and not self.spool.waiting():
+            if self.drain():
                 delay = None
             else:
                 delay = min((delay or RETRY_FIRST / 2) * 2, RETRY_LAST)
 
     def drain(self):
+        """Whether nothing is left. Whatever happens, there is another try:
+        who would notice that this thread has ended?"""
         try:
-            return drain(self.conf, self.spool, self.log)
-        except OSError as error:
-            self.log("the spool: %s" % error.strerror)
-            return None
+            return (drain(self.conf, self.spool, self.log) == EX_OK and
+                    not self.spool.waiting())
+        except Exception as error:
+            self.log("the spool: %s" % visible(str(error) or repr(error)))
+            return False
 
 
 def remember_waiting(spool):
@@ -375,10 +384,11 @@ def remember_waiting(spool):
             continue
         if event:
             spool.remember(event)
+            spool.raise_highest(event.get("timestamp", 0))
 
 
 def serve(conf, spool, secrets, log):
-    with spool.lock("seen.lock"):
+    with spool.lock("seen.lock", QUEUE):
         remember_waiting(spool)
     worker = Worker(conf, spool, log)
     receiver = Receiver(conf, spool, secrets, log, worker.wake)
