@@ -311,8 +311,7 @@ on_tx_rcpt(const struct filterline *fl, struct session *s)
 
 	if (result == NULL || (recipient = strchr(result + 1, '|')) == NULL)
 		return;
-	if (strncmp(result, "|ok|", 4) != 0)
-		recipient_refused(s, recipient + 1);
+	recipient_settled(s, recipient + 1, strncmp(result, "|ok|", 4) == 0);
 }
 
 /* msgid|size */
@@ -410,11 +409,10 @@ read_line(struct session *s, const char *text, size_t len)
 
 	if (tx == NULL)
 		return;
-	if (tx->header.done) {
-		if (body_hides_end(text, len))
-			tx->hidden_end = true;
+	if (body_hides_end(text, len))
+		tx->hidden_end = true;
+	if (tx->header.done)
 		return;
-	}
 	header_line(&tx->header, text, len);
 	if (tx->header.done)
 		header_complete(&filter, s);

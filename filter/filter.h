@@ -139,11 +139,11 @@ void header_complete(struct filter *, struct session *);
 void recipient_request(struct request *, const char *recipient);
 
 /*
- * smtpd has refused a recipient, which then does not count.  Only what it says
- * of the one that was let through last is believed: it does not report every
- * recipient that it takes.
+ * smtpd has taken a recipient or refused it, which then does not count.  Only
+ * what it says of the one that was let through last is believed, and that once:
+ * it does not report every recipient that it takes.
  */
-void recipient_refused(struct session *, const char *recipient);
+void recipient_settled(struct session *, const char *recipient, bool taken);
 
 /*
  * End of data: what MAIL FROM was accepted for must still hold, and the From

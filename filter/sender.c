@@ -335,7 +335,7 @@ recipient_request(struct request *req, const char *recipient)
 }
 
 void
-recipient_refused(struct session *s, const char *recipient)
+recipient_settled(struct session *s, const char *recipient, bool taken)
 {
 	struct tx *tx = s->tx;
 	uint8_t	   digest[DIGEST_LEN];
@@ -345,7 +345,8 @@ recipient_refused(struct session *s, const char *recipient)
 	digest_strings(digest, 1, &recipient);
 	if (memcmp(digest, tx->recipient, sizeof(digest)) != 0)
 		return;
-	tx->recipients--;
+	if (!taken)
+		tx->recipients--;
 	memset(tx->recipient, 0, sizeof(tx->recipient));
 }
 

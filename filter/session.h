@@ -61,7 +61,7 @@ struct tx {
 	bool	      sandboxed;
 	bool	      any_domain;     /* its domains are asked about early */
 	bool	      damaged;	      /* a line of it was lost */
-	bool	      hidden_end;     /* its body seems to end early */
+	bool	      hidden_end;     /* it seems to end early */
 	bool	      accepted;	      /* by us, at the end of data */
 	char	      hold[QUOTA_ID]; /* its reservation; "": none */
 	uint32_t      msgid;	      /* smtpd's; 0: none yet */

@@ -287,19 +287,23 @@ def test_more_recipients_than_can_ever_be(redis, users, limit):
     assert sum(Functions(redis).used().values()) == 3
 
 
-def test_a_refusal_counts_once(redis, users):
-    """However often it is reported, and only of the last recipient."""
+@pytest.mark.parametrize("taken, count", [(False, 3), (True, 4)])
+def test_a_refusal_counts_once(redis, users, taken, count):
+    """Only of the last recipient, and not when that was taken."""
     limited(users, quota="100")
     counters = Functions(redis)
     with Sender(redis.url, quota_unit="recipient") as sender:
         assert sender.mail() == "proceed"
         for name in ("a", "b", "c", "d"):
             sender.driver.ask("rcpt-to", sender.session, name + "@x.test")
+        if taken:
+            sender.driver.report("tx-rcpt", sender.session, "00000001", "ok",
+                                 "d@x.test")
         for name in ("a", "d", "d", "c", ""):
             sender.driver.report("tx-rcpt", sender.session, "00000001",
                                  "permfail", name + "@x.test")
         assert sender.commit(recipients=0) == "proceed"
-    assert counters.used() == {"quota": 3}
+    assert counters.used() == {"quota": count}
 
 
 def test_recipients(redis, users):

@@ -124,6 +124,11 @@ def test_a_hidden_end_where_the_header_is_not_judged(
             reply = session.data(b"From: a@bank.test\r\n\r\n" + body +
                                  b"\r\n")
             assert blocked(redis, reply)["reason"] == "body-hidden-end"
+        for line in (b"X: y\r.\rMAIL FROM:<ceo@bank.test>", b"X: y\r."):
+            assert session.mail().startswith("250")
+            assert session.rcpt().startswith("250")
+            reply = session.data(line + b"\r\n\r\nx\r\n")
+            assert blocked(redis, reply)["reason"] == "body-hidden-end"
         # Programs leave CRs behind that hide nothing.
         assert session.mail().startswith("250")
         assert session.rcpt().startswith("250")
