@@ -43,7 +43,7 @@ WARN :=		-Wall -Wextra -Wshadow -Wmissing-prototypes \
 		-Wno-format-nonliteral
 # Asked of pkg-config at the first use, and once.
 OUR_CFLAGS =	$(eval OUR_CFLAGS := -std=gnu11 -D_GNU_SOURCE -pthread \
-		$(WARN) $(WERROR) -Ilib -Ifilter -Itable \
+		$(WARN) $(WERROR) -Ilib -Ifilter -Ifilter/spf -Itable \
 		$(shell $(PKG_CONFIG) --cflags $(LIBS)))$(OUR_CFLAGS)
 OUR_LIBS =	$(eval OUR_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS)) \
 		-lspf2 -lunistring -lresolv)$(OUR_LIBS)
@@ -57,7 +57,8 @@ FUZZ :=		-fsanitize=address,undefined -fno-sanitize-recover=all \
 		-O1 -g
 
 LIB_C :=	$(wildcard lib/*.c)
-FILTER_C :=	$(filter-out filter/filter-smtpusers.c,$(wildcard filter/*.c))
+FILTER_C :=	$(filter-out filter/filter-smtpusers.c,$(wildcard filter/*.c \
+		filter/spf/*.c))
 TABLE_C :=	$(filter-out table/table-smtpusers.c,$(wildcard table/*.c))
 PART_C :=	$(LIB_C) $(FILTER_C) $(TABLE_C)
 UNIT_C :=	$(wildcard regress/unit/test_*.c)
@@ -291,7 +292,7 @@ bench-in-root: all $(BENCHES)
 ALL_C :=	$(PART_C) $(wildcard filter/filter-smtpusers.c \
 		table/table-smtpusers.c) $(UNIT_C) $(UNIT_HELP_C) $(FUZZ_C) \
 		$(BENCH_C)
-ALL_H :=	$(wildcard lib/*.h filter/*.h table/*.h regress/*/*.h)
+ALL_H :=	$(wildcard lib/*.h filter/*.h filter/spf/*.h table/*.h regress/*/*.h)
 CANDIDATES =	$(wildcard .ci/* scripts/* regress/* regress/*/*)
 ALL_SH =	$(shell grep -lsE '^\#!/bin/sh' $(CANDIDATES))
 ALL_PY =	$(shell grep -lsE '^\#!/usr/bin/(env )?python3' $(CANDIDATES)) \
@@ -319,7 +320,7 @@ lint-cppcheck:
 	    --library=posix --library=bsd \
 	    --include=/usr/include/$$(gcc -print-multiarch)/bsd/sys/queue.h \
 	    --include=/usr/include/uthash.h \
-	    -Ilib -Ifilter -Itable $(ALL_C)
+	    -Ilib -Ifilter -Ifilter/spf -Itable $(ALL_C)
 
 lint-sh:
 	shellcheck $(ALL_SH)
