@@ -69,7 +69,7 @@ BENCH_C :=	$(wildcard regress/bench/*.c)
 UNITS :=	$(patsubst regress/unit/%.c,$(B)/san/unit/%,$(UNIT_C))
 FUZZERS :=	$(patsubst regress/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 BENCHES :=	$(patsubst regress/bench/%.c,$(B)/bench/%,$(BENCH_C))
-READERS :=	$(addprefix $(B)/differential/,ours gmime)
+READERS :=	$(addprefix $(B)/differential/,ours gmime go-reader JavaReader.class)
 PROGRAMS :=	$(foreach kind,rel san,$(B)/$(kind)/filter-smtpusers \
 		$(B)/$(kind)/table-smtpusers)
 MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.7 scripts/*.8)
@@ -157,6 +157,14 @@ $(B)/differential/gmime: regress/differential/gmime.c
 	$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(WERROR) $(CPPFLAGS) \
 	    $(CFLAGS) $$($(PKG_CONFIG) --cflags gmime-3.0) -o $@ $< \
 	    $(LDFLAGS) $$($(PKG_CONFIG) --libs gmime-3.0)
+
+$(B)/differential/go-reader: regress/differential/go-reader.go
+	@mkdir -p $(@D)
+	GOCACHE=$$(mktemp -d) GOFLAGS=-trimpath go build -o $@ $<
+
+$(B)/differential/JavaReader.class: regress/differential/JavaReader.java
+	@mkdir -p $(@D)
+	javac -cp /usr/share/java/jakarta-mail.jar -d $(@D) $<
 
 $(B)/bench/%: $(B)/rel/obj/regress/bench/%.o
 	@mkdir -p $(@D)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "domain.h"
+#include "newline.h"
 #include "reason.h"
 
 /* Longest Message-ID kept, for the report, with its NUL. */
@@ -39,7 +40,8 @@ struct header {
 	bool	     in_from;
 	unsigned int nfrom;
 	enum reason  reason; /* the first thing wrong */
-	char	    *from;   /* the first From, unfolded */
+	struct newline newline; /* in the present field */
+	char	    *from;   /* the first From, folds being LF */
 	size_t	     fromlen;
 	size_t	     fromsize;
 	char	     message_id[HEADER_MESSAGE_ID];
