@@ -29,10 +29,15 @@ def pytest_configure(config):
 
 
 def apart():
-    """Its own loopback for each of the processes that share the tests, for
-    none of them knows which port another has just found free."""
-    os.unshare(os.CLONE_NEWNET)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    """Its own loopback, /run and /usr/local for each of the processes that
+    share the tests: none of them knows which port another has just found
+    free, and some tests put things where a manual page says that they are."""
+    os.unshare(os.CLONE_NEWNET | os.CLONE_NEWNS)
+    for command in (["ip", "link", "set", "lo", "up"],
+                    ["mount", "--make-rprivate", "/"],
+                    ["mount", "-t", "tmpfs", "none", "/run"],
+                    ["mount", "-t", "tmpfs", "none", "/usr/local"]):
+        subprocess.run(command, check=True)
 
 
 def pytest_collection_modifyitems(items):
