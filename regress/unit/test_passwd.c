@@ -157,7 +157,7 @@ test_long(void **state)
 	password[PASSWD_MAX - 1] = '\0';
 	hash = hash_of("$6$", 1000, password);
 	assert_int_equal(passwd_verify(password, hash), PASSWD_RIGHT);
-	assert_non_null(passwd_check(pool, password, hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", password, hash, on_result,
 	    (void *)0));
 	password[PASSWD_MAX - 1] = 'p';
 	password[PASSWD_MAX] = '\0';
@@ -166,7 +166,7 @@ test_long(void **state)
 	password[sizeof(password) - 1] = '\0';
 	assert_int_equal(passwd_verify(password, hash), PASSWD_WRONG);
 	/* Cut to what there is room for, it must not become right. */
-	assert_non_null(passwd_check(pool, password, hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", password, hash, on_result,
 	    (void *)1));
 	unit_run_until(base, ncalled == 2);
 	assert_int_equal(results[0], PASSWD_RIGHT);
@@ -180,15 +180,15 @@ test_pool(void **state)
 
 	(void)state;
 	snprintf(hash, sizeof(hash), "%s", hash_of("$y$", 1, "secret"));
-	assert_non_null(passwd_check(pool, password, hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", password, hash, on_result,
 	    (void *)0));
 	memset(password, 'x', 6);
-	assert_non_null(passwd_check(pool, password, hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", password, hash, on_result,
 	    (void *)1));
 	/* Both were copied. */
 	memset(password, 0, sizeof(password));
 	memset(hash, 0, sizeof(hash));
-	assert_non_null(passwd_check(pool, "secret", "*", on_result,
+	assert_non_null(passwd_check(pool, "alice", "secret", "*", on_result,
 	    (void *)2));
 	assert_int_equal(ncalled, 0);
 	unit_run_until(base, ncalled == 3);
@@ -206,7 +206,8 @@ test_long_hash(void **state)
 	(void)state;
 	memset(hash, 'h', sizeof(hash) - 1);
 	hash[sizeof(hash) - 1] = '\0';
-	assert_null(passwd_check(pool, "secret", hash, on_result, (void *)0));
+	assert_null(passwd_check(pool, "alice", "secret", hash, on_result,
+	    (void *)0));
 }
 
 static void
@@ -218,7 +219,7 @@ test_cancel(void **state)
 
 	(void)state;
 	for (i = 0; i < 6; i++) {
-		jobs[i] = passwd_check(pool, "secret", hash, on_result,
+		jobs[i] = passwd_check(pool, "alice", "secret", hash, on_result,
 		    (void *)(intptr_t)i);
 		assert_non_null(jobs[i]);
 	}
@@ -227,7 +228,7 @@ test_cancel(void **state)
 	passwd_cancel(jobs[4]);
 	unit_run_until(base, ncalled == 4);
 	/* All that come after have come before this one. */
-	assert_non_null(passwd_check(pool, "secret", "*", on_result,
+	assert_non_null(passwd_check(pool, "alice", "secret", "*", on_result,
 	    (void *)6));
 	unit_run_until(base, called[6] == 1);
 	assert_int_equal(called[0], 0);
@@ -253,14 +254,25 @@ test_cancel_from_callback(void **state)
 	base = event_base_new();
 	pool = passwd_pool_new(base, 1);
 	assert_non_null(pool);
-	assert_non_null(passwd_check(pool, "x", "*", on_result_cancel,
+	assert_non_null(passwd_check(pool, "alice", "x", "*", on_result_cancel,
 	    (void *)0));
-	victim = passwd_check(pool, "x", "*", on_result, (void *)1);
+	victim = passwd_check(pool, "alice", "x", "*", on_result, (void *)1);
 	assert_non_null(victim);
-	assert_non_null(passwd_check(pool, "x", "*", on_result, (void *)2));
+	assert_non_null(passwd_check(pool, "alice", "x", "*", on_result,
+	    (void *)2));
 	unit_run_until(base, called[2] == 1);
 	assert_int_equal(called[0], 1);
 	assert_int_equal(called[1], 0);
+}
+
+/* As many names as it takes. */
+static const char *
+nth_name(size_t i)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "user%zu", i);
+	return (name);
 }
 
 static void
@@ -271,9 +283,10 @@ test_queue_full(void **state)
 
 	(void)state;
 	for (i = 0; i < PASSWD_QUEUE; i++)
-		assert_non_null(passwd_check(pool, i % 2 ? "secret" : "other",
-		    hash, on_result, (void *)(intptr_t)i));
-	assert_null(passwd_check(pool, "secret", hash, on_result,
+		assert_non_null(passwd_check(pool, nth_name(i),
+		    i % 2 ? "secret" : "other", hash, on_result,
+		    (void *)(intptr_t)i));
+	assert_null(passwd_check(pool, "alice", "secret", hash, on_result,
 	    (void *)(intptr_t)i));
 	unit_run_until(base, ncalled == PASSWD_QUEUE);
 	assert_int_equal(called[i], 0);
@@ -281,35 +294,166 @@ test_queue_full(void **state)
 		assert_int_equal(called[i], 1);
 		assert_int_equal(results[i],
 		    i % 2 ? PASSWD_RIGHT : PASSWD_WRONG);
+		assert_int_equal(passwd_guessed(pool, nth_name(i)), i % 2 == 0);
 	}
 	/* There is room again. */
-	assert_non_null(passwd_check(pool, "secret", hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", "secret", hash, on_result,
 	    (void *)(intptr_t)(PASSWD_QUEUE + 1)));
 	unit_run_until(base, called[PASSWD_QUEUE + 1] == 1);
 }
 
-/* A cancelled job has its place in the queue until it is done. */
 static void
-test_cancelled_counts(void **state)
+test_share(void **state)
+{
+	const char *hash = hash_of("$6$", 1000, "secret");
+	size_t	    i;
+
+	(void)state;
+	for (i = 0; i < PASSWD_SHARE; i++)
+		assert_non_null(passwd_check(pool, "alice", "secret", hash,
+		    on_result, (void *)(intptr_t)i));
+	assert_null(passwd_check(pool, "alice", "secret", hash, on_result,
+	    (void *)(intptr_t)i));
+	assert_non_null(passwd_check(pool, "bob", "secret", hash, on_result,
+	    (void *)(intptr_t)(i + 1)));
+	unit_run_until(base, ncalled == PASSWD_SHARE + 1);
+	assert_int_equal(called[i], 0);
+	assert_non_null(passwd_check(pool, "alice", "secret", hash, on_result,
+	    (void *)(intptr_t)i));
+	unit_run_until(base, called[i] == 1);
+}
+
+/* Who waited is let go; what is under way has its place until it is done. */
+static void
+test_cancelled_make_room(void **state)
+{
+	const char	  *hash = hash_of("$6$", 20000, "secret");
+	struct passwd_job *jobs[PASSWD_SHARE];
+	size_t		   i;
+
+	(void)state;
+	for (i = 0; i < PASSWD_SHARE; i++) {
+		jobs[i] = passwd_check(pool, "alice", "secret", hash, on_result,
+		    NULL);
+		assert_non_null(jobs[i]);
+	}
+	assert_null(passwd_check(pool, "alice", "secret", "*", on_result,
+	    NULL));
+	for (i = 0; i < PASSWD_SHARE; i++)
+		passwd_cancel(jobs[i]);
+	for (i = 1; i < PASSWD_SHARE; i++)
+		assert_non_null(passwd_check(pool, "alice", "secret", "*",
+		    on_result, (void *)(intptr_t)i));
+	unit_run_until(base, ncalled == PASSWD_SHARE - 1);
+	assert_int_equal(called[0], 0);
+}
+
+/* The order in which jobs have come back. */
+static size_t order[PASSWD_QUEUE], norder;
+
+static void
+on_ordered(void *arg, enum passwd_result result)
+{
+	order[norder++] = (size_t)(intptr_t)arg;
+	on_result(arg, result);
+}
+
+/*
+ * Starts n verifications of a name, numbered on from one.  The hash of each
+ * takes long compared with what is done between two of them.
+ */
+static void
+start(const char *name, const char *password, size_t from, size_t n)
+{
+	static char slow[CRYPT_OUTPUT_SIZE];
+	size_t	    i;
+
+	if (slow[0] == '\0')
+		snprintf(slow, sizeof(slow), "%s",
+		    hash_of("$6$", 100000, "secret"));
+	for (i = from; i < from + n; i++)
+		assert_non_null(passwd_check(pool, name, password, slow,
+		    on_ordered, (void *)(intptr_t)i));
+}
+
+static size_t
+place_of(size_t number)
+{
+	size_t i;
+
+	for (i = 0; i < norder; i++)
+		if (order[i] == number)
+			return (i);
+	fail_msg("%zu has not come back", number);
+	return (0);
+}
+
+/* However many of alice's wait, one thread is for the others. */
+static void
+test_one_of_a_name_at_a_time(void **state)
+{
+	(void)state;
+	norder = 0;
+	start("alice", "secret", 0, 8);
+	start("bob", "secret", 8, 1);
+	start("carol", "secret", 9, 1);
+	unit_run_until(base, ncalled == 10);
+	assert_in_range(place_of(8), 0, 4);
+	assert_in_range(place_of(9), 0, 5);
+}
+
+/* Names that are guessed at come last, and leave a thread to the others. */
+static void
+test_guessed_come_last(void **state)
+{
+	size_t i;
+
+	(void)state;
+	norder = 0;
+	for (i = 0; i < 6; i++)
+		start(nth_name(i), "wrong", i, 1);
+	unit_run_until(base, ncalled == 6);
+	for (i = 0; i < 6; i++)
+		assert_true(passwd_guessed(pool, nth_name(i)));
+	assert_false(passwd_guessed(pool, "bob"));
+	norder = 0;
+	for (i = 0; i < 6; i++)
+		start(nth_name(i), "wrong", 6 + i, 1);
+	start("bob", "secret", 12, 1);
+	start("carol", "secret", 13, 1);
+	unit_run_until(base, ncalled == 14);
+	assert_in_range(place_of(12), 0, 3);
+	assert_in_range(place_of(13), 0, 4);
+	for (i = 6; i < 12; i++)
+		assert_int_equal(results[i], PASSWD_WRONG);
+	assert_int_equal(results[12], PASSWD_RIGHT);
+	assert_false(passwd_guessed(pool, "bob"));
+}
+
+/* Somebody stands still for it: it comes next, though guessed at. */
+static void
+test_hurry(void **state)
 {
 	const char	  *hash = hash_of("$6$", 1000, "secret");
 	struct passwd_job *job;
 	size_t		   i;
 
 	(void)state;
-	for (i = 0; i < PASSWD_QUEUE; i++) {
-		job = passwd_check(pool, "secret", hash, on_result, NULL);
-		assert_non_null(job);
-		passwd_cancel(job);
-	}
-	assert_null(passwd_check(pool, "secret", hash, on_result, NULL));
-	job = NULL;
-	unit_run_until(base,
-	    job != NULL ||
-		(job = passwd_check(pool, "secret", hash, on_result,
-		     (void *)1)) != NULL);
-	unit_run_until(base, called[1] == 1);
-	assert_int_equal(called[0], 0);
+	norder = 0;
+	start("alice", "wrong", 0, 1);
+	start("mallory", "wrong", 1, 1);
+	unit_run_until(base, ncalled == 2);
+	norder = 0;
+	start("mallory", "wrong", 2, 8);
+	for (i = 0; i < 6; i++)
+		start(nth_name(i), "secret", 10 + i, 1);
+	job = passwd_check(pool, "alice", "secret", hash, on_ordered,
+	    (void *)16);
+	assert_non_null(job);
+	passwd_hurry(job);
+	unit_run_until(base, ncalled == 17);
+	assert_in_range(place_of(16), 0, 4);
+	assert_int_equal(results[16], PASSWD_RIGHT);
 }
 
 /* With jobs waiting, under way and done: each is told, nothing is left. */
@@ -321,8 +465,8 @@ test_pool_free(void **state)
 
 	(void)state;
 	for (i = 0; i < 64; i++)
-		assert_non_null(passwd_check(pool, "secret", i < 8 ? "*" : hash,
-		    on_result, NULL));
+		assert_non_null(passwd_check(pool, nth_name(i % 8), "secret",
+		    i < 8 ? "*" : hash, on_result, NULL));
 	passwd_pool_free(pool);
 	pool = NULL;
 	assert_int_equal(ncalled, 64);
@@ -346,8 +490,10 @@ main(void)
 		TEST(test_cut_hash), TEST(test_long), TEST(test_pool),
 		TEST(test_long_hash), TEST(test_cancel),
 		TEST(test_cancel_from_callback), TEST(test_queue_full),
-		TEST(test_cancelled_counts), TEST(test_pool_free),
-		TEST(test_too_many_threads)
+		TEST(test_share), TEST(test_cancelled_make_room),
+		TEST(test_one_of_a_name_at_a_time),
+		TEST(test_guessed_come_last), TEST(test_hurry),
+		TEST(test_pool_free), TEST(test_too_many_threads)
 	};
 
 	return (cmocka_run_group_tests_name("passwd", tests, NULL, NULL));
