@@ -5,6 +5,7 @@
 
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
@@ -24,6 +25,7 @@
 
 #define THREADS_MAX 8
 #define GUESSED_SIZE 16384
+#define GUESSED_NICE 10
 
 struct passwd_job {
 	TAILQ_ENTRY(passwd_job) entry; /* in one of the pool's lists */
@@ -50,7 +52,6 @@ struct passwd_pool {
 	bool		stopping;
 	pthread_t	threads[THREADS_MAX];
 	int		nthreads;
-	int		guessers; /* threads for names that are guessed at */
 	LIST_HEAD(, passwd_job) jobs; /* all: the loop's own */
 	struct recent *guessed;	      /* names, the loop's own */
 	int	       njobs;	      /* the same */
@@ -96,31 +97,18 @@ first_free(struct passwd_pool *pool, struct jobs *jobs)
 }
 
 static struct passwd_job *
-choose(struct passwd_pool *pool)
+next_job(struct passwd_pool *pool, bool guessed)
 {
-	struct passwd_job *job = first_free(pool, &pool->waiting[0]), *other;
-	int		   guessed = 0;
-
-	if (job != NULL)
-		return (job);
-	TAILQ_FOREACH(other, &pool->running, entry)
-		guessed += other->guessed;
-	return (guessed < pool->guessers ? first_free(pool, &pool->waiting[1])
-					 : NULL);
-}
-
-static struct passwd_job *
-next_job(struct passwd_pool *pool)
-{
+	struct jobs	  *jobs = &pool->waiting[guessed];
 	struct passwd_job *job = NULL;
 
 	pthread_mutex_lock(&pool->lock);
-	while (!pool->stopping && (job = choose(pool)) == NULL)
+	while (!pool->stopping && (job = first_free(pool, jobs)) == NULL)
 		pthread_cond_wait(&pool->work, &pool->lock);
 	if (pool->stopping)
 		job = NULL;
 	if (job != NULL) {
-		TAILQ_REMOVE(&pool->waiting[job->guessed], job, entry);
+		TAILQ_REMOVE(jobs, job, entry);
 		TAILQ_INSERT_TAIL(&pool->running, job, entry);
 		job->waiting = false;
 	}
@@ -128,22 +116,38 @@ next_job(struct passwd_pool *pool)
 	return (job);
 }
 
-static void *
-work(void *arg)
+static void
+work_on(struct passwd_pool *pool, bool guessed)
 {
-	struct passwd_pool *pool = arg;
-	struct passwd_job  *job;
-	const uint64_t	    one = 1;
+	struct passwd_job *job;
+	const uint64_t	   one = 1;
 
-	while ((job = next_job(pool)) != NULL) {
+	while ((job = next_job(pool, guessed)) != NULL) {
 		job->result = passwd_verify(job->password, job->hash);
 		pthread_mutex_lock(&pool->lock);
 		TAILQ_REMOVE(&pool->running, job, entry);
 		TAILQ_INSERT_TAIL(&pool->done, job, entry);
+		/* What waits for this name may be another thread's. */
+		pthread_cond_broadcast(&pool->work);
 		pthread_mutex_unlock(&pool->lock);
 		if (write(pool->wake, &one, sizeof(one)) == -1)
 			continue; /* the counter is full: it wakes */
 	}
+}
+
+static void *
+work(void *pool)
+{
+	work_on(pool, false);
+	return (NULL);
+}
+
+static void *
+work_on_guessed(void *pool)
+{
+	/* Where that is not to be had, it works all the same. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), GUESSED_NICE);
+	work_on(pool, true);
 	return (NULL);
 }
 
@@ -232,7 +236,7 @@ passwd_check(struct passwd_pool *pool, const char *name, const char *password,
 	pool->njobs++;
 	pthread_mutex_lock(&pool->lock);
 	TAILQ_INSERT_TAIL(&pool->waiting[job->guessed], job, entry);
-	pthread_cond_signal(&pool->work);
+	pthread_cond_broadcast(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
 	return (job);
 }
@@ -247,7 +251,7 @@ passwd_hurry(struct passwd_job *job)
 		TAILQ_REMOVE(&pool->waiting[job->guessed], job, entry);
 		job->guessed = false;
 		TAILQ_INSERT_HEAD(&pool->waiting[0], job, entry);
-		pthread_cond_signal(&pool->work);
+		pthread_cond_broadcast(&pool->work);
 	}
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -269,13 +273,22 @@ passwd_cancel(struct passwd_job *job)
 }
 
 static bool
+start_thread(struct passwd_pool *pool, void *(*job)(void *))
+{
+	if (pthread_create(&pool->threads[pool->nthreads], NULL, job, pool) !=
+	    0)
+		return (false);
+	pool->nthreads++;
+	return (true);
+}
+
+static bool
 start_threads(struct passwd_pool *pool, int n)
 {
-	for (; pool->nthreads < n; pool->nthreads++)
-		if (pthread_create(&pool->threads[pool->nthreads], NULL, work,
-			pool) != 0)
+	while (n-- > 0)
+		if (!start_thread(pool, work))
 			return (false);
-	return (true);
+	return (start_thread(pool, work_on_guessed));
 }
 
 struct passwd_pool *
@@ -283,14 +296,13 @@ passwd_pool_new(struct event_base *base, int n)
 {
 	struct passwd_pool *pool;
 
-	if (n > THREADS_MAX || (pool = calloc(1, sizeof(*pool))) == NULL)
+	if (n >= THREADS_MAX || (pool = calloc(1, sizeof(*pool))) == NULL)
 		return (NULL);
 	TAILQ_INIT(&pool->waiting[0]);
 	TAILQ_INIT(&pool->waiting[1]);
 	TAILQ_INIT(&pool->running);
 	TAILQ_INIT(&pool->done);
 	LIST_INIT(&pool->jobs);
-	pool->guessers = n > 1 ? n - 1 : 1;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pool->guessed = recent_new(GUESSED_SIZE, PASSWD_GUESSED_TTL);

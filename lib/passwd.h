@@ -17,9 +17,9 @@ struct passwd_pool;
  * verification may take longer than smtpd can be left waiting.
  *
  * Who guesses at one name must not keep the owner of another waiting.  So one
- * password of a name is verified at a time and few of them wait; and a name
- * that has had a wrong one of late comes after those that have not, and leaves
- * them a thread.
+ * password of a name is verified at a time and few of them wait; and those of
+ * names that have had a wrong one of late have a thread of their own, which
+ * yields to all others.
  */
 
 enum passwd_result {
@@ -42,7 +42,10 @@ typedef void (*passwd_cb)(void *, enum passwd_result);
 /* Seconds for which a name that had a wrong password is remembered. */
 #define PASSWD_GUESSED_TTL 3600
 
-/* Starts n threads.  NULL when that fails. */
+/*
+ * Starts n threads, and one for names that are guessed at.  NULL when that
+ * fails.
+ */
 struct passwd_pool *passwd_pool_new(struct event_base *, int);
 
 /*
@@ -60,8 +63,8 @@ struct passwd_job *passwd_check(struct passwd_pool *, const char *name,
     const char *password, const char *hash, passwd_cb, void *);
 
 /*
- * Lets a job come before all others, whatever its name, as far as nothing else
- * of that name is under way: somebody stands still for it.
+ * Has a job done next, whatever its name, as far as nothing else of that name
+ * is under way: somebody stands still for it.
  */
 void passwd_hurry(struct passwd_job *);
 
