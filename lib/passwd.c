@@ -80,7 +80,10 @@ passwd_verify(const char *password, const char *hash)
 	return (result);
 }
 
-/* The first of a list whose name has nothing under way. */
+/*
+ * The first of a list whose name has nothing under way from this list: what
+ * the thread that yields does is nothing to wait for.
+ */
 static struct passwd_job *
 first_free(struct passwd_pool *pool, struct jobs *jobs)
 {
@@ -88,7 +91,8 @@ first_free(struct passwd_pool *pool, struct jobs *jobs)
 
 	TAILQ_FOREACH(job, jobs, entry) {
 		TAILQ_FOREACH(other, &pool->running, entry)
-			if (memcmp(other->name, job->name, DIGEST_LEN) == 0)
+			if (other->guessed == job->guessed &&
+			    memcmp(other->name, job->name, DIGEST_LEN) == 0)
 				break;
 		if (other == NULL)
 			return (job);

@@ -62,10 +62,7 @@ void passwd_pool_free(struct passwd_pool *);
 struct passwd_job *passwd_check(struct passwd_pool *, const char *name,
     const char *password, const char *hash, passwd_cb, void *);
 
-/*
- * Has a job done next, whatever its name, as far as nothing else of that name
- * is under way: somebody stands still for it.
- */
+/* Has a job done next, though its name is guessed at: smtpd stands still. */
 void passwd_hurry(struct passwd_job *);
 
 /*

@@ -23,7 +23,7 @@ struct stall {
 #define STALL_SHARE 50
 
 /* What they may take at once. */
-#define STALL_MAX 250000
+#define STALL_MAX 2000000
 
 /* Adds a wait that ends now. */
 void stall_add(struct stall *, int64_t now, int64_t took);

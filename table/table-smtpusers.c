@@ -265,13 +265,16 @@ static void
 check_password(struct table *t, const struct user *user,
     const uint8_t digest[DIGEST_LEN])
 {
-	if (stall_exhausted(&t->stall, now_us()) &&
-	    passwd_guessed(t->pool, user->name)) {
+	bool guessed = passwd_guessed(t->pool, user->name);
+
+	if (guessed && stall_exhausted(&t->stall, now_us())) {
 		log_guessing(t, user->name);
 		verify(t, user, digest, false);
 		answer(t, "not-found");
 	} else if (!verify(t, user, digest, true))
-		answer(t, "error|too many passwords to verify");
+		answer(t,
+		    guessed ? "not-found"
+			    : "error|too many passwords to verify");
 }
 
 /* A user who cannot log in costs nothing: smtpd's pause hides who is there. */
