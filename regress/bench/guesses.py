@@ -29,7 +29,7 @@ HASHES = {"yescrypt": ("$y$", 0), "sha512": ("$6$", 5000),
           "bcrypt 10": ("$2b$", 10)}
 KNOWN = ["user%d" % number for number in range(NAMES)]
 UNKNOWN = ["nobody%d" % number for number in range(NAMES)]
-OURS = "table and filter"
+OURS, BARE, ALONE = "table and filter", "an empty filter", "smtpd alone"
 
 
 def guess(session, name, ident, refused):
@@ -108,8 +108,8 @@ def bench_guesses(table, redis):
         static = {name: redis.cli("HGET", users.key(name), "password")
                   for name in ["sender", *KNOWN]}
         ways = {OURS: (Relay, {"conf": conf, "kind": "rel"}),
-                "an empty filter": (BareFilterRelay, {"static": static}),
-                "smtpd alone": (Relay, {"static": static})}
+                BARE: (BareFilterRelay, {"static": static}),
+                ALONE: (Relay, {"static": static})}
         judge(table, "known names, " + scheme, tls, ways, KNOWN)
     judge(table, "unknown names", tls, ways, UNKNOWN)
     judge(table, "no guesses", tls, ways, [])
@@ -133,9 +133,12 @@ def judge(table, what, tls, ways, names):
                 statistics.median(high[name]),
                 statistics.median(max(taken) for taken, _ in row),
                 statistics.median(rate for _, rate in row)))
-    for name in ways:
-        if name != OURS:
-            table.at_most(
-                "MAIL FROM, %s, 99th percentile, / %s" % (what, name),
-                statistics.median(mine / its for mine, its in
-                                  zip(high[OURS], high[name])), 1)
+    # Without a filter MAIL FROM does not pass the process that verifies.
+    for name, judged in ((BARE, True), (ALONE, False)):
+        text = "MAIL FROM, %s, 99th percentile, / %s" % (what, name)
+        ratio = statistics.median(
+            mine / its for mine, its in zip(high[OURS], high[name]))
+        if judged and names:
+            table.at_most(text, ratio, 1)
+        else:
+            table.note(text, "%.2f" % ratio)
