@@ -17,11 +17,11 @@ struct place {
 /* What it has seen of a part. */
 struct part {
 	struct place place;
-	bool	     begun;   /* by anything but white space */
-	bool	     angle;   /* "<", and not yet ">" */
-	bool	     empty;   /* "<>" */
+	bool	     begun;    /* by anything but white space */
+	bool	     angle;    /* "<", and not yet ">" */
+	bool	     empty;    /* "<>" */
 	bool	     in_angle; /* something between the two */
-	bool	     whole;   /* "@" or ":" */
+	bool	     whole;    /* "@" or ":" */
 };
 
 static void
@@ -33,8 +33,7 @@ move(struct place *at, char c, bool escapes)
 		at->quoted = !at->quoted;
 	else if (c == ')' && !at->escaped && !at->quoted && at->comments > 0)
 		at->comments--;
-	at->escaped = c == '\\' && escapes && !at->escaped &&
-	    at->comments == 0;
+	at->escaped = c == '\\' && escapes && !at->escaped && at->comments == 0;
 }
 
 static bool

@@ -67,14 +67,14 @@ skip_comment(const char *p, const char *end)
 	return (p < end ? p + 1 : NULL);
 }
 
-/* How many '<' are there, before the '@' and behind the comma before it. */
+/* How often a character is there, before the '@' and behind a comma. */
 static unsigned int
-count_brackets(const char *start, const char *at)
+count(const char *start, const char *at, char c)
 {
 	unsigned int n = 0;
 
 	while (at > start && at[-1] != ',')
-		if (*--at == '<')
+		if (*--at == c)
 			n++;
 	return (n);
 }
@@ -128,14 +128,18 @@ is_end(const char *start, const char *at, const char *p, const char *end)
 			return (false);
 	}
 	if (p < end && *p == '<')
-		return (count_brackets(start, at) == 0 &&
+		return (count(start, at, '<') == 0 &&
 		    has_whole_addresses(p, end));
-	if (p == end || *p != '>' || skip_space(++p, end) == end)
+	if (p == end || *p != '>')
 		return (true);
-	if (count_brackets(start, at) != 1)
+	p++;
+	if (skip_space(p, end) == end)
+		return (true);
+	if (count(start, at, '<') != 1)
 		return (false);
 	if (has_bracket(p, end))
-		return (*p == '"' && has_whole_addresses(p, end));
+		return (*p == '"' && count(start, at, '"') % 2 == 1 &&
+		    has_whole_addresses(p, end));
 	return (is_space(*p) || strchr(",;(\")", *p) != NULL);
 }
 
@@ -307,6 +311,60 @@ read_decoded(const char *value, size_t len, bool spaces,
 	return (REASON_NONE);
 }
 
+/* A word and nothing besides, as RFC 2047, 2, has it. */
+static bool
+is_strict_word(const char *p, const char *end)
+{
+	const char *mark;
+
+	if (end - p < 2 || p[0] != '=' || p[1] != '?' ||
+	    (mark = memchr(p + 2, '?', (size_t)(end - p - 2))) == NULL ||
+	    memchr(p + 1, '=', (size_t)(mark - p - 1)) != NULL)
+		return (false);
+	if (end - mark < 5 || strchr("QqBb", mark[1]) == NULL || mark[2] != '?')
+		return (false);
+	mark = memchr(mark + 3, '?', (size_t)(end - mark - 3));
+	return (mark != NULL && mark + 2 == end && mark[1] == '=');
+}
+
+/*
+ * How much PHP's iconv_mime_decode() may drop from the end of a value: a byte
+ * for each fold behind "=" that begins no word in full.
+ */
+static size_t
+count_lost(const char *p, const char *end)
+{
+	const char *word;
+	size_t	    lost = 0;
+	bool	    odd = false;
+
+	for (; p < end; p++) {
+		for (word = p; p < end && !is_space(*p); p++)
+			continue;
+		if (memchr(word, '=', (size_t)(p - word)) != NULL &&
+		    !is_strict_word(word, p))
+			odd = true;
+		if (p < end && *p == '\n' && odd) {
+			lost++;
+			odd = false;
+		}
+	}
+	return (lost);
+}
+
+/* Whether a reader may see the last domain without its end. */
+static bool
+is_cut(const char *value, const char *end)
+{
+	const char *p = memrchr(value, '@', (size_t)(end - value));
+
+	if (p == NULL || memchr(value, '\n', (size_t)(end - value)) == NULL)
+		return (false);
+	for (p = skip_space(p + 1, end); p < end && is_atom(*p); p++)
+		continue;
+	return (count_lost(value, end) > (size_t)(end - p));
+}
+
 static enum reason
 read_value(const char *value, size_t len, struct domains *domains)
 {
@@ -323,10 +381,9 @@ read_value(const char *value, size_t len, struct domains *domains)
 	reason = read_domains(start, start, end, domains);
 	if (reason != REASON_NONE)
 		return (reason);
-	if (has_wide_at(start, end))
+	if (has_wide_at(start, end) || is_cut(value, end))
 		return (REASON_FROM_AMBIGUOUS);
-	if (memmem(value, len, "=?", 2) == NULL &&
-	    memmem(value, len, "=\n", 2) == NULL)
+	if (memmem(value, len, "=?", 2) == NULL)
 		return (REASON_NONE);
 	reason = read_decoded(value, len, false, domains);
 	if (reason == REASON_NONE)
@@ -334,7 +391,7 @@ read_value(const char *value, size_t len, struct domains *domains)
 	return (reason);
 }
 
-/* Whether a line that continues the value looks like another field. */
+/* Whether a line that continues the value looks like a field. */
 static bool
 has_field(const char *value, size_t len)
 {
@@ -358,7 +415,7 @@ from_parse(const char *value, size_t len, struct domains *domains)
 	if (len > FROM_MAX)
 		return (REASON_FROM_LONG);
 	reason = read_value(value, len, domains);
-	if (reason != REASON_NONE && has_field(value, len))
+	if ((reason != REASON_NONE || domains->n > 1) && has_field(value, len))
 		return (REASON_FROM_FIELDS);
 	return (reason);
 }

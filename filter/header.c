@@ -71,6 +71,8 @@ keep_message_id(struct header *h, const char *text, size_t len)
 static void
 continuation(struct header *h, const char *line, size_t len)
 {
+	if (!h->begun)
+		wrong(h, REASON_HEADER);
 	if (!h->in_from)
 		return;
 	keep_from(h, "\n", 1);
@@ -132,6 +134,7 @@ field(struct header *h, const char *line, size_t len)
 	size_t	    namelen, valuelen;
 	bool	    spaced;
 
+	h->begun = true;
 	h->in_from = false;
 	h->newline.seen = 0;
 	if (colon == NULL) {
@@ -186,8 +189,6 @@ look_closer(struct header *h, const char *line, size_t len)
 		line++;
 		len--;
 	}
-	if (memchr(line, '\r', len) != NULL || memchr(line, '\0', len) != NULL)
-		wrong(h, REASON_CONTROL);
 	if (memmem(line, len, "=?", 2) == NULL) {
 		if (newline_hides_from(&h->newline, line, len))
 			wrong(h, REASON_HIDDEN_FROM);
@@ -206,6 +207,8 @@ look_closer(struct header *h, const char *line, size_t len)
 void
 header_line(struct header *h, const char *line, size_t len)
 {
+	bool plain;
+
 	if (h->done)
 		return;
 	if (len > 0 && line[0] == '.') {
@@ -216,11 +219,16 @@ header_line(struct header *h, const char *line, size_t len)
 		h->done = true;
 		return;
 	}
+	plain = is_plain(line, len);
+	if (!plain &&
+	    (memchr(line, '\r', len) != NULL ||
+		memchr(line, '\0', len) != NULL))
+		wrong(h, REASON_CONTROL);
 	if (is_space(line[0]))
 		continuation(h, line, len);
 	else
 		field(h, line, len);
-	if (h->newline.seen > 0 || !is_plain(line, len))
+	if (!plain || h->newline.seen > 0)
 		look_closer(h, line, len);
 }
 

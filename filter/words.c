@@ -29,7 +29,7 @@ struct word {
 struct decoding {
 	char *out;
 	bool  unclear;
-	bool  quoted;	 /* a word in Q */
+	bool  quoted;	  /* a word in Q */
 	bool  escaped_at; /* "=40", but in no word */
 };
 
@@ -283,8 +283,10 @@ mask_pair(char *p, const char *end, bool wide)
 		else if (!begins_domain(p + i + 1, end))
 			p[i] = WORDS_MAYBE_AT;
 	}
-	if (wide)
-		memcpy(p, "@ ", 2);
+	if (wide) {
+		p[0] = '@';
+		p[1] = ' ';
+	}
 }
 
 static bool
@@ -337,8 +339,8 @@ mask_shifted(char *p, const char *end)
 			memset(p, '\x80', len);
 			p += len;
 		} else if (pairs && end - p > 1 && *p > ' ' && p[1] > ' ') {
-			mask_pair(p, end, memcmp(p, "!w", 2) == 0 ||
-				memcmp(p, "#@", 2) == 0);
+			mask_pair(p, end,
+			    memcmp(p, "!w", 2) == 0 || memcmp(p, "#@", 2) == 0);
 			p += 2;
 		} else {
 			pairs = pairs && *p != '\n' && *p != '\r';
@@ -376,27 +378,6 @@ decode_word(struct decoding *d, const struct word *w)
 		mask_shifted(from, d->out);
 }
 
-/*
- * Whether "=", or "=?" and more, stands before a fold: PHP's
- * iconv_mime_decode() then drops as much from the end of the value.
- */
-static bool
-loses_text(const char *p, const char *end)
-{
-	bool begun = false, word = false;
-
-	for (; p < end; p++) {
-		if (*p == '\n' && (begun || word))
-			return (true);
-		if (is_space(*p))
-			word = false;
-		else if (*p == '?' && begun)
-			word = true;
-		begun = *p == '=';
-	}
-	return (false);
-}
-
 static void
 copy(struct decoding *d, const char *from, const char *to)
 {
@@ -404,8 +385,6 @@ copy(struct decoding *d, const char *from, const char *to)
 
 	if (memmem(from, len, "=40", 3) != NULL)
 		d->escaped_at = true;
-	if (loses_text(from, to))
-		d->unclear = true;
 	memmove(d->out, from, len);
 	d->out += len;
 }

@@ -162,15 +162,16 @@ domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 		return (false);
 	/* A letter in its place tells whether the rest of it is a label. */
 	for (i = 0; i < head; i++) {
-		plain[i] = out[i] == '_' ? 'a' : out[i];
+		plain[i] = out[i];
+		if (plain[i] == '_')
+			plain[i] = 'a';
 		if (plain[i] != '.')
 			continue;
 		if (!valid_label(plain + start, i - start))
 			return (false);
 		start = i + 1;
 	}
-	return (start == head &&
-	    host_alabel(text + head, len - head, plain) &&
+	return (start == head && host_alabel(text + head, len - head, plain) &&
 	    strlcpy(out + head, plain, DOMAIN_TEXT - head) <
 		DOMAIN_TEXT - head);
 }

@@ -70,4 +70,5 @@ def is_allowed(domain):
 
 def is_foreign(address):
     """Whether mail from the address would be somebody else's."""
-    return any(not is_allowed(domain) for domain in domains(address))
+    return any(domain and not is_allowed(domain)
+               for domain in domains(address))

@@ -7,6 +7,7 @@ Every test has an empty Redis and finds at its end that nothing has died,
 that no sanitizer had a word to say and that no password is in a log.
 """
 
+import os
 import subprocess
 
 import pytest
@@ -23,6 +24,20 @@ from users import Users
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "smtpd79: needs smtpd 7.9, runs in the forky root only")
+    if isolated() and hasattr(config, "workerinput"):
+        apart()
+
+
+def apart():
+    """Its own loopback, /run and /usr/local for each of the processes that
+    share the tests: none of them knows which port another has just found
+    free, and some tests put things where a manual page says that they are."""
+    os.unshare(os.CLONE_NEWNET | os.CLONE_NEWNS)
+    for command in (["ip", "link", "set", "lo", "up"],
+                    ["mount", "--make-rprivate", "/"],
+                    ["mount", "-t", "tmpfs", "none", "/run"],
+                    ["mount", "-t", "tmpfs", "none", "/usr/local"]):
+        subprocess.run(command, check=True)
 
 
 def pytest_collection_modifyitems(items):
