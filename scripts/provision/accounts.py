@@ -8,7 +8,7 @@ from .functions import call, call_json, call_many, fcall, judged
 from .records import (
     NAME, account_key, account_names, batches, fold, get_hash, no_account,
     user_key, user_names)
-from .rediscli import ReplyError
+from .connection import ReplyError
 from .text import (
     columns, confirm, encode, list_rows, print_json, printable, shorten,
     visible)
@@ -177,7 +177,7 @@ def worsen(redis, users, status):
 def changed(reply):
     """A user may have gone meanwhile."""
     if not isinstance(reply, ReplyError):
-        return reply == ["changed"]
+        return reply == "changed"
     if reply.kind != "NOUSER":
         raise reply
     return False

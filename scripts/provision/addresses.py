@@ -7,7 +7,7 @@ from .failure import EX_DATAERR, EX_NOUSER, Failure, note
 from .functions import (
     call, call_each, canonical, canonical_or_none, fcall)
 from .records import fold, get_fields, ip_key, user_key
-from .rediscli import ReplyError
+from .connection import ReplyError
 from .text import visible
 
 
@@ -31,10 +31,10 @@ def do_ip_rm(args):
     key = user_key(redis, args.name)
     replies = call_each(redis, [fcall("user_ip_rm", [key], text)
                                 for text in args.range])
-    for text, (removed,) in zip(args.range, replies):
+    for text, removed in zip(args.range, replies):
         if not removed:
             note("%s: not on the list" % visible(text))
-    if any(removed for (removed,) in replies) and (
+    if any(replies) and (
             not redis.one("SCARD", key + ":ips")):
         note("the list of %s is empty now: any source is allowed" % args.name)
 

@@ -22,7 +22,7 @@ from .listing import do_list
 from .passwords import SCHEMES
 from .quotas import do_quota
 from .records import name_of
-from .rediscli import Redis
+from .connection import Redis
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
 from .transfer import do_export, do_import

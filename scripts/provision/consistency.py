@@ -14,7 +14,7 @@ from .inspection import (
     Finding, Inspection, inspect_account, inspect_claim, inspect_companions,
     inspect_user, release_claim)
 from .records import NAME, user_key
-from .rediscli import glob_escape
+from .connection import glob_escape
 from .text import visible
 from .transfer import connect, counted
 
@@ -172,10 +172,10 @@ def inspect_one(run, name):
                   for suffix in COMPANIONS["user"]]
     there, *found = yield [("EXISTS", key)] + [
         ("EXISTS", companion[3]) for companion in companions]
-    if there[0]:
+    if there:
         return (yield from inspect_user(run, name, key))
     left = [companion for companion, reply in zip(companions, found)
-            if reply[0]]
+            if reply]
     if not left:
         return None
     return (yield from inspect_companions(run, left))

@@ -4,22 +4,21 @@
 """Many conversations with Redis at once.
 
 A conversation is a generator: it yields lists of commands, is sent the list
-of their replies, and returns its result. Some hundred of them take turns, and
-the results come in the order in which the conversations were begun.
+of their replies, and returns its result. Some hundred of them ask together,
+and while Redis answers, the results of others are made use of, and new ones
+are begun. The results come in the order in which the conversations were begun.
 """
 
 import contextlib
 from collections import deque
 
-from .pipeline import Away, Pipeline
-from .rediscli import ReplyError
+from .connection import Away, ReplyError
 
 # Yielded by a conversation that goes on when all before it have ended.
 ALONE = object()
 
 OPEN = 1000             # conversations begun and not ended
 WAVE = 200              # of which so many ask at a time
-LANES = 2               # one asks while the other hears the reply
 BYTES = 4 << 20         # unless they are large
 PAGE = "1000"           # keys of a step of SCAN, about
 
@@ -53,7 +52,7 @@ class Talk:
         self.next = None
         self.open = deque()
         self.ready = deque()
-        self.asking = deque()
+        self.asking = []
         self.keys = set()
         self.size = 0
         self.exhausted = False
@@ -108,13 +107,21 @@ class Talk:
     def wave(self):
         """Those that ask next."""
         count = min(len(self.ready), WAVE)
-        return [self.ready.popleft() for _ in range(count)]
+        self.asking = [self.ready.popleft() for _ in range(count)]
+        return [command for conversation in self.asking
+                for command in conversation.commands]
 
     def restart(self):
         """What was asked and not answered is to be asked again."""
-        for _, wave in reversed(self.asking):
-            self.ready.extendleft(reversed(wave))
-        self.asking.clear()
+        self.ready.extendleft(reversed(self.asking))
+        self.asking = []
+
+    def hear(self, replies):
+        replies, asking = iter(replies), self.asking
+        self.asking = []
+        for conversation in asking:
+            self.advance(conversation,
+                         [next(replies) for _ in conversation.commands])
 
 
 def converse(redis, source, reconnect=None):
@@ -126,10 +133,8 @@ def converse(redis, source, reconnect=None):
     talk = Talk(source)
     while True:
         try:
-            with contextlib.ExitStack() as stack:
-                lanes = [stack.enter_context(Pipeline(redis))
-                         for _ in range(LANES)]
-                yield from converse_by(lanes, talk)
+            with contextlib.closing(redis.another()) as link:
+                yield from converse_by(link, talk)
             return
         except Away as failure:
             if reconnect is None:
@@ -138,47 +143,48 @@ def converse(redis, source, reconnect=None):
             talk.restart()
 
 
-def converse_by(lanes, talk):
-    """Each has a wave that it asks, and one that is next."""
+def converse_by(link, talk):
+    """What has been answered is heard before anything else is asked."""
     while True:
         talk.admit()
-        yield from talk.results()
-        while talk.ready and len(talk.asking) < 2 * len(lanes):
-            ask(min(lanes, key=Pipeline.waiting), talk)
+        if talk.ready:
+            link.send(talk.wave())
+            yield from talk.results()
             talk.admit()
-        if talk.asking:
-            listen(talk)
-        elif not talk.open and talk.exhausted:
-            return
+            talk.hear(whole(link.receive()))
+        else:
+            yield from talk.results()
+            if talk.exhausted and not talk.open:
+                return
 
 
-def ask(lane, talk):
-    wave = talk.wave()
-    talk.asking.append((lane, wave))
-    lane.send([command for conversation in wave
-               for command in conversation.commands])
-
-
-def listen(talk):
-    lane, wave = talk.asking[0]
-    replies = iter(lane.receive())
-    talk.asking.popleft()
-    for conversation in wave:
-        talk.advance(conversation,
-                     [next(replies) for _ in conversation.commands])
+def whole(replies):
+    for reply in replies:
+        if isinstance(reply, ReplyError) and reply.is_passing():
+            raise Away(reply.code, str(reply))
+    return replies
 
 
 def scan(redis, pattern):
-    """Every key that matches, some perhaps twice, however many there are."""
+    """Every key that matches, some perhaps twice, however many there are; the
+    next are looked for while these are made use of."""
+    with contextlib.closing(redis.another()) as link:
+        yield from scan_by(link, pattern)
+
+
+def scan_by(link, pattern):
+    def ask(cursor):
+        link.send([("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)])
+
     cursor = "0"
-    with Pipeline(redis) as pipeline:
-        while True:
-            pipeline.send([("SCAN", cursor, "MATCH", pattern,
-                            "COUNT", PAGE)])
-            reply = pipeline.receive()[0]
-            if isinstance(reply, ReplyError):
-                raise reply
-            cursor, *keys = reply
-            yield from keys
-            if cursor == "0":
-                return
+    ask(cursor)
+    while True:
+        reply = link.receive()[0]
+        if isinstance(reply, ReplyError):
+            raise reply
+        cursor, keys = reply
+        if cursor != "0":
+            ask(cursor)
+        yield from keys
+        if cursor == "0":
+            return

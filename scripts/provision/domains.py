@@ -36,6 +36,6 @@ def remove_domains(redis, function, key, domains):
     """One by one, to tell which were not there."""
     replies = call_each(redis, [fcall(function, [key], domain)
                                 for domain in domains])
-    for domain, (removed,) in zip(domains, replies):
+    for domain, removed in zip(domains, replies):
         if not removed:
             note("%s: not among the domains" % visible(domain))

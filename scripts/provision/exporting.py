@@ -6,7 +6,7 @@
 from .conversations import ALONE
 from .interchange import FIELDS, SETS, Bad
 from .records import NAME
-from .rediscli import ReplyError
+from .connection import ReplyError
 
 # A set that has more members is read alone, and in pages.
 SMALL = 100
@@ -80,7 +80,7 @@ def read_pages(key, suffix):
         reply = (yield [("SSCAN", key, cursor, "COUNT", PAGE)])[0]
         if isinstance(reply, ReplyError):
             raise wrong_set(reply, suffix)
-        cursor, *found = reply
+        cursor, found = reply
         members.update(found)
         if cursor == "0":
             return members

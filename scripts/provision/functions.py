@@ -9,7 +9,7 @@ import re
 
 from .configuration import data_file
 from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure
-from .rediscli import ReplyError
+from .connection import ReplyError
 
 VERSION = re.compile(r"^local VERSION = ([0-9]+)$", re.MULTILINE)
 
@@ -36,9 +36,9 @@ def read_text(path):
 def prepare(redis):
     """Loads the functions where there are none, or older ones; newer ones
     are used as they are."""
-    if not has_functions(redis.version):
+    if not has_functions(redis.many([fcall("version", [])])[0]):
         load_functions(redis)
-    redis.version = None
+    redis.prepared = True
 
 
 def has_functions(version):
@@ -49,9 +49,8 @@ def has_functions(version):
         if "unction not found" not in str(version):
             raise version
         return False
-    number = version[0] if version else None
-    return isinstance(number, int) and (
-        number >= int(VERSION.search(library_text())[1]))
+    return isinstance(version, int) and (
+        version >= int(VERSION.search(library_text())[1]))
 
 
 def load_functions(redis):
@@ -72,12 +71,14 @@ def fcall(function, keys, *args):
     return ("FCALL", "smtpusers_" + function, str(len(keys)), *keys, *args)
 
 
-def call_list(redis, function, keys, *args):
+def call(redis, function, keys, *args):
+    """The reply of a function, of one key or several."""
+    keys = [keys] if isinstance(keys, str) else keys
     return call_each(redis, [fcall(function, keys, *args)])[0]
 
 
 def call_each(redis, commands):
-    """The replies to several calls, each a list; or the first error."""
+    """The replies to several calls, or the first error."""
     need_functions(redis)
     return redis.each(commands)
 
@@ -89,14 +90,8 @@ def call_many(redis, commands):
 
 
 def need_functions(redis):
-    if redis.version is not None:
+    if not redis.prepared:
         prepare(redis)
-
-
-def call(redis, function, key, *args):
-    """The reply of a function that has one key and one thing to say."""
-    reply = call_list(redis, function, [key], *args)
-    return reply[0] if reply else None
 
 
 def call_json(redis, function, key, *args):
@@ -110,7 +105,7 @@ def call_json(redis, function, key, *args):
 
 def canonical(redis, *words):
     """The canonical texts of pairs of kind and text, or why one has none."""
-    return call_list(redis, "canonical", [], *words) if words else []
+    return call(redis, "canonical", [], *words) if words else []
 
 
 # The kinds of values whose fields have other names.

@@ -11,7 +11,7 @@ from .conversations import ALONE
 from .functions import fcall
 from .interchange import FIELDS, KEYS, LISTS, SETS, Bad
 from .records import account_key, fold, ip_key, user_key
-from .rediscli import REFUSALS, ReplyError
+from .connection import REFUSALS, ReplyError
 
 KINDS = {"password": "hash", "quota_period": "period", "created": "time",
          "ip_auth": "address", "domains": "domain", "ips": "range"}
@@ -52,8 +52,8 @@ def whole(reply):
 
 
 def only(replies):
-    """The value of a conversation's only reply."""
-    return whole(replies[0])[0]
+    """A conversation's only reply."""
+    return whole(replies[0])
 
 
 def words_for(record):
@@ -85,9 +85,9 @@ def add_user(redis, record):
     judged, held = yield [judgement(["address", record["ip_auth"]]),
                           ("HGET", key, "ip_auth")]
     address = whole(judged)[0]
-    if isinstance(held, ReplyError) or not held[0]:
+    if isinstance(held, ReplyError) or not held:
         return (yield from add_with_address(redis, name, key, address, add))
-    former = yield from canonical_or_none(held[0])
+    former = yield from canonical_or_none(held)
     if former != address or not (
             yield from is_claimed(redis, name, address)) or not (
             yield from is_there(key, record)):
@@ -98,7 +98,7 @@ def add_user(redis, record):
 def is_claimed(redis, name, address):
     """The relay folds the name too."""
     owner = (yield [("GET", ip_key(redis, address))])[0]
-    return not isinstance(owner, ReplyError) and fold(owner[0] or "") == name
+    return not isinstance(owner, ReplyError) and fold(owner or "") == name
 
 
 def add_with_address(redis, name, key, address, add):
@@ -234,7 +234,7 @@ def held_address(key):
     reply = (yield [("HGET", key, "ip_auth")])[0]
     if isinstance(reply, ReplyError):
         return None
-    return (yield from canonical_or_none(reply[0]))
+    return (yield from canonical_or_none(reply))
 
 
 def canonical_or_none(text):
@@ -245,7 +245,7 @@ def canonical_or_none(text):
 
 
 def canonical(text):
-    return only((yield [judgement(["address", text])]))
+    return only((yield [judgement(["address", text])]))[0]
 
 
 def judgement(words):

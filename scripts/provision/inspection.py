@@ -12,7 +12,7 @@ from .importing import (
     call, canonical_or_none, is_claimed, judgement, only)
 from .interchange import Bad
 from .records import NAME, account_key, fold, user_key
-from .rediscli import ReplyError
+from .connection import ReplyError
 from .text import visible
 
 JUDGED = 1000           # members that are judged at a time
@@ -294,7 +294,7 @@ def inspect_claim(run, text, key):
     value, canonical = yield [("GET", key), judgement(["address", text])]
     if isinstance(value, ReplyError):
         return [claim_error(value, text, key)]
-    if value[0] is None:
+    if value is None:
         return []
     address = None if isinstance(canonical, ReplyError) else canonical[0]
     if address != text:
@@ -302,14 +302,14 @@ def inspect_claim(run, text, key):
             "the relay looks for %s" % address)
         finding = Finding("name", text, key, problem + ", so this "
                           "authenticates nobody", True)
-        if run.fix and (yield from repairs.forget(key, value[0])):
+        if run.fix and (yield from repairs.forget(key, value)):
             finding.fixed = "removed"
         return [finding]
-    owner = fold(value[0])
+    owner = fold(value)
     if not NAME.fullmatch(owner):
         finding = Finding("claim", text, key, "claimed for %s, which is no "
-                          "user name" % visible(value[0]), True)
-        if run.fix and (yield from repairs.forget(key, value[0])):
+                          "user name" % visible(value), True)
+        if run.fix and (yield from repairs.forget(key, value)):
             finding.fixed = "removed"
         return [finding]
     return (yield from inspect_owner(run, text, key, owner))
@@ -328,7 +328,7 @@ def inspect_owner(run, address, key, owner):
     if isinstance(reply, ReplyError):
         problem = "claimed for %s, whose record is not a hash" % owner
         return [Finding("claim", address, key, problem)]
-    held = reply[0]
+    held = reply
     if held and held != address:
         held = yield from canonical_or_none(held)
     if held == address:
@@ -345,9 +345,9 @@ def inspect_owner(run, address, key, owner):
 def release_claim(run, finding):
     """Looks again, and lets go of what is still nobody's."""
     owner = (yield [("GET", finding.key)])[0]
-    if isinstance(owner, ReplyError) or owner[0] is None:
+    if isinstance(owner, ReplyError) or owner is None:
         return []
-    owner = fold(owner[0])
+    owner = fold(owner)
     again = yield from inspect_owner(run, finding.name, finding.key, owner)
     for finding in again:
         if finding.fixable and (yield from repairs.release(
@@ -364,7 +364,7 @@ def inspect_companions(run, companions):
         return []
     owners = sorted({owner for _, _, owner, _ in companions})
     reply = (yield [("EXISTS", *owners)])[0]
-    if not isinstance(reply, ReplyError) and reply[0] == len(owners):
+    if not isinstance(reply, ReplyError) and reply == len(owners):
         return []
     replies = yield [("EXISTS", owner) for owner in owners]
     there = {owner for owner, reply in zip(owners, replies) if only([reply])}

@@ -10,7 +10,7 @@ import time
 from .accounts import unreadable
 from .functions import canonical
 from .records import batches, fold, user_key, user_names
-from .rediscli import ReplyError
+from .connection import ReplyError
 from .text import columns, print_json, visible
 from .users import DEFAULTS
 

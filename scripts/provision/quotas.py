@@ -4,9 +4,9 @@
 """Quotas and rates, as the functions in Redis count them."""
 
 from .failure import EX_DATAERR, Failure
-from .functions import call_list
+from .functions import call
 from .records import batches, get_fields, user_key
-from .rediscli import glob_escape
+from .connection import glob_escape
 from .text import print_json
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -36,15 +36,14 @@ def reset_usage(redis, name):
 
 def get_usage(redis, name):
     """What is used of each limit, in the order that they are judged."""
-    word, *rest = call_list(redis, "usage", quota_keys(redis, name),
-                            str(redis.quota_period))
+    word, *rest = call(redis, "usage", quota_keys(redis, name),
+                       str(redis.quota_period))
     if word != "ok":
         raise Failure(EX_DATAERR, "%s: %s: not understood, so every message "
                       "is refused" % (name, rest[0]))
     return [{"limit": which, "count": int(count), "period": period,
              "used": int(used), "reset": int(seconds)}
-            for which, count, period, used, seconds
-            in zip(*[iter(rest)] * 5)]
+            for which, count, period, used, seconds in rest]
 
 
 def quota_keys(redis, name):

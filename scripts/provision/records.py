@@ -6,8 +6,11 @@
 import re
 
 from .failure import EX_NOUSER, EX_DATAERR, Failure, note
-from .rediscli import BATCH, ReplyError, glob_escape, wrong_type
+from .connection import ReplyError, glob_escape, wrong_type
 from .text import visible
+
+# How many records are asked about at once.
+BATCH = 500
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 

@@ -18,7 +18,7 @@ from .importing import look_at, take
 from .interchange import (
     SUFFIXES, Bad, csv_header, csv_text, json_text, read_lines)
 from .records import fold
-from .rediscli import glob_escape
+from .connection import glob_escape
 from .text import visible
 
 # Accounts first: users name them.

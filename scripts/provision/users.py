@@ -11,7 +11,7 @@ from .passwords import (
     hash_password, read_password, tell_generated, warn_if_weak)
 from .quotas import quota_text, usage_text
 from .records import fold, get_fields, user_key
-from .rediscli import ReplyError
+from .connection import ReplyError
 from .text import (
     columns, confirm, list_rows, print_json, printable, shorten, visible)
 
@@ -59,7 +59,7 @@ def known_domains(redis, name):
     """Some of them, and none where that cannot be told."""
     try:
         return redis.one("SSCAN", user_key(redis, name, ":domains"), "0",
-                         "COUNT", str(KNOWN_DOMAINS))[1:]
+                         "COUNT", str(KNOWN_DOMAINS))[1]
     except ReplyError:
         return []
 
