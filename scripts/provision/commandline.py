@@ -8,26 +8,26 @@ import os
 import sys
 
 from .accounts import (
-    SETTABLE_ACCOUNT, do_account_add, do_account_list, do_account_rm,
-    do_account_set, do_account_show)
+    do_account_add, do_account_rm, do_account_set, do_account_show)
 from .addresses import do_ip_add, do_ip_rm, do_ipauth_clear, do_ipauth_set
 from .configuration import read_configuration
+from .connection import Redis
 from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
     do_domain_rm)
+from .exporting import do_export
 from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
+from .importing import do_import
 from .interchange import FORMATS
-from .listing import do_list
+from .listing import do_account_list, do_list
 from .passwords import SCHEMES
 from .quotas import do_quota
 from .records import name_of
-from .connection import Redis
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
-from .transfer import do_export, do_import
 from .users import (
-    SETTABLE, do_add, do_allow, do_block, do_passwd, do_rm, do_set, do_show)
+    do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
     days_of, line_of, lines_of, one_of, report_of, seconds_of)
 
@@ -97,6 +97,11 @@ def add_user_commands(commands):
     parser = command(commands, "rm", do_rm, "Removes a user.")
     parser.add_argument("--yes", action="store_true",
                         help="do not ask for confirmation")
+    parser.add_argument("--purge", action="store_true",
+                        help="the log too, which is kept otherwise")
+
+    parser = command(commands, "rename", do_rename, "Renames a user.")
+    parser.add_argument("new", type=name_of, metavar="NEW-NAME")
 
 
 def add_password_options(parser):
@@ -206,9 +211,9 @@ def add_account_commands(commands):
                         default=[], metavar="DOMAIN",
                         help="a verified domain; may be repeated")
     parser = command(actions, "set", do_account_set, "Changes an account.")
-    parser.add_argument("field", metavar="FIELD",
-                        help=", ".join(SETTABLE_ACCOUNT))
-    parser.add_argument("value", metavar="VALUE")
+    parser.add_argument("field", metavar="FIELD", help="see: fields")
+    parser.add_argument("value", nargs="?", metavar="VALUE",
+                        help="none takes the field away")
     parser = command(actions, "show", do_account_show, "Shows an account.")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser = actions.add_parser("list", help="Lists all accounts.",
@@ -226,7 +231,7 @@ def add_account_commands(commands):
 
 def add_status_commands(commands):
     parser = command(commands, "set", do_set, "Changes a field of a user.")
-    parser.add_argument("field", metavar="FIELD", help=", ".join(SETTABLE))
+    parser.add_argument("field", metavar="FIELD", help="see: fields")
     parser.add_argument("value", nargs="?", metavar="VALUE",
                         help="none takes the field away")
     command(commands, "block", do_block,

@@ -76,8 +76,8 @@ class Redis:
     """One connection. Words are texts in which surrogateescape has what is no
     UTF-8; replies are lists, texts, numbers and None.
 
-    version is what the functions replied when they were asked for theirs, or
-    None where they have not been asked or are known to do."""
+    prepared is whether the functions are known to be there, schema what they
+    have said of users and accounts."""
 
     def __init__(self, conf):
         self.conf = conf
@@ -87,12 +87,15 @@ class Redis:
         self.asked = 0
         self.size = 0
         self.prepared = False
+        self.schema = None
         self.connection = make_connection(conf, self.timeout)
         self.connect()
 
     def another(self):
         """A connection besides, for what is asked while this one waits."""
-        return Redis(self.conf)
+        other = Redis(self.conf)
+        other.prepared, other.schema = self.prepared, self.schema
+        return other
 
     def connect(self):
         try:

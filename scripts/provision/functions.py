@@ -8,7 +8,10 @@ import os
 import re
 
 from .configuration import data_file
-from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure
+from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure, note
+from .schema import Schema
+from .text import printable
+from .alabels import alabels
 from .connection import ReplyError
 
 VERSION = re.compile(r"^local VERSION = ([0-9]+)$", re.MULTILINE)
@@ -66,6 +69,13 @@ def load_functions(redis):
                           error, data_file("smtpusers.lua"))) from None
 
 
+def schema_of(redis):
+    """What users and accounts have, asked for once."""
+    if redis.schema is None:
+        redis.schema = Schema(call(redis, "describe", []))
+    return redis.schema
+
+
 def fcall(function, keys, *args):
     """The command that calls it."""
     return ("FCALL", "smtpusers_" + function, str(len(keys)), *keys, *args)
@@ -108,21 +118,27 @@ def canonical(redis, *words):
     return call(redis, "canonical", [], *words) if words else []
 
 
-# The kinds of values whose fields have other names.
-KINDS = {"quota_period": "period"}
-
-
-def judged(redis, fields, domains):
-    """The words that say these fields and domains in a call.  Each domain is
-    judged by itself, for a call has them in one text."""
+def judged(redis, kind, fields, domains=()):
+    """The words that say these fields and domains in a call.  Each is judged
+    by itself, for a call has the domains in one text."""
+    schema = schema_of(redis)
     words = [word for field, value in fields.items()
-             for word in (KINDS.get(field, field), value)]
-    words += [word for domain in domains for word in ("domain", domain)]
+             for word in (schema.kind_of(kind, field), value)]
+    words += [word for domain in domains
+              for word in ("domain", alabels(domain))]
     texts = canonical(redis, *words)
     pairs = list(zip(fields, texts))
     if domains:
         pairs.append(("domains", " ".join(texts[len(fields):])))
     return [word for pair in pairs for word in pair]
+
+
+def warned(reply):
+    """The first word of a reply; a warning behind it is told."""
+    word, _, warning = reply.partition(" warning: ")
+    if warning:
+        note(printable(warning))
+    return word
 
 
 def canonical_or_none(redis, kind, text):

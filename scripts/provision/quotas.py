@@ -5,8 +5,7 @@
 
 from .failure import EX_DATAERR, Failure
 from .functions import call
-from .records import batches, get_fields, user_key
-from .connection import glob_escape
+from .records import get_fields, user_key
 from .text import print_json
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -28,10 +27,7 @@ def do_quota(args):
 
 
 def reset_usage(redis, name):
-    """The reservations go too: what they would give back is gone already."""
-    keys = set(redis.scan(glob_escape(user_key(redis, name, ":used:")) + "*"))
-    for batch in batches(sorted(keys)):
-        redis.one("DEL", *batch)
+    call(redis, "user_reset", user_key(redis, name))
 
 
 def get_usage(redis, name):
