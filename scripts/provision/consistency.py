@@ -16,6 +16,7 @@ from .inspection import (
 from .pages import records, strays
 from .progress import Progress, counted
 from .records import user_key
+from .server import check_server
 from .text import visible
 
 COMPANIONS = ("domains", "ips", "last")
@@ -27,16 +28,19 @@ NAMES = 100             # users that are looked at together
 
 
 def do_check(args):
+    report = Report(args.json)
+    if args.server:
+        report.tell(check_server(args.file, args.relay_user))
+        report.end()
+        return
     redis = args.connect()
     prepare(redis)
     run = Inspection(redis, args.fix, schema_of(redis).limits)
-    report = Report(args.json)
     if args.name:
         check_users(run, args.name, report)
     else:
         check_all(run, report)
-    if report.left:
-        raise Failure(EX_DATAERR, "%s left" % counted(report.left, "problem"))
+    report.end()
 
 
 class Report:
@@ -52,6 +56,12 @@ class Report:
                 self.left += 1
             print(json.dumps(finding.as_json()) if self.as_json else
                   text_of(finding))
+
+
+    def end(self):
+        if self.left:
+            raise Failure(EX_DATAERR, "%s left" % counted(self.left,
+                                                          "problem"))
 
 
 def text_of(finding):

@@ -44,6 +44,17 @@ def prepare(redis):
     redis.prepared = True
 
 
+def functions_problem(redis):
+    """Why those that are there would not do, or None."""
+    try:
+        there = has_functions(redis.many([fcall("version", [])])[0])
+    except Failure as failure:
+        return str(failure)
+    if there:
+        return None
+    return "the functions are missing or older than those of this command"
+
+
 def has_functions(version):
     if isinstance(version, ReplyError):
         if "nknown command" in str(version):
