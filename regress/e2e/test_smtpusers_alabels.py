@@ -3,18 +3,14 @@
 
 """smtpusers(8) converts domains as the relay does."""
 
-import sys
-
 import pytest
 
-from places import SOURCE
-from provision import EX_DATAERR, Smtpusers
+from provision import EX_DATAERR, Smtpusers, package
 from transfers import lines_of, tally, user
 from vectors import vectors
 
-sys.path.insert(0, str(SOURCE / "scripts"))
-from provision.alabels import alabels  # noqa: E402
-from provision.failure import Failure  # noqa: E402
+alabels = package("alabels").alabels
+Failure = package("failure").Failure
 
 
 @pytest.fixture

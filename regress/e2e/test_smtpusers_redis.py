@@ -14,7 +14,7 @@ import pytest
 from places import free_port
 from provision import (EX_CONFIG, EX_DATAERR, EX_IOERR, EX_NOPERM,
                        EX_NOUSER, EX_UNAVAILABLE, EX_USAGE, SCRIPT, Smtpusers,
-                       verifies)
+                       log_in_as, verifies)
 from redisserver import RedisServer, wait_until
 
 SECRET = "Not:In|Ps 8"
@@ -250,24 +250,16 @@ def test_no_permission(server, tmp_path):
     assert cmd.json("list") == []
 
 
-def test_the_commands_of_the_manual_suffice(server, tmp_path):
-    manual = SCRIPT.with_suffix(".8").read_text()
-    listed = re.search(r"^\.Cm PING (.|\n)*?\.Cm [A-Z]+ \.$", manual,
-                       re.MULTILINE)
-    words = ["+" + word for word in re.findall(r"\b[A-Z]{2,}", listed[0])]
-    (tmp_path / "pw").write_text("pw\n")
-    assert len(words) > 20
-    server.cli("ACL", "SETUSER", "panel", "on", ">pw", "~smtp:*", *words)
-    cmd = Smtpusers(server, tmp_path, redis_user="panel", redis_db=1,
-                    redis_password_file=str(tmp_path / "pw"))
-    told = cmd.fails(EX_NOPERM, "show", "alice")
-    assert "redis-cli -x FUNCTION LOAD REPLACE <" in told
-    server.cli("ACL", "SETUSER", "panel", "+function|load")
+def test_the_rights_that_setup_prints_suffice(server, tmp_path):
+    cmd = log_in_as(server, "command", tmp_path, redis_db=1)
     cmd.fails(EX_NOUSER, "show", "alice")
-    server.cli("ACL", "SETUSER", "panel", "-function|load")
+    server.cli("ACL", "SETUSER", "command", "-function|load")
     works(cmd)
     for words in EVERYTHING:
         cmd.ok(*words)
+    server.cli("FUNCTION", "FLUSH")
+    told = cmd.fails(EX_NOPERM, "show", "alice")
+    assert "redis-cli -x FUNCTION LOAD REPLACE <" in told
 
 
 EVERYTHING = [words.split() for words in (
@@ -282,7 +274,8 @@ EVERYTHING = [words.split() for words in (
     "account add acme --domain b.example", "set alice account acme",
     "account set acme plan pro", "account domain add acme c.example",
     "account domain rm acme c.example", "account show acme",
-    "account list", "account rm acme --yes", "rm alice --yes")]
+    "account list", "account rm acme --yes", "fields", "check",
+    "export", "rename alice bob", "rm bob --yes")]
 
 
 def test_database(server, tmp_path):
