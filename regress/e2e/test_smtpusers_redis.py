@@ -5,7 +5,6 @@
 """smtpusers(8) and Redis: every byte, every way to connect, every failure."""
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
