@@ -53,6 +53,7 @@ def run(*argv, text, suffix, **options):
 
 def test_all_examples_are_run():
     assert set(EXAMPLES) == {"Loading", "The platform", "A tenant",
+                             "An account of a tenant",
                              "redis-cli", "PHP", "Node.js", "Python"}
 
 
