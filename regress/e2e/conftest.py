@@ -15,7 +15,7 @@ import pytest
 from places import (IPV6_SOURCES, REPORT_URL, configuration, isolated, suite,
                     workdir)
 from redisserver import RedisServer, wait_until
-from relay import Relay, certificate
+from relay import Relay, certificate, shared
 from session import Session
 from sink import Sink
 from users import Users
@@ -99,12 +99,7 @@ def users(redis):
 @pytest.fixture(scope="session")
 def shared_relay(shared_redis, shared_sink, tls):
     conf = configuration(redis=shared_redis.url, report_url=REPORT_URL)
-    relay = Relay(workdir("relay"), *tls, shared_sink.port, conf)
-    relay.redis_pid = None
-    yield relay
-    relay.stop()
-    if relay.log_path.exists():
-        relay.check_traces()
+    yield from shared(conf, tls, shared_sink)
 
 
 @pytest.fixture
