@@ -18,6 +18,8 @@
 #include "quota.h"
 #include "spf.h"
 
+#define RETRY 20000 /* microseconds */
+
 struct inquiry {
 	struct filter	*filter;
 	struct session	*session;
@@ -30,6 +32,7 @@ struct inquiry {
 	struct senders	 senders;
 	struct user	 user; /* that facts.user leads to */
 	struct event	*deadline;
+	struct event	*retry; /* of the question about the user */
 	/* Under way: */
 	struct users_query  *users_query;
 	struct passwd_job   *passwd_job;
@@ -69,6 +72,8 @@ inquiry_free(struct inquiry *inq)
 		spf_cancel(inq->spf_question);
 	if (inq->deadline != NULL)
 		event_free(inq->deadline);
+	if (inq->retry != NULL)
+		event_free(inq->retry);
 	if (inq->password != NULL)
 		freezero(inq->password, strlen(inq->password));
 	release_hold(inq);
@@ -116,12 +121,33 @@ set_deadline(struct inquiry *inq)
 		event_add(inq->deadline, &tv);
 }
 
+static bool
+is_waiting(const struct inquiry *inq)
+{
+	return (inq->users_query != NULL || inq->passwd_job != NULL ||
+	    inq->quota_query != NULL || inq->spf_question != NULL ||
+	    event_pending(inq->retry, EV_TIMEOUT, NULL));
+}
+
 /* Goes on once all that was asked in one go is there. */
 static void
 resume(struct inquiry *inq)
 {
-	if (inq->users_query == NULL && inq->quota_query == NULL)
+	if (!is_waiting(inq))
 		run(inq);
+}
+
+/*
+ * A message that is all here is not sent back for a connection that was just
+ * lost: until the deadline Redis is asked again.
+ */
+static bool
+try_again(struct inquiry *inq)
+{
+	const struct timeval tv = { 0, RETRY };
+
+	return (inq->facts.stage == STAGE_END_OF_DATA &&
+	    event_add(inq->retry, &tv) == 0);
 }
 
 static void
@@ -130,6 +156,8 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 	struct inquiry *inq = arg;
 
 	inq->users_query = NULL;
+	if (found == USER_UNAVAILABLE && try_again(inq))
+		return;
 	inq->facts.user_asked = true;
 	inq->facts.found = found;
 	inq->facts.user = NULL;
@@ -232,11 +260,23 @@ ask_for_user(struct inquiry *inq)
 	inq->users_query = users_ask(inq->filter->users, &question,
 	    on_inquiry_user, inq);
 	if (inq->users_query != NULL) {
-		ask_for_likely_room(inq, &question);
-		return;
+		if (inq->quota_query == NULL)
+			ask_for_likely_room(inq, &question);
+	} else if (!try_again(inq)) {
+		inq->facts.user_asked = true;
+		inq->facts.found = USER_UNAVAILABLE;
 	}
-	inq->facts.user_asked = true;
-	inq->facts.found = USER_UNAVAILABLE;
+}
+
+static void
+on_inquiry_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct inquiry *inq = arg;
+
+	(void)fd;
+	(void)what;
+	ask_for_user(inq);
+	resume(inq);
 }
 
 static void
@@ -345,13 +385,6 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 	}
 }
 
-static bool
-is_waiting(const struct inquiry *inq)
-{
-	return (inq->users_query != NULL || inq->passwd_job != NULL ||
-	    inq->quota_query != NULL || inq->spf_question != NULL);
-}
-
 static void
 run(struct inquiry *inq)
 {
@@ -388,7 +421,8 @@ take_subject(struct inquiry *inq, const struct inquiry_subject *subject)
 {
 	inq->deadline = evtimer_new(inq->filter->base, on_inquiry_deadline,
 	    inq);
-	if (inq->deadline == NULL)
+	inq->retry = evtimer_new(inq->filter->base, on_inquiry_retry, inq);
+	if (inq->deadline == NULL || inq->retry == NULL)
 		return (false);
 	inq->dry = subject->dry;
 	inq->facts.stage = subject->stage;

@@ -97,6 +97,7 @@ struct late_login {
 	struct filter	   *filter;
 	struct session	    session; /* as it was */
 	struct users_query *query;
+	bool		    verified; /* smtpd knows that there is the user */
 	const char	   *result;
 	const char	   *reply;
 };
@@ -114,7 +115,7 @@ on_late_user(void *arg, enum users_found found, const struct user *user)
 	struct late_login *late = arg;
 
 	(void)user;
-	if (found == USER_OK)
+	if (found == USER_OK || (found == USER_UNAVAILABLE && late->verified))
 		log_login(late->filter, &late->session, late->result,
 		    late->reply);
 	free_late(late);
@@ -133,13 +134,14 @@ log_late(struct filter *f, const struct session *s, const char *name,
 	late->session = *s;
 	late->session.tx = NULL;
 	strlcpy(late->session.name, name, sizeof(late->session.name));
+	late->verified = session_authenticated(s);
 	late->result = result;
 	late->reply = reply;
 	LIST_INSERT_HEAD(&f->late_logins, late, entry);
 	question.name = late->session.name;
 	late->query = users_ask(f->users, &question, on_late_user, late);
 	if (late->query == NULL)
-		free_late(late);
+		on_late_user(late, USER_UNAVAILABLE, NULL);
 }
 
 void
