@@ -237,18 +237,20 @@ static bool
 echo_data(struct filter *f, char *line, size_t len)
 {
 	static const char answer_head[] = "filter-dataline|";
+	const size_t	  headlen = sizeof(answer_head) - 1;
 	const char	 *from;
-	uint64_t	  id;
 	struct session	 *s;
+	char		 *answer;
 
-	if ((from = filterline_data(line, len, &id)) == NULL)
+	if ((from = filterline_data(line, len, &f->run)) == NULL)
 		return (false);
-	if ((s = find_last(f, id)) != NULL)
+	if ((s = find_last(f, f->run.session)) != NULL)
 		message_line(f, s, from + FILTERLINE_DATA_TEXT,
 		    (size_t)(line + len - from) - FILTERLINE_DATA_TEXT);
-	lineio_write(f->io, answer_head, sizeof(answer_head) - 1);
+	answer = line + (from - line) - headlen;
+	memcpy(answer, answer_head, headlen);
 	line[len] = '\n';
-	lineio_write(f->io, from, (size_t)(line + len + 1 - from));
+	lineio_write(f->io, answer, (size_t)(line + len + 1 - answer));
 	return (true);
 }
 
@@ -282,12 +284,11 @@ on_filter_overlong(void *arg, char *head, size_t len)
 {
 	struct filter  *f = arg;
 	struct session *s;
-	uint64_t	id;
 
 	log_once("a line over %d bytes is ignored", LINEIO_MAX);
-	if (filterline_data(head, len, &id) == NULL)
+	if (filterline_data(head, len, &f->run) == NULL)
 		return;
-	if ((s = find_last(f, id)) != NULL)
+	if ((s = find_last(f, f->run.session)) != NULL)
 		message_damaged(s);
 }
 

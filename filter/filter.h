@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "filterline.h"
 #include "quota.h"
 #include "session.h"
 
@@ -27,20 +28,21 @@ struct users;
 
 /* The filter, handed down to whatever needs more than one part of it. */
 struct filter {
-	struct conf	   *conf;
-	struct event_base  *base;
-	struct lineio	   *io;
-	struct redisconn   *redis;
-	struct users	   *users;
-	struct functions   *functions;
-	struct quotas	    quotas;
-	struct passwd_pool *pool;
-	struct journal	   *journal;
-	struct reportids   *reportids;
-	struct spf	   *spf; /* NULL: not started */
-	struct sessions	    sessions;
-	struct session	   *last; /* that a line of a message was of */
-	bool		    registered;
+	struct conf	     *conf;
+	struct event_base    *base;
+	struct lineio	     *io;
+	struct redisconn     *redis;
+	struct users	     *users;
+	struct functions     *functions;
+	struct quotas	      quotas;
+	struct passwd_pool   *pool;
+	struct journal	     *journal;
+	struct reportids     *reportids;
+	struct spf	     *spf; /* NULL: not started */
+	struct sessions	      sessions;
+	struct session	     *last; /* that a line of a message was of */
+	struct filterline_run run;  /* of those lines */
+	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
 };
 

@@ -10,7 +10,7 @@ import string
 
 import pytest
 
-from library import HASH, Library, plain
+from library import Library, plain
 from readers import Readers, to_ascii
 from redisserver import ReplyError
 
@@ -46,62 +46,30 @@ def result_of(reply):
     return reply[0]
 
 
-# Words and numbers
+# Words. Those that others read as well are in regress/vectors/.
 
 TAKEN = [
-    ("name", "bob", "bob"), ("name", "BOB", "bob"), ("name", "0", "0"),
-    ("name", "a" * 64, "a" * 64), ("name", "a._+-", "a._+-"),
-    ("account", "Acme", "acme"),
-    ("mode", "default", "default"), ("mode", "all", "all"),
-    ("mode", "any", "any"), ("status", "allowed", "allowed"),
-    ("status", "blocked", "blocked"), ("status", "sandboxed", "sandboxed"),
-    ("plan", "pro", "pro"), ("plan", "a.b_c-9", "a.b_c-9"),
-    ("plan", "p" * 32, "p" * 32),
-    ("quota", "0", "0"), ("quota", "00001", "1"), ("quota", "000", "0"),
-    ("quota", "1000000000000", "1000000000000"),
-    ("period", "1", "1"), ("period", "024h", "24h"), ("period", "60m", "60m"),
-    ("period", "521w", "521w"), ("period", "3650d", "3650d"),
-    ("period", "315360000", "315360000"), ("period", "1s", "1s"),
-    ("rate", "100/1h", "100/1h"), ("rate", " 010/1h  5/01m ", "10/1h 5/1m"),
-    ("rate", "1/1h 1/60m 1/3600", "1/1h"),
-    ("rate", " ".join("%d/1h" % n for n in range(1, 9)),
-     " ".join("%d/1h" % n for n in range(1, 9))),
-    ("description", "", ""), ("description", "Bücher & Söhne 日本", None),
-    ("description", "x" * 1024, None), ("description", "\U0001f600", None),
-    ("hash", HASH, HASH), ("hash", "!" + HASH, None), ("hash", "*", "*"),
-    ("hash", "$2b$12$" + "x" * 53, None), ("hash", "$y$j9T$a$b", None),
-    ("hash", "$1$a$b", None), ("hash", "$7$x", None), ("hash", "$gy$x", None),
-    ("hash", "$sha1$1$x$y", None), ("hash", "$6$" + "x" * 380, None),
+    ("mode", "default"), ("mode", "all"), ("mode", "any"),
+    ("status", "allowed"), ("status", "blocked"), ("status", "sandboxed"),
+    ("plan", "pro"), ("plan", "a.b_c-9"), ("plan", "p" * 32),
+    ("description", ""), ("description", "Bücher & Söhne 日本"),
+    ("description", "x" * 1024), ("description", "\U0001f600"),
 ]
 
 NOT_TAKEN = {
-    "name": ["", ".a", "-a", "a" * 65, "a b", "a@b", "a:b", "a|b", "é", "İ",
-             "\u212a", "{a}", "a\n"],
-    "account": ["", "a/b"],
     "mode": ["", "All", "everything", "all "],
     "status": ["", "Blocked", "gone"],
     "plan": ["", "Pro", "p" * 33, "-a", "a b", "é"],
-    "quota": ["", "1e3", "0x10", "-1", "+1", "1.0", " 1", "1 ", "many",
-              "1000000000001", "9" * 30, "٣", "1_000", "nan", "inf"],
-    "period": ["", "0", "0d", "1D", "1 h", "h", "1y", "3651d", "522w", "-1h",
-               "1e3", "0x10", "1hh", "315360001", "9" * 20],
-    "rate": ["", " ", "100", "100/", "/1h", "0/1h", "1/0h", "1/1h,2/1h",
-             "1/1h\t2/1h", "1//1h", "1e3/1h", "1/1h\n",
-             " ".join("%d/1h" % n for n in range(1, 10))],
     "description": ["a\nb", "a\tb", "\x7f", "\x1b[0m", "\u202e", "\u200b",
                     "\x85", "\ufeff", "x" * 1025, "ü" * 513, b"\xff",
                     b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
                     b"\xc0\x80", "\ue000", "\uffff", "\U000e0001"],
-    "hash": ["", "secret", "$zz$x", "$6$", "$6$sa lt$x", "$6$a$x:y", "$6$a;b",
-             "$6$a$" + "x" * 400, "$6$a$\n", "$6$é$x", "$6$a\\b", "!\n",
-             "$$x", "abJnggxhB/yWI", "{SSHA}x"],
 }
 
 
-@pytest.mark.parametrize("kind, text, expected", TAKEN)
-def test_values_taken(library, kind, text, expected):
-    assert library.canonical(kind, text) == [
-        text if expected is None else expected]
+@pytest.mark.parametrize("kind, text", TAKEN)
+def test_values_taken(library, kind, text):
+    assert library.canonical(kind, text) == [text]
 
 
 @pytest.mark.parametrize("kind", NOT_TAKEN)
@@ -275,34 +243,6 @@ def test_addresses_are_ranges_without_a_prefix_length(library, readers):
     for text, result in zip(texts, each(library, "address", texts)):
         assert result == readers.address(text), text
         assert result == (None if "/" in text else reference(text)), text
-
-
-@pytest.mark.parametrize("text, expected", [
-    ("192.0.2.1/32", "192.0.2.1"), ("203.0.113.255/0", "0.0.0.0/0"),
-    ("192.0.2.77/24", "192.0.2.0/24"), ("2001:DB8:0:0::1", "2001:db8::1"),
-    ("[2001:db8::1]/64", "2001:db8::/64"), ("::/0", "::/0"),
-    ("::ffff:10.1.2.3/104", "10.0.0.0/8"), ("::ffff:0:0/96", "0.0.0.0/0"),
-    ("::ffff:192.0.2.1/64", "::/64"), ("::192.0.2.1", "::c000:201"),
-    ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
-    ("2001:0:0:1:0:0:0:1", "2001:0:0:1::1"), ("1::2:0:0:3:0:0",
-                                              "1:0:2::3:0:0"),
-])
-def test_ranges_taken(library, text, expected):
-    assert library.canonical("range", text) == [expected]
-
-
-def test_ranges_refused(library):
-    texts = ["", "any", "192.0.2", "192.0.2.256", "192.0.2.01", "0300.0.2.1",
-             "0xc0.0.2.1", "192.0.2.1/33", "192.0.2.1/", "192.0.2.1/-1",
-             "192.0.2.1/024", "192.0.2.1/ 24", "192.0.2.0/255.255.255.0",
-             "192.0.2.0/24/24", "[192.0.2.1]", "192.0.2.1 ", "2001:db8::/129",
-             "2001:db8::1%eth0", "fe80::1%1/64", ":::", "::1::", "1:2:3:4:5:6",
-             "[2001:db8::1", "2001:db8::1]", "[[::1]]", "192.0.2.1:25",
-             "example.org", "٣.0.2.1", "192.0.2.1\n", "0xc0000201",
-             "3221225985", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8", "1:",
-             ":1", "::12345", "::1.2.3", "::1.2.3.4:5", "1.2.3.4::", "/8",
-             "::1/0x1", "::1/1e1"]
-    assert each(library, "range", texts) == [None] * len(texts)
 
 
 # Domains
