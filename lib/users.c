@@ -67,6 +67,7 @@ struct users_query {
 	bool		      bad_owner; /* it is the address's key */
 	bool		      exists;
 	bool		      long_list;
+	bool		      by_prefixes; /* asked so, the last time */
 	bool		      in_prefixes;
 	char		      owner[USER_NAME_MAX + 1]; /* of the address */
 	/* Whom and which account has been asked about: "" none. */
@@ -332,6 +333,7 @@ ask_list(struct users_query *q)
 	char	    key[KEY_TEXT], max[16];
 	const char *argv[] = { "SRANDMEMBER", key, max };
 
+	q->by_prefixes = false;
 	key_user(key, q->users->conf->prefix, q->name, "ips");
 	snprintf(max, sizeof(max), "%d", USER_SHORT_LIST + 1);
 	return (ask_part(q, PART_LIST, 3, argv));
@@ -347,6 +349,8 @@ ask_prefixes(struct users_query *q)
 	struct netaddr na = *q->question.source;
 	int	       n = 0;
 
+	q->by_prefixes = true;
+	q->in_prefixes = false;
 	key_user(key, q->users->conf->prefix, q->name, "ips");
 	for (;;) {
 		argv[n + 2] = netaddr_text(&na, text[n]);
@@ -397,7 +401,6 @@ ask_record(struct users_query *q, const char *name)
 	user_clear(&q->user);
 	strlcpy(q->user.name, name, sizeof(q->user.name));
 	q->long_list = guess != NULL && guess->long_list;
-	q->in_prefixes = false;
 	key_user(key, prefix, name, "");
 	if (!ask_hash(q, PART_RECORD, key, user_fields, USER_FIELDS) ||
 	    !ask_source(q, q->long_list))
@@ -446,7 +449,8 @@ missing_of_source(struct users_query *q)
 {
 	if (q->question.source == NULL || q->user.source != SOURCE_UNASKED)
 		return (MISSING_NOTHING);
-	if (q->parts[PART_PREFIXES].query == NULL) {
+	/* It was read, and is too long for that. */
+	if (!q->by_prefixes) {
 		q->long_list = true;
 		return (MISSING_PREFIXES);
 	}
