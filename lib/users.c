@@ -267,6 +267,7 @@ on_part(void *arg, const redisReply *reply)
 	struct part	   *part = arg;
 	struct users_query *q = part->query;
 	enum part_kind	    kind = (enum part_kind)(part - q->parts);
+	const char	  **first = kind >= PART_ACCOUNT ? &q->bad_account : &q->bad;
 	const char	   *bad;
 
 	part->req = NULL;
@@ -275,8 +276,8 @@ on_part(void *arg, const redisReply *reply)
 		bad = read_part(q, kind, reply);
 	if (bad != NULL && kind == PART_OWNER)
 		q->bad_owner = true;
-	if (bad != NULL)
-		*(kind >= PART_ACCOUNT ? &q->bad_account : &q->bad) = bad;
+	if (*first == NULL)
+		*first = bad;
 	if (q->nwaiting == 0)
 		proceed(q);
 }
