@@ -505,7 +505,8 @@ judge_record(struct users_query *q)
 	if (q->user.account[0] != '\0')
 		take_account(q);
 	if (q->question.name == NULL &&
-	    !netaddr_equal(q->question.address, &q->user.ip_auth))
+	    (q->user.ip_auth.len == 0 ||
+		!netaddr_equal(q->question.address, &q->user.ip_auth)))
 		finish(q, USER_NONE);
 	else
 		finish(q, USER_OK);
