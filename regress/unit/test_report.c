@@ -134,8 +134,7 @@ test_report_least(void **state)
 	assert_contains(fake.log,
 	    " user alice account  reason user domain  spf  "
 	    "envelope_sender a@two.example from  source 192.0.2.1 "
-	    "message_id  message 
-");
+	    "message_id  message \n");
 }
 
 static void
