@@ -267,8 +267,8 @@ on_part(void *arg, const redisReply *reply)
 	struct part	   *part = arg;
 	struct users_query *q = part->query;
 	enum part_kind	    kind = (enum part_kind)(part - q->parts);
-	const char	  **first = kind >= PART_ACCOUNT ? &q->bad_account : &q->bad;
-	const char	   *bad;
+	const char **first = kind >= PART_ACCOUNT ? &q->bad_account : &q->bad;
+	const char  *bad;
 
 	part->req = NULL;
 	q->nwaiting--;

@@ -27,8 +27,7 @@ test_keys(void **state)
 	    "smtp:account:{acme}:domains");
 	assert_string_equal(key_hold(key, "smtp:", "alice", "0123"),
 	    "smtp:user:{alice}:used:hold:0123");
-	assert_string_equal(key_report(key, "smtp:", "42"),
-	    "smtp:report:{42}");
+	assert_string_equal(key_report(key, "smtp:", "42"), "smtp:report:{42}");
 	assert_string_equal(key_user(key, "", "alice", ""), "user:{alice}");
 	assert_ptr_equal(key_report(key, "x", "1"), key);
 	assert_true(netaddr_parse("::ffff:192.0.2.1", &na));
@@ -60,8 +59,7 @@ test_longest(void **state)
 	assert_true(netaddr_parse("2001:db8:1111:2222:3333:4444:5555:6666",
 	    &na));
 	key_address(key, prefix, &na);
-	assert_contains(key,
-	    "pip:{2001:db8:1111:2222:3333:4444:5555:6666}");
+	assert_contains(key, "pip:{2001:db8:1111:2222:3333:4444:5555:6666}");
 }
 
 int

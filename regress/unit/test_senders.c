@@ -80,7 +80,8 @@ test_envelope(void **state)
 		assert_name(senders.reason, cases[i].reason);
 		assert_int_equal(senders.domains.n, cases[i].domain != NULL);
 		if (cases[i].domain != NULL)
-			assert_string_equal(senders.domains.name[0], cases[i].domain);
+			assert_string_equal(senders.domains.name[0],
+			    cases[i].domain);
 	}
 }
 

@@ -190,10 +190,10 @@ static const struct {
 	      "678901234" },
 	  { MODE, "ALL" }, { MODE, "everything" }, { MODE, " all" },
 	  { MODE, "0" }, { STATUS, "Blocked" }, { STATUS, "deleted" },
-	  { STATUS, "allowed " }, { STATUS, "1" },
-	  { IP_AUTH, "192.0.2.0/24" }, { IP_AUTH, "192.0.2.1/32" },
-	  { IP_AUTH, "relay.example" }, { IP_AUTH, "192.0.2.1 " },
-	  { IP_AUTH, "192.0.2.1,192.0.2.2" }, { IP_AUTH, "fe80::1%lo" } };
+	  { STATUS, "allowed " }, { STATUS, "1" }, { IP_AUTH, "192.0.2.0/24" },
+	  { IP_AUTH, "192.0.2.1/32" }, { IP_AUTH, "relay.example" },
+	  { IP_AUTH, "192.0.2.1 " }, { IP_AUTH, "192.0.2.1,192.0.2.2" },
+	  { IP_AUTH, "fe80::1%lo" } };
 
 static void
 test_values(void **state)
@@ -205,13 +205,14 @@ test_values(void **state)
 	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		bad = parse_one(good[i].field, good[i].text);
 		if (bad != NULL)
-			fail_msg("refused: %s \"%s\"", user_fields[good[i].field],
-			    good[i].text);
+			fail_msg("refused: %s \"%s\"",
+			    user_fields[good[i].field], good[i].text);
 	}
 	for (i = 0; i < sizeof(bad_values) / sizeof(bad_values[0]); i++) {
 		bad = parse_one(bad_values[i].field, bad_values[i].text);
 		if (bad == NULL)
-			fail_msg("taken: %s \"%s\"", user_fields[bad_values[i].field],
+			fail_msg("taken: %s \"%s\"",
+			    user_fields[bad_values[i].field],
 			    bad_values[i].text);
 		assert_string_equal(bad, user_fields[bad_values[i].field]);
 	}
@@ -288,11 +289,11 @@ static void
 test_not_a_hash(void **state)
 {
 	static const char *const none[USER_FIELDS + 1];
-	const char *const	 cases[] = { "*0\r\n", "$-1\r\n", "*-1\r\n",
-			":0\r\n", "+OK\r\n", "$1\r\nx\r\n", "-WRONGTYPE x\r\n",
-			resp_array(none, USER_FIELDS - 1),
-			resp_array(none, USER_FIELDS + 1) };
-	size_t			 i;
+	const char *const cases[] = { "*0\r\n", "$-1\r\n", "*-1\r\n", ":0\r\n",
+		"+OK\r\n", "$1\r\nx\r\n", "-WRONGTYPE x\r\n",
+		resp_array(none, USER_FIELDS - 1),
+		resp_array(none, USER_FIELDS + 1) };
+	size_t		  i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -341,8 +342,7 @@ test_sources(void **state)
 	/* As people write them. */
 	assert_int_equal(judge_list(some, 7, "192.0.2.1"), SOURCE_LISTED);
 	assert_int_equal(judge_list(some, 7, "10.9.8.7"), SOURCE_LISTED);
-	assert_int_equal(judge_list(some, 7, "2001:db8:0:1::9"),
-	    SOURCE_LISTED);
+	assert_int_equal(judge_list(some, 7, "2001:db8:0:1::9"), SOURCE_LISTED);
 	assert_int_equal(judge_list(some, 7, "192.0.2.2"), SOURCE_UNLISTED);
 	assert_int_equal(judge_list(some, 7, "2001:db8::1"), SOURCE_UNLISTED);
 	/* One of which nothing parses lets nobody in. */
@@ -361,17 +361,15 @@ test_sources(void **state)
 static void
 test_families(void **state)
 {
-	static const char *const v4[] = { "0.0.0.0/0" }, *const v6[] = {
-		"::/0"
-	};
+	static const char *const	v4[] = { "0.0.0.0/0" },
+				 *const v6[] = { "::/0" };
 
 	(void)state;
 	assert_int_equal(judge_list(v6, 1, "2001:db8::1"), SOURCE_LISTED);
 	assert_int_equal(judge_list(v6, 1, "192.0.2.1"), SOURCE_UNLISTED);
 	assert_int_equal(judge_list(v6, 1, NULL), SOURCE_UNLISTED);
 	assert_int_equal(judge_list(v4, 1, "192.0.2.1"), SOURCE_LISTED);
-	assert_int_equal(judge_list(v4, 1, "::ffff:192.0.2.1"),
-	    SOURCE_LISTED);
+	assert_int_equal(judge_list(v4, 1, "::ffff:192.0.2.1"), SOURCE_LISTED);
 	assert_int_equal(judge_list(v4, 1, "::1"), SOURCE_UNLISTED);
 	assert_int_equal(judge_list(v4, 1, NULL), SOURCE_UNLISTED);
 }

@@ -199,13 +199,14 @@ answered(enum users_found want)
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
-#define HMGET(name)                                                   \
+#define HMGET(name)                                                      \
 	"HMGET smtp:user:{" name "} password account mode status quota " \
 	"rate ip_auth created\n"
 #define LIST(name) "SRANDMEMBER smtp:user:{" name "}:ips 65\n"
 #define COUNT(name) "SCARD smtp:user:{" name "}:ips\n"
 #define NONE_LISTED(name) "SMISMEMBER smtp:user:{" name "}:ips \n"
-#define ASSIGNED(name) "SMISMEMBER smtp:user:{" name "}:domains a.example " \
+#define ASSIGNED(name)                                       \
+	"SMISMEMBER smtp:user:{" name "}:domains a.example " \
 	"b.example\n"
 #define ACCOUNT(name) "HMGET smtp:account:{" name "} plan status\n"
 #define VERIFIED(name) \
@@ -253,8 +254,7 @@ test_all(void **state)
 	one_go(HMGET("alice") LIST("alice") ASSIGNED("alice"),
 	    ACME "*2\r\n" BULK_ADDRESS "$1\r\nx\r\n"
 		 "*2\r\n:1\r\n:0\r\n");
-	one_go(ACCOUNT("acme") VERIFIED("acme"),
-	    PRO "*2\r\n:0\r\n:1\r\n");
+	one_go(ACCOUNT("acme") VERIFIED("acme"), PRO "*2\r\n:0\r\n:1\r\n");
 	answered(USER_OK);
 	for (i = 0; i < 2; i++) {
 		assert_string_equal(user.account, "acme");
@@ -277,14 +277,14 @@ test_all(void **state)
 static void
 test_account_status(void **state)
 {
-	static const char *const texts[] = { "allowed", "sandboxed",
-		"blocked" };
+	static const char *const      texts[] = { "allowed", "sandboxed",
+		     "blocked" };
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_SANDBOXED, STATUS_BLOCKED };
-	const char *fields[USER_FIELDS] = { HASH, "acme" };
-	const char *account[] = { NULL, NULL };
-	char	    replies[512];
-	size_t	    i, j;
+	const char		     *fields[USER_FIELDS] = { HASH, "acme" };
+	const char		     *account[] = { NULL, NULL };
+	char			      replies[512];
+	size_t			      i, j;
 
 	(void)state;
 	SCRIPT(ACME, PRO);
@@ -472,14 +472,13 @@ expect_account(const char *name)
 {
 	const char *fields[] = { strcmp(name, "acme") == 0 ? "pro" : "free",
 		NULL };
-	char	    command[128];
+	char command[128];
 
 	snprintf(command, sizeof(command),
 	    "HMGET smtp:account:{%s} plan status\n", name);
 	expect(command, resp_array(fields, 2));
 	snprintf(command, sizeof(command),
-	    "SMISMEMBER smtp:account:{%s}:domains a.example b.example\n",
-	    name);
+	    "SMISMEMBER smtp:account:{%s}:domains a.example b.example\n", name);
 	expect(command, bits(2, strcmp(name, "acme") == 0 ? 0 : 1));
 }
 
@@ -530,7 +529,7 @@ check_found(const struct world *w)
 	assert_int_equal(user.assigned, 2);
 	assert_int_equal(user.in_account, !any ? 0 : acme ? 1 : 2);
 	assert_int_equal(user.source,
-	    w->nlist == 0     ? SOURCE_ANY
+	    w->nlist == 0   ? SOURCE_ANY
 		: w->listed ? SOURCE_LISTED
 			    : SOURCE_UNLISTED);
 }
@@ -800,11 +799,13 @@ static const struct bad_part bad_parts[] = {
 	{ "a9", { PLAIN, EMPTY, ":1\r\n" }, "domains: not a set" },
 	{ "b1", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", WRONGTYPE, EMPTY },
 	    "wrong type" },
-	{ "b2", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", ":1\r\n",
-		    "*2\r\n:0\r\n:0\r\n" },
+	{ "b2",
+	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", ":1\r\n",
+		"*2\r\n:0\r\n:0\r\n" },
 	    "account: not a hash" },
-	{ "b3", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n",
-		    "*2\r\n" NIL "$1\r\nx\r\n", "*2\r\n:0\r\n:0\r\n" },
+	{ "b3",
+	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", "*2\r\n" NIL "$1\r\nx\r\n",
+		"*2\r\n:0\r\n:0\r\n" },
 	    "account: plan or status" },
 	{ "b4", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, WRONGTYPE },
 	    "wrong type" },
@@ -899,8 +900,8 @@ test_bad_account_left(void **state)
 	fakeredis_script(&fake, NULL, 0);
 	assert_non_null(ask("alice"));
 	one_go(HMGET("alice") ACCOUNT("acme"),
-	    "*8\r\n" BULK_HASH "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL
-		WRONGTYPE);
+	    "*8\r\n" BULK_HASH
+	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL WRONGTYPE);
 	one_go(ACCOUNT("big"), PRO);
 	answered(USER_OK);
 	assert_true(user.pro);
@@ -928,10 +929,10 @@ test_errors(void **state)
 		{ HMGET("ivan") LIST("ivan"), WRONGTYPE LOADING, NULL },
 		{ HMGET("ivan") LIST("ivan"), ACME EMPTY,
 		    "-CLUSTERDOWN Hash slot\r\n" },
-		{ HMGET("ivan") LIST("ivan") ACCOUNT("acme"), ACME EMPTY
-		    "-MOVED 1 192.0.2.1:6379\r\n", NULL },
 		{ HMGET("ivan") LIST("ivan") ACCOUNT("acme"),
-		    BAD EMPTY LOADING, NULL } };
+		    ACME EMPTY "-MOVED 1 192.0.2.1:6379\r\n", NULL },
+		{ HMGET("ivan") LIST("ivan") ACCOUNT("acme"), BAD EMPTY LOADING,
+		    NULL } };
 	size_t i;
 
 	(void)state;
@@ -1055,8 +1056,7 @@ test_address_bad(void **state)
 	text = logged();
 	assert_contains(text,
 	    "smtp:ip:{192.0.2.11}: bad record: not the name of a user\n");
-	assert_contains(text,
-	    "smtp:ip:{192.0.2.13}: bad record: wrong type\n");
+	assert_contains(text, "smtp:ip:{192.0.2.13}: bad record: wrong type\n");
 	assert_contains(text, "smtp:user:{alice}: bad record: mode\n");
 }
 
@@ -1127,8 +1127,7 @@ struct stage {
 	size_t	    ncommands; /* asked by then */
 };
 
-static const struct stage stages[] = {
-	{ false, false, 0, { NULL }, 3 },
+static const struct stage stages[] = { { false, false, 0, { NULL }, 3 },
 	{ false, false, 1, { ACME }, 3 },
 	{ false, false, 2, { BAD, EMPTY }, 3 },
 	{ false, false, 3, { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n" }, 5 },
@@ -1136,16 +1135,13 @@ static const struct stage stages[] = {
 	{ false, true, 0, { NULL }, 5 },
 	{ false, true, 3, { PLAIN, EMPTY, "*2\r\n:0\r\n:0\r\n" }, 5 },
 	{ false, true, 4, { ACME, WRONGTYPE, LOADING, PRO }, 5 },
-	{ true, false, 0, { NULL }, 1 },
-	{ true, false, 1, { ALICE }, 4 },
+	{ true, false, 0, { NULL }, 1 }, { true, false, 1, { ALICE }, 4 },
 	{ true, false, 2, { ALICE, OF_IP_ACME }, 4 },
 	{ true, false, 4, { ALICE, OF_IP_ACME, EMPTY, "*2\r\n:0\r\n:0\r\n" },
 	    6 },
-	{ true, true, 0, { NULL }, 6 },
-	{ true, true, 1, { BOB }, 6 },
+	{ true, true, 0, { NULL }, 6 }, { true, true, 1, { BOB }, 6 },
 	{ true, true, 5,
-	    { ALICE, OF_IP_ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO }, 6 }
-};
+	    { ALICE, OF_IP_ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO }, 6 } };
 
 #define NSTAGES (sizeof(stages) / sizeof(stages[0]))
 
@@ -1303,8 +1299,7 @@ test_together(void **state)
 	fakeredis_script(&fake, many, n);
 	for (i = 0; i < 32; i++) {
 		q.name = names[i];
-		assert_non_null(
-		    users_ask(users, &q, on_one_of_many, names[i]));
+		assert_non_null(users_ask(users, &q, on_one_of_many, names[i]));
 	}
 	unit_run_until(base, called == 32);
 	assert_int_equal(fake.ncommands, n);
