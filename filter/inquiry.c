@@ -98,7 +98,8 @@ static void
 conclude_tempfail(struct inquiry *inq)
 {
 	const struct decision d = { .action = ACTION_REJECT,
-		.reply = REPLY_TEMPFAIL };
+		.reply = REPLY_TEMPFAIL,
+		.reason = REASON_AWAY };
 
 	conclude(inq, &d);
 }
@@ -444,7 +445,8 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
     inquiry_cb cb, void *arg, struct inquiry **slot)
 {
 	const struct decision tempfail = { .action = ACTION_REJECT,
-		.reply = REPLY_TEMPFAIL };
+		.reply = REPLY_TEMPFAIL,
+		.reason = REASON_AWAY };
 	struct inquiry	     *inq;
 
 	if ((inq = calloc(1, sizeof(*inq))) == NULL) {
