@@ -28,7 +28,6 @@
 #include "domain.h"
 #include "log.h"
 #include "spf.h"
-#include "spfcheck.h"
 
 #define TIMEOUT 2000 /* milliseconds, of a question */
 #define SLACK 1000   /* for a busy machine */
@@ -136,9 +135,9 @@ serve_one(const char *domain)
 static int
 work(void)
 {
-	struct spfcheck check;
-	char		domain[DOMAIN_TEXT + 1];
-	ssize_t		n;
+	struct spf_orders check;
+	char		  domain[DOMAIN_TEXT + 1];
+	ssize_t		  n;
 
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
 	    (ssize_t)sizeof(check))
