@@ -295,8 +295,8 @@ static void
 ask_for_password(struct inquiry *inq)
 {
 	event_del(inq->deadline);
-	inq->passwd_job = passwd_check(inq->filter->pool, inq->password,
-	    inq->user.password, on_inquiry_password, inq);
+	inq->passwd_job = passwd_check(inq->filter->pool, inq->name,
+	    inq->password, inq->user.password, on_inquiry_password, inq);
 	if (inq->passwd_job == NULL)
 		inq->facts.password = PASSWORD_FITS_NOT;
 }
