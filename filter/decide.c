@@ -76,7 +76,7 @@ block(struct decision *d, enum reason reason)
 }
 
 static bool
-take(struct decision *d, enum action action)
+act(struct decision *d, enum action action)
 {
 	d->action = action;
 	return (true);
@@ -104,7 +104,7 @@ static bool
 user_at_auth(const struct facts *f, struct decision *d)
 {
 	if (!f->user_asked)
-		return (take(d, ACTION_ASK_USER));
+		return (act(d, ACTION_ASK_USER));
 	return (f->found != USER_OK || !user_active(f->user) ||
 	    f->user->password[0] == '\0');
 }
@@ -120,7 +120,7 @@ source_at_auth(const struct facts *f, struct decision *d)
 	if (!f->shows_password || source_is_allowed(f))
 		return (false);
 	if (f->password == PASSWORD_UNASKED)
-		return (take(d, ACTION_ASK_PASSWORD));
+		return (act(d, ACTION_ASK_PASSWORD));
 	return (f->password == PASSWORD_FITS &&
 	    reject(d, REPLY_SOURCE, REASON_SOURCE));
 }
@@ -153,7 +153,7 @@ has_user(const struct facts *f, struct decision *d)
 
 	if (session_authenticated(s) ? s->name[0] == '\0' : s->source.len == 0)
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
-	return (!f->user_asked && take(d, ACTION_ASK_USER));
+	return (!f->user_asked && act(d, ACTION_ASK_USER));
 }
 
 /* How the user stands towards the session. */
@@ -227,7 +227,7 @@ message_is_users(const struct facts *f, struct decision *d)
 {
 	if (f->session->tx->state != TX_OPEN)
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
-	return (!f->user_asked && take(d, ACTION_ASK_USER));
+	return (!f->user_asked && act(d, ACTION_ASK_USER));
 }
 
 /* What MAIL FROM was accepted for must still hold. */
@@ -302,7 +302,7 @@ judge_spf(const struct facts *f, size_t i, struct decision *d)
 
 	d->which = i;
 	if (f->spf[i] == SPF_UNASKED)
-		return (take(d, ACTION_ASK_SPF));
+		return (act(d, ACTION_ASK_SPF));
 	if (f->spf[i] == SPF_LATER)
 		return (false);
 	if (f->spf[i] != SPF_KNOWN || answer->verdict >= SPF_VERDICT_UNKNOWN)
@@ -347,7 +347,7 @@ room_is_there(const struct facts *f, struct decision *d)
 		return (false);
 	switch (f->room) {
 	case ROOM_UNASKED:
-		return (take(d, ACTION_ASK_ROOM));
+		return (act(d, ACTION_ASK_ROOM));
 	case ROOM_THERE:
 		return (false);
 	case ROOM_NONE:
@@ -364,5 +364,5 @@ sandbox_swallows(const struct facts *f, struct decision *d)
 {
 	const struct tx *tx = f->session->tx;
 
-	return (tx != NULL && tx->sandboxed && take(d, ACTION_SANDBOX));
+	return (tx != NULL && tx->sandboxed && act(d, ACTION_SANDBOX));
 }

@@ -43,7 +43,7 @@ struct inquiry {
 	char		    *password;
 };
 
-static void run(struct inquiry *);
+static void proceed_with(struct inquiry *);
 
 /* Gives back what the message does not need, as it has not passed. */
 static void
@@ -132,10 +132,10 @@ is_waiting(const struct inquiry *inq)
 
 /* Goes on once all that was asked in one go is there. */
 static void
-resume(struct inquiry *inq)
+go_on(struct inquiry *inq)
 {
 	if (!is_waiting(inq))
-		run(inq);
+		proceed_with(inq);
 }
 
 /*
@@ -170,7 +170,7 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 		quota_cancel(inq->quota_query);
 		inq->quota_query = NULL;
 	}
-	resume(inq);
+	go_on(inq);
 }
 
 static void
@@ -188,7 +188,7 @@ on_inquiry_room(void *arg, enum quota_result result, const char *reply)
 		inq->facts.room = ROOM_NONE;
 		inq->facts.room_reply = inq->room_reply;
 	}
-	resume(inq);
+	go_on(inq);
 }
 
 /* What the message counts as. */
@@ -277,7 +277,7 @@ on_inquiry_retry(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	ask_for_user(inq);
-	resume(inq);
+	go_on(inq);
 }
 
 static void
@@ -288,7 +288,7 @@ on_inquiry_password(void *arg, enum passwd_result result)
 	inq->passwd_job = NULL;
 	inq->facts.password = result == PASSWD_RIGHT ? PASSWORD_FITS
 						     : PASSWORD_FITS_NOT;
-	resume(inq);
+	go_on(inq);
 }
 
 static void
@@ -320,7 +320,7 @@ on_inquiry_spf(void *arg, const struct spf_answer *answer)
 		forget_user(inq);
 	else
 		inq->spf_waits = DOMAINS_MAX;
-	resume(inq);
+	go_on(inq);
 }
 
 /* At MAIL FROM nobody waits: the answer will be there at the end of data. */
@@ -387,7 +387,7 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 }
 
 static void
-run(struct inquiry *inq)
+proceed_with(struct inquiry *inq)
 {
 	struct decision d;
 
@@ -460,7 +460,7 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
 	inq->slot = slot;
 	*slot = inq;
 	if (take_subject(inq, subject))
-		run(inq);
+		proceed_with(inq);
 	else
 		conclude_tempfail(inq);
 }
