@@ -38,7 +38,8 @@ struct inquiry {
 	struct passwd_job   *passwd_job;
 	struct quota_query  *quota_query;
 	struct spf_question *spf_question;
-	char		     name[USER_NAME_MAX + 1];
+	char		     name[USER_NAME_MAX + 1];	   /* AUTH shows */
+	char		     room_name[USER_NAME_MAX + 1]; /* whose room */
 	char		     room_reply[QUOTA_REPLY];
 	char		    *password;
 };
@@ -151,6 +152,16 @@ try_again(struct inquiry *inq)
 	    event_add(inq->retry, &tv) == 0);
 }
 
+/* Room that was asked for is of no use: the user is not there, or another. */
+static void
+forget_room(struct inquiry *inq)
+{
+	if (inq->quota_query != NULL)
+		quota_cancel(inq->quota_query);
+	inq->quota_query = NULL;
+	inq->facts.room = ROOM_UNASKED;
+}
+
 static void
 on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 {
@@ -165,11 +176,9 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 	if (user != NULL) {
 		inq->user = *user;
 		inq->facts.user = &inq->user;
-	} else if (inq->quota_query != NULL) {
-		/* There is nobody whom it could be of use to. */
-		quota_cancel(inq->quota_query);
-		inq->quota_query = NULL;
 	}
+	if (user == NULL || strcmp(user->name, inq->room_name) != 0)
+		forget_room(inq);
 	go_on(inq);
 }
 
@@ -209,6 +218,7 @@ ask_for_room(struct inquiry *inq, const char *name)
 	struct quotas *quotas = &inq->filter->quotas;
 	struct tx     *tx = inq->session->tx;
 
+	strlcpy(inq->room_name, name, sizeof(inq->room_name));
 	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
 		inq->quota_query = quota_check(quotas, name, units_of(inq),
 		    on_inquiry_room, inq);

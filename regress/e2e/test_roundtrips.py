@@ -253,6 +253,24 @@ def test_an_address_given_to_another_user(filter_, users):
     assert mail.sender("b@example.net") == "proceed"
 
 
+def test_the_room_of_the_user_before_is_not_the_next_ones(filter_, users):
+    """Guessed to be alice's, whose quota has room; it is bob's, whose has
+    none."""
+    for name, quota in (("alice", "9"), ("bob", "1")):
+        users.add(name, PASSWORD, quota=quota)
+        users.ip_auth(name, SOURCE)
+        mail = Mail(filter_)
+        assert (mail.sender(), mail.end()) == ("proceed", "proceed")
+        mail.accepted()
+    users.ip_auth("alice", SOURCE)
+    mail = Mail(filter_)
+    assert mail.sender() == "proceed"
+    users.ip_auth("bob", SOURCE)
+    assert mail.sender().startswith("reject|451 4.7.1 [QUOTA]")
+    users.ip_auth("alice", SOURCE)
+    assert mail.sender() == "proceed"
+
+
 def test_what_is_refused_gives_its_room_back(watched, filter_, redis, users):
     """Room is asked for along with the user: the refusal comes after it."""
     users.add("alice", PASSWORD, quota="3")
