@@ -52,11 +52,19 @@ decide(const struct facts *f)
 }
 
 static bool
-reject(struct decision *d, const char *reply)
+refuse(struct decision *d, enum action action, const char *reply,
+    enum reason reason)
 {
-	d->action = ACTION_REJECT;
+	d->action = action;
 	d->reply = reply;
+	d->reason = reason;
 	return (true);
+}
+
+static bool
+reject(struct decision *d, const char *reply, enum reason reason)
+{
+	return (refuse(d, ACTION_REJECT, reply, reason));
 }
 
 static bool
@@ -68,7 +76,7 @@ block(struct decision *d, enum reason reason)
 }
 
 static bool
-take(struct decision *d, enum action action)
+act(struct decision *d, enum action action)
 {
 	d->action = action;
 	return (true);
@@ -96,7 +104,7 @@ static bool
 user_at_auth(const struct facts *f, struct decision *d)
 {
 	if (!f->user_asked)
-		return (take(d, ACTION_ASK_USER));
+		return (act(d, ACTION_ASK_USER));
 	return (f->found != USER_OK || !user_active(f->user) ||
 	    f->user->password[0] == '\0');
 }
@@ -112,8 +120,9 @@ source_at_auth(const struct facts *f, struct decision *d)
 	if (!f->shows_password || source_is_allowed(f))
 		return (false);
 	if (f->password == PASSWORD_UNASKED)
-		return (take(d, ACTION_ASK_PASSWORD));
-	return (f->password == PASSWORD_FITS && reject(d, REPLY_SOURCE));
+		return (act(d, ACTION_ASK_PASSWORD));
+	return (f->password == PASSWORD_FITS &&
+	    reject(d, REPLY_SOURCE, REASON_SOURCE));
 }
 
 /* MAIL FROM, and the end of data. */
@@ -130,7 +139,7 @@ local_is_trusted(const struct facts *f, struct decision *d)
 static bool
 sender_fits(const struct facts *f, struct decision *d)
 {
-	return (f->sender_too_long && reject(d, REPLY_TEMPFAIL));
+	return (f->sender_too_long && reject(d, REPLY_TEMPFAIL, REASON_LONG));
 }
 
 /*
@@ -143,14 +152,16 @@ has_user(const struct facts *f, struct decision *d)
 	const struct session *s = f->session;
 
 	if (session_authenticated(s) ? s->name[0] == '\0' : s->source.len == 0)
-		return (reject(d, REPLY_AUTH_REQUIRED));
-	return (!f->user_asked && take(d, ACTION_ASK_USER));
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
+	return (!f->user_asked && act(d, ACTION_ASK_USER));
 }
 
 /* How the user stands towards the session. */
 enum standing {
-	STANDING_USER,	  /* may send */
-	STANDING_NOBODY,  /* not there, blocked, or with another password */
+	STANDING_USER,	 /* may send */
+	STANDING_NOBODY, /* is not there */
+	STANDING_BLOCKED,
+	STANDING_CHANGED, /* has another password by now */
 	STANDING_SOURCE,  /* does not send from there */
 	STANDING_UNKNOWN, /* Redis cannot be asked, or the record is bad */
 	STANDING_UNBOUND  /* the password of the login was never read */
@@ -172,9 +183,9 @@ standing_of(const struct facts *f)
 	if (s->login == LOGIN_ASKED)
 		return (STANDING_UNKNOWN);
 	if (s->login == LOGIN_HELD && !session_holds(s, f->user->password))
-		return (STANDING_NOBODY);
+		return (STANDING_CHANGED);
 	if (!user_active(f->user))
-		return (STANDING_NOBODY);
+		return (STANDING_BLOCKED);
 	return (source_is_allowed(f) ? STANDING_USER : STANDING_SOURCE);
 }
 
@@ -185,17 +196,21 @@ user_may_send(const struct facts *f, struct decision *d)
 	case STANDING_USER:
 		return (false);
 	case STANDING_NOBODY:
-		return (reject(d, REPLY_AUTH_REQUIRED));
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
+	case STANDING_BLOCKED:
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_BLOCKED));
+	case STANDING_CHANGED:
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER));
 	case STANDING_SOURCE:
-		d->reply = REPLY_SOURCE;
-		return (take(d, ACTION_DISCONNECT));
+		return (refuse(d, ACTION_DISCONNECT, REPLY_SOURCE,
+		    REASON_SOURCE));
 	case STANDING_UNBOUND:
-		d->reply = REPLY_TEMPFAIL;
-		return (take(d, ACTION_DISCONNECT));
+		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
+		    REASON_AWAY));
 	case STANDING_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL));
+	return (reject(d, REPLY_TEMPFAIL, REASON_AWAY));
 }
 
 static bool
@@ -203,15 +218,16 @@ message_is_whole(const struct facts *f, struct decision *d)
 {
 	const struct tx *tx = f->session->tx;
 
-	return ((tx == NULL || tx->damaged) && reject(d, REPLY_TEMPFAIL));
+	return ((tx == NULL || tx->damaged) &&
+	    reject(d, REPLY_TEMPFAIL, REASON_DAMAGED));
 }
 
 static bool
 message_is_users(const struct facts *f, struct decision *d)
 {
 	if (f->session->tx->state != TX_OPEN)
-		return (reject(d, REPLY_AUTH_REQUIRED));
-	return (!f->user_asked && take(d, ACTION_ASK_USER));
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
+	return (!f->user_asked && act(d, ACTION_ASK_USER));
 }
 
 /* What MAIL FROM was accepted for must still hold. */
@@ -222,11 +238,13 @@ user_is_same(const struct facts *f, struct decision *d)
 	case STANDING_USER:
 		break;
 	case STANDING_NOBODY:
+	case STANDING_BLOCKED:
+	case STANDING_CHANGED:
 	case STANDING_SOURCE:
 		return (block(d, REASON_USER));
 	case STANDING_UNKNOWN:
 	case STANDING_UNBOUND:
-		return (reject(d, REPLY_TEMPFAIL));
+		return (reject(d, REPLY_TEMPFAIL, REASON_AWAY));
 	}
 	/* The source may authenticate another by now. */
 	return (strcmp(f->user->name, f->session->tx->user) != 0 &&
@@ -238,7 +256,8 @@ static bool
 sandbox_is_same(const struct facts *f, struct decision *d)
 {
 	return (f->user->status == STATUS_SANDBOXED &&
-	    !f->session->tx->sandboxed && reject(d, REPLY_TEMPFAIL));
+	    !f->session->tx->sandboxed &&
+	    reject(d, REPLY_TEMPFAIL, REASON_SANDBOX));
 }
 
 static bool
@@ -283,11 +302,11 @@ judge_spf(const struct facts *f, size_t i, struct decision *d)
 
 	d->which = i;
 	if (f->spf[i] == SPF_UNASKED)
-		return (take(d, ACTION_ASK_SPF));
+		return (act(d, ACTION_ASK_SPF));
 	if (f->spf[i] == SPF_LATER)
 		return (false);
 	if (f->spf[i] != SPF_KNOWN || answer->verdict >= SPF_VERDICT_UNKNOWN)
-		return (reject(d, REPLY_SPF));
+		return (reject(d, REPLY_SPF, REASON_SPF));
 	if (answer->verdict == SPF_VERDICT_OK)
 		return (false);
 	d->record = answer->record;
@@ -328,15 +347,15 @@ room_is_there(const struct facts *f, struct decision *d)
 		return (false);
 	switch (f->room) {
 	case ROOM_UNASKED:
-		return (take(d, ACTION_ASK_ROOM));
+		return (act(d, ACTION_ASK_ROOM));
 	case ROOM_THERE:
 		return (false);
 	case ROOM_NONE:
-		return (reject(d, f->room_reply));
+		return (reject(d, f->room_reply, REASON_QUOTA));
 	case ROOM_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL));
+	return (reject(d, REPLY_TEMPFAIL, REASON_LIMITS));
 }
 
 /* RCPT TO */
@@ -345,5 +364,5 @@ sandbox_swallows(const struct facts *f, struct decision *d)
 {
 	const struct tx *tx = f->session->tx;
 
-	return (tx != NULL && tx->sandboxed && take(d, ACTION_SANDBOX));
+	return (tx != NULL && tx->sandboxed && act(d, ACTION_SANDBOX));
 }

@@ -95,7 +95,7 @@ enum action {
 struct decision {
 	enum action action;
 	const char *reply;  /* ACTION_REJECT, ACTION_DISCONNECT */
-	enum reason reason; /* ACTION_BLOCK */
+	enum reason reason; /* of these, and of ACTION_BLOCK */
 	const char *domain; /* the one that it is about, or NULL */
 	const char *record; /* its SPF record, or NULL */
 	size_t	    which;  /* ACTION_ASK_SPF: its place among the senders */

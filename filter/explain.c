@@ -60,11 +60,11 @@ print_record(const char *record)
 }
 
 static void
-print_answer(const char *where, const char *reply, const char *reason)
+print_answer(const char *where, const char *reply, enum reason reason)
 {
 	printf("where: %s\nreply: %s\n", where, reply);
-	if (reason[0] != '\0')
-		printf("reason: %s\n", reason);
+	if (reason != REASON_NONE)
+		printf("reason: %s\n", reason_name(reason));
 }
 
 static void
@@ -76,7 +76,7 @@ stop_with(struct explanation *ex, int status)
 
 static void
 stop_with_answer(struct explanation *ex, const char *where, const char *reply,
-    const char *reason)
+    enum reason reason)
 {
 	print_answer(where, reply, reason);
 	stop_with(ex, EX_OK);
@@ -89,20 +89,11 @@ print_block(const struct explanation *ex, const char *where,
 	char reply[REPORT_REPLY];
 
 	report_reply(ex->filter.conf, "ID", ex->name, reply);
-	print_answer(where, reply, reason_name(d->reason));
+	print_answer(where, reply, d->reason);
 	if (d->domain != NULL)
 		printf("domain: %s\n", d->domain);
 	if (d->record != NULL && d->record[0] != '\0')
 		print_record(d->record);
-}
-
-/* Why a reply is given that names no reason itself. */
-static const char *
-reason_of(const struct decision *d)
-{
-	if (strcmp(d->reply, REPLY_SOURCE) == 0)
-		return ("source-not-listed");
-	return (strstr(d->reply, "[QUOTA]") != NULL ? "quota" : "");
 }
 
 /*
@@ -113,7 +104,7 @@ static const char *
 place_of(const struct explanation *ex, const char *stage,
     const struct decision *d)
 {
-	if (strcmp(d->reply != NULL ? d->reply : "", REPLY_SOURCE) == 0)
+	if (d->reason == REASON_SOURCE)
 		return ("AUTH or MAIL FROM");
 	if (d->action == ACTION_BLOCK && d->record != NULL && d->which == 0 &&
 	    ex->question->sender[0] != '\0')
@@ -133,7 +124,7 @@ goes_on(struct explanation *ex, const char *stage, const struct decision *d)
 		print_block(ex, where, d);
 		stop_with(ex, EX_OK);
 	} else
-		stop_with_answer(ex, where, d->reply, reason_of(d));
+		stop_with_answer(ex, where, d->reply, d->reason);
 	return (false);
 }
 
@@ -148,7 +139,7 @@ on_end_explained(void *arg, const struct decision *d, const struct user *user)
 		    ex->session.tx->sandboxed
 			? "250 accepted, and delivered nowhere"
 			: "250 accepted",
-		    "");
+		    REASON_NONE);
 }
 
 static void
@@ -186,7 +177,7 @@ on_from_explained(void *arg, const struct decision *d, const struct user *user)
 
 	if (user != NULL && strcmp(user->name, ex->name) != 0) {
 		stop_with_answer(ex, "MAIL FROM", REPLY_AUTH_REQUIRED,
-		    "source-of-another-user");
+		    REASON_ANOTHER);
 		return;
 	}
 	if (!goes_on(ex, "MAIL FROM", d))
@@ -235,10 +226,10 @@ on_user_explained(void *arg, enum users_found found, const struct user *user)
 		return;
 	print_user(user);
 	if (!user_active(user))
-		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED, "user-blocked");
+		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED, REASON_BLOCKED);
 	else if (!log_in_as(ex, user))
 		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED,
-		    "no-password-and-no-address");
+		    REASON_NO_LOGIN);
 	else
 		ask_about(ex, STAGE_MAIL_FROM, on_from_explained);
 }

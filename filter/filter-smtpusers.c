@@ -350,7 +350,7 @@ filter_stop(struct filter *f)
 }
 
 static void
-serve(struct conf *conf)
+run(struct conf *conf)
 {
 	struct filter f = { .conf = conf };
 
@@ -416,7 +416,7 @@ main(int argc, char *argv[])
 	else if (question.name != NULL)
 		status = explain(conf, &question);
 	else
-		serve(conf);
+		run(conf);
 	conf_free(conf);
 	return (status);
 }

@@ -38,12 +38,13 @@ struct inquiry {
 	struct passwd_job   *passwd_job;
 	struct quota_query  *quota_query;
 	struct spf_question *spf_question;
-	char		     name[USER_NAME_MAX + 1];
+	char		     name[USER_NAME_MAX + 1];	   /* AUTH shows */
+	char		     room_name[USER_NAME_MAX + 1]; /* whose room */
 	char		     room_reply[QUOTA_REPLY];
 	char		    *password;
 };
 
-static void run(struct inquiry *);
+static void proceed_with(struct inquiry *);
 
 /* Gives back what the message does not need, as it has not passed. */
 static void
@@ -98,7 +99,8 @@ static void
 conclude_tempfail(struct inquiry *inq)
 {
 	const struct decision d = { .action = ACTION_REJECT,
-		.reply = REPLY_TEMPFAIL };
+		.reply = REPLY_TEMPFAIL,
+		.reason = REASON_AWAY };
 
 	conclude(inq, &d);
 }
@@ -131,10 +133,10 @@ is_waiting(const struct inquiry *inq)
 
 /* Goes on once all that was asked in one go is there. */
 static void
-resume(struct inquiry *inq)
+go_on(struct inquiry *inq)
 {
 	if (!is_waiting(inq))
-		run(inq);
+		proceed_with(inq);
 }
 
 /*
@@ -148,6 +150,16 @@ try_again(struct inquiry *inq)
 
 	return (inq->facts.stage == STAGE_END_OF_DATA &&
 	    event_add(inq->retry, &tv) == 0);
+}
+
+/* Room that was asked for is of no use: the user is not there, or another. */
+static void
+forget_room(struct inquiry *inq)
+{
+	if (inq->quota_query != NULL)
+		quota_cancel(inq->quota_query);
+	inq->quota_query = NULL;
+	inq->facts.room = ROOM_UNASKED;
 }
 
 static void
@@ -164,12 +176,10 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 	if (user != NULL) {
 		inq->user = *user;
 		inq->facts.user = &inq->user;
-	} else if (inq->quota_query != NULL) {
-		/* There is nobody whom it could be of use to. */
-		quota_cancel(inq->quota_query);
-		inq->quota_query = NULL;
 	}
-	resume(inq);
+	if (user == NULL || strcmp(user->name, inq->room_name) != 0)
+		forget_room(inq);
+	go_on(inq);
 }
 
 static void
@@ -187,7 +197,7 @@ on_inquiry_room(void *arg, enum quota_result result, const char *reply)
 		inq->facts.room = ROOM_NONE;
 		inq->facts.room_reply = inq->room_reply;
 	}
-	resume(inq);
+	go_on(inq);
 }
 
 /* What the message counts as. */
@@ -208,6 +218,7 @@ ask_for_room(struct inquiry *inq, const char *name)
 	struct quotas *quotas = &inq->filter->quotas;
 	struct tx     *tx = inq->session->tx;
 
+	strlcpy(inq->room_name, name, sizeof(inq->room_name));
 	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
 		inq->quota_query = quota_check(quotas, name, units_of(inq),
 		    on_inquiry_room, inq);
@@ -276,7 +287,7 @@ on_inquiry_retry(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	ask_for_user(inq);
-	resume(inq);
+	go_on(inq);
 }
 
 static void
@@ -287,15 +298,15 @@ on_inquiry_password(void *arg, enum passwd_result result)
 	inq->passwd_job = NULL;
 	inq->facts.password = result == PASSWD_RIGHT ? PASSWORD_FITS
 						     : PASSWORD_FITS_NOT;
-	resume(inq);
+	go_on(inq);
 }
 
 static void
 ask_for_password(struct inquiry *inq)
 {
 	event_del(inq->deadline);
-	inq->passwd_job = passwd_check(inq->filter->pool, inq->password,
-	    inq->user.password, on_inquiry_password, inq);
+	inq->passwd_job = passwd_check(inq->filter->pool, inq->name,
+	    inq->password, inq->user.password, on_inquiry_password, inq);
 	if (inq->passwd_job == NULL)
 		inq->facts.password = PASSWORD_FITS_NOT;
 }
@@ -319,7 +330,7 @@ on_inquiry_spf(void *arg, const struct spf_answer *answer)
 		forget_user(inq);
 	else
 		inq->spf_waits = DOMAINS_MAX;
-	resume(inq);
+	go_on(inq);
 }
 
 /* At MAIL FROM nobody waits: the answer will be there at the end of data. */
@@ -386,7 +397,7 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 }
 
 static void
-run(struct inquiry *inq)
+proceed_with(struct inquiry *inq)
 {
 	struct decision d;
 
@@ -444,7 +455,8 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
     inquiry_cb cb, void *arg, struct inquiry **slot)
 {
 	const struct decision tempfail = { .action = ACTION_REJECT,
-		.reply = REPLY_TEMPFAIL };
+		.reply = REPLY_TEMPFAIL,
+		.reason = REASON_AWAY };
 	struct inquiry	     *inq;
 
 	if ((inq = calloc(1, sizeof(*inq))) == NULL) {
@@ -458,7 +470,7 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
 	inq->slot = slot;
 	*slot = inq;
 	if (take_subject(inq, subject))
-		run(inq);
+		proceed_with(inq);
 	else
 		conclude_tempfail(inq);
 }

@@ -56,7 +56,8 @@ concerned(const struct request *req, const struct decision *d,
 }
 
 static void
-refuse(struct request *req, const struct decision *d, const struct user *user)
+refuse_message(struct request *req, const struct decision *d,
+    const struct user *user)
 {
 	const char *name = concerned(req, d, user);
 
@@ -98,7 +99,7 @@ refuse_or_block(struct request *req, const struct decision *d,
 	if (d->action == ACTION_BLOCK)
 		block_message(req, d, user);
 	else
-		refuse(req, d, user);
+		refuse_message(req, d, user);
 }
 
 static void

@@ -132,23 +132,53 @@ text_low(const uint8_t *addr, char *buf, size_t size)
 		snprintf(buf, size, "::");
 }
 
+/* Writes at most three digits, and returns where they end. */
+static char *
+put_byte(char *buf, unsigned int n)
+{
+	if (n >= 100)
+		*buf++ = (char)('0' + n / 100);
+	if (n >= 10)
+		*buf++ = (char)('0' + n / 10 % 10);
+	*buf++ = (char)('0' + n % 10);
+	return (buf);
+}
+
+/* By hand, since each question about a long list writes 33 of them. */
+static char *
+text_ipv4(const uint8_t *addr, char *buf)
+{
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		if (i > 0)
+			*buf++ = '.';
+		buf = put_byte(buf, addr[i]);
+	}
+	return (buf);
+}
+
 const char *
 netaddr_text(const struct netaddr *na, char buf[NETADDR_TEXT])
 {
 	static const uint8_t zero[12];
-	size_t		     n;
+	char		    *end = buf;
 
 	buf[0] = '\0';
 	if (na->len == 4)
-		inet_ntop(AF_INET, na->addr, buf, NETADDR_TEXT);
-	else if (na->len == 16 && memcmp(na->addr, zero, sizeof(zero)) == 0)
-		text_low(na->addr, buf, NETADDR_TEXT);
-	else if (na->len == 16)
-		inet_ntop(AF_INET6, na->addr, buf, NETADDR_TEXT);
-	if (na->bits < na->len * 8) {
-		n = strlen(buf);
-		snprintf(buf + n, NETADDR_TEXT - n, "/%u", na->bits);
+		end = text_ipv4(na->addr, buf);
+	else if (na->len == 16) {
+		if (memcmp(na->addr, zero, sizeof(zero)) == 0)
+			text_low(na->addr, buf, NETADDR_TEXT);
+		else
+			inet_ntop(AF_INET6, na->addr, buf, NETADDR_TEXT);
+		end = buf + strlen(buf);
 	}
+	if (na->bits < na->len * 8) {
+		*end++ = '/';
+		end = put_byte(end, na->bits);
+	}
+	*end = '\0';
 	return (buf);
 }
 

@@ -153,7 +153,7 @@ users_cancel(struct users_query *q)
 }
 
 static void
-finish(struct users_query *q, enum users_found found)
+finish_query(struct users_query *q, enum users_found found)
 {
 	if (found == USER_BAD)
 		log_bad(q);
@@ -231,7 +231,7 @@ read_prefixes(struct users_query *q, const redisReply *reply)
 }
 
 static const char *
-read_part(struct users_query *q, enum part_kind kind, const redisReply *reply)
+read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 {
 	const struct users_question *ask = &q->question;
 
@@ -259,7 +259,7 @@ read_part(struct users_query *q, enum part_kind kind, const redisReply *reply)
 	return (NULL);
 }
 
-static void proceed(struct users_query *);
+static void judge_replies(struct users_query *);
 
 static void
 on_part(void *arg, const redisReply *reply)
@@ -273,13 +273,13 @@ on_part(void *arg, const redisReply *reply)
 	part->req = NULL;
 	q->nwaiting--;
 	if ((bad = usable(q, reply)) == NULL && !q->unavailable)
-		bad = read_part(q, kind, reply);
+		bad = read_reply(q, kind, reply);
 	if (bad != NULL && kind == PART_OWNER)
 		q->bad_owner = true;
 	if (*first == NULL)
 		*first = bad;
 	if (q->nwaiting == 0)
-		proceed(q);
+		judge_replies(q);
 }
 
 static bool
@@ -481,7 +481,7 @@ judge_record(struct users_query *q)
 	bool	     asked = true, account;
 
 	if (!q->exists) {
-		finish(q, USER_NONE);
+		finish_query(q, USER_NONE);
 		return;
 	}
 	account = q->user.account[0] != '\0' &&
@@ -495,11 +495,11 @@ judge_record(struct users_query *q)
 	else if (missing == MISSING_PREFIXES)
 		asked = asked && ask_prefixes(q);
 	if (!asked)
-		finish(q, USER_UNAVAILABLE);
+		finish_query(q, USER_UNAVAILABLE);
 	if (!asked || account || missing != MISSING_NOTHING)
 		return;
 	if (q->user.account[0] != '\0' && (q->bad = q->bad_account) != NULL) {
-		finish(q, USER_BAD);
+		finish_query(q, USER_BAD);
 		return;
 	}
 	if (q->user.account[0] != '\0')
@@ -507,9 +507,9 @@ judge_record(struct users_query *q)
 	if (q->question.name == NULL &&
 	    (q->user.ip_auth.len == 0 ||
 		!netaddr_equal(q->question.address, &q->user.ip_auth)))
-		finish(q, USER_NONE);
+		finish_query(q, USER_NONE);
 	else
-		finish(q, USER_OK);
+		finish_query(q, USER_OK);
 }
 
 /* The address is somebody else's by now, or was not known to be anybody's. */
@@ -522,26 +522,26 @@ ask_new_owner(struct users_query *q)
 	q->account[0] = '\0';
 	memset(q->parts, 0, sizeof(q->parts));
 	if (!ask_record(q, q->owner))
-		finish(q, USER_UNAVAILABLE);
+		finish_query(q, USER_UNAVAILABLE);
 }
 
 static void
-proceed(struct users_query *q)
+judge_replies(struct users_query *q)
 {
 	bool by_address = q->question.name == NULL;
 
 	if (q->unavailable)
-		finish(q, USER_UNAVAILABLE);
+		finish_query(q, USER_UNAVAILABLE);
 	else if (by_address && q->bad_owner)
-		finish(q, USER_BAD);
+		finish_query(q, USER_BAD);
 	else if (by_address && q->owner[0] == '\0') {
 		guess_learn_address(q->users->guesses, q->question.address,
 		    NULL);
-		finish(q, USER_NONE);
+		finish_query(q, USER_NONE);
 	} else if (by_address && strcmp(q->owner, q->name) != 0)
 		ask_new_owner(q);
 	else if (q->bad != NULL)
-		finish(q, USER_BAD);
+		finish_query(q, USER_BAD);
 	else
 		judge_record(q);
 }

@@ -91,16 +91,7 @@ class Smtpusers:
     def typed(self, *args, answers):
         """Runs it on a terminal of its own and types an answer at each
         prompt; the exit code and all that the terminal showed."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execve(SCRIPT, [str(arg) for arg in self.argv(*args)],
-                      self.environment)
-        try:
-            shown = converse(terminal, answers)
-        finally:
-            os.close(terminal)
-            status = os.waitpid(pid, 0)[1]
-        return os.waitstatus_to_exitcode(status), shown
+        return on_terminal(self.argv(*args), self.environment, answers)
 
     # What is in Redis
 
@@ -131,8 +122,22 @@ def finished(code, out, err):
     return subprocess.CompletedProcess((), code, out, err)
 
 
-def converse(terminal, answers, timeout=30):
-    """A prompt ends in ": " or "] "; what comes after the last answer is
+def on_terminal(argv, environment, answers, timeout=30):
+    """The exit code, and all that a terminal of its own shows."""
+    terminal, other = pty.openpty()
+    with subprocess.Popen(
+            ["setsid", "--ctty", *map(str, argv)], stdin=other, stdout=other,
+            stderr=other, env=environment) as process:
+        os.close(other)
+        try:
+            shown = converse(terminal, answers, timeout)
+        finally:
+            os.close(terminal)
+    return process.returncode, shown
+
+
+def converse(terminal, answers, timeout):
+    """A prompt ends as ours, or curl's; what comes after the last answer is
     read to its end."""
     shown = b""
     waiting = list(answers)
@@ -146,7 +151,7 @@ def converse(terminal, answers, timeout=30):
             # How Linux tells that nobody holds the other end any more.
             return shown.decode()
         shown += data
-        if waiting and shown.endswith((b": ", b"] ")):
+        if waiting and shown.endswith((b": ", b"] ", b"':")):
             os.write(terminal, as_bytes(waiting.pop(0)) + b"\n")
 
 

@@ -11,7 +11,7 @@ import string
 import pytest
 
 from library import Library, plain
-from readers import Readers, to_ascii
+from readers import Readers
 from redisserver import ReplyError
 
 
@@ -95,13 +95,11 @@ def test_values_refused(library, kind):
     (("domain", "a_b.example"), "a_b.example: not a domain: not a host name"),
     (("domain", "10.0.0.1"), "10.0.0.1: not a domain: an address, not a "
      "domain"),
-    (("domain", "bǘcher.example"), "bǘcher.example: not a domain: it has "
-     "letters that are not converted here: give the domain as A-labels"),
-    (("domain", "faß.example"), "faß.example: not a domain: it has letters "
-     "that are not converted here: give the domain as A-labels"),
-    (("domain", "שם.example"), r"\xd7\xa9\xd7\x9d.example: not a domain: "
-     "it has letters that are not converted here: give the domain as "
-     "A-labels"),
+    (("domain", "bücher.example"), r"b\xc3\xbccher.example: not a domain: it "
+     "has letters other than a-z: give it as A-labels, such as "
+     "xn--bcher-kva.example"),
+    (("domain", "a" * 255), "a" * 200 + "...: not a domain: longer than 253 "
+     "bytes"),
     (("domain", "xn--a.example"), "xn--a.example: not a domain: xn--a is no "
      "A-label"),
     (("quota", "many"), "many: not a quota: a number of messages, at most "
@@ -247,74 +245,6 @@ def test_addresses_are_ranges_without_a_prefix_length(library, readers):
 
 # Domains
 
-def utf8(*codes):
-    return "".join(map(chr, codes)).encode("utf-8", "surrogatepass")
-
-
-def sample():
-    """Every code point of the BMP, and some of each plane behind it."""
-    yield from range(1, 0x10000)
-    for plane in range(1, 17):
-        for low in (0, 1, 0x400, 0x410, 0x1f600, 0xd400, 0xf300, 0xfffd,
-                    0xffff):
-            yield plane << 16 | low & 0xffff
-    yield from range(0x20000, 0x20100)
-
-
-def test_every_character_is_converted_as_libidn2_does_or_refused(
-        library, readers):
-    codes = list(sample())
-    taken = 0
-    for before, after in ((b"", b""), (b"a", b"b"), (b"0", b"-0")):
-        texts = [before + utf8(code) + after + b".example" for code in codes]
-        results = each(library, "domain", texts)
-        for code, text, result in zip(codes, texts, results):
-            if result is None or code < 0x80:
-                continue
-            assert result == to_ascii(text.decode()), hex(code)
-            assert result == readers.domain(text), hex(code)
-            taken += 1
-    assert taken > 3 * 38000
-
-
-@pytest.fixture
-def letters(library):
-    """The characters that the library converts."""
-    codes = [code for code in range(0x80, 0x10000)
-             if not 0xd800 <= code < 0xe000]
-    results = each(library, "domain", [utf8(code) + b".example"
-                                       for code in codes])
-    return [chr(code) for code, result in zip(codes, results) if result]
-
-
-def test_words_are_converted_as_libidn2_does(library, readers, letters):
-    rng = random.Random(1)
-    few = [c for c in letters if ord(c) < 0x3100]
-    texts = []
-    for _ in range(6000):
-        alphabet = rng.choice([few, letters, few + list("abcXYZ019-") * 30])
-        labels = ["".join(rng.choices(alphabet, k=rng.randint(1, 24)))
-                  for _ in range(rng.randint(1, 3))]
-        labels.append(rng.choice(["example", "EXAMPLE", "com-1", "a--b",
-                                  "xn--bcher-kva", "ab--c"]))
-        texts.append(".".join(labels))
-    results = each(library, "domain", texts)
-    assert sum(result is not None for result in results) > 1500
-    for text, result in zip(texts, results):
-        if result is not None and not text.isascii():
-            assert result == to_ascii(text), text
-        if result is not None:
-            assert result == readers.domain(text), text
-
-
-def test_upper_case_is_lower_case(library, letters):
-    for letter in letters:
-        lower = letter.lower()
-        if lower != letter:
-            assert library.canonical("domain", letter + ".example") == (
-                library.canonical("domain", lower + ".example"))
-
-
 def test_a_labels_are_taken_where_the_relay_takes_them(library, readers):
     """And mostly refused where it refuses them: what does not decode, or is
     not what its letters give."""
@@ -350,14 +280,8 @@ def test_a_labels_are_taken_where_the_relay_takes_them(library, readers):
     ("Example.ORG", "example.org"), ("example.org.", "example.org"),
     ("a.b", "a.b"), ("a" * 63 + ".b", None), ("1.2.3.4.x", None),
     ("a--b.example", None), ("ab--c.example", None), ("1.2.3.0x4", None),
-    ("bücher.example", "xn--bcher-kva.example"),
-    ("BÜCHER.Example.", "xn--bcher-kva.example"),
     ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
-    ("xn--fa-hia.example", None), ("οδοσ.example", "xn--pxavbq.example"),
-    ("пример.example", "xn--e1afmkfd.example"),
-    ("ПРИМЕР.example", "xn--e1afmkfd.example"),
-    ("日本語。example".replace("。", "."), "xn--wgv71a119e.example"),
-    ("한국.example", "xn--3e0b707e.example"),
+    ("xn--fa-hia.example", None), ("xn--wgv71a119e.example", None),
     (".".join(["a" * 63] * 3 + ["b" * 61]), None),
 ])
 def test_domains_taken(library, text, expected):
@@ -375,10 +299,7 @@ def test_domains_refused(library):
              "xn--ok-.example", "xn--bcher-kvb-.example",
              "xn--bücher.example", "xn--zzzzzzzzzzzzzzz.example", "ok.xn--a",
              "xn--99999999.example", "xn--a-_.example",
-             # The reader gives the capital sigma another shape at the end,
-             # and takes what IDNA2003 read otherwise only as A-labels.
-             "ΟΔΟΣ.example", "οδος.example", "faß.example", "FAẞ.example",
-             "bu\u0308cher.example", "日本語。example",
+             "bücher.example", "日本語。example", "xn--bcher-kva.ab--c",
              "\u202ebob.example", "a\u200db.example", "l·l.example",
              "ｅｘａｍｐｌｅ.org", "\u212a.example", "ﬁ.example", "א.example",
              "ü" * 60 + ".example", "-ü.example", "ü-.example",
