@@ -442,7 +442,7 @@ static void
 expect_list(const struct world *w, const char *name)
 {
 	char	    text[USER_SHORT_LIST + 1][40], command[128];
-	const char *list[USER_SHORT_LIST + 1];
+	const char *list[USER_SHORT_LIST + 1] = { NULL };
 	size_t	    i;
 
 	for (i = 0; i < w->nlist; i++) {
