@@ -1007,6 +1007,12 @@ test_new_owner(void **state)
 		assert_false(user.pro);
 		assert_true(user_active(&user));
 	}
+	/* Who is not there. */
+	assert_non_null(ask_address("192.0.2.1"));
+	one_go("GET smtp:ip:{192.0.2.1}\n" HMGET("bob") LIST("bob"),
+	    ALICE OF_IP EMPTY);
+	one_go(HMGET("alice") LIST("alice") ACCOUNT("acme"), NOBODY EMPTY PRO);
+	answered(USER_NONE);
 	assert_string_equal(logged(), "");
 }
 
