@@ -45,10 +45,11 @@
 #define DEFAULT_CONF "/etc/smtpusers.conf"
 #define THREADS 2
 
-static struct filter   filter;
-static struct lineio  *io;
-static struct session *last; /* that a line of a message was of */
-static bool	       registered;
+static struct filter	     filter;
+static struct lineio	    *io;
+static struct session	    *last; /* that a line of a message was of */
+static struct filterline_run run_of_last;
+static bool		     registered;
 
 static const char registration[] = "register|report|smtp-in|link-connect\n"
 				   "register|report|smtp-in|link-auth\n"
@@ -415,16 +416,18 @@ static bool
 echo_data(char *line, size_t len)
 {
 	static const char answer_head[] = "filter-dataline|";
+	const size_t	  headlen = sizeof(answer_head) - 1;
 	const char	 *from;
-	uint64_t	  id;
+	char		 *answer;
 
-	if ((from = filterline_data(line, len, &id)) == NULL)
+	if ((from = filterline_data(line, len, &run_of_last)) == NULL)
 		return (false);
-	read_line(find_last(id), from + FILTERLINE_DATA_TEXT,
+	read_line(find_last(run_of_last.session), from + FILTERLINE_DATA_TEXT,
 	    (size_t)(line + len - from) - FILTERLINE_DATA_TEXT);
-	lineio_write(io, answer_head, sizeof(answer_head) - 1);
+	answer = line + (from - line) - headlen;
+	memcpy(answer, answer_head, headlen);
 	line[len] = '\n';
-	lineio_write(io, from, (size_t)(line + len + 1 - from));
+	lineio_write(io, answer, (size_t)(line + len + 1 - answer));
 	return (true);
 }
 
@@ -457,13 +460,12 @@ static void
 on_overlong(void *arg, char *head, size_t len)
 {
 	struct session *s;
-	uint64_t	id;
 
 	(void)arg;
 	log_once("a line over %d bytes is ignored", LINEIO_MAX);
-	if (filterline_data(head, len, &id) == NULL)
+	if (filterline_data(head, len, &run_of_last) == NULL)
 		return;
-	if ((s = find_last(id)) != NULL && s->tx != NULL)
+	if ((s = find_last(run_of_last.session)) != NULL && s->tx != NULL)
 		s->tx->damaged = true;
 }
 

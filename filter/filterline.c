@@ -145,12 +145,27 @@ filterline_parse(char *line, size_t len, struct filterline *fl)
 	return (NULL);
 }
 
-const char *
-filterline_data(const char *line, size_t len, uint64_t *session)
+/* Reads what a run has in common, where it is not that of the line before. */
+static bool
+start_run(struct filterline_run *run, const char *head)
 {
 	static const char middle[] = "|smtp-in|data-line|";
-	const char	 *end = line + len, *p;
-	uint64_t	  token;
+	const char	 *ids = head + sizeof(middle) - 1;
+	uint64_t	  session, token;
+
+	if (memcmp(head, middle, sizeof(middle) - 1) != 0 ||
+	    !parse_id(ids, &session) || ids[HEX_ID] != '|' ||
+	    !parse_id(ids + HEX_ID + 1, &token) || ids[2 * HEX_ID + 1] != '|')
+		return (false);
+	memcpy(run->head, head, sizeof(run->head));
+	run->session = session;
+	return (true);
+}
+
+const char *
+filterline_data(const char *line, size_t len, struct filterline_run *run)
+{
+	const char *end = line + len, *p;
 
 	if (len < 7 || memcmp(line, "filter|", 7) != 0)
 		return (NULL);
@@ -160,14 +175,11 @@ filterline_data(const char *line, size_t len, uint64_t *session)
 	p++;
 	if ((p = memchr(p, '|', (size_t)(end - p))) == NULL)
 		return (NULL);
-	if ((size_t)(end - p) < sizeof(middle) - 1 + FILTERLINE_DATA_TEXT ||
-	    memcmp(p, middle, sizeof(middle) - 1) != 0)
+	if ((size_t)(end - p) < sizeof(run->head))
 		return (NULL);
-	p += sizeof(middle) - 1;
-	if (!parse_id(p, session) || p[HEX_ID] != '|' ||
-	    !parse_id(p + HEX_ID + 1, &token) || p[2 * HEX_ID + 1] != '|')
+	if (memcmp(p, run->head, sizeof(run->head)) != 0 && !start_run(run, p))
 		return (NULL);
-	return (p);
+	return (p + sizeof(run->head) - FILTERLINE_DATA_TEXT);
 }
 
 const char *

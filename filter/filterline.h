@@ -57,15 +57,26 @@ struct filterline {
  */
 const char *filterline_parse(char *line, size_t len, struct filterline *);
 
+/* Where the message's own text begins in what filterline_data() returns. */
+#define FILTERLINE_DATA_TEXT 34
+
+/*
+ * What all lines of a message have in common, kept from one data-line request
+ * to the next.  All zeros at first.
+ */
+struct filterline_run {
+	uint64_t session; /* of the last data-line request */
+	char	 head[19 + FILTERLINE_DATA_TEXT];
+};
+
 /*
  * Recognises a well-formed data-line request without changing or copying it.
  * Returns where the session's id begins, from where on the line is sent back
- * behind "filter-dataline|", and the session's id; NULL when it is none.
+ * behind "filter-dataline|", with the session's id in the run; NULL when it is
+ * none.  What returns lies at least 26 bytes into the line.
  */
-const char *filterline_data(const char *line, size_t len, uint64_t *);
-
-/* Where the message's own text begins in what filterline_data() returned. */
-#define FILTERLINE_DATA_TEXT 34
+const char *
+filterline_data(const char *line, size_t len, struct filterline_run *);
 
 /*
  * Splits what follows link-connect: rdns|fcrdns|source|destination.  The name

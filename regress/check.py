@@ -7,11 +7,13 @@
 
     check.py -d DIR unit PROGRAM...     cmocka programs
     check.py -d DIR fuzz PROGRAM...     libFuzzer programs, a short run each
+    check.py -d DIR lint TARGET...      what make lint is made of
     check.py -d DIR pytest SUITE ARG... pytest
     check.py -d DIR summary SUITE...    one line for all of them
 
-Each suite leaves its counts in DIR. The summary fails when a suite has
-failures, ran no test, or left nothing because it could not even be built.
+Programs run side by side. Each suite leaves its counts in DIR. The summary
+fails when a suite has failures, ran no test, or left nothing because it could
+not even be built.
 """
 
 import argparse
@@ -21,11 +23,13 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 UNIT_DEADLINE = 300
 FUZZ_SECONDS = 10
-FUZZ_DEADLINE = FUZZ_SECONDS + 60
+FUZZ_DEADLINE = FUZZ_SECONDS + 300
+LINT_DEADLINE = 1200
 SYMBOLIZER = "/usr/bin/addr2line"
 KINDS = ("passed", "failed", "skipped")
 TAP = re.compile(r"^(not ok|ok)\b[^#\n]*(# SKIP)?", re.MULTILINE)
@@ -72,15 +76,25 @@ def count_tap(status, output):
     return counts
 
 
-def unit(programs):
+def each(judge, words, crowd):
+    """The counts of all, judged by judge(word) to (counts, output), so many
+    of them at a time for each processor."""
     total = Counter()
-    for program in programs:
-        status, output = run([program], UNIT_DEADLINE,
-                             CMOCKA_MESSAGE_OUTPUT="TAP")
-        counts = count_tap(status, output)
-        report(Path(program).name, counts, output)
-        total += counts
+    with ThreadPoolExecutor(crowd * len(os.sched_getaffinity(0))) as pool:
+        for word, (counts, output) in zip(words, pool.map(judge, words)):
+            report(Path(word).name, counts, output)
+            total += counts
     return total
+
+
+def unit(program):
+    status, output = run([program], UNIT_DEADLINE,
+                         CMOCKA_MESSAGE_OUTPUT="TAP")
+    return count_tap(status, output), output
+
+
+def one(good):
+    return Counter(passed=1) if good else Counter(failed=1)
 
 
 def fuzz_command(program):
@@ -96,17 +110,17 @@ def fuzz_command(program):
     return command + ([seeds] if seeds.is_dir() else [])
 
 
-def fuzz(programs):
-    total = Counter()
-    for program in programs:
-        status, output = run(fuzz_command(program), FUZZ_DEADLINE,
-                             ASAN_SYMBOLIZER_PATH=SYMBOLIZER)
-        runs = re.search(r"number_of_executed_units: (\d+)", output)
-        good = status == 0 and runs and int(runs.group(1)) > 0
-        counts = Counter(passed=1) if good else Counter(failed=1)
-        report(Path(program).name, counts, output)
-        total += counts
-    return total
+def fuzz(program):
+    status, output = run(fuzz_command(program), FUZZ_DEADLINE,
+                         ASAN_SYMBOLIZER_PATH=SYMBOLIZER)
+    runs = re.search(r"number_of_executed_units: (\d+)", output)
+    return one(status == 0 and runs and int(runs.group(1)) > 0), output
+
+
+def lint(target):
+    status, output = run(["make", "--no-print-directory", "-s", target],
+                         LINT_DEADLINE)
+    return one(status == 0), output
 
 
 def count_junit(path):
@@ -169,7 +183,8 @@ def summary(directory, suites):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-d", dest="directory", type=Path, required=True)
-    parser.add_argument("what", choices=("unit", "fuzz", "pytest", "summary"))
+    parser.add_argument("what", choices=("unit", "fuzz", "lint", "pytest",
+                                         "summary"))
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     args = parser.parse_args()
 
@@ -181,7 +196,10 @@ def main():
         counts = pytest(args.directory, suite, arguments)
         save(args.directory, suite, counts)
     else:
-        counts = {"unit": unit, "fuzz": fuzz}[args.what](args.rest)
+        # Unit tests wait a while where they are about deadlines.
+        judge, crowd = {"unit": (unit, 4), "fuzz": (fuzz, 1),
+                        "lint": (lint, 1)}[args.what]
+        counts = each(judge, args.rest, crowd)
         save(args.directory, args.what, counts)
     return 1 if counts["failed"] or not counts["passed"] else 0
 

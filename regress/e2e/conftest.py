@@ -7,6 +7,7 @@ Every test has an empty Redis and finds at its end that nothing has died,
 that no sanitizer had a word to say and that no password is in a log.
 """
 
+import os
 import subprocess
 
 import pytest
@@ -23,6 +24,15 @@ from users import Users
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "smtpd79: needs smtpd 7.9, runs in the forky root only")
+    if isolated() and hasattr(config, "workerinput"):
+        apart()
+
+
+def apart():
+    """Its own loopback for each of the processes that share the tests, for
+    none of them knows which port another has just found free."""
+    os.unshare(os.CLONE_NEWNET)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def pytest_collection_modifyitems(items):

@@ -10,9 +10,10 @@ import pytest
 
 from quotas import LUA
 from redisserver import ReplyError
-from users import crypt
 
-HASH = crypt("Open-Sesame1", "$5$")
+# Of Open-Sesame1.
+HASH = "$5$rounds=1000$uOW/0erx/V2EVXt6$" \
+       "gJpuH86jSGeGK8ILRT5c3n1.cd/vTIii0j2jLaJIz9C"
 
 
 class Library:

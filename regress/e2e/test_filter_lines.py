@@ -326,6 +326,48 @@ def test_data_lines_hold_anything(driver, users):
         assert driver.line_bytes() == b"filter-dataline|" + line
 
 
+def data_line(driver, session, text):
+    rest = "%s|00000000000000ab|%s" % (session, text)
+    driver.send("filter|0.7|1.0|smtp-in|data-line|" + rest)
+    assert driver.line() == "filter-dataline|" + rest
+
+
+def test_lines_by_turns_are_of_their_own_sessions(driver, users):
+    """The ids differ in their last digit, the tokens not at all."""
+    good, bad = "00000000000000a1", "00000000000000a2"
+    authenticated(driver, users, good)
+    driver.connect(bad)
+    driver.authenticate(bad, "alice")
+    for session in (good, bad):
+        assert driver.ask("mail-from", session, "alice@example.org") == \
+            "proceed"
+    for session in (good, bad, good, bad):
+        data_line(driver, session, "Subject: x")
+    data_line(driver, good, "From: alice@example.org")
+    data_line(driver, bad, "From: alice@example.net")
+    for session in (good, bad):
+        data_line(driver, session, "")
+        data_line(driver, session, ".")
+    assert driver.ask("commit", bad).startswith("reject|550 5.7.1 [ACL]")
+    assert driver.ask("commit", good) == "proceed"
+
+
+def test_a_session_that_ends_between_two_lines(driver, users):
+    """What follows is nobody's, and then that of the next one of this id."""
+    ident = "00000000000000a1"
+    authenticated(driver, users, ident)
+    assert driver.ask("mail-from", ident, "alice@example.org") == "proceed"
+    data_line(driver, ident, "From: alice@example.org")
+    driver.disconnect(ident)
+    data_line(driver, ident, "From: alice@example.org")
+    driver.connect(ident)
+    driver.authenticate(ident, "alice")
+    assert driver.ask("mail-from", ident, "alice@example.org") == "proceed"
+    for text in ("From: alice@example.net", "", "."):
+        data_line(driver, ident, text)
+    assert driver.ask("commit", ident).startswith("reject|550 5.7.1 [ACL]")
+
+
 @pytest.mark.parametrize("source", [
     "unix:/var/run/smtpd.sock", "local", "<unknown>", ""])
 def test_sources_that_are_no_address(conf, users, source):

@@ -35,6 +35,9 @@ struct expected {
 
 static struct event_base *base;
 
+/* From line to line of one input, as the filter keeps it. */
+static struct filterline_run run;
+
 /* The fast path and the thorough one must see the same. */
 static void
 check_same(const char *data, uint64_t session, const char *why,
@@ -50,17 +53,33 @@ check_same(const char *data, uint64_t session, const char *why,
 		CHECK(fl->event != EV_DATA_LINE || fl->paramslen == 0);
 }
 
+/* What the line before has left must not change what this one is. */
+static const char *
+parse_data(const char *line, size_t len)
+{
+	struct filterline_run fresh;
+	const char	     *data = filterline_data(line, len, &run);
+
+	memset(&fresh, 0, sizeof(fresh));
+	CHECK(filterline_data(line, len, &fresh) == data);
+	if (data != NULL) {
+		CHECK(data - line >= 26);
+		CHECK(run.session == fresh.session);
+		CHECK(memcmp(run.head, fresh.head, sizeof(run.head)) == 0);
+	}
+	return (data);
+}
+
 static void
 parse(char *line, size_t len)
 {
 	struct filterline fl;
-	uint64_t	  session = 0;
 	const char	 *data, *why, *source;
 	bool		  has_nul = memchr(line, '\0', len) != NULL;
 
-	data = filterline_data(line, len, &session);
+	data = parse_data(line, len);
 	why = filterline_parse(line, len, &fl);
-	check_same(data, session, why, &fl, has_nul);
+	check_same(data, run.session, why, &fl, has_nul);
 	if (why != NULL) {
 		CHECK(why[0] != '\0');
 		return;
@@ -145,6 +164,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return (0);
 	if (base == NULL)
 		base = event_base_new();
+	memset(&run, 0, sizeof(run));
 	exp.text = (const char *)nul + 1;
 	exp.len = (size_t)(data + size - nul) - 1;
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);

@@ -232,7 +232,7 @@ test_cut_short(void **state)
 }
 
 static const char *
-data(const char *text, size_t len, uint64_t *session)
+data(const char *text, size_t len, struct filterline_run *run)
 {
 	char	   *copy = malloc(len + 1);
 	const char *p;
@@ -242,24 +242,23 @@ data(const char *text, size_t len, uint64_t *session)
 	copy[len] = '\0';
 	free(line);
 	line = copy;
-	p = filterline_data(copy, len, session);
+	p = filterline_data(copy, len, run);
 	assert_memory_equal(copy, text, len);
 	return (p);
 }
 
 static void
-check_data(const char *text, size_t len)
+check_data(const char *text, size_t len, struct filterline_run *run)
 {
 	char	    buf[256];
-	uint64_t    session = 0;
 	const char *p;
 	int	    n;
 
 	n = snprintf(buf, sizeof(buf), REQUEST "data-line|" ID "|" TOK "|");
 	memcpy(buf + n, text, len);
-	p = data(buf, (size_t)n + len, &session);
+	p = data(buf, (size_t)n + len, run);
 	assert_non_null(p);
-	assert_int_equal(session, SESSION);
+	assert_int_equal(run->session, SESSION);
 	assert_memory_equal(p, ID "|" TOK "|", FILTERLINE_DATA_TEXT);
 	assert_memory_equal(p + FILTERLINE_DATA_TEXT, text, len);
 	assert_ptr_equal(p + FILTERLINE_DATA_TEXT + len,
@@ -269,14 +268,84 @@ check_data(const char *text, size_t len)
 static void
 test_data(void **state)
 {
+	static const struct {
+		const char *text;
+		size_t	    len;
+	} cases[] = { { "Subject: x | y", 14 }, { "", 0 }, { ".", 1 },
+		{ "...dot line", 11 }, { "\ttab \r", 6 }, { "a\0b|c\xff", 6 },
+		{ "|smtp-in|data-line|", 19 } };
+	struct filterline_run fresh, run = { 0 };
+	size_t		      i;
+
 	(void)state;
-	check_data("Subject: x | y", 14);
-	check_data("", 0);
-	check_data(".", 1);
-	check_data("...dot line", 11);
-	check_data("\ttab \r", 6);
-	check_data("a\0b|c\xff", 6);
-	check_data("|smtp-in|data-line|", 19);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memset(&fresh, 0, sizeof(fresh));
+		check_data(cases[i].text, cases[i].len, &fresh);
+		check_data(cases[i].text, cases[i].len, &run);
+	}
+}
+
+/*
+ * A line as the one before but for a byte of its head is read as if there had
+ * been none before, whatever that byte becomes, and so is the next.
+ */
+static void
+test_a_byte_of_the_head(void **state)
+{
+	static const char     whole[] = REQUEST "data-line|" ID "|" TOK "|text";
+	static const char     bytes[] = "0f|g A\0\xff";
+	struct filterline_run run = { 0 }, fresh;
+	char		      other[sizeof(whole)];
+	const char	     *p, *q;
+	size_t		      i, j, len = sizeof(whole) - 1;
+
+	(void)state;
+	for (i = 0; i < len; i++)
+		for (j = 0; j < sizeof(bytes) - 1; j++) {
+			assert_non_null(data(whole, len, &run));
+			assert_int_equal(run.session, SESSION);
+			memcpy(other, whole, sizeof(other));
+			other[i] = bytes[j];
+			memset(&fresh, 0, sizeof(fresh));
+			p = filterline_data(other, len, &run);
+			q = filterline_data(other, len, &fresh);
+			assert_ptr_equal(p, q);
+			assert_int_equal(run.session,
+			    q != NULL ? fresh.session : SESSION);
+		}
+}
+
+/* The last digit of the session's id, 60 bytes into the line, is enough. */
+static void
+test_two_sessions_by_turns(void **state)
+{
+	static const char *const ids[] = { ID, "317375cd1ab40358" };
+	struct filterline_run	 run = { 0 };
+	char			 text[256];
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < 6; i++) {
+		snprintf(text, sizeof(text), REQUEST "data-line|%s|" TOK "|x",
+		    ids[i % 2]);
+		assert_non_null(data(text, strlen(text), &run));
+		assert_int_equal(run.session, SESSION + i % 2);
+	}
+}
+
+/* A line cut off behind, or within, the head that it shares. */
+static void
+test_shorter_than_the_head(void **state)
+{
+	static const char     whole[] = REQUEST "data-line|" ID "|" TOK "|";
+	struct filterline_run run = { 0 };
+	size_t		      len;
+
+	(void)state;
+	assert_non_null(data(whole, sizeof(whole) - 1, &run));
+	for (len = 0; len < sizeof(whole) - 1; len++)
+		assert_null(data(whole, len, &run));
+	assert_non_null(data(whole, sizeof(whole) - 1, &run));
 }
 
 static void
@@ -296,12 +365,12 @@ test_not_data(void **state)
 		"filter|0.7|1|smtp-out|data-line|" ID "|" TOK "|x",
 		"filter|0.7|smtp-in|data-line|" ID "|" TOK "|x",
 		"filter|0.7|1|2|smtp-in|data-line|" ID "|" TOK "|x" };
-	uint64_t		 session;
+	struct filterline_run	 run = { 0 };
 	size_t			 i;
 
 	(void)state;
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (data(cases[i], strlen(cases[i]), &session) != NULL)
+		if (data(cases[i], strlen(cases[i]), &run) != NULL)
 			fail_msg("taken: \"%s\"", cases[i]);
 }
 
@@ -338,6 +407,9 @@ main(void)
 		cmocka_unit_test(test_reports), cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_malformed), cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_cut_short), cmocka_unit_test(test_data),
+		cmocka_unit_test(test_a_byte_of_the_head),
+		cmocka_unit_test(test_two_sessions_by_turns),
+		cmocka_unit_test(test_shorter_than_the_head),
 		cmocka_unit_test(test_not_data),
 		cmocka_unit_test(test_source) };
 

@@ -30,7 +30,8 @@
 #include "spf.h"
 #include "spfcheck.h"
 
-#define TIMEOUT 300 /* milliseconds, of a question */
+#define TIMEOUT 2000 /* milliseconds, of a question */
+#define SLACK 1000   /* for a busy machine */
 
 /* What workers are asked is written here, a byte for each question. */
 static char		  asked[UNIT_PATH];
@@ -357,7 +358,7 @@ test_hang(void **state)
 	assert_contains(unit_captured(&c), "in time");
 	took = unit_now() - began;
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
-	assert_in_range(took, TIMEOUT, TIMEOUT * 2 + 200);
+	assert_in_range(took, TIMEOUT, TIMEOUT * 2 + SLACK);
 	ask_and_wait("good.test", &w);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
 }
@@ -418,7 +419,7 @@ test_queue(void **state)
 	for (i = 0; i < 20; i++)
 		unit_run_until(base, w[i].calls > 0);
 	unit_captured(&c);
-	assert_in_range(unit_now() - began, TIMEOUT, TIMEOUT * 2 + 200);
+	assert_in_range(unit_now() - began, TIMEOUT, TIMEOUT * 2 + SLACK);
 	for (i = 0; i < 20; i++) {
 		assert_int_equal(w[i].calls, 1);
 		assert_int_equal(w[i].answer.verdict, SPF_VERDICT_UNKNOWN);

@@ -21,7 +21,7 @@
 int64_t unit_now(void);
 
 /* How long a condition is waited for before the test fails. */
-#define UNIT_PATIENCE 20000
+#define UNIT_PATIENCE 60000
 
 /* Runs the loop until the condition holds. */
 #define unit_run_until(base, cond)                               \
