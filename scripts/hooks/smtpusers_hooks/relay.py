@@ -67,7 +67,7 @@ class Relay:
 
     def need_account(self, name, plan=None):
         """One that is there keeps its status."""
-        given = ("plan", plan) if plan else ()
+        given = ("status", "allowed", "plan", plan or "basic")
         if self.change_account("add", name, *given,
                                unless=("EXISTS",)) is None and plan:
             self.change_account("set", name, "plan", plan,
@@ -77,14 +77,15 @@ class Relay:
         self.change_account("del", name)
 
     def set_field(self, name, field, value):
-        if self.change_account("set", name, field, value,
-                               unless=("NOACCOUNT",)) is None:
-            self.change_account("put", name, field, value)
+        self.change_needed("set", name, field, value)
 
     def need_domains(self, name, domains):
+        self.change_needed("domain_add", name, *domains)
+
+    def change_needed(self, function, name, *words):
         """Also for an account that was there before its panel had hooks."""
         for _ in range(2):
-            if self.change_account("domain_add", name, *domains,
+            if self.change_account(function, name, *words,
                                    unless=("NOACCOUNT",)) is not None:
                 return
             self.need_account(name)

@@ -36,7 +36,8 @@ from .events import BadEvent
 DIRECTORIES = ("new", "bad", "broken", "seen", "suspended", "status", "main",
                "convert", "hosts", "tmp")
 NAME = re.compile(r"[0-9]{20}-")
-EVENT_MAX = 65536
+# Of a message; in JSON it is longer.
+EVENT_MAX = 2 << 20
 # Of a file that is no event, what is kept to look at.
 BROKEN_MAX = 4096
 DAY = 86400
