@@ -4,7 +4,7 @@
 # make            builds the programs on this system
 # make install    installs them (DESTDIR, PREFIX, LIBEXECDIR, ...)
 # make demo       shows them at work              \
-# make check      runs all tests                   |  in the development root,
+# make check      runs all tests (make ci lint too) |  in the development root,
 # make soak       runs those that take long        |  which needs apt and root:
 # make bench      measures                         |  see regress/Makefile
 # make lint       checks sources and manuals      /

@@ -14,7 +14,7 @@
 #include "functions.h"
 #include "log.h"
 
-#define VERSION 2 /* scripts/functions/10-register.lua has it too */
+#define VERSION 3 /* scripts/functions/01-values.lua has it too */
 
 /* The text that make has put together, with a NUL behind. */
 __asm__(".section .rodata\n"

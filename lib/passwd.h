@@ -6,6 +6,8 @@
 #ifndef PASSWD_H
 #define PASSWD_H
 
+#include <stdbool.h>
+
 struct event_base;
 struct passwd_job;
 struct passwd_pool;
@@ -13,6 +15,11 @@ struct passwd_pool;
 /*
  * Verifies passwords against crypt(5) hashes in threads of its own, since one
  * verification may take longer than smtpd can be left waiting.
+ *
+ * Who guesses at one name must not keep the owner of another waiting.  So one
+ * password of a name is verified at a time and few of them wait; and those of
+ * names that have had a wrong one of late have a thread of their own, which
+ * yields to all others.
  */
 
 enum passwd_result {
@@ -29,7 +36,16 @@ typedef void (*passwd_cb)(void *, enum passwd_result);
 /* Verifications under way or waiting, above which no more are taken. */
 #define PASSWD_QUEUE 256
 
-/* Starts n threads.  NULL when that fails. */
+/* How many of them may be of one name. */
+#define PASSWD_SHARE 16
+
+/* Seconds for which a name that had a wrong password is remembered. */
+#define PASSWD_GUESSED_TTL 3600
+
+/*
+ * Starts n threads, and one for names that are guessed at.  NULL when that
+ * fails.
+ */
 struct passwd_pool *passwd_pool_new(struct event_base *, int);
 
 /*
@@ -39,14 +55,24 @@ struct passwd_pool *passwd_pool_new(struct event_base *, int);
 void passwd_pool_free(struct passwd_pool *);
 
 /*
- * Verifies a password, both of which are copied, and calls back from the
- * event loop.  NULL, with no callback to come, when the queue is full.
+ * Verifies a password that a client gave for a name, and calls back from the
+ * event loop.  All strings are copied.  NULL, with no callback to come, when
+ * the queue or the name's share of it is full.
  */
-struct passwd_job *passwd_check(struct passwd_pool *, const char *password,
-    const char *hash, passwd_cb, void *);
+struct passwd_job *passwd_check(struct passwd_pool *, const char *name,
+    const char *password, const char *hash, passwd_cb, void *);
 
-/* Makes the callback of a job under way not come. */
+/* Has a job done next, though its name is guessed at: smtpd stands still. */
+void passwd_hurry(struct passwd_job *);
+
+/*
+ * Makes the callback of a job not come, and the job itself not be done unless
+ * it is under way.
+ */
 void passwd_cancel(struct passwd_job *);
+
+/* Whether the name had a wrong password within PASSWD_GUESSED_TTL. */
+bool passwd_guessed(const struct passwd_pool *, const char *name);
 
 /* The verification itself, here and now. */
 enum passwd_result passwd_verify(const char *password, const char *hash);

@@ -27,7 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 UNIT_DEADLINE = 300
-FUZZ_SECONDS = 10
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 FUZZ_DEADLINE = FUZZ_SECONDS + 300
 LINT_DEADLINE = 1200
 SYMBOLIZER = "/usr/bin/addr2line"
@@ -168,13 +168,13 @@ def summary(directory, suites):
     for suite in suites:
         counts = load(directory, suite)
         if counts is None:
-            print("%-8s did not run" % suite)
+            print("%-16s did not run" % suite)
             counts = Counter(failed=1)
         elif counts["passed"] + counts["failed"] == 0:
-            print("%-8s has no tests" % suite)
+            print("%-16s has no tests" % suite)
             counts["failed"] += 1
         else:
-            print("%-8s %s" % (suite, words(counts)))
+            print("%-16s %s" % (suite, words(counts)))
         total += counts
     print("check: " + words(total))
     return total

@@ -15,26 +15,42 @@
 #include <sys/types.h>
 
 #include <bsd/string.h>
-#include <crypt.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "authcache.h"
 #include "conf.h"
+#include "digest.h"
 #include "lineio.h"
 #include "log.h"
 #include "netaddr.h"
 #include "passwd.h"
+#include "recent.h"
 #include "redisconn.h"
+#include "stall.h"
 #include "tableline.h"
 #include "user.h"
 
 #define THREADS 2
+
+/*
+ * Passwords remembered with what became of them, and for how many seconds:
+ * as a digest of name, password and the hash that it was verified against, so
+ * with another hash in Redis it is verified anew.  Wrong ones, of which there
+ * is no end, do not push out right ones.
+ */
+#define RIGHT_SIZE 16384
+#define RIGHT_TTL (24 * 3600)
+#define WRONG_SIZE 16384
+#define WRONG_TTL 600
+
+/* Seconds between two lines of the log about guessing. */
+#define LOG_PAUSE 60
 
 /* The question that smtpd waits for. */
 struct request {
@@ -54,8 +70,8 @@ struct request {
  */
 struct verification {
 	struct table *table;
-	bool	      wanted;  /* a request still waits for it */
-	bool	      genuine; /* or for the sake of the time it takes */
+	bool	      wanted; /* a request still waits for it */
+	int64_t	      began;  /* microseconds, monotonic */
 	uint8_t	      digest[DIGEST_LEN];
 };
 
@@ -70,9 +86,20 @@ struct table {
 	bool		    offers_auth;
 	bool		    registered;
 	struct request	    request;
-	/* What the password of nobody is verified against. */
-	char dummy[CRYPT_OUTPUT_SIZE];
+	struct recent	   *right;
+	struct recent	   *wrong;
+	struct stall	    stall; /* for wrong passwords */
+	int64_t		    guessing_logged;
 };
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec * 1000000LL + ts.tv_nsec / 1000);
+}
 
 /*
  * Up to 7.8 smtpd folds the key to lower case, and with it the password that
@@ -142,14 +169,25 @@ answer_credentials(struct table *t, const struct user *user)
 }
 
 static void
+waited_for(struct table *t, const struct verification *v)
+{
+	int64_t now = now_us();
+
+	stall_add(&t->stall, now, now - v->began);
+}
+
+static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct table *t = arg;
 
 	(void)fd;
 	(void)what;
-	if (t->request.pending)
-		answer(t, "error|no answer in time");
+	if (!t->request.pending)
+		return;
+	if (t->request.verification != NULL)
+		waited_for(t, t->request.verification);
+	answer(t, "error|no answer in time");
 }
 
 static void
@@ -158,61 +196,108 @@ on_verified(void *arg, enum passwd_result result)
 	struct verification *v = arg;
 	struct table	    *t = v->table;
 
-	if (v->genuine && result == PASSWD_RIGHT)
-		authcache_add(v->digest);
+	if (result != PASSWD_ERROR)
+		recent_add(result == PASSWD_RIGHT ? t->right : t->wrong,
+		    v->digest);
 	if (v->wanted) {
 		t->request.verification = NULL;
-		if (v->genuine && result == PASSWD_RIGHT)
+		if (result != PASSWD_RIGHT)
+			waited_for(t, v);
+		if (result == PASSWD_RIGHT)
 			answer(t, "found");
-		else if (v->genuine && result == PASSWD_ERROR)
-			answer(t, "error|the stored hash cannot be computed");
-		else
+		else if (result == PASSWD_WRONG)
 			answer(t, "not-found");
+		else
+			answer(t, "error|the stored hash cannot be computed");
 	}
 	free(v);
 }
 
-static void
-verify(struct table *t, bool genuine, const char *hash,
-    const uint8_t digest[DIGEST_LEN])
+/* False when it cannot be done now. */
+static bool
+verify(struct table *t, const struct user *user,
+    const uint8_t digest[DIGEST_LEN], bool wanted)
 {
 	struct verification *v;
+	struct passwd_job   *job;
 
-	if ((v = calloc(1, sizeof(*v))) == NULL) {
-		answer(t, "error|out of memory");
-		return;
+	if ((v = calloc(1, sizeof(*v))) == NULL)
+		return (false);
+	job = passwd_check(t->pool, user->name, t->request.password,
+	    user->password, on_verified, v);
+	if (job == NULL) {
+		free(v);
+		return (false);
 	}
 	v->table = t;
-	v->wanted = true;
-	v->genuine = genuine;
-	if (digest != NULL)
-		memcpy(v->digest, digest, sizeof(v->digest));
-	if (passwd_check(t->pool, t->request.password, hash, on_verified, v) ==
-	    NULL) {
-		free(v);
-		answer(t, "error|too many passwords to verify");
-		return;
+	v->wanted = wanted;
+	v->began = now_us();
+	memcpy(v->digest, digest, sizeof(v->digest));
+	if (wanted) {
+		passwd_hurry(job);
+		t->request.verification = v;
 	}
-	t->request.verification = v;
+	return (true);
 }
 
-/* A user who is not there takes as long to refuse as one who is. */
+static void
+log_guessing(struct table *t, const char *name)
+{
+	int64_t now = now_us();
+
+	if (t->guessing_logged != 0 &&
+	    now - t->guessing_logged < LOG_PAUSE * 1000000LL)
+		return;
+	t->guessing_logged = now;
+	log_warnx("too many wrong passwords, the last one for %s: those of "
+		  "the users that they are for are refused, and verified after",
+	    name);
+}
+
+/*
+ * smtpd stands still for each password that is waited for, so wrong ones have
+ * a share of its time.  Once that is used up, a password that is not known for
+ * a name that has had wrong ones is refused, as a wrong one is, lest the reply
+ * tell which names are there; it is verified behind that, and known when the
+ * client comes again.
+ */
+static void
+check_password(struct table *t, const struct user *user,
+    const uint8_t digest[DIGEST_LEN])
+{
+	bool guessed = passwd_guessed(t->pool, user->name);
+
+	if (guessed && stall_exhausted(&t->stall, now_us())) {
+		log_guessing(t, user->name);
+		verify(t, user, digest, false);
+		answer(t, "not-found");
+	} else if (!verify(t, user, digest, true))
+		answer(t,
+		    guessed ? "not-found"
+			    : "error|too many passwords to verify");
+}
+
+/* A user who cannot log in costs nothing: smtpd's pause hides who is there. */
 static void
 check_auth(struct table *t, const struct user *user)
 {
-	uint8_t digest[DIGEST_LEN];
+	const char *strings[3];
+	uint8_t	    digest[DIGEST_LEN];
 
 	if (user == NULL || user->password[0] == '\0') {
-		verify(t, false, t->dummy, NULL);
+		answer(t, "not-found");
 		return;
 	}
-	strlcpy(t->dummy, user->password, sizeof(t->dummy));
-	authcache_digest(digest, user->name, t->request.password,
-	    user->password);
-	if (authcache_has(digest))
+	strings[0] = user->name;
+	strings[1] = t->request.password;
+	strings[2] = user->password;
+	digest_strings(digest, 3, strings);
+	if (recent_has(t->right, digest))
 		answer(t, "found");
+	else if (recent_has(t->wrong, digest))
+		answer(t, "not-found");
 	else
-		verify(t, true, user->password, digest);
+		check_password(t, user, digest);
 }
 
 static void
@@ -489,26 +574,6 @@ on_eof(void *arg)
 
 static const struct lineio_handler handler = { on_line, on_overlong, on_eof };
 
-static bool
-make_dummy(char dummy[CRYPT_OUTPUT_SIZE])
-{
-	struct crypt_data *data = calloc(1, sizeof(*data));
-	char		   setting[CRYPT_GENSALT_OUTPUT_SIZE];
-	const char	  *hash;
-
-	if (data == NULL ||
-	    crypt_gensalt_rn(NULL, 0, NULL, 0, setting, sizeof(setting)) ==
-		NULL) {
-		free(data);
-		return (false);
-	}
-	hash = crypt_rn("", setting, data, sizeof(*data));
-	if (hash != NULL)
-		strlcpy(dummy, hash, CRYPT_OUTPUT_SIZE);
-	free(data);
-	return (hash != NULL);
-}
-
 int
 main(int argc, char *argv[])
 {
@@ -524,7 +589,9 @@ main(int argc, char *argv[])
 		return (1);
 	signal(SIGPIPE, SIG_IGN);
 
-	if (!make_dummy(t.dummy) || (t.base = event_base_new()) == NULL ||
+	if ((t.base = event_base_new()) == NULL ||
+	    (t.right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
+	    (t.wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
 	    (t.pool = passwd_pool_new(t.base, THREADS)) == NULL ||
 	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
 	    (t.redis = redisconn_new(t.base, t.conf)) == NULL ||
@@ -540,6 +607,8 @@ main(int argc, char *argv[])
 	redisconn_free(t.redis);
 	event_free(t.deadline);
 	passwd_pool_free(t.pool);
+	recent_free(t.right);
+	recent_free(t.wrong);
 	event_base_free(t.base);
 	conf_free(t.conf);
 	return (0);

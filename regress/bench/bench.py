@@ -23,11 +23,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 from linedriver import FilterDriver                       # noqa: E402
+from guesses import bench_guesses                         # noqa: E402
 from places import (build, configuration, free_port,      # noqa: E402
-                    program, workdir)
+                    program, suite, workdir)
 from provision import Smtpusers                           # noqa: E402
 from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
+from relays import BareFilterRelay, LeastFilterRelay      # noqa: E402
 from spf import bench_spf_known, bench_spf_others         # noqa: E402
 from transfers import HASH, lines_of, peak, user          # noqa: E402
 from users import Users                                   # noqa: E402
@@ -337,25 +339,6 @@ def crypted(users):
 # Messages through smtpd
 
 
-class BareFilterRelay(Relay):
-    """smtpd with a static table and a filter that does nothing at all."""
-
-    arguments = ""
-
-    def smtpd_conf(self):
-        text = super().smtpd_conf().replace(" <users>\n",
-                                            " <users> filter bare\n")
-        return 'filter bare proc-exec "%s%s"\n%s' % (
-            build() / "bench/echo-loop", self.arguments, text)
-
-
-class LeastFilterRelay(BareFilterRelay):
-    """The same with a filter that no command and no line is passed to: what
-    any filter costs."""
-
-    arguments = " least"
-
-
 def load_rate(shape, queue, tls, kind, options):
     """Messages accepted in a second, by a relay just started that passes them
     on meanwhile. The last ones may stay a while: smtpd's outgoing side has
@@ -605,12 +588,18 @@ def connected(redis):
     return len(redis.cli("CLIENT", "LIST").splitlines()) > 1
 
 
+# What needs smtpd 7.9 is measured with that alone.
+BENCHES = {"forky": (bench_guesses,)}
+BENCHES_ELSE = (
+    bench_echo, bench_scan, bench_lookups, bench_decisions, bench_spf_known,
+    bench_spf_others, bench_charges, bench_import, bench_memory,
+    bench_messages)
+
+
 def main():
     table = Table()
     say("%d cores" % len(os.sched_getaffinity(0)))
-    for what in (bench_echo, bench_scan, bench_lookups, bench_decisions,
-                 bench_spf_known, bench_spf_others, bench_charges,
-                 bench_import, bench_memory, bench_messages):
+    for what in BENCHES.get(suite(), BENCHES_ELSE):
         say(what.__name__.removeprefix("bench_"))
         with RedisServer(workdir("redis")) as redis:
             what(table, redis)

@@ -3,6 +3,7 @@
 
 """Where things are, and what every part of the harness needs."""
 
+import itertools
 import os
 import socket
 import tempfile
@@ -40,10 +41,25 @@ def workdir(name="smtpusers"):
     return path
 
 
+PORTS = itertools.count(10000)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that no connection of a client's is given meanwhile."""
+    return next(filter(is_free, PORTS))
+
+
+def is_free(port):
+    try:
+        for family, host in ((socket.AF_INET, ""), (socket.AF_INET6, "::")):
+            with socket.socket(family) as probe:
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6,
+                                     socket.IPV6_V6ONLY, 1)
+                probe.bind((host, port))
+    except OSError:
+        return False
+    return True
 
 
 def isolated():

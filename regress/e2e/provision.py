@@ -132,7 +132,7 @@ def finished(code, out, err):
 
 
 def converse(terminal, answers, timeout=30):
-    """A prompt ends in ": " or "] "; what comes after the last answer is
+    """A prompt ends as ours, or curl's; what comes after the last answer is
     read to its end."""
     shown = b""
     waiting = list(answers)
@@ -146,7 +146,7 @@ def converse(terminal, answers, timeout=30):
             # How Linux tells that nobody holds the other end any more.
             return shown.decode()
         shown += data
-        if waiting and shown.endswith((b": ", b"] ")):
+        if waiting and shown.endswith((b": ", b"] ", b"':")):
             os.write(terminal, as_bytes(waiting.pop(0)) + b"\n")
 
 

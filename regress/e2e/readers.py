@@ -2,16 +2,13 @@
 # See LICENSE.
 
 
-"""The relay's own reading of addresses, periods and domains, and libidn2's of
-domains, to compare with."""
+"""The relay's own reading of addresses, periods and domains, to compare with."""
 
 import ctypes
 import subprocess
 
 from places import SOURCE, workdir
 
-IDN2_NFC_INPUT = 1
-IDN2_NONTRANSITIONAL = 8
 DOMAIN_TEXT = 254
 NETADDR_TEXT = 50
 
@@ -66,22 +63,6 @@ class Readers:
                                           out):
             return None
         return out.value.decode()
-
-
-IDN2 = ctypes.CDLL("libidn2.so.0")
-
-
-def to_ascii(text):
-    """The A-labels that libidn2 gives after lower case, or None."""
-    result = ctypes.c_char_p()
-    code = IDN2.idn2_to_ascii_8z(octets(text.lower()), ctypes.byref(result),
-                                 IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL)
-    if code != 0:
-        return None
-    try:
-        return result.value.decode().lower()
-    finally:
-        IDN2.idn2_free(result)
 
 
 def octets(text):

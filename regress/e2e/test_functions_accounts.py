@@ -89,20 +89,22 @@ def test_an_account_is_never_lost_with_the_last_field(library, acme,
     (("status", "gone"), "gone: none of allowed, blocked, sandboxed"),
     (("domains", "a.b x"), "x: not a domain: there is no dot in it"),
     (("quota", "1"), "quota: not a field that can be set: plan, status, "
-     "domains"),
+     "user_prefix, domains"),
     (("ip_auth", "::1"), "ip_auth: not a field that can be set: plan, "
-     "status, domains"),
+     "status, user_prefix, domains"),
     (("ips", "::1"), "ips: not a field that can be set: plan, status, "
-     "domains"),
+     "user_prefix, domains"),
     (("created", ""), "created: not a field that can be set: plan, status, "
-     "domains"),
+     "user_prefix, domains"),
     (("plan",), "a field without a value: they come in pairs"),
     (("plan", "a", "plan", "a"), "plan: named twice"),
 ])
 @pytest.mark.parametrize("function", ["account_add", "account_set",
                                       "account_put"])
 def test_one_bad_word_changes_nothing(library, acme, function, words, told):
-    for key in (acme, library.account("other")):
+    keys = [acme] if function == "account_set" else [
+        acme, library.account("other")]
+    for key in keys:
         rest = words if words[0] == "status" else ("status", "blocked") + words
         assert library.refuses("INVALID", function, key, *rest) == told
 
@@ -173,13 +175,15 @@ def test_domains_one_by_one(library, acme):
 def test_get(library, acme):
     assert library.get(acme) == {
         "name": "acme", "plan": "basic", "status": None,
-        "domains": ["a.example"], "other": {}, "problems": []}
+        "user_prefix": None, "domains": ["a.example"], "domain_count": 1,
+        "other": {}, "problems": []}
     library.redis.cli("HSET", acme, "plan", b"P\xff", "status", "gone",
                       "note", "x")
     library.redis.cli("SADD", acme + ":domains", "B.example")
     assert library.get(acme) == {
         "name": "acme", "plan": "P\ufffd", "status": "gone",
-        "domains": ["B.example", "a.example"], "other": {"note": "x"},
+        "user_prefix": None, "domains": ["B.example", "a.example"],
+        "domain_count": 2, "other": {"note": "x"},
         "problems": [
             r"plan: P\xff: not a plan: pro, or another word of 1 to 32 of "
             "a-z 0-9 . _ -",

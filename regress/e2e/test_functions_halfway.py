@@ -45,6 +45,10 @@ WRITES = [
     ("user_ipauth", "alice", (OTHER,)),
     ("user_ipauth", "alice", ("", ADDRESS)),
     ("user_ipauth", "dave", ("",)),
+    ("user_ipauth_only", "alice", (OTHER,)),
+    ("user_set", "alice", ("ip_auth", OTHER, "ips", BOTH)),
+    ("user_del", "alice", ("purge",)),
+    ("mend", "alice", ("ips", "10.0.0.0/8", "10.0.0.0/9")),
     ("ip_claim", OTHER, ("alice",)),
     ("ip_release", ADDRESS, ("alice",)),
     ("account_add", "other", ("domains", "b.example")),
@@ -59,8 +63,8 @@ WRITES = [
 
 def key_of(library, function, name):
     kind = function.partition("_")[0]
-    return {"user": library.user, "account": library.account,
-            "ip": library.address}[kind](name)
+    return {"account": library.account, "ip": library.address}.get(
+        kind, library.user)(name)
 
 
 def furnish(library):
@@ -179,8 +183,8 @@ def test_where_rights_cannot_be_asked(library, function, name, words):
     failed = 0
     for without in itertools.chain(
             itertools.combinations(COMMANDS, 1),
-            itertools.combinations(("hset", "hdel", "sadd", "srem", "del"),
-                                   2)):
+            itertools.combinations(("hset", "hdel", "sadd", "srem", "unlink",
+                                    "set"), 2)):
         reply = call(*without)
         if not isinstance(reply, ReplyError):
             continue

@@ -75,9 +75,9 @@ def test_hostile_members(library, alice, kind):
         library.call(function, key)
         assert clock.spent() < MOST, function
     view = library.get(alice)
-    assert len(view["domains"]) == len(view["ips"]) == MANY
-    assert "ips: no entry is valid, so every source is refused" in (
-        view["problems"])
+    assert view["domain_count"] == view["ip_count"] == MANY
+    assert 900 < len(view["domains"]) < 1100
+    assert 900 < len(view["ips"]) < 1100
 
 
 def test_hostile_fields(library, alice):
@@ -128,10 +128,11 @@ def test_where_there_are_more_a_labels_than_are_decoded(library, alice):
     lambda n: "10.1.%d.%d" % (n >> 8, n & 255)])
 def test_the_longest_lists(library, alice, make):
     ranges = [make(n) for n in range(65536)]
-    calls = [("user_ip_add", *ranges), ("user_ip_add", *ranges),
-             ("user_set", "ips", " ".join(ranges)), ("user_get",),
-             ("user_check",), ("user_ip_rm", "::1"),
-             ("user_ip_rm", *ranges[1:])]
+    some = [ranges[start:start + 2500] for start in range(0, 65536, 2500)]
+    calls = [*[("user_ip_add", *part) for part in some],
+             ("user_ip_add", *some[0]), ("user_get",), ("user_check",),
+             ("user_ip_rm", "::1"), ("user_ip_rm", *some[0][1:]),
+             *[("user_ip_rm", *part) for part in some[1:]]]
     for function, *words in calls:
         clock = Clock(library.redis)
         library.call(function, alice, *words)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from library import Library
+from manual import displays
 from places import SOURCE, workdir
 from provision import verifies
 from quotas import LUA
@@ -22,30 +23,9 @@ from test_functions_servers import RIGHTS, live
 PAGE = SOURCE / "scripts" / "smtpusers-functions.7"
 SOCKET = Path("/run/redis/redis-server.sock")
 INSTALLED = Path("/usr/local/share/smtpusers/smtpusers.lua")
-ESCAPES = {"e": "\\", "&": "", "(:u": "ü", "(dq": '"'}
 
 
-def shown():
-    """The displays of the page: (heading above, text)."""
-    heading, display = "", None
-    for line in PAGE.read_text().splitlines():
-        if line.startswith((".Ss ", ".Sh ")):
-            heading = line[4:]
-        elif line.startswith(".Bd "):
-            display = []
-        elif line == ".Ed":
-            yield heading, "".join(display)
-            display = None
-        elif display is not None:
-            display.append(unescaped(line) + "\n")
-
-
-def unescaped(line):
-    assert not line.startswith((".", "'")), line
-    return re.sub(r"\\(\(..|.)", lambda match: ESCAPES[match[1]], line)
-
-
-EXAMPLES = dict(shown())
+EXAMPLES = dict(displays(PAGE))
 
 
 @pytest.fixture

@@ -199,22 +199,17 @@ def test_large_sets(library, alice, count):
 
 # What is refused
 
+GIVEN = ("password, account, mode, status, quota, quota_period, rate, ip_auth, "
+         "description, created, domains, ips")
 BAD_CALLS = [
     (("quota",), "a field without a value: they come in pairs"),
     (("quota", "1", "quota", "1"), "quota: named twice"),
     (("domains", "", "domains", "a.b"), "domains: named twice"),
-    (("ip_auth", "192.0.2.1"), "ip_auth: set by smtpusers_user_ipauth after "
-     "smtpusers_ip_claim"),
-    (("ip_auth", ""), "ip_auth: set by smtpusers_user_ipauth after "
-     "smtpusers_ip_claim"),
-    (("colour", "red"), "colour: not a field that can be set: password, "
-     "account, mode, status, quota, quota_period, rate, description, created, "
-     "domains, ips"),
-    (("", "x"), ": not a field that can be set: password, account, mode, "
-     "status, quota, quota_period, rate, description, created, domains, ips"),
-    (("Quota", "1"), "Quota: not a field that can be set: password, account, "
-     "mode, status, quota, quota_period, rate, description, created, domains, "
-     "ips"),
+    (("ip_auth", "192.0.2.0/24"), "192.0.2.0/24: not an IPv4 or IPv6 "
+     "address, such as 192.0.2.1 or 2001:db8::1"),
+    (("colour", "red"), "colour: not a field that can be set: " + GIVEN),
+    (("", "x"), ": not a field that can be set: " + GIVEN),
+    (("Quota", "1"), "Quota: not a field that can be set: " + GIVEN),
     (("quota", "1e3"), "1e3: not a quota: a number of messages, at most "
      "10^12, 0 = unlimited"),
     (("mode", "x"), "x: none of default, all, any"),
@@ -239,7 +234,7 @@ BAD_CALLS = [
     (("domains", "a.b\nc.d"), r"a.b\x0ac.d: not a domain: not a host name"),
     (("quota", "1\0"), r"1\x00: not a quota: a number of messages, at most "
      "10^12, 0 = unlimited"),
-    (("quota", b"\xff\xc3\xa4"), r"\xffä: not a quota: a number of messages, "
+    (("quota", b"\xff\xc3\xa4"), r"\xff\xc3\xa4: not a quota: a number of messages, "
      "at most 10^12, 0 = unlimited"),
     (("quota", "\u202e1"), r"\xe2\x80\xae1: not a quota: a number of "
      "messages, at most 10^12, 0 = unlimited"),
@@ -253,7 +248,8 @@ BAD_CALLS = [
 @pytest.mark.parametrize("words, told", BAD_CALLS)
 @pytest.mark.parametrize("function", ["user_add", "user_set", "user_put"])
 def test_one_bad_word_changes_nothing(library, alice, function, words, told):
-    for key in (alice, library.user("bob")):
+    keys = [alice] if function == "user_set" else [alice, library.user("bob")]
+    for key in keys:
         assert library.refuses(
             "INVALID", function, key, "description", "new", *words) == told
 
@@ -353,10 +349,11 @@ def test_delete(library, alice):
     library.call("user_set", alice, "rate", "1/1h 5/60m", "quota", "9")
     library.call("user_put", library.user("alice.b"), "ips", "::1")
     others = library.snapshot()
+    library.call("user_ipauth", alice, "192.0.2.7")
     for suffix in LEFTOVERS + ("used:rate:1/3600", "used:rate:5/3600"):
         if suffix not in ("domains", "ips"):
             library.redis.cli("SET", alice + ":" + suffix, "x")
-    assert library.call("user_del", alice) == 1
+    assert library.call("user_del", alice, "purge") == 1
     assert library.keys() == {library.user("alice.b"),
                               library.user("alice.b", "ips")}
     assert library.snapshot().items() <= others.items()
@@ -365,19 +362,44 @@ def test_delete(library, alice):
     assert library.snapshot() == before
 
 
+def test_the_log_of_who_is_deleted_stays_a_while(library, alice):
+    log = alice + ":log"
+    library.redis.cli("XADD", log, "*", "event", "login")
+    assert library.call("user_del", alice) == 1
+    assert library.keys() == {log}
+    assert 0 < library.redis.cli("TTL", log) <= 30 * 86400
+    assert library.call("user_del", alice) == 0
+    assert library.keys() == {log}
+    assert library.call("user_del", alice, "purge") == 0
+    assert library.keys() == set()
+    library.redis.cli("XADD", log, "*", "event", "login")
+    library.call("user_add", alice)
+    assert library.keys() == {alice}
+    assert "purge" in library.refuses("INVALID", "user_del", alice, "Purge")
+
+
 def test_delete_takes_what_was_left_behind(library):
     for suffix in LEFTOVERS:
         library.redis.cli("SET", library.user("alice", suffix), "x")
-    assert library.call("user_del", library.user()) == 0
+    assert library.call("user_del", library.user(), "purge") == 0
     assert library.keys() == set()
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "::ffff:192.0.2.7",
                                      "[2001:DB8::1]"])
-def test_delete_is_held_by_an_ip_authentication(library, alice, address):
+def test_delete_frees_the_address(library, alice, address):
+    library.call("user_ipauth", alice, address)
     library.redis.cli("HSET", alice, "ip_auth", address)
-    assert library.refuses("HELD", "user_del", alice) == (
-        "alice: has IP authentication: clear it first")
+    assert library.call("user_del", alice) == 1
+    assert library.keys() == set()
+
+
+def test_delete_leaves_the_address_of_another(library, alice):
+    address = library.address("192.0.2.7")
+    library.redis.cli("HSET", alice, "ip_auth", "192.0.2.7")
+    library.redis.cli("SET", address, "bob")
+    assert library.call("user_del", alice) == 1
+    assert library.redis.cli("GET", address) == "bob"
 
 
 @pytest.mark.parametrize("address", ["", "junk", "192.0.2.0/24",
@@ -398,7 +420,8 @@ def test_delete_with_rates_that_are_none(library, alice):
 
 def test_domains_one_by_one(library, alice):
     assert library.call("user_domain_add", alice, "A.example",
-                        "bücher.example", "xn--bcher-kva.example.") == 1
+                        "XN--bcher-kva.example",
+                        "xn--bcher-kva.example.") == 1
     assert library.members(alice + ":domains") == {
         "a.example", "xn--bcher-kva.example"}
     assert library.call("user_domain_add", alice, "a.example") == 0
@@ -406,8 +429,8 @@ def test_domains_one_by_one(library, alice):
     assert library.call("user_domain_rm", alice, "A.example", "Odd",
                         "c.example") == 3
     assert library.members(alice + ":domains") == {"xn--bcher-kva.example"}
-    assert library.call("user_domain_rm", alice, "BÜCHER.example") == 1
-    assert library.call("user_domain_rm", alice, "BÜCHER.example") == 0
+    assert library.call("user_domain_rm", alice, "Xn--bcher-kva.Example") == 1
+    assert library.call("user_domain_rm", alice, "Xn--bcher-kva.Example") == 0
     assert library.keys() == {alice, alice + ":ips"}
 
 
@@ -439,8 +462,8 @@ def test_get(library):
         "name": "alice", **expected, "ip_auth": None,
         "last_login": "2026-11-21T08:39:29Z",
         "last_message": "2026-11-21T08:40:00Z",
-        "domains": ["a.example", "b.example"],
-        "ips": ["192.0.2.0/24", "2001:db8::1"],
+        "domains": ["a.example", "b.example"], "domain_count": 2,
+        "ips": ["192.0.2.0/24", "2001:db8::1"], "ip_count": 2,
         "other": {"note": "a/b\\c\"\n", "colour": "red"},
         "usage": [
             {"limit": "quota", "count": 100, "period": "1d", "used": 0,
@@ -449,7 +472,7 @@ def test_get(library):
              "reset": 0},
             {"limit": "rate", "count": 5, "period": "1d", "used": 0,
              "reset": 0}],
-        "problems": []}
+        "warnings": [], "problems": []}
 
 
 def test_get_of_next_to_nothing(library):
@@ -460,8 +483,9 @@ def test_get_of_next_to_nothing(library):
         "name": "alice", "password": None, "account": None, "mode": None,
         "status": None, "quota": None, "quota_period": None, "rate": None,
         "ip_auth": None, "description": None, "created": "x",
-        "last_login": None, "last_message": None, "domains": [], "ips": [],
-        "other": {}, "usage": []}
+        "last_login": None, "last_message": None, "domains": [],
+        "domain_count": 0, "ips": [], "ip_count": 0, "other": {}, "usage": [],
+        "warnings": []}
 
 
 @pytest.mark.parametrize("words, period", [
@@ -503,10 +527,18 @@ def test_get_makes_json_of_anything(library, alice):
     assert text in view["ips"]
 
 
-def test_get_leaves_out_no_member(library, alice):
-    domains = sorted("d%d.example" % n for n in range(12000))
+@pytest.mark.parametrize("count", [999, 1000, 4000])
+def test_get_shows_all_members_unless_they_are_many(library, alice, count):
+    domains = sorted("d%d.example" % n for n in range(count))
     library.call("user_domain_add", alice, *domains)
-    assert library.get(alice)["domains"] == sorted(domains + ["a.example"])
+    view = library.get(alice)
+    assert view["domain_count"] == count + 1
+    every = sorted(domains + ["a.example"])
+    if count < 1000:
+        assert view["domains"] == every
+    else:
+        assert 900 < len(view["domains"]) < 1100
+        assert set(view["domains"]) <= set(every)
 
 
 def test_last_of_the_wrong_type_is_none(library, alice):
@@ -568,7 +600,7 @@ SILENT = "mode default without domains: can never send"
     (("SADD", ":domains", "B.example"),
      "domains: B.example: not lower-case A-labels, so it never matches"),
     (("SADD", ":domains", "bücher.example"),
-     "domains: bücher.example: not lower-case A-labels, so it never matches"),
+     r"domains: b\xc3\xbccher.example: not lower-case A-labels, so it never matches"),
     (("HDEL", "", "password"), NOBODY),
     (("HSET", "", "password", ""), NOBODY),
     (("DEL", ":domains"), SILENT),
@@ -631,9 +663,6 @@ def test_many_bad_entries(library, alice):
     assert len([text for text in told
                 if text.startswith("domains: bad")]) == 100
     assert len(told) == 202
-    library.redis.cli("SREM", alice + ":ips", "192.0.2.1")
-    assert "ips: no entry is valid, so every source is refused" in (
-        library.call("user_check", alice))
 
 
 def test_a_list_longer_than_the_relay_reads(library, alice):
@@ -692,7 +721,7 @@ def test_a_counter_beyond_all_measure_is_full(library, alice, counter,
 # Versions
 
 def test_version(library):
-    assert library.redis.cli("FCALL_RO", "smtpusers_version", 0) == 2
+    assert library.redis.cli("FCALL_RO", "smtpusers_version", 0) == 3
 
 
 def test_readers_write_nothing(library, alice):
@@ -700,8 +729,8 @@ def test_readers_write_nothing(library, alice):
     for row in library.redis.cli("FUNCTION", "LIST")[0][5]:
         function = dict(zip(row[::2], row[1::2]))
         flags[function["name"]] = function["flags"]
-    assert {name for name, flag in flags.items() if flag == ["no-writes"]} == {
+    assert {name for name, flag in flags.items() if "no-writes" in flag} == {
         "smtpusers_" + name for name in (
             "check", "usage", "version", "user_get", "user_check",
-            "account_get", "canonical")}
-    assert len(flags) == 27
+            "account_get", "canonical", "describe", "page", "rows", "strays",
+            "odd_members")}

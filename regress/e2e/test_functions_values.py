@@ -10,8 +10,8 @@ import string
 
 import pytest
 
-from library import HASH, Library, plain
-from readers import Readers, to_ascii
+from library import Library, plain
+from readers import Readers
 from redisserver import ReplyError
 
 
@@ -46,62 +46,30 @@ def result_of(reply):
     return reply[0]
 
 
-# Words and numbers
+# Words. Those that others read as well are in regress/vectors/.
 
 TAKEN = [
-    ("name", "bob", "bob"), ("name", "BOB", "bob"), ("name", "0", "0"),
-    ("name", "a" * 64, "a" * 64), ("name", "a._+-", "a._+-"),
-    ("account", "Acme", "acme"),
-    ("mode", "default", "default"), ("mode", "all", "all"),
-    ("mode", "any", "any"), ("status", "allowed", "allowed"),
-    ("status", "blocked", "blocked"), ("status", "sandboxed", "sandboxed"),
-    ("plan", "pro", "pro"), ("plan", "a.b_c-9", "a.b_c-9"),
-    ("plan", "p" * 32, "p" * 32),
-    ("quota", "0", "0"), ("quota", "00001", "1"), ("quota", "000", "0"),
-    ("quota", "1000000000000", "1000000000000"),
-    ("period", "1", "1"), ("period", "024h", "24h"), ("period", "60m", "60m"),
-    ("period", "521w", "521w"), ("period", "3650d", "3650d"),
-    ("period", "315360000", "315360000"), ("period", "1s", "1s"),
-    ("rate", "100/1h", "100/1h"), ("rate", " 010/1h  5/01m ", "10/1h 5/1m"),
-    ("rate", "1/1h 1/60m 1/3600", "1/1h"),
-    ("rate", " ".join("%d/1h" % n for n in range(1, 9)),
-     " ".join("%d/1h" % n for n in range(1, 9))),
-    ("description", "", ""), ("description", "Bücher & Söhne 日本", None),
-    ("description", "x" * 1024, None), ("description", "\U0001f600", None),
-    ("hash", HASH, HASH), ("hash", "!" + HASH, None), ("hash", "*", "*"),
-    ("hash", "$2b$12$" + "x" * 53, None), ("hash", "$y$j9T$a$b", None),
-    ("hash", "$1$a$b", None), ("hash", "$7$x", None), ("hash", "$gy$x", None),
-    ("hash", "$sha1$1$x$y", None), ("hash", "$6$" + "x" * 380, None),
+    ("mode", "default"), ("mode", "all"), ("mode", "any"),
+    ("status", "allowed"), ("status", "blocked"), ("status", "sandboxed"),
+    ("plan", "pro"), ("plan", "a.b_c-9"), ("plan", "p" * 32),
+    ("description", ""), ("description", "Bücher & Söhne 日本"),
+    ("description", "x" * 1024), ("description", "\U0001f600"),
 ]
 
 NOT_TAKEN = {
-    "name": ["", ".a", "-a", "a" * 65, "a b", "a@b", "a:b", "a|b", "é", "İ",
-             "\u212a", "{a}", "a\n"],
-    "account": ["", "a/b"],
     "mode": ["", "All", "everything", "all "],
     "status": ["", "Blocked", "gone"],
     "plan": ["", "Pro", "p" * 33, "-a", "a b", "é"],
-    "quota": ["", "1e3", "0x10", "-1", "+1", "1.0", " 1", "1 ", "many",
-              "1000000000001", "9" * 30, "٣", "1_000", "nan", "inf"],
-    "period": ["", "0", "0d", "1D", "1 h", "h", "1y", "3651d", "522w", "-1h",
-               "1e3", "0x10", "1hh", "315360001", "9" * 20],
-    "rate": ["", " ", "100", "100/", "/1h", "0/1h", "1/0h", "1/1h,2/1h",
-             "1/1h\t2/1h", "1//1h", "1e3/1h", "1/1h\n",
-             " ".join("%d/1h" % n for n in range(1, 10))],
     "description": ["a\nb", "a\tb", "\x7f", "\x1b[0m", "\u202e", "\u200b",
                     "\x85", "\ufeff", "x" * 1025, "ü" * 513, b"\xff",
                     b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
                     b"\xc0\x80", "\ue000", "\uffff", "\U000e0001"],
-    "hash": ["", "secret", "$zz$x", "$6$", "$6$sa lt$x", "$6$a$x:y", "$6$a;b",
-             "$6$a$" + "x" * 400, "$6$a$\n", "$6$é$x", "$6$a\\b", "!\n",
-             "$$x", "abJnggxhB/yWI", "{SSHA}x"],
 }
 
 
-@pytest.mark.parametrize("kind, text, expected", TAKEN)
-def test_values_taken(library, kind, text, expected):
-    assert library.canonical(kind, text) == [
-        text if expected is None else expected]
+@pytest.mark.parametrize("kind, text", TAKEN)
+def test_values_taken(library, kind, text):
+    assert library.canonical(kind, text) == [text]
 
 
 @pytest.mark.parametrize("kind", NOT_TAKEN)
@@ -127,13 +95,11 @@ def test_values_refused(library, kind):
     (("domain", "a_b.example"), "a_b.example: not a domain: not a host name"),
     (("domain", "10.0.0.1"), "10.0.0.1: not a domain: an address, not a "
      "domain"),
-    (("domain", "bǘcher.example"), "bǘcher.example: not a domain: it has "
-     "letters that are not converted here: give the domain as A-labels"),
-    (("domain", "faß.example"), "faß.example: not a domain: it has letters "
-     "that are not converted here: give the domain as A-labels"),
-    (("domain", "שם.example"), r"\xd7\xa9\xd7\x9d.example: not a domain: "
-     "it has letters that are not converted here: give the domain as "
-     "A-labels"),
+    (("domain", "bücher.example"), r"b\xc3\xbccher.example: not a domain: it "
+     "has letters other than a-z: give it as A-labels, such as "
+     "xn--bcher-kva.example"),
+    (("domain", "a" * 255), "a" * 200 + "...: not a domain: longer than 253 "
+     "bytes"),
     (("domain", "xn--a.example"), "xn--a.example: not a domain: xn--a is no "
      "A-label"),
     (("quota", "many"), "many: not a quota: a number of messages, at most "
@@ -277,103 +243,7 @@ def test_addresses_are_ranges_without_a_prefix_length(library, readers):
         assert result == (None if "/" in text else reference(text)), text
 
 
-@pytest.mark.parametrize("text, expected", [
-    ("192.0.2.1/32", "192.0.2.1"), ("203.0.113.255/0", "0.0.0.0/0"),
-    ("192.0.2.77/24", "192.0.2.0/24"), ("2001:DB8:0:0::1", "2001:db8::1"),
-    ("[2001:db8::1]/64", "2001:db8::/64"), ("::/0", "::/0"),
-    ("::ffff:10.1.2.3/104", "10.0.0.0/8"), ("::ffff:0:0/96", "0.0.0.0/0"),
-    ("::ffff:192.0.2.1/64", "::/64"), ("::192.0.2.1", "::c000:201"),
-    ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
-    ("2001:0:0:1:0:0:0:1", "2001:0:0:1::1"), ("1::2:0:0:3:0:0",
-                                              "1:0:2::3:0:0"),
-])
-def test_ranges_taken(library, text, expected):
-    assert library.canonical("range", text) == [expected]
-
-
-def test_ranges_refused(library):
-    texts = ["", "any", "192.0.2", "192.0.2.256", "192.0.2.01", "0300.0.2.1",
-             "0xc0.0.2.1", "192.0.2.1/33", "192.0.2.1/", "192.0.2.1/-1",
-             "192.0.2.1/024", "192.0.2.1/ 24", "192.0.2.0/255.255.255.0",
-             "192.0.2.0/24/24", "[192.0.2.1]", "192.0.2.1 ", "2001:db8::/129",
-             "2001:db8::1%eth0", "fe80::1%1/64", ":::", "::1::", "1:2:3:4:5:6",
-             "[2001:db8::1", "2001:db8::1]", "[[::1]]", "192.0.2.1:25",
-             "example.org", "٣.0.2.1", "192.0.2.1\n", "0xc0000201",
-             "3221225985", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8", "1:",
-             ":1", "::12345", "::1.2.3", "::1.2.3.4:5", "1.2.3.4::", "/8",
-             "::1/0x1", "::1/1e1"]
-    assert each(library, "range", texts) == [None] * len(texts)
-
-
 # Domains
-
-def utf8(*codes):
-    return "".join(map(chr, codes)).encode("utf-8", "surrogatepass")
-
-
-def sample():
-    """Every code point of the BMP, and some of each plane behind it."""
-    yield from range(1, 0x10000)
-    for plane in range(1, 17):
-        for low in (0, 1, 0x400, 0x410, 0x1f600, 0xd400, 0xf300, 0xfffd,
-                    0xffff):
-            yield plane << 16 | low & 0xffff
-    yield from range(0x20000, 0x20100)
-
-
-def test_every_character_is_converted_as_libidn2_does_or_refused(
-        library, readers):
-    codes = list(sample())
-    taken = 0
-    for before, after in ((b"", b""), (b"a", b"b"), (b"0", b"-0")):
-        texts = [before + utf8(code) + after + b".example" for code in codes]
-        results = each(library, "domain", texts)
-        for code, text, result in zip(codes, texts, results):
-            if result is None or code < 0x80:
-                continue
-            assert result == to_ascii(text.decode()), hex(code)
-            assert result == readers.domain(text), hex(code)
-            taken += 1
-    assert taken > 3 * 38000
-
-
-@pytest.fixture
-def letters(library):
-    """The characters that the library converts."""
-    codes = [code for code in range(0x80, 0x10000)
-             if not 0xd800 <= code < 0xe000]
-    results = each(library, "domain", [utf8(code) + b".example"
-                                       for code in codes])
-    return [chr(code) for code, result in zip(codes, results) if result]
-
-
-def test_words_are_converted_as_libidn2_does(library, readers, letters):
-    rng = random.Random(1)
-    few = [c for c in letters if ord(c) < 0x3100]
-    texts = []
-    for _ in range(6000):
-        alphabet = rng.choice([few, letters, few + list("abcXYZ019-") * 30])
-        labels = ["".join(rng.choices(alphabet, k=rng.randint(1, 24)))
-                  for _ in range(rng.randint(1, 3))]
-        labels.append(rng.choice(["example", "EXAMPLE", "com-1", "a--b",
-                                  "xn--bcher-kva", "ab--c"]))
-        texts.append(".".join(labels))
-    results = each(library, "domain", texts)
-    assert sum(result is not None for result in results) > 1500
-    for text, result in zip(texts, results):
-        if result is not None and not text.isascii():
-            assert result == to_ascii(text), text
-        if result is not None:
-            assert result == readers.domain(text), text
-
-
-def test_upper_case_is_lower_case(library, letters):
-    for letter in letters:
-        lower = letter.lower()
-        if lower != letter:
-            assert library.canonical("domain", letter + ".example") == (
-                library.canonical("domain", lower + ".example"))
-
 
 def test_a_labels_are_taken_where_the_relay_takes_them(library, readers):
     """And mostly refused where it refuses them: what does not decode, or is
@@ -410,14 +280,8 @@ def test_a_labels_are_taken_where_the_relay_takes_them(library, readers):
     ("Example.ORG", "example.org"), ("example.org.", "example.org"),
     ("a.b", "a.b"), ("a" * 63 + ".b", None), ("1.2.3.4.x", None),
     ("a--b.example", None), ("ab--c.example", None), ("1.2.3.0x4", None),
-    ("bücher.example", "xn--bcher-kva.example"),
-    ("BÜCHER.Example.", "xn--bcher-kva.example"),
     ("XN--BCHER-KVA.example", "xn--bcher-kva.example"),
-    ("xn--fa-hia.example", None), ("οδοσ.example", "xn--pxavbq.example"),
-    ("пример.example", "xn--e1afmkfd.example"),
-    ("ПРИМЕР.example", "xn--e1afmkfd.example"),
-    ("日本語。example".replace("。", "."), "xn--wgv71a119e.example"),
-    ("한국.example", "xn--3e0b707e.example"),
+    ("xn--fa-hia.example", None), ("xn--wgv71a119e.example", None),
     (".".join(["a" * 63] * 3 + ["b" * 61]), None),
 ])
 def test_domains_taken(library, text, expected):
@@ -435,10 +299,7 @@ def test_domains_refused(library):
              "xn--ok-.example", "xn--bcher-kvb-.example",
              "xn--bücher.example", "xn--zzzzzzzzzzzzzzz.example", "ok.xn--a",
              "xn--99999999.example", "xn--a-_.example",
-             # The reader gives the capital sigma another shape at the end,
-             # and takes what IDNA2003 read otherwise only as A-labels.
-             "ΟΔΟΣ.example", "οδος.example", "faß.example", "FAẞ.example",
-             "bu\u0308cher.example", "日本語。example",
+             "bücher.example", "日本語。example", "xn--bcher-kva.ab--c",
              "\u202ebob.example", "a\u200db.example", "l·l.example",
              "ｅｘａｍｐｌｅ.org", "\u212a.example", "ﬁ.example", "א.example",
              "ü" * 60 + ".example", "-ü.example", "ü-.example",

@@ -321,7 +321,7 @@ def test_functions_flushed(sender, users):
                "refunds to be written")
 
 
-VERSION = "local VERSION = 2"
+VERSION = "local VERSION = 3"
 
 
 def test_older_library_is_replaced(redis, users):
@@ -330,18 +330,18 @@ def test_older_library_is_replaced(redis, users):
     assert redis.cli("FCALL", "smtpusers_version", 0) == 1
     limited(users, quota="2")
     with Sender(redis.url) as sender:
-        wait_until(lambda: redis.cli("FCALL", "smtpusers_version", 0) == 2,
+        wait_until(lambda: redis.cli("FCALL", "smtpusers_version", 0) == 3,
                    10, "the filter to load its own")
         assert sender.send(3) == 2
 
 
 def test_newer_library_stays(redis, users):
-    newer = LUA.read_text().replace(VERSION, "local VERSION = 3")
+    newer = LUA.read_text().replace(VERSION, "local VERSION = 4")
     redis.cli("FUNCTION", "LOAD", "REPLACE", newer)
     limited(users, quota="2")
     with Sender(redis.url) as sender:
         assert sender.send(3) == 2
-    assert redis.cli("FCALL", "smtpusers_version", 0) == 3
+    assert redis.cli("FCALL", "smtpusers_version", 0) == 4
 
 
 SERVERS = {

@@ -4,9 +4,16 @@
 """What smtpd 7.9 does differently: it leaves passwords as they were typed, so
 it may ask the table to verify them."""
 
+import bisect
+import itertools
+import threading
+import time
+
 import pytest
 
-from session import FORMS, Session
+from redisserver import wait_until
+from session import FORMS, Session, together
+from users import crypt
 
 pytestmark = pytest.mark.smtpd79
 
@@ -94,3 +101,98 @@ def test_redis_away(relay, users, redis):
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == \
             "454 4.7.0 Temporary authentication failure"
+
+
+CLIENTS, TRIES = 16, 12
+
+
+def opened(relay, count):
+    """Numbered sessions, one after another: smtpd's queue of those that it has
+    not accepted yet is short."""
+    return [(number, Session(relay)) for number in range(count)]
+
+
+def reply_times(relay, names):
+    """By name: the seconds that so many different wrong passwords take, the
+    names by turns."""
+    def client(number, session):
+        taken = []
+        with session:
+            for nth, name in itertools.product(range(TRIES), names):
+                began = time.monotonic()
+                assert session.login(name, "wrong-%d-%d" % (
+                    number, nth)) == FAILED
+                taken.append((name, time.monotonic() - began))
+        return taken
+    rows = together(client, opened(relay, CLIENTS), CLIENTS)
+    return {name: sorted(took for row in rows for which, took in row
+                         if which == name) for name in names}
+
+
+def histogram(taken):
+    """How many fell into each tenth of smtpd's pause, and beyond."""
+    counts = [0] * 11
+    for took in taken:
+        counts[min(int(took * 10), 10)] += 1
+    return " ".join("%3d" % count for count in counts)
+
+
+def distance(one, other):
+    """How far two distributions are apart, by Kolmogorov and Smirnov."""
+    return max(abs(bisect.bisect_right(one, at) / len(one)
+                   - bisect.bisect_right(other, at) / len(other))
+               for at in one + other)
+
+
+def test_the_pause_hides_who_is_there(new_relay, users):
+    """smtpd answers a wrong password after up to a second, at random; next to
+    that, a hash of the kind that the command makes is not seen."""
+    users.set("alice", password=crypt(PASSWORD, "$y$", 0), status="allowed")
+    users.secret(PASSWORD)
+    times = reply_times(new_relay(redis_timeout=5000), ["alice", "nobody"])
+    for name, taken in times.items():
+        print("%-6s %s" % (name, histogram(taken)))
+    # By chance it is more than that once in a thousand times.
+    by_chance = 1.95 * (2 / (CLIENTS * TRIES)) ** 0.5
+    assert distance(*times.values()) < by_chance
+    # A fourth of a second more, which the pause does not hide, would be seen.
+    later = [took + 0.25 for took in times["nobody"]]
+    assert distance(times["nobody"], later) > by_chance
+
+
+def test_guesses_at_one_keep_nobody_else_out(new_relay, users):
+    """Nor the one who is guessed at, with a password that was right before."""
+    relay = new_relay(redis_timeout=5000)
+    for name in ("alice", "bob", "carol"):
+        users.add(name, PASSWORD)
+        users.set(name, password=crypt(PASSWORD, "$2b$", 8))
+    ended = threading.Event()
+    refused = []
+
+    def guess(number, session):
+        with session:
+            for nth in itertools.count():
+                if ended.is_set():
+                    return
+                reply = session.login("alice", "wrong-%d-%d" % (number, nth))
+                assert not reply.startswith("2")
+                refused.append(reply)
+
+    with Session(relay) as bob, Session(relay) as alice:
+        assert alice.login("alice", PASSWORD) == OK
+        assert bob.login("bob", PASSWORD) == OK
+        threads = [threading.Thread(target=guess, args=one)
+                   for one in opened(relay, 32)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(lambda: len(refused) > 400, 60, "many guesses")
+            assert bob.mail().startswith("250")
+            for name in ("carol", "alice"):
+                with Session(relay) as session:
+                    assert session.login(name, PASSWORD) == OK
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+    assert set(refused) == {FAILED}

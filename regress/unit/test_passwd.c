@@ -157,7 +157,7 @@ test_long(void **state)
 	password[PASSWD_MAX - 1] = '\0';
 	hash = hash_of("$6$", 1000, password);
 	assert_int_equal(passwd_verify(password, hash), PASSWD_RIGHT);
-	assert_non_null(passwd_check(pool, password, hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", password, hash, on_result,
 	    (void *)0));
 	password[PASSWD_MAX - 1] = 'p';
 	password[PASSWD_MAX] = '\0';
@@ -166,7 +166,7 @@ test_long(void **state)
 	password[sizeof(password) - 1] = '\0';
 	assert_int_equal(passwd_verify(password, hash), PASSWD_WRONG);
 	/* Cut to what there is room for, it must not become right. */
-	assert_non_null(passwd_check(pool, password, hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", password, hash, on_result,
 	    (void *)1));
 	unit_run_until(base, ncalled == 2);
 	assert_int_equal(results[0], PASSWD_RIGHT);
@@ -180,15 +180,15 @@ test_pool(void **state)
 
 	(void)state;
 	snprintf(hash, sizeof(hash), "%s", hash_of("$y$", 1, "secret"));
-	assert_non_null(passwd_check(pool, password, hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", password, hash, on_result,
 	    (void *)0));
 	memset(password, 'x', 6);
-	assert_non_null(passwd_check(pool, password, hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", password, hash, on_result,
 	    (void *)1));
 	/* Both were copied. */
 	memset(password, 0, sizeof(password));
 	memset(hash, 0, sizeof(hash));
-	assert_non_null(passwd_check(pool, "secret", "*", on_result,
+	assert_non_null(passwd_check(pool, "alice", "secret", "*", on_result,
 	    (void *)2));
 	assert_int_equal(ncalled, 0);
 	unit_run_until(base, ncalled == 3);
@@ -206,7 +206,8 @@ test_long_hash(void **state)
 	(void)state;
 	memset(hash, 'h', sizeof(hash) - 1);
 	hash[sizeof(hash) - 1] = '\0';
-	assert_null(passwd_check(pool, "secret", hash, on_result, (void *)0));
+	assert_null(passwd_check(pool, "alice", "secret", hash, on_result,
+	    (void *)0));
 }
 
 static void
@@ -218,7 +219,7 @@ test_cancel(void **state)
 
 	(void)state;
 	for (i = 0; i < 6; i++) {
-		jobs[i] = passwd_check(pool, "secret", hash, on_result,
+		jobs[i] = passwd_check(pool, "alice", "secret", hash, on_result,
 		    (void *)(intptr_t)i);
 		assert_non_null(jobs[i]);
 	}
@@ -227,7 +228,7 @@ test_cancel(void **state)
 	passwd_cancel(jobs[4]);
 	unit_run_until(base, ncalled == 4);
 	/* All that come after have come before this one. */
-	assert_non_null(passwd_check(pool, "secret", "*", on_result,
+	assert_non_null(passwd_check(pool, "alice", "secret", "*", on_result,
 	    (void *)6));
 	unit_run_until(base, called[6] == 1);
 	assert_int_equal(called[0], 0);
@@ -253,14 +254,25 @@ test_cancel_from_callback(void **state)
 	base = event_base_new();
 	pool = passwd_pool_new(base, 1);
 	assert_non_null(pool);
-	assert_non_null(passwd_check(pool, "x", "*", on_result_cancel,
+	assert_non_null(passwd_check(pool, "alice", "x", "*", on_result_cancel,
 	    (void *)0));
-	victim = passwd_check(pool, "x", "*", on_result, (void *)1);
+	victim = passwd_check(pool, "alice", "x", "*", on_result, (void *)1);
 	assert_non_null(victim);
-	assert_non_null(passwd_check(pool, "x", "*", on_result, (void *)2));
+	assert_non_null(passwd_check(pool, "alice", "x", "*", on_result,
+	    (void *)2));
 	unit_run_until(base, called[2] == 1);
 	assert_int_equal(called[0], 1);
 	assert_int_equal(called[1], 0);
+}
+
+/* As many names as it takes. */
+static const char *
+nth_name(size_t i)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "user%zu", i);
+	return (name);
 }
 
 static void
@@ -271,9 +283,10 @@ test_queue_full(void **state)
 
 	(void)state;
 	for (i = 0; i < PASSWD_QUEUE; i++)
-		assert_non_null(passwd_check(pool, i % 2 ? "secret" : "other",
-		    hash, on_result, (void *)(intptr_t)i));
-	assert_null(passwd_check(pool, "secret", hash, on_result,
+		assert_non_null(passwd_check(pool, nth_name(i),
+		    i % 2 ? "secret" : "other", hash, on_result,
+		    (void *)(intptr_t)i));
+	assert_null(passwd_check(pool, "alice", "secret", hash, on_result,
 	    (void *)(intptr_t)i));
 	unit_run_until(base, ncalled == PASSWD_QUEUE);
 	assert_int_equal(called[i], 0);
@@ -281,35 +294,152 @@ test_queue_full(void **state)
 		assert_int_equal(called[i], 1);
 		assert_int_equal(results[i],
 		    i % 2 ? PASSWD_RIGHT : PASSWD_WRONG);
+		assert_int_equal(passwd_guessed(pool, nth_name(i)), i % 2 == 0);
 	}
 	/* There is room again. */
-	assert_non_null(passwd_check(pool, "secret", hash, on_result,
+	assert_non_null(passwd_check(pool, "alice", "secret", hash, on_result,
 	    (void *)(intptr_t)(PASSWD_QUEUE + 1)));
 	unit_run_until(base, called[PASSWD_QUEUE + 1] == 1);
 }
 
-/* A cancelled job has its place in the queue until it is done. */
 static void
-test_cancelled_counts(void **state)
+test_share(void **state)
 {
-	const char	  *hash = hash_of("$6$", 1000, "secret");
-	struct passwd_job *job;
+	const char *hash = hash_of("$6$", 1000, "secret");
+	size_t	    i;
+
+	(void)state;
+	for (i = 0; i < PASSWD_SHARE; i++)
+		assert_non_null(passwd_check(pool, "alice", "secret", hash,
+		    on_result, (void *)(intptr_t)i));
+	assert_null(passwd_check(pool, "alice", "secret", hash, on_result,
+	    (void *)(intptr_t)i));
+	assert_non_null(passwd_check(pool, "bob", "secret", hash, on_result,
+	    (void *)(intptr_t)(i + 1)));
+	unit_run_until(base, ncalled == PASSWD_SHARE + 1);
+	assert_int_equal(called[i], 0);
+	assert_non_null(passwd_check(pool, "alice", "secret", hash, on_result,
+	    (void *)(intptr_t)i));
+	unit_run_until(base, called[i] == 1);
+}
+
+/* Who waited is let go; what is under way has its place until it is done. */
+static void
+test_cancelled_make_room(void **state)
+{
+	const char	  *hash = hash_of("$6$", 20000, "secret");
+	struct passwd_job *jobs[PASSWD_SHARE];
 	size_t		   i;
 
 	(void)state;
-	for (i = 0; i < PASSWD_QUEUE; i++) {
-		job = passwd_check(pool, "secret", hash, on_result, NULL);
-		assert_non_null(job);
-		passwd_cancel(job);
+	for (i = 0; i < PASSWD_SHARE; i++) {
+		jobs[i] = passwd_check(pool, "alice", "secret", hash, on_result,
+		    NULL);
+		assert_non_null(jobs[i]);
 	}
-	assert_null(passwd_check(pool, "secret", hash, on_result, NULL));
-	job = NULL;
-	unit_run_until(base,
-	    job != NULL ||
-		(job = passwd_check(pool, "secret", hash, on_result,
-		     (void *)1)) != NULL);
-	unit_run_until(base, called[1] == 1);
+	assert_null(passwd_check(pool, "alice", "secret", "*", on_result,
+	    NULL));
+	for (i = 0; i < PASSWD_SHARE; i++)
+		passwd_cancel(jobs[i]);
+	for (i = 1; i <= PASSWD_SHARE / 2; i++)
+		assert_non_null(passwd_check(pool, "alice", "secret", "*",
+		    on_result, (void *)(intptr_t)i));
+	unit_run_until(base, ncalled == PASSWD_SHARE / 2);
 	assert_int_equal(called[0], 0);
+}
+
+/* The order in which jobs have come back. */
+static size_t order[8], norder;
+
+static void
+on_ordered(void *arg, enum passwd_result result)
+{
+	order[norder++] = (size_t)(intptr_t)arg;
+	on_result(arg, result);
+}
+
+/* A hash that takes about no time, and one that takes very long. */
+static char quick[CRYPT_OUTPUT_SIZE], slow[CRYPT_OUTPUT_SIZE];
+
+static int
+set_up_order(void **state)
+{
+	norder = 0;
+	snprintf(quick, sizeof(quick), "%s", hash_of("$6$", 1000, "secret"));
+	snprintf(slow, sizeof(slow), "%s", hash_of("$6$", 500000, "secret"));
+	return (set_up(state));
+}
+
+static struct passwd_job *
+start(const char *name, const char *hash, size_t number)
+{
+	struct passwd_job *job = passwd_check(pool, name, "secret", hash,
+	    on_ordered, (void *)(intptr_t)number);
+
+	assert_non_null(job);
+	return (job);
+}
+
+static void
+guess(const char *name)
+{
+	size_t before = ncalled;
+
+	assert_non_null(passwd_check(pool, name, "wrong", quick, on_result,
+	    (void *)0));
+	unit_run_until(base, ncalled == before + 1);
+	assert_int_equal(results[0], PASSWD_WRONG);
+	assert_true(passwd_guessed(pool, name));
+	called[0] = 0;
+	ncalled = 0;
+}
+
+/* Alice's second waits for her first: one thread is for the others. */
+static void
+test_one_of_a_name_at_a_time(void **state)
+{
+	(void)state;
+	start("alice", slow, 0);
+	start("alice", slow, 1);
+	start("bob", quick, 2);
+	start("carol", quick, 3);
+	unit_run_until(base, called[1] == 1);
+	assert_int_equal(norder, 4);
+	assert_int_equal(order[3], 1);
+}
+
+/* Names that are guessed at come last, and leave a thread to the others. */
+static void
+test_guessed_come_last(void **state)
+{
+	(void)state;
+	guess("alice");
+	guess("mallory");
+	assert_false(passwd_guessed(pool, "bob"));
+	start("alice", slow, 0);
+	start("mallory", slow, 1);
+	start("bob", quick, 2);
+	start("carol", quick, 3);
+	unit_run_until(base, called[1] == 1);
+	assert_int_equal(norder, 4);
+	assert_int_equal(order[3], 1);
+	assert_false(passwd_guessed(pool, "bob"));
+}
+
+/* Somebody stands still for it: it comes next, though guessed at. */
+static void
+test_hurry(void **state)
+{
+	(void)state;
+	guess("alice");
+	guess("mallory");
+	guess("trudy");
+	start("mallory", slow, 0);
+	start("trudy", slow, 1);
+	passwd_hurry(start("alice", quick, 2));
+	unit_run_until(base, called[1] == 1);
+	assert_int_equal(norder, 3);
+	assert_int_equal(order[2], 1);
 }
 
 /* With jobs waiting, under way and done: each is told, nothing is left. */
@@ -321,8 +451,8 @@ test_pool_free(void **state)
 
 	(void)state;
 	for (i = 0; i < 64; i++)
-		assert_non_null(passwd_check(pool, "secret", i < 8 ? "*" : hash,
-		    on_result, NULL));
+		assert_non_null(passwd_check(pool, nth_name(i % 8), "secret",
+		    i < 8 ? "*" : hash, on_result, NULL));
 	passwd_pool_free(pool);
 	pool = NULL;
 	assert_int_equal(ncalled, 64);
@@ -342,12 +472,15 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define ORDER(f) cmocka_unit_test_setup_teardown(f, set_up_order, tear_down)
 		TEST(test_schemes), TEST(test_known), TEST(test_no_hash),
 		TEST(test_cut_hash), TEST(test_long), TEST(test_pool),
 		TEST(test_long_hash), TEST(test_cancel),
 		TEST(test_cancel_from_callback), TEST(test_queue_full),
-		TEST(test_cancelled_counts), TEST(test_pool_free),
-		TEST(test_too_many_threads)
+		TEST(test_share), TEST(test_cancelled_make_room),
+		ORDER(test_one_of_a_name_at_a_time),
+		ORDER(test_guessed_come_last), ORDER(test_hurry),
+		TEST(test_pool_free), TEST(test_too_many_threads)
 	};
 
 	return (cmocka_run_group_tests_name("passwd", tests, NULL, NULL));

@@ -119,38 +119,6 @@ clear(void **state)
 }
 
 static void
-test_fold_name(void **state)
-{
-	static const char *const right[][2] = { { "a", "a" }, { "0", "0" },
-		{ "Alice", "alice" }, { "ALICE.B_C+D-E", "alice.b_c+d-e" },
-		{ "9.._", "9.._" } };
-	static const char *const wrong[] = { "", ".", ".a", "-a", "_a", "+a",
-		" a", "a ", "a b", "a@b", "a:b", "a|b", "a{b", "a}b", "a*",
-		"a/b", "a\\b", "a\n", "\xc3\xa4", "a\xc3\xa4", "a\x7f", "a[",
-		"a`", "@" };
-	char   out[USER_NAME_MAX + 1], text[USER_NAME_MAX + 2];
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
-		if (!user_fold_name(right[i][0], out))
-			fail_msg("refused: %s", right[i][0]);
-		assert_string_equal(out, right[i][1]);
-	}
-	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-		if (user_fold_name(wrong[i], out))
-			fail_msg("taken: \"%s\"", wrong[i]);
-	memset(text, 'A', sizeof(text));
-	text[USER_NAME_MAX] = '\0';
-	assert_true(user_fold_name(text, out));
-	assert_int_equal(strlen(out), USER_NAME_MAX);
-	assert_int_equal(strspn(out, "a"), USER_NAME_MAX);
-	text[USER_NAME_MAX] = 'A';
-	text[USER_NAME_MAX + 1] = '\0';
-	assert_false(user_fold_name(text, out));
-}
-
-static void
 test_whole(void **state)
 {
 	static const char *const ips[] = { "192.0.2.0/24", "2001:db8::1" };
@@ -1012,7 +980,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define PARSE(f) cmocka_unit_test_setup_teardown(f, clear, clear)
 #define ASK(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-		PARSE(test_fold_name), PARSE(test_whole), PARSE(test_least),
+		PARSE(test_whole), PARSE(test_least),
 		PARSE(test_none), PARSE(test_empty_fields), PARSE(test_values),
 		PARSE(test_locked), PARSE(test_long), PARSE(test_nul_and_types),
 		PARSE(test_not_a_hash), PARSE(test_sources),

@@ -12,6 +12,8 @@
 -- the relay refuses to read is refused here.  While a library loads there are
 -- no global functions: all that runs then is to make tables and functions.
 
+local VERSION = 3
+
 local PERIOD_MAX = 3650 * 86400
 local COUNT_MAX = 1000000000000
 local RATES_MAX = 8
@@ -20,6 +22,7 @@ local DESCRIPTION_MAX = 1024
 local FIELD_MAX = 1024		-- bytes that the relay reads
 local DOMAIN_INPUT_MAX = 1024
 local SHOWN_MAX = 200		-- bytes of a value that an error repeats
+local SLOW = 5			-- milliseconds that verifying a hash may take
 
 local UNITS = { [''] = 1, s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
 local MODES = { 'default', 'all', 'any' }
@@ -32,6 +35,7 @@ local SCHEMES = { ['2a'] = 'bcrypt', ['2b'] = 'bcrypt', ['2y'] = 'bcrypt',
     sha1 = 'sha1crypt' }
 
 local canonical = {}
+local api = {}			-- what can be called, by name
 
 -- Microseconds, by the clock of Redis.
 local function now()
@@ -84,96 +88,40 @@ local function codes_of(text)
 	return codes
 end
 
--- The range of a list that holds a code point: { first, last, step, ... }.
-local function range_with(ranges, code)
-	for _, range in ipairs(ranges) do
-		if code >= range[1] and code <= range[2] and
-		    (code - range[1]) % range[3] == 0 then
-			return range
+-- Whether a code point has no place in one line of text for people: controls,
+-- what is invisible or turns the direction, and what is nobody's character.
+local is_unprintable
+do
+	local UNPRINTABLE = {
+		{ 0x00, 0x1f }, { 0x7f, 0x9f }, { 0xad, 0xad },
+		{ 0x600, 0x605 }, { 0x61c, 0x61c }, { 0x6dd, 0x6dd },
+		{ 0x70f, 0x70f }, { 0x180e, 0x180e }, { 0x200b, 0x200f },
+		{ 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xe000, 0xf8ff },
+		{ 0xfdd0, 0xfdef }, { 0xfeff, 0xfeff }, { 0xfff0, 0xfffb },
+		{ 0xe0000, 0xe0fff }, { 0xf0000, 0x10ffff },
+	}
+
+	function is_unprintable(code)
+		if code % 0x10000 >= 0xfffe then
+			return true
 		end
+		for _, range in ipairs(UNPRINTABLE) do
+			if code >= range[1] and code <= range[2] then
+				return true
+			end
+		end
+		return false
 	end
-	return nil
 end
 
--- The letters that a domain is converted with: each is valid under IDNA2008
--- wherever it stands, and no normalisation, no context and no direction of
--- writing has a say in it.  Not those that IDNA2003 read as others: sharp s and
--- final sigma.
-local LETTERS = {
-	-- Latin
-	{ 0xe0, 0xf6, 1 }, { 0xf8, 0xff, 1 }, { 0x101, 0x12f, 2 },
-	{ 0x131, 0x131, 1 }, { 0x135, 0x137, 2 }, { 0x138, 0x13e, 2 },
-	{ 0x142, 0x148, 2 }, { 0x14b, 0x177, 2 }, { 0x17a, 0x17e, 2 },
-	-- Greek
-	{ 0x390, 0x390, 1 }, { 0x3ac, 0x3c1, 1 }, { 0x3c3, 0x3ce, 1 },
-	-- Cyrillic
-	{ 0x430, 0x45f, 1 }, { 0x461, 0x481, 2 }, { 0x48b, 0x4bf, 2 },
-	{ 0x4c2, 0x4ce, 2 }, { 0x4cf, 0x52f, 2 },
-	-- Hiragana, Katakana
-	{ 0x3041, 0x3096, 1 }, { 0x309d, 0x309e, 1 }, { 0x30a1, 0x30fa, 1 },
-	{ 0x30fc, 0x30fe, 1 },
-	-- Ideographs, Hangul
-	{ 0x3005, 0x3007, 1 }, { 0x3400, 0x4db5, 1 }, { 0x4e00, 0x9fd5, 1 },
-	{ 0xac00, 0xd7a3, 1 },
-}
-
--- Upper case of these, and the way to the lower.  Not the Greek sigma, which
--- has two.
-local CAPITALS = {
-	{ 0xc0, 0xd6, 1, 32 }, { 0xd8, 0xde, 1, 32 }, { 0x100, 0x12e, 2, 1 },
-	{ 0x134, 0x136, 2, 1 }, { 0x139, 0x13d, 2, 1 }, { 0x141, 0x147, 2, 1 },
-	{ 0x14a, 0x176, 2, 1 }, { 0x178, 0x178, 1, -121 },
-	{ 0x179, 0x17d, 2, 1 },
-	{ 0x386, 0x386, 1, 38 }, { 0x388, 0x38a, 1, 37 },
-	{ 0x38c, 0x38c, 1, 64 }, { 0x38e, 0x38f, 1, 63 },
-	{ 0x391, 0x3a1, 1, 32 }, { 0x3a4, 0x3ab, 1, 32 },
-	{ 0x400, 0x40f, 1, 80 }, { 0x410, 0x42f, 1, 32 },
-	{ 0x460, 0x480, 2, 1 }, { 0x48a, 0x4be, 2, 1 }, { 0x4c1, 0x4cd, 2, 1 },
-	{ 0x4d0, 0x52e, 2, 1 },
-}
-
--- More that errors may show as it is: nothing here moves or hides anything.
-local SHOWN = { { 0xc0, 0x24f, 1 }, { 0x3a3, 0x3ce, 1 } }
-
--- What has no place in one line of text for people: controls, what is
--- invisible or turns the direction, and what is nobody's character.
-local UNPRINTABLE = {
-	{ 0x00, 0x1f, 1 }, { 0x7f, 0x9f, 1 }, { 0xad, 0xad, 1 },
-	{ 0x600, 0x605, 1 }, { 0x61c, 0x61c, 1 }, { 0x6dd, 0x6dd, 1 },
-	{ 0x70f, 0x70f, 1 }, { 0x180e, 0x180e, 1 }, { 0x200b, 0x200f, 1 },
-	{ 0x2028, 0x202e, 1 }, { 0x2060, 0x206f, 1 }, { 0xe000, 0xf8ff, 1 },
-	{ 0xfdd0, 0xfdef, 1 }, { 0xfeff, 0xfeff, 1 }, { 0xfff0, 0xfffb, 1 },
-	{ 0xe0000, 0xe0fff, 1 }, { 0xf0000, 0x10ffff, 1 },
-	{ 0xfffe, 0x10fffe, 0x10000 }, { 0xffff, 0x10ffff, 0x10000 },
-}
-
--- A text as an error may repeat it: whatever is no plain letter is written as
+-- A text as an error may repeat it: what is no printable ASCII is written as
 -- bytes.
 local function visible(text)
-	local out, at = {}, 1
 	local rest = #text > SHOWN_MAX and '...' or ''
 	text = string.sub(text, 1, SHOWN_MAX)
-	if not string.find(text, '[\\%c\128-\255]') then
-		return text .. rest
-	end
-	while at <= #text do
-		local code, after = code_at(text, at)
-		if code and (code == 0x5c or code < 0x20 or code > 0x7e) and
-		    not range_with(LETTERS, code) and
-		    not range_with(CAPITALS, code) and
-		    not range_with(SHOWN, code) then
-			code = nil
-		end
-		if code then
-			out[#out + 1] = string.sub(text, at, after - 1)
-			at = after
-		else
-			out[#out + 1] = string.format('\\x%02x',
-			    string.byte(text, at))
-			at = at + 1
-		end
-	end
-	return table.concat(out) .. rest
+	return string.gsub(text, '[%c\\\128-\255]', function(byte)
+		return string.format('\\x%02x', string.byte(byte))
+	end) .. rest
 end
 
 -- Errors
@@ -239,8 +187,8 @@ function canonical.plan(text)
 end
 
 local function name_of(text, what)
-	local name = string.lower(text)
-	if #name > 64 or not string.find(name, '^[a-z0-9][a-z0-9._+-]*$') then
+	local name = #text <= 64 and string.lower(text)
+	if not name or not string.find(name, '^[a-z0-9][a-z0-9._+-]*$') then
 		invalid(text, 'not ' .. what .. ': 1 to 64 of a-z 0-9 . ' ..
 		    '_ + -, the first a letter or digit')
 	end
@@ -253,6 +201,10 @@ end
 
 function canonical.account(text)
 	return name_of(text, 'an account name')
+end
+
+function canonical.prefix(text)
+	return name_of(text, 'the beginning of a user name')
 end
 
 -- "locked" for the ways of passwd(5) to lock a password; nil for no hash.
@@ -274,6 +226,75 @@ function canonical.hash(text)
 	return text
 end
 
+-- About how long it takes to verify a password by a hash, in milliseconds, where
+-- that is more than smtpd should stand still for; nil where it is not.  The
+-- factors were measured with libxcrypt 4.4 on a processor of 2023.
+local slow_hash
+do
+	local DIGITS = './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ' ..
+	    'abcdefghijklmnopqrstuvwxyz'
+
+	local function digit(text, at)
+		local c = string.sub(text, at, at)
+		return c ~= '' and string.find(DIGITS, c, 1, true) - 1 or 64
+	end
+
+	local function rounds(default, factor)
+		return function(text)
+			local n = string.match(text, '^%$%d%$rounds=(%d+)%$')
+			return (tonumber(n) or default) * factor
+		end
+	end
+
+	-- Digits from 48 on, and what follows the first two, are for parameters
+	-- that nobody uses.
+	local function yescrypt(text)
+		local params = string.match(text, '^%$g?y%$j([^$]*)%$')
+		local n, r = digit(params or '', 1), digit(params or '', 2)
+		if #(params or '') ~= 2 or n >= 48 or r >= 48 then
+			return math.huge
+		end
+		return 2 ^ (n + 1) * (r + 1) * 1.1e-4
+	end
+
+	local TIMES = {
+		bcrypt = function(text)
+			return 2 ^ (tonumber(string.match(text,
+			    '^%$2.%$(%d%d)%$')) or 64) * 0.043
+		end,
+		sha512crypt = rounds(5000, 1.9e-4),
+		sha256crypt = rounds(5000, 3e-4),
+		sha1crypt = function(text)
+			return (tonumber(string.match(text,
+			    '^%$sha1%$(%d+)%$')) or math.huge) * 5e-4
+		end,
+		scrypt = function(text)
+			return 2 ^ digit(text, 4) * digit(text, 5) * 3.3e-4
+		end,
+		yescrypt = yescrypt,
+		['gost-yescrypt'] = yescrypt,
+	}
+
+	function slow_hash(text)
+		local time = TIMES[scheme_of(text) or '']
+		time = time and time(text)
+		return time and time > SLOW and time or nil
+	end
+end
+
+-- What is said of it.
+local function slow_text(text)
+	local time = slow_hash(text)
+	if not time then
+		return nil
+	end
+	local about = time > 9999 and 'much longer than' or
+	    string.format('about %.0f ms, more than the', time)
+	return 'password: to verify this ' .. scheme_of(text) ..
+	    ' hash takes ' .. about .. ' ' .. SLOW ..
+	    ' ms that smtpd can spare'
+end
+
 function canonical.description(text)
 	if #text <= DESCRIPTION_MAX and
 	    not string.find(text, '[%c\128-\255]') then
@@ -281,7 +302,7 @@ function canonical.description(text)
 	end
 	local codes = #text <= DESCRIPTION_MAX and codes_of(text)
 	for _, code in ipairs(codes or {}) do
-		if range_with(UNPRINTABLE, code) then
+		if is_unprintable(code) then
 			codes = nil
 			break
 		end
@@ -344,28 +365,24 @@ end
 
 -- Numbers
 
+-- The one reading of numbers: leading zeros, however many, do not count.
+local function parse_digits(text, most)
+	local digits = #text <= FIELD_MAX and string.match(text, '^0*(%d+)$')
+	return digits and #digits <= most and tonumber(digits) or nil
+end
+
 local function parse_count(text)
-	if not string.match(text, '^%d+$') or #text > 13 then
-		return nil
-	end
-	local n = tonumber(text)
-	if n > COUNT_MAX then
-		return nil
-	end
-	return n
+	local n = parse_digits(text, 13)
+	return n and n <= COUNT_MAX and n or nil
 end
 
 -- Seconds of "3600", "1h", "30d".
 local function parse_period(text)
 	local digits, unit = string.match(text, '^(%d+)(%a?)$')
-	if not digits or #digits > 10 or not UNITS[unit] then
-		return nil
-	end
-	local seconds = tonumber(digits) * UNITS[unit]
-	if seconds < 1 or seconds > PERIOD_MAX then
-		return nil
-	end
-	return seconds
+	local n = digits and UNITS[unit] and parse_digits(digits, 10)
+	local seconds = n and n * UNITS[unit]
+	return seconds and seconds >= 1 and seconds <= PERIOD_MAX and
+	    seconds or nil
 end
 
 -- As short as it can be written: 86400 is 1d.
@@ -402,32 +419,44 @@ function canonical.period(text)
 	return trim_period(text)
 end
 
-local function one_rate(text)
-	local count, period = string.match(text, '^(%d+)/(%w+)$')
-	local n = count and parse_count(count)
-	if not n or n < 1 or not parse_period(period) then
-		invalid(text, 'not a rate: messages/period, such as 100/1h')
+-- The rates of a text, of which those that mean the same count once: each with
+-- its number, its period in seconds, its text, and the name of its counter.
+-- Nil and the word that is none.
+local function parse_rates(text)
+	local rates, seen = {}, {}
+	for word in string.gmatch(text, '[^ ]+') do
+		local count, period = string.match(word, '^(%d+)/(%w+)$')
+		local n = count and parse_count(count)
+		local seconds = period and parse_period(period)
+		if not n or n < 1 or not seconds then
+			return nil, word
+		end
+		local name = string.format('%.0f/%.0f', n, seconds)
+		if not seen[name] then
+			rates[#rates + 1] = { n = n, period = seconds,
+			    text = string.format('%.0f/%s', n,
+			    trim_period(period)), name = name }
+		end
+		seen[name] = true
 	end
-	return string.format('%.0f/%s', n, trim_period(period)),
-	    string.format('%.0f/%.0f', n, parse_period(period))
+	return rates
 end
 
 function canonical.rate(text)
-	local rates, seen = {}, {}
 	if #text > FIELD_MAX then
 		invalid(text, 'longer than ' .. FIELD_MAX .. ' bytes')
 	end
-	for word in string.gmatch(text, '[^ ]+') do
-		local rate, meaning = one_rate(word)
-		if not seen[meaning] then
-			rates[#rates + 1] = rate
-		end
-		seen[meaning] = true
-	end
-	if #rates < 1 or #rates > RATES_MAX then
+	local texts = {}
+	local rates, bad = parse_rates(text)
+	if not rates then
+		invalid(bad, 'not a rate: messages/period, such as 100/1h')
+	elseif #rates < 1 or #rates > RATES_MAX then
 		invalid(text, #rates .. ' rates: a user has 1 to ' ..
 		    RATES_MAX .. ', separated by spaces')
 	end
-	return table.concat(rates, ' ')
+	for i, rate in ipairs(rates) do
+		texts[i] = rate.text
+	end
+	return table.concat(texts, ' ')
 end
 

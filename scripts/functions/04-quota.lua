@@ -19,25 +19,6 @@ local HOLD = 3600	-- seconds that a reservation can be given back for
 local TIME_MAX = 2 ^ 53	-- microseconds, exact in a number of Lua
 local KEPT = 300	-- and that a retry of one may come late by
 
-local function parse_rates(text)
-	local rates, seen = {}, {}
-	for word in string.gmatch(text, '[^ ]+') do
-		local count, period = string.match(word, '^([^/]+)/(.+)$')
-		local n = count and parse_count(count)
-		local seconds = period and parse_period(period)
-		if not n or n < 1 or not seconds or #rates == RATES_MAX then
-			return nil
-		end
-		local name = string.format('%.0f/%.0f', n, seconds)
-		if not seen[name] then
-			rates[#rates + 1] = { n = n, period = seconds,
-			    text = word, name = name }
-		end
-		seen[name] = true
-	end
-	return rates
-end
-
 -- The limits of a user, or nil and what is wrong with them.
 local function limits(key, default_period)
 	local v = redis.call('HMGET', key, 'quota', 'quota_period', 'rate')
@@ -45,6 +26,9 @@ local function limits(key, default_period)
 	local text = v[2] or period_text(default_period)
 	local period = parse_period(text)
 	local rates = parse_rates(v[3] or '')
+	if rates and #rates > RATES_MAX then
+		rates = nil
+	end
 	if v[1] == '' then
 		quota = 0
 	end
@@ -275,4 +259,7 @@ local function usage(keys, args)
 	end
 	return out
 end
+
+api.check, api.reserve, api.keep = check, reserve, keep
+api.refund, api.usage = refund, usage
 

@@ -4,25 +4,40 @@
 -- What users and accounts have in common: a hash with fields, and sets behind
 -- it.  A kind of record is a table:
 --   word      "user", which comes before the {NAME} of its key
---   name      how its name is checked
+--   check     how its name is checked
 --   missing   the error where there is none
---   given     what a call may give, in words
---   read      the fields that the relay reads and a call may give, in order
---   checks    how the value of each field is checked
---   elsewhere how a field that a call may not give is set
---   sets      how a member of each set is checked
---   defaults  fields that one has where they are not given or empty
+--   fields    in order: name, kind of value, help; what the relay takes for it
+--             where it is not there (absent) and what a new record gets
+--             (given); the words that it can be (words); whether it is secret,
+--             a number, a note that the relay does not read
+--   sets      in order: name, kind of member, help
 --   leftover  keys behind its own that go when it comes or goes
---   holds     whether a field keeps a record in being
---   fill      field and value that do so where no such field is left
+--   field     the fields by name, set the sets
+-- This is where a field stands, for all that read or write it.
 -- Everything is checked and read before anything is written, and also that the
 -- caller may write it all.  What Redis refuses halfway is not undone: where it
 -- cannot be asked beforehand, the order is such that nobody is let in.
 
 local CHUNK = 1000		-- words of one command: Lua's stack is short
 local RANGES_MAX = 65536
+local MEMBERS_MAX = 5000	-- domains and ranges of a call, and bytes of
+local BYTES_MAX = 163840	-- all its arguments: for its time
 local PREFIX_MAX = 64
 local SETS = { 'ips', 'domains' }	-- in the order of writing
+
+-- While a library loads there is no ipairs().
+local function by_name(rows)
+	local found = {}
+	for i = 1, #rows do
+		found[rows[i].name] = rows[i]
+	end
+	return found
+end
+
+local function record_kind(kind)
+	kind.field, kind.set = by_name(kind.fields), by_name(kind.sets)
+	return kind
+end
 
 -- The key of a call and the name in it.
 local function record_of(keys, kind)
@@ -37,7 +52,7 @@ local function record_of(keys, kind)
 		invalid(key, 'not the key of a record: PREFIX' .. kind.word ..
 		    ':{NAME}')
 	end
-	local right = kind.name(name)
+	local right = kind.check(name)
 	if right ~= name then
 		invalid(name, kind.word .. ' names are lower case: ' .. right)
 	end
@@ -105,43 +120,83 @@ local function members_of(words, check)
 	return members
 end
 
-local function split(text)
+-- Sizes are judged before what is in the words.
+local function need_sizes(args)
+	local bytes = 0
+	for i, word in ipairs(args) do
+		bytes = bytes + #word
+		if i > MEMBERS_MAX or bytes > BYTES_MAX then
+			fail('INVALID', 'a call takes at most ' ..
+			    MEMBERS_MAX .. ' words, of at most ' ..
+			    BYTES_MAX .. ' bytes')
+		end
+	end
+	undecoded = DECODED_MAX
+end
+
+-- The words of a text that are counted in the left ones.
+local function split(text, field, left)
 	local words = {}
 	for word in string.gmatch(text, '[^ ]+') do
 		words[#words + 1] = word
+		left.words = left.words - 1
+		if left.words < 0 then
+			invalid(field, 'a call takes at most ' .. MEMBERS_MAX ..
+			    ' domains and ranges: add the others with further ' ..
+			    'calls')
+		end
 	end
 	return words
 end
 
+-- What a call may give, in words.
+local function names_of(kind)
+	local names = {}
+	for _, rows in ipairs({ kind.fields, kind.sets }) do
+		for _, row in ipairs(rows) do
+			names[#names + 1] = row.name
+		end
+	end
+	return table.concat(names, ', ')
+end
+
 -- What a call wants to have: canonical values by field, "" for none; members
--- by set.  When a record was created is not unsaid.
+-- by set; a warning.  When a record was created is not unsaid.
 local function changes_of(kind, args)
 	local changes, named = { values = {}, sets = {} }, {}
+	local left = { words = MEMBERS_MAX }
 	if #args % 2 ~= 0 then
 		fail('INVALID', 'a field without a value: they come in pairs')
 	end
+	need_sizes(args)
 	for i = 1, #args, 2 do
-		local field, value = args[i], args[i + 1]
-		local check, member = kind.checks[field], kind.sets[field]
-		if named[field] then
-			invalid(field, 'named twice')
-		elseif member then
-			changes.sets[field] = members_of(split(value), member)
-		elseif not check then
-			invalid(field, kind.elsewhere[field] or
-			    'not a field that can be set: ' .. kind.given)
+		local name, value = args[i], args[i + 1]
+		local field, set = kind.field[name], kind.set[name]
+		if named[name] then
+			invalid(name, 'named twice')
+		elseif set then
+			changes.sets[name] = members_of(split(value, name,
+			    left), canonical[set.kind])
+		elseif not field then
+			invalid(name, 'not a field that can be set: ' ..
+			    names_of(kind))
 		elseif value ~= '' then
-			changes.values[field] = check(value)
-		elseif field ~= 'created' then
-			changes.values[field] = kind.defaults[field] or ''
+			changes.values[name] = canonical[field.kind](value)
+		elseif name ~= 'created' then
+			changes.values[name] = field.given or ''
 		end
-		named[field] = true
+		named[name] = true
 	end
-	if changes.sets.ips and #changes.sets.ips > RANGES_MAX then
-		fail('INVALID', 'ips: a list has at most ' .. RANGES_MAX ..
-		    ' entries')
+	if changes.values.password then
+		changes.warning = slow_text(changes.values.password)
 	end
 	return changes
+end
+
+-- The reply, and behind it what a person should know.
+local function told(result, changes)
+	return result .. (changes.warning and ' warning: ' .. changes.warning or
+	    '')
 end
 
 -- Sets
@@ -188,8 +243,11 @@ end
 local function add_set_steps(steps, key, members)
 	local wanted, rest = {}, {}
 	if #members == 0 then
-		add_step(steps, 'DEL', key)
+		add_step(steps, 'UNLINK', key)
 		return
+	elseif redis.call('SCARD', key) > MEMBERS_MAX then
+		fail('INVALID', visible(key) .. ': more members than a call ' ..
+		    'can replace: add and remove instead')
 	end
 	for _, member in ipairs(members) do
 		wanted[member] = true
@@ -201,6 +259,81 @@ local function add_set_steps(steps, key, members)
 	add_step(steps, 'SREM', key, rest)
 end
 
+-- Keys beside the record: they are in other slots of a cluster
+
+-- The reply to a command about one; ends the call where that is not here.
+local function beside(command, key, ...)
+	local reply = redis.pcall(command, key, ...)
+	local text = type(reply) == 'table' and reply.err
+	if text and (string.find(text, 'same slot', 1, true) or
+	    string.find(text, 'non local key', 1, true)) then
+		fail('CROSSSLOT', visible(key) .. ': in another slot of ' ..
+		    'this cluster, see CLUSTER in smtpusers-functions(7)')
+	elseif text then
+		error({ err = text }, 0)
+	end
+	return reply
+end
+
+local function key_beside(key, word, name)
+	return string.match(key, '^(.-)[a-z]+:{') .. word .. ':{' .. name .. '}'
+end
+
+-- The user of an address.  The relay folds the name too, and takes what is none
+-- for nobody.
+local function owner_of(key)
+	return (try(canonical.name, beside('GET', key) or ''))
+end
+
+-- An account may take only users whose names begin as it says.
+local function need_account(key, name, account)
+	local ok, prefix = pcall(beside, 'HGET',
+	    key_beside(key, 'account', account), 'user_prefix')
+	local text = not ok and error_text(prefix)
+	if ok and prefix and prefix ~= '' and
+	    string.sub(name, 1, #prefix) ~= prefix then
+		invalid(account, 'this account takes only users whose ' ..
+		    'names begin with ' .. visible(prefix))
+	elseif not ok and not (text and (string.find(text, '^CROSSSLOT ') or
+	    string.find(text, '^WRONGTYPE '))) then
+		error(prefix, 0)
+	end
+end
+
+-- An address authenticates a user only where its key names the user and the
+-- user's ip_auth is that address.  Steps that free the former one before any
+-- other; the key and the name that take the new one, if they do not already.
+local function address_steps(steps, key, name, former, address)
+	former = address_or_nil(former or '')
+	if former and former ~= address then
+		local there = key_beside(key, 'ip', former)
+		local ok, owner = pcall(owner_of, there)
+		local text = not ok and error_text(owner)
+		if not ok and not (text and
+		    string.find(text, '^WRONGTYPE ')) then
+			error(owner, 0)
+		elseif ok and owner == name then
+			add_step(steps, 'UNLINK', there)
+		end
+	end
+	if address == '' then
+		return
+	end
+	local there = key_beside(key, 'ip', address)
+	local owner = owner_of(there)
+	if owner and owner ~= name then
+		fail('INUSE', address .. ': another user has this address')
+	elseif not owner then
+		return { key = there, words = { name } }
+	end
+end
+
+local function add_claim(steps, claim)
+	if claim then
+		add_step(steps, 'SET', claim.key, claim.words)
+	end
+end
+
 -- Records
 
 -- The keys that a former record of the name has left behind, with the counters
@@ -210,18 +343,23 @@ local function leftovers(kind, key, rates)
 	for _, suffix in ipairs(kind.leftover) do
 		left[#left + 1] = key .. suffix
 	end
-	for _, rate in ipairs(parse_rates(rates or '') or {}) do
+	for _, rate in ipairs(rates and parse_rates(rates) or {}) do
 		left[#left + 1] = key .. ':used:rate:' .. rate.name
 	end
 	return left
 end
 
-local function is_same(kind, key, changes)
-	local flat = redis.call('HGETALL', key)
-	local left = {}
+local function is_same(kind, key, name, changes)
+	local left, count = {}, 1
 	for field, value in pairs(changes.values) do
-		left[field] = value ~= '' and value or nil
+		if value ~= '' then
+			left[field], count = value, count + 1
+		end
 	end
+	if redis.call('HLEN', key) > count then
+		return false
+	end
+	local flat = redis.call('HGETALL', key)
 	for i = 1, #flat, 2 do
 		local field = flat[i]
 		if left[field] ~= flat[i + 1] and
@@ -233,25 +371,36 @@ local function is_same(kind, key, changes)
 	if next(left) then
 		return false
 	end
-	for name in pairs(kind.sets) do
-		if not same_set(key .. ':' .. name, changes.sets[name] or {})
-		then
+	for _, set in ipairs(kind.sets) do
+		if not same_set(key .. ':' .. set.name,
+		    changes.sets[set.name] or {}) then
 			return false
 		end
 	end
-	return true
+	local address = changes.values.ip_auth or ''
+	return address == '' or
+	    owner_of(key_beside(key, 'ip', address)) == name
 end
 
-local function add_defaults(kind, changes)
-	for field, value in pairs(kind.defaults) do
-		changes.values[field] = changes.values[field] or value
+local function add_given(kind, changes)
+	for _, field in ipairs(kind.fields) do
+		changes.values[field.name] = changes.values[field.name] or
+		    field.given
+	end
+end
+
+-- What is to be so beside the record.
+local function need_others(kind, key, name, changes)
+	if kind.field.account and (changes.values.account or '') ~= '' then
+		need_account(key, name, changes.values.account)
 	end
 end
 
 -- The record itself comes last: without it there is no user.
-local function create(kind, key, changes)
+local function create(kind, key, name, changes)
 	local steps, words = {}, {}
-	if kind.checks.created and not changes.values.created then
+	need_others(kind, key, name, changes)
+	if kind.field.created and not changes.values.created then
 		changes.values.created = time_text(now())
 	end
 	for field, value in pairs(changes.values) do
@@ -260,11 +409,15 @@ local function create(kind, key, changes)
 			words[#words + 1] = value
 		end
 	end
-	add_step(steps, 'DEL', key, leftovers(kind, key, changes.values.rate))
-	for _, name in ipairs(SETS) do
-		add_step(steps, 'SADD', key .. ':' .. name,
-		    changes.sets[name] or {})
+	local claim = address_steps(steps, key, name, nil,
+	    changes.values.ip_auth or '')
+	add_step(steps, 'UNLINK', key, leftovers(kind, key,
+	    changes.values.rate))
+	for _, set in ipairs(SETS) do
+		add_step(steps, 'SADD', key .. ':' .. set,
+		    changes.sets[set] or {})
 	end
+	add_claim(steps, claim)
 	add_step(steps, 'HSET', key, words)
 	take(steps)
 	return 'added'
@@ -292,9 +445,10 @@ local function differences(key, values)
 	return write, drop
 end
 
--- What has to be written so that a record outlives its fields.
+-- What has to be written so that a record outlives its fields: the relay takes
+-- one of those that it reads for a sign that there is a user.
 local function filling(kind, key, write, drop)
-	local gone = {}
+	local gone, names = {}, {}
 	if #drop == 0 then
 		return {}
 	end
@@ -302,35 +456,47 @@ local function filling(kind, key, write, drop)
 		gone[field] = true
 	end
 	for i = 1, #write, 2 do
-		if kind.holds(write[i]) then
+		if not kind.field[write[i]].note then
 			return {}
 		end
 	end
-	local held = redis.call('HGETALL', key)
-	for i = 1, #held, 2 do
-		if not gone[held[i]] and kind.holds(held[i]) then
+	for _, field in ipairs(kind.fields) do
+		if not field.note and not gone[field.name] then
+			names[#names + 1] = field.name
+		end
+	end
+	for _, value in pairs(redis.call('HMGET', key, unpack(names))) do
+		if value then
 			return {}
 		end
 	end
-	return kind.fill()
+	if kind.field.created then
+		return { 'created', time_text(now()) }
+	end
+	return { 'plan', kind.field.plan.given }
 end
 
 -- Who is blocked is so before anything else; a list of sources comes before
 -- what it is to guard; a limit goes last.
-local function update_steps(kind, key, changes, write, drop, replace)
-	local steps = {}
+local function update_steps(kind, key, name, changes, write, drop, replace)
+	local steps, claim = {}, nil
 	local fill = filling(kind, key, write, drop)
+	if changes.values.ip_auth then
+		claim = address_steps(steps, key, name,
+		    redis.call('HGET', key, 'ip_auth'), changes.values.ip_auth)
+	end
 	if changes.values.status == 'blocked' then
 		add_step(steps, 'HSET', key, write)
 		write = {}
 	end
-	for _, name in ipairs(SETS) do
-		if name == 'domains' then
+	for _, set in ipairs(SETS) do
+		if set == 'domains' then
+			add_claim(steps, claim)
 			add_step(steps, 'HSET', key, write)
 		end
-		if replace[name] then
-			add_set_steps(steps, key .. ':' .. name,
-			    changes.sets[name])
+		if replace[set] then
+			add_set_steps(steps, key .. ':' .. set,
+			    changes.sets[set])
 		end
 	end
 	add_step(steps, 'HSET', key, fill)
@@ -338,53 +504,50 @@ local function update_steps(kind, key, changes, write, drop, replace)
 	return steps
 end
 
-local function update(kind, key, changes)
+local function update(kind, key, name, changes)
 	local write, drop = differences(key, changes.values)
 	local replace = {}
-	for name, members in pairs(changes.sets) do
-		if not same_set(key .. ':' .. name, members) then
-			replace[name] = true
+	need_others(kind, key, name, changes)
+	for set, members in pairs(changes.sets) do
+		if not same_set(key .. ':' .. set, members) then
+			replace[set] = true
 		end
 	end
-	local steps = update_steps(kind, key, changes, write, drop, replace)
+	local steps = update_steps(kind, key, name, changes, write, drop,
+	    replace)
 	take(steps)
 	return #steps > 0 and 'changed' or 'same'
 end
 
 local function add_record(kind, keys, args)
 	local key, name = record_of(keys, kind)
+	local there = exists(key)
 	local changes = changes_of(kind, args)
-	add_defaults(kind, changes)
-	if not exists(key) then
-		return create(kind, key, changes)
-	elseif not is_same(kind, key, changes) then
+	add_given(kind, changes)
+	if not there then
+		return told(create(kind, key, name, changes), changes)
+	elseif not is_same(kind, key, name, changes) then
 		fail('EXISTS', name .. ': exists already')
 	end
-	return 'same'
+	return told('same', changes)
 end
 
 local function set_record(kind, keys, args)
 	local key, name = record_of(keys, kind)
-	local changes = changes_of(kind, args)
 	need(kind, key, name)
-	return update(kind, key, changes)
+	local changes = changes_of(kind, args)
+	return told(update(kind, key, name, changes), changes)
 end
 
 local function put_record(kind, keys, args)
-	local key = record_of(keys, kind)
+	local key, name = record_of(keys, kind)
+	local there = exists(key)
 	local changes = changes_of(kind, args)
-	if exists(key) then
-		return update(kind, key, changes)
+	if there then
+		return told(update(kind, key, name, changes), changes)
 	end
-	add_defaults(kind, changes)
-	return create(kind, key, changes)
-end
-
--- In one command: a user who is left has a list of sources still.
-local function remove_record(kind, key, rates)
-	local was = exists(key) and 1 or 0
-	redis.call('DEL', key, unpack(leftovers(kind, key, rates)))
-	return was
+	add_given(kind, changes)
+	return told(create(kind, key, name, changes), changes)
 end
 
 -- Members of the sets of a record, one by one
@@ -393,28 +556,31 @@ local function need_words(words, what)
 	if #words == 0 then
 		fail('INVALID', 'no ' .. what .. ' is given')
 	end
+	need_sizes(words)
 end
 
 local function add_domains(kind, keys, args)
 	local key, name = record_of(keys, kind)
-	need_words(args, 'domain')
-	local domains = members_of(args, canonical.domain)
 	need(kind, key, name)
+	need_words(args, 'domain')
 	need_set(key .. ':domains')
-	return for_words('SADD', key .. ':domains', domains)
+	return for_words('SADD', key .. ':domains',
+	    members_of(args, canonical.domain))
 end
 
 -- Also what is no domain, by its exact text.
 local function remove_domains(kind, keys, args)
 	local key, name = record_of(keys, kind)
-	need_words(args, 'domain')
 	local same = {}
+	need(kind, key, name)
+	need_words(args, 'domain')
+	need_set(key .. ':domains')
 	for _, text in ipairs(args) do
 		same[#same + 1] = text
-		same[#same + 1] = try(canonical.domain, text)
+		if not is_plain_domain(text) then
+			same[#same + 1] = try(canonical.domain, text)
+		end
 	end
-	need(kind, key, name)
-	need_set(key .. ':domains')
 	return for_words('SREM', key .. ':domains', same)
 end
 

@@ -3,79 +3,141 @@
 --
 -- Users.
 
--- What the relay takes for a sign that there is a user.
-local READ_FIELDS = { 'password', 'account', 'mode', 'status', 'quota',
-    'quota_period', 'rate', 'ip_auth', 'created' }
-
-local USER = {
+local USER = record_kind({
 	word = 'user',
-	name = canonical.name,
+	check = canonical.name,
 	missing = 'NOUSER',
-	given = 'password, account, mode, status, quota, quota_period, ' ..
-	    'rate, description, created, domains, ips',
-	read = { 'password', 'account', 'mode', 'status', 'quota',
-	    'quota_period', 'rate' },
-	checks = {
-		password = canonical.hash,
-		account = canonical.account,
-		mode = canonical.mode,
-		status = canonical.status,
-		quota = canonical.quota,
-		quota_period = canonical.period,
-		rate = canonical.rate,
-		description = canonical.description,
-		created = canonical.time,
+	fields = {
+		{ name = 'password', kind = 'hash', secret = true,
+		    help = 'a hash that crypt(3) makes' },
+		{ name = 'account', kind = 'account',
+		    help = 'the account that the user belongs to' },
+		{ name = 'mode', kind = 'mode', words = MODES,
+		    absent = 'default',
+		    help = 'whose domains the user may send from' },
+		{ name = 'status', kind = 'status', words = STATUSES,
+		    absent = 'allowed',
+		    help = 'whether mail is sent, refused or only taken' },
+		{ name = 'quota', kind = 'quota', number = true,
+		    help = 'messages in a period, 0 = unlimited' },
+		{ name = 'quota_period', kind = 'period', number = true,
+		    help = 'seconds, or a number with s, m, h, d or w' },
+		{ name = 'rate', kind = 'rate',
+		    help = 'messages/period, as many as eight of them' },
+		{ name = 'ip_auth', kind = 'address',
+		    help = 'the address that authenticates as the user' },
+		{ name = 'description', kind = 'description', note = true,
+		    help = 'one line of text' },
+		{ name = 'created', kind = 'time',
+		    help = 'when the user was made, in UTC' },
 	},
-	elsewhere = { ip_auth = 'set by smtpusers_user_ipauth after ' ..
-	    'smtpusers_ip_claim' },
-	sets = { domains = canonical.domain, ips = canonical.range },
-	defaults = {},
+	sets = {
+		{ name = 'domains', kind = 'domain',
+		    help = 'domains that the user may send from' },
+		{ name = 'ips', kind = 'range', most = RANGES_MAX,
+		    help = 'addresses and ranges that the user may send ' ..
+		    'from; without any, every address' },
+	},
 	leftover = { ':domains', ':ips', ':log', ':last', ':used:quota' },
-}
+})
 
-function USER.holds(field)
-	for _, name in ipairs(READ_FIELDS) do
-		if field == name then
-			return true
-		end
-	end
-	return false
-end
+local LOG_KEPT = 30 * 86400	-- seconds that the log of a deleted user stays
 
-function USER.fill()
-	return { 'created', time_text(now()) }
-end
-
-local function user_add(keys, args)
+function api.user_add(keys, args)
 	return add_record(USER, keys, args)
 end
 
-local function user_set(keys, args)
+function api.user_set(keys, args)
 	return set_record(USER, keys, args)
 end
 
-local function user_put(keys, args)
+function api.user_put(keys, args)
 	return put_record(USER, keys, args)
 end
 
-local function user_del(keys)
-	local key, name = record_of(keys, USER)
-	local held = {}
-	if exists(key) then
-		held = redis.call('HMGET', key, 'ip_auth', 'rate')
+-- All in one command: a user who is left has a list of sources still.
+function api.user_del(keys, args)
+	local key = record_of(keys, USER)
+	local purge = args[1] == 'purge'
+	if #args > 1 or (args[1] and not purge) then
+		fail('INVALID', 'the call takes a key and, perhaps, the word ' ..
+		    'purge')
 	end
-	if address_or_nil(held[1] or '') then
-		fail('HELD', name .. ': has IP authentication: clear ' ..
-		    'it first')
+	local there = exists(key)
+	local held = there and redis.call('HMGET', key, 'ip_auth', 'rate') or {}
+	local steps, gone = {}, { key }
+	address_steps(steps, key, string.match(key, '{(.*)}'), held[1], '')
+	for _, left in ipairs(leftovers(USER, key, held[2])) do
+		if purge or left ~= key .. ':log' then
+			gone[#gone + 1] = left
+		end
 	end
-	return remove_record(USER, key, held[2])
+	add_step(steps, 'UNLINK', gone[1], { unpack(gone, 2) })
+	if not purge and redis.call('EXISTS', key .. ':log') == 1 then
+		add_step(steps, 'EXPIRE', key .. ':log',
+		    { string.format('%.0f', LOG_KEPT) })
+	end
+	take(steps)
+	return there and 1 or 0
 end
 
-local function user_domain_add(keys, args)
+-- The user's counters, of the limits that there are now.
+function api.user_reset(keys)
+	local key, name = record_of(keys, USER)
+	need(USER, key, name)
+	local gone = { key .. ':used:quota' }
+	for _, rate in ipairs(parse_rates(redis.call('HGET', key, 'rate') or
+	    '') or {}) do
+		gone[#gone + 1] = key .. ':used:rate:' .. rate.name
+	end
+	return redis.call('UNLINK', unpack(gone))
+end
+
+-- Both names in one call; in a cluster they are in different slots, so that
+-- Redis itself refuses it.  A key has its time to live still.
+function api.user_rename(keys)
+	if #keys ~= 2 then
+		fail('INVALID', 'the call takes two keys, of the form ' ..
+		    'PREFIXuser:{NAME}')
+	end
+	local from, old = record_of({ keys[1] }, USER)
+	local to, new = record_of({ keys[2] }, USER)
+	if key_beside(from, 'user', new) ~= to then
+		invalid(to, 'another prefix than that of ' .. visible(from))
+	end
+	need(USER, from, old)
+	if exists(to) then
+		fail('EXISTS', new .. ': exists already')
+	end
+	local held = redis.call('HMGET', from, 'ip_auth', 'rate', 'account')
+	local steps = {}
+	if held[3] and try(canonical.account, held[3]) then
+		need_account(from, new, canonical.account(held[3]))
+	end
+	add_step(steps, 'UNLINK', to, leftovers(USER, to, held[2]))
+	local address = address_or_nil(held[1] or '')
+	if address then
+		local there = key_beside(from, 'ip', address)
+		if owner_of(there) == old then
+			add_step(steps, 'SET', there, { new })
+		end
+	end
+	for _, left in ipairs(leftovers(USER, from, held[2])) do
+		if redis.call('EXISTS', left) == 1 then
+			add_step(steps, 'RENAME', left,
+			    { to .. string.sub(left, #from + 1) })
+		end
+	end
+	add_step(steps, 'RENAME', from, { to })
+	take(steps)
+	return 'renamed'
+end
+
+function api.user_domain_add(keys, args)
 	return add_domains(USER, keys, args)
 end
 
-local function user_domain_rm(keys, args)
+function api.user_domain_rm(keys, args)
 	return remove_domains(USER, keys, args)
 end
 

@@ -2,18 +2,17 @@
 -- See LICENSE.
 --
 -- The addresses that a user may send from, and the one that authenticates as
--- the user.  An address does so only where ip:{ADDR} names the user and the
--- user's ip_auth is that address.  The two are in different slots of a cluster:
--- whoever claims first and sets then, and releases first and clears then, lets
--- nobody in wherever it is cut.
+-- the user.
 
-local function user_ip_add(keys, args)
+local SMALL_LIST = 1024		-- entries that are all read
+
+function api.user_ip_add(keys, args)
 	local key, name = record_of(keys, USER)
-	need_words(args, 'range')
-	local ranges = members_of(args, canonical.range)
 	local ips = key .. ':ips'
 	need(USER, key, name)
+	need_words(args, 'range')
 	need_set(ips)
+	local ranges = members_of(args, canonical.range)
 	local fresh = #ranges - for_words('SMISMEMBER', ips, ranges)
 	if redis.call('SCARD', ips) + fresh > RANGES_MAX then
 		fail('INVALID', name .. ': a list has at most ' .. RANGES_MAX ..
@@ -23,9 +22,13 @@ local function user_ip_add(keys, args)
 end
 
 -- The entries that mean one of the ranges, however they are written.  IPv4
--- without a prefix is written in one way only.
+-- without a prefix is written in one way only.  A long list is canonical, or
+-- the relay does not understand it either.
 local function same_ranges(ips, wanted)
 	local same = {}
+	if redis.call('SCARD', ips) > SMALL_LIST then
+		return same
+	end
 	for _, entry in ipairs(redis.call('SMEMBERS', ips)) do
 		if not wanted[entry] and
 		    not string.find(entry, '^%d+%.%d+%.%d+%.%d+$') and
@@ -36,21 +39,20 @@ local function same_ranges(ips, wanted)
 	return same
 end
 
-local function user_ip_rm(keys, args)
+function api.user_ip_rm(keys, args)
 	local key, name = record_of(keys, USER)
+	local ips, texts, wanted = key .. ':ips', {}, {}
+	need(USER, key, name)
 	need_words(args, 'range')
-	local texts, wanted = {}, {}
+	need_set(ips)
 	for _, text in ipairs(args) do
 		local range = range_or_nil(text)
 		texts[#texts + 1] = text
-		texts[#texts + 1] = range
 		if range then
+			texts[#texts + 1] = range ~= text and range or nil
 			wanted[range] = true
 		end
 	end
-	local ips = key .. ':ips'
-	need(USER, key, name)
-	need_set(ips)
 	local same = next(wanted) and same_ranges(ips, wanted) or {}
 	return for_words('SREM', ips, texts) + for_words('SREM', ips, same)
 end
@@ -66,23 +68,41 @@ local function is_former(held, former)
 	return address and address_or_nil(held) == address
 end
 
--- Replies the address that was there.
-local function user_ipauth(keys, args)
+-- The key of the call and what the record holds; nil for that where it is not
+-- what the caller thinks; the address that was there, or "".
+local function ipauth_of(keys, args)
 	local key, name = record_of(keys, USER)
 	if #args < 1 or #args > 2 then
 		fail('INVALID', 'the call takes an address, and the former one')
 	end
-	local address = args[1] ~= '' and canonical.address(args[1])
 	need(USER, key, name)
-	local held = redis.call('HGET', key, 'ip_auth')
-	local former = address_or_nil(held or '') or ''
-	if args[2] and not is_former(held or '', args[2]) then
-		return former
+	if args[1] ~= '' then
+		canonical.address(args[1])
 	end
+	local held = redis.call('HGET', key, 'ip_auth') or ''
+	return key, (not args[2] or is_former(held, args[2])) and held or nil,
+	    address_or_nil(held) or ''
+end
+
+-- Sets it, or clears it, and replies the address that was there.
+function api.user_ipauth(keys, args)
+	local _, held, former = ipauth_of(keys, args)
+	if held then
+		set_record(USER, keys, { 'ip_auth', args[1] })
+	end
+	return former
+end
+
+-- The steps of a cluster, where the two keys are in different slots: whoever
+-- claims first and writes then, and releases first and clears then, lets nobody
+-- in wherever it is cut.  This one writes the record.
+function api.user_ipauth_only(keys, args)
+	local key, held, former = ipauth_of(keys, args)
+	local address = args[1] ~= '' and canonical.address(args[1])
 	local steps, drop = {}, { 'ip_auth' }
-	if address and held ~= address then
+	if held and address and held ~= address then
 		add_step(steps, 'HSET', key, { 'ip_auth', address })
-	elseif held and not address then
+	elseif held and held ~= '' and not address then
 		add_step(steps, 'HSET', key, filling(USER, key, {}, drop))
 		add_step(steps, 'HDEL', key, drop)
 	end
@@ -113,12 +133,7 @@ local function claim_of(keys, args)
 	return key, address, name
 end
 
--- The relay folds the name too, and takes what is none for nobody.
-local function owner_of(key)
-	return (try(canonical.name, redis.call('GET', key) or ''))
-end
-
-local function ip_claim(keys, args)
+function api.ip_claim(keys, args)
 	local key, address, name = claim_of(keys, args)
 	local owner = owner_of(key)
 	if owner == name then
@@ -130,11 +145,11 @@ local function ip_claim(keys, args)
 	return 1
 end
 
-local function ip_release(keys, args)
+function api.ip_release(keys, args)
 	local key, _, name = claim_of(keys, args)
 	if owner_of(key) ~= name then
 		return 0
 	end
-	return redis.call('DEL', key)
+	return redis.call('UNLINK', key)
 end
 

@@ -3,49 +3,52 @@
 --
 -- Accounts.
 
-local ACCOUNT = {
+local ACCOUNT = record_kind({
 	word = 'account',
-	name = canonical.account,
+	check = canonical.account,
 	missing = 'NOACCOUNT',
-	given = 'plan, status, domains',
-	read = { 'plan', 'status' },
-	checks = { plan = canonical.plan, status = canonical.status },
-	elsewhere = {},
-	sets = { domains = canonical.domain },
-	defaults = { plan = 'basic' },
+	fields = {
+		{ name = 'plan', kind = 'plan', given = 'basic',
+		    help = 'pro, with which users of mode any send from any ' ..
+		    'domain, or another word' },
+		{ name = 'status', kind = 'status', words = STATUSES,
+		    absent = 'allowed',
+		    help = 'the status of its users, where theirs is better' },
+		{ name = 'user_prefix', kind = 'prefix',
+		    help = 'how the names of its users begin; others are not ' ..
+		    'its users' },
+	},
+	sets = {
+		{ name = 'domains', kind = 'domain',
+		    help = 'domains of the account' },
+	},
 	leftover = { ':domains' },
-}
+})
 
-function ACCOUNT.holds()
-	return true
-end
-
-function ACCOUNT.fill()
-	return { 'plan', ACCOUNT.defaults.plan }
-end
-
-local function account_add(keys, args)
+function api.account_add(keys, args)
 	return add_record(ACCOUNT, keys, args)
 end
 
-local function account_set(keys, args)
+function api.account_set(keys, args)
 	return set_record(ACCOUNT, keys, args)
 end
 
-local function account_put(keys, args)
+function api.account_put(keys, args)
 	return put_record(ACCOUNT, keys, args)
 end
 
-local function account_del(keys)
+function api.account_del(keys)
 	local key = record_of(keys, ACCOUNT)
-	return remove_record(ACCOUNT, key)
+	local was = exists(key) and 1 or 0
+	redis.call('UNLINK', key, unpack(leftovers(ACCOUNT, key)))
+	return was
 end
 
-local function account_domain_add(keys, args)
+function api.account_domain_add(keys, args)
 	return add_domains(ACCOUNT, keys, args)
 end
 
-local function account_domain_rm(keys, args)
+function api.account_domain_rm(keys, args)
 	return remove_domains(ACCOUNT, keys, args)
 end
 

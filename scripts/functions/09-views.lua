@@ -4,15 +4,23 @@
 -- What records hold, as JSON, and what the relay will not take of it.
 
 local VIEW = {
-	checked = 10000,	-- domains and ranges that are looked at
+	listed = 1000,		-- members of a set that are shown or looked at
 	told = 100,		-- members of a set that are complained of
-	read = 4194304,		-- bytes of a set that are checked
-	alabels = 4096,		-- bytes of A-labels that are decoded
+	fields = 200,		-- fields of a hash that are all read
 	exact = 32768,		-- bytes of odd texts that are shown exactly
 	odd = 255,		-- bytes beyond which a text is odd
 	cut = 64,		-- bytes that are shown of the other odd ones
 }
 local DEFAULT_PERIOD = '86400'
+
+-- What a call about many records does at most.
+local PAGES = {
+	count = 1000,		-- records of a page, about
+	problems = 200,		-- of one that looks for problems
+	members = 5000,		-- members of all sets that are read
+	small = 100,		-- members of a set that is read
+	records = 250,		-- records that are imported
+}
 
 -- JSON
 
@@ -78,46 +86,44 @@ end
 
 -- Reading
 
-local function fields_of(key)
-	local flat, fields = redis.call('HGETALL', key), {}
-	for i = 1, #flat, 2 do
-		fields[flat[i]] = flat[i + 1]
+-- The fields by name; those that are known alone where there are very many.
+local function fields_of(kind, key)
+	local fields, names = {}, {}
+	if redis.call('HLEN', key) <= VIEW.fields then
+		local flat = redis.call('HGETALL', key)
+		for i = 1, #flat, 2 do
+			fields[flat[i]] = flat[i + 1]
+		end
+		return fields
+	end
+	for i, field in ipairs(kind.fields) do
+		names[i] = field.name
+	end
+	for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do
+		fields[names[i]] = value or nil
 	end
 	return fields
 end
 
-local function all_members(key)
-	local members = redis.call('SMEMBERS', key)
-	table.sort(members)
-	return members
-end
-
--- At least so many, where there are and they are not too large.
-local function some_members(key, most)
-	local members, size, cursor = {}, 0, '0'
-	repeat
-		local page = redis.call('SSCAN', key, cursor, 'COUNT', 1000)
-		cursor = page[1]
-		for _, member in ipairs(page[2]) do
-			members[#members + 1] = member
-			size = size + #member
-		end
-	until cursor == '0' or #members >= most or size > VIEW.read
-	members.partial = cursor ~= '0'
-	return members
-end
-
--- The members of a set, or a problem: all and sorted, or some.
-local function members_or_problem(problems, key, name, most)
-	local found = type_of(key .. ':' .. name)
-	if found == 'set' and most then
-		return some_members(key .. ':' .. name, most)
-	elseif found == 'set' then
-		return all_members(key .. ':' .. name)
-	elseif found ~= 'none' then
-		problems[#problems + 1] = name .. ': not a set'
+-- The members of a set, sorted, or some where there are very many, and how many
+-- there are; or a problem.
+local function members_or_problem(problems, key, name)
+	local set = key .. ':' .. name
+	local found = type_of(set)
+	if found ~= 'set' then
+		problems[#problems + 1] = found ~= 'none' and
+		    name .. ': not a set' or nil
+		return {}, 0
 	end
-	return {}
+	local count, members = redis.call('SCARD', set), nil
+	if count <= VIEW.listed then
+		members = redis.call('SMEMBERS', set)
+	else
+		members = redis.call('SSCAN', set, '0', 'COUNT',
+		    tostring(VIEW.listed))[2]
+	end
+	table.sort(members)
+	return members, count
 end
 
 -- Problems
@@ -139,60 +145,47 @@ local function told_of(name, why)
 	return name == 'password' and why or name .. ': ' .. why
 end
 
+-- When a user was made is not for the relay to understand, only to read.
 local function check_fields(problems, kind, fields)
-	for _, name in ipairs(kind.read) do
-		local value = fields[name] or ''
-		local right, why = true, nil
-		if value ~= '' then
-			right, why = try(kind.checks[name], value)
-		end
-		if not right then
-			problems[#problems + 1] = told_of(name, why)
-		end
-	end
-end
-
--- Whether a text is a domain in its canonical form.  Those with A-labels are
--- taken for such once there are no bytes left to decode.
-local function is_domain(text, left)
-	if is_plain_domain(text) then
-		return true
-	elseif #text > DOMAIN_MAX or string.find(text, '[^a-z0-9.-]') then
-		return false
-	elseif string.find(text, 'xn--', 1, true) then
-		left.alabels = left.alabels - #text
-		if left.alabels < 0 then
-			return true
+	for _, field in ipairs(kind.fields) do
+		local name, value = field.name, fields[field.name] or ''
+		if name == 'created' then
+			problems[#problems + 1] = (#value > FIELD_MAX or
+			    string.find(value, '%z')) and
+			    'created: not a time' or nil
+		elseif value ~= '' and not field.note then
+			local right, why = try(canonical[field.kind], value)
+			problems[#problems + 1] = not right and
+			    told_of(name, why) or nil
 		end
 	end
-	return try(canonical.domain, text) == text
 end
 
 local function check_domains(problems, domains)
-	local bad, left = {}, { alabels = VIEW.alabels }
-	for i = 1, math.min(#domains, VIEW.checked) do
-		if not is_domain(domains[i], left) then
-			bad[#bad + 1] = domains[i]
+	local bad = {}
+	undecoded = DECODED_MAX
+	for _, domain in ipairs(domains) do
+		if not is_plain_domain(domain) and
+		    try(canonical.domain, domain) ~= domain then
+			bad[#bad + 1] = domain
 		end
 	end
 	tell_members(problems, 'domains', bad, 'not lower-case A-labels, so ' ..
 	    'it never matches')
 end
 
-local function check_ips(problems, ips)
+local function check_ips(problems, ips, count)
 	local bad = {}
-	for i, entry in ipairs(ips) do
-		if i > VIEW.checked and #bad < i - 1 then
-			break
-		elseif not range_or_nil(entry) then
+	for _, entry in ipairs(ips) do
+		if not range_or_nil(entry) then
 			bad[#bad + 1] = entry
 		end
 	end
 	tell_members(problems, 'ips', bad, 'neither address nor range')
-	if #ips > RANGES_MAX then
+	if count > RANGES_MAX then
 		problems[#problems + 1] = 'ips: more than ' .. RANGES_MAX ..
 		    ' entries, so the user is refused'
-	elseif #bad > 0 and #bad == #ips and not ips.partial then
+	elseif #bad > 0 and #bad == count then
 		problems[#problems + 1] = 'ips: no entry is valid, so every ' ..
 		    'source is refused'
 	end
@@ -220,8 +213,8 @@ local function check_use(problems, fields, has_domains)
 end
 
 local function is_read(fields)
-	for _, name in ipairs(READ_FIELDS) do
-		if fields[name] then
+	for _, field in ipairs(USER.fields) do
+		if not field.note and fields[field.name] then
 			return true
 		end
 	end
@@ -245,44 +238,37 @@ local function usage_or_problem(problems, key, period)
 	return nil
 end
 
-local function user_problems(fields, domains, ips, problems)
+local function user_problems(problems, key, fields)
+	local domains, domain_count = members_or_problem(problems, key,
+	    'domains')
+	local ips, ip_count = members_or_problem(problems, key, 'ips')
 	check_fields(problems, USER, fields)
-	local address = fields.ip_auth or ''
-	if address ~= '' and not address_or_nil(address) then
-		local _, why = try(canonical.address, address)
-		problems[#problems + 1] = 'ip_auth: ' .. why
-	end
-	local created = fields.created or ''
-	if #created > FIELD_MAX or string.find(created, '%z') then
-		problems[#problems + 1] = 'created: not a time'
-	end
 	if not is_read(fields) then
 		problems[#problems + 1] = 'no field that the relay reads, ' ..
 		    'so there is no such user'
 	end
-	check_ips(problems, ips)
+	check_ips(problems, ips, ip_count)
 	check_domains(problems, domains)
-	check_use(problems, fields, #domains > 0)
-	return problems
+	check_use(problems, fields, domain_count > 0)
+	return { domains = domains, domain_count = domain_count, ips = ips,
+	    ip_count = ip_count }
 end
 
-local function user_check(keys)
+function api.user_check(keys)
 	local key, name = record_of(keys, USER)
 	local problems = {}
 	need(USER, key, name)
-	local domains = members_or_problem(problems, key, 'domains',
-	    VIEW.checked)
-	local ips = members_or_problem(problems, key, 'ips', RANGES_MAX + 1)
 	usage_or_problem(problems, key, DEFAULT_PERIOD)
-	return user_problems(fields_of(key), domains, ips, problems)
+	user_problems(problems, key, fields_of(USER, key))
+	return problems
 end
 
 -- Views
 
-local function json_others(fields, known)
+local function json_others(kind, fields)
 	local names, out = {}, {}
 	for name in pairs(fields) do
-		if not known[name] then
+		if not kind.field[name] then
 			names[#names + 1] = name
 		end
 	end
@@ -316,12 +302,6 @@ local function last_of(key)
 	return redis.call('HMGET', key .. ':last', 'login', 'message')
 end
 
-local SHOWN_FIELDS = { 'account', 'mode', 'status', 'quota', 'quota_period',
-    'rate', 'ip_auth', 'description', 'created' }
-local USER_KNOWN = { password = true, account = true, mode = true,
-    status = true, quota = true, quota_period = true, rate = true,
-    ip_auth = true, description = true, created = true }
-
 local function json_scheme(stored)
 	if (stored or '') == '' then
 		return 'null'
@@ -329,54 +309,104 @@ local function json_scheme(stored)
 	return json_text(scheme_of(stored) or 'unknown')
 end
 
-local function user_get(keys, args)
+-- The fields of a record, in pairs of name and JSON.
+local function json_fields(kind, fields)
+	local out = {}
+	for _, field in ipairs(kind.fields) do
+		out[#out + 1] = field.name
+		out[#out + 1] = field.secret and
+		    json_scheme(fields[field.name]) or
+		    json_text(fields[field.name])
+	end
+	return out
+end
+
+local function append(list, more)
+	for _, word in ipairs(more) do
+		list[#list + 1] = word
+	end
+	return list
+end
+
+function api.user_get(keys, args)
 	local key, name = record_of(keys, USER)
 	local period = args[1] or DEFAULT_PERIOD
 	local problems = {}
-	canonical.period(period)
 	need(USER, key, name)
+	canonical.period(period)
 	exact = VIEW.exact
-	local fields = fields_of(key)
-	local domains = members_or_problem(problems, key, 'domains')
-	local ips = members_or_problem(problems, key, 'ips')
 	local used = usage_or_problem(problems, key, period)
+	local fields = fields_of(USER, key)
+	local sets = user_problems(problems, key, fields)
 	local last = last_of(key)
-	local out = { 'name', json_text(name),
-	    'password', json_scheme(fields.password) }
-	for _, field in ipairs(SHOWN_FIELDS) do
-		out[#out + 1] = field
-		out[#out + 1] = json_text(fields[field])
-	end
-	for _, pair in ipairs({
-		{ 'last_login', json_text(last[1]) },
-		{ 'last_message', json_text(last[2]) },
-		{ 'domains', json_list(domains) },
-		{ 'ips', json_list(ips) },
-		{ 'other', json_others(fields, USER_KNOWN) },
-		{ 'usage', json_usage(used) },
-		{ 'problems', json_list(user_problems(fields, domains, ips,
-		    problems)) } }) do
-		out[#out + 1] = pair[1]
-		out[#out + 1] = pair[2]
-	end
-	return json_object(out)
+	local out = append({ 'name', json_text(name) },
+	    json_fields(USER, fields))
+	return json_object(append(out, {
+		'last_login', json_text(last[1]),
+		'last_message', json_text(last[2]),
+		'domains', json_list(sets.domains),
+		'domain_count', tostring(sets.domain_count),
+		'ips', json_list(sets.ips),
+		'ip_count', tostring(sets.ip_count),
+		'other', json_others(USER, fields),
+		'usage', json_usage(used),
+		'warnings', json_list({ slow_text(fields.password or '') }),
+		'problems', json_list(problems) }))
 end
 
-local ACCOUNT_KNOWN = { plan = true, status = true }
-
-local function account_get(keys)
+function api.account_get(keys)
 	local key, name = record_of(keys, ACCOUNT)
 	local problems = {}
 	need(ACCOUNT, key, name)
 	exact = VIEW.exact
-	local fields = fields_of(key)
-	local domains = members_or_problem(problems, key, 'domains')
+	local fields = fields_of(ACCOUNT, key)
+	local domains, count = members_or_problem(problems, key, 'domains')
 	check_fields(problems, ACCOUNT, fields)
 	check_domains(problems, domains)
-	return json_object({ 'name', json_text(name),
-	    'plan', json_text(fields.plan), 'status', json_text(fields.status),
-	    'domains', json_list(domains),
-	    'other', json_others(fields, ACCOUNT_KNOWN),
-	    'problems', json_list(problems) })
+	local out = append({ 'name', json_text(name) },
+	    json_fields(ACCOUNT, fields))
+	return json_object(append(out, {
+		'domains', json_list(domains),
+		'domain_count', tostring(count),
+		'other', json_others(ACCOUNT, fields),
+		'problems', json_list(problems) }))
+end
+
+-- What there is to know of the records themselves
+
+local function json_rows(rows)
+	local out = {}
+	for i, row in ipairs(rows) do
+		out[i] = json_object({
+			'name', json_text(row.name),
+			'kind', json_text(row.kind),
+			'words', row.words and json_list(row.words) or 'null',
+			'absent', json_text(row.absent or row.given),
+			'number', tostring(row.number or false),
+			'secret', tostring(row.secret or false),
+			'most', row.most and tostring(row.most) or 'null',
+			'help', json_text(row.help) })
+	end
+	return '[' .. table.concat(out, ',') .. ']'
+end
+
+function api.describe()
+	local kinds = {}
+	exact = VIEW.exact
+	for _, kind in ipairs({ USER, ACCOUNT }) do
+		kinds[#kinds + 1] = kind.word
+		kinds[#kinds + 1] = json_object({
+			'fields', json_rows(kind.fields),
+			'sets', json_rows(kind.sets) })
+	end
+	return json_object({
+		'version', tostring(VERSION),
+		'limits', json_object({
+			'members', tostring(MEMBERS_MAX),
+			'bytes', tostring(BYTES_MAX),
+			'records', tostring(PAGES.records),
+			'page', tostring(PAGES.count),
+			'listed', tostring(VIEW.listed) }),
+		'kinds', json_object(kinds) })
 end
 

@@ -31,7 +31,8 @@ def look_at(record):
 def guarded(steps, name):
     """Whose record it is, the caller says."""
     try:
-        return (yield from steps)
+        # Behind the first word there may be a warning.
+        return (yield from steps).partition(" ")[0]
     except Bad as bad:
         return bad
     except ReplyError as error:

@@ -1,0 +1,31 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef RECENT_H
+#define RECENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "digest.h"
+
+/*
+ * A set of digests, each of which is forgotten after some time, or earlier
+ * where there is no room: then the oldest of a few makes room for the new one.
+ */
+struct recent;
+
+/*
+ * A set of about size digests, a multiple of 4, each kept for ttl seconds.
+ * NULL when memory is short.
+ */
+struct recent *recent_new(size_t size, int ttl);
+void	       recent_free(struct recent *);
+
+/* Adds a digest, or has it kept for longer. */
+void recent_add(struct recent *, const uint8_t[DIGEST_LEN]);
+bool recent_has(const struct recent *, const uint8_t[DIGEST_LEN]);
+
+#endif /* RECENT_H */

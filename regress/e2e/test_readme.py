@@ -1,0 +1,170 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""README.md: what it says to install, configure and type, done in its order."""
+
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+
+from manual import blocks
+from places import SOURCE, build, workdir
+from provision import converse
+from redisserver import RedisServer, wait_until
+from relay import certificate, greets
+from session import simple
+
+README = SOURCE / "README.md"
+PASSWORD = "Rumpel-Stilz 9"
+BLOCKS = {}
+for heading, text in blocks(README):
+    BLOCKS.setdefault(heading, []).append(text)
+
+# What the README writes to becomes the test's own.
+HOST = """
+set -e
+cp -a /etc /usr/libexec/opensmtpd "$1"
+mount -t tmpfs -o mode=755 none /usr/local
+mount -t tmpfs -o mode=755 none /run
+mount -t tmpfs -o mode=755 none /var/spool
+mount --bind "$1/opensmtpd" /usr/libexec/opensmtpd
+mount --bind "$1/etc" /etc
+echo ready
+exec sleep infinity
+"""
+
+
+class Host:
+    """A machine on which somebody follows the README."""
+
+    def __init__(self, place):
+        self.place = place
+        self.holder = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+             HOST, "sh", place], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE)
+        assert self.holder.stdout.readline() == b"ready\n"
+        self.smtpd = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.smtpd:
+            self.smtpd.terminate()
+            self.smtpd.wait(30)
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdout.close()
+
+    def inside(self, *argv):
+        return ["nsenter", "--target", str(self.holder.pid), "--mount",
+                "--root", "--wd=" + str(self.place), *map(str, argv)]
+
+    def start(self, conf):
+        with open(self.place / "smtpd.log", "wb") as log:
+            self.smtpd = subprocess.Popen(
+                self.inside("smtpd", "-dv", "-f", conf), stdout=log,
+                stdin=subprocess.DEVNULL, stderr=log)
+        wait_until(self.listens, 30, "smtpd to listen")
+
+    def listens(self):
+        assert self.smtpd.poll() is None, self.log()
+        return greets(587)
+
+    def log(self):
+        return (self.place / "smtpd.log").read_text(errors="replace")
+
+    def type(self, text, *answers):
+        """What a terminal shows of commands that end well."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            argv = self.inside("sh", "-euc", text)
+            os.execvpe(argv[0], argv, {
+                "PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "LANG": "C.UTF-8", "HOME": str(self.place)})
+        try:
+            shown = converse(terminal, answers, 120)
+        finally:
+            os.close(terminal)
+            status = os.waitpid(pid, 0)[1]
+        assert os.waitstatus_to_exitcode(status) == 0, shown
+        return shown.replace("\r\n", "\n")
+
+
+def write(path, text, mode=0o644):
+    path.write_text(text)
+    path.chmod(mode)
+
+
+@pytest.fixture
+def host():
+    with Host(workdir("host")) as machine:
+        cert, key = certificate(machine.place)
+        write(machine.place / "etc" / "ssl" / "relay.crt", cert.read_text())
+        write(machine.place / "etc" / "ssl" / "private" / "relay.key",
+              key.read_text(), 0o600)
+        # As of the package ca-certificates.
+        write(machine.place / "etc" / "ssl" / "certs" / "ca-certificates.crt",
+              cert.read_text())
+        yield machine
+
+
+@pytest.fixture
+def server():
+    with RedisServer(workdir("redis"), extra=("--port", 6379, "--bind",
+                                              "127.0.0.1")) as redis:
+        yield redis
+
+
+def test_the_readme(host, server):
+    install, tcp, checked = BLOCKS["Installing"]
+    assert "\nmake\nmake install\ncp " in install
+    _, commands = install.split("\nmake\n")
+    host.type("cd %s\n%s" % (SOURCE, commands.replace(
+        "make install", "make -o all install B=%s" % build())))
+    with open(host.place / "etc" / "smtpusers.conf", "a") as conf:
+        conf.write(tcp)
+    assert tcp.strip() in host.type(checked)
+
+    conf, = BLOCKS["smtpd.conf"]
+    write(host.place / "etc" / "smtpd.conf", conf, 0o600)
+    host.start("/etc/smtpd.conf")
+
+    add, curl, look, account, keep = BLOCKS["Users"]
+    write(host.place / "message.txt", simple("hello"))
+    assert "alice" in host.type(add, PASSWORD, PASSWORD)
+    host.type(curl, PASSWORD)
+    assert " smtp message msgid=" in host.log()
+    look = host.type(look)
+    assert "accepted" in look
+    assert "550 5.7.1" in look
+    host.type(account)
+    kept = host.type(keep)
+    assert "1" in kept
+    assert server.cli("HGET", "smtp:user:{alice}", "mode") == "all"
+    explained = host.type("smtpusers explain alice --from alice@example.net")
+    assert "550" not in explained
+
+    panel, = BLOCKS["From a panel"]
+    said = host.type(panel, "Bob-Word 12345", "Bob-Word 12345")
+    assert server.cli("SMEMBERS", "smtp:user:{bob}:ips") == ["192.0.2.0/24"]
+    assert set(server.cli("SMEMBERS", "smtp:user:{bob}:domains")) == {
+        "bob.example", "example.net"}
+    assert "INVALID" not in said
+    for word in (PASSWORD, "Bob-Word"):
+        assert word not in host.log()
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 150
+
+
+def test_the_packages_that_it_installs_are_those_that_it_is_built_with():
+    named = set(re.findall(r"lib[a-z0-9]+-dev|uthash-dev",
+                           BLOCKS["Installing"][0]))
+    held = (SOURCE / "scripts" / "devroot.packages.forky").read_text()
+    assert named == set(re.findall(r"lib[a-z0-9]+-dev|uthash-dev", held))

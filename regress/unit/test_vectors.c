@@ -1,0 +1,251 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+/* Texts that other languages read as well: regress/vectors/README. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+#include "domain.h"
+#include "netaddr.h"
+#include "passwd.h"
+#include "period.h"
+#include "user.h"
+
+#define DIRECTORY "regress/vectors/"
+#define LONGEST 4096
+#define COLUMNS 3
+#define REFUSED "!"
+
+struct vector {
+	const char *given; /* as it stands in the file */
+	char	    text[LONGEST];
+	size_t	    len;
+	char	    canonical[LONGEST];
+	bool	    taken;
+	const char *rest; /* the third column; "": none */
+};
+
+/* Turns the escapes of a column into bytes; returns their number. */
+static size_t
+unescape(char *out, const char *in)
+{
+	unsigned int byte;
+	size_t	     n = 0;
+
+	for (; *in != '\0'; in++) {
+		if (*in != '\\') {
+			out[n++] = *in;
+			continue;
+		}
+		in++;
+		if (*in == '\\')
+			out[n++] = '\\';
+		else if (*in == 'x' && sscanf(in + 1, "%2x", &byte) == 1) {
+			out[n++] = (char)byte;
+			in += 2;
+		} else if (*in != 'e')
+			fail_msg("no such escape: \\%s", in);
+	}
+	out[n] = '\0';
+	return (n);
+}
+
+static void
+read_vector(struct vector *v, char *line)
+{
+	const char *column[COLUMNS];
+	size_t	    i;
+
+	for (i = 0; i < COLUMNS; i++) {
+		column[i] = line == NULL ? "" : line;
+		if (line != NULL && (line = strchr(line, '\t')) != NULL)
+			*line++ = '\0';
+	}
+	v->given = column[0];
+	v->len = unescape(v->text, column[0]);
+	v->taken = strcmp(column[1], REFUSED) != 0;
+	if (column[1][0] == '\0')
+		memcpy(v->canonical, v->text, v->len + 1);
+	else
+		unescape(v->canonical, column[1]);
+	v->rest = column[2];
+}
+
+/*
+ * Reads a text into out; false where it is refused.  May look at the rest of
+ * a vector that is to be taken.
+ */
+typedef bool (*reader)(const struct vector *, char *out);
+
+static void
+check_file(const char *name, reader read)
+{
+	static struct vector v;
+	char		     path[128], line[LONGEST], out[LONGEST];
+	size_t		     taken = 0, refused = 0;
+	FILE		    *fp;
+	bool		     good;
+
+	snprintf(path, sizeof(path), DIRECTORY "%s", name);
+	if ((fp = fopen(path, "r")) == NULL)
+		fail_msg("%s cannot be read", path);
+	while (fgets(line, sizeof(line), fp) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] == '\0' || line[0] == '#')
+			continue;
+		read_vector(&v, line);
+		good = read(&v, out);
+		if (good != v.taken)
+			fail_msg("%s: %s: \"%s\"", name,
+			    good ? "taken" : "refused", v.given);
+		if (good && strcmp(out, v.canonical) != 0)
+			fail_msg("%s: \"%s\" becomes \"%s\"", name, v.given,
+			    out);
+		if (good)
+			taken++;
+		else
+			refused++;
+	}
+	fclose(fp);
+	assert_true(taken > 5 && refused > 5);
+}
+
+/* C has no string with a NUL in it; its callers refuse such a text. */
+static bool
+is_string(const struct vector *v)
+{
+	return (strlen(v->text) == v->len);
+}
+
+static bool
+read_name(const struct vector *v, char *out)
+{
+	return (is_string(v) && user_fold_name(v->text, out));
+}
+
+static bool
+read_address(const struct vector *v, char *out)
+{
+	struct netaddr na;
+
+	if (!is_string(v) || !netaddr_parse(v->text, &na))
+		return (false);
+	netaddr_text(&na, out);
+	return (true);
+}
+
+static bool
+read_range(const struct vector *v, char *out)
+{
+	struct netaddr na;
+
+	if (!is_string(v) || !netaddr_parse_range(v->text, &na))
+		return (false);
+	netaddr_text(&na, out);
+	return (true);
+}
+
+static bool
+read_domain(const struct vector *v, char *out)
+{
+	return (domain_alabel(v->text, v->len, out));
+}
+
+static bool
+read_period(const struct vector *v, char *out)
+{
+	int64_t seconds = -1;
+
+	if (!is_string(v) || !period_parse(v->text, &seconds)) {
+		assert_int_equal(seconds, -1);
+		return (false);
+	}
+	assert_int_equal(seconds, strtoll(v->rest, NULL, 10));
+	/* Nobody writes it again. */
+	strcpy(out, v->canonical);
+	return (true);
+}
+
+/* A locked one is taken, and so is what has no password that is known. */
+static bool
+read_hash(const struct vector *v, char *out)
+{
+	static const char *const words[] = { "", "*", "!", "x", "plain",
+		"secret", "*0", "*1", "Open-Sesame1" };
+	const char		*text = v->text;
+	size_t			 i;
+
+	strcpy(out, v->canonical);
+	if (v->taken && text[0] != '!' && text[0] != '*')
+		return (true);
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (passwd_verify(words[i], text) == PASSWD_RIGHT)
+			fail_msg("\"%s\" is right for \"%s\"", words[i], text);
+	assert_int_not_equal(passwd_verify(text, text), PASSWD_RIGHT);
+	return (v->taken);
+}
+
+static void
+test_names(void **state)
+{
+	(void)state;
+	check_file("names", read_name);
+}
+
+static void
+test_addresses(void **state)
+{
+	(void)state;
+	check_file("addresses", read_address);
+}
+
+static void
+test_ranges(void **state)
+{
+	(void)state;
+	check_file("ranges", read_range);
+}
+
+static void
+test_domains(void **state)
+{
+	(void)state;
+	check_file("domains", read_domain);
+}
+
+static void
+test_ulabels(void **state)
+{
+	(void)state;
+	check_file("ulabels", read_domain);
+}
+
+static void
+test_periods(void **state)
+{
+	(void)state;
+	check_file("periods", read_period);
+}
+
+static void
+test_hashes(void **state)
+{
+	(void)state;
+	check_file("hashes", read_hash);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_domains), cmocka_unit_test(test_ulabels),
+		cmocka_unit_test(test_periods), cmocka_unit_test(test_hashes) };
+
+	return (cmocka_run_group_tests_name("vectors", tests, NULL, NULL));
+}

@@ -1,0 +1,481 @@
+-- Copyright (c) 2026 The smtpusers authors
+-- See LICENSE.
+--
+-- Many records in one call: pages of a list, what is left over, imports; and
+-- what mends a record.  A call does little, so that nobody waits for it.
+
+-- Pages
+
+-- What a row may have beside the fields: of a record's key and its values of
+-- quota and quota_period, which are read where one of these is asked for.
+local COLUMNS = {}
+
+function COLUMNS.last_login(row)
+	row.last = row.last or last_of(row.key)
+	return row.last[1] or false
+end
+
+function COLUMNS.last_message(row)
+	row.last = row.last or last_of(row.key)
+	return row.last[2] or false
+end
+
+local function count_of(row, name)
+	local count = redis.pcall('SCARD', row.key .. ':' .. name)
+	return type(count) == 'number' and count or false
+end
+
+function COLUMNS.ip_count(row)
+	return count_of(row, 'ips')
+end
+
+function COLUMNS.domain_count(row)
+	return count_of(row, 'domains')
+end
+
+-- Messages of this period, as far as they count.
+function COLUMNS.used(row)
+	local ok, found = pcall(usage, { row.key, row.key .. ':used:quota',
+	    row.key .. ':used:rate' }, { row.period })
+	local first = ok and found[2]
+	return first and first[1] == 'quota' and first[4] or false
+end
+
+-- All members, or their number where they are more than a page has left.
+local function members_of_row(row, name)
+	local count = count_of(row, name)
+	if not count or count > PAGES.small or count > row.left.members then
+		return count
+	end
+	row.left.members = row.left.members - count
+	return redis.call('SMEMBERS', row.key .. ':' .. name)
+end
+
+function COLUMNS.domains(row)
+	return members_of_row(row, 'domains')
+end
+
+function COLUMNS.ips(row)
+	return members_of_row(row, 'ips')
+end
+
+-- What is wrong, or nil where the page has looked at enough already.
+function COLUMNS.problems(row)
+	local count = (count_of(row, 'domains') or 0) +
+	    (row.kind == USER and count_of(row, 'ips') or 0)
+	local problems = {}
+	if count > row.left.members then
+		return false
+	end
+	row.left.members = row.left.members - count
+	local fields = fields_of(row.kind, row.key)
+	if row.kind == USER then
+		usage_or_problem(problems, row.key, row.period)
+		user_problems(problems, row.key, fields)
+	else
+		local domains = members_or_problem(problems, row.key, 'domains')
+		check_fields(problems, ACCOUNT, fields)
+		check_domains(problems, domains)
+	end
+	return problems
+end
+
+function COLUMNS.warnings(row)
+	return { slow_text(redis.call('HGET', row.key, 'password') or '') }
+end
+
+-- The name that the key of the user's ip_auth holds; nil where there is none,
+-- "" where it is nobody's name.
+function COLUMNS.claim(row)
+	local address = address_or_nil(redis.call('HGET', row.key, 'ip_auth') or
+	    '')
+	return address and
+	    (owner_of(key_beside(row.key, 'ip', address)) or '') or false
+end
+
+-- Types of the log and of the last use, where they are wrong.
+function COLUMNS.wrong(row)
+	local wrong = {}
+	for suffix, wanted in pairs({ log = 'stream', last = 'hash' }) do
+		local found = type_of(row.key .. ':' .. suffix)
+		if found ~= 'none' and found ~= wanted then
+			wrong[#wrong + 1] = suffix
+		end
+	end
+	return wrong
+end
+
+-- Conditions by name: the fields that one reads, whether a row has it.
+local function equals(field)
+	return function(row, value)
+		local held = row.fields[field] or ''
+		return (held == '' and row.kind.field[field].absent or
+		    held) == value
+	end
+end
+
+local CONDITIONS = {
+	status = equals('status'),
+	mode = equals('mode'),
+	plan = equals('plan'),
+	account = function(row, value)
+		local held = row.fields.account or ''
+		return held ~= '' and try(canonical.account, held) == value
+	end,
+	domain = function(row, value)
+		return redis.pcall('SISMEMBER', row.key .. ':domains',
+		    value) == 1
+	end,
+	given = function(row, value)
+		return (row.fields[value] or '') ~= ''
+	end,
+}
+
+-- What a page is asked for: options in pairs.
+local function page_of(kind, args)
+	local page = { kind = kind, wanted = {}, names = {}, conditions = {},
+	    period = DEFAULT_PERIOD, left = { members = PAGES.members } }
+	local fields = {}
+	need_sizes(args)
+	if #args % 2 ~= 0 then
+		fail('INVALID', 'an option without a value: they come in pairs')
+	end
+	for i = 1, #args, 2 do
+		local option, value = args[i], args[i + 1]
+		if option == 'fields' then
+			for word in string.gmatch(value, '[^ ]+') do
+				if not kind.field[word] and
+				    not COLUMNS[word] then
+					invalid(word, 'not a field')
+				end
+				page.wanted[#page.wanted + 1] = word
+				fields[kind.field[word] and word or ''] = true
+				page.slow = page.slow or word == 'problems'
+			end
+		elseif option == 'period' then
+			page.period = canonical.period(value)
+		elseif option == 'match' then
+			page.match = value
+		elseif option == 'given' and kind.field[value] then
+			page.conditions[#page.conditions + 1] = { 'given',
+			    value }
+			fields[value] = true
+		elseif CONDITIONS[option] and option ~= 'given' then
+			if option == 'domain' then
+				value = canonical.domain(value)
+			elseif kind.field[option] then
+				value = canonical[kind.field[option].kind](
+				    value)
+				fields[option] = true
+			else
+				invalid(option, 'not an option')
+			end
+			page.conditions[#page.conditions + 1] = { option,
+			    value }
+		else
+			invalid(option, 'not an option')
+		end
+	end
+	fields[''] = nil
+	for field in pairs(fields) do
+		page.names[#page.names + 1] = field
+	end
+	return page
+end
+
+-- The row of a record, nil where it is not asked for or not there, the name
+-- alone where it cannot be read.
+local function row_of(page, key, name)
+	local row = { key = key, kind = page.kind, fields = {},
+	    period = page.period, left = page.left }
+	if #page.names > 0 then
+		local held = redis.pcall('HMGET', key, unpack(page.names))
+		if held.err then
+			return #page.conditions == 0 and { name } or nil
+		end
+		for i, field in ipairs(page.names) do
+			row.fields[field] = held[i] or nil
+		end
+	end
+	for _, condition in ipairs(page.conditions) do
+		if not CONDITIONS[condition[1]](row, condition[2]) then
+			return nil
+		end
+	end
+	local out = { name }
+	for i, word in ipairs(page.wanted) do
+		if page.kind.field[word] then
+			out[i + 1] = row.fields[word] or false
+		else
+			local ok, value = pcall(COLUMNS[word], row)
+			if not ok and not string.find(error_text(value) or '',
+			    '^WRONGTYPE ') then
+				error(value, 0)
+			elseif not ok then
+				return { name }
+			end
+			out[i + 1] = value
+		end
+	end
+	return out
+end
+
+local function kind_named(word)
+	return word == 'user' and USER or word == 'account' and ACCOUNT or
+	    invalid(word, 'neither user nor account')
+end
+
+local function need_prefix(prefix)
+	if #prefix > PREFIX_MAX or not string.find(prefix, '^[!-z|~]+$') then
+		invalid(prefix, 'not a prefix')
+	end
+	return prefix
+end
+
+-- As a pattern that means the text itself.
+local function glob_text(text)
+	return (string.gsub(text, '[%[%]*?\\^]', '\\%0'))
+end
+
+-- PREFIX KIND CURSOR [OPTION VALUE...] -> {cursor, row...}
+function api.page(keys, args)
+	if #keys > 0 or #args < 3 then
+		fail('INVALID', 'the call takes no key, a prefix, user or ' ..
+		    'account, a cursor, and options')
+	end
+	local prefix, kind = need_prefix(args[1]), kind_named(args[2])
+	local asked = page_of(kind, { unpack(args, 4, 3 + CHUNK) })
+	local before = prefix .. kind.word .. ':{'
+	local found = redis.call('SCAN', args[3], 'MATCH', glob_text(before) ..
+	    (asked.match or '*') .. '}', 'COUNT',
+	    tostring(asked.slow and PAGES.problems or PAGES.count))
+	local out = { found[1] }
+	for _, key in ipairs(found[2]) do
+		local name = string.sub(key, #before + 1, -2)
+		if #name <= 64 and
+		    string.find(name, '^[a-z0-9][a-z0-9._+-]*$') then
+			out[#out + 1] = row_of(asked, key, name)
+		end
+	end
+	return out
+end
+
+-- The same of the records whose keys are given; nil where there is none.
+function api.rows(keys, args)
+	if #keys < 1 or #keys > PAGES.problems or #args < 1 then
+		fail('INVALID', 'the call takes 1 to ' .. PAGES.problems ..
+		    ' keys, user or account, and options')
+	end
+	local kind, out = kind_named(args[1]), {}
+	local asked = page_of(kind, { unpack(args, 2, 1 + CHUNK) })
+	for i, key in ipairs(keys) do
+		local _, name = record_of({ key }, kind)
+		out[i] = redis.call('EXISTS', key) == 1 and
+		    row_of(asked, key, name) or false
+	end
+	return out
+end
+
+-- What is left over, or is nobody's
+
+-- Of a key of a user's or an account's: whose it is and what it is.
+local COMPANIONS = { user = { domains = true, ips = true, last = true },
+    account = { domains = true } }
+
+local function stray_of(prefix, key, seen)
+	local word, name, suffix = string.match(string.sub(key, #prefix + 1),
+	    '^([a-z]+):{([^}]*)}:?(.*)$')
+	local kind = word == 'user' and USER or word == 'account' and ACCOUNT
+	local owner = kind and prefix .. word .. ':{' .. name .. '}'
+	if not word then
+		return 'strange'
+	elseif word == 'ip' then
+		local user = key == prefix .. 'ip:{' .. name .. '}' and
+		    address_or_nil(name) == name and owner_of(key)
+		if not user then
+			return 'strange'
+		end
+		local held = beside('HGET', key_beside(key, 'user', user),
+		    'ip_auth')
+		return address_or_nil(held or '') ~= name and 'claim' or nil,
+		    user
+	elseif not try(kind.check, name) or string.lower(name) ~= name then
+		return 'name', name
+	elseif key == owner or (word == 'user' and (suffix == 'log' or
+	    string.sub(suffix, 1, 5) == 'used:')) then
+		return nil
+	elseif key ~= owner .. ':' .. suffix or
+	    not COMPANIONS[word][suffix] then
+		return 'strange'
+	end
+	if seen[owner] == nil then
+		seen[owner] = redis.call('EXISTS', owner) == 1
+	end
+	return not seen[owner] and 'left' or nil, name
+end
+
+-- PREFIX CURSOR -> {cursor, {key, what, name}...}: "left", a set without its
+-- record; "claim", of an address for a user who does not have it; "name", a
+-- record of no name; "strange", for what is none of these and the relay's.
+function api.strays(keys, args)
+	if #keys > 0 or #args ~= 2 then
+		fail('INVALID', 'the call takes no key, a prefix and a cursor')
+	end
+	local prefix = need_prefix(args[1])
+	local found = redis.call('SCAN', args[2], 'MATCH',
+	    glob_text(prefix) .. '[uai]*', 'COUNT', tostring(PAGES.count))
+	local out, seen = { found[1] }, {}
+	for _, key in ipairs(found[2]) do
+		local rest = string.sub(key, #prefix + 1)
+		if string.find(rest, '^user:') or
+		    string.find(rest, '^account:') or
+		    string.find(rest, '^ip:') then
+			local ok, what, name = pcall(stray_of, prefix, key,
+			    seen)
+			if not ok and string.find(error_text(what) or '',
+			    '^WRONGTYPE ') then
+				what, name = 'claim', ''
+			elseif not ok then
+				error(what, 0)
+			end
+			out[#out + 1] = what and { key, what, name or '' } or
+			    nil
+		end
+	end
+	return out
+end
+
+-- Mending
+
+-- The key of a set of a record, and the kind of its members.
+local function set_of(keys, args)
+	local word = string.match(keys[1] or '', '([a-z]+):{[^{}]*}$')
+	local kind = kind_named(word or '')
+	local key = record_of(keys, kind)
+	local set = kind.set[args[1] or '']
+	if not set then
+		invalid(args[1] or '', 'not a set: ' .. names_of(kind))
+	end
+	need_set(key .. ':' .. set.name)
+	return key .. ':' .. set.name, canonical[set.kind], set.name
+end
+
+-- SET CURSOR -> {cursor, how many are right, member, right...}: a page of the
+-- members, and of those that are not canonical the canonical form, or "".
+function api.odd_members(keys, args)
+	local key, check = set_of(keys, args)
+	local found = redis.call('SSCAN', key, args[2] or '0', 'COUNT',
+	    tostring(PAGES.count))
+	local out, count = { found[1], 0 }, 0
+	undecoded = DECODED_MAX
+	for _, member in ipairs(found[2]) do
+		local right = check == canonical.range and
+		    range_or_nil(member) or check ~= canonical.range and
+		    try(check, member)
+		if right == member then
+			count = count + 1
+		else
+			out[#out + 1] = member
+			out[#out + 1] = right or ''
+		end
+	end
+	out[2] = count
+	return out
+end
+
+-- SET [MEMBER RIGHT...]: writes members rightly, or takes away those without a
+-- right form.  A list of sources is never emptied so, and nothing that counts
+-- in it goes.  Replies how many were changed.
+function api.mend(keys, args)
+	local key, check, name = set_of(keys, args)
+	local steps, fresh, gone = {}, {}, {}
+	if #args % 2 ~= 1 then
+		fail('INVALID', 'a member without its right form: they come ' ..
+		    'in pairs')
+	end
+	need_sizes(args)
+	for i = 2, #args, 2 do
+		local member, right = args[i], args[i + 1]
+		local there = redis.call('SISMEMBER', key, member) == 1
+		right = right ~= '' and check(right)
+		if there and right ~= member and
+		    (right or name ~= 'ips' or not range_or_nil(member)) then
+			fresh[#fresh + 1] = right or nil
+			gone[#gone + 1] = member
+		end
+	end
+	if name == 'ips' and #fresh == 0 and
+	    #gone == redis.call('SCARD', key) then
+		return 0
+	end
+	add_step(steps, 'SADD', key, fresh)
+	add_step(steps, 'SREM', key, gone)
+	take(steps)
+	return #gone
+end
+
+-- SUFFIX...: what is left of a record that is not there.
+function api.bury(keys, args)
+	local word = string.match(keys[1] or '', '([a-z]+):{[^{}]*}$')
+	local kind = kind_named(word or '')
+	local key, gone = record_of(keys, kind), {}
+	for _, suffix in ipairs(args) do
+		if not COMPANIONS[kind.word][suffix] then
+			invalid(suffix, 'nothing that a record leaves')
+		end
+		gone[#gone + 1] = key .. ':' .. suffix
+	end
+	if #gone == 0 or exists(key) then
+		return 0
+	end
+	return redis.call('UNLINK', unpack(gone))
+end
+
+-- TEXT: frees an address that holds just this, whatever it is.
+function api.ip_forget(keys, args)
+	local key = #keys == 1 and #args == 1 and
+	    string.find(keys[1], '^[!-z|~]+ip:{.*}$') and keys[1] or
+	    fail('INVALID', 'the call takes the key of an address and a text')
+	if redis.call('GET', key) ~= args[1] then
+		return 0
+	end
+	return redis.call('UNLINK', key)
+end
+
+-- Imports
+
+local IMPORTS = { user_add = { add_record, USER },
+    user_set = { set_record, USER }, user_put = { put_record, USER },
+    account_add = { add_record, ACCOUNT },
+    account_set = { set_record, ACCOUNT },
+    account_put = { put_record, ACCOUNT } }
+
+-- FUNCTION [N WORD...]...: for each key, as many words as that function is
+-- called with; its reply, or its error as a text.
+function api.import(keys, args)
+	local how = IMPORTS[args[1] or '']
+	local out, at = {}, 2
+	if not how or #keys < 1 or #keys > PAGES.records then
+		fail('INVALID', 'the call takes 1 to ' .. PAGES.records ..
+		    ' keys, the name of a function, and for each key a ' ..
+		    'number and so many words')
+	end
+	need_sizes(args)
+	for i, key in ipairs(keys) do
+		local count = parse_digits(args[at] or '', 4)
+		if not count or at + count > #args then
+			fail('INVALID', 'not as many words as are said')
+		end
+		out[i] = count
+		at = at + 1 + count
+	end
+	at = 2
+	for i, key in ipairs(keys) do
+		local words = { unpack(args, at + 1, at + out[i]) }
+		local ok, reply = pcall(how[1], how[2], { key }, words)
+		at = at + 1 + #words
+		out[i] = ok and reply or error_text(reply) or error(reply, 0)
+	end
+	return out
+end
+
