@@ -7,6 +7,7 @@ Each step says what is to be, not what to change, and may be repeated.
 """
 
 from provision.accounts import users_of
+from provision.alabels import alabels
 from provision.configuration import read_configuration
 from provision.connection import Redis, ReplyError
 from provision.failure import EX_DATAERR, Failure
@@ -14,6 +15,7 @@ from provision.functions import call, call_json
 from provision.records import account_key, user_key
 
 from .events import BadEvent
+from .text import domain_key
 
 STATUSES = ("allowed", "blocked", "sandboxed")
 
@@ -80,7 +82,9 @@ class Relay:
         self.change_needed("set", name, field, value)
 
     def need_domains(self, name, domains):
-        self.change_needed("domain_add", name, *domains)
+        with understood():
+            words = list(map(alabels, domains))
+        self.change_needed("domain_add", name, *words)
 
     def change_needed(self, function, name, *words):
         """Also for an account that was there before its panel had hooks."""
@@ -105,6 +109,7 @@ class Relay:
         for."""
         for batch in batches(domains):
             self.change_account("domain_rm", name, *batch,
+                                *map(domain_key, batch),
                                 unless=("NOACCOUNT",))
 
     def users(self, account):
