@@ -425,7 +425,7 @@ take_lists(struct conf *conf, cfg_t *cfg)
 }
 
 static int
-take(struct conf *conf, cfg_t *cfg)
+take_values(struct conf *conf, cfg_t *cfg)
 {
 	conf->redis = dup_str(cfg, "redis");
 	conf->redis_user = dup_str(cfg, "redis_user");
@@ -596,7 +596,7 @@ conf_load(const char *file, FILE *errors)
 		fprintf(errors, "%s: %s\n", file, wrong);
 	else if (parse(cfg, text) == 0) {
 		cfg->line = 0;
-		ok = take(conf, cfg) == 0 && valid_whole(conf, cfg) == 0;
+		ok = take_values(conf, cfg) == 0 && valid_whole(conf, cfg) == 0;
 		if (!ok && reading.nerrors == 0)
 			cfg_error(cfg, "out of memory");
 	}

@@ -60,7 +60,7 @@ look_up(struct resolve *r)
 }
 
 static void *
-work(void *arg)
+resolve_names(void *arg)
 {
 	struct resolve *r = arg;
 	const uint64_t	one = 1;
@@ -80,7 +80,7 @@ work(void *arg)
 }
 
 static void
-on_woken(evutil_socket_t fd, short what, void *arg)
+on_resolved(evutil_socket_t fd, short what, void *arg)
 {
 	struct resolve *r = arg;
 
@@ -106,7 +106,7 @@ start_thread(struct resolve *r)
 	if (pthread_attr_init(&attr) != 0)
 		return (false);
 	ok = pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED) == 0 &&
-	    pthread_create(&thread, &attr, work, r) == 0;
+	    pthread_create(&thread, &attr, resolve_names, r) == 0;
 	pthread_attr_destroy(&attr);
 	return (ok);
 }
@@ -125,7 +125,7 @@ resolve_start(struct event_base *base, const char *host, resolve_cb cb,
 	strlcpy(r->host, host, sizeof(r->host));
 	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->wake != -1)
-		r->woken = event_new(base, r->wake, EV_READ, on_woken, r);
+		r->woken = event_new(base, r->wake, EV_READ, on_resolved, r);
 	if (r->woken == NULL || event_add(r->woken, NULL) == -1 ||
 	    !start_thread(r)) {
 		free_resolve(r);

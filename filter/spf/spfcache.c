@@ -46,7 +46,7 @@ lifetime(const struct spf_answer *answer)
 }
 
 static void
-drop(struct spfcache *c, struct entry *e)
+drop_entry(struct spfcache *c, struct entry *e)
 {
 	/* The analyser loses track of what HASH_DEL() makes the head. */
 	HASH_DEL(c->bydomain, e); /* NOLINT(clang-analyzer-unix.Malloc) */
@@ -62,11 +62,11 @@ spfcache_add(struct spfcache *c, const char *domain,
 
 	HASH_FIND(hh, c->bydomain, domain, len, e);
 	if (e != NULL)
-		drop(c, e);
+		drop_entry(c, e);
 	if (answer->verdict == SPF_VERDICT_UNKNOWN)
 		return;
 	if (HASH_COUNT(c->bydomain) >= SPFCACHE_SIZE)
-		drop(c, c->bydomain);
+		drop_entry(c, c->bydomain);
 	if ((e = calloc(1, sizeof(*e) + len + 1)) == NULL)
 		return;
 	memcpy(e->domain, domain, len);
@@ -87,7 +87,7 @@ spfcache_find(struct spfcache *c, const char *domain)
 		return (NULL);
 	if (e->expires > now())
 		return (&e->answer);
-	drop(c, e);
+	drop_entry(c, e);
 	return (NULL);
 }
 
@@ -105,6 +105,6 @@ spfcache_free(struct spfcache *c)
 	if (c == NULL)
 		return;
 	HASH_ITER(hh, c->bydomain, e, next)
-	drop(c, e);
+	drop_entry(c, e);
 	free(c);
 }

@@ -126,7 +126,7 @@ take_addr(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len, size_t want)
 }
 
 static bool
-take(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const ns_rr *in)
+take_record(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const ns_rr *in)
 {
 	const u_char *data = ns_rr_rdata(*in);
 	size_t	      len = ns_rr_rdlen(*in);
@@ -167,7 +167,8 @@ take_answer(SPF_dns_rr_t *rr, const u_char *answer, int len)
 		if (ns_rr_ttl(in) < met.ttl)
 			met.ttl = ns_rr_ttl(in);
 		if (ns_rr_class(in) == ns_c_in &&
-		    ns_rr_type(in) == rr->rr_type && take(rr, n, &msg, &in))
+		    ns_rr_type(in) == rr->rr_type &&
+		    take_record(rr, n, &msg, &in))
 			n++;
 	}
 	rr->num_rr = n;

@@ -40,7 +40,7 @@ spfturns_free(struct spfturns *turns)
 }
 
 static struct entry *
-add(struct spfturns *turns, const char *user)
+add_entry(struct spfturns *turns, const char *user)
 {
 	struct entry *e;
 
@@ -60,7 +60,7 @@ spfturn_join(struct spfturns *turns, const char *user)
 	struct entry *e;
 
 	HASH_FIND(hh, turns->byuser, user, strlen(user), e);
-	if (e == NULL && (e = add(turns, user)) == NULL)
+	if (e == NULL && (e = add_entry(turns, user)) == NULL)
 		return (NULL);
 	e->refs++;
 	return (&e->turn);

@@ -15,7 +15,7 @@ import pytest
 from places import (IPV6_SOURCES, REPORT_URL, configuration, isolated, suite,
                     workdir)
 from redisserver import RedisServer, wait_until
-from relay import Relay, certificate
+from relay import Relay, certificate, shared
 from session import Session
 from sink import Sink
 from users import Users
@@ -29,10 +29,15 @@ def pytest_configure(config):
 
 
 def apart():
-    """Its own loopback for each of the processes that share the tests, for
-    none of them knows which port another has just found free."""
-    os.unshare(os.CLONE_NEWNET)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    """Its own loopback, /run and /usr/local for each of the processes that
+    share the tests: none of them knows which port another has just found
+    free, and some tests put things where a manual page says that they are."""
+    os.unshare(os.CLONE_NEWNET | os.CLONE_NEWNS)
+    for command in (["ip", "link", "set", "lo", "up"],
+                    ["mount", "--make-rprivate", "/"],
+                    ["mount", "-t", "tmpfs", "none", "/run"],
+                    ["mount", "-t", "tmpfs", "none", "/usr/local"]):
+        subprocess.run(command, check=True)
 
 
 def pytest_collection_modifyitems(items):
@@ -94,12 +99,7 @@ def users(redis):
 @pytest.fixture(scope="session")
 def shared_relay(shared_redis, shared_sink, tls):
     conf = configuration(redis=shared_redis.url, report_url=REPORT_URL)
-    relay = Relay(workdir("relay"), *tls, shared_sink.port, conf)
-    relay.redis_pid = None
-    yield relay
-    relay.stop()
-    if relay.log_path.exists():
-        relay.check_traces()
+    yield from shared(conf, tls, shared_sink)
 
 
 @pytest.fixture

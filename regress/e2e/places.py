@@ -73,10 +73,14 @@ def quoted(value):
     return '"%s"' % str(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
+# So that a busy machine is no failure of Redis.
+PATIENT = {"redis_timeout": 5000}
+
+
 def configuration(**keys):
     """The text of a configuration file."""
     lines = []
-    for key, value in keys.items():
+    for key, value in {**PATIENT, **keys}.items():
         if isinstance(value, (list, tuple)):
             value = "{%s}" % ", ".join(quoted(item) for item in value)
         elif not isinstance(value, int):

@@ -5,12 +5,15 @@
 """smtpusers(8) as an operator runs it."""
 
 import ctypes
+import importlib
 import json
 import os
 import pty
 import select
 import subprocess
+import sys
 import time
+import types
 from pathlib import Path
 
 from places import SOURCE, configuration, program
@@ -26,6 +29,24 @@ EX_CANTCREAT = 73
 EX_IOERR = 74
 EX_NOPERM = 77
 EX_CONFIG = 78
+
+
+def package(name):
+    """A module of the command, under a name that is not this file's."""
+    home = sys.modules.setdefault("smtpusers_package",
+                                  types.ModuleType("smtpusers_package"))
+    home.__path__ = [str(SCRIPT.parent / "provision")]
+    return importlib.import_module("smtpusers_package." + name)
+
+
+def log_in_as(server, role, directory, **keys):
+    """The command as a user of Redis with the rights that setup prints."""
+    path = Path(directory) / (role + ".pw")
+    path.write_text("pw\n")
+    prefix = keys.get("prefix", "smtp:")
+    server.cli(*package("acl").acl_rule(prefix, role, role, ">pw"))
+    return Smtpusers(server, directory, redis_user=role,
+                     redis_password_file=str(path), **keys)
 
 
 class Smtpusers:
@@ -91,16 +112,7 @@ class Smtpusers:
     def typed(self, *args, answers):
         """Runs it on a terminal of its own and types an answer at each
         prompt; the exit code and all that the terminal showed."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execve(SCRIPT, [str(arg) for arg in self.argv(*args)],
-                      self.environment)
-        try:
-            shown = converse(terminal, answers)
-        finally:
-            os.close(terminal)
-            status = os.waitpid(pid, 0)[1]
-        return os.waitstatus_to_exitcode(status), shown
+        return on_terminal(self.argv(*args), self.environment, answers)
 
     # What is in Redis
 
@@ -131,7 +143,21 @@ def finished(code, out, err):
     return subprocess.CompletedProcess((), code, out, err)
 
 
-def converse(terminal, answers, timeout=30):
+def on_terminal(argv, environment, answers, timeout=30):
+    """The exit code, and all that a terminal of its own shows."""
+    terminal, other = pty.openpty()
+    with subprocess.Popen(
+            ["setsid", "--ctty", *map(str, argv)], stdin=other, stdout=other,
+            stderr=other, env=environment) as process:
+        os.close(other)
+        try:
+            shown = converse(terminal, answers, timeout)
+        finally:
+            os.close(terminal)
+    return process.returncode, shown
+
+
+def converse(terminal, answers, timeout):
     """A prompt ends as ours, or curl's; what comes after the last answer is
     read to its end."""
     shown = b""

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 
-from places import free_port, program
+from places import free_port, program, workdir
 from redisserver import wait_until
 
 LIBEXEC = "/usr/libexec/opensmtpd"
@@ -234,6 +234,16 @@ class Relay:
         assert not TROUBLE.search(log), self.log_tail()
         for secret in secrets:
             assert secret not in log, "the log holds a password"
+
+
+def shared(conf, tls, sink):
+    """A relay for many tests, which start it; ended behind the last."""
+    relay = Relay(workdir("relay"), *tls, sink.port, conf)
+    relay.redis_pid = None
+    yield relay
+    relay.stop()
+    if relay.log_path.exists():
+        relay.check_traces()
 
 
 def greets(port):

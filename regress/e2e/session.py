@@ -37,7 +37,7 @@ class Session:
     """One SMTP session, TLS on and EHLO said, of nobody yet."""
 
     def __init__(self, relay, source="127.0.0.1", implicit=False,
-                 starttls=True, timeout=60):
+                 starttls=True, timeout=180):
         host = "::1" if ":" in source else "127.0.0.1"
         port = relay.smtps if implicit else relay.submission
         self.socket = socket.create_connection(

@@ -3,8 +3,6 @@
 
 """README.md: what it says to install, configure and type, done in its order."""
 
-import os
-import pty
 import re
 import subprocess
 
@@ -12,7 +10,7 @@ import pytest
 
 from manual import blocks
 from places import SOURCE, build, workdir
-from provision import converse
+from provision import on_terminal
 from redisserver import RedisServer, wait_until
 from relay import certificate, greets
 from session import simple
@@ -80,18 +78,11 @@ class Host:
 
     def type(self, text, *answers):
         """What a terminal shows of commands that end well."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            argv = self.inside("sh", "-euc", text)
-            os.execvpe(argv[0], argv, {
+        code, shown = on_terminal(
+            self.inside("sh", "-euc", text), {
                 "PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "LANG": "C.UTF-8", "HOME": str(self.place)})
-        try:
-            shown = converse(terminal, answers, 120)
-        finally:
-            os.close(terminal)
-            status = os.waitpid(pid, 0)[1]
-        assert os.waitstatus_to_exitcode(status) == 0, shown
+                "LANG": "C.UTF-8", "HOME": str(self.place)}, answers, 120)
+        assert code == 0, shown
         return shown.replace("\r\n", "\n")
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from fakeredis import BEHAVIOURS, FakeRedis
 from linedriver import FilterDriver, TableDriver
-from places import configuration, workdir
+from places import REPORT_URL, configuration, workdir
 from redisserver import RedisServer, wait_until
+from relay import shared
 from session import FORMS, Closed, Session, simple
 
 OK = "235 2.0.0 Authentication succeeded"
@@ -21,8 +22,15 @@ LATER = "451 4.3.0 Temporary failure"
 PASSWORD = "Open-Sesame1"
 
 # The configuration's deadline, and what a busy machine may add.
-DEADLINE = 0.5
-SLACK = 0.7
+DEADLINE = 1.0
+SLACK = 2.0
+KEYS = {"redis_timeout": int(DEADLINE * 1000)}
+
+
+@pytest.fixture(scope="module")
+def shared_relay(shared_redis, shared_sink, tls):
+    conf = configuration(redis=shared_redis.url, report_url=REPORT_URL, **KEYS)
+    yield from shared(conf, tls, shared_sink)
 
 
 def timed(call, *args):
@@ -236,7 +244,7 @@ def test_the_log_has_no_password_of_redis(new_relay, users):
     directory = workdir("redis")
     (directory / "secret").write_text(secret + "\n")
     with RedisServer(directory, extra=("--rename-command", "AUTH", "")) as odd:
-        relay = new_relay(odd.url, redis_user="relay",
+        relay = new_relay(odd.url, **KEYS, redis_user="relay",
                           redis_password_file=str(directory / "secret"))
         wait_until(lambda: relay.log().count("AUTH: ERR unknown command") > 1,
                    20, "both programs to be refused")
@@ -249,7 +257,7 @@ def test_a_relay_may_start_before_its_redis(new_relay, users, redis):
     users.add("alice", PASSWORD)
     fields = record(users)
     redis.kill()
-    relay = new_relay()
+    relay = new_relay(**KEYS)
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == AUTH_LATER
         assert session.mail() == LATER
@@ -279,7 +287,7 @@ def test_smtpd_outlives_a_night_of_trouble(relay, users, redis):
 @pytest.mark.parametrize("ailment", AILMENTS)
 def test_the_table_answers_within_the_deadline(redis, users, ailment):
     users.add("alice", PASSWORD)
-    conf = configuration(redis=redis.url)
+    conf = configuration(redis=redis.url, **KEYS)
     with TableDriver(workdir("table"), conf, "7.9.0-portable") as table:
         assert table.lookup("credentials", "alice").startswith("found|alice:")
         AILMENTS[ailment](redis)
@@ -320,7 +328,7 @@ def test_the_deadline_is_the_configurations(redis, users):
 def test_the_table_and_a_server_that_is_no_redis(kind):
     directory = workdir("table")
     with FakeRedis(directory, BEHAVIOURS[kind]) as fake:
-        conf = configuration(redis=fake.url)
+        conf = configuration(redis=fake.url, **KEYS)
         with TableDriver(directory, conf) as table:
             for _ in range(3):
                 for operation, service, key in (
@@ -338,7 +346,7 @@ def test_the_table_and_a_server_that_is_no_redis(kind):
 def test_the_filter_and_a_server_that_is_no_redis(kind):
     directory = workdir("filter")
     with FakeRedis(directory, BEHAVIOURS[kind]) as fake:
-        conf = configuration(redis=fake.url)
+        conf = configuration(redis=fake.url, **KEYS)
         with FilterDriver(directory, conf) as driver:
             for n in range(3):
                 session = "%016x" % n
@@ -363,7 +371,7 @@ def small(pid):
     "unix:/nonexistent/redis.sock", "unix:/etc/passwd", "tcp:127.0.0.1:1",
     "tls:127.0.0.1:1", "tcp:nowhere.invalid:6379"])
 def test_an_address_with_nobody_there(url):
-    with TableDriver(workdir("table"), configuration(redis=url)) as table:
+    with TableDriver(workdir("table"), configuration(redis=url, **KEYS)) as table:
         for _ in range(5):
             result, took = table.ask("lookup", "credentials", "alice")
             assert result.startswith("error")

@@ -16,6 +16,7 @@ from users import crypt
 PASSWORD = "Mixed-Case: p|w"
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 NEWER = "7.9.0-portable"
+SLACK = 2       # seconds that a busy machine may add
 
 
 @pytest.fixture
@@ -328,14 +329,16 @@ def test_guesses_do_not_take_all_the_time(newer, users):
                20, "carol's password to be verified")
 
 
-def test_a_hash_that_takes_longer_than_the_deadline(newer, users):
+def test_a_hash_that_takes_longer_than_the_deadline(redis, users):
+    conf = configuration(redis=redis.url, redis_timeout=500)
     users.set("alice", password=crypt(PASSWORD, "$2b$", 14), status="allowed")
-    result, took = newer.ask("check", "auth", "alice:" + PASSWORD)
-    assert not result.startswith("found") or took < 0.5
-    assert took < 1.2
-    users.add("bob", PASSWORD)
-    result, took = newer.ask("check", "auth", "bob:" + PASSWORD)
-    assert took < 1.2
+    with TableDriver(workdir("table"), conf, NEWER) as newer:
+        result, took = newer.ask("check", "auth", "alice:" + PASSWORD)
+        assert not result.startswith("found") or took < 0.5
+        assert took < 0.5 + SLACK
+        users.add("bob", PASSWORD)
+        _, took = newer.ask("check", "auth", "bob:" + PASSWORD)
+        assert took < 0.5 + SLACK
 
 
 @pytest.mark.parametrize("key", [

@@ -43,6 +43,12 @@ def test_what_is_canonical_stays_so(library, name, kind):
         assert canonical(library, kind, case.canonical) == case.canonical
 
 
+def test_letters_are_not_converted(library):
+    """Who calls a function does that."""
+    for case in vectors("ulabels"):
+        assert canonical(library, "domain", case.text) is None, case
+
+
 def test_what_is_an_address_is_a_range(library):
     for case in taken("addresses"):
         assert canonical(library, "range", case.text) == case.canonical, case

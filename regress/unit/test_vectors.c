@@ -20,6 +20,7 @@
 #define LONGEST 4096
 #define COLUMNS 3
 #define REFUSED "!"
+#define HEX "0123456789abcdef"
 
 struct vector {
 	const char *given; /* as it stands in the file */
@@ -34,8 +35,8 @@ struct vector {
 static size_t
 unescape(char *out, const char *in)
 {
-	unsigned int byte;
-	size_t	     n = 0;
+	char   hex[3] = "";
+	size_t n = 0;
 
 	for (; *in != '\0'; in++) {
 		if (*in != '\\') {
@@ -45,8 +46,9 @@ unescape(char *out, const char *in)
 		in++;
 		if (*in == '\\')
 			out[n++] = '\\';
-		else if (*in == 'x' && sscanf(in + 1, "%2x", &byte) == 1) {
-			out[n++] = (char)byte;
+		else if (*in == 'x' && strspn(in + 1, HEX) >= 2) {
+			memcpy(hex, in + 1, 2);
+			out[n++] = (char)strtoul(hex, NULL, 16);
 			in += 2;
 		} else if (*in != 'e')
 			fail_msg("no such escape: \\%s", in);
@@ -86,7 +88,8 @@ static void
 check_file(const char *name, reader read)
 {
 	static struct vector v;
-	char		     path[128], line[LONGEST], out[LONGEST];
+	static char	     line[LONGEST];
+	char		     path[128], out[LONGEST];
 	size_t		     taken = 0, refused = 0;
 	FILE		    *fp;
 	bool		     good;
