@@ -63,7 +63,9 @@ def account_renamed(relay, spool, _conf, event):
     relay.need_account(new)
     copy_suspensions(spool, old, new)
     if found is not None:
-        copy_account(relay, found, new)
+        copy_fields(relay, found, new)
+        for domains in relay.domains(old):
+            relay.need_good_domains(new, domains)
     for user, _ in relay.users(old):
         relay.set_user(user, "account", new)
     if found is not None:
@@ -79,14 +81,13 @@ def copy_suspensions(spool, old, new):
         spool.set_former_status(new, former)
 
 
-def copy_account(relay, found, new):
+def copy_fields(relay, found, new):
     """What the relay takes of it."""
     if found.get("status"):
         relay.set_field(new, "status", known_status(found["status"]))
     if found.get("plan"):
         if len(found["plan"]) <= VALUE_MAX:
             unless_bad(relay.set_field, new, "plan", found["plan"])
-    relay.need_good_domains(new, found["domains"])
 
 
 def account_suspended(relay, spool, _conf, event):
@@ -170,8 +171,9 @@ def move_domain(relay, spool, account, old, new):
 def move_below(relay, spool, account, old, new, wanted):
     """The domains below the old one, to below the new one if they are wanted
     there."""
-    found = relay.account(account)
-    moved = below(found["domains"] if found else [], old, new)
+    moved = {}
+    for domains in relay.domains(account):
+        moved.update(below(domains, old, new))
     if wanted:
         suspended = below(suspended_domains(spool, account), old, new)
         for domain, there in suspended.items():

@@ -12,6 +12,7 @@ from provision.configuration import read_configuration
 from provision.connection import Redis, ReplyError
 from provision.failure import EX_DATAERR, Failure
 from provision.functions import call, call_json
+from provision.pages import members
 from provision.records import account_key, user_key
 
 from .events import BadEvent
@@ -53,7 +54,7 @@ class Relay:
                 raise
 
     def account(self, name):
-        """What there is of an account, or None."""
+        """The fields of an account, or None."""
         with understood():
             try:
                 return call_json(self.redis, "account_get",
@@ -62,6 +63,13 @@ class Relay:
                 if error.kind == "NOACCOUNT":
                     return None
                 raise
+
+    def domains(self, name):
+        """All domains of an account, in lists that are not long, some perhaps
+        twice."""
+        with understood():
+            yield from members(self.redis, account_key(self.redis, name,
+                                                       ":domains"))
 
     def change_account(self, function, name, *words, unless=()):
         return self.ask("account_" + function, account_key(self.redis, name),
