@@ -3,6 +3,7 @@
 
 """The functions in Redis, which judge what is written and write it."""
 
+import hashlib
 import json
 import os
 import re
@@ -11,7 +12,10 @@ from .configuration import data_file
 from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure
 from .rediscli import ReplyError
 
-VERSION = re.compile(r"^local VERSION = ([0-9]+)$", re.MULTILINE)
+# The library's name has its number and its hash.
+NAME = re.compile(r"#!lua name=smtpusers_([0-9]+)_([0-9a-f]{16})\n")
+FORMER = "smtpusers"            # of those that did not
+TRIES = 5
 
 
 def library_text():
@@ -21,11 +25,17 @@ def library_text():
         if not os.path.isdir(path):
             return read_text(data_file("smtpusers.lua"))
         parts = [name for name in os.listdir(path) if name.endswith(".lua")]
-        return "".join(read_text(os.path.join(path, name))
-                       for name in sorted(parts))
+        return with_hash("".join(read_text(os.path.join(path, name))
+                                 for name in sorted(parts)))
     except OSError as error:
         raise Failure(EX_CONFIG, "%s: %s" % (
             error.filename, error.strerror)) from None
+
+
+def with_hash(text):
+    """As make does it."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return text.replace("@HASH@", digest[:16])
 
 
 def read_text(path):
@@ -36,35 +46,52 @@ def read_text(path):
 def prepare(redis):
     """Loads the functions where there are none, or older ones; newer ones
     are used as they are."""
-    if not has_functions(redis.version):
-        load_functions(redis)
-    redis.version = None
+    text = library_text()
+    wanted = version_of(NAME.match(text).groups())
+    reply = redis.version
+    for _ in range(TRIES):
+        there = version_found(reply)
+        if there and (there == wanted or there[0] > wanted[0]):
+            redis.version = None
+            return
+        load_functions(redis, there, text)
+        reply = redis.many([fcall("version", [])])[0]
+    raise Failure(EX_UNAVAILABLE, "the functions in Redis are others all the "
+                  "time: does another client load older ones?")
 
 
-def has_functions(version):
-    if isinstance(version, ReplyError):
-        if "nknown command" in str(version):
+def version_of(words):
+    number, digest = words
+    return int(number), digest
+
+
+def version_found(reply):
+    """Number and hash; None for none, or those that had no hash."""
+    if isinstance(reply, ReplyError):
+        if "nknown command" in str(reply):
             raise Failure(EX_UNAVAILABLE, "this Redis has no functions: it "
                           "must be Redis 7.0 or newer, or Valkey")
-        if "unction not found" not in str(version):
-            raise version
-        return False
-    number = version[0] if version else None
-    return isinstance(number, int) and (
-        number >= int(VERSION.search(library_text())[1]))
+        if "unction not found" not in str(reply):
+            raise reply
+        return None
+    if not isinstance(reply, list) or len(reply) != 2 or not (
+            isinstance(reply[0], int)):
+        return None
+    return version_of(reply)
 
 
-def load_functions(redis):
-    """The filter does so too, when it connects."""
-    try:
-        redis.one("FUNCTION", "LOAD", "REPLACE", library_text())
-    except ReplyError as error:
-        if error.kind != "NOPERM":
-            raise
-        raise Failure(EX_NOPERM, "%s\nThe functions are missing or old; to "
-                      "load them as a user who may: redis-cli -x FUNCTION "
-                      "LOAD REPLACE <%s" % (
-                          error, data_file("smtpusers.lua"))) from None
+def load_functions(redis, there, text):
+    """In the place of those that were found, if they are still there; the
+    filter does so too, when it connects."""
+    name = "%s_%d_%s" % (FORMER, *there) if there else FORMER
+    replies = redis.many([("MULTI",), ("FUNCTION", "DELETE", name),
+                          ("FUNCTION", "LOAD", text), ("EXEC",)])
+    for error in replies[1:3]:
+        if isinstance(error, ReplyError) and error.kind == "NOPERM":
+            raise Failure(EX_NOPERM, "%s\nThe functions are missing or old; "
+                          "see Loading in smtpusers-functions(7), and load "
+                          "%s as a user who may" % (
+                              error, data_file("smtpusers.lua"))) from None
 
 
 def fcall(function, keys, *args):
