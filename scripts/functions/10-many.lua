@@ -9,14 +9,18 @@
 -- What a row may have beside the fields.
 local COLUMNS = {}
 
+local function last_of_row(row)
+	row.last = row.last or redis.call('HMGET', row.key .. ':last', 'login',
+	    'message')
+	return row.last
+end
+
 function COLUMNS.last_login(row)
-	row.last = row.last or last_of(row.key)
-	return row.last[1] or false
+	return last_of_row(row)[1] or false
 end
 
 function COLUMNS.last_message(row)
-	row.last = row.last or last_of(row.key)
-	return row.last[2] or false
+	return last_of_row(row)[2] or false
 end
 
 local function count_of(row, name)

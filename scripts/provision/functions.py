@@ -9,8 +9,11 @@ import os
 import re
 
 from .configuration import data_file
-from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure
-from .rediscli import ReplyError
+from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure, note
+from .schema import Schema
+from .text import printable
+from .alabels import alabels
+from .connection import ReplyError
 
 # The library's name has its number and its hash.
 NAME = re.compile(r"#!lua name=smtpusers_([0-9]+)_([0-9a-f]{16})\n")
@@ -48,16 +51,29 @@ def prepare(redis):
     are used as they are."""
     text = library_text()
     wanted = version_of(NAME.match(text).groups())
-    reply = redis.version
     for _ in range(TRIES):
-        there = version_found(reply)
-        if there and (there == wanted or there[0] > wanted[0]):
-            redis.version = None
+        there = version_there(redis)
+        if will_do(there, wanted):
+            redis.prepared = True
             return
         load_functions(redis, there, text)
-        reply = redis.many([fcall("version", [])])[0]
     raise Failure(EX_UNAVAILABLE, "the functions in Redis are others all the "
                   "time: does another client load older ones?")
+
+
+def functions_problem(redis):
+    """Why those that are there would not do, or None."""
+    try:
+        there = version_there(redis)
+    except Failure as failure:
+        return str(failure)
+    if will_do(there, version_of(NAME.match(library_text()).groups())):
+        return None
+    return "the functions are missing or older than those of this command"
+
+
+def will_do(there, wanted):
+    return bool(there) and (there == wanted or there[0] > wanted[0])
 
 
 def version_of(words):
@@ -65,8 +81,9 @@ def version_of(words):
     return int(number), digest
 
 
-def version_found(reply):
+def version_there(redis):
     """Number and hash; None for none, or those that had no hash."""
+    reply = redis.many([fcall("version", [])])[0]
     if isinstance(reply, ReplyError):
         if "nknown command" in str(reply):
             raise Failure(EX_UNAVAILABLE, "this Redis has no functions: it "
@@ -94,17 +111,26 @@ def load_functions(redis, there, text):
                               error, data_file("smtpusers.lua"))) from None
 
 
+def schema_of(redis):
+    """What users and accounts have, asked for once."""
+    if redis.schema is None:
+        redis.schema = Schema(call(redis, "describe", []))
+    return redis.schema
+
+
 def fcall(function, keys, *args):
     """The command that calls it."""
     return ("FCALL", "smtpusers_" + function, str(len(keys)), *keys, *args)
 
 
-def call_list(redis, function, keys, *args):
+def call(redis, function, keys, *args):
+    """The reply of a function, of one key or several."""
+    keys = [keys] if isinstance(keys, str) else keys
     return call_each(redis, [fcall(function, keys, *args)])[0]
 
 
 def call_each(redis, commands):
-    """The replies to several calls, each a list; or the first error."""
+    """The replies to several calls, or the first error."""
     need_functions(redis)
     return redis.each(commands)
 
@@ -116,14 +142,8 @@ def call_many(redis, commands):
 
 
 def need_functions(redis):
-    if redis.version is not None:
+    if not redis.prepared:
         prepare(redis)
-
-
-def call(redis, function, key, *args):
-    """The reply of a function that has one key and one thing to say."""
-    reply = call_list(redis, function, [key], *args)
-    return reply[0] if reply else None
 
 
 def call_json(redis, function, key, *args):
@@ -137,24 +157,30 @@ def call_json(redis, function, key, *args):
 
 def canonical(redis, *words):
     """The canonical texts of pairs of kind and text, or why one has none."""
-    return call_list(redis, "canonical", [], *words) if words else []
+    return call(redis, "canonical", [], *words) if words else []
 
 
-# The kinds of values whose fields have other names.
-KINDS = {"quota_period": "period"}
-
-
-def judged(redis, fields, domains):
-    """The words that say these fields and domains in a call.  Each domain is
-    judged by itself, for a call has them in one text."""
+def judged(redis, kind, fields, domains=()):
+    """The words that say these fields and domains in a call.  Each is judged
+    by itself, for a call has the domains in one text."""
+    schema = schema_of(redis)
     words = [word for field, value in fields.items()
-             for word in (KINDS.get(field, field), value)]
-    words += [word for domain in domains for word in ("domain", domain)]
+             for word in (schema.kind_of(kind, field), value)]
+    words += [word for domain in domains
+              for word in ("domain", alabels(domain))]
     texts = canonical(redis, *words)
     pairs = list(zip(fields, texts))
     if domains:
         pairs.append(("domains", " ".join(texts[len(fields):])))
     return [word for pair in pairs for word in pair]
+
+
+def warned(reply):
+    """The first word of a reply; a warning behind it is told."""
+    word, _, warning = reply.partition(" warning: ")
+    if warning:
+        note(printable(warning))
+    return word
 
 
 def canonical_or_none(redis, kind, text):
