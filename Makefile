@@ -53,6 +53,7 @@ HARDEN :=	-fstack-protector-strong -fPIE -U_FORTIFY_SOURCE \
 HARDEN_LD :=	-pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 # Asked of pkg-config at the first use, and once.
 OUR_CFLAGS =	$(eval OUR_CFLAGS := -std=gnu11 -D_GNU_SOURCE -pthread \
+		-DSMTPUSERS_VERSION='"$(shell cat VERSION)"' \
 		$(WARN) $(WERROR) $(INCLUDES) \
 		$(shell $(PKG_CONFIG) --cflags $(LIBS)))$(OUR_CFLAGS)
 OUR_LIBS =	$(eval OUR_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS)) \
@@ -62,10 +63,12 @@ PROGRAMS :=	$(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers
 
 all: $(PROGRAMS)
 
-# The text of the Redis functions is part of the program.
+# The text of the Redis functions, which knows its own hash, is part of the
+# program.
 $(B)/smtpusers.lua: $(FUNCTIONS)
 	@mkdir -p $(@D)
-	cat $(FUNCTIONS) >$@
+	cat $(FUNCTIONS) | sed "s/@HASH@/$$(cat $(FUNCTIONS) | sha256sum | \
+	    cut -c 1-16)/" >$@
 
 $(B)/rel/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -130,7 +133,7 @@ install: all $(TOLD) install-hooks
 
 # With what the command and the hooks share.
 install-hooks: $(TOLD_HOOKS) $(B)/smtpusers.lua
-	$(call put,644,scripts/reasons.ini $(B)/smtpusers.lua,$(DATADIR))
+	$(call put,644,scripts/reasons.ini $(B)/smtpusers.lua VERSION,$(DATADIR))
 	$(call put,644,$(PACKAGE),$(DATADIR)/provision)
 	$(call put,755,$(filter %-hook,$(TOLD_HOOKS)),$(SBINDIR))
 	$(call put,644,$(filter %-hooks.conf.sample,$(TOLD_HOOKS)),$(SYSCONFDIR))
