@@ -122,19 +122,34 @@ text_of(const redisReply *reply, size_t max)
 
 /* crypt(5): printable ASCII without these. */
 static bool
+in_hash(char c)
+{
+	switch (c) {
+	case ':':
+	case ';':
+	case '*':
+	case '!':
+	case '\\':
+		return (false);
+	default:
+		return (c > ' ' && c <= '~');
+	}
+}
+
+static bool
 set_password(struct user *user, const char *text)
 {
-	const char *p;
+	size_t i, len = strlen(text);
 
-	if (strlen(text) >= sizeof(user->password))
+	if (len >= sizeof(user->password))
 		return (false);
 	/* The ways of passwd(5) to lock a password. */
 	if (text[0] == '!' || text[0] == '*')
 		return (true);
-	for (p = text; *p != '\0'; p++)
-		if (*p <= ' ' || *p > '~' || strchr(":;*!\\", *p) != NULL)
+	for (i = 0; i < len; i++)
+		if (!in_hash(text[i]))
 			return (false);
-	strlcpy(user->password, text, sizeof(user->password));
+	memcpy(user->password, text, len + 1);
 	return (true);
 }
 

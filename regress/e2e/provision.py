@@ -5,12 +5,15 @@
 """smtpusers(8) as an operator runs it."""
 
 import ctypes
+import importlib
 import json
 import os
 import pty
 import select
 import subprocess
+import sys
 import time
+import types
 from pathlib import Path
 
 from places import SOURCE, configuration, program
@@ -26,6 +29,24 @@ EX_CANTCREAT = 73
 EX_IOERR = 74
 EX_NOPERM = 77
 EX_CONFIG = 78
+
+
+def package(name):
+    """A module of the command, under a name that is not this file's."""
+    home = sys.modules.setdefault("smtpusers_package",
+                                  types.ModuleType("smtpusers_package"))
+    home.__path__ = [str(SCRIPT.parent / "provision")]
+    return importlib.import_module("smtpusers_package." + name)
+
+
+def log_in_as(server, role, directory, **keys):
+    """The command as a user of Redis with the rights that setup prints."""
+    path = Path(directory) / (role + ".pw")
+    path.write_text("pw\n")
+    prefix = keys.get("prefix", "smtp:")
+    server.cli(*package("acl").acl_rule(prefix, role, role, ">pw"))
+    return Smtpusers(server, directory, redis_user=role,
+                     redis_password_file=str(path), **keys)
 
 
 class Smtpusers:

@@ -857,14 +857,14 @@ def test_no_command_line_holds_a_secret(server, tmp_path):
     process.stdin.write(lines_of(user("bob", password=OTHER)).decode())
     process.stdin.close()
     process.stdin = None
-    seen = wait_until(lambda: with_redis_cli(server), 20, "the question")
+    seen = wait_until(lambda: while_it_waits(server), 20, "the question")
     server.cli("CLIENT", "UNPAUSE")
     assert finish(process)[0] == 0
     assert cmd.fields("bob")["password"] == OTHER
     assert not any(OTHER[-20:].encode() in line for line in seen)
 
 
-def with_redis_cli(server):
+def while_it_waits(server):
     """All command lines, while a call waits to be let through."""
     if "blocked_clients:0" in server.cli("INFO", "clients"):
         return None

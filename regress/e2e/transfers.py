@@ -10,7 +10,7 @@ import sys
 
 from places import SOURCE
 
-HASH = "$2b$12$abcdefghijklmnopqrstuvabcdefghijklmnopqrstuvabcdefghijk"
+HASH = "$2b$05$abcdefghijklmnopqrstuvabcdefghijklmnopqrstuvabcdefghijk"
 CREATED = "2026-11-21T08:39:29Z"
 
 

@@ -9,7 +9,7 @@ _smtpusers_options()
 	local password="--stdin --generate --scheme"
 
 	case $1 in
-	"")	echo "-f -h --help" ;;
+	"")	echo "-f -h --help --version" ;;
 	add)	echo "--account --mode --status --quota --quota-period --rate \
 		    --description --domain --no-password $password" ;;
 	passwd)	echo "$password" ;;
@@ -18,7 +18,8 @@ _smtpusers_options()
 	quota)	echo "--json --reset" ;;
 	list)	echo "--account --status --mode --domain --match --unused \
 		    --ip-auth --json --names" ;;
-	rm|account-rm)
+	rm)	echo "--yes --purge" ;;
+	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
 	explain)
@@ -29,7 +30,9 @@ _smtpusers_options()
 		echo "--json --names" ;;
 	export)	echo "--format --users --accounts" ;;
 	import)	echo "--format --replace --check --from-line --errors --wait" ;;
-	check)	echo "--fix --json" ;;
+	check)	echo "--fix --json --server --relay-user" ;;
+	setup)	echo "--redis --redis-user --password-file --ca --prefix \
+		    --report-url --relay-user --output --force" ;;
 	esac
 	[ -z "$1" ] || echo "-h --help"
 }
@@ -44,9 +47,11 @@ _smtpusers_value()
 	--scheme)	echo "yescrypt bcrypt" ;;
 	--plan)		echo "basic pro" ;;
 	--format)	echo "jsonl csv" ;;
-	--errors)	echo "@files" ;;
+	--errors|--password-file|--ca|--output)
+			echo "@files" ;;
 	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
-	--unused|--from|--header|--ip|--from-line|--wait)
+	--unused|--from|--header|--ip|--from-line|--wait|--redis|\
+	--redis-user|--prefix|--report-url|--relay-user)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;
 	esac
@@ -56,9 +61,10 @@ _smtpusers_value()
 _smtpusers_words()
 {
 	case $* in
-	"")	echo "add passwd show quota list rm block allow set domain ip \
-		    ipauth account report log explain import export check" ;;
-	passwd|show|quota|rm|block|allow|log|explain|set|check|check\ *|\
+	"")	echo "add passwd show quota list rm rename block allow set \
+		    fields domain ip ipauth account report log explain import \
+		    export check setup" ;;
+	passwd|show|quota|rm|rename|block|allow|log|explain|set|check|check\ *|\
 	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear)
 		echo "@users" ;;
 	domain|ip)
@@ -71,36 +77,28 @@ _smtpusers_words()
 	account\ set|account\ show|account\ rm|account\ domain\ add|\
 	account\ domain\ rm)
 		echo "@accounts" ;;
-	"account set "*" plan")
-		echo "basic pro" ;;
-	"account set "*" status")
-		echo "allowed blocked sandboxed" ;;
+	"account set "*\ *\ *|"set "*\ *\ *)
+		;;
 	"account set "*\ *)
-		;;
+		echo "@account-words" ;;
 	"account set "*)
-		echo "plan status" ;;
-	"set "*" mode")
-		echo "default all any" ;;
-	"set "*" status")
-		echo "allowed blocked sandboxed" ;;
-	"set "*" account")
-		echo "@accounts" ;;
+		echo "@account-fields" ;;
 	"set "*\ *)
-		;;
+		echo "@user-words" ;;
 	"set "*)
-		echo "mode status account quota quota_period rate description" ;;
+		echo "@user-fields" ;;
 	import)	echo "@files" ;;
 	esac
 }
 
-# Names out of Redis, as the command line asks for it; nothing where Redis is
-# away or slow.
-_smtpusers_names()
+# What Redis knows, as the command asks for it; nothing where Redis is away or
+# slow.
+_smtpusers_ask()
 {
 	local command=$1 file=$2
 
 	shift 2
-	timeout 2 "$command" ${file:+-f "$file"} "$@" --names 2>/dev/null \
+	timeout 2 "$command" ${file:+-f "$file"} complete "$@" 2>/dev/null \
 	    </dev/null
 }
 
@@ -167,9 +165,15 @@ _smtpusers()
 	fi
 
 	case $value in
-	@users)	value=$(_smtpusers_names "${words[0]}" "$file" list) ;;
+	@users)	value=$(_smtpusers_ask "${words[0]}" "$file" user "$current") ;;
 	@accounts)
-		value=$(_smtpusers_names "${words[0]}" "$file" account list) ;;
+		value=$(_smtpusers_ask "${words[0]}" "$file" account \
+		    "$current") ;;
+	@*-fields)
+		value=$(_smtpusers_ask "${words[0]}" "$file" "${value#@}") ;;
+	@*-words)
+		value=$(_smtpusers_ask "${words[0]}" "$file" "${value#@}" \
+		    "${plain[-1]}" "$current") ;;
 	@files)	mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		compopt -o filenames 2>/dev/null
 		return ;;

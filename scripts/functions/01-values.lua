@@ -34,6 +34,21 @@ local SCHEMES = { ['2a'] = 'bcrypt', ['2b'] = 'bcrypt', ['2y'] = 'bcrypt',
     ['7'] = 'scrypt', y = 'yescrypt', gy = 'gost-yescrypt',
     sha1 = 'sha1crypt' }
 
+-- What a call does at most, for its time: nobody else is answered meanwhile.
+local LIMITS = {
+	members = 2500,		-- domains and ranges, or other words
+	bytes = 81920,		-- of all arguments
+	decoded = 8192,		-- bytes of A-labels that are decoded
+	records = 100,		-- that are imported, and words of these
+	words = 5000,
+	page = 500,		-- records of a page, about
+	checked = 100,		-- of one that looks for problems
+	read = 2500,		-- members of all sets that a page reads
+	listed = 500,		-- members of a set that are shown or looked at
+}
+
+local left			-- of that, in this call
+
 local canonical = {}
 local api = {}			-- what can be called, by name
 

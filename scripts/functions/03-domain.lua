@@ -5,11 +5,6 @@
 -- that an A-label decodes is looked at here.
 
 local DOMAIN_MAX = 253
-local DECODED_MAX = 16384	-- bytes of A-labels that a call decodes
-
--- The bytes that are left to be decoded in this call.  Beyond them an A-label
--- is taken to be one: that which is none never matches a sender.
-local undecoded
 
 -- Whether what is behind "xn--" is punycode for letters beyond ASCII (RFC 3492).
 -- Where they stand need not be known for that.
@@ -86,15 +81,17 @@ local function bad_domain(text, why)
 	invalid(text, 'not a domain: ' .. why)
 end
 
--- Of a domain with an A-label, or what looks like one.
+-- Of a domain with an A-label, or what looks like one.  Only so many bytes are
+-- decoded in a call; beyond them an A-label is taken to be one: that which is
+-- none never matches a sender.
 local function check_labels(domain, text)
 	for label in string.gmatch(domain, '[^.]+') do
 		if string.sub(label, 3, 4) == '--' then
 			if string.sub(label, 1, 2) ~= 'xn' then
 				bad_domain(text, 'not a host name')
 			end
-			undecoded = undecoded - #label
-			if undecoded >= 0 and
+			left.decoded = left.decoded - #label
+			if left.decoded >= 0 and
 			    not is_punycode(string.sub(label, 5)) then
 				bad_domain(text, visible(label) ..
 				    ' is no A-label')
@@ -103,14 +100,18 @@ local function check_labels(domain, text)
 	end
 end
 
-local function right_labels(domain)
-	for label in string.gmatch(domain .. '.', '([^.]*)%.') do
-		if #label > 63 or not string.find(label, '^[a-z0-9-]+$') or
-		    string.find(label, '^-') or string.find(label, '-$') then
+local function has_long_label(text)
+	local at = 1
+	while #text - at >= 63 do
+		local dot = string.find(text, '.', at, true)
+		if (dot or #text + 1) - at > 63 then
+			return true
+		elseif not dot then
 			return false
 		end
+		at = dot + 1
 	end
-	return true
+	return false
 end
 
 -- Whether a text is a domain in its canonical form, for most of those that are:
@@ -118,7 +119,7 @@ end
 local function is_plain_domain(text)
 	if #text > DOMAIN_MAX or string.find(text, '[.-][.-]') or
 	    not string.find(text, '^[a-z0-9][a-z0-9.-]*[a-z0-9]$') or
-	    (#text > 63 and not right_labels(text)) then
+	    has_long_label(text) then
 		return false
 	end
 	local last = string.match(text, '^.*%.(.*)$')
@@ -138,7 +139,11 @@ function canonical.domain(text)
 	local last = string.match(domain, '%.([^.]*)$')
 	if not last then
 		bad_domain(text, 'there is no dot in it')
-	elseif #domain > DOMAIN_MAX or not right_labels(domain) then
+	elseif #domain > DOMAIN_MAX or has_long_label(domain) or
+	    not string.find(domain, '^[a-z0-9][a-z0-9.-]*[a-z0-9]$') or
+	    string.find(domain, '..', 1, true) or
+	    string.find(domain, '.-', 1, true) or
+	    string.find(domain, '-.', 1, true) then
 		bad_domain(text, 'not a host name')
 	elseif not string.find(last, '%D') then
 		bad_domain(text, 'an address, not a domain')

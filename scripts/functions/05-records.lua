@@ -20,8 +20,6 @@
 
 local CHUNK = 1000		-- words of one command: Lua's stack is short
 local RANGES_MAX = 65536
-local MEMBERS_MAX = 5000	-- domains and ranges of a call, and bytes of
-local BYTES_MAX = 163840	-- all its arguments: for its time
 local PREFIX_MAX = 64
 local SETS = { 'ips', 'domains' }	-- in the order of writing
 
@@ -121,29 +119,28 @@ local function members_of(words, check)
 end
 
 -- Sizes are judged before what is in the words.
-local function need_sizes(args)
+local function need_sizes(args, most)
 	local bytes = 0
+	most = most or LIMITS.members
 	for i, word in ipairs(args) do
 		bytes = bytes + #word
-		if i > MEMBERS_MAX or bytes > BYTES_MAX then
-			fail('INVALID', 'a call takes at most ' ..
-			    MEMBERS_MAX .. ' words, of at most ' ..
-			    BYTES_MAX .. ' bytes')
+		if i > most or bytes > LIMITS.bytes then
+			fail('INVALID', 'a call takes at most ' .. most ..
+			    ' words, of at most ' .. LIMITS.bytes .. ' bytes')
 		end
 	end
-	undecoded = DECODED_MAX
 end
 
--- The words of a text that are counted in the left ones.
-local function split(text, field, left)
+-- The words of a text.
+local function split(text, field)
 	local words = {}
 	for word in string.gmatch(text, '[^ ]+') do
 		words[#words + 1] = word
-		left.words = left.words - 1
-		if left.words < 0 then
-			invalid(field, 'a call takes at most ' .. MEMBERS_MAX ..
-			    ' domains and ranges: add the others with further ' ..
-			    'calls')
+		left.members = left.members - 1
+		if left.members < 0 then
+			invalid(field, 'a call takes at most ' ..
+			    LIMITS.members .. ' domains and ranges: add ' ..
+			    'the others with further calls')
 		end
 	end
 	return words
@@ -164,7 +161,6 @@ end
 -- by set; a warning.  When a record was created is not unsaid.
 local function changes_of(kind, args)
 	local changes, named = { values = {}, sets = {} }, {}
-	local left = { words = MEMBERS_MAX }
 	if #args % 2 ~= 0 then
 		fail('INVALID', 'a field without a value: they come in pairs')
 	end
@@ -175,8 +171,8 @@ local function changes_of(kind, args)
 		if named[name] then
 			invalid(name, 'named twice')
 		elseif set then
-			changes.sets[name] = members_of(split(value, name,
-			    left), canonical[set.kind])
+			changes.sets[name] = members_of(split(value, name),
+			    canonical[set.kind])
 		elseif not field then
 			invalid(name, 'not a field that can be set: ' ..
 			    names_of(kind))
@@ -245,7 +241,7 @@ local function add_set_steps(steps, key, members)
 	if #members == 0 then
 		add_step(steps, 'UNLINK', key)
 		return
-	elseif redis.call('SCARD', key) > MEMBERS_MAX then
+	elseif redis.call('SCARD', key) > LIMITS.members then
 		fail('INVALID', visible(key) .. ': more members than a call ' ..
 		    'can replace: add and remove instead')
 	end

@@ -4,7 +4,7 @@
 -- The addresses that a user may send from, and the one that authenticates as
 -- the user.
 
-local SMALL_LIST = 1024		-- entries that are all read
+local SMALL_LIST = 512		-- entries that are all read
 
 function api.user_ip_add(keys, args)
 	local key, name = record_of(keys, USER)

@@ -4,7 +4,6 @@
 -- What records hold, as JSON, and what the relay will not take of it.
 
 local VIEW = {
-	listed = 1000,		-- members of a set that are shown or looked at
 	told = 100,		-- members of a set that are complained of
 	fields = 200,		-- fields of a hash that are all read
 	exact = 32768,		-- bytes of odd texts that are shown exactly
@@ -12,15 +11,6 @@ local VIEW = {
 	cut = 64,		-- bytes that are shown of the other odd ones
 }
 local DEFAULT_PERIOD = '86400'
-
--- What a call about many records does at most.
-local PAGES = {
-	count = 1000,		-- records of a page, about
-	problems = 200,		-- of one that looks for problems
-	members = 5000,		-- members of all sets that are read
-	small = 100,		-- members of a set that is read
-	records = 250,		-- records that are imported
-}
 
 -- JSON
 
@@ -116,11 +106,11 @@ local function members_or_problem(problems, key, name)
 		return {}, 0
 	end
 	local count, members = redis.call('SCARD', set), nil
-	if count <= VIEW.listed then
+	if count <= LIMITS.listed then
 		members = redis.call('SMEMBERS', set)
 	else
 		members = redis.call('SSCAN', set, '0', 'COUNT',
-		    tostring(VIEW.listed))[2]
+		    tostring(LIMITS.listed))[2]
 	end
 	table.sort(members)
 	return members, count
@@ -163,7 +153,6 @@ end
 
 local function check_domains(problems, domains)
 	local bad = {}
-	undecoded = DECODED_MAX
 	for _, domain in ipairs(domains) do
 		if not is_plain_domain(domain) and
 		    try(canonical.domain, domain) ~= domain then
@@ -296,10 +285,8 @@ end
 
 -- The time of the last login and of the last message.
 local function last_of(key)
-	if type_of(key .. ':last') ~= 'hash' then
-		return {}
-	end
-	return redis.call('HMGET', key .. ':last', 'login', 'message')
+	local last = redis.pcall('HMGET', key .. ':last', 'login', 'message')
+	return last.err and {} or last
 end
 
 local function json_scheme(stored)
@@ -402,11 +389,12 @@ function api.describe()
 	return json_object({
 		'version', tostring(VERSION),
 		'limits', json_object({
-			'members', tostring(MEMBERS_MAX),
-			'bytes', tostring(BYTES_MAX),
-			'records', tostring(PAGES.records),
-			'page', tostring(PAGES.count),
-			'listed', tostring(VIEW.listed) }),
+			'members', tostring(LIMITS.members),
+			'bytes', tostring(LIMITS.bytes),
+			'records', tostring(LIMITS.records),
+			'words', tostring(LIMITS.words),
+			'checked', tostring(LIMITS.checked),
+			'listed', tostring(LIMITS.listed) }),
 		'kinds', json_object(kinds) })
 end
 

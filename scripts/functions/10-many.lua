@@ -6,18 +6,21 @@
 
 -- Pages
 
--- What a row may have beside the fields: of a record's key and its values of
--- quota and quota_period, which are read where one of these is asked for.
+-- What a row may have beside the fields.
 local COLUMNS = {}
 
+local function last_of_row(row)
+	row.last = row.last or redis.call('HMGET', row.key .. ':last', 'login',
+	    'message')
+	return row.last
+end
+
 function COLUMNS.last_login(row)
-	row.last = row.last or last_of(row.key)
-	return row.last[1] or false
+	return last_of_row(row)[1] or false
 end
 
 function COLUMNS.last_message(row)
-	row.last = row.last or last_of(row.key)
-	return row.last[2] or false
+	return last_of_row(row)[2] or false
 end
 
 local function count_of(row, name)
@@ -35,19 +38,23 @@ end
 
 -- Messages of this period, as far as they count.
 function COLUMNS.used(row)
-	local ok, found = pcall(usage, { row.key, row.key .. ':used:quota',
-	    row.key .. ':used:rate' }, { row.period })
-	local first = ok and found[2]
-	return first and first[1] == 'quota' and first[4] or false
+	local v = redis.call('HMGET', row.key, 'quota', 'quota_period')
+	local quota = v[1] and parse_count(v[1]) or 0
+	local period = parse_period((v[2] or '') ~= '' and v[2] or row.period)
+	if quota == 0 or not period then
+		return false
+	end
+	local _, count = window(row.key .. ':used:quota', period, now())
+	return string.format('%.0f', count)
 end
 
 -- All members, or their number where they are more than a page has left.
 local function members_of_row(row, name)
 	local count = count_of(row, name)
-	if not count or count > PAGES.small or count > row.left.members then
+	if not count or count > left.read then
 		return count
 	end
-	row.left.members = row.left.members - count
+	left.read = left.read - count
 	return redis.call('SMEMBERS', row.key .. ':' .. name)
 end
 
@@ -64,10 +71,10 @@ function COLUMNS.problems(row)
 	local count = (count_of(row, 'domains') or 0) +
 	    (row.kind == USER and count_of(row, 'ips') or 0)
 	local problems = {}
-	if count > row.left.members then
+	if count > left.read then
 		return false
 	end
-	row.left.members = row.left.members - count
+	left.read = left.read - count
 	local fields = fields_of(row.kind, row.key)
 	if row.kind == USER then
 		usage_or_problem(problems, row.key, row.period)
@@ -134,7 +141,7 @@ local CONDITIONS = {
 -- What a page is asked for: options in pairs.
 local function page_of(kind, args)
 	local page = { kind = kind, wanted = {}, names = {}, conditions = {},
-	    period = DEFAULT_PERIOD, left = { members = PAGES.members } }
+	    period = DEFAULT_PERIOD }
 	local fields = {}
 	need_sizes(args)
 	if #args % 2 ~= 0 then
@@ -187,7 +194,7 @@ end
 -- alone where it cannot be read.
 local function row_of(page, key, name)
 	local row = { key = key, kind = page.kind, fields = {},
-	    period = page.period, left = page.left }
+	    period = page.period }
 	if #page.names > 0 then
 		local held = redis.pcall('HMGET', key, unpack(page.names))
 		if held.err then
@@ -248,7 +255,7 @@ function api.page(keys, args)
 	local before = prefix .. kind.word .. ':{'
 	local found = redis.call('SCAN', args[3], 'MATCH', glob_text(before) ..
 	    (asked.match or '*') .. '}', 'COUNT',
-	    tostring(asked.slow and PAGES.problems or PAGES.count))
+	    tostring(asked.slow and LIMITS.checked or LIMITS.page))
 	local out = { found[1] }
 	for _, key in ipairs(found[2]) do
 		local name = string.sub(key, #before + 1, -2)
@@ -262,8 +269,8 @@ end
 
 -- The same of the records whose keys are given; nil where there is none.
 function api.rows(keys, args)
-	if #keys < 1 or #keys > PAGES.problems or #args < 1 then
-		fail('INVALID', 'the call takes 1 to ' .. PAGES.problems ..
+	if #keys < 1 or #keys > LIMITS.checked or #args < 1 then
+		fail('INVALID', 'the call takes 1 to ' .. LIMITS.checked ..
 		    ' keys, user or account, and options')
 	end
 	local kind, out = kind_named(args[1]), {}
@@ -323,7 +330,7 @@ function api.strays(keys, args)
 	end
 	local prefix = need_prefix(args[1])
 	local found = redis.call('SCAN', args[2], 'MATCH',
-	    glob_text(prefix) .. '[uai]*', 'COUNT', tostring(PAGES.count))
+	    glob_text(prefix) .. '[uai]*', 'COUNT', tostring(LIMITS.page))
 	local out, seen = { found[1] }, {}
 	for _, key in ipairs(found[2]) do
 		local rest = string.sub(key, #prefix + 1)
@@ -365,9 +372,8 @@ end
 function api.odd_members(keys, args)
 	local key, check = set_of(keys, args)
 	local found = redis.call('SSCAN', key, args[2] or '0', 'COUNT',
-	    tostring(PAGES.count))
+	    tostring(LIMITS.page))
 	local out, count = { found[1], 0 }, 0
-	undecoded = DECODED_MAX
 	for _, member in ipairs(found[2]) do
 		local right = check == canonical.range and
 		    range_or_nil(member) or check ~= canonical.range and
@@ -455,13 +461,13 @@ local IMPORTS = { user_add = { add_record, USER },
 function api.import(keys, args)
 	local how = IMPORTS[args[1] or '']
 	local out, at = {}, 2
-	if not how or #keys < 1 or #keys > PAGES.records then
-		fail('INVALID', 'the call takes 1 to ' .. PAGES.records ..
+	if not how or #keys < 1 or #keys > LIMITS.records then
+		fail('INVALID', 'the call takes 1 to ' .. LIMITS.records ..
 		    ' keys, the name of a function, and for each key a ' ..
 		    'number and so many words')
 	end
-	need_sizes(args)
-	for i, key in ipairs(keys) do
+	need_sizes(args, LIMITS.words)
+	for i in ipairs(keys) do
 		local count = parse_digits(args[at] or '', 4)
 		if not count or at + count > #args then
 			fail('INVALID', 'not as many words as are said')

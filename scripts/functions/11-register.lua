@@ -26,6 +26,8 @@ end
 -- Errors that were raised here, and those of Redis, without the place in this
 -- text where they were.
 local function guarded(callback, keys, args)
+	left = { members = LIMITS.members, decoded = LIMITS.decoded,
+	    read = LIMITS.read }
 	local ok, result = pcall(callback, keys, args)
 	if ok then
 		return result

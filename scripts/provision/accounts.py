@@ -4,17 +4,15 @@
 """The commands about accounts."""
 
 from .failure import EX_CANTCREAT, EX_USAGE, Failure, note
-from .functions import call, call_json, call_many, fcall, judged
+from .connection import ReplyError
+from .functions import (
+    call, call_json, call_many, fcall, judged, schema_of, warned)
+from .pages import members, records
 from .records import (
-    NAME, account_key, account_names, batches, fold, get_hash, no_account,
-    user_key, user_names)
-from .rediscli import ReplyError
+    NAME, account_key, fold, get_hash, no_account, user_key)
 from .text import (
     columns, confirm, encode, list_rows, print_json, printable, shorten,
     visible)
-
-SETTABLE_ACCOUNT = ("plan", "status")
-LISTED_ACCOUNT = ("status", "plan")
 
 # From the best to the worst.
 STATUSES = ("allowed", "sandboxed", "blocked")
@@ -28,23 +26,37 @@ def do_account_add(args):
     if redis.one("EXISTS", key):
         raise Failure(EX_CANTCREAT, "%s: exists already" % args.name)
     fields = {"status": "allowed", "plan": args.plan}
-    call(redis, "account_add", key, *judged(redis, fields, args.domain))
+    call(redis, "account_add", key,
+         *judged(redis, "account", fields, args.domain))
 
 
 def do_account_set(args):
-    if args.field not in SETTABLE_ACCOUNT:
-        raise Failure(EX_USAGE, "%s: none of %s" % (
-            visible(args.field), ", ".join(SETTABLE_ACCOUNT)))
-    if not args.value:
-        raise Failure(EX_USAGE, "%s needs a value" % args.field)
     redis = args.connect()
-    call(redis, "account_set", account_key(redis, args.name), args.field,
-         args.value)
+    set_field(redis, "account", account_key(redis, args.name), args.field,
+              args.value)
+
+
+def set_field(redis, kind, key, field, value):
+    """No value takes a field away, unless there is a word for none."""
+    field = field.replace("-", "_")
+    # A variable of a script that is not set must not lift a limit.
+    if value == "":
+        raise Failure(EX_USAGE, "%s: the value is empty; leave it out to "
+                      "take the field away" % visible(field))
+    schema = schema_of(redis)
+    if field not in schema.settable(kind):
+        raise Failure(EX_USAGE, "%s: none of %s" % (
+            visible(field), ", ".join(schema.settable(kind))))
+    if value is None and schema.fields[kind][field]["absent"] is not None:
+        raise Failure(EX_USAGE, "%s needs a value" % field)
+    warned(call(redis, kind + "_set", key, field, value or ""))
 
 
 def do_account_show(args):
     redis = args.connect()
-    account = call_json(redis, "account_get", account_key(redis, args.name))
+    key = account_key(redis, args.name)
+    account = call_json(redis, "account_get", key)
+    complete(redis, account, key, "domains", "domain_count")
     if args.json:
         print_json(account)
         return
@@ -52,67 +64,24 @@ def do_account_show(args):
         print(line)
 
 
+def complete(redis, record, key, name, count):
+    """The functions tell of a very long set the beginning."""
+    if len(record[name]) < record[count]:
+        found = {member for page in members(redis, key + ":" + name)
+                 for member in page}
+        record[name] = sorted(found)
+
+
 def account_rows(account):
-    yield "name", account["name"]
-    yield "plan", visible(account["plan"] or "-")
-    yield "status", visible(account["status"] or "allowed")
+    for field, value in account.items():
+        if field == "domains":
+            break
+        default = "allowed" if field == "status" else "-"
+        yield field.replace("_", " "), visible(value or default)
     yield from list_rows("domains", shorten(account["domains"]) or ["-"])
     for field, value in sorted(account["other"].items()):
         yield visible(field), visible(value)
     yield from list_rows("problems", account["problems"], printable)
-
-
-def do_account_list(args):
-    redis = args.connect()
-    names = account_names(redis)
-    if args.names:
-        for name in names:
-            print(name)
-        return
-    accounts = list(list_accounts(redis, names))
-    if args.json:
-        print_json(accounts)
-        return
-    rows = [("NAME", "STATUS", "PLAN", "DOMAINS")]
-    rows += map(account_row, accounts)
-    for line in columns(rows):
-        print(line)
-
-
-def list_accounts(redis, names):
-    for batch in batches(names):
-        commands = [("HMGET", account_key(redis, name), *LISTED_ACCOUNT)
-                    for name in batch]
-        commands += [("SCARD", account_key(redis, name, ":domains"))
-                     for name in batch]
-        replies = redis.many(commands)
-        yield from map(listed_account, batch, replies, replies[len(batch):])
-
-
-def listed_account(name, values, count):
-    error = None
-    for reply in (values, count):
-        if isinstance(reply, ReplyError):
-            error = unreadable(reply)
-    if isinstance(values, ReplyError):
-        values = [None] * len(LISTED_ACCOUNT)
-    return {"name": name, **dict(zip(LISTED_ACCOUNT, values)),
-            "domain_count": None if isinstance(count, ReplyError) else count,
-            "error": error}
-
-
-def unreadable(reply):
-    """What a list says in place of a record of the wrong type."""
-    if reply.kind != "WRONGTYPE":
-        raise reply
-    return "wrong type of key"
-
-
-def account_row(account):
-    if account["error"]:
-        return account["name"], "(%s)" % account["error"], "", ""
-    return (account["name"], visible(account["status"] or "allowed"),
-            visible(account["plan"] or "-"), str(account["domain_count"]))
 
 
 def do_account_rm(args):
@@ -177,7 +146,7 @@ def worsen(redis, users, status):
 def changed(reply):
     """A user may have gone meanwhile."""
     if not isinstance(reply, ReplyError):
-        return reply == ["changed"]
+        return reply == "changed"
     if reply.kind != "NOUSER":
         raise reply
     return False
@@ -186,16 +155,9 @@ def changed(reply):
 def users_of(redis, account):
     """Names and statuses of the users whom the relay takes for the
     account's, in lists that are not long: what is read is soon used."""
-    for batch in batches(user_names(redis)):
-        replies = redis.many([("HMGET", user_key(redis, name), "account",
-                               "status") for name in batch])
-        yield [(name, reply[1]) for name, reply in zip(batch, replies)
-               if is_users(reply) and fold(reply[0] or "") == account]
-
-
-def is_users(reply):
-    """Whether there are fields to look at."""
-    return not isinstance(reply, ReplyError) or not unreadable(reply)
+    for page in records(redis, "user", "fields", "status", "account",
+                        account):
+        yield [(row[0], row[1]) for row in page if len(row) > 1]
 
 
 def account_problems(redis, text):

@@ -3,11 +3,11 @@
 
 """The addresses a user may send from, and those that authenticate it."""
 
-from .failure import EX_DATAERR, EX_NOUSER, Failure, note
+from .connection import ReplyError
+from .failure import EX_DATAERR, Failure, note
 from .functions import (
     call, call_each, canonical, canonical_or_none, fcall)
 from .records import fold, get_fields, ip_key, user_key
-from .rediscli import ReplyError
 from .text import visible
 
 
@@ -31,74 +31,76 @@ def do_ip_rm(args):
     key = user_key(redis, args.name)
     replies = call_each(redis, [fcall("user_ip_rm", [key], text)
                                 for text in args.range])
-    for text, (removed,) in zip(args.range, replies):
+    for text, removed in zip(args.range, replies):
         if not removed:
             note("%s: not on the list" % visible(text))
-    if any(removed for (removed,) in replies) and (
-            not redis.one("SCARD", key + ":ips")):
+    if any(replies) and not redis.one("SCARD", key + ":ips"):
         note("the list of %s is empty now: any source is allowed" % args.name)
 
 
 # IP authentication.  Readers demand that ip:{ADDR} names the user and that
-# the user's ip_auth is that address; the order of the steps is such that a
-# cut between any two of them lets nobody in.
+# the user's ip_auth is that address.  Where both keys are on one server, one
+# call changes both.  In a cluster the steps come in such an order that a cut
+# between any two of them lets nobody in.
 
 def do_ipauth_set(args):
     redis = args.connect()
+    former = set_address(redis, args.name, args.address)
     address = canonical(redis, "address", args.address)[0]
-    held = held_address(redis, args.name)
-    call(redis, "ip_claim", ip_key(redis, address), args.name)
-    if held and held != address:
-        release(redis, args.name, held)
-    former = store_address(redis, args.name, address)
-    # Another command has put it there meanwhile.
-    if former not in (None, held, address):
-        release(redis, args.name, former)
-    for gone in sorted({held, former} - {None, address}):
-        note("%s no longer authenticates as %s" % (gone, args.name))
-    keep_claim(redis, args.name, address)
+    held = former and canonical_or_none(redis, "address", former)
+    if held not in (None, "", address):
+        note("%s no longer authenticates as %s" % (held, args.name))
 
 
-def keep_claim(redis, name, address):
-    """Another command for this user may have freed the address before the
-    record said that it is the user's.  One that has put another address there
-    since then counts, and the claim is not left behind."""
+def set_address(redis, name, address):
+    """What was there before."""
+    key = user_key(redis, name)
     try:
-        if not call(redis, "ip_claim", ip_key(redis, address), name):
-            return
+        return call(redis, "user_ipauth", key, address)
     except ReplyError as error:
-        if error.kind == "INUSE":
-            call(redis, "user_ipauth", user_key(redis, name), "", address)
-        raise
-    if record_address(redis, name) != address:
-        release(redis, name, address)
-
-
-def record_address(redis, name):
-    """None also where the user has gone."""
-    try:
-        return held_address(redis, name)
-    except Failure as failure:
-        if failure.code != EX_NOUSER:
+        if error.kind != "CROSSSLOT":
             raise
-        return None
+    return set_in_cluster(redis, name, key, address)
+
+
+def set_in_cluster(redis, name, key, text):
+    """Another command for this user may have put another address there
+    meanwhile: what the record says in the end is what stays claimed."""
+    address = canonical(redis, "address", text)[0]
+    call(redis, "ip_claim", ip_key(redis, address), name)
+    try:
+        former = call(redis, "user_ipauth_only", key, address)
+    except ReplyError as error:
+        if error.kind == "NOUSER":
+            release(redis, name, address)
+        raise
+    held = former and canonical_or_none(redis, "address", former)
+    if held and held != address:
+        release(redis, name, held)
+    call(redis, "ip_claim", ip_key(redis, address), name)
+    if held_address(redis, name) != address:
+        release(redis, name, address)
+    return former
+
+
+def clear_address(redis, name, former):
+    """Whether the record had it, until now."""
+    key = user_key(redis, name)
+    try:
+        return call(redis, "user_ipauth", key, "", former) == former
+    except ReplyError as error:
+        if error.kind != "CROSSSLOT":
+            raise
+    address = canonical_or_none(redis, "address", former)
+    if address:
+        release(redis, name, address)
+    return call(redis, "user_ipauth_only", key, "", former) == former
 
 
 def held_address(redis, name):
     """The address of the user's record, if it is one."""
     text = get_fields(redis, name).get("ip_auth")
     return canonical_or_none(redis, "address", text) if text else None
-
-
-def store_address(redis, name, address):
-    """The valid address that was there before."""
-    try:
-        former = call(redis, "user_ipauth", user_key(redis, name), address)
-    except ReplyError as error:
-        if error.kind == "NOUSER":
-            release(redis, name, address)
-        raise
-    return canonical_or_none(redis, "address", former) if former else None
 
 
 def release(redis, name, address):
@@ -109,7 +111,10 @@ def release(redis, name, address):
 def do_ipauth_clear(args):
     redis = args.connect()
     if args.address is None:
-        if not clear_ip_auth(redis, args.name):
+        text = get_fields(redis, args.name).get("ip_auth")
+        if text:
+            clear_address(redis, args.name, text)
+        else:
             note("%s has no IP authentication" % args.name)
         return
     address = canonical(redis, "address", args.address)[0]
@@ -121,22 +126,10 @@ def do_ipauth_clear(args):
             return
         raise
     if held == address:
-        call(redis, "user_ipauth", user_key(redis, args.name), "", address)
+        clear_address(redis, args.name, address)
     elif not released:
         raise Failure(EX_DATAERR, "%s: not the IP authentication of %s" %
                       (address, args.name))
-
-
-def clear_ip_auth(redis, name):
-    """Whether there was any, valid or not."""
-    text = get_fields(redis, name).get("ip_auth")
-    if not text:
-        return False
-    address = canonical_or_none(redis, "address", text)
-    if address:
-        release(redis, name, address)
-    call(redis, "user_ipauth", user_key(redis, name), "", text)
-    return True
 
 
 def is_claimed(redis, name, ip_auth):

@@ -8,26 +8,28 @@ import os
 import sys
 
 from .accounts import (
-    SETTABLE_ACCOUNT, do_account_add, do_account_list, do_account_rm,
-    do_account_set, do_account_show)
+    do_account_add, do_account_rm, do_account_set, do_account_show)
 from .addresses import do_ip_add, do_ip_rm, do_ipauth_clear, do_ipauth_set
-from .configuration import read_configuration
+from .configuration import read_configuration, version
+from .connection import Redis
 from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
     do_domain_rm)
+from .exporting import do_export
 from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
+from .importing import do_import
 from .interchange import FORMATS
-from .listing import do_list
+from .listing import do_account_list, do_list
 from .passwords import SCHEMES
 from .quotas import do_quota
 from .records import name_of
-from .rediscli import Redis
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
-from .transfer import do_export, do_import
+from .schema import do_fields
+from .setup import do_setup
 from .users import (
-    SETTABLE, do_add, do_allow, do_block, do_passwd, do_rm, do_set, do_show)
+    do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
     days_of, line_of, lines_of, one_of, report_of, seconds_of)
 
@@ -48,6 +50,7 @@ def make_parser():
     parser.add_argument("-f", dest="file", metavar="file",
                         default="/etc/smtpusers.conf",
                         help="the configuration (%(default)s)")
+    parser.add_argument("--version", action="version", version=version())
     commands = parser.add_subparsers(metavar="command", required=True)
     add_user_commands(commands)
     add_reading_commands(commands)
@@ -58,6 +61,8 @@ def make_parser():
     add_answering_commands(commands)
     add_transfer_commands(commands)
     add_check_command(commands)
+    add_setup_command(commands)
+    add_fields_command(commands)
     return parser
 
 
@@ -97,6 +102,11 @@ def add_user_commands(commands):
     parser = command(commands, "rm", do_rm, "Removes a user.")
     parser.add_argument("--yes", action="store_true",
                         help="do not ask for confirmation")
+    parser.add_argument("--purge", action="store_true",
+                        help="the log too, which is kept otherwise")
+
+    parser = command(commands, "rename", do_rename, "Renames a user.")
+    parser.add_argument("new", type=name_of, metavar="NEW-NAME")
 
 
 def add_password_options(parser):
@@ -206,9 +216,9 @@ def add_account_commands(commands):
                         default=[], metavar="DOMAIN",
                         help="a verified domain; may be repeated")
     parser = command(actions, "set", do_account_set, "Changes an account.")
-    parser.add_argument("field", metavar="FIELD",
-                        help=", ".join(SETTABLE_ACCOUNT))
-    parser.add_argument("value", metavar="VALUE")
+    parser.add_argument("field", metavar="FIELD", help="see: fields")
+    parser.add_argument("value", nargs="?", metavar="VALUE",
+                        help="none takes the field away")
     parser = command(actions, "show", do_account_show, "Shows an account.")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser = actions.add_parser("list", help="Lists all accounts.",
@@ -226,7 +236,7 @@ def add_account_commands(commands):
 
 def add_status_commands(commands):
     parser = command(commands, "set", do_set, "Changes a field of a user.")
-    parser.add_argument("field", metavar="FIELD", help=", ".join(SETTABLE))
+    parser.add_argument("field", metavar="FIELD", help="see: fields")
     parser.add_argument("value", nargs="?", metavar="VALUE",
                         help="none takes the field away")
     command(commands, "block", do_block,
@@ -295,11 +305,53 @@ def add_check_command(commands):
                                  allow_abbrev=False)
     parser.add_argument("name", nargs="*", type=name_of, metavar="NAME",
                         help="these users alone")
-    parser.add_argument("--fix", action="store_true",
-                        help="mend what is safe")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--fix", action="store_true",
+                      help="mend what is safe")
+    what.add_argument("--server", action="store_true",
+                      help="the server and the configuration instead")
+    add_relay_user(parser)
     parser.add_argument("--json", action="store_true",
                         help="for programs, an object a line")
     parser.set_defaults(run=do_check)
+
+
+def add_relay_user(parser):
+    parser.add_argument("--relay-user", metavar="USER",
+                        help="whom smtpd runs filters as (found)")
+
+
+def add_setup_command(commands):
+    words = "Writes a configuration, and says what belongs beside it."
+    parser = commands.add_parser("setup", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--redis", metavar="WHERE",
+                        help="such as unix:/path, tcp:host:port (asked)")
+    parser.add_argument("--redis-user", metavar="NAME",
+                        help="an ACL user of Redis")
+    parser.add_argument("--password-file", metavar="FILE",
+                        help="its password")
+    parser.add_argument("--ca", metavar="FILE",
+                        help="the authority that signed the server's "
+                        "certificate")
+    parser.add_argument("--prefix", metavar="TEXT",
+                        help="what keys begin with")
+    parser.add_argument("--report-url", metavar="ADDRESS",
+                        help="where reports are shown")
+    add_relay_user(parser)
+    parser.add_argument("--output", metavar="FILE",
+                        help="the configuration (that of -f)")
+    parser.add_argument("--force", action="store_true",
+                        help="replace one that is there")
+    parser.set_defaults(run=do_setup)
+
+
+def add_fields_command(commands):
+    words = "Lists the fields and sets of users and accounts."
+    parser = commands.add_parser("fields", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=do_fields)
 
 
 def add_format_option(parser, default):

@@ -8,35 +8,39 @@ import re
 import time
 from collections import deque
 
-from .conversations import Conversation, converse, scan
 from .failure import EX_DATAERR, EX_NOUSER, Failure, note
+from .functions import prepare, schema_of
 from .inspection import (
-    Finding, Inspection, inspect_account, inspect_claim, inspect_companions,
-    inspect_user, release_claim)
-from .records import NAME, user_key
-from .rediscli import glob_escape
+    ACCOUNT, USER, Inspection, inspect_account, inspect_claim, inspect_users,
+    orphan, release_claim, rows_of, strange)
+from .pages import records, strays
+from .progress import Progress, counted
+from .records import user_key
+from .server import check_server
 from .text import visible
-from .transfer import connect, counted
 
-COMPANIONS = {"user": ("domains", "ips", "log", "last"),
-              "account": ("domains",)}
+COMPANIONS = ("domains", "ips", "last")
 KEY = re.compile(r"(user|account|ip):\{(.*?)\}(?::(.*))?", re.DOTALL)
-OURS = ("user:", "account:", "ip:")
-TOGETHER = 100          # companions that are looked for at once
-# A claim is followed by the record within seconds.
+# A claim may be followed by the record within seconds.
 GRACE = 3
 LATER = 1000            # claims that are looked at again at once
+NAMES = 100             # users that are looked at together
 
 
 def do_check(args):
-    run = Inspection(connect(args.connect), args.fix)
     report = Report(args.json)
+    if args.server:
+        report.tell(check_server(args.file, args.relay_user))
+        report.end()
+        return
+    redis = args.connect()
+    prepare(redis)
+    run = Inspection(redis, args.fix, schema_of(redis).limits)
     if args.name:
         check_users(run, args.name, report)
     else:
         check_all(run, report)
-    if report.left:
-        raise Failure(EX_DATAERR, "%s left" % counted(report.left, "problem"))
+    report.end()
 
 
 class Report:
@@ -46,11 +50,18 @@ class Report:
         self.as_json = as_json
         self.left = 0
 
-    def tell(self, finding):
-        if finding.fixed is None:
-            self.left += 1
-        print(json.dumps(finding.as_json()) if self.as_json else
-              text_of(finding))
+    def tell(self, findings):
+        for finding in findings:
+            if finding.fixed is None:
+                self.left += 1
+            print(json.dumps(finding.as_json()) if self.as_json else
+                  text_of(finding))
+
+
+    def end(self):
+        if self.left:
+            raise Failure(EX_DATAERR, "%s left" % counted(self.left,
+                                                          "problem"))
 
 
 def text_of(finding):
@@ -60,13 +71,37 @@ def text_of(finding):
 
 def check_all(run, report):
     later = Later(run, report)
-    for _, findings in converse(run.redis, inspections(run)):
-        for finding in findings:
-            if run.fix and is_claim(finding):
-                later.add(finding)
-            else:
-                report.tell(finding)
+    progress = Progress("user")
+    for page in records(run.redis, "user", "fields", " ".join(USER)):
+        progress.add(len(page))
+        report.tell(inspect_users(run, page))
+    progress.clear()
+    for page in records(run.redis, "account", "fields", " ".join(ACCOUNT)):
+        for row in page:
+            report.tell(inspect_account(run, row))
+    for page in strays(run.redis):
+        for key, _, name in page:
+            for finding in inspect_stray(run, key, name):
+                if run.fix and is_claim(finding):
+                    later.add(finding)
+                else:
+                    report.tell([finding])
     later.mend_all()
+
+
+def inspect_stray(run, key, name):
+    match = KEY.fullmatch(key[len(run.redis.prefix):])
+    if not match:
+        return strange(key)
+    if match[1] == "ip":
+        return inspect_claim(run, match[2], key) if match[3] is None else (
+            strange(key))
+    if match[3] is None:
+        return strange(key, match[2])
+    companions = COMPANIONS if match[1] == "user" else ("domains",)
+    if match[3] not in companions:
+        return strange(key)
+    return orphan(run, match[1], match[2], key)
 
 
 def is_claim(finding):
@@ -98,84 +133,33 @@ class Later:
             self.mend(count)
 
     def mend(self, count):
-        due = [self.findings.popleft()[1] for _ in range(count)]
-        mends = [Conversation(finding, release_claim(self.run, finding))
-                 for finding in due]
-        for _, findings in converse(self.run.redis, mends):
-            for finding in findings:
-                self.report.tell(finding)
-
-
-def inspections(run):
-    """A conversation for every key, and for companions many at a time."""
-    prefix = run.redis.key()
-    companions = []
-    for key in scan(run.redis, glob_escape(prefix) + "*"):
-        rest = key[len(prefix):]
-        match = KEY.fullmatch(rest)
-        if match and match[3] is None:
-            yield Conversation(key, inspect_key(run, match[1], match[2], key))
-        elif match and match[3] in COMPANIONS.get(match[1], ()):
-            owner = key[:-1 - len(match[3])]
-            companions.append((match[1], match[2], owner, key))
-        elif rest.startswith(OURS) and not is_counter(match):
-            yield Conversation(key, strange(key))
-        if len(companions) == TOGETHER:
-            yield Conversation(None, inspect_companions(run, companions))
-            companions = []
-    yield Conversation(None, inspect_companions(run, companions))
-
-
-def is_counter(match):
-    """Counters go by themselves."""
-    return match and match[1] == "user" and (match[3] or "").startswith(
-        "used:")
-
-
-def inspect_key(run, kind, name, key):
-    if kind == "ip":
-        return inspect_claim(run, name, key)
-    if not NAME.fullmatch(name):
-        return strange(key, name)
-    inspect = inspect_user if kind == "user" else inspect_account
-    return inspect(run, name, key)
-
-
-def strange(key, name=None):
-    """A key that the relay never looks for."""
-    yield from ()
-    what = "not a name" if name is not None else "not a key of the relay's"
-    return [Finding("name", key if name is None else name, key,
-                    what + ", so it is nobody's")]
+        for _ in range(count):
+            self.report.tell(release_claim(self.run,
+                                           self.findings.popleft()[1]))
 
 
 # Some users alone
 
 def check_users(run, names, report):
     missing = 0
-    users = (Conversation(name, inspect_one(run, name))
-             for name in names)
-    for name, findings in converse(run.redis, users):
-        if findings is None:
-            missing += 1
-            note("%s: no such user" % name)
-        for finding in findings or ():
-            report.tell(finding)
+    for start in range(0, len(names), NAMES):
+        some = names[start:start + NAMES]
+        rows = rows_of(run, "user", some, USER)
+        for name, row in zip(some, rows):
+            if row:
+                report.tell(inspect_users(run, [row]))
+            elif not tell_left(run, name, report):
+                missing += 1
+                note("%s: no such user" % name)
     if missing:
         raise Failure(EX_NOUSER, "%s not found" % counted(missing, "user"))
 
 
-def inspect_one(run, name):
-    """None where there is nothing of the name."""
-    key = user_key(run.redis, name)
-    companions = [("user", name, key, key + ":" + suffix)
-                  for suffix in COMPANIONS["user"]]
-    there, *found = yield [("EXISTS", key)] + [
-        ("EXISTS", companion[3]) for companion in companions]
-    if there[0]:
-        return (yield from inspect_user(run, name, key))
-    left = [companion for companion, reply in zip(companions, found)
-            if reply[0]]
-    if not left:
-        return None
-    return (yield from inspect_companions(run, left))
+def tell_left(run, name, report):
+    """Whether there is something of a user who is not there."""
+    keys = [user_key(run.redis, name, ":" + suffix) for suffix in COMPANIONS]
+    there = run.redis.each([("EXISTS", key) for key in keys])
+    for key, found in zip(keys, there):
+        if found:
+            report.tell(orphan(run, "user", name, key))
+    return any(there)

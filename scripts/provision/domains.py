@@ -3,7 +3,8 @@
 
 """The domains that are assigned to users and accounts."""
 
-from .failure import note
+from .alabels import alabels
+from .failure import Failure, note
 from .functions import call, call_each, fcall
 from .records import account_key, user_key
 from .text import visible
@@ -11,13 +12,14 @@ from .text import visible
 
 def do_domain_add(args):
     redis = args.connect()
-    call(redis, "user_domain_add", user_key(redis, args.name), *args.domain)
+    call(redis, "user_domain_add", user_key(redis, args.name),
+         *map(alabels, args.domain))
 
 
 def do_account_domain_add(args):
     redis = args.connect()
     call(redis, "account_domain_add", account_key(redis, args.name),
-         *args.domain)
+         *map(alabels, args.domain))
 
 
 def do_domain_rm(args):
@@ -33,9 +35,17 @@ def do_account_domain_rm(args):
 
 
 def remove_domains(redis, function, key, domains):
-    """One by one, to tell which were not there."""
-    replies = call_each(redis, [fcall(function, [key], domain)
+    """One by one, to tell which were not there; also what is no domain, by
+    its exact text."""
+    replies = call_each(redis, [fcall(function, [key], *texts_of(domain))
                                 for domain in domains])
-    for domain, (removed,) in zip(domains, replies):
+    for domain, removed in zip(domains, replies):
         if not removed:
             note("%s: not among the domains" % visible(domain))
+
+
+def texts_of(domain):
+    try:
+        return {domain, alabels(domain)}
+    except Failure:
+        return {domain}

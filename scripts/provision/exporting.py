@@ -1,103 +1,86 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""How one record gets out of Redis."""
+"""All users and accounts out of Redis."""
 
-from .conversations import ALONE
-from .interchange import FIELDS, SETS, Bad
-from .records import NAME
-from .rediscli import ReplyError
+import sys
 
-# A set that has more members is read alone, and in pages.
-SMALL = 100
-PAGE = "5000"
+from .connection import ReplyError, glob_escape
+from .failure import EX_DATAERR, Failure, note
+from .functions import schema_of
+from .interchange import Bad, csv_header, csv_text, json_text
+from .pages import keys, members, records
+from .progress import Progress, counted
+from .records import NAME, account_key, user_key
+from .schema import KINDS
+from .text import visible
 
-# Type, number of values and the values of each key.
-READ = " ".join("""
-local out = {}
-for _, key in ipairs(KEYS) do
-	local kind, found = redis.call('TYPE', key).ok, {}
-	if kind == 'hash' then
-		found = redis.call('HGETALL', key)
-	elseif kind == 'set' and redis.call('SCARD', key) > tonumber(ARGV[1]) then
-		kind = 'large'
-	elseif kind == 'set' then
-		found = redis.call('SMEMBERS', key)
-	end
-	out[#out + 1] = kind
-	out[#out + 1] = tostring(#found)
-	for _, value in ipairs(found) do
-		out[#out + 1] = value
-	end
-end
-return out
-""".split())
+WRITERS = {"csv": csv_text, "jsonl": json_text}
 
 
-def read_record(kind, name, key):
-    """A conversation whose result is the record, None where it has gone
-    meanwhile, or the Bad that says why it cannot be read."""
-    if not NAME.fullmatch(name):
-        return Bad("not a name")
-    keys = [key] + [key + ":" + suffix for suffix in SETS[kind]]
-    reply = (yield [("EVAL", READ, str(len(keys)), *keys, str(SMALL))])[0]
-    if isinstance(reply, ReplyError):
-        raise reply
-    (form, flat), *found = parts(reply)
-    try:
-        if form == "none":
-            return None
-        if form != "hash":
-            raise Bad("not a hash")
-        sets = yield from read_sets(kind, key, found)
-    except Bad as bad:
-        return bad
-    return make_record(kind, name, dict(zip(flat[::2], flat[1::2])), sets)
+def do_export(args):
+    redis = args.connect()
+    schema = schema_of(redis)
+    out = sys.stdout.buffer
+    write = WRITERS[args.format]
+    if args.format == "csv":
+        out.write(csv_header(schema))
+    left_out = 0
+    # Accounts first: users name them.
+    for kind in (args.only,) if args.only else reversed(KINDS):
+        for key, record in read_all(redis, schema, kind):
+            try:
+                if isinstance(record, Bad):
+                    raise record
+                out.write(write(record, schema))
+            except Bad as bad:
+                note("%s: %s" % (visible(key), bad))
+                left_out += 1
+    if left_out:
+        out.flush()
+        raise Failure(EX_DATAERR, "%s could not be exported" %
+                      counted(left_out, "record"))
 
 
-def parts(flat):
-    """What READ found, key by key."""
-    values = iter(flat)
-    return [(form, [next(values) for _ in range(int(next(values)))])
-            for form in values]
+def read_all(redis, schema, kind):
+    """Keys and records, or what is Bad about them."""
+    progress = Progress(kind)
+    for page in records(redis, kind, "fields", " ".join(schema.keys[kind])):
+        progress.add(len(page))
+        for row in page:
+            key = (user_key if kind == "user" else account_key)(redis, row[0])
+            yield key, read_record(redis, schema, kind, key, row)
+    progress.clear()
+    yield from strangers(redis, kind)
 
 
-def read_sets(kind, key, found):
-    sets = {}
-    for suffix, (form, members) in zip(SETS[kind], found):
-        if form not in ("none", "set", "large"):
-            raise Bad(suffix + ": not a set")
-        if form == "large":
-            yield ALONE
-            members = yield from read_pages(key + ":" + suffix, suffix)
-        sets[suffix] = members
-    return sets
+def strangers(redis, kind):
+    """What has no name, which pages leave out."""
+    before = redis.key(kind, ":{")
+    for page in keys(redis, glob_escape(before) + "*}"):
+        for key in page:
+            if not NAME.fullmatch(key[len(before):-1]):
+                yield key, Bad("not a name")
 
 
-def read_pages(key, suffix):
-    members, cursor = set(), "0"
-    while True:
-        reply = (yield [("SSCAN", key, cursor, "COUNT", PAGE)])[0]
-        if isinstance(reply, ReplyError):
-            raise wrong_set(reply, suffix)
-        cursor, *found = reply
-        members.update(found)
-        if cursor == "0":
-            return members
-
-
-def wrong_set(error, suffix):
-    """It may have become something else meanwhile."""
-    if error.kind == "WRONGTYPE":
-        return Bad(suffix + ": not a set")
-    return error
-
-
-def make_record(kind, name, fields, sets):
-    record = {"type": kind, "name": name}
-    record.update((field, fields.get(field)) for field in FIELDS[kind])
-    if kind == "user":
-        record["ip_auth"] = fields.get("ip_auth")
-    record.update((suffix, sorted(sets[suffix]))
-                  for suffix in SETS[kind])
+def read_record(redis, schema, kind, key, row):
+    if len(row) == 1:
+        return Bad("not a hash")
+    record = {"type": kind, "name": row[0],
+              **dict(zip(schema.keys[kind], row[1:]))}
+    for name in schema.sets[kind]:
+        try:
+            record[name] = read_set(redis, key + ":" + name, record[name])
+        except ReplyError as error:
+            if error.kind != "WRONGTYPE":
+                raise
+            return Bad(name + ": not a set")
     return record
+
+
+def read_set(redis, key, found):
+    """Of one that is large, the number is found."""
+    if isinstance(found, list):
+        return sorted(found)
+    return sorted({member for page in members(redis, key)
+                   for member in page})

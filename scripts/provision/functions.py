@@ -8,8 +8,11 @@ import os
 import re
 
 from .configuration import data_file
-from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure
-from .rediscli import ReplyError
+from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure, note
+from .schema import Schema
+from .text import printable
+from .alabels import alabels
+from .connection import ReplyError
 
 VERSION = re.compile(r"^local VERSION = ([0-9]+)$", re.MULTILINE)
 
@@ -36,9 +39,20 @@ def read_text(path):
 def prepare(redis):
     """Loads the functions where there are none, or older ones; newer ones
     are used as they are."""
-    if not has_functions(redis.version):
+    if not has_functions(redis.many([fcall("version", [])])[0]):
         load_functions(redis)
-    redis.version = None
+    redis.prepared = True
+
+
+def functions_problem(redis):
+    """Why those that are there would not do, or None."""
+    try:
+        there = has_functions(redis.many([fcall("version", [])])[0])
+    except Failure as failure:
+        return str(failure)
+    if there:
+        return None
+    return "the functions are missing or older than those of this command"
 
 
 def has_functions(version):
@@ -49,9 +63,8 @@ def has_functions(version):
         if "unction not found" not in str(version):
             raise version
         return False
-    number = version[0] if version else None
-    return isinstance(number, int) and (
-        number >= int(VERSION.search(library_text())[1]))
+    return isinstance(version, int) and (
+        version >= int(VERSION.search(library_text())[1]))
 
 
 def load_functions(redis):
@@ -67,17 +80,26 @@ def load_functions(redis):
                           error, data_file("smtpusers.lua"))) from None
 
 
+def schema_of(redis):
+    """What users and accounts have, asked for once."""
+    if redis.schema is None:
+        redis.schema = Schema(call(redis, "describe", []))
+    return redis.schema
+
+
 def fcall(function, keys, *args):
     """The command that calls it."""
     return ("FCALL", "smtpusers_" + function, str(len(keys)), *keys, *args)
 
 
-def call_list(redis, function, keys, *args):
+def call(redis, function, keys, *args):
+    """The reply of a function, of one key or several."""
+    keys = [keys] if isinstance(keys, str) else keys
     return call_each(redis, [fcall(function, keys, *args)])[0]
 
 
 def call_each(redis, commands):
-    """The replies to several calls, each a list; or the first error."""
+    """The replies to several calls, or the first error."""
     need_functions(redis)
     return redis.each(commands)
 
@@ -89,14 +111,8 @@ def call_many(redis, commands):
 
 
 def need_functions(redis):
-    if redis.version is not None:
+    if not redis.prepared:
         prepare(redis)
-
-
-def call(redis, function, key, *args):
-    """The reply of a function that has one key and one thing to say."""
-    reply = call_list(redis, function, [key], *args)
-    return reply[0] if reply else None
 
 
 def call_json(redis, function, key, *args):
@@ -110,24 +126,30 @@ def call_json(redis, function, key, *args):
 
 def canonical(redis, *words):
     """The canonical texts of pairs of kind and text, or why one has none."""
-    return call_list(redis, "canonical", [], *words) if words else []
+    return call(redis, "canonical", [], *words) if words else []
 
 
-# The kinds of values whose fields have other names.
-KINDS = {"quota_period": "period"}
-
-
-def judged(redis, fields, domains):
-    """The words that say these fields and domains in a call.  Each domain is
-    judged by itself, for a call has them in one text."""
+def judged(redis, kind, fields, domains=()):
+    """The words that say these fields and domains in a call.  Each is judged
+    by itself, for a call has the domains in one text."""
+    schema = schema_of(redis)
     words = [word for field, value in fields.items()
-             for word in (KINDS.get(field, field), value)]
-    words += [word for domain in domains for word in ("domain", domain)]
+             for word in (schema.kind_of(kind, field), value)]
+    words += [word for domain in domains
+              for word in ("domain", alabels(domain))]
     texts = canonical(redis, *words)
     pairs = list(zip(fields, texts))
     if domains:
         pairs.append(("domains", " ".join(texts[len(fields):])))
     return [word for pair in pairs for word in pair]
+
+
+def warned(reply):
+    """The first word of a reply; a warning behind it is told."""
+    word, _, warning = reply.partition(" warning: ")
+    if warning:
+        note(printable(warning))
+    return word
 
 
 def canonical_or_none(redis, kind, text):

@@ -1,272 +1,441 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""How one record gets into Redis, or is only looked at.
+"""Users and accounts of a file into Redis: batches of them in one call."""
 
-Each of these is a conversation whose result is added, changed or same, or the
-Bad that says why the record was not taken.
-"""
+import os
+import stat
+import sys
+import time
 
-from .conversations import ALONE
-from .functions import fcall
-from .interchange import FIELDS, KEYS, LISTS, SETS, Bad
-from .records import account_key, fold, ip_key, user_key
-from .rediscli import REFUSALS, ReplyError
+from .alabels import alabels
+from .connection import REFUSALS, Away, ReplyError
+from .failure import (
+    EX_CANTCREAT, EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_UNAVAILABLE, EX_USAGE,
+    Failure, note, silence)
+from .functions import fcall, prepare, schema_of
+from .interchange import SUFFIXES, Bad, read_lines
+from .large import LargeRecord
+from .progress import Progress, counted
+from .records import fold
+from .text import visible
 
-KINDS = {"password": "hash", "quota_period": "period", "created": "time",
-         "ip_auth": "address", "domains": "domain", "ips": "range"}
-# Words of one call.
-JUDGED = 2000
-
-
-def take(redis, record, replace):
-    steps = TAKERS[record["type"], replace](redis, record)
-    return guarded(steps, fold(record["name"]))
-
-
-def look_at(record):
-    return guarded(judge(record), fold(record["name"]))
+# Lines that are asked about at once, in as many calls as that takes.
+LINES = 1000
+LINE_BYTES = 4 << 20
 
 
-def guarded(steps, name):
-    """Whose record it is, the caller says."""
+class Errors:
+    """Where the lines go that were not taken."""
+
+    def __init__(self, path, source):
+        self.path = path
+        self.file = None
+        if path is None:
+            return
+        try:
+            # There are hashes in them.
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+            if os.path.samestat(os.fstat(descriptor),
+                                os.fstat(source.fileno())):
+                os.close(descriptor)
+                raise Failure(EX_USAGE, "%s: this is what is read" %
+                              visible(path))
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.ftruncate(descriptor, 0)
+        except OSError as error:
+            raise Failure(EX_CANTCREAT, "%s: %s" %
+                          (visible(path), error.strerror)) from None
+        self.file = open(descriptor, "wb", buffering=0)
+
+    def write(self, data):
+        if self.file is not None and data is not None:
+            self.file.write(data if data.endswith(b"\n") else data + b"\n")
+
+    def close(self):
+        if self.file is not None:
+            self.file.close()
+
+
+class Tally:
+    """What became of the lines."""
+
+    def __init__(self, first):
+        self.counts = {"added": 0, "changed": 0, "same": 0}
+        self.errors = 0
+        self.slow = 0
+        # The first line that is not done.
+        self.next = first
+
+    @property
+    def lines(self):
+        return sum(self.counts.values()) + self.errors
+
+    def text(self, check):
+        parts = [] if check else [
+            "%d %s" % (count, word) for word, count in self.counts.items()]
+        return "%s: %s" % (counted(self.lines, "line"), ", ".join(
+            parts + [counted(self.errors, "error")]))
+
+
+class Patience:
+    """Waits for a Redis that is away, but not for ever: what counts is the
+    time since something was done."""
+
+    FIRST, LONGEST = 0.25, 8
+
+    def __init__(self, args, progress):
+        self.connect = args.connect
+        self.seconds = args.wait
+        self.progress = progress
+        self.forget()
+
+    def forget(self):
+        self.deadline = None
+        self.pause = self.FIRST
+
+    def wait(self, failure):
+        """A new connection, or the failure."""
+        if self.deadline is None:
+            self.deadline = time.monotonic() + self.seconds
+            self.progress.clear()
+            note("%s; trying again for %d s" % (failure, self.seconds))
+        while True:
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                raise Failure(failure.code, str(failure))
+            time.sleep(min(self.pause, left))
+            self.pause = min(self.pause * 2, self.LONGEST)
+            try:
+                return connect(self.connect)
+            except Failure as again:
+                if again.code != EX_UNAVAILABLE:
+                    raise
+                failure = again
+
+
+def connect(how):
+    redis = how()
+    prepare(redis)
+    schema_of(redis)
+    return redis
+
+
+def do_import(args):
+    redis = connect(args.connect)
+    progress, tally = Progress("line", quiet=False), Tally(args.from_line)
+    with open_source(args.source) as source:
+        errors = Errors(args.errors, source)
+        try:
+            run_import(args, redis, source, errors, progress, tally)
+        except Failure as failure:
+            stop(args, progress, tally, failure.code, str(failure))
+        except KeyboardInterrupt:
+            stop(args, progress, tally, 130, "interrupted")
+        except OSError as error:
+            stop(args, progress, tally, EX_IOERR, error.strerror)
+        finally:
+            errors.close()
+    progress.clear()
+    print(tally.text(args.check))
+    if tally.slow:
+        note("%s with a password whose hash takes long to verify: check "
+             "lists the users" % counted(tally.slow, "line"))
+    if tally.errors:
+        raise Failure(EX_DATAERR, not_taken(args, tally))
+
+
+def not_taken(args, tally):
+    text = "%s not taken" % counted(tally.errors, "line")
+    return text if args.errors is None else "%s; see %s" % (
+        text, visible(args.errors))
+
+
+def stop(args, progress, tally, code, why):
+    progress.clear()
     try:
-        # Behind the first word there may be a warning.
-        return (yield from steps).partition(" ")[0]
-    except Bad as bad:
-        return bad
-    except ReplyError as error:
-        # What is the record's fault; every other error is Redis's.
-        if error.kind not in (*REFUSALS, "WRONGTYPE"):
-            raise
-        return Bad(str(error).removeprefix(name + ": "))
+        print(tally.text(args.check), flush=True)
+    except OSError:
+        silence(sys.stdout)
+    raise Failure(code, "%s; all lines before line %d are done: go on with "
+                  "--from-line %d" % (why, tally.next, tally.next)) from None
 
 
-def call(function, key, *words):
-    return [fcall(function, [key], *words)]
+def open_source(path):
+    if path in (None, "-"):
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise Failure(EX_NOINPUT, "%s: %s" %
+                      (visible(path), error.strerror)) from None
 
 
-def whole(reply):
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply
+def form_of(args):
+    """As the option or the name of the file says."""
+    suffix = os.path.splitext(args.source or "")[1].lower()
+    return args.format or SUFFIXES.get(suffix)
 
 
-def only(replies):
-    """The value of a conversation's only reply."""
-    return whole(replies[0])[0]
+def run_import(args, redis, source, errors, progress, tally):
+    """While Redis takes a batch, the next one is read."""
+    schema = schema_of(redis)
+    lines = (line for line in read_lines(source, form_of(args), schema,
+                                         errors.write)
+             if line.number >= args.from_line)
+    desk = Desk(redis, args, Patience(args, progress))
+    last = None
+    for batch in batches(lines, schema, args):
+        desk.send(batch)
+        if last is not None:
+            count(last, errors, progress, tally)
+        last = desk.receive()
+    if last is not None:
+        count(last, errors, progress, tally)
 
 
-def words_for(record):
+def count(batch, errors, progress, tally):
+    for line, result in zip(batch.lines, batch.results):
+        tally.next = line.number
+        if line.torn:
+            raise Failure(EX_DATAERR, line.label + line.problem)
+        if isinstance(result, Bad):
+            progress.clear()
+            note(line.label + str(result))
+            errors.write(line.raw)
+            tally.errors += 1
+        else:
+            word, _, warning = result.partition(" warning: ")
+            tally.slow += bool(warning)
+            tally.counts[word] += 1
+        tally.next = line.number + 1
+        progress.add(1, counted(tally.errors, "error"))
+
+
+# Batches
+
+class Batch:
+    """Lines, what becomes of each, and the calls for those of which that is
+    not known: which lines a call is about, and the command."""
+
+    def __init__(self, schema, args):
+        self.schema = schema
+        self.check = args.check
+        self.function = "put" if args.replace else "add"
+        self.lines = []
+        self.results = []
+        self.calls = []
+        self.size = 0
+        # Of the call that is being made.
+        self.kind = None
+        self.keys = []
+        self.words = []
+        self.about = []
+        self.bytes = 0
+
+    def add(self, line):
+        """False where the line is for a batch of its own."""
+        result = None
+        if line.problem is not None:
+            result = Bad(line.problem)
+        else:
+            try:
+                words = words_for(self.schema, line.record)
+            except Failure as failure:
+                result = Bad(str(failure))
+        large = result is None and self.is_large(words)
+        if large and self.lines:
+            return False
+        if large:
+            self.calls.append(([0], LargeRecord(
+                self.schema, line.record, words, self.function, self.check)))
+        elif result is None and self.check:
+            self.judge(line.record, len(self.lines))
+        elif result is None:
+            self.take(line.record, words, len(self.lines))
+        self.lines.append(line)
+        self.results.append(result)
+        self.size += len(line.raw or b"")
+        return True
+
+    def is_full(self):
+        return (len(self.lines) >= LINES or self.size > LINE_BYTES or
+                bool(self.calls) and isinstance(self.calls[-1][1],
+                                                LargeRecord))
+
+    def is_large(self, words):
+        limits = self.schema.limits
+        return (sum(map(len, words)) * 3 > limits["bytes"] or
+                sum(word.count(" ") for word in words) + len(words) >
+                limits["members"])
+
+    def judge(self, record, index):
+        self.calls.append(([index], fcall("canonical", [], *judgement(
+            self.schema, record))))
+
+    def take(self, record, words, index):
+        limits = self.schema.limits
+        size = sum(map(len, words)) * 3
+        count = sum(word.count(" ") for word in words) + len(words) + 1
+        if self.about and (
+                record["type"] != self.kind or
+                len(self.about) >= limits["records"] or
+                self.bytes + size > limits["bytes"] or
+                len(self.words) + count > limits["members"]):
+            self.close()
+        self.kind = record["type"]
+        self.keys.append(self.key_of(record))
+        self.words += str(len(words)), *words
+        self.about.append(index)
+        self.bytes += size
+
+    def key_of(self, record):
+        """As it will be read, also where it is no name."""
+        return record["type"] + ":{" + fold(record["name"]) + "}"
+
+    def close(self):
+        if not self.about:
+            return
+        self.calls.append((self.about, (self.kind, self.keys, self.words)))
+        self.keys, self.words, self.about, self.bytes = [], [], [], 0
+
+
+def batches(lines, schema, args):
+    batch = Batch(schema, args)
+    for line in lines:
+        if not batch.add(line):
+            batch.close()
+            yield batch
+            batch = Batch(schema, args)
+            batch.add(line)
+        if batch.is_full() or line.torn:
+            batch.close()
+            yield batch
+            batch = Batch(schema, args)
+    if batch.lines:
+        batch.close()
+        yield batch
+
+
+def words_for(schema, record):
     """The fields as the functions take them: nothing is empty text."""
     words = []
-    for key in FIELDS[record["type"]] + SETS[record["type"]]:
+    for key in schema.keys[record["type"]]:
         if key in record:
             value = record[key] or ""
-            words += key, " ".join(value) if key in LISTS else value
+            if key in schema.lists:
+                if value and schema.row(record["type"],
+                                        key)["kind"] == "domain":
+                    value = map(alabels, value)
+                value = " ".join(value)
+            words += key, value
     return words
 
 
-def add_account(redis, record):
-    key = account_key(redis, fold(record["name"]))
-    return only((yield call("account_add", key, *words_for(record))))
-
-
-def put_account(redis, record):
-    key = account_key(redis, fold(record["name"]))
-    return only((yield call("account_put", key, *words_for(record))))
-
-
-def add_user(redis, record):
-    name = fold(record["name"])
-    key = user_key(redis, name)
-    add = call("user_add", key, *words_for(record))
-    if not record.get("ip_auth"):
-        return only((yield add))
-    judged, held = yield [judgement(["address", record["ip_auth"]]),
-                          ("HGET", key, "ip_auth")]
-    address = whole(judged)[0]
-    if isinstance(held, ReplyError) or not held[0]:
-        return (yield from add_with_address(redis, name, key, address, add))
-    former = yield from canonical_or_none(held[0])
-    if former != address or not (
-            yield from is_claimed(redis, name, address)) or not (
-            yield from is_there(key, record)):
-        raise Bad("exists already")
-    return "same"
-
-
-def is_claimed(redis, name, address):
-    """The relay folds the name too."""
-    owner = (yield [("GET", ip_key(redis, address))])[0]
-    return not isinstance(owner, ReplyError) and fold(owner[0] or "") == name
-
-
-def add_with_address(redis, name, key, address, add):
-    new = yield from claim(redis, name, address)
-    try:
-        result = only((yield add))
-        # An address that is claimed for a record that does not say so is what
-        # an import that was cut short has left.
-        if result == "same" and new:
-            raise Bad("exists already, without IP authentication")
-        yield from set_address(key, address)
-        return "added"
-    except (Bad, ReplyError) as error:
-        if (yield from held_address(key)) != address:
-            yield from release(redis, name, address)
-        raise error
-
-
-def is_there(key, record):
-    """Whether a user who has an address is what the record says in all else,
-    for which the functions have no word."""
-    kept = (yield [("HGETALL", key), ("SMEMBERS", key + ":domains"),
-                   ("SMEMBERS", key + ":ips")])
-    if any(isinstance(reply, ReplyError) for reply in kept):
-        return False
-    flat, domains, ips = kept
-    fields = dict(zip(flat[::2], flat[1::2]))
-    fields.pop("ip_auth", None)
-    if not record.get("created"):
-        fields.pop("created", None)
-    return (fields == (yield from canonical_fields(record)) and
-            set(domains) == (yield from canonical_set("domains", record)) and
-            set(ips) == (yield from canonical_set("ips", record)))
-
-
-def canonical_fields(record):
-    names = [field for field in FIELDS["user"] if record.get(field)]
-    words = [word for field in names
-             for word in (KINDS.get(field, field), record[field])]
-    texts = whole((yield [judgement(words)])[0])
-    return dict(zip(names, texts))
-
-
-def canonical_set(key, record):
-    replies = yield judgements(members_of(key, record))
-    return {member for reply in map(whole, replies) for member in reply}
-
-
-def members_of(key, record):
-    """The members of a list, each behind its kind."""
-    return [word for member in record.get(key) or ()
-            for word in (KINDS[key], member)]
-
-
-def judgements(words):
-    """Not too many words at a time."""
-    return [judgement(words[start:start + JUDGED])
-            for start in range(0, len(words), JUDGED)]
-
-
-def put_user(redis, record):
-    name = fold(record["name"])
-    key = user_key(redis, name)
-    put = call("user_put", key, *words_for(record))
-    if "ip_auth" not in record:
-        return only((yield put))
-    if not record["ip_auth"]:
-        result = only((yield put))
-        return (yield from clear_address(redis, name, key)) or result
-    address = yield from canonical(record["ip_auth"])
-    new = yield from claim(redis, name, address)
-    try:
-        result = only((yield put))
-    except ReplyError as error:
-        if new or (yield from held_address(key)) != address:
-            yield from release(redis, name, address)
-        raise error
-    changed = yield from change_address(redis, name, key, address)
-    if result == "same" and (changed or new):
-        return "changed"
-    return result
-
-
-def change_address(redis, name, key, address):
-    """Whether the record had another."""
-    text = only((yield [("HGET", key, "ip_auth")]))
-    if text == address:
-        return False
-    former = yield from canonical_or_none(text)
-    if former and former != address:
-        yield from release(redis, name, former)
-    yield from set_address(key, address)
-    return True
-
-
-def clear_address(redis, name, key):
-    text = only((yield [("HGET", key, "ip_auth")]))
-    if not text:
-        return None
-    former = yield from canonical_or_none(text)
-    if former:
-        yield from release(redis, name, former)
-    only((yield call("user_ipauth", key, "")))
-    return "changed"
-
-
-def set_address(key, address):
-    return only((yield call("user_ipauth", key, address)))
-
-
-def claim(redis, name, address):
-    """Whether the address is this user's only now. One that another has may
-    be let go by a record before this one."""
-    attempt = call("ip_claim", ip_key(redis, address), name)
-    try:
-        return bool(only((yield attempt)))
-    except ReplyError as error:
-        if error.kind != "INUSE":
-            raise
-    yield ALONE
-    return bool(only((yield attempt)))
-
-
-def release(redis, name, address):
-    """Where there is no claim but something else, nothing is to be done."""
-    reply = (yield call("ip_release", ip_key(redis, address), name))[0]
-    if isinstance(reply, ReplyError) and reply.kind != "WRONGTYPE":
-        raise reply
-
-
-def held_address(key):
-    """The address in a record, if it is one."""
-    reply = (yield [("HGET", key, "ip_auth")])[0]
-    if isinstance(reply, ReplyError):
-        return None
-    return (yield from canonical_or_none(reply[0]))
-
-
-def canonical_or_none(text):
-    if not text:
-        return None
-    reply = (yield [judgement(["address", text])])[0]
-    return None if isinstance(reply, ReplyError) else reply[0]
-
-
-def canonical(text):
-    return only((yield [judgement(["address", text])]))
-
-
-def judgement(words):
-    return fcall("canonical", [], *words)
-
-
-# Looking at a record without writing anything
-
-def judge(record):
+def judgement(schema, record):
+    """A record without writing it: kinds and texts."""
     kind = record["type"]
     words = ["name" if kind == "user" else "account", record["name"]]
-    for key in KEYS[kind]:
-        if record.get(key) and key not in LISTS:
-            words += KINDS.get(key, key), record[key]
-    for key in SETS[kind]:
-        words += members_of(key, record)
-    for reply in (yield judgements(words)):
-        whole(reply)
-    return "same"
+    for key in schema.keys[kind]:
+        value, how = record.get(key), schema.kind_of(kind, key)
+        if isinstance(value, list):
+            for member in value:
+                words += how, alabels(member) if how == "domain" else member
+        elif value:
+            words += how, value
+    return words
 
 
-TAKERS = {("user", False): add_user, ("user", True): put_user,
-          ("account", False): add_account, ("account", True): put_account}
+class Desk:
+    """Hands batches to Redis, again where it was away meanwhile."""
+
+    def __init__(self, redis, args, patience):
+        self.redis = redis
+        self.function = "put" if args.replace else "add"
+        self.patience = patience
+        self.batch = None
+
+    def send(self, batch):
+        self.batch = batch
+        self.trying(self.ask)
+
+    def receive(self):
+        """The batch that was sent, with its results."""
+        replies = self.trying(self.hear, self.ask)
+        self.patience.forget()
+        for (about, call), reply in zip(self.batch.calls, replies):
+            self.settle(about, call, reply)
+        return self.batch
+
+    def trying(self, step, before=None):
+        while True:
+            try:
+                return step()
+            except Away as failure:
+                self.redis = self.patience.wait(failure)
+                # What was asked may have been done, and is the same then.
+                if before is not None:
+                    self.trying(before)
+
+    def ask(self):
+        commands = [command for _, call in self.batch.calls
+                    for command in self.commands(call)]
+        self.redis.send(commands)
+
+    def commands(self, call):
+        if isinstance(call, LargeRecord):
+            return []
+        if not is_import(call):
+            return [call]
+        kind, keys, words = call
+        return [fcall("import", [self.redis.prefix + key for key in keys],
+                      "%s_%s" % (kind, self.function), *words)]
+
+    def hear(self):
+        replies = iter(self.redis.receive())
+        found = []
+        for _, call in self.batch.calls:
+            reply = call.run(self.redis) if isinstance(
+                call, LargeRecord) else next(replies)
+            if is_import(call) and isinstance(reply, list):
+                reply = [as_error(some) or some for some in reply]
+            for some in reply if isinstance(reply, list) else [reply]:
+                if isinstance(some, ReplyError) and some.is_passing():
+                    raise Away(some.code, str(some))
+            found.append(reply)
+        return found
+
+    def settle(self, about, call, reply):
+        if isinstance(reply, Bad) or not isinstance(reply, (list,
+                                                            ReplyError)):
+            replies = [reply]
+        elif isinstance(reply, ReplyError):
+            replies = [reply] * len(about)
+        elif not is_import(call):
+            replies = ["same"]
+        else:
+            replies = reply
+        for index, result in zip(about, replies):
+            self.batch.results[index] = judged(
+                result, fold(self.batch.lines[index].record["name"]))
+
+
+def is_import(call):
+    """As opposed to a record that is only judged, or is too large."""
+    return isinstance(call, tuple) and call[0] != "FCALL"
+
+
+def as_error(reply):
+    """An error among the replies for many, which comes as a text."""
+    if reply.partition(" ")[0].isupper():
+        return ReplyError(reply)
+    return None
+
+
+def judged(reply, name):
+    """What is the record's fault; every other error is Redis's."""
+    if not isinstance(reply, ReplyError):
+        return reply
+    if reply.kind not in (*REFUSALS, "WRONGTYPE"):
+        raise reply
+    return Bad(str(reply).removeprefix(name + ": "))

@@ -1,24 +1,34 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""What is wrong with one record, as a conversation whose result is a list of
-findings. What belongs together by more than its key is compared here; what is
-wrong with a value is said by the functions in Redis."""
+"""What is wrong with one record, as a list of findings. What is wrong with a
+value is said by the functions in Redis; what belongs together by more than
+its key is compared here.
 
-from . import repairs
-from .conversations import ALONE
-from .exporting import READ, SMALL, parts, read_pages
-from .importing import (
-    call, canonical_or_none, is_claimed, judgement, only)
-from .interchange import Bad
+Nothing that is mended lets anybody in who was kept out: what is unclear goes,
+and what the relay refuses altogether stays refused. Each repair is one step
+in Redis, which looks again at what it was begun for.
+"""
+
+from .addresses import clear_address, release
+from .alabels import alabels
+from .connection import ReplyError
+from .failure import Failure
+from .functions import call, canonical_or_none, fcall
 from .records import NAME, account_key, fold, user_key
-from .rediscli import ReplyError
 from .text import visible
 
-JUDGED = 1000           # members that are judged at a time
-RANGES_MAX = 65536
 ACCOUNTS_KEPT = 10000
+MENDED = 200            # members of a call
+
+# What is asked of each record in a page.
+USER = ("problems", "warnings", "claim", "wrong", "account", "mode", "status",
+        "ip_auth", "domain_count", "ip_count")
+ACCOUNT = ("problems", "domain_count")
+SETS = {"user": ("ips", "domains"), "account": ("domains",)}
 KINDS = {"ips": "range", "domains": "domain"}
+NOT_A_SET = {"ips": "ips: not a set, so the user is refused",
+             "domains": "domains: not a set, so nothing can be sent"}
 
 
 class Finding:
@@ -39,64 +49,62 @@ class Finding:
 
 
 class Inspection:
-    """What the conversations of one run share."""
+    """What one run shares; listed is how many members of a set are judged
+    together with the record."""
 
-    def __init__(self, redis, fix):
+    def __init__(self, redis, fix, limits):
         self.redis = redis
         self.fix = fix
+        self.listed = limits["listed"]
         self.accounts = {}
-
-
-def read(*keys):
-    return ("EVAL", READ, str(len(keys)), *keys, str(SMALL))
 
 
 # Users
 
-def inspect_user(run, name, key):
-    problems, found = yield [*call("user_check", key),
-                             read(key, key + ":domains", key + ":ips",
-                                  key + ":log", key + ":last")]
-    if isinstance(found, ReplyError):
-        raise found
-    if isinstance(problems, ReplyError):
-        return user_error(problems, name, key)
-    (_, flat), domains, ips, (log, _), (last, _) = parts(found)
-    fields = dict(zip(flat[::2], flat[1::2]))
-    findings = [Finding(kind_of(text), name, key, text) for text in problems
-                if not text.startswith(("ips: ", "domains: "))]
-    if log not in ("none", "stream"):
-        findings.append(Finding("type", name, key + ":log", "log: not a "
-                                "stream, so nothing is logged"))
-    if last not in ("none", "hash"):
-        findings.append(Finding("type", name, key + ":last", "last: not a "
-                                "hash, so the last use is not kept"))
-    told = {text.partition(": ")[0] for text in problems}
-    if "ips" in told or not is_plain(*ips):
-        findings += yield from inspect_ips(run, name, key + ":ips", *ips)
-    if "domains" in told:
-        findings += yield from inspect_domains(run, name, key + ":domains",
-                                               *domains)
-    findings += yield from inspect_address(run, name, key, fields)
-    findings += yield from inspect_reach(run, name, key, fields,
-                                         domains[0] != "none")
-    return findings
+def inspect_users(run, page):
+    """The findings of a page of rows, which have what USER says."""
+    look_up(run, {fold(row[5] or "") for row in page if len(row) > 1})
+    for row in page:
+        yield from inspect_user(run, row)
 
 
-def is_plain(form, members):
-    """Most lists are short, and have IPv4 addresses alone, which are written
-    in one way."""
-    return form == "none" or form == "set" and not any(
-        ":" in member or "/" in member for member in members)
-
-
-def user_error(error, name, key):
-    if error.kind == "WRONGTYPE":
+def inspect_user(run, row):
+    name, key = row[0], user_key(run.redis, row[0])
+    if len(row) == 1:
         return [Finding("type", name, key, "not a hash, so the user is "
                         "refused")]
-    if error.kind == "NOUSER":
+    problems, warnings, claim, wrong, account, mode, status, ip_auth, \
+        domains, ips = row[1:]
+    if problems is None:
+        problems = whole_problems(run, key)
+    findings = value_findings(name, key, problems)
+    findings += [Finding("slow", name, key, text) for text in warnings or ()]
+    if "log" in wrong:
+        findings.append(Finding("type", name, key + ":log", "log: not a "
+                                "stream, so nothing is logged"))
+    if "last" in wrong:
+        findings.append(Finding("type", name, key + ":last", "last: not a "
+                                "hash, so the last use is not kept"))
+    findings += inspect_sets(run, "user", name, key, problems,
+                             {"domains": domains, "ips": ips})
+    findings += inspect_address(run, name, key, ip_auth, claim)
+    return findings + inspect_reach(run, name, key, account, mode, status,
+                                    domains != 0)
+
+
+def whole_problems(run, key):
+    """Of a record that is too large for a page."""
+    try:
+        return call(run.redis, "user_check", key)
+    except ReplyError as error:
+        if error.kind != "NOUSER":
+            raise
         return []
-    raise error
+
+
+def value_findings(name, key, problems):
+    return [Finding(kind_of(text), name, key, text) for text in problems
+            if not text.startswith(("ips: ", "domains: "))]
 
 
 def kind_of(problem):
@@ -105,37 +113,37 @@ def kind_of(problem):
     return "value"
 
 
-def inspect_address(run, name, key, fields):
-    """What is claimed first and written then is never seen half done here."""
-    address = yield from canonical_or_none(fields.get("ip_auth"))
-    if address is None:
+def inspect_address(run, name, key, ip_auth, claim):
+    """claim is whose the address is; None where there is no address."""
+    if claim is None or claim == name:
         return []
-    if (yield from is_claimed(run.redis, name, address)):
-        return []
+    address = canonical_or_none(run.redis, "address", ip_auth)
     finding = Finding("claim", name, key, "ip_auth: %s: not claimed for this "
-                      "user, so it authenticates nobody" % address, True)
-    if run.fix and (yield from repairs.clear_address(key, address)):
+                      "user%s, so it authenticates nobody" % (
+                          address, " but for " + claim if claim else ""),
+                      True)
+    if run.fix and clear_address(run.redis, name, address):
         finding.fixed = "cleared"
     return [finding]
 
 
-def inspect_reach(run, name, key, fields, has_domains):
+def inspect_reach(run, name, key, account, mode, status, has_domains):
     """Whether the account lets the user send at all."""
-    account = fold(fields.get("account") or "")
+    account = fold(account or "")
     if not NAME.fullmatch(account):
         return []
-    form, plan, status, account_domains = yield from look_up(run, account)
-    if form == "none":
+    row = run.accounts[account]
+    if not row:
         return [Finding("account", name, key, "account: %s: no such account" %
                         account)]
-    if form != "hash":
+    if len(row) == 1:
         return [Finding("account", name, key, "account: %s: not a hash, so "
                         "the user is refused" % account)]
-    if status == "blocked" and fields.get("status") != "blocked":
+    _, plan, account_status, domains = row
+    if account_status == "blocked" and status != "blocked":
         return [Finding("use", name, key, "account %s is blocked: can never "
                         "send" % account)]
-    mode = fields.get("mode")
-    if mode not in ("all", "any") or has_domains or account_domains or (
+    if mode not in ("all", "any") or has_domains or domains != 0 or (
             mode == "any" and plan == "pro"):
         return []
     return [Finding("use", name, key, "mode %s, and neither the user nor "
@@ -143,176 +151,159 @@ def inspect_reach(run, name, key, fields, has_domains):
                     (mode, account))]
 
 
-def look_up(run, account):
-    """Type, plan and status of an account, and whether it has domains."""
-    known = run.accounts.get(account)
-    if known is not None:
-        return known
-    key = account_key(run.redis, account)
-    kind, fields, domains = yield [("TYPE", key),
-                                   ("HMGET", key, "plan", "status"),
-                                   ("EXISTS", key + ":domains")]
-    plan, status = [None] * 2 if isinstance(fields, ReplyError) else fields
+def look_up(run, accounts):
+    """What users need to know of their accounts: some are kept."""
     if len(run.accounts) >= ACCOUNTS_KEPT:
         run.accounts.clear()
-    run.accounts[account] = only([kind]), plan, status, only([domains])
-    return run.accounts[account]
+    names = sorted(name for name in accounts
+                   if NAME.fullmatch(name) and name not in run.accounts)
+    for start in range(0, len(names), MENDED):
+        some = names[start:start + MENDED]
+        rows = call(run.redis, "rows", [account_key(run.redis, name)
+                                        for name in some],
+                    "account", "fields", "plan status domain_count")
+        run.accounts.update(zip(some, rows))
 
 
-# The members of sets
+# Sets
 
-def inspect_ips(run, name, key, form, members):
-    if form not in ("none", "set", "large"):
-        return [Finding("type", name, key, "ips: not a set, so the user is "
-                        "refused")]
-    judged = yield from judge_set(key, "ips", form, members)
-    if len(judged) > RANGES_MAX:
-        return [Finding("value", name, key, "ips: more than %d entries, so "
-                        "the user is refused" % RANGES_MAX)]
-    valid = [right for _, right, _ in judged if right]
-    wrong = yield from inspect_members(
-        run, name, key, "ips", judged, bool(valid),
-        lambda bad: repairs.remove_ranges(key, bad, valid[0]))
-    if judged and not valid:
-        wrong.append(Finding("value", name, key, "ips: no entry is valid, so "
-                             "every source is refused"))
-    return wrong
-
-
-def inspect_domains(run, name, key, form, members):
-    if form not in ("none", "set", "large"):
-        return [Finding("type", name, key, "domains: not a set, so nothing "
-                        "can be sent")]
-    judged = yield from judge_set(key, "domains", form, members)
-    return (yield from inspect_members(
-        run, name, key, "domains", judged, True,
-        lambda bad: repairs.remove_domains(key, bad)))
-
-
-def judge_set(key, suffix, form, members):
-    """Triples: a member, how it is written rightly, or None and what is wrong
-    with it."""
-    if form == "large":
-        yield ALONE
-        try:
-            members = yield from read_pages(key, suffix)
-        except Bad:
-            members = ()
-    judged, members = [], sorted(members)
-    for start in range(0, len(members), JUDGED):
-        judged += yield from judge_some(members[start:start + JUDGED],
-                                        KINDS[suffix])
-    return judged
-
-
-def judge_some(members, kind):
-    """All at once; one by one where there is a bad one among them."""
-    words = [word for member in members for word in (kind, member)]
-    reply = (yield [judgement(words)])[0]
-    if not isinstance(reply, ReplyError):
-        return [(member, right, None)
-                for member, right in zip(members, reply)]
-    replies = yield [judgement([kind, member]) for member in members]
-    return [judged_one(member, reply)
-            for member, reply in zip(members, replies)]
-
-
-def judged_one(member, reply):
-    if not isinstance(reply, ReplyError):
-        return member, reply[0], None
-    if reply.kind != "INVALID":
-        raise reply
-    return member, None, str(reply)
-
-
-def inspect_members(run, name, key, suffix, judged, removable, remove):
-    """Members that mean something are written rightly; others go, if they
-    may."""
-    findings, rewritten, removed = [], [], []
-    for member, right, problem in judged:
-        if right == member:
-            continue
-        if right:
-            text, kept = "should be written %s" % right, False
-            problem = "%s: %s" % (visible(member), text)
-        else:
-            kept = not removable or is_doubtful(suffix, member)
-        finding = Finding("form" if right else "value", name, key,
-                          "%s: %s" % (suffix, problem), not kept)
-        findings.append(finding)
-        if finding.fixable:
-            (rewritten if right else removed).append((finding, member, right))
-    if run.fix:
-        yield from mend_members(key, rewritten, removed, remove)
+def inspect_sets(run, kind, name, key, problems, counts):
+    """Those of which the functions have something to say, and those that are
+    too large for them to have seen it all."""
+    findings = []
+    for which in SETS[kind]:
+        told = [text for text in problems if text.startswith(which + ": ")]
+        if which + ": not a set" in told:
+            findings.append(Finding("type", name, key + ":" + which,
+                                    NOT_A_SET[which]))
+        elif told or (counts[which] or 0) > run.listed:
+            findings += inspect_set(run, name, key, which, told)
     return findings
 
 
-def is_doubtful(suffix, member):
-    """Of international domains the relay's own library knows more."""
-    return suffix == "domains" and "xn--" in member.lower()
+def inspect_set(run, name, key, which, told):
+    place = key + ":" + which
+    too_many = [text for text in told if "more than" in text and
+                "entries" in text]
+    if too_many:
+        return [Finding("value", name, place, too_many[0])]
+    right, odd = odd_members(run, key, which)
+    findings = []
+    for member, form in sorted(odd):
+        findings.append((member, form, finding_of(
+            name, place, which, member, form, right > 0 or any(
+                better for _, better in odd))))
+    if run.fix:
+        mend(run, key, which, findings)
+    found = [finding for _, _, finding in findings]
+    if which == "ips" and odd and not right and not any(
+            form for _, form in odd):
+        found.append(Finding("value", name, place, "ips: no entry is valid, "
+                             "so every source is refused"))
+    return found
 
 
-def mend_members(key, rewritten, removed, remove):
-    if rewritten:
-        yield from repairs.rewrite(key, [(member, right) for
-                                         _, member, right in rewritten])
-        for finding, _, right in rewritten:
-            finding.fixed = "written " + right
-    if removed:
-        done = yield from remove([member for _, member, _ in removed])
-        for finding, _, _ in removed:
-            finding.fixed = None if done is False else "removed"
+def odd_members(run, key, which):
+    """How many are right, and the others with how they should be written."""
+    right, odd, cursor = 0, set(), None
+    while cursor != "0":
+        cursor, count, *pairs = call(run.redis, "odd_members", key, which,
+                                     cursor or "0")
+        right += count
+        odd.update((member, form or converted(which, member))
+                   for member, form in zip(pairs[::2], pairs[1::2]))
+    return right, odd
+
+
+def converted(which, member):
+    """Redis does not know other letters than those of A-labels."""
+    if which != "domains" or member.isascii():
+        return ""
+    try:
+        return alabels(member)
+    except Failure:
+        return ""
+
+
+def finding_of(name, place, which, member, form, others):
+    """Members that mean something are written rightly; others go, if they
+    may: a list without entries allows any source, and of international
+    domains the relay's own library knows more."""
+    if form:
+        return Finding("form", name, place, "%s: %s: should be written %s" %
+                       (which, visible(member), form), True)
+    kept = not others if which == "ips" else "xn--" in member.lower()
+    return Finding("value", name, place, "%s: %s: %s" % (
+        which, visible(member), WRONG[which]), not kept)
+
+
+WRONG = {"ips": "neither an address nor a range, such as 192.0.2.1 or "
+         "2001:db8::/32", "domains": "not a domain"}
+
+
+def mend(run, key, which, findings):
+    some = [(member, form, finding) for member, form, finding in findings
+            if finding.fixable]
+    for start in range(0, len(some), MENDED):
+        part = some[start:start + MENDED]
+        words = [word for member, form, _ in part for word in (member, form)]
+        call(run.redis, "mend", key, which, *words)
+        left = run.redis.each([("SISMEMBER", key + ":" + which, member)
+                               for member, _, _ in part])
+        for (_, form, finding), there in zip(part, left):
+            if not there:
+                finding.fixed = "written " + form if form else "removed"
 
 
 # Accounts
 
-def inspect_account(run, name, key):
-    found = (yield [read(key, key + ":domains")])[0]
-    if isinstance(found, ReplyError):
-        raise found
-    (form, flat), domains = parts(found)
-    if form == "none":
-        return []
-    if form != "hash":
+def inspect_account(run, row):
+    name, key = row[0], account_key(run.redis, row[0])
+    if len(row) == 1:
         return [Finding("type", name, key, "not a hash, so its users are "
                         "refused")]
-    fields = dict(zip(flat[::2], flat[1::2]))
-    given = [field for field in ("plan", "status") if fields.get(field)]
-    replies = yield [judgement([field, fields[field]]) for field in given]
-    findings = [Finding("value", name, key, "%s: %s" % (field, str(reply)))
-                for field, reply in zip(given, replies)
-                if isinstance(reply, ReplyError)]
-    return findings + (yield from inspect_domains(
-        run, name, key + ":domains", *domains))
+    problems, count = row[1:]
+    return value_findings(name, key, problems or ()) + inspect_sets(
+        run, "account", name, key, problems or (), {"domains": count})
 
 
 # Addresses that are claimed
 
 def inspect_claim(run, text, key):
     """Those that are claimed for what does not want them are looked at again
-    later: the claim comes first."""
-    value, canonical = yield [("GET", key), judgement(["address", text])]
-    if isinstance(value, ReplyError):
-        return [claim_error(value, text, key)]
-    if value[0] is None:
+    later: the claim may come first."""
+    try:
+        value = run.redis.one("GET", key)
+    except ReplyError as error:
+        return [claim_error(error, text, key)]
+    if value is None:
         return []
-    address = None if isinstance(canonical, ReplyError) else canonical[0]
-    if address != text:
-        problem = str(canonical) if address is None else (
-            "the relay looks for %s" % address)
-        finding = Finding("name", text, key, problem + ", so this "
-                          "authenticates nobody", True)
-        if run.fix and (yield from repairs.forget(key, value[0])):
-            finding.fixed = "removed"
-        return [finding]
-    owner = fold(value[0])
+    problem = wrong_address(run, text)
+    if problem:
+        return forgotten(run, Finding("name", text, key, problem + ", so this "
+                                      "authenticates nobody", True), value)
+    owner = fold(value)
     if not NAME.fullmatch(owner):
-        finding = Finding("claim", text, key, "claimed for %s, which is no "
-                          "user name" % visible(value[0]), True)
-        if run.fix and (yield from repairs.forget(key, value[0])):
-            finding.fixed = "removed"
-        return [finding]
-    return (yield from inspect_owner(run, text, key, owner))
+        return forgotten(run, Finding(
+            "claim", text, key, "claimed for %s, which is no user name" %
+            visible(value), True), value)
+    return inspect_owner(run, text, key, owner)
+
+
+def wrong_address(run, text):
+    try:
+        address = call(run.redis, "canonical", [], "address", text)[0]
+    except ReplyError as error:
+        if error.kind != "INVALID":
+            raise
+        return str(error)
+    return None if address == text else "the relay looks for " + address
+
+
+def forgotten(run, finding, value):
+    if run.fix and call(run.redis, "ip_forget", finding.key, value):
+        finding.fixed = "removed"
+    return [finding]
 
 
 def claim_error(error, text, key):
@@ -324,16 +315,16 @@ def claim_error(error, text, key):
 
 def inspect_owner(run, address, key, owner):
     record = user_key(run.redis, owner)
-    there, reply = yield [("EXISTS", record), ("HGET", record, "ip_auth")]
-    if isinstance(reply, ReplyError):
+    there, held = run.redis.many([("EXISTS", record),
+                                  ("HGET", record, "ip_auth")])
+    if isinstance(held, ReplyError):
         problem = "claimed for %s, whose record is not a hash" % owner
         return [Finding("claim", address, key, problem)]
-    held = reply[0]
     if held and held != address:
-        held = yield from canonical_or_none(held)
+        held = canonical_or_none(run.redis, "address", held)
     if held == address:
         return []
-    if not only([there]):
+    if not there:
         problem = "claimed for %s, who does not exist" % owner
     elif held:
         problem = "claimed for %s, who has %s" % (owner, held)
@@ -344,43 +335,43 @@ def inspect_owner(run, address, key, owner):
 
 def release_claim(run, finding):
     """Looks again, and lets go of what is still nobody's."""
-    owner = (yield [("GET", finding.key)])[0]
-    if isinstance(owner, ReplyError) or owner[0] is None:
+    try:
+        owner = fold(run.redis.one("GET", finding.key) or "")
+    except ReplyError:
         return []
-    owner = fold(owner[0])
-    again = yield from inspect_owner(run, finding.name, finding.key, owner)
+    if not owner:
+        return []
+    again = inspect_owner(run, finding.name, finding.key, owner)
     for finding in again:
-        if finding.fixable and (yield from repairs.release(
-                run.redis, owner, finding.name)):
+        if finding.fixable and release(run.redis, owner, finding.name):
             finding.fixed = "released"
     return again
 
 
 # What belongs to users and accounts that are not there
 
-def inspect_companions(run, companions):
-    """Of many keys at once, for nearly all are in order."""
-    if not companions:
-        return []
-    owners = sorted({owner for _, _, owner, _ in companions})
-    reply = (yield [("EXISTS", *owners)])[0]
-    if not isinstance(reply, ReplyError) and reply[0] == len(owners):
-        return []
-    replies = yield [("EXISTS", owner) for owner in owners]
-    there = {owner for owner, reply in zip(owners, replies) if only([reply])}
-    findings = []
-    for kind, name, owner, key in companions:
-        if owner not in there:
-            findings += yield from orphan(run, kind, name, owner, key)
-    return findings
-
-
-def orphan(run, kind, name, owner, key):
+def orphan(run, kind, name, key):
     """The domains of an account count without the account."""
+    owner, _, suffix = key.rpartition(":")
     finding = Finding("orphan", name, key, "%s: left over: no %s %s" % (
-        key.rpartition(":")[2], kind, name), kind == "user")
+        suffix, kind, name), kind == "user")
     if run.fix and finding.fixable:
-        if not (yield from repairs.bury(owner, key)):
+        if not call(run.redis, "bury", owner, suffix):
             return []
         finding.fixed = "removed"
     return [finding]
+
+
+def strange(key, name=None):
+    """A key that the relay never looks for."""
+    what = "not a name" if name is not None else "not a key of the relay's"
+    return [Finding("name", key if name is None else name, key,
+                    what + ", so it is nobody's")]
+
+
+def rows_of(run, kind, names, fields):
+    """As a page has them, of these; None for one that is not there."""
+    key = user_key if kind == "user" else account_key
+    commands = [fcall("rows", [key(run.redis, name)], kind, "fields",
+                      " ".join(fields)) for name in names]
+    return [rows[0] for rows in run.redis.each(commands)]

@@ -3,8 +3,8 @@
 
 """Users and accounts as lines of JSON or CSV.
 
-A record is a dictionary: type and name, the fields as text or None, domains
-and ips as lists.
+A record is a dictionary: type and name, the fields as text or None, the sets
+as lists. Which there are, the schema says.
 """
 
 import csv
@@ -18,19 +18,6 @@ from .text import decode, encode, visible
 FORMATS = ("jsonl", "csv")
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
             ".csv": "csv"}
-
-FIELDS = {"user": ("password", "account", "mode", "status", "quota",
-                   "quota_period", "rate", "description", "created"),
-          "account": ("plan", "status")}
-SETS = {"user": ("domains", "ips"), "account": ("domains",)}
-KEYS = {"user": (*FIELDS["user"], "ip_auth", *SETS["user"]),
-        "account": (*FIELDS["account"], *SETS["account"])}
-COLUMNS = ("type", "name", "password", "account", "mode", "status", "quota",
-           "quota_period", "rate", "ip_auth", "description", "created",
-           "plan", "domains", "ips")
-LISTS = ("domains", "ips")
-# What programs are likely to write as numbers.
-NUMBERS = ("quota", "quota_period")
 
 # A million domains have some 25 MB.
 LINE_MAX = 64 << 20
@@ -62,7 +49,7 @@ class Line:
 
 # Reading
 
-def read_lines(file, form, header=None):
+def read_lines(file, form, schema, header=None):
     """The lines of a file. The header of CSV is handed to header() as it
     stands."""
     lines = physical_lines(file)
@@ -72,9 +59,9 @@ def read_lines(file, form, header=None):
         return
     lines = itertools.chain([first], lines)
     if (form or guess(first[1])) == "jsonl":
-        yield from read_jsonl(lines)
+        yield from read_jsonl(lines, schema)
     else:
-        yield from read_csv(lines, header or (lambda raw: None))
+        yield from read_csv(lines, schema, header or (lambda raw: None))
 
 
 def guess(data):
@@ -100,20 +87,20 @@ def skip_line(file, data):
         data = file.readline(LINE_MAX)
 
 
-def read_jsonl(lines):
+def read_jsonl(lines, schema):
     for number, data in lines:
         if data is None:
             yield Line(number, None, problem="longer than %d bytes" % LINE_MAX)
         elif data.strip():
-            yield json_line(number, data)
+            yield json_line(number, data, schema)
 
 
-def json_line(number, data):
+def json_line(number, data, schema):
     line = Line(number, data)
     try:
         line.record = parse_json(data)
         # JSON can tell of code points that no bytes stand for, and of NUL.
-        check_record(line.record, b"\\u" in data)
+        check_record(line.record, schema, b"\\u" in data)
     except Bad as bad:
         line.problem = str(bad)
         if not isinstance(line.record, dict) or not isinstance(
@@ -142,7 +129,7 @@ def unique(pairs):
 DECODER = json.JSONDecoder(object_pairs_hook=unique)
 
 
-def read_csv(lines, header):
+def read_csv(lines, schema, header):
     csv.field_size_limit(LINE_MAX)
     taken = Taken(lines)
     rows = csv.reader(taken, strict=True)
@@ -160,10 +147,10 @@ def read_csv(lines, header):
         if not row:
             continue
         if columns is None:
-            columns = check_columns(row)
+            columns = check_columns(row, schema)
             header(raw)
         else:
-            yield csv_line(number, raw, columns, row)
+            yield csv_line(number, raw, schema, columns, row)
 
 
 class Taken:
@@ -196,11 +183,12 @@ class Taken:
         return number, raw
 
 
-def check_columns(row):
-    unknown = [name for name in row if name not in COLUMNS]
+def check_columns(row, schema):
+    known = schema.columns()
+    unknown = [name for name in row if name not in known]
     if unknown:
         problem = "%s: no such column; there are %s" % (
-            visible(unknown[0]), ", ".join(COLUMNS))
+            visible(unknown[0]), ", ".join(known))
     elif len(set(row)) != len(row):
         problem = "a column stands there twice"
     elif "name" not in row:
@@ -210,46 +198,46 @@ def check_columns(row):
     raise Failure(EX_DATAERR, "the header: " + problem)
 
 
-def csv_line(number, raw, columns, row):
+def csv_line(number, raw, schema, columns, row):
     line = Line(number, raw)
     try:
         if len(row) != len(columns):
             raise Bad("%d values in %d columns" % (len(row), len(columns)))
-        line.record = csv_record(dict(zip(columns, row)))
-        check_record(line.record, b"\0" in raw)
+        line.record = csv_record(dict(zip(columns, row)), schema)
+        check_record(line.record, schema, b"\0" in raw)
     except Bad as bad:
         line.problem = str(bad)
     return line
 
 
-def csv_record(cells):
+def csv_record(cells, schema):
     kind = cells.get("type") or "user"
     record = {}
     for key, text in cells.items():
-        if key in LISTS:
+        if key in schema.lists:
             record[key] = text.split(" ") if text else None
         else:
             record[key] = text or None
     # There is a column for all that either may have.
-    for key in set(cells).difference(("type", "name"), KEYS.get(kind, cells)):
+    for key in set(cells).difference(("type", "name"), schema.keys.get(kind, cells)):
         if record[key] is None:
             del record[key]
     return {**record, "type": kind}
 
 
-def check_record(record, doubtful):
+def check_record(record, schema, doubtful):
     """Whether it has the form of a record; the values are Redis's to judge,
     as far as they can get there, which may be in doubt."""
     if not isinstance(record, dict):
         raise Bad("not an object")
     kind = record.setdefault("type", "user")
-    if not isinstance(kind, str) or kind not in KEYS:
+    if not isinstance(kind, str) or kind not in schema.keys:
         raise Bad("type: neither user nor account")
     if not isinstance(record.get("name"), str) or not record["name"]:
         raise Bad("name: there is none")
     for key, value in record.items():
         if key not in ("type", "name"):
-            record[key] = check_value(kind, key, value)
+            record[key] = check_value(schema, kind, key, value)
     if doubtful:
         check_texts(record)
 
@@ -260,21 +248,23 @@ def check_texts(record):
             check_text(key, text)
 
 
-def check_value(kind, key, value):
-    if key not in KEYS[kind]:
+def check_value(schema, kind, key, value):
+    if key not in schema.keys[kind]:
         raise Bad("%s: unknown; %s has %s" % (
             visible(key), "a user" if kind == "user" else "an account",
-            ", ".join(KEYS[kind])))
+            ", ".join(schema.keys[kind])))
     if value is None:
         return None
-    if key in LISTS:
+    row = schema.row(kind, key)
+    if key in schema.lists:
         check_list(key, value)
         return value
-    if key in NUMBERS and type(value) is int:
+    # Programs write as a number what looks like one.
+    if type(value) is int and row["number"]:
         return str(value)
     if not isinstance(value, str):
         raise Bad("%s: not text" % key)
-    if key == "password":
+    if row["kind"] == "hash":
         check_hash(value)
     return value
 
@@ -309,22 +299,22 @@ def check_hash(value):
 
 # Writing
 
-def json_text(record):
+def json_text(record, _):
     """ASCII alone: bytes that are no UTF-8 are as surrogateescape has them."""
     return json.dumps(record).encode("ascii") + b"\n"
 
 
-def csv_header():
-    return csv_row(COLUMNS)
+def csv_header(schema):
+    return csv_row(schema.columns())
 
 
-def csv_text(record):
-    for key in LISTS:
+def csv_text(record, schema):
+    for key in schema.lists:
         for member in record.get(key, ()):
             if not member or " " in member:
                 raise Bad("%s: %s: empty, or with a space: CSV cannot tell" %
                           (key, visible(member)))
-    return csv_row([csv_cell(record.get(key)) for key in COLUMNS])
+    return csv_row([csv_cell(record.get(key)) for key in schema.columns()])
 
 
 def csv_cell(value):

@@ -1,145 +1,234 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""The list of users, and what is left of it by the filters."""
+"""Lists of users and accounts, and what is left of them by the filters."""
 
-import calendar
-import fnmatch
+import json
+import re
 import time
 
-from .accounts import unreadable
-from .functions import canonical
-from .records import batches, fold, user_key, user_names
-from .rediscli import ReplyError
-from .text import columns, print_json, visible
-from .users import DEFAULTS
+from .alabels import alabels
+from .connection import glob_escape
+from .pages import keys, records
+from .progress import Progress
+from .records import NAME, fold
+from .failure import note
+from .text import clean, visible
 
-LISTED = ("status", "mode", "account", "ip_auth", "created")
-LAST = ("login", "message")
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 DAY = 86400
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+IS_TIME = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+                     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-6][0-9]Z")
+
+# A list up to this length is sorted, and its columns fit; of a longer one the
+# beginning is soon there.
+SORTED = 1000
+
+USER = ("status", "mode", "account", "ip_auth", "created", "quota",
+        "last_login", "last_message", "ip_count", "used")
+ACCOUNT = ("status", "plan", "domain_count")
+DEFAULTS = {"status": "allowed", "mode": "default"}
+UNREADABLE = "wrong type of key"
 
 
 def do_list(args):
+    show_list(args, users(args) if wants_rows(args) else
+              named(args, "user"), user_json, user_row,
+              ("NAME", "STATUS", "MODE", "ACCOUNT", "IP AUTH", "SOURCES",
+               "LAST USE", "USED"))
+
+
+def do_account_list(args):
+    show_list(args, accounts(args) if not args.names else
+              named(args, "account"), account_json, account_row,
+              ("NAME", "STATUS", "PLAN", "DOMAINS"))
+
+
+def wants_rows(args):
+    """Names alone need no functions in Redis."""
+    return not args.names or args.unused is not None or any(
+        (args.account, args.status, args.mode, args.domain is not None,
+         args.ip_auth))
+
+
+# Where they come from
+
+def named(args, kind):
+    """The names of all, or of those that match."""
     redis = args.connect()
-    names = user_names(redis)
-    if args.match is not None:
-        names = fnmatch.filter(names, fold(args.match))
-    if args.names and not filters(args):
-        show_names(names)
-        return
-    users = list(chosen_users(redis, names, args))
-    if args.names:
-        show_names(user["name"] for user in users)
-    elif args.json:
-        print_json(users)
-    else:
-        show_users(users)
+    before = redis.key(kind, ":{")
+    match = getattr(args, "match", None)
+    pattern = glob_escape(before) + ("*" if match is None else
+                                     glob_of(match)) + "}"
+    progress = Progress(kind)
+    for page in keys(redis, pattern):
+        names = [key[len(before):-1] for key in page]
+        progress.add(len(names))
+        for name in names:
+            if NAME.fullmatch(name):
+                yield [name]
+            else:
+                tell_stranger(kind, before + name + "}")
+    progress.clear()
 
 
-def show_names(names):
-    for name in names:
-        print(name)
+def tell_stranger(kind, key):
+    note("%s: no %s name, so nobody's" % (visible(key), kind))
 
 
-def show_users(users):
-    rows = [("NAME", "STATUS", "MODE", "ACCOUNT", "IP AUTH", "SOURCES")]
-    rows += map(list_row, users)
-    for line in columns(rows):
-        print(line)
+def glob_of(text):
+    """As Redis has it."""
+    return fold(text).replace("[!", "[^")
 
 
-def list_row(user):
-    if user["error"]:
-        return user["name"], "(%s)" % visible(user["error"]), "", "", "", ""
-    count = user["ip_count"]
-    return (user["name"],
-            *(visible(user[field] or DEFAULTS.get(field, "-"))
-              for field in ("status", "mode", "account", "ip_auth")),
-            "any" if count == 0 else str(count))
-
-
-# Each filter is given a user as it is listed.
-
-def filters(args):
-    chosen = []
-    if args.status is not None:
-        chosen.append(lambda user: has(user, "status", args.status))
-    if args.mode is not None:
-        chosen.append(lambda user: has(user, "mode", args.mode))
+def users(args):
+    redis = args.connect()
+    options = ["fields", " ".join(USER), "period",
+               "%ds" % redis.quota_period]
+    for option in ("status", "mode"):
+        if getattr(args, option) is not None:
+            options += [option, getattr(args, option)]
     if args.account is not None:
-        account = fold(args.account)
-        # The relay folds it too.
-        chosen.append(lambda user: bool(user["account"]) and
-                      fold(user["account"]) == account)
-    if args.ip_auth:
-        chosen.append(lambda user: bool(user["ip_auth"]))
-    if args.unused is not None:
-        since = time.time() - args.unused * DAY
-        chosen.append(lambda user: last_used(user) <= since)
+        options += ["account", fold(args.account)]
     if args.domain is not None:
-        chosen.append(lambda user: user["has_domain"])
-    return chosen
+        options += ["domain", alabels(args.domain)]
+    if args.ip_auth:
+        options += ["given", "ip_auth"]
+    if args.match is not None:
+        options += ["match", glob_of(args.match)]
+    filtered = args.unused is not None or len(options) > 4
+    since = None if args.unused is None else time.strftime(
+        TIME, time.gmtime(time.time() - args.unused * DAY))
+    progress = Progress("user")
+    for page in records(redis, "user", *options):
+        progress.add(len(page))
+        for row in page:
+            if filtered and len(row) == 1:
+                continue
+            if since is None or last_used(row) <= since:
+                yield row
+    progress.clear()
 
 
-def has(user, field, value):
-    return (user[field] or DEFAULTS[field]) == value
+def accounts(args):
+    progress = Progress("account")
+    for page in records(args.connect(), "account", "fields",
+                        " ".join(ACCOUNT)):
+        progress.add(len(page))
+        yield from page
+    progress.clear()
 
 
-def last_used(user):
-    """Seconds; the creation of a user who was never there counts too."""
-    used = [seconds_of(user[field]) for field in ("last_login",
-                                                  "last_message")]
-    return max(filter(None, used), default=seconds_of(user["created"]) or 0)
+def last_used(row):
+    """As text; the creation of a user who was never there counts too."""
+    _, _, _, _, _, created, _, login, message, *_ = row
+    used = [text for text in (login, message) if is_time(text)]
+    return max(used) if used else created if is_time(created) else ""
 
 
-def seconds_of(text):
-    """None where it is no time."""
-    try:
-        moment = time.strptime(text or "", TIME)
-    except ValueError:
-        return None
-    return calendar.timegm(moment)
+def is_time(text):
+    return text and IS_TIME.fullmatch(text)
 
 
-def chosen_users(redis, names, args):
-    """A record that cannot be read has nothing that could be asked for."""
-    wanted = filters(args)
-    domain = args.domain and canonical(redis, "domain", args.domain)[0]
-    for user in list_users(redis, names, domain):
-        if wanted and user["error"] or not all(
-                fits(user) for fits in wanted):
-            continue
-        user.pop("has_domain")
-        yield user
+# What becomes of them
+
+def show_list(args, rows, as_json, as_row, titles):
+    if args.names:
+        show(rows, lambda row: row[0] + "\n")
+    elif args.json:
+        show_json(rows, as_json)
+    else:
+        show_rows(rows, as_row, titles)
 
 
-def list_users(redis, names, domain):
-    for batch in batches(names):
-        commands = [questions(redis, name, domain) for name in batch]
-        replies = iter(redis.many([words for asked in commands
-                                   for words in asked]))
-        for name, asked in zip(batch, commands):
-            yield listed_user(name, [next(replies) for _ in asked])
+def gathered(rows):
+    """The first ones, in order if they are all, and the others."""
+    rows = iter(rows)
+    first = {}
+    for row in rows:
+        first[row[0]] = row
+        if len(first) > SORTED:
+            return list(first.values()), rows
+    return [first[name] for name in sorted(first)], ()
 
 
-def questions(redis, name, domain):
-    key = user_key(redis, name)
-    words = [("HMGET", key, *LISTED), ("HMGET", key + ":last", *LAST),
-             ("SCARD", key + ":ips")]
-    if domain:
-        words.append(("SISMEMBER", key + ":domains", domain))
-    return words
+def show(rows, text_of):
+    first, rest = gathered(rows)
+    print("".join(map(text_of, first)), end="", flush=True)
+    for row in rest:
+        print(text_of(row), end="")
 
 
-def listed_user(name, replies):
-    errors = [unreadable(reply) for reply in replies
-              if isinstance(reply, ReplyError)]
-    values, last, count, *has_domain = [
-        None if isinstance(reply, ReplyError) else reply for reply in replies]
-    login, message = last or (None, None)
-    return {"name": name,
-            **dict(zip(LISTED, values or [None] * len(LISTED))),
-            "last_login": login, "last_message": message,
-            "ip_count": count, "has_domain": has_domain == [1],
-            "error": errors[0] if errors else None}
+def show_json(rows, as_json):
+    """An array, of which each object is in a line."""
+    between = "[\n  "
+
+    def text_of(row):
+        nonlocal between
+        text = json.dumps(as_json(row))
+        if "\\ud" in text:
+            text = json.dumps(clean(as_json(row)))
+        text, between = between + text, ",\n  "
+        return text
+
+    show(rows, text_of)
+    print("[]" if between.startswith("[") else "\n]")
+
+
+def show_rows(rows, as_row, titles):
+    first, rest = gathered(rows)
+    table = [titles, *map(as_row, first)]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    form = "  ".join("%%-%ds" % width for width in widths)
+    print("\n".join((form % row).rstrip() for row in table), flush=True)
+    for row in rest:
+        print((form % as_row(row)).rstrip())
+
+
+def user_json(row):
+    name, status, mode, account, ip_auth, created, _, login, message, count, \
+        used = filled(row, USER)
+    return {"name": name, "status": status, "mode": mode, "account": account,
+            "ip_auth": ip_auth, "created": created, "last_login": login,
+            "last_message": message, "ip_count": count,
+            "used": number_or_none(used), "error": error_of(row, count)}
+
+
+def user_row(row):
+    name, status, mode, account, ip_auth, _, quota, login, message, count, \
+        used = filled(row, USER)
+    if error_of(row, count):
+        return (name, "(%s)" % UNREADABLE, *[""] * 6)
+    last = max(filter(is_time, (login, message)), default="-")
+    return (name, visible(status or "allowed"), visible(mode or "default"),
+            visible(account or "-"), visible(ip_auth or "-"),
+            str(count) if count else "any", last[:10],
+            "-" if used is None else "%s/%s" % (used, visible(quota)))
+
+
+def account_json(row):
+    name, status, plan, count = filled(row, ACCOUNT)
+    return {"name": name, "status": status, "plan": plan,
+            "domain_count": 0 if len(row) == 1 else count,
+            "error": error_of(row, count)}
+
+
+def account_row(row):
+    name, status, plan, count = filled(row, ACCOUNT)
+    if error_of(row, count):
+        return name, "(%s)" % UNREADABLE, "", ""
+    return (name, visible(status or "allowed"), visible(plan or "-"),
+            str(count))
+
+
+def filled(row, fields):
+    """A record that cannot be read has a name alone."""
+    return row if len(row) > 1 else row + [None] * len(fields)
+
+
+def error_of(row, count):
+    return UNREADABLE if len(row) == 1 or count is None else None
+
+
+def number_or_none(text):
+    return None if text is None else int(text)

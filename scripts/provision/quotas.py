@@ -4,9 +4,8 @@
 """Quotas and rates, as the functions in Redis count them."""
 
 from .failure import EX_DATAERR, Failure
-from .functions import call_list
-from .records import batches, get_fields, user_key
-from .rediscli import glob_escape
+from .functions import call
+from .records import get_fields, user_key
 from .text import print_json
 
 UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -28,23 +27,19 @@ def do_quota(args):
 
 
 def reset_usage(redis, name):
-    """The reservations go too: what they would give back is gone already."""
-    keys = set(redis.scan(glob_escape(user_key(redis, name, ":used:")) + "*"))
-    for batch in batches(sorted(keys)):
-        redis.one("DEL", *batch)
+    call(redis, "user_reset", user_key(redis, name))
 
 
 def get_usage(redis, name):
     """What is used of each limit, in the order that they are judged."""
-    word, *rest = call_list(redis, "usage", quota_keys(redis, name),
-                            str(redis.quota_period))
+    word, *rest = call(redis, "usage", quota_keys(redis, name),
+                       str(redis.quota_period))
     if word != "ok":
         raise Failure(EX_DATAERR, "%s: %s: not understood, so every message "
                       "is refused" % (name, rest[0]))
     return [{"limit": which, "count": int(count), "period": period,
              "used": int(used), "reset": int(seconds)}
-            for which, count, period, used, seconds
-            in zip(*[iter(rest)] * 5)]
+            for which, count, period, used, seconds in rest]
 
 
 def quota_keys(redis, name):

@@ -5,8 +5,8 @@
 
 import re
 
-from .failure import EX_NOUSER, EX_DATAERR, Failure, note
-from .rediscli import BATCH, ReplyError, glob_escape, wrong_type
+from .failure import EX_NOUSER, EX_DATAERR, Failure
+from .connection import ReplyError, wrong_type
 from .text import visible
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
@@ -60,28 +60,3 @@ def get_hash(redis, key):
     except ReplyError as error:
         raise wrong_type(error, key, "hash") from None
     return dict(zip(flat[::2], flat[1::2]))
-
-
-def user_names(redis):
-    """The names of all users, in order."""
-    return names_between(redis, redis.key("user:{"), "user")
-
-
-def account_names(redis):
-    return names_between(redis, redis.key("account:{"), "account")
-
-
-def names_between(redis, before, what):
-    names = set()
-    for key in set(redis.scan(glob_escape(before) + "*}")):
-        name = key[len(before):-1]
-        if NAME.fullmatch(name):
-            names.add(name)
-        else:
-            note("%s: no %s name, so nobody's" % (visible(key), what))
-    return sorted(names)
-
-
-def batches(names):
-    for start in range(0, len(names), BATCH):
-        yield names[start:start + BATCH]

@@ -13,10 +13,8 @@ from .configuration import data_file, lines_of, run_filter
 from .failure import EX_CONFIG, EX_NOINPUT, Failure
 from .functions import canonical
 from .records import get_fields, get_hash, user_key
-from .rediscli import ReplyError, wrong_type
+from .connection import ReplyError, wrong_type
 from .text import columns, print_json, visible
-
-STREAM_ID = re.compile("[0-9]{1,19}-[0-9]{1,19}")
 
 SHOWN_ENTRIES = 20
 
@@ -62,6 +60,9 @@ def do_report(args):
         raise Failure(EX_NOINPUT, "%s: no such report; reports are kept for "
                       "30 days" % args.id)
     words = words_for(fields.get("reason", ""), fields)
+    if "from" in fields:
+        # As it stood behind the colon.
+        fields["from"] = fields["from"].strip(" \t")
     if args.json:
         print_json({**fields, **words, "id": args.id})
         return
@@ -88,12 +89,12 @@ def do_log(args):
     redis = args.connect()
     key = user_key(redis, args.name, ":log")
     try:
-        flat = redis.one("XREVRANGE", key, "+", "-",
-                         "COUNT", str(max(args.count, 1)))
-        entries = list(stream_entries(flat))[::-1]
+        found = redis.one("XREVRANGE", key, "+", "-",
+                          "COUNT", str(max(args.count, 1)))
+        entries = list(map(stream_entry, reversed(found)))
         if not entries:
             get_fields(redis, args.name)
-        last = latest("0", entries)
+        last = entries[-1]["id"] if entries else "0"
         show_entries(args, entries[len(entries) - args.count:]
                      if args.count else [])
         while args.follow:
@@ -105,43 +106,20 @@ def do_log(args):
 def follow_log(args, redis, key, last):
     """Waits for entries behind the last one; the last one then."""
     patience = str(max(1, int(redis.timeout * 1000 / 2)))
-    flat = redis.one("XREAD", "BLOCK", patience, "COUNT", "1000",
-                     "STREAMS", key, last)
-    entries = list(stream_entries(flat[1:]))
+    found = redis.one("XREAD", "BLOCK", patience, "COUNT", "1000",
+                      "STREAMS", key, last)
+    entries = [stream_entry(entry) for _, some in found or ()
+               for entry in some]
     show_entries(args, entries)
-    return latest(last, entries)
+    return entries[-1]["id"] if entries else last
 
 
-def latest(last, entries):
-    """What looks like an id and is none does not lead back."""
-    return max([last] + [entry["id"] for entry in entries], key=id_order)
-
-
-def id_order(ident):
-    return tuple(map(int, ident.split("-")))
-
-
-def stream_entries(flat):
-    """The entries of a reply whose arrays have come flat: an id, then pairs
-    of which no name looks like an id, unless a stranger wrote it."""
-    ident, fields = None, {}
-    values = iter(flat)
-    for value in values:
-        if STREAM_ID.fullmatch(value):
-            if ident:
-                yield stream_entry(ident, fields)
-            ident, fields = value, {}
-        elif ident:
-            fields[value] = next(values, "")
-    if ident:
-        yield stream_entry(ident, fields)
-
-
-def stream_entry(ident, fields):
+def stream_entry(entry):
     """The id and the time are the entry's own, whatever its fields are
     called."""
-    seconds = int(ident.partition("-")[0])
-    return {**fields, "id": ident, "time": stream_time(seconds)}
+    ident, flat = entry
+    return {**dict(zip(flat[::2], flat[1::2])), "id": ident,
+            "time": stream_time(int(ident.partition("-")[0]))}
 
 
 def stream_time(milliseconds):

@@ -3,24 +3,27 @@
 
 """The commands about users."""
 
-from .accounts import account_problems, warn_of_account
-from .addresses import clear_ip_auth, is_claimed
-from .failure import EX_CANTCREAT, EX_USAGE, Failure
-from .functions import call, call_json, judged
+from .accounts import (
+    account_problems, complete, set_field, warn_of_account)
+from .addresses import clear_address, is_claimed
+from .connection import ReplyError
+from .failure import EX_CANTCREAT, EX_UNAVAILABLE, Failure
+from .functions import call, call_json, judged, warned
 from .passwords import (
     hash_password, read_password, tell_generated, warn_if_weak)
 from .quotas import quota_text, usage_text
 from .records import fold, get_fields, user_key
-from .rediscli import ReplyError
 from .text import (
     columns, confirm, list_rows, print_json, printable, shorten, visible)
 
 DEFAULTS = {"status": "allowed", "mode": "default"}
 
-# What set changes; no value takes a field away.
-SETTABLE = ("mode", "status", "account", "quota", "quota_period", "rate",
-            "description")
-NEEDED = ("mode", "status")
+# What add has options for.
+OPTIONS = ("mode", "status", "account", "quota", "quota_period", "rate",
+           "description")
+
+# Fields that have a row of their own.
+SHOWN = (*OPTIONS, "name", "password", "ip_auth", "created")
 
 # How many domains are told to what judges a password.
 KNOWN_DOMAINS = 100
@@ -31,14 +34,14 @@ def do_add(args):
     key = user_key(redis, args.name)
     if redis.one("EXISTS", key):
         raise Failure(EX_CANTCREAT, "%s: exists already" % args.name)
-    fields = {field: getattr(args, field) for field in SETTABLE
+    fields = {field: getattr(args, field) for field in OPTIONS
               if getattr(args, field) is not None}
-    words = judged(redis, fields, args.domain)
+    words = judged(redis, "user", fields, args.domain)
     if not args.no_password:
         password = read_password(args)
         words += ["password", hash_password(password, args.scheme)]
         warn_if_weak(args, password, args.domain)
-    call(redis, "user_add", key, *words)
+    warned(call(redis, "user_add", key, *words))
     if not args.no_password:
         tell_generated(args, password)
     if args.account:
@@ -51,7 +54,8 @@ def do_passwd(args):
     password = read_password(args)
     stored = hash_password(password, args.scheme)
     warn_if_weak(args, password, known_domains(redis, args.name))
-    call(redis, "user_set", user_key(redis, args.name), "password", stored)
+    warned(call(redis, "user_set", user_key(redis, args.name), "password",
+                stored))
     tell_generated(args, password)
 
 
@@ -59,15 +63,17 @@ def known_domains(redis, name):
     """Some of them, and none where that cannot be told."""
     try:
         return redis.one("SSCAN", user_key(redis, name, ":domains"), "0",
-                         "COUNT", str(KNOWN_DOMAINS))[1:]
+                         "COUNT", str(KNOWN_DOMAINS))[1]
     except ReplyError:
         return []
 
 
 def do_show(args):
     redis = args.connect()
-    user = call_json(redis, "user_get", user_key(redis, args.name),
-                     str(redis.quota_period))
+    key = user_key(redis, args.name)
+    user = call_json(redis, "user_get", key, str(redis.quota_period))
+    complete(redis, user, key, "domains", "domain_count")
+    complete(redis, user, key, "ips", "ip_count")
     claimed = is_claimed(redis, args.name, user["ip_auth"])
     user["ip_auth_claimed"] = bool(claimed)
     if claimed is False:
@@ -91,12 +97,23 @@ def user_rows(user, quota_period):
     yield from list_rows("sources", shorten(user["ips"]) or ["any"])
     yield from list_rows("domains", shorten(user["domains"]) or ["-"])
     yield "description", visible(user["description"] or "-")
+    yield from other_rows(user)
     yield "created", visible(user["created"] or "-")
     yield "last login", visible(user["last_login"] or "-")
     yield "last message", visible(user["last_message"] or "-")
     for field, value in sorted(user["other"].items()):
         yield visible(field), visible(value)
+    yield from list_rows("warnings", user["warnings"], printable)
     yield from list_rows("problems", user["problems"], printable)
+
+
+def other_rows(user):
+    """Fields that have no row of their own."""
+    for field, value in user.items():
+        if field == "last_login":
+            return
+        if value is not None and field not in SHOWN:
+            yield field.replace("_", " "), visible(value)
 
 
 def ip_auth_text(user):
@@ -106,58 +123,55 @@ def ip_auth_text(user):
 
 
 def do_set(args):
-    field = args.field.replace("-", "_")
-    if field not in SETTABLE:
-        raise Failure(EX_USAGE, "%s: none of %s" % (
-            visible(args.field), ", ".join(SETTABLE)))
-    if args.value is None and field in NEEDED:
-        raise Failure(EX_USAGE, "%s needs a value" % field)
-    # A variable of a script that is not set must not lift a limit.
-    if args.value == "":
-        raise Failure(EX_USAGE, "%s: the value is empty%s" % (
-            field, "" if field in NEEDED else "; leave it out to take the "
-            "field away"))
     redis = args.connect()
-    set_field(redis, args.name, field, args.value or "")
-    if field == "account" and args.value:
+    set_field(redis, "user", user_key(redis, args.name), args.field,
+              args.value)
+    if args.field == "account" and args.value:
         warn_of_account(redis, fold(args.value))
 
 
-def set_field(redis, name, field, value):
-    call(redis, "user_set", user_key(redis, name), field, value)
-
-
 def do_block(args):
-    set_field(args.connect(), args.name, "status", "blocked")
+    set_status(args, "blocked")
 
 
 def do_allow(args):
-    set_field(args.connect(), args.name, "status", "allowed")
+    set_status(args, "allowed")
 
 
-# How often somebody may give a user another address while it is removed.
-REMOVALS = 10
+def set_status(args, status):
+    redis = args.connect()
+    call(redis, "user_set", user_key(redis, args.name), "status", status)
 
 
 def do_rm(args):
     redis = args.connect()
     get_fields(redis, args.name)
-    confirm(args, "Remove %s, with its domains, addresses, counters and log?" %
-            args.name)
-    for _ in range(REMOVALS):
-        held = remove_user(redis, args.name)
-        if held is None:
-            return
-    raise held
-
-
-def remove_user(redis, name):
-    """None, or what keeps it from being removed."""
+    confirm(args, "Remove %s, with its domains, addresses, counters%s?" % (
+        args.name, " and log" if args.purge else ""))
+    key = user_key(redis, args.name)
+    purge = ("purge",) if args.purge else ()
     try:
-        clear_ip_auth(redis, name)
-        call(redis, "user_del", user_key(redis, name))
+        call(redis, "user_del", key, *purge)
+        return
     except ReplyError as error:
-        if error.kind != "HELD":
+        if error.kind != "CROSSSLOT":
             raise
-        return error
-    return None
+    # In a cluster what authenticates goes first.
+    held = get_fields(redis, args.name).get("ip_auth")
+    if held:
+        clear_address(redis, args.name, held)
+    call(redis, "user_del", key, *purge)
+
+
+def do_rename(args):
+    """In a cluster there is no one step for it."""
+    redis = args.connect()
+    old, new = user_key(redis, args.name), user_key(redis, args.new)
+    try:
+        call(redis, "user_rename", [old, new])
+    except ReplyError as error:
+        if error.kind != "CROSSSLOT":
+            raise
+        raise Failure(EX_UNAVAILABLE, "in a cluster no user can be renamed: "
+                      "export, change the name, import, and remove the old "
+                      "one") from None

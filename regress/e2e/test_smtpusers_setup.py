@@ -1,0 +1,201 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""smtpusers setup writes what works, and check --server tells what does not."""
+
+import json
+import os
+import pwd
+import re
+import subprocess
+
+import jsonschema
+import pytest
+
+from places import free_port, workdir
+from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE,
+                       Smtpusers)
+from redisserver import RedisServer
+from transfers import schema
+
+RELAY = "opensmtpd"
+DURABLE = ("--appendonly", "yes")
+
+
+@pytest.fixture
+def server():
+    """In a directory that smtpd's user can look into."""
+    with RedisServer(workdir("setup"), extra=DURABLE) as server:
+        yield server
+
+
+@pytest.fixture
+def cmd(server):
+    cmd = Smtpusers(server, server.dir)
+    cmd.ok("list", "--status", "allowed")
+    return cmd
+
+
+def written(server):
+    return server.dir / "new.conf"
+
+
+def setup(cmd, *words):
+    return cmd.run("setup", "--redis", cmd.server.url, "--output",
+                   written(cmd.server), *words)
+
+
+def problems(cmd, *words):
+    result = cmd.run("check", "--server", "--json", *words)
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    for finding in found:
+        jsonschema.validate(finding, schema("check.json"))
+        assert finding["kind"] == "server"
+    assert result.returncode == (EX_DATAERR if found else 0)
+    return [finding["problem"] for finding in found]
+
+
+# setup
+
+def test_what_is_written_works(cmd):
+    result = setup(cmd, "--prefix", "x:", "--report-url",
+                   "https://reports.example.net/")
+    assert result.returncode == 0, result.stderr
+    path = written(cmd.server)
+    assert "%s: written, and %s can reach" % (path, RELAY) in result.stdout
+    assert path.stat().st_mode & 0o777 == 0o644
+    other = subprocess.run(
+        [cmd.argv()[0], "-f", path, "add", "alice", "--no-password"],
+        env=cmd.environment, check=False)
+    assert other.returncode == 0
+    assert cmd.server.cli("KEYS", "*alice*") == ["x:user:{alice}"]
+    assert 'report_url = "https://reports.example.net/"' in path.read_text()
+    assert not [name for name in os.listdir(path.parent)
+                if name.startswith(".smtpusers.conf.")]
+
+
+def test_a_file_that_is_there_stays(cmd):
+    written(cmd.server).write_text("mine\n")
+    assert setup(cmd).returncode == EX_CANTCREAT
+    assert written(cmd.server).read_text() == "mine\n"
+    assert setup(cmd, "--force").returncode == 0
+    assert "redis = " in written(cmd.server).read_text()
+
+
+def test_it_is_asked_on_a_terminal(cmd):
+    code, shown = cmd.typed("setup", "--output", written(cmd.server),
+                            answers=[cmd.server.url])
+    assert code == 0 and "Where Redis is [" in shown
+    assert cmd.server.url in written(cmd.server).read_text()
+
+
+def test_redis_that_is_not_there(cmd):
+    result = cmd.run("setup", "--redis", "tcp:127.0.0.1:%d" % free_port(),
+                     "--output", written(cmd.server))
+    assert result.returncode == EX_UNAVAILABLE
+    assert "cannot connect" in result.stderr
+    assert not written(cmd.server).exists()
+
+
+def test_a_socket_that_smtpds_user_may_not_use(cmd):
+    """Which root does not notice."""
+    os.chmod(cmd.server.socket, 0o700)
+    assert cmd.ok("list").stdout
+    result = setup(cmd)
+    assert result.returncode == EX_UNAVAILABLE
+    assert RELAY in result.stderr and "Permission denied" in result.stderr
+    assert not written(cmd.server).exists()
+    assert "Permission denied" in problems(cmd)[0]
+
+
+def test_a_password_that_smtpds_user_may_not_read(cmd):
+    path = cmd.server.dir / "pw"
+    path.write_text("pw\n")
+    path.chmod(0o600)
+    cmd.server.cli("ACL", "SETUSER", "relay", "on", ">pw", "~*", "+@all")
+    words = ("--redis-user", "relay", "--password-file", path)
+    result = setup(cmd, *words)
+    assert result.returncode == EX_UNAVAILABLE
+    assert "Permission denied" in result.stderr
+    os.chown(path, -1, pwd.getpwnam(RELAY).pw_gid)
+    path.chmod(0o640)
+    assert setup(cmd, *words).returncode == 0
+
+
+def test_a_user_who_is_not_there(cmd):
+    assert setup(cmd, "--relay-user", "nobody-here").returncode == EX_NOUSER
+    assert setup(cmd, "--relay-user", RELAY).returncode == 0
+
+
+def test_the_lines_of_smtpd_conf_are_taken(cmd, tls):
+    """By smtpd itself, with a certificate that there is."""
+    out = setup(cmd).stdout
+    lines = out.partition("# In smtpd.conf(5):\n")[2].partition(
+        "\n# Users of Redis")[0]
+    lines = re.sub('cert "[^"]*"', 'cert "%s"' % tls[0], lines)
+    lines = re.sub('key "[^"]*"', 'key "%s"' % tls[1], lines)
+    conf = cmd.server.dir / "smtpd.conf"
+    conf.write_text(lines)
+    conf.chmod(0o600)
+    result = subprocess.run(["smtpd", "-n", "-f", conf], capture_output=True,
+                            text=True, check=False)
+    assert "configuration OK" in result.stderr, result.stderr
+
+
+def test_the_acl_lines_are_taken(cmd):
+    out = setup(cmd).stdout
+    rules = [line.split() for line in out.splitlines()
+             if line.startswith("ACL SETUSER")]
+    assert [rule[2] for rule in rules] == [
+        "smtpusers-relay", "smtpusers-command", "smtpusers-panel"]
+    for rule in rules:
+        assert cmd.server.cli(*rule) == "OK"
+
+
+# check --server
+
+def test_nothing_is_wrong(cmd):
+    cmd.server.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert problems(cmd) == []
+
+
+@pytest.mark.parametrize("settings, words", [
+    (("maxmemory-policy", "allkeys-lru", "maxmemory", "1gb"),
+     "users and counters vanish"),
+    (("maxmemory-policy", "volatile-ttl"), "once there is a maxmemory"),
+    (("appendonly", "no"), "no append-only file")])
+def test_what_the_server_is_told(cmd, settings, words):
+    cmd.server.cli("CONFIG", "SET", *settings)
+    [problem] = problems(cmd)
+    assert words in problem
+
+
+def test_a_replica(cmd):
+    cmd.server.cli("REPLICAOF", "127.0.0.1", free_port())
+    assert any("replica, which cannot be written" in problem
+               for problem in problems(cmd))
+
+
+def test_functions_that_are_missing_or_old(cmd):
+    cmd.server.cli("FUNCTION", "FLUSH")
+    assert problems(cmd) == [
+        "the functions are missing or older than those of this command"]
+
+
+def test_a_configuration_that_smtpds_user_may_not_read(cmd):
+    cmd.file.chmod(0o600)
+    [problem] = problems(cmd)
+    assert "Permission denied" in problem
+    cmd.file.chmod(0o644)
+    assert problems(cmd) == []
+
+
+def test_a_password_that_others_may_read(cmd):
+    path = cmd.server.dir / "pw"
+    path.write_text("pw\n")
+    path.chmod(0o644)
+    cmd.server.cli("ACL", "SETUSER", "default", ">pw")
+    directory = workdir("setup")
+    other = Smtpusers(cmd.server, directory, redis_password_file=str(path))
+    [problem] = problems(other)
+    assert "others on this system may read" in problem

@@ -1,0 +1,71 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""What a shell may offer next, soon and never wrong: names that begin with
+what has been typed, fields and their words. Where anything is missing there
+is nothing to offer."""
+
+import os
+import sys
+import time
+
+from .configuration import read_configuration
+from .failure import Failure
+
+# A shell waits for no more: of millions of users, those that were found.
+SECONDS = 0.1
+NAMES = 1000
+
+
+def main(words):
+    """complete what [prefix], behind the configuration; 0 in any case."""
+    file = "/etc/smtpusers.conf"
+    if words[:1] == ["-f"] and len(words) > 1:
+        file, words = words[1], words[2:]
+    what, *rest = words[1:] or [""]
+    try:
+        from .connection import Redis
+        redis = Redis(read_configuration(file))
+        for word in offers(redis, what, rest):
+            print(word)
+        sys.stdout.flush()
+    except (Failure, OSError, KeyboardInterrupt):
+        # Nobody is to see an error in the midst of a line.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
+
+
+def offers(redis, what, rest):
+    kind = what.partition("-")[0]
+    if what in ("user", "account"):
+        return names(redis, kind, rest[0] if rest else "")
+    if kind not in ("user", "account"):
+        return []
+    from .functions import schema_of
+    schema = schema_of(redis)
+    if what.endswith("-fields"):
+        return schema.settable(kind)
+    row = schema.fields[kind].get(rest[0] if rest else "")
+    if row and row["kind"] == "account":
+        return names(redis, "account", rest[1] if len(rest) > 1 else "")
+    return row["words"] or [] if row else []
+
+
+def names(redis, kind, prefix):
+    """A prefix that no name has cannot have been meant."""
+    from .connection import glob_escape
+    from .records import NAME, fold
+    prefix = fold(prefix)
+    if prefix and not NAME.fullmatch(prefix):
+        return
+    before, cursor, found = redis.key(kind, ":{"), "0", set()
+    until = time.monotonic() + SECONDS
+    while True:
+        cursor, keys = redis.one(
+            "SCAN", cursor, "MATCH", glob_escape(before + prefix) + "*}",
+            "COUNT", "10000")
+        found.update(name for name in (key[len(before):-1] for key in keys)
+                     if NAME.fullmatch(name))
+        if cursor == "0" or len(found) > NAMES or time.monotonic() > until:
+            break
+    yield from sorted(found)[:NAMES]

@@ -1,0 +1,258 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""Redis, by way of python3-redis."""
+
+import re
+
+import redis
+from redis.connection import (
+    Connection, DefaultParser, Encoder, PythonRespSerializer, SSLConnection,
+    UnixDomainSocketConnection)
+
+from .failure import (
+    EX_CANTCREAT, EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_NOUSER,
+    EX_UNAVAILABLE, Failure)
+from .text import decode, encode, printable, visible
+
+# Commands that are sent before their replies are read.
+BATCH = 2000
+
+# Operators have more patience than smtpd.
+PATIENCE = 10
+
+# What Redis takes a long value apart at, at the least.
+BYTES_A_SECOND = 1 << 20
+
+REPLY_CODES = {"WRONGTYPE": EX_DATAERR, "NOPERM": EX_NOPERM,
+               "NOAUTH": EX_NOPERM, "WRONGPASS": EX_NOPERM}
+# As Redis 7.0 has it, and newer ones.
+NOPERM_IN_SCRIPT = ("ERR The user executing the script can't run this command",
+                    "ERR ACL failure in script")
+IN_SCRIPT = re.compile(r" script: [0-9A-Za-z_]+, on @.*", re.DOTALL)
+# What the functions reply where they do not do what they are asked for: the
+# words behind it are for people.
+REFUSALS = {"INVALID": EX_DATAERR, "EXISTS": EX_CANTCREAT,
+            "INUSE": EX_CANTCREAT, "NOUSER": EX_NOUSER,
+            "NOACCOUNT": EX_NOUSER, "HELD": EX_UNAVAILABLE}
+# Redis cannot do it now, and may be able to in a while.
+PASSING = ("LOADING", "MASTERDOWN", "READONLY", "BUSY", "CLUSTERDOWN",
+           "TRYAGAIN", "MISCONF", "OOM", "NOREPLICAS", "UNBLOCKED")
+
+
+class ReplyError(Failure):
+    """An error that Redis replied."""
+
+    def __init__(self, text):
+        text = IN_SCRIPT.sub("", text)
+        if text.startswith(NOPERM_IN_SCRIPT):
+            text = text.replace("ERR", "NOPERM", 1)
+        self.kind, _, words = text.partition(" ")
+        if self.kind in REFUSALS or ": not a " in words:
+            super().__init__(REFUSALS.get(self.kind, EX_DATAERR),
+                             printable(words))
+            return
+        super().__init__(REPLY_CODES.get(self.kind, EX_UNAVAILABLE),
+                         "Redis: " + visible(text))
+
+    def is_passing(self):
+        """A server that was started again may have lost its functions."""
+        return self.kind in PASSING or "unction not found" in str(self)
+
+
+class Away(Failure):
+    """Redis cannot be asked now; what was asked may have been done."""
+
+
+class Parser(DefaultParser):
+    """Errors keep their first word, which the library leaves out."""
+
+    @classmethod
+    def parse_error(cls, response):
+        return redis.ResponseError(response)
+
+
+class Redis:
+    """One connection. Words are texts in which surrogateescape has what is no
+    UTF-8; replies are lists, texts, numbers and None.
+
+    prepared is whether the functions are known to be there, schema what they
+    have said of users and accounts."""
+
+    def __init__(self, conf):
+        self.conf = conf
+        self.prefix = conf["prefix"]
+        self.quota_period = conf["quota_period"]
+        self.timeout = conf["redis_timeout"] / 1000 * PATIENCE
+        self.asked = 0
+        self.size = 0
+        self.prepared = False
+        self.schema = None
+        self.connection = make_connection(conf, self.timeout)
+        self.connect()
+
+    def another(self):
+        """A connection besides, for what is asked while this one waits."""
+        other = Redis(self.conf)
+        other.prepared, other.schema = self.prepared, self.schema
+        return other
+
+    def connect(self):
+        try:
+            self.connection.connect()
+        except redis.ResponseError as error:
+            raise refused(self.conf, str(error)) from None
+        except redis.TimeoutError:
+            raise Away(EX_UNAVAILABLE, "Redis did not answer within %g s" %
+                       self.timeout) from None
+        except redis.RedisError as error:
+            raise Away(EX_UNAVAILABLE, "cannot connect to Redis at %s: %s" % (
+                visible(self.conf["redis"]), reason_of(error))) from None
+
+    def close(self):
+        self.connection.disconnect()
+
+    def key(self, *parts):
+        return self.prefix + "".join(parts)
+
+    def send(self, commands):
+        """Asks; receive() has the replies, and comes before the next."""
+        data = self.connection.pack_commands(commands)
+        self.size = sum(map(len, data))
+        self.asked = len(commands)
+        try:
+            self.connection.send_packed_command(data)
+        except redis.RedisError as error:
+            raise self.lost(error) from None
+
+    def receive(self):
+        """The replies to what was sent, in order; errors among them."""
+        count, self.asked = self.asked, 0
+        patience = self.timeout + self.size / BYTES_A_SECOND
+        try:
+            return [self.reply(patience) for _ in range(count)]
+        except redis.RedisError as error:
+            raise self.lost(error) from None
+
+    def reply(self, patience):
+        try:
+            if patience > self.timeout and not self.connection.can_read(
+                    patience):
+                raise redis.TimeoutError
+            return self.connection.read_response()
+        except redis.ResponseError as error:
+            return ReplyError(str(error))
+
+    def lost(self, error):
+        self.close()
+        if isinstance(error, redis.TimeoutError):
+            return Away(EX_UNAVAILABLE, "Redis did not answer within %g s; "
+                        "what was asked may have been done all the same" %
+                        self.timeout)
+        return Away(EX_UNAVAILABLE, "the connection to Redis is lost: %s; "
+                    "what was asked may have been done all the same" %
+                    reason_of(error))
+
+    def one(self, *words):
+        """The reply to one command."""
+        return self.each([words])[0]
+
+    def each(self, commands):
+        """The replies to the commands, or the first error among them."""
+        replies = self.many(commands)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise reply
+        return replies
+
+    def many(self, commands):
+        """The replies to the commands, in order; errors among them."""
+        replies = []
+        for start in range(0, len(commands), BATCH):
+            self.send(commands[start:start + BATCH])
+            replies += self.receive()
+        return replies
+
+    def scan(self, pattern):
+        """Every key that matches, some perhaps twice, without standing in
+        anybody's way."""
+        yield from self.pages(("SCAN",), "MATCH", pattern, "COUNT", "1000")
+
+    def pages(self, command, *options):
+        """What a command with a cursor replies."""
+        cursor = "0"
+        while True:
+            cursor, found = self.one(*command, cursor, *options)
+            yield from found
+            if cursor == "0":
+                return
+
+
+def make_connection(conf, timeout):
+    transport, _, place = conf["redis"].partition(":")
+    words = Encoder("utf-8", "surrogateescape", True)
+    options = {
+        "db": conf["redis_db"], "username": conf.get("redis_user"),
+        "password": password_of(conf), "socket_timeout": timeout,
+        "encoding": words.encoding, "encoding_errors": words.encoding_errors,
+        "decode_responses": True, "parser_class": Parser,
+        # The other one takes UTF-8 alone.
+        "command_packer": PythonRespSerializer(1 << 16, words.encode),
+        # Which are commands that an ACL user would have to be given.
+        "lib_name": None, "lib_version": None}
+    if transport == "unix":
+        return UnixDomainSocketConnection(path=encode(place), **options)
+    host, _, port = place.rpartition(":")
+    host = host[1:-1] if host.startswith("[") else host
+    options.update(host=host, port=int(port))
+    if transport == "tls":
+        return SSLConnection(ssl_ca_certs=conf.get("redis_ca") or None,
+                             ssl_check_hostname=True, **options)
+    return Connection(**options)
+
+
+def password_of(conf):
+    path = conf.get("redis_password_file")
+    if not path:
+        return None
+    try:
+        with open(encode(path), "rb") as file:
+            line = file.readline()
+    except OSError as error:
+        raise Failure(EX_CONFIG, "%s: %s" %
+                      (visible(path), error.strerror)) from None
+    return decode(re.split(rb"[\r\n]", line)[0])
+
+
+def refused(conf, text):
+    """What the server says to AUTH or SELECT."""
+    kind = text.partition(" ")[0]
+    if kind in PASSING:
+        return Away(EX_UNAVAILABLE, "Redis: " + visible(text))
+    if "DB index" in text or "'select'" in text:
+        error = ReplyError(text)
+        return Failure(error.code, "redis_db %d: %s" %
+                       (conf["redis_db"], error))
+    return Failure(EX_NOPERM, "AUTH failed: " + visible(text))
+
+
+def reason_of(error):
+    """The words of the system, where they are its."""
+    while error is not None:
+        for name in ("verify_message", "strerror"):
+            words = getattr(error, name, None)
+            if words:
+                return visible(str(words) if name == "strerror" else
+                               "the server's certificate: " + words)
+        error, last = error.__cause__ or error.__context__, error
+    return visible(str(last))
+
+
+def wrong_type(error, key, wanted):
+    if error.kind != "WRONGTYPE":
+        return error
+    return Failure(EX_DATAERR, "%s: not a %s" % (key, wanted))
+
+
+def glob_escape(text):
+    return re.sub(r"([][*?\\^])", r"\\\1", text)

@@ -1,0 +1,80 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""What users and accounts have, as the functions in Redis describe it."""
+
+import json
+
+from .failure import EX_UNAVAILABLE, Failure
+from .text import columns, print_json
+
+KINDS = ("user", "account")
+
+
+class Schema:
+    """fields and sets: by kind of record, a dictionary by name of what is
+    described, in order; limits: what a call takes."""
+
+    def __init__(self, text):
+        try:
+            found = json.loads(text)
+            self.limits = found["limits"]
+            self.fields = {kind: by_name(found["kinds"][kind]["fields"])
+                           for kind in KINDS}
+            self.sets = {kind: by_name(found["kinds"][kind]["sets"])
+                         for kind in KINDS}
+        except (TypeError, ValueError, KeyError):
+            raise Failure(EX_UNAVAILABLE, "smtpusers_describe replied "
+                          "nothing that can be understood; are the functions "
+                          "in Redis others?") from None
+        self.keys = {kind: (*self.fields[kind], *self.sets[kind])
+                     for kind in KINDS}
+        self.lists = {name for kind in KINDS for name in self.sets[kind]}
+
+    def columns(self):
+        """Of a file that has users and accounts."""
+        names = dict.fromkeys(name for kind in KINDS
+                              for name in self.fields[kind])
+        sets = dict.fromkeys(name for kind in KINDS
+                             for name in self.sets[kind])
+        return ("type", "name", *names, *sets)
+
+    def settable(self, kind):
+        """What `set` changes: for the others there are other commands."""
+        return [name for name, row in self.fields[kind].items()
+                if not row["secret"] and row["kind"] not in
+                ("address", "time")]
+
+    def row(self, kind, name):
+        return self.fields[kind].get(name) or self.sets[kind][name]
+
+    def kind_of(self, kind, name):
+        """How a value, or a member, is called where it is judged."""
+        return self.row(kind, name)["kind"]
+
+
+def do_fields(args):
+    from .functions import schema_of
+    schema = schema_of(args.connect())
+    if args.json:
+        print_json({kind: {"fields": list(schema.fields[kind].values()),
+                           "sets": list(schema.sets[kind].values())}
+                    for kind in KINDS})
+        return
+    for line in columns([("OF", "FIELD", "DEFAULT", "WHAT"),
+                         *described(schema)]):
+        print(line)
+
+
+def described(schema):
+    """Rows of all fields and sets, for people."""
+    for kind in KINDS:
+        for row in (*schema.fields[kind].values(),
+                    *schema.sets[kind].values()):
+            words = ": " + ", ".join(row["words"]) if row["words"] else ""
+            yield (kind, row["name"], row["absent"] or "-",
+                   row["help"] + words)
+
+
+def by_name(rows):
+    return {row["name"]: row for row in rows}
