@@ -45,14 +45,50 @@ reason_name(enum reason reason)
 		return ("from-space");
 	case REASON_FROM_LONG:
 		return ("from-too-long");
+	case REASON_FROM_ADDRESS:
+		return ("from-address");
+	case REASON_FROM_COMMA:
+		return ("from-comma");
+	case REASON_FROM_ENCODED:
+		return ("from-encoded");
+	case REASON_FROM_FIELDS:
+		return ("from-fields");
+	case REASON_FROM_ULABEL:
+		return ("from-ulabel");
 	case REASON_FROM_AMBIGUOUS:
 		return ("from-ambiguous");
 	case REASON_HEADER:
 		return ("header-malformed");
+	case REASON_FIELD_NAME:
+		return ("header-name");
+	case REASON_HIDDEN_FROM:
+		return ("header-hidden-from");
 	case REASON_CONTROL:
 		return ("header-control");
 	case REASON_BODY:
 		return ("body-hidden-end");
+	case REASON_BLOCKED:
+		return ("user-blocked");
+	case REASON_NO_LOGIN:
+		return ("user-without-login");
+	case REASON_NOBODY:
+		return ("not-logged-in");
+	case REASON_ANOTHER:
+		return ("source-of-another-user");
+	case REASON_SOURCE:
+		return ("source-not-listed");
+	case REASON_LONG:
+		return ("sender-too-long");
+	case REASON_QUOTA:
+		return ("quota");
+	case REASON_LIMITS:
+		return ("limits-unreadable");
+	case REASON_SANDBOX:
+		return ("sandboxed-meanwhile");
+	case REASON_DAMAGED:
+		return ("line-too-long");
+	case REASON_AWAY:
+		return ("redis-away");
 	}
 	return ("");
 }
