@@ -54,6 +54,7 @@ HARDEN :=	-fstack-protector-strong -fPIE -U_FORTIFY_SOURCE \
 HARDEN_LD :=	-pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 # Asked of pkg-config at the first use, and once.
 OUR_CFLAGS =	$(eval OUR_CFLAGS := -std=gnu11 -D_GNU_SOURCE -pthread \
+		-DSMTPUSERS_VERSION='"$(shell cat VERSION)"' \
 		$(WARN) $(WERROR) $(INCLUDES) \
 		$(shell $(PKG_CONFIG) --cflags $(LIBS)))$(OUR_CFLAGS)
 OUR_LIBS =	$(eval OUR_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS)) \
@@ -63,10 +64,12 @@ PROGRAMS :=	$(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers
 
 all: $(PROGRAMS)
 
-# The text of the Redis functions is part of the program.
+# The text of the Redis functions, which knows its own hash, is part of the
+# program.
 $(B)/smtpusers.lua: $(FUNCTIONS)
 	@mkdir -p $(@D)
-	cat $(FUNCTIONS) >$@
+	cat $(FUNCTIONS) | sed "s/@HASH@/$$(cat $(FUNCTIONS) | sha256sum | \
+	    cut -c 1-16)/" >$@
 
 $(B)/rel/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -122,7 +125,7 @@ put =		$(foreach file,$(2),$(INSTALL) -D -m $(1) $(file) \
 install: all $(TOLD) install-hooks
 	$(call put,755,$(PROGRAMS),$(LIBEXECDIR))
 	$(call put,755,$(TOLD),$(SBINDIR))
-	$(call put,644,scripts/reasons.ini $(B)/smtpusers.lua,$(DATADIR))
+	$(call put,644,scripts/reasons.ini $(B)/smtpusers.lua VERSION,$(DATADIR))
 	$(call put,644,$(PACKAGE),$(DATADIR)/provision)
 	$(call put,644,lib/smtpusers.conf.sample,$(SYSCONFDIR))
 	$(call put,644,$(filter %.5,$(MANUALS)),$(MANDIR)/man5)

@@ -393,6 +393,7 @@ function api.describe()
 	end
 	return json_object({
 		'version', tostring(VERSION),
+		'hash', json_text(HASH),
 		'limits', json_object({
 			'members', tostring(LIMITS.members),
 			'bytes', tostring(LIMITS.bytes),
