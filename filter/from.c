@@ -6,298 +6,205 @@
 #include <sys/types.h>
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <uninorm.h>
 #include <unistr.h>
 
+#include "completion.h"
 #include "from.h"
+#include "newline.h"
+#include "words.h"
 
-/* What is left of the value, and what has been found in it. */
-struct reader {
-	const char     *p;
-	const char     *end;
-	struct domains *domains;
-	enum reason	reason;
-	bool		hidden; /* "@", "<" or ">" in a quoted string */
-	bool		odd;	/* what readers read differently */
-};
+/* How often words may decode to words. */
+#define DEPTH_MAX 3
 
-static bool
-fail(struct reader *r, enum reason reason)
-{
-	if (r->reason == REASON_NONE)
-		r->reason = reason;
-	return (false);
-}
-
-static bool
-ambiguous(struct reader *r)
-{
-	return (fail(r, REASON_FROM_AMBIGUOUS));
-}
-
-static bool
-at_end(const struct reader *r)
-{
-	return (r->p == r->end);
-}
-
-static bool
-next_is(const struct reader *r, char c)
-{
-	return (r->p < r->end && *r->p == c);
-}
-
+/* White space, and a fold. */
 static bool
 is_space(char c)
 {
-	return (c == ' ' || c == '\t');
+	return (c == ' ' || c == '\t' || c == '\n' || c == '\r');
 }
 
-/* RFC 5322, 3.2.3 */
 static bool
-is_atext(char c)
+is_alnum(char c)
 {
 	return ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') ||
-	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL));
+	    (c >= '0' && c <= '9'));
 }
 
 static bool
-is_utf8(char c)
+is_ascii(const char *p, const char *end)
 {
-	return ((unsigned char)c >= 0x80);
+	while (p < end && (unsigned char)*p < 0x80)
+		p++;
+	return (p == end);
 }
 
-/* Whether a character would matter if it were not quoted. */
+/* RFC 5322, 3.2.3, and what is not ASCII: what may belong to a dot-atom. */
 static bool
-is_address_char(char c)
+is_atom(char c)
 {
-	return (c == '@' || c == '<' || c == '>');
+	return (is_alnum(c) || (unsigned char)c >= 0x80 ||
+	    (c != '\0' && strchr(".!#$%&'*+-/=?^_`{|}~", c) != NULL));
 }
 
-static bool
-skip_quoted(struct reader *r)
+static const char *
+skip_space(const char *p, const char *end)
 {
-	for (r->p++; r->p < r->end; r->p++) {
-		if (*r->p == '"') {
-			r->p++;
-			return (true);
+	while (p < end && is_space(*p))
+		p++;
+	return (p);
+}
+
+/* Behind a comment that everybody ends at the same place; NULL: it is none. */
+static const char *
+skip_comment(const char *p, const char *end)
+{
+	for (p++; p < end && *p != ')'; p++)
+		if (strchr("(\\\"", *p) != NULL)
+			return (NULL);
+	return (p < end ? p + 1 : NULL);
+}
+
+/* How often a character is there, before the '@' and behind a comma. */
+static unsigned int
+count(const char *start, const char *at, char c)
+{
+	unsigned int n = 0;
+
+	while (at > start && at[-1] != ',')
+		if (*--at == c)
+			n++;
+	return (n);
+}
+
+/* Whether each '<' from here on, before a comma, begins an address in full. */
+static bool
+has_whole_addresses(const char *p, const char *end)
+{
+	bool open = false, at = false;
+
+	for (; p < end && *p != ','; p++) {
+		if (*p == '<' && open)
+			return (false);
+		if (*p == '<') {
+			open = true;
+			at = false;
+		} else if (*p == '@')
+			at = true;
+		else if (*p == '>' && open) {
+			if (!at)
+				return (false);
+			open = false;
 		}
-		if (*r->p == '\\') {
-			r->odd = true;
-			if (++r->p == r->end)
-				break;
-		}
-		if (is_address_char(*r->p))
-			r->hidden = true;
 	}
-	return (ambiguous(r));
+	return (!open);
 }
 
 static bool
-skip_comment(struct reader *r)
+has_bracket(const char *p, const char *end)
 {
-	r->odd = true;
-	for (r->p++; r->p < r->end; r->p++) {
-		if (*r->p == ')') {
-			r->p++;
-			return (true);
-		}
-		if (*r->p == '\\' || *r->p == '(' || is_address_char(*r->p))
-			break;
-	}
-	return (ambiguous(r));
+	while (p < end && *p != ',' && *p != '<')
+		p++;
+	return (p < end && *p == '<');
 }
 
-/* Skips white space and comments. */
+/*
+ * Whether an address ends where its domain does: some readers take a word
+ * behind white space, a comment or another bracket for more of the domain, and
+ * some do not know quotes.
+ */
 static bool
-skip_cfws(struct reader *r)
+is_end(const char *start, const char *at, const char *p, const char *end)
 {
 	for (;;) {
-		while (r->p < r->end && is_space(*r->p))
-			r->p++;
-		if (!next_is(r, '('))
-			return (true);
-		if (!skip_comment(r))
+		p = skip_space(p, end);
+		if (p == end || strchr(",;<>", *p) != NULL)
+			break;
+		if (*p == '"' || *p == ')')
+			p++;
+		else if (*p != '(' || (p = skip_comment(p, end)) == NULL)
 			return (false);
 	}
-}
-
-/* Whether an atom can be a local part: a dot-atom and no encoded word. */
-static bool
-is_local_part(const char *atom, size_t len)
-{
-	size_t i;
-
-	if (len == 0 || atom[0] == '.' || atom[len - 1] == '.')
+	if (p < end && *p == '<')
+		return (count(start, at, '<') == 0 &&
+		    has_whole_addresses(p, end));
+	if (p == end || *p != '>')
+		return (true);
+	p++;
+	if (skip_space(p, end) == end)
+		return (true);
+	if (count(start, at, '<') != 1)
 		return (false);
-	for (i = 0; i < len; i++) {
-		if (is_utf8(atom[i]))
-			return (false);
-		if (i > 0 && atom[i] == '.' && atom[i - 1] == '.')
-			return (false);
-		if (i > 0 && atom[i] == '?' && atom[i - 1] == '=')
-			return (false);
-	}
-	return (true);
+	if (has_bracket(p, end))
+		return (*p == '"' && count(start, at, '"') % 2 == 1 &&
+		    has_whole_addresses(p, end));
+	return (is_space(*p) || strchr(",;(\")", *p) != NULL);
 }
 
-/* Reads the domain behind an '@' and adds it. */
+/* Whether there is something before the '@' that may be a local part. */
 static bool
-read_domain(struct reader *r)
+has_local_part(const char *start, const char *at)
 {
-	const char *from = ++r->p;
+	while (at > start && is_space(at[-1]))
+		at--;
+	return (at > start && (is_atom(at[-1]) || at[-1] == '"'));
+}
+
+/* Adds the domain behind an '@'. */
+static enum reason
+read_domain(const char *start, const char *at, const char *end,
+    struct domains *domains)
+{
+	const char *from = skip_space(at + 1, end), *p;
 	char	    name[DOMAIN_TEXT];
 
-	if (next_is(r, '['))
-		return (fail(r, REASON_LITERAL));
-	while (r->p < r->end &&
-	    (is_atext(*r->p) || is_utf8(*r->p) || *r->p == '.'))
-		r->p++;
-	if (r->p == from)
-		return (ambiguous(r));
-	if (!domain_alabel(from, (size_t)(r->p - from), name))
-		return (fail(r, REASON_DOMAIN));
-	return (domains_add(r->domains, name) || ambiguous(r));
+	if (!has_local_part(start, at) || from == end)
+		return (REASON_FROM_AMBIGUOUS);
+	if (*from == '[')
+		return (REASON_LITERAL);
+	for (p = from; p < end && is_atom(*p); p++)
+		continue;
+	if (p == from)
+		return (REASON_FROM_AMBIGUOUS);
+	if (!domain_alabel(from, (size_t)(p - from), name))
+		return (REASON_DOMAIN);
+	if (!is_ascii(from, p))
+		return (REASON_FROM_ULABEL);
+	if (!is_end(start, at, p, end) || !domains_add(domains, name))
+		return (REASON_FROM_AMBIGUOUS);
+	return (REASON_NONE);
 }
 
-/* Reads an atom as a phrase or a local part may have it. */
-static size_t
-read_atom(struct reader *r)
+/* The domains behind each '@' from a place on. */
+static enum reason
+read_domains(const char *start, const char *from, const char *end,
+    struct domains *domains)
 {
-	const char *from = r->p;
+	const char *at = from;
+	enum reason reason;
 
-	while (r->p < r->end &&
-	    (is_atext(*r->p) || is_utf8(*r->p) || *r->p == '.'))
-		r->p++;
-	return ((size_t)(r->p - from));
-}
-
-/* Reads from '<' to '>'. */
-static bool
-read_angle(struct reader *r)
-{
-	const char *atom = ++r->p;
-	size_t	    len = read_atom(r);
-
-	if (!next_is(r, '@') || !is_local_part(atom, len))
-		return (ambiguous(r));
-	if (!read_domain(r))
-		return (false);
-	if (!next_is(r, '>'))
-		return (ambiguous(r));
-	r->p++;
-	return (true);
-}
-
-/* What may stand behind a part: nothing, or what begins something else. */
-static bool
-word_ends(const struct reader *r)
-{
-	return (at_end(r) || is_space(*r->p) || *r->p == '(' || *r->p == '<' ||
-	    *r->p == ',');
-}
-
-/* RFC 2047, 2: "=?" charset "?" encoding "?" text "?=", and nothing besides. */
-static bool
-is_encoded_word(const char *atom, size_t len)
-{
-	const char *end = atom + len, *p;
-
-	if (len < 2 || memcmp(atom, "=?", 2) != 0 ||
-	    (p = memchr(atom + 2, '?', len - 2)) == NULL || p == atom + 2)
-		return (false);
-	if (end - p < 5 || strchr("QqBb", p[1]) == NULL || p[2] != '?')
-		return (false);
-	p = memchr(p + 3, '?', (size_t)(end - p - 3));
-	return (p != NULL && p + 2 == end && p[1] == '=');
-}
-
-static bool
-read_word(struct reader *r, const char *atom, size_t len)
-{
-	if (memmem(atom, len, "=?", 2) != NULL && !is_encoded_word(atom, len))
-		return (ambiguous(r));
-	if (atom[0] == '.')
-		r->odd = true;
-	return (word_ends(r) || ambiguous(r));
-}
-
-/* The local part has been read, the '@' comes next. */
-static bool
-read_address(struct reader *r, const char *local, size_t len)
-{
-	if (!is_local_part(local, len))
-		return (ambiguous(r));
-	if (!read_domain(r))
-		return (false);
-	return ((word_ends(r) && !next_is(r, '<')) || ambiguous(r));
-}
-
-enum part {
-	PART_WORD,
-	PART_QUOTED,
-	PART_ADDRESS
-};
-
-/* Reads one part of a phrase, or the address that stands in its place. */
-static bool
-read_part(struct reader *r, enum part *part)
-{
-	const char *atom = r->p;
-	size_t	    len;
-
-	if (next_is(r, '"')) {
-		*part = PART_QUOTED;
-		return (skip_quoted(r) && (word_ends(r) || ambiguous(r)));
+	while ((at = memchr(at, '@', (size_t)(end - at))) != NULL) {
+		reason = read_domain(start, at, end, domains);
+		if (reason != REASON_NONE)
+			return (reason);
+		at++;
 	}
-	if ((len = read_atom(r)) == 0)
-		return (ambiguous(r));
-	*part = next_is(r, '@') ? PART_ADDRESS : PART_WORD;
-	if (*part == PART_ADDRESS)
-		return (read_address(r, atom, len));
-	return (read_word(r, atom, len));
+	return (REASON_NONE);
 }
 
-/* What an address without brackets is followed by: nothing, or the same. */
+/* U+FF20 and U+FE6B, of which some make an "@". */
 static bool
-read_after_address(struct reader *r)
+has_wide_at(const char *p, const char *end)
 {
-	const char *from = r->p;
+	size_t len = (size_t)(end - p);
 
-	if (!skip_cfws(r))
-		return (false);
-	if (at_end(r) || next_is(r, ','))
-		return (true);
-	if (memchr(from, '(', (size_t)(r->p - from)) != NULL ||
-	    !next_is(r, '<'))
-		return (ambiguous(r));
-	return (read_angle(r) && skip_cfws(r));
+	return (memmem(p, len, "\xef\xbc\xa0", 3) != NULL ||
+	    memmem(p, len, "\xef\xb9\xab", 3) != NULL);
 }
 
-static bool
-read_mailbox(struct reader *r)
-{
-	enum part part;
-	size_t	  n;
-	bool	  quoted = false;
-
-	for (n = 1;; n++) {
-		if (!skip_cfws(r))
-			return (false);
-		if (next_is(r, '<'))
-			return (read_angle(r) && skip_cfws(r));
-		if (!read_part(r, &part))
-			return (false);
-		if (part == PART_ADDRESS)
-			return (n == 1 ? read_after_address(r) : ambiguous(r));
-		quoted = quoted || part == PART_QUOTED;
-		if (quoted && n > 1)
-			r->odd = true;
-	}
-}
-
-/* Control characters of ASCII and Unicode, but for the tab. */
+/* Control characters of ASCII and Unicode, but for the tab and the fold. */
 static bool
 has_controls(const char *value, size_t len)
 {
@@ -305,7 +212,9 @@ has_controls(const char *value, size_t len)
 	size_t		     i;
 
 	for (i = 0; i < len; i++) {
-		if ((p[i] < 0x20 && p[i] != '\t') || p[i] == 0x7f)
+		if (p[i] >= 0x20 && p[i] < 0x7f)
+			continue;
+		if (p[i] < 0x80 && p[i] != '\t' && p[i] != '\n')
 			return (true);
 		if (p[i] == 0xc2 && i + 1 < len && p[i + 1] < 0xa0)
 			return (true);
@@ -316,24 +225,197 @@ has_controls(const char *value, size_t len)
 	return (false);
 }
 
+/* Whether a quoted string ends where it seems to, also to who knows NFKC. */
+static bool
+is_sound(const char *text, size_t len)
+{
+	uint8_t *made;
+	size_t	 n, i;
+	bool	 sound;
+
+	if (is_ascii(text, text + len))
+		return (true);
+	if (u8_check((const uint8_t *)text, len) != NULL)
+		return (false);
+	made = u8_normalize(UNINORM_NFKC, (const uint8_t *)text, len, NULL, &n);
+	if (made == NULL)
+		return (false);
+	for (i = 0; i < n && strchr("\"\\<>,;", made[i]) == NULL; i++)
+		continue;
+	sound = i == n;
+	free(made);
+	return (sound);
+}
+
+/*
+ * Where the value is a quoted string, in which every reader finds its end, and
+ * one address in angle brackets: behind the string.  Otherwise its beginning.
+ */
+static const char *
+skip_name(const char *value, const char *end)
+{
+	const char *p = skip_space(value, end), *name, *address;
+
+	if (p == end || *p != '"' || memmem(p, (size_t)(end - p), "=?", 2))
+		return (value);
+	for (name = ++p; p < end && *p != '"'; p++)
+		if (strchr("\\<>,;\n", *p) != NULL)
+			return (value);
+	if (p == end || !is_sound(name, (size_t)(p - name)))
+		return (value);
+	address = skip_space(p + 1, end);
+	if (address == end || *address != '<')
+		return (value);
+	for (p = address + 1; p < end && (is_atom(*p) || *p == '@'); p++)
+		continue;
+	if (p == end || *p != '>' || skip_space(p + 1, end) != end)
+		return (value);
+	return (address);
+}
+
+/* Half a character to one reader, and an '@' to one who takes what is next. */
+static bool
+is_clear(const char *p, const char *end)
+{
+	while ((p = memchr(p, WORDS_MAYBE_AT, (size_t)(end - p))) != NULL) {
+		p = skip_space(p + 1, end);
+		if (p < end && is_atom(*p) && (unsigned char)*p < 0x80)
+			return (false);
+	}
+	return (true);
+}
+
+/* The same for who decodes first and parses then. */
+static enum reason
+read_decoded(const char *value, size_t len, bool spaces,
+    struct domains *domains)
+{
+	char	       text[FROM_MAX];
+	struct newline newline = { 0 };
+	enum words     words;
+	unsigned int   depth;
+
+	for (depth = 0;; depth++) {
+		words = words_decode(value, len, spaces, text, &len);
+		value = text;
+		if (words == WORDS_UNCLEAR || depth == DEPTH_MAX)
+			return (REASON_FROM_ENCODED);
+		if (words == WORDS_NONE)
+			break;
+	}
+	if (has_wide_at(text, text + len) || !is_clear(text, text + len) ||
+	    newline_hides_from(&newline, text, len))
+		return (REASON_FROM_ENCODED);
+	if (read_domains(text, text, text + len, domains) != REASON_NONE)
+		return (REASON_FROM_ENCODED);
+	return (REASON_NONE);
+}
+
+/* A word and nothing besides, as RFC 2047, 2, has it. */
+static bool
+is_strict_word(const char *p, const char *end)
+{
+	const char *mark;
+
+	if (end - p < 2 || p[0] != '=' || p[1] != '?' ||
+	    (mark = memchr(p + 2, '?', (size_t)(end - p - 2))) == NULL ||
+	    memchr(p + 1, '=', (size_t)(mark - p - 1)) != NULL)
+		return (false);
+	if (end - mark < 5 || strchr("QqBb", mark[1]) == NULL || mark[2] != '?')
+		return (false);
+	mark = memchr(mark + 3, '?', (size_t)(end - mark - 3));
+	return (mark != NULL && mark + 2 == end && mark[1] == '=');
+}
+
+/*
+ * How much PHP's iconv_mime_decode() may drop from the end of a value: a byte
+ * for each fold behind "=" that begins no word in full.
+ */
+static size_t
+count_lost(const char *p, const char *end)
+{
+	const char *word;
+	size_t	    lost = 0;
+	bool	    odd = false;
+
+	for (; p < end; p++) {
+		for (word = p; p < end && !is_space(*p); p++)
+			continue;
+		if (memchr(word, '=', (size_t)(p - word)) != NULL &&
+		    !is_strict_word(word, p))
+			odd = true;
+		if (p < end && *p == '\n' && odd) {
+			lost++;
+			odd = false;
+		}
+	}
+	return (lost);
+}
+
+/* Whether a reader may see the last domain without its end. */
+static bool
+is_cut(const char *value, const char *end)
+{
+	const char *p = memrchr(value, '@', (size_t)(end - value));
+
+	if (p == NULL || memchr(value, '\n', (size_t)(end - value)) == NULL)
+		return (false);
+	for (p = skip_space(p + 1, end); p < end && is_atom(*p); p++)
+		continue;
+	return (count_lost(value, end) > (size_t)(end - p));
+}
+
+static enum reason
+read_value(const char *value, size_t len, struct domains *domains)
+{
+	const char *end = value + len, *start = skip_name(value, end);
+	enum reason reason;
+
+	if (has_controls(value, len))
+		return (REASON_FROM_AMBIGUOUS);
+	if (completion_alters(value, len))
+		return (memchr(value, ',', len) != NULL ? REASON_FROM_COMMA
+							: REASON_FROM_ADDRESS);
+	if (memchr(value, '@', len) == NULL)
+		return (REASON_FROM_ADDRESS);
+	reason = read_domains(start, start, end, domains);
+	if (reason != REASON_NONE)
+		return (reason);
+	if (has_wide_at(start, end) || is_cut(value, end))
+		return (REASON_FROM_AMBIGUOUS);
+	if (memmem(value, len, "=?", 2) == NULL)
+		return (REASON_NONE);
+	reason = read_decoded(value, len, false, domains);
+	if (reason == REASON_NONE)
+		reason = read_decoded(value, len, true, domains);
+	return (reason);
+}
+
+/* Whether a line that continues the value looks like a field. */
+static bool
+has_field(const char *value, size_t len)
+{
+	const char *p = value, *end = value + len, *name;
+
+	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		name = skip_space(p, end);
+		for (p = name; p < end && (is_alnum(*p) || *p == '-'); p++)
+			continue;
+		if (p > name && p < end && *p == ':')
+			return (true);
+	}
+	return (false);
+}
+
 enum reason
 from_parse(const char *value, size_t len, struct domains *domains)
 {
-	struct reader r = { value, value + len, domains, REASON_NONE, false,
-		false };
+	enum reason reason;
 
 	if (len > FROM_MAX)
 		return (REASON_FROM_LONG);
-	if (has_controls(value, len) ||
-	    u8_check((const uint8_t *)value, len) != NULL)
-		return (REASON_FROM_AMBIGUOUS);
-	while (read_mailbox(&r)) {
-		if (at_end(&r))
-			return (r.hidden && r.odd ? REASON_FROM_AMBIGUOUS
-						  : REASON_NONE);
-		if (!next_is(&r, ','))
-			return (REASON_FROM_AMBIGUOUS);
-		r.p++;
-	}
-	return (r.reason);
+	reason = read_value(value, len, domains);
+	if ((reason != REASON_NONE || domains->n > 1) && has_field(value, len))
+		return (REASON_FROM_FIELDS);
+	return (reason);
 }

@@ -12,53 +12,50 @@
 #include "reason.h"
 
 /*
- * The value of a From field, in the one reading that every reader of the
- * message shares:
+ * The value of a From field, as all its readers together read it.
  *
- *	from         =  mailbox *("," mailbox)
- *	mailbox      =  addr-spec / [phrase / addr-spec] "<" addr-spec ">"
- *	phrase       =  1*word			; apart by white space
- *	word         =  1*(atext / "." / UTF-8) / quoted-string / encoded-word
- *	addr-spec    =  dot-atom "@" domain	; no white space in it
- *	domain       =  a host name, see domain_alabel()
+ * Readers differ in what they take for an address, but none makes one without
+ * an "@".  So every "@" counts wherever it is, in a comment, a quoted string
+ * or an encoded word as elsewhere, and the domain behind it must be one that
+ * all of them read alike:
  *
- * with comments and white space between the parts, as RFC 5322, 3.2.2 has
- * them.  What else its grammar, the obsolete one (4.4) and RFC 6854 would
- * take is refused, because readers are known to disagree about it:
+ *  - Before the "@" is something that can be a local part.  Behind it is,
+ *    perhaps behind white space, the longest row of atext, "." and what is
+ *    not ASCII, and that is a host name, see domain_alabel(), in ASCII: some
+ *    leave out other letters when they decode.
+ *  - Then comes the end of the value or one of , ; < > where white space,
+ *    quotes, ")" and comments may be in between.  Any other word some readers
+ *    would add to the domain, as obsolete syntax (RFC 5322, 4.4) would have
+ *    it; and so text that touches a ">".  A comment has no quote, backslash or
+ *    comment in it, at which some end it early.
  *
- *  - Groups, routes ("<@a,@b:c@d>"), empty elements, ";" between mailboxes:
- *    some readers take the first address, some the last, some none.
- *  - A quoted local part: readers that split at the first "@" find another
- *    domain in it than those that split at the last.
- *  - White space or comments within an address, a comma or colon in an
- *    unquoted name: where the address begins is anybody's guess, and smtpd
- *    itself appends its host name to what it takes for one without a domain.
- *  - An unquoted address in a name, unless it is all of the name: readers
- *    join the words around it to it.
- *  - "=?" that does not begin a whole encoded word (RFC 2047, 2), or in an
- *    address: some readers decode before they parse.
- *  - Address literals: no domain that anybody could own.
- *  - A comment that holds "@", "<", ">", "(" or a backslash: readers end it
- *    early, or take an address out of it.
- *  - A quoted string that holds "@", "<" or ">", where anything in the value
- *    may make a reader end a quoted string at another place: a backslash in
- *    one, a comment, a word that begins with a dot, another word in the same
- *    name.  A name that is one quoted string may hold anything.
- *  - Words that touch ("a"b), or text that touches an address: the same.
- *  - Bytes that are not UTF-8 (RFC 6532): in some charsets they hide a quote
- *    or a backslash.  Control characters, of ASCII and of ISO 6429, and the
- *    line and paragraph separators of Unicode: readers end lines at them.
+ * The name, and whatever else is there, may be anything, in any charset, since
+ * no reader finds a domain in it.  But for these:
  *
- * What an encoded word decodes to is text for people and may be anything.
- * regress/differential/ compares this reading with those of other parsers.
+ *  - Control characters of ASCII and of ISO 6429, and the line and paragraph
+ *    separators of Unicode: readers end lines or strings at them.
+ *  - What smtpd would change, see completion_alters().
+ *  - U+FF20 and U+FE6B, of which NFKC makes an "@".
+ *
+ * All this must hold of the value as it is, and as it is with its encoded
+ * words decoded (RFC 2047), with and without the white space between them,
+ * also where they decode to encoded words; see words_decode().
+ *
+ * One "@" does not count: in a value that is a quoted string and an address in
+ * angle brackets, no encoded words in it, the string may hold one, as
+ * "bob@example.com via the shop" does.  Then it is in UTF-8 and has no fold
+ * and none of \ < > , ; in it, at which some reader finds an end.
+ *
+ * Such a reader may see only a part of the addresses, or none.  The tests in
+ * regress/differential/ feed what passes to all readers that are to be had.
  */
 
-/* A longer value, unfolded, is not read but refused. */
+/* A longer value is not read but refused. */
 #define FROM_MAX 8192
 
 /*
- * Reads a value, unfolded (RFC 5322, 2.2.3), and adds the domains of all its
- * addresses.  REASON_NONE, or why it cannot be let through.
+ * Reads a value, folds being LF before their white space, and adds the domains
+ * of all its addresses.  REASON_NONE, or why it cannot be let through.
  */
 enum reason from_parse(const char *, size_t, struct domains *);
 

@@ -6,12 +6,14 @@
 #include <sys/types.h>
 
 #include <bsd/string.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "from.h"
 #include "header.h"
+#include "words.h"
 
 static void
 wrong(struct header *h, enum reason reason)
@@ -69,27 +71,54 @@ keep_message_id(struct header *h, const char *text, size_t len)
 static void
 continuation(struct header *h, const char *line, size_t len)
 {
-	size_t i;
-
+	if (!h->begun)
+		wrong(h, REASON_HEADER);
 	if (!h->in_from)
 		return;
-	for (i = 0; i < len && is_space(line[i]); i++)
-		continue;
-	if (i == len)
-		wrong(h, REASON_FROM_AMBIGUOUS);
+	keep_from(h, "\n", 1);
 	keep_from(h, line, len);
 }
 
-/* RFC 5322, 3.6.8: printable ASCII without the colon. */
+/* Whether the letters of "from" are there in their order. */
 static bool
-is_field_name(const char *name, size_t len)
+spells_from(const char *name, size_t len)
 {
-	size_t i;
+	const char *next = "from";
+	size_t	    i;
 
-	for (i = 0; i < len; i++)
-		if (name[i] <= ' ' || name[i] > '~')
-			return (false);
-	return (len > 0);
+	for (i = 0; i < len && *next != '\0'; i++)
+		if (domain_lower(name[i]) == *next)
+			next++;
+	return (*next == '\0');
+}
+
+/*
+ * RFC 5322, 3.6.8: printable ASCII without the colon.  Some readers are rid of
+ * other characters than letters before they compare; of those, programs hardly
+ * use any but digits, "-" and "_".
+ */
+static void
+check_name(struct header *h, const char *name, size_t len)
+{
+	size_t i, letters = 0, plain = 0;
+
+	for (i = 0; i < len; i++) {
+		if (name[i] <= ' ' || name[i] > '~') {
+			wrong(h, REASON_HEADER);
+			return;
+		}
+		if (isalpha((unsigned char)name[i]))
+			letters++;
+		else if (isdigit((unsigned char)name[i]) || name[i] == '-' ||
+		    name[i] == '_')
+			plain++;
+	}
+	if (len == 0)
+		wrong(h, REASON_HEADER);
+	else if (letters == len || (letters > 4 && letters + plain == len))
+		return;
+	else if (spells_from(name, len) || memmem(name, len, "=?", 2) != NULL)
+		wrong(h, REASON_FIELD_NAME);
 }
 
 static bool
@@ -105,7 +134,9 @@ field(struct header *h, const char *line, size_t len)
 	size_t	    namelen, valuelen;
 	bool	    spaced;
 
+	h->begun = true;
 	h->in_from = false;
+	h->newline.seen = 0;
 	if (colon == NULL) {
 		wrong(h, REASON_HEADER);
 		return;
@@ -116,10 +147,7 @@ field(struct header *h, const char *line, size_t len)
 	spaced = namelen > 0 && is_space(line[namelen - 1]);
 	while (namelen > 0 && is_space(line[namelen - 1]))
 		namelen--;
-	if (!is_field_name(line, namelen)) {
-		wrong(h, REASON_HEADER);
-		return;
-	}
+	check_name(h, line, namelen);
 	if (is_named(line, namelen, "from")) {
 		h->in_from = true;
 		if (spaced)
@@ -131,9 +159,56 @@ field(struct header *h, const char *line, size_t len)
 		keep_message_id(h, value, valuelen);
 }
 
+/*
+ * Whether there is neither a character that ends a line for some reader nor an
+ * encoded word: so it is in almost all lines, and this is all they cost.
+ */
+static bool
+is_plain(const char *line, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)line;
+	unsigned char	     odd = 0;
+	size_t		     i;
+
+	for (; len >= 16; p += 16, len -= 16)
+		for (i = 0; i < 16; i++)
+			odd |= (unsigned char)(p[i] - ' ') >= 0x60 ||
+			    p[i] == '?';
+	for (i = 0; i < len; i++)
+		odd |= (unsigned char)(p[i] - ' ') >= 0x60 || p[i] == '?';
+	return (odd == 0);
+}
+
+static void
+look_closer(struct header *h, const char *line, size_t len)
+{
+	char *text;
+
+	/* The white space of a fold may be lost between encoded words. */
+	while (h->newline.seen > 0 && len > 0 && is_space(*line)) {
+		line++;
+		len--;
+	}
+	if (memmem(line, len, "=?", 2) == NULL) {
+		if (newline_hides_from(&h->newline, line, len))
+			wrong(h, REASON_HIDDEN_FROM);
+		return;
+	}
+	if ((text = malloc(len + 1)) == NULL) {
+		wrong(h, REASON_HIDDEN_FROM);
+		return;
+	}
+	words_decode(line, len, false, text, &len);
+	if (newline_hides_from(&h->newline, text, len))
+		wrong(h, REASON_HIDDEN_FROM);
+	free(text);
+}
+
 void
 header_line(struct header *h, const char *line, size_t len)
 {
+	bool plain;
+
 	if (h->done)
 		return;
 	if (len > 0 && line[0] == '.') {
@@ -144,12 +219,17 @@ header_line(struct header *h, const char *line, size_t len)
 		h->done = true;
 		return;
 	}
-	if (memchr(line, '\r', len) != NULL || memchr(line, '\0', len) != NULL)
+	plain = is_plain(line, len);
+	if (!plain &&
+	    (memchr(line, '\r', len) != NULL ||
+		memchr(line, '\0', len) != NULL))
 		wrong(h, REASON_CONTROL);
 	if (is_space(line[0]))
 		continuation(h, line, len);
 	else
 		field(h, line, len);
+	if (!plain || h->newline.seen > 0)
+		look_closer(h, line, len);
 }
 
 enum reason

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "domain.h"
+#include "newline.h"
 #include "reason.h"
 
 /* Longest Message-ID kept, for the report, with its NUL. */
@@ -35,14 +36,16 @@
  *    the empty line.
  */
 struct header {
-	bool	     done; /* the body has begun */
-	bool	     in_from;
-	unsigned int nfrom;
-	enum reason  reason; /* the first thing wrong */
-	char	    *from;   /* the first From, unfolded */
-	size_t	     fromlen;
-	size_t	     fromsize;
-	char	     message_id[HEADER_MESSAGE_ID];
+	bool	       done;  /* the body has begun */
+	bool	       begun; /* by a field */
+	bool	       in_from;
+	unsigned int   nfrom;
+	enum reason    reason;	/* the first thing wrong */
+	struct newline newline; /* in the present field */
+	char	      *from;	/* the first From, folds being LF */
+	size_t	       fromlen;
+	size_t	       fromsize;
+	char	       message_id[HEADER_MESSAGE_ID];
 };
 
 /* Takes a line of the message, without its end.  Cheap once it is done. */

@@ -45,10 +45,24 @@ reason_name(enum reason reason)
 		return ("from-space");
 	case REASON_FROM_LONG:
 		return ("from-too-long");
+	case REASON_FROM_ADDRESS:
+		return ("from-address");
+	case REASON_FROM_COMMA:
+		return ("from-comma");
+	case REASON_FROM_ENCODED:
+		return ("from-encoded");
+	case REASON_FROM_FIELDS:
+		return ("from-fields");
+	case REASON_FROM_ULABEL:
+		return ("from-ulabel");
 	case REASON_FROM_AMBIGUOUS:
 		return ("from-ambiguous");
 	case REASON_HEADER:
 		return ("header-malformed");
+	case REASON_FIELD_NAME:
+		return ("header-name");
+	case REASON_HIDDEN_FROM:
+		return ("header-hidden-from");
 	case REASON_CONTROL:
 		return ("header-control");
 	case REASON_BODY:

@@ -124,8 +124,8 @@ convert(const char *text, char out[DOMAIN_TEXT])
 	return (ok);
 }
 
-bool
-domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
+static bool
+host_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 {
 	char copy[INPUT_MAX];
 
@@ -136,6 +136,44 @@ domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	return (convert(copy, out) && valid_host(out));
+}
+
+/* The length of the labels up to the last one with an underscore. */
+static size_t
+underscored_len(const char *text, size_t len)
+{
+	const char *last = memrchr(text, '_', len), *dot;
+
+	if (last == NULL)
+		return (0);
+	dot = memchr(last, '.', (size_t)(text + len - last));
+	return (dot == NULL ? len : (size_t)(dot + 1 - text));
+}
+
+bool
+domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
+{
+	size_t head = underscored_len(text, len), i, start = 0;
+	char   plain[DOMAIN_TEXT];
+
+	if (head == 0)
+		return (host_alabel(text, len, out));
+	if (head >= DOMAIN_TEXT || !fold_ascii(text, head, out))
+		return (false);
+	/* A letter in its place tells whether the rest of it is a label. */
+	for (i = 0; i < head; i++) {
+		plain[i] = out[i];
+		if (plain[i] == '_')
+			plain[i] = 'a';
+		if (plain[i] != '.')
+			continue;
+		if (!valid_label(plain + start, i - start))
+			return (false);
+		start = i + 1;
+	}
+	return (start == head && host_alabel(text + head, len - head, plain) &&
+	    strlcpy(out + head, plain, DOMAIN_TEXT - head) <
+		DOMAIN_TEXT - head);
 }
 
 bool

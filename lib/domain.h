@@ -26,7 +26,8 @@ struct domains {
  * RFC 5891, after mapping to lower case and NFC).  Of letters that IDNA2003
  * read as others, only A-labels are taken.  False when it is no host
  * name: RFC 1123 2.1 labels, at least two of them, the last one not all
- * digits, no dot at the end.
+ * digits, no dot at the end.  Labels before the last two may have underscores
+ * where others have letters, as hosts are called that send mail as themselves.
  */
 bool domain_alabel(const char *, size_t, char[DOMAIN_TEXT]);
 

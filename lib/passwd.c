@@ -204,16 +204,23 @@ passwd_guessed(const struct passwd_pool *pool, const char *name)
 	return (recent_has(pool->guessed, digest));
 }
 
-/* Whether there is room for one more of this name. */
+/*
+ * Whether there is room for one more of this name.  Those that are guessed at
+ * leave half of it to the others.
+ */
 static bool
-has_room(const struct passwd_pool *pool, const uint8_t name[DIGEST_LEN])
+has_room(const struct passwd_pool *pool, const uint8_t name[DIGEST_LEN],
+    bool guessed)
 {
 	const struct passwd_job *job;
-	int			 share = 0;
+	int			 same = 0, guesses = 0;
 
-	LIST_FOREACH(job, &pool->jobs, same)
-		share += memcmp(job->name, name, DIGEST_LEN) == 0;
-	return (pool->njobs < PASSWD_QUEUE && share < PASSWD_SHARE);
+	LIST_FOREACH(job, &pool->jobs, same) {
+		same += memcmp(job->name, name, DIGEST_LEN) == 0;
+		guesses += job->guessed;
+	}
+	return (pool->njobs < PASSWD_QUEUE && same < PASSWD_SHARE &&
+	    (!guessed || guesses < PASSWD_QUEUE / 2));
 }
 
 struct passwd_job *
@@ -222,9 +229,12 @@ passwd_check(struct passwd_pool *pool, const char *name, const char *password,
 {
 	struct passwd_job *job;
 	uint8_t		   digest[DIGEST_LEN];
+	bool		   guessed;
 
 	digest_name(digest, name);
-	if (strlen(hash) >= sizeof(job->hash) || !has_room(pool, digest) ||
+	guessed = recent_has(pool->guessed, digest);
+	if (strlen(hash) >= sizeof(job->hash) ||
+	    !has_room(pool, digest, guessed) ||
 	    (job = calloc(1, sizeof(*job))) == NULL)
 		return (NULL);
 	/* A password too long stays so, and is wrong. */
@@ -234,7 +244,7 @@ passwd_check(struct passwd_pool *pool, const char *name, const char *password,
 	job->pool = pool;
 	job->cb = cb;
 	job->arg = arg;
-	job->guessed = recent_has(pool->guessed, digest);
+	job->guessed = guessed;
 	job->waiting = true;
 	LIST_INSERT_HEAD(&pool->jobs, job, same);
 	pool->njobs++;

@@ -33,7 +33,10 @@ typedef void (*passwd_cb)(void *, enum passwd_result);
 /* Passwords of as many bytes or more are wrong: crypt(3) does not take them. */
 #define PASSWD_MAX 512
 
-/* Verifications under way or waiting, above which no more are taken. */
+/*
+ * Verifications under way or waiting, above which no more are taken; half of
+ * them where the name is guessed at.
+ */
 #define PASSWD_QUEUE 256
 
 /* How many of them may be of one name. */

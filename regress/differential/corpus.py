@@ -39,30 +39,36 @@ def load(name):
             yield expected.decode(), unescape(section)
 
 
-def from_value(section):
-    """The first From field's value, unfolded."""
-    value = None
+def from_values(section):
+    """The From fields' values, with their folds."""
+    found, inside = [], False
     for line in section.split(b"\n"):
-        if value is None:
-            name, colon, rest = line.partition(b":")
-            if colon and name.rstrip().lower() == b"from":
-                value = rest
-        elif line[:1] in (b" ", b"\t"):
-            value += line
-        else:
-            break
-    return value or b""
+        if line[:1] in (b" ", b"\t"):
+            if inside:
+                found[-1] += b"\n" + line
+            continue
+        name, colon, rest = line.partition(b":")
+        inside = bool(colon) and name.rstrip().lower() == b"from"
+        if inside:
+            found.append(rest)
+    return found
 
 
 def domains(address):
     """What stands behind each @, as far as a domain may go."""
-    return re.findall(r'@([^\s<>(),:;"@\\]*)', address)
+    return re.findall(r'@([^<>(),:;"@\\]*)', re.sub(r"\s", "", address))
 
 
 def is_allowed(domain):
+    """Also where each byte of UTF-8 is taken for a character."""
+    try:
+        domain = domain.encode("latin-1").decode()
+    except UnicodeError:
+        pass
     return unicodedata.normalize("NFKC", domain).casefold() in ALLOWED
 
 
 def is_foreign(address):
     """Whether mail from the address would be somebody else's."""
-    return any(not is_allowed(domain) for domain in domains(address))
+    return any(domain and not is_allowed(domain)
+               for domain in domains(address))

@@ -25,7 +25,25 @@ ENCODED = ["=?utf-8?Q?Eve?=", "=?utf-8?Q?eve=40evil.example?=",
            "=?utf-8?Q?=28?=", "=?utf-8?Q?=29?=", "=?utf-8?Q?=2C?=",
            "=?utf-8?Q?=5C?=", "=?utf-8?Q?=0D=0AFrom:_eve=40evil.example?=",
            "=?utf-8?Q?=00?=", "=?us-ascii?Q??=", "=?x?y?z?=", "=?utf-8?Q?",
-           "=?utf-7?Q?+ACI-?=", "=?utf-8?B?IjxldmVAZXZpbC5leGFtcGxlPg?="]
+           "=?utf-7?Q?+ACI-?=", "=?utf-8?B?IjxldmVAZXZpbC5leGFtcGxlPg?=",
+           "=?UTF-8?Q?Alice Smith?=", "=?utf-8?Q?alice=40ok.example?=",
+           "=?utf-8?B?YWxpY2VAb2suZXhhbXBsZQ==?=", "=?utf-8?Q?M=FCller?=",
+           "=?iso-8859-1?Q?M=FCller?=", "=?utf-8?B?QWxpY2UK?=",
+           "=?utf-7?Q?eve+AEA-evil.example?=", "=?utf-8?Q?.evil.example?=",
+           "=?utf-16?B?/v8AZQBAAGUAdgBpAGwALgBlAHgAYQBtAHAAbABl?=",
+           "=?utf-8?Q?=EF=BC=A0evil.example?=", "=?utf-8?Q?eve=EF=B9=AB?=",
+           "=?iso-2022-jp?B?GyRCOzNFREJATzobKEI=?=", "=?utf-8?Q?eve=40?=",
+           "=?shift_jis?Q?=83=40=83=5C=83=40evil.example?=",
+           "=?shift_jis?Q?=81=97evil.example?=", "=?gbk?Q?=81@?=",
+           "=?iso-2022-jp?Q?=1B$Beve@evil.examplee=1B(B?=",
+           "=?cp037?Q?=85=A5=85|=85=A5?=", "=?unicode_escape?Q?\\x40?=",
+           "=?utf-8?Q?=3D=3Futf-8=3FQ=3Feve=3D40evil.example=3F=3D?=",
+           "=?utf-8?Q?a?=40evil.example?=", "=?utf-8?Q?evil.example?=",
+           "=?utf-8?Q?<eve@evil.example>?=", "=?utf-8?Q?=40evil.example?=",
+           "=?utf-8?B?PGV2ZUBldmlsLmV4YW1wbGU+?=", "=?utf-8?Q?=3C?=",
+           "=?utf-8?B?ZXZl QGV2aWwuZXhhbXBsZQ==?=", "=?utf-8?Q?=3E?=",
+           "=?utf-8*de?Q?eve=40evil.example?=", "=40evil.example",
+           "=?utf-8?B?PGV2ZUA=?=", "=\n ", "=?\n ", "=?utf-8?Q?ok.example?=", "&#64;", "%40"]
 WORDS = ["Alice", "A.", "B.", "o'Brien", "'", "'Alice'", "-", ".", "..",
          "24/7", "&", "ok.example", "evil.example", "Müller", "山田", "*",
          "{x}", "a=b", "`", "from", "eve.at.evil.example", "=", "?", "_"]
@@ -40,8 +58,18 @@ OTHER = ["Subject: x", "Sender: eve@evil.example", "X-From: eve@evil.example",
          "From(x): eve@evil.example", "\"From\": eve@evil.example",
          "From\\: eve@evil.example", "Fro=6D: eve@evil.example",
          "From;x: eve@evil.example", ".From: eve@evil.example",
+         ">From: eve@evil.example", "From>: eve@evil.example",
+         ")From: eve@evil.example", "From): eve@evil.example",
+         "=?us-ascii?Q?From?=: eve@evil.example", "(x)From: eve@evil.example",
+         "Subject: x\x1cFrom: eve@evil.example", "F\\rom: eve@evil.example",
+         "Subject: x\u2029 From : eve@evil.example",
+         "Subject: =?utf-8?Q?x=0AFrom:_eve@evil.example?=",
+         "Subject: =?utf-8?Q?x=0D=0AFr?=\n =?utf-8?Q?om:_e@evil.example?=",
+         "Subject: =?utf-8?B?eApGcm9tOiBlQGV2aWwuZXhhbXBsZQ==?=",
+         "To: \"x\" <x@to.example>, y, z", "Bcc: x\n From: eve@evil.example",
          "Content-Type: message/rfc822", "MIME-Version: 1.0",
          "Content-Type: multipart/mixed; boundary=x"]
+FOLDS = ["", "", "\n ", "\n\t", " \n "]
 SPACES = ["", "", "", " ", " ", " ", "  ", "\t", "\n ", "\n\t", " \n "]
 
 
@@ -50,7 +78,8 @@ def some(rng, pool, most):
 
 
 def quoted_string(rng):
-    text = "".join(some(rng, MARKS, 3) + some(rng, EVIL + WORDS, 1)
+    text = "".join(some(rng, MARKS, 3) + some(rng, FOLDS, 1)
+                   + some(rng, EVIL + WORDS + GOOD, 1) + some(rng, FOLDS, 1)
                    + some(rng, MARKS + ENCODED, 2))
     if rng.random() < .8:
         text = text.replace("\\", "").replace("\"", "")
@@ -119,6 +148,8 @@ def mutate(rng, text):
         return text[:at] + text[to:]
     if kind == 4:
         return text[:to] + text[at:to] + text[to:]
+    if rng.random() < .3:
+        return text[:at] + rng.choice(FOLDS) + text[at:]
     return text[:at] + rng.choice(EVIL + ENCODED + WORDS) + text[at:]
 
 

@@ -16,7 +16,7 @@ import corpus
 import generate
 import readers
 
-FIELDS = int(os.environ.get("DIFFERENTIAL_FIELDS", "40000"))
+FIELDS = int(os.environ.get("DIFFERENTIAL_FIELDS", "16000"))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))
 BATCH = 4000
 
@@ -83,7 +83,7 @@ def sections(entries):
 
 
 def test_ordinary_passes(ordinary):
-    assert len(ordinary) >= 60
+    assert len(ordinary) >= 250
     wrong = [(corpus.escape(section), verdict)
              for (domains, section), verdict
              in zip(ordinary, readers.ours(sections(ordinary)))
@@ -92,7 +92,7 @@ def test_ordinary_passes(ordinary):
 
 
 def test_hostile_is_blocked(hostile):
-    assert len(hostile) >= 60
+    assert len(hostile) >= 400
     wrong = [(corpus.escape(section), reason, verdict)
              for (reason, section), verdict
              in zip(hostile, readers.ours(sections(hostile)))
@@ -106,10 +106,11 @@ def test_hostile_is_blocked(hostile):
 def test_reader_reads(reader, ordinary, hostile):
     """A reader that saw nothing would find us right whatever we said."""
     plain = readers.READERS[reader](sections(ordinary))
-    assert sum(map(bool, plain)) > .9 * len(ordinary)
+    least = 0 if reader in readers.ONLY_ATTACKS else .6
+    assert sum(map(bool, plain)) >= least * len(ordinary)
     assert not any(map(foreign, plain))
     attacks = readers.READERS[reader](sections(hostile))
-    assert sum(bool(foreign(found)) for found in attacks) > 50
+    assert sum(bool(foreign(found)) for found in attacks) > 20
 
 
 def test_generated():
@@ -132,4 +133,4 @@ def test_generated():
     assert not complaints, "\n".join(complaints)
     assert compared >= FIELDS / 10
     # The fields are ones in which there is something to be seen.
-    assert min(foreign_seen.values()) > 100, foreign_seen
+    assert min(foreign_seen.values()) > 20, foreign_seen

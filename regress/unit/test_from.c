@@ -82,7 +82,8 @@ test_addresses(void **state)
 	    "one.example,two.example");
 	assert_domains("a@one.example <b@two.example>",
 	    "one.example,two.example");
-	assert_domains("a@m\xc3\xbcller.example", "xn--mller-kva.example");
+	assert_domains("a@xn--mller-kva.example", "xn--mller-kva.example");
+	assert_reason("a@m\xc3\xbcller.example", REASON_FROM_ULABEL);
 }
 
 static void
@@ -90,14 +91,17 @@ test_names(void **state)
 {
 	static const char *const names[] = { "", "\"\"", "A", "A B", "A. B",
 		"A B.", ".NET", "A & B", "o'Brien", "=", "a=b", "\"A\"",
-		"\"A, B\"", "\"A\" B", "A \"B\" C", "\"a@x.example\"",
-		"\"<a@x.example>,\"", "\"(a@x.example)\"", "\"a;b:c\"",
-		"\"a\\\"b\"", "\"a\\\\\"", "(A)", "A (B)", "(A) B (C)",
-		"(A \"B\")", "=?utf-8?Q?A?=", "=?utf-8?Q?A?= =?utf-8?B?QQ==?=",
+		"\"A, B\"", "\"A\" B", "A \"B\" C", "\"a;b:c\"", "\"a\\\"b\"",
+		"\"a\\\\\"", "(A)", "A (B)", "(A) B (C)", "[A] B", "A: B",
+		"A; B", "\"A", "A\"", "(A", "A)", "A\\", "A <3 B", "x <",
+		"=?utf-8?Q?A?=", "=?utf-8?Q?A?= =?utf-8?B?QQ==?=",
 		"=?utf-8*en?Q?A?=", "\"=?utf-8?Q?A?=\"",
-		"=?x?q?"
-		"?=",
-		"\xc3\xbc", "\"\xc3\xbc\"", "\xf0\x9f\x8e\x81", "(\xc3\xbc)" };
+		"=?utf-8?Q?A B?=", "=?utf-8?Q?A?=B",
+		"a=?utf-8?Q?A?=", "=?utf-8?Q?A?B?=", "=?utf-8?B?QQo=?=",
+		"=?shift_jis?B?g0CDXINA?=",
+		"=?iso-2022-jp?B?GyRCOzNFREJATzobKEI=?=", "=?x", "=?x?y",
+		"\xc3\xbc", "\"\xc3\xbc\"", "\xf0\x9f\x8e\x81", "(\xc3\xbc)",
+		"M\xfcller", "\x81", "A\n" };
 	char			 value[128];
 	size_t			 i;
 
@@ -105,95 +109,125 @@ test_names(void **state)
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(value, sizeof(value), "%s <a@one.example>", names[i]);
 		assert_domains(value, "one.example");
-		snprintf(value, sizeof(value),
-		    "b@two.example, %s <a@one.example>", names[i]);
-		if (strchr(names[i], '@') == NULL)
-			assert_domains(value, "two.example,one.example");
 	}
 }
 
-/* What alone would pass, but leads some reader to text that is hidden. */
+/* A quoted string may hold an address where it is all of the name. */
 static void
-test_hidden(void **state)
+test_quoted(void **state)
 {
-	static const char *const odd[] = { "\"a\\\"b\"", "\"a\\\\\"", "(A)",
-		"\"A\" B", ".NET", "A (\")" };
-	char			 value[256];
+	static const char *const names[] = { "b@x.example", "@",
+		"(b@x.example)", "B via b@x.example", "'b@x.example' via A",
+		"\xc3\xbc b@x.example" };
+	static const char *const odd[] = { "<b@x.example>", "b@x.example>",
+		"b@x.example, B", "b@x.example; B", "b@x.example\\\"",
+		"\\b@x.example", "b@x.example\n ", "\n b@x.example",
+		"b@x.example\xff", "b@x.example\xef\xbc\x82",
+		"b@x.example \xef\xbc\x8c", "=?utf-8?Q?b?= b@x.example" };
+	char			 value[128];
+	struct domains		 ds;
 	size_t			 i;
 
 	(void)state;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(value, sizeof(value), " \"%s\"\n <a@one.example> ",
+		    names[i]);
+		assert_domains(value, "one.example");
+		snprintf(value, sizeof(value), "\"%s\" (x) <a@one.example>",
+		    names[i]);
+		assert_false(parse(value, &ds) == REASON_NONE && ds.n == 1);
+		snprintf(value, sizeof(value), "\"%s\" <a@one.example> x",
+		    names[i]);
+		assert_false(parse(value, &ds) == REASON_NONE && ds.n == 1);
+	}
 	for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-		snprintf(value, sizeof(value),
-		    "%s <a@one.example>, "
-		    "\"b@x.example\" <b@one.example>",
+		snprintf(value, sizeof(value), "\"%s\" <a@one.example>",
 		    odd[i]);
-		assert_reason(value, REASON_FROM_AMBIGUOUS);
-		snprintf(value, sizeof(value),
-		    "\"<b\" <b@one.example>, "
-		    "%s <a@one.example>",
-		    odd[i]);
-		assert_reason(value, REASON_FROM_AMBIGUOUS);
-		snprintf(value, sizeof(value),
-		    "\"b>\" <b@one.example>, "
-		    "%s <a@one.example>",
-		    odd[i]);
-		assert_reason(value, REASON_FROM_AMBIGUOUS);
-		snprintf(value, sizeof(value),
-		    "\"b\" <b@one.example>, "
-		    "%s <a@one.example>",
-		    odd[i]);
-		assert_domains(value, "one.example");
+		assert_false(parse(value, &ds) == REASON_NONE && ds.n == 1);
 	}
-	assert_reason("\"\\@\" <a@one.example>", REASON_FROM_AMBIGUOUS);
-	assert_reason("\"@\" A <a@one.example>", REASON_FROM_AMBIGUOUS);
-	assert_reason("A \"@\" <a@one.example>", REASON_FROM_AMBIGUOUS);
-	assert_reason("\"@\" \"\" <a@one.example>", REASON_FROM_AMBIGUOUS);
-	assert_reason("(@) <a@one.example>", REASON_FROM_AMBIGUOUS);
-	assert_reason("a@one.example (<)", REASON_FROM_AMBIGUOUS);
-	assert_reason("a@one.example (>)", REASON_FROM_AMBIGUOUS);
-	assert_reason("a@one.example (a\\b)", REASON_FROM_AMBIGUOUS);
-	assert_reason("a@one.example (a(b))", REASON_FROM_AMBIGUOUS);
 }
 
-/* An unquoted address in a name stands alone or not at all. */
+/* What stands behind a domain must not be more of it to anybody. */
 static void
-test_address_as_name(void **state)
+test_ends(void **state)
 {
-	static const char *const names[] = { "A b@two.example",
-		"b@two.example A", "b@two.example .", "b@two.example -",
-		"b@two.example (A)", "(A) b@two.example \"B\"",
-		"\"A\" b@two.example", "b@two.example b@two.example" };
+	static const char *const good[] = { "", " ", "\n ", ">", " >", ">x" + 2,
+		">  ", ";", " (x)", "(x)", ">;", "> (x)", "> x", ">\n x",
+		"\" <b@one.example>", "\"", ")", " <b@one.example>" };
+	static const char *const bad[] = { " x", "\n x", " .x", "(x) x",
+		"(x(y))", "(x\\)", "(x", "\"x", ")x", ") x", ">x", ">.x",
+		"> <x", "> <b@one.example>", "<x", ":", "[", "\\", "@",
+		"@x.example" };
+	char			 value[64];
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		snprintf(value, sizeof(value), "%sa@one.example%s",
+		    good[i][0] == '>' || good[i][0] == ' ' ? "A <" : "",
+		    good[i]);
+		if (strchr(good[i], '<') == NULL &&
+		    strpbrk(good[i], "\")") == NULL)
+			assert_domains(value, "one.example");
+	}
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(value, sizeof(value), "A <a@one.example%s", bad[i]);
+		assert_reason(value, REASON_FROM_AMBIGUOUS);
+	}
+	assert_domains("\"a@one.example\" <b@one.example>", "one.example");
+	assert_domains("\"A <a@one.example>\" <b@one.example>", "one.example");
+	assert_domains("(a@one.example) <b@one.example>", "one.example");
+	assert_domains("a@one.example <b@one.example>", "one.example");
+}
+
+static void
+test_encoded_addresses(void **state)
+{
+	static const char *const bad[] = { "=?utf-8?Q?A", "=?utf-8?X?A?=",
+		"=?utf-7?Q?A?=", "=?utf-16?B?AEA=?=", "=?cp037?Q?A?=",
+		"=?utf-8?B?QQ=A?=", "=?utf-8?B?Q?=", "=?utf-8?Q?=00?=",
+		"=?utf-8?Q?=1B?=", "=?utf-8?Q?A?=40x?=", "=?utf-8?Q?A?= x=40b",
+		"=?utf-8?Q?=EF=BC=A0?=", "=?utf-8?Q?=EF?= =?utf-8?Q?=BC=A0?=",
+		"=?euc-jp?Q?=A1=F7?=", "=?utf-8?Q?=0AFrom:?=",
+		"=?utf-8?Q?=40?=", "=?utf-8?Q?b=40x?= =?utf-8?Q?.example?=",
+		"=?utf-8?Q?=3D=3Futf-7=3FQ=3FA=3F=3D?=",
+		"=?shift_jis?Q?=83=40?= x.example" };
 	char			 value[128];
 	size_t			 i;
 
 	(void)state;
-	assert_domains("b@two.example <a@one.example>",
-	    "two.example,one.example");
-	assert_domains("\tb@two.example\t<a@one.example>",
-	    "two.example,one.example");
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(value, sizeof(value), "%s <a@one.example>", names[i]);
-		assert_reason(value, REASON_FROM_AMBIGUOUS);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(value, sizeof(value), "%s <a@one.example>", bad[i]);
+		assert_reason(value, REASON_FROM_ENCODED);
 	}
+	assert_domains("=?utf-8?Q?b=40two.example?= <a@one.example>",
+	    "one.example,two.example");
+	assert_domains("=?utf-8?Q?=3D=3Futf-8=3FQ=3Fb=3D40two.example=3F=3D?=\n"
+		       " <a@one.example>",
+	    "one.example,two.example");
+	assert_domains("=?shift_jis?Q?=83=40two.example?= <a@one.example>",
+	    "one.example,two.example");
+	assert_reason("a@one.example =?utf-8?Q?.x?=", REASON_FROM_AMBIGUOUS);
+	assert_reason("a@one.example (=?utf-8?Q?=29.x?=)", REASON_FROM_ENCODED);
 }
 
-/* A byte that no reader can be trusted with, in each place. */
 static void
 test_bytes(void **state)
 {
-	static const char *const bad[] = { "\x01", "\x08", "\n", "\x0b", "\x0c",
-		"\r", "\x1b", "\x1f", "\x7f", "\xc2\x80", "\xc2\x85",
-		"\xc2\x9f", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xff", "\x80",
-		"\xc0\x80", "\xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80" };
+	static const char *const bad[] = { "\x01", "\x08", "\x0b", "\x0c", "\r",
+		"\x1b", "\x1f", "\x7f", "\xc2\x80", "\xc2\x85", "\xc2\x9f",
+		"\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbc\xa0",
+		"\xef\xb9\xab" };
 	static const char *const places[] = { "%sA <a@one.example>",
-		"\"A%s\" <a@one.example>", "A <a@one.example> (%s)",
-		"A <a%s@one.example>", "a@one.example%s" };
+		"\"A%s\" <a@one.example>", "A <a@one.example> (%s)" };
 	char			 value[64];
 	size_t			 i, k;
 
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		for (k = 0; k < sizeof(places) / sizeof(places[0]); k++) {
+			if (k == 1 && i >= 13)
+				continue; /* in a quoted string it is nothing */
 			snprintf(value, sizeof(value), places[k], bad[i]);
 			assert_reason(value, REASON_FROM_AMBIGUOUS);
 		}
@@ -211,26 +245,38 @@ test_nul(void **state)
 	assert_int_equal(from_parse(value, sizeof(value) - 1, &ds),
 	    REASON_FROM_AMBIGUOUS);
 	assert_int_equal(from_parse("a@one.example", 0, &ds),
-	    REASON_FROM_AMBIGUOUS);
+	    REASON_FROM_ADDRESS);
 	assert_int_equal(ds.n, 0);
 }
 
+/* What smtpd would complete. */
 static void
-test_encoded_words(void **state)
+test_completed(void **state)
 {
-	static const char *const bad[] = { "=?", "?==?", "=?utf-8?",
-		"=?utf-8?Q", "=?utf-8?Q?", "=?utf-8?Q?A", "=?utf-8?Q?A?",
-		"=?utf-8?Q?A=", "=?utf-8?X?A?=", "=?utf-8?QQ?A?=", "=??Q?A?=",
-		"x=?utf-8?Q?A?=", "=?utf-8?Q?A?=x",
-		"=?utf-8?Q?A?B?=", "=?utf-8?Q?A?==?utf-8?Q?A?=" };
-	char			 value[64];
-	size_t			 i;
-
 	(void)state;
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		snprintf(value, sizeof(value), "%s <a@one.example>", bad[i]);
-		assert_reason(value, REASON_FROM_AMBIGUOUS);
-	}
+	assert_reason("A, B <a@one.example>", REASON_FROM_COMMA);
+	assert_reason("A,\n B <a@one.example>", REASON_FROM_COMMA);
+	assert_reason("\"a\\\"\" <a@one.example> (\"root)",
+	    REASON_FROM_ADDRESS);
+	assert_reason("A", REASON_FROM_ADDRESS);
+	assert_reason("A (a@one.example)", REASON_FROM_ADDRESS);
+	assert_reason("\"a@one.example\"", REASON_FROM_ADDRESS);
+	assert_domains("A: B, C <a@one.example>", "one.example");
+	assert_domains("A (B, C) <a@one.example>,", "one.example");
+}
+
+static void
+test_run_together(void **state)
+{
+	(void)state;
+	assert_reason("A <a@one.example>\n Reply-To: b@x.example x",
+	    REASON_FROM_FIELDS);
+	assert_reason("a@one.example\n X-Mailer: x", REASON_FROM_FIELDS);
+	assert_domains("A <a@one.example>\n X-Mailer: x", "one.example");
+	assert_reason("A <a@one.example>\n Reply-To: b@x.example",
+	    REASON_FROM_FIELDS);
+	assert_domains("A <a@one.example>\n Reply-To: b@one.example",
+	    "one.example");
 }
 
 static void
@@ -299,6 +345,22 @@ unescape(char *text)
 	return ((size_t)(out - text));
 }
 
+/* As a client sends it. */
+static void
+take_line(struct header *h, const char *line, size_t len)
+{
+	char stuffed[1024];
+
+	if (len == 0 || line[0] != '.') {
+		header_line(h, line, len);
+		return;
+	}
+	assert_true(len < sizeof(stuffed));
+	stuffed[0] = '.';
+	memcpy(stuffed + 1, line, len);
+	header_line(h, stuffed, len + 1);
+}
+
 static enum reason
 judge_section(const char *text, size_t len, struct domains *ds)
 {
@@ -310,9 +372,9 @@ judge_section(const char *text, size_t len, struct domains *ds)
 		nl = memchr(text, '\n', (size_t)(end - text));
 		if (nl == NULL)
 			break;
-		header_line(&h, text, (size_t)(nl - text));
+		take_line(&h, text, (size_t)(nl - text));
 	}
-	header_line(&h, text, (size_t)(end - text));
+	take_line(&h, text, (size_t)(end - text));
 	header_line(&h, "", 0);
 	ds->n = 0;
 	reason = header_domains(&h, ds);
@@ -375,24 +437,26 @@ static void
 test_ordinary(void **state)
 {
 	(void)state;
-	assert_true(run_corpus(ORDINARY, false) >= 60);
+	assert_true(run_corpus(ORDINARY, false) >= 250);
 }
 
 static void
 test_hostile(void **state)
 {
 	(void)state;
-	assert_true(run_corpus(HOSTILE, true) >= 60);
+	assert_true(run_corpus(HOSTILE, true) >= 400);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_names), cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_address_as_name),
+		cmocka_unit_test(test_names), cmocka_unit_test(test_quoted),
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_encoded_addresses),
 		cmocka_unit_test(test_bytes), cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_encoded_words),
+		cmocka_unit_test(test_completed),
+		cmocka_unit_test(test_run_together),
 		cmocka_unit_test(test_length), cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_ordinary),
 		cmocka_unit_test(test_hostile) };

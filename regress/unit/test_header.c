@@ -118,8 +118,9 @@ test_folds(void **state)
 	line("Subject: x");
 	line(" <b@two.example>");
 	assert_passes("one.example");
-	assert_int_equal(h.fromlen, strlen(" \"A,\tB\" <a@one.example>"));
-	assert_memory_equal(h.from, " \"A,\tB\" <a@one.example>", h.fromlen);
+	assert_int_equal(h.fromlen, strlen("\n \"A,\n\tB\"\n <a@one.example>"));
+	assert_memory_equal(h.from, "\n \"A,\n\tB\"\n <a@one.example>",
+	    h.fromlen);
 }
 
 static void
@@ -132,7 +133,12 @@ test_blank_fold(void **state)
 	for (i = 0; i < 3; i++) {
 		line("From: a@one.example");
 		line(blanks[i]);
+		line(" .two.example");
 		assert_reason(REASON_FROM_AMBIGUOUS);
+		header_clear(&h);
+		line("From: a@one.example");
+		line(blanks[i]);
+		assert_passes("one.example");
 		header_clear(&h);
 	}
 }
@@ -142,10 +148,10 @@ test_empty_value(void **state)
 {
 	(void)state;
 	line("From:");
-	assert_reason(REASON_FROM_AMBIGUOUS);
+	assert_reason(REASON_FROM_ADDRESS);
 	header_clear(&h);
 	line("From: ");
-	assert_reason(REASON_FROM_AMBIGUOUS);
+	assert_reason(REASON_FROM_ADDRESS);
 }
 
 static void
@@ -153,6 +159,7 @@ test_dots(void **state)
 {
 	(void)state;
 	line("..X: y");
+	assert_reason(REASON_FROM_MISSING);
 	line(".From: a@one.example");
 	assert_passes("one.example");
 	header_clear(&h);
@@ -163,7 +170,7 @@ test_dots(void **state)
 	header_clear(&h);
 
 	line("..From: a@one.example");
-	assert_reason(REASON_FROM_MISSING);
+	assert_reason(REASON_FIELD_NAME);
 	header_clear(&h);
 
 	line("From: a@one.example");
@@ -249,6 +256,70 @@ test_other_names(void **state)
 	assert_passes("one.example");
 }
 
+/* What some would take for it. */
+static void
+test_names_like_it(void **state)
+{
+	static const char *const names[] = { ">From", "From>", ")From", "From)",
+		"(x)From", "Fr(x)om", "\"From\"", "F.r.o.m", "From*", "-From",
+		"From-", "FROM1", "_f_r_o_m_", "=?us-ascii?Q?From?=",
+		"=?us-ascii?B?RnJvbQ==?=", "X-From=?a?q?b?=" };
+	static const char *const others[] = { "X-From", "X-Spam/Status",
+		"X-Mail.ID", "X_FROM", "List-Post!", "X-From-1", "Form" };
+	char			 text[64];
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		line("From: a@one.example");
+		snprintf(text, sizeof(text), "%s: x", names[i]);
+		line(text);
+		assert_reason(REASON_FIELD_NAME);
+		header_clear(&h);
+	}
+	line("From: a@one.example");
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(text, sizeof(text), "%s: x", others[i]);
+		line(text);
+	}
+	assert_passes("one.example");
+}
+
+/* Behind what is the end of a line to some readers, in any field. */
+static void
+test_hidden_from(void **state)
+{
+	static const char *const ends[] = { "\x0b", "\x0c", "\x1c", "\x1d",
+		"\x1e", "\xc2\x85", "\x85", "\xe2\x80\xa8", "\xe2\x80\xa9",
+		"=?utf-8?Q?=0A?=", "=?utf-8?Q?=0D=0A_?=", "=?utf-8?B?DQo=?=" };
+	char			 text[64];
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		line("From: a@one.example");
+		snprintf(text, sizeof(text), "Subject: x%s From : y", ends[i]);
+		line(text);
+		assert_reason(REASON_HIDDEN_FROM);
+		header_clear(&h);
+		line("From: a@one.example");
+		snprintf(text, sizeof(text), "Subject: x%s", ends[i]);
+		line(text);
+		assert_passes("one.example");
+		line(" fr");
+		line("To: om: y");
+		assert_passes("one.example");
+		snprintf(text, sizeof(text), "Subject: x%sFr", ends[i]);
+		line(text);
+		line(" =?utf-8?Q?om:?=");
+		assert_reason(REASON_HIDDEN_FROM);
+		header_clear(&h);
+	}
+	line("From: a@one.example");
+	line("Subject: From: y\tFrom: z =?utf-8?Q?=3F_From:?=");
+	assert_passes("one.example");
+}
+
 static void
 test_control(void **state)
 {
@@ -289,7 +360,7 @@ test_long(void **state)
 
 	(void)state;
 	line("From:a@one.example");
-	while (h.fromlen + 4 <= FROM_MAX)
+	while (h.fromlen + 5 <= FROM_MAX)
 		line(" (x)");
 	assert_passes("one.example");
 	line(" (x)");
@@ -368,6 +439,8 @@ main(void)
 		cmocka_unit_test_teardown(test_space, clear),
 		cmocka_unit_test_teardown(test_malformed, clear),
 		cmocka_unit_test_teardown(test_other_names, clear),
+		cmocka_unit_test_teardown(test_names_like_it, clear),
+		cmocka_unit_test_teardown(test_hidden_from, clear),
 		cmocka_unit_test_teardown(test_control, clear),
 		cmocka_unit_test_teardown(test_first_reason, clear),
 		cmocka_unit_test_teardown(test_long, clear),

@@ -426,6 +426,29 @@ test_guessed_come_last(void **state)
 	assert_false(passwd_guessed(pool, "bob"));
 }
 
+/* Guesses at many names leave room for who is not guessed at. */
+static void
+test_guessed_leave_room(void **state)
+{
+	const size_t names = PASSWD_QUEUE / 2 / PASSWD_SHARE;
+	size_t	     i;
+
+	(void)state;
+	for (i = 0; i <= names; i++)
+		guess(nth_name(i));
+	/* It holds the thread that they have. */
+	start(nth_name(0), slow, 0);
+	for (i = 1; i < PASSWD_QUEUE / 2; i++)
+		assert_non_null(passwd_check(pool, nth_name(i % names), "wrong",
+		    quick, on_result, (void *)(intptr_t)i));
+	assert_null(passwd_check(pool, nth_name(names), "wrong", quick,
+	    on_result, (void *)0));
+	assert_non_null(passwd_check(pool, "bob", "secret", quick, on_result,
+	    (void *)(intptr_t)i));
+	unit_run_until(base, called[i] == 1);
+	assert_int_equal(results[i], PASSWD_RIGHT);
+}
+
 /* Somebody stands still for it: it comes next, though guessed at. */
 static void
 test_hurry(void **state)
@@ -479,8 +502,9 @@ main(void)
 		TEST(test_cancel_from_callback), TEST(test_queue_full),
 		TEST(test_share), TEST(test_cancelled_make_room),
 		ORDER(test_one_of_a_name_at_a_time),
-		ORDER(test_guessed_come_last), ORDER(test_hurry),
-		TEST(test_pool_free), TEST(test_too_many_threads)
+		ORDER(test_guessed_come_last), ORDER(test_guessed_leave_room),
+		ORDER(test_hurry), TEST(test_pool_free),
+		TEST(test_too_many_threads)
 	};
 
 	return (cmocka_run_group_tests_name("passwd", tests, NULL, NULL));

@@ -27,8 +27,15 @@ static const struct {
 	{ REASON_FROM_MULTIPLE, "from-multiple" },
 	{ REASON_FROM_SPACE, "from-space" },
 	{ REASON_FROM_LONG, "from-too-long" },
+	{ REASON_FROM_ADDRESS, "from-address" },
+	{ REASON_FROM_COMMA, "from-comma" },
+	{ REASON_FROM_ENCODED, "from-encoded" },
+	{ REASON_FROM_FIELDS, "from-fields" },
+	{ REASON_FROM_ULABEL, "from-ulabel" },
 	{ REASON_FROM_AMBIGUOUS, "from-ambiguous" },
 	{ REASON_HEADER, "header-malformed" },
+	{ REASON_FIELD_NAME, "header-name" },
+	{ REASON_HIDDEN_FROM, "header-hidden-from" },
 	{ REASON_CONTROL, "header-control" },
 	{ REASON_BODY, "body-hidden-end" } };
 

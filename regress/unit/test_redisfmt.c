@@ -21,9 +21,10 @@ check(int argc, const char **argv, const size_t *lens)
 
 	wantlen = redisFormatCommandArgv(&want, argc, argv, lens);
 	assert_true(wantlen > 0);
-	for (size = 0; size < 256; size++) {
+	for (size = 1; size < 256; size++) {
 		/* Alone in its memory, a step beyond it is seen. */
 		buf = malloc(size);
+		assert_non_null(buf);
 		got = redisfmt(argc, argv, lens, buf, size, &len);
 		assert_non_null(got);
 		assert_int_equal(len, wantlen);

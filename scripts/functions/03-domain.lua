@@ -126,6 +126,12 @@ local function is_plain_domain(text)
 	return last and string.find(last, '%D')
 end
 
+-- With letters for the underscores that may be there: before the last two labels.
+local function without_underscores(domain)
+	local head, tail = string.match(domain, '^(.*%.)([^.]*%.[^.]*)$')
+	return head and string.gsub(head, '_', 'a') .. tail or domain
+end
+
 function canonical.domain(text)
 	if is_plain_domain(text) then
 		return text
@@ -136,14 +142,15 @@ function canonical.domain(text)
 		bad_domain(text, 'longer than ' .. DOMAIN_MAX .. ' bytes')
 	end
 	local domain = string.gsub(string.lower(text), '%.$', '')
+	local plain = without_underscores(domain)
 	local last = string.match(domain, '%.([^.]*)$')
 	if not last then
 		bad_domain(text, 'there is no dot in it')
 	elseif #domain > DOMAIN_MAX or has_long_label(domain) or
-	    not string.find(domain, '^[a-z0-9][a-z0-9.-]*[a-z0-9]$') or
-	    string.find(domain, '..', 1, true) or
-	    string.find(domain, '.-', 1, true) or
-	    string.find(domain, '-.', 1, true) then
+	    not string.find(plain, '^[a-z0-9][a-z0-9.-]*[a-z0-9]$') or
+	    string.find(plain, '..', 1, true) or
+	    string.find(plain, '.-', 1, true) or
+	    string.find(plain, '-.', 1, true) then
 		bad_domain(text, 'not a host name')
 	elseif not string.find(last, '%D') then
 		bad_domain(text, 'an address, not a domain')
