@@ -11,11 +11,13 @@ CALLING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
            "hget hmget hgetall hset hdel sadd srem scard smembers sismember "
            "smismember sscan ping select").split()
 
+# Who may replace the functions by newer ones.
+LOADING = ["multi", "exec", "function|delete", "function|load"]
+
 RIGHTS = {
-    "relay": "ping select hmget scard srandmember smismember get set del "
-             "time hset expire xadd fcall function|load".split(),
-    "command": [*CALLING, "scan", "xrevrange", "xread", "info",
-                "function|load"],
+    "relay": [*"ping select hmget scard srandmember smismember get set del "
+              "time hset expire xadd fcall".split(), *LOADING],
+    "command": [*CALLING, "scan", "xrevrange", "xread", "info", *LOADING],
     "panel": [*CALLING, "scan"]}
 
 # Of which keys, behind the prefix.
