@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""Writes a configuration that works, and says what belongs beside it: setup."""
+"""Writes a configuration that works, and says what belongs beside it."""
 
 import os
 import re
