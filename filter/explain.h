@@ -23,6 +23,6 @@ struct question {
  * status of sysexits(3): EX_OK when there is an answer, EX_USAGE, EX_NOUSER,
  * EX_DATAERR for a bad record, EX_UNAVAILABLE without Redis.
  */
-int explain(struct conf *, const struct question *);
+int explain(const struct conf *, const struct question *);
 
 #endif /* EXPLAIN_H */

@@ -5,11 +5,8 @@
 
 /*
  * Speaks smtpd-filters(7).  This is the one file of the filter that knows the
- * line protocol: lines become sessions and requests, whose judges know Redis,
- * and their answers become lines again.
- *
- * smtpd ends over an answer that it does not wait for, so every well-formed
- * request is answered exactly once, and nothing else is.
+ * line protocol: its reports become sessions and messages, its requests become
+ * questions to those (request.h), in whose answers they end.
  */
 
 #include <sys/types.h>
@@ -24,8 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "body.h"
 #include "conf.h"
+#include "decide.h"
 #include "explain.h"
 #include "filter.h"
 #include "filterline.h"
@@ -33,23 +30,18 @@
 #include "journal.h"
 #include "lineio.h"
 #include "log.h"
+#include "login.h"
+#include "message.h"
 #include "passwd.h"
 #include "redisconn.h"
 #include "reportid.h"
-#include "sasl.h"
-#include "session.h"
+#include "request.h"
 #include "spf.h"
 #include "spfworker.h"
-#include "user.h"
+#include "users.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
 #define THREADS 2
-
-static struct filter	     filter;
-static struct lineio	    *io;
-static struct session	    *last; /* that a line of a message was of */
-static struct filterline_run run_of_last;
-static bool		     registered;
 
 static const char registration[] = "register|report|smtp-in|link-connect\n"
 				   "register|report|smtp-in|link-auth\n"
@@ -66,223 +58,67 @@ static const char registration[] = "register|report|smtp-in|link-connect\n"
 				   "register|ready\n";
 
 static void
-request_free(struct request *req)
+on_request(struct filter *f, const struct filterline *fl)
 {
-	LIST_REMOVE(req, entry);
-	if (req->query != NULL)
-		user_cancel(req->query);
-	if (req->job != NULL)
-		passwd_cancel(req->job);
-	if (req->quota_query != NULL)
-		quota_cancel(req->quota_query);
-	if (req->spf_question != NULL)
-		spf_cancel(req->spf_question);
-	if (req->alive != NULL)
-		redisconn_cancel(req->alive);
-	if (req->sasl != NULL) {
-		sasl_clear(req->sasl);
-		free(req->sasl);
-	}
-	if (req->timer != NULL)
-		event_free(req->timer);
-	free(req);
-}
-
-static void
-write_result(uint64_t session, uint64_t token, const char *result,
-    const char *param)
-{
-	lineio_printf(io,
-	    "filter-result|%016" PRIx64 "|%016" PRIx64 "|%s%s%s\n", session,
-	    token, result, param[0] != '\0' ? "|" : "", param);
-}
-
-static void
-answer(struct request *req, const char *result, const char *param)
-{
-	write_result(req->session->id, req->token, result, param);
-	request_free(req);
-}
-
-static void
-log_refusal(const struct request *req, const char *reply)
-{
-	const struct session *s = req->session;
-	const char	     *name = sender_name(s);
-	char		      source[NETADDR_TEXT];
-
-	if (strcmp(req->what, "auth") == 0)
-		name = s->name;
-	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"",
-	    req->what, name[0] != '\0' ? name : "-", session_source(s, source),
-	    reply);
-}
-
-void
-request_proceed(struct request *req)
-{
-	answer(req, "proceed", "");
-}
-
-void
-request_rewrite(struct request *req, const char *recipient)
-{
-	char param[256];
-
-	snprintf(param, sizeof(param), "<%s>", recipient);
-	answer(req, "rewrite", param);
-}
-
-void
-request_reject(struct request *req, const char *reply)
-{
-	log_refusal(req, reply);
-	answer(req, "reject", reply);
-}
-
-void
-request_disconnect(struct request *req, const char *reply)
-{
-	log_refusal(req, reply);
-	answer(req, "disconnect", reply);
-}
-
-void
-request_tempfail(struct request *req)
-{
-	request_reject(req, req->tempfail);
-}
-
-void
-request_take_time(struct request *req)
-{
-	event_del(req->timer);
-}
-
-void
-request_hurry(struct request *req)
-{
-	struct timeval tv = conf_deadline(filter.conf);
-
-	event_add(req->timer, &tv);
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct request *req = arg;
-
-	(void)fd;
-	(void)what;
-	req->expire(req);
-}
-
-static struct request *
-request_new(struct session *s, const struct filterline *fl)
-{
-	struct timeval	tv = conf_deadline(filter.conf);
+	struct session *s = session_find(&f->sessions, fl->session);
 	struct request *req;
 
-	if ((req = calloc(1, sizeof(*req))) == NULL)
-		return (NULL);
-	req->filter = &filter;
-	req->session = s;
-	req->token = fl->token;
-	req->what = "request";
-	req->tempfail = fl->event == EV_AUTH ? REPLY_AUTH_TEMPFAIL
-					     : REPLY_TEMPFAIL;
-	req->expire = request_tempfail;
-	req->timer = evtimer_new(filter.base, on_timer, req);
-	if (req->timer == NULL || event_add(req->timer, &tv) == -1) {
-		if (req->timer != NULL)
-			event_free(req->timer);
-		free(req);
-		return (NULL);
-	}
-	LIST_INSERT_HEAD(&s->requests, req, entry);
-	return (req);
-}
-
-static void
-on_request(const struct filterline *fl)
-{
-	struct session *s = session_find(&filter.sessions, fl->session);
-	struct request *req = NULL;
-
-	if (s != NULL)
-		req = request_new(s, fl);
-	if (req == NULL) {
-		log_once("a session that cannot be kept is refused");
-		write_result(fl->session, fl->token, "reject", REPLY_TEMPFAIL);
+	if ((req = request_new(f, s, fl)) == NULL)
 		return;
-	}
-	/* smtpd waits: what is under way must find its message as it was. */
-	if (LIST_NEXT(req, entry) != NULL) {
-		log_once("a request before the answer to another is refused");
-		request_tempfail(req);
-		return;
-	}
 	switch (fl->event) {
 	case EV_AUTH:
-		req->what = "auth";
 		login_request(req, fl->params);
 		break;
 	case EV_MAIL_FROM:
-		req->what = "mail-from";
-		sender_request(req, fl->params);
+		message_from(req, fl->params);
 		break;
 	case EV_RCPT_TO:
-		req->what = "rcpt-to";
-		recipient_request(req, fl->params);
+		message_to(req, fl->params);
 		break;
 	case EV_COMMIT:
-		req->what = "commit";
-		commit_request(req);
+		message_end(req);
 		break;
 	default:
 		/* Not registered, so nobody should ask. */
 		log_once("request %s refused", fl->name);
-		request_tempfail(req);
+		request_reject(req, REPLY_TEMPFAIL);
 		break;
 	}
 }
 
 static void
-close_session(struct session *s)
+close_session(struct filter *f, struct session *s)
 {
-	struct request *req, *next;
-
-	LIST_FOREACH_SAFE(req, &s->requests, entry, next)
-		request_free(req);
-	if (s->binding_query != NULL)
-		user_cancel(s->binding_query);
-	message_dropped(&filter, s);
-	if (last == s)
-		last = NULL;
-	session_close(&filter.sessions, s);
+	request_drop_all(s);
+	if (s->login_query != NULL)
+		users_cancel(s->login_query);
+	message_dropped(f, s);
+	if (f->last == s)
+		f->last = NULL;
+	session_close(&f->sessions, s);
 }
 
 static void
-on_connect(const struct filterline *fl, struct session *s)
+on_link_connect(struct filter *f, const struct filterline *fl,
+    struct session *s)
 {
 	const char *source = filterline_source(fl->params);
 
 	if (s != NULL) {
 		log_once("a session that is open is opened again");
-		close_session(s);
+		close_session(f, s);
 	}
-	if (session_open(&filter.sessions, &filter, fl->session, source) ==
-	    NULL)
+	if (session_open(&f->sessions, fl->session, source) == NULL)
 		log_once("too many sessions");
 }
 
 static void
-on_auth_report(const struct filterline *fl, struct session *s)
+on_link_auth(struct filter *f, const struct filterline *fl, struct session *s)
 {
 	if (strncmp(fl->params, "pass|", 5) == 0)
-		login_passed(&filter, s, fl->params + 5);
+		login_passed(f, s, fl->params + 5);
 	else if (strncmp(fl->params, "fail|", 5) == 0)
-		login_failed(&filter, s, fl->params + 5);
+		login_failed(f, s, fl->params + 5);
 }
 
 /* msgid */
@@ -301,12 +137,13 @@ on_tx_rcpt(const struct filterline *fl, struct session *s)
 
 	if (result == NULL || (recipient = strchr(result + 1, '|')) == NULL)
 		return;
-	recipient_settled(s, recipient + 1, strncmp(result, "|ok|", 4) == 0);
+	message_recipient_settled(s, recipient + 1,
+	    strncmp(result, "|ok|", 4) == 0);
 }
 
 /* msgid|size */
 static void
-on_tx_commit(const struct filterline *fl, struct session *s)
+on_tx_commit(struct filter *f, const struct filterline *fl, struct session *s)
 {
 	const char *size = strchr(fl->params, '|');
 
@@ -314,27 +151,26 @@ on_tx_commit(const struct filterline *fl, struct session *s)
 		log_once("a message is committed before it was judged");
 		return;
 	}
-	message_taken(&filter, s,
-	    size != NULL ? strtoull(size + 1, NULL, 10) : 0);
+	message_taken(f, s, size != NULL ? strtoull(size + 1, NULL, 10) : 0);
 }
 
 /* msgid */
 static void
-on_tx_rollback(const struct filterline *fl, struct session *s)
+on_tx_rollback(struct filter *f, const struct filterline *fl, struct session *s)
 {
 	/* With a request under way the session itself is about to end. */
 	if (s->tx != NULL && LIST_EMPTY(&s->requests) &&
 	    s->tx->msgid == (uint32_t)strtoul(fl->params, NULL, 16))
-		message_dropped(&filter, s);
+		message_dropped(f, s);
 }
 
 static void
-on_report(const struct filterline *fl)
+on_report(struct filter *f, const struct filterline *fl)
 {
-	struct session *s = session_find(&filter.sessions, fl->session);
+	struct session *s = session_find(&f->sessions, fl->session);
 
 	if (fl->event == EV_LINK_CONNECT) {
-		on_connect(fl, s);
+		on_link_connect(f, fl, s);
 		return;
 	}
 	if (s == NULL) {
@@ -343,10 +179,10 @@ on_report(const struct filterline *fl)
 	}
 	switch (fl->event) {
 	case EV_LINK_AUTH:
-		on_auth_report(fl, s);
+		on_link_auth(f, fl, s);
 		break;
 	case EV_LINK_DISCONNECT:
-		close_session(s);
+		close_session(f, s);
 		break;
 	case EV_TX_BEGIN:
 		on_tx_begin(fl, s);
@@ -355,10 +191,10 @@ on_report(const struct filterline *fl)
 		on_tx_rcpt(fl, s);
 		break;
 	case EV_TX_COMMIT:
-		on_tx_commit(fl, s);
+		on_tx_commit(f, fl, s);
 		break;
 	case EV_TX_ROLLBACK:
-		on_tx_rollback(fl, s);
+		on_tx_rollback(f, fl, s);
 		break;
 	default:
 		log_once("unknown report %s ignored", fl->name);
@@ -367,45 +203,30 @@ on_report(const struct filterline *fl)
 }
 
 static void
-on_ready(void *arg)
+on_filter_ready(void *arg)
 {
-	(void)arg;
-	registered = true;
-	lineio_write(io, registration, sizeof(registration) - 1);
+	struct filter *f = arg;
+
+	f->registered = true;
+	lineio_write(f->io, registration, sizeof(registration) - 1);
 }
 
 static void
-on_config(const struct filterline *fl)
+on_config(struct filter *f, const struct filterline *fl)
 {
-	if (registered)
+	if (f->registered)
 		log_once("configuration out of order ignored");
 	else if (strcmp(fl->name, "ready") == 0)
-		redisconn_when_ready(filter.redis, on_ready, NULL);
+		redisconn_when_ready(f->redis, on_filter_ready, f);
 }
 
 /* Lines of a message come in runs, so the session is mostly the last one. */
 static struct session *
-find_last(uint64_t id)
+find_last(struct filter *f, uint64_t id)
 {
-	if (last == NULL || last->id != id)
-		last = session_find(&filter.sessions, id);
-	return (last);
-}
-
-static void
-read_line(struct session *s, const char *text, size_t len)
-{
-	struct tx *tx = s != NULL ? s->tx : NULL;
-
-	if (tx == NULL)
-		return;
-	if (body_hides_end(text, len))
-		tx->hidden_end = true;
-	if (tx->header.done)
-		return;
-	header_line(&tx->header, text, len);
-	if (tx->header.done)
-		header_complete(&filter, s);
+	if (f->last == NULL || f->last->id != id)
+		f->last = session_find(&f->sessions, id);
+	return (f->last);
 }
 
 /*
@@ -413,108 +234,131 @@ read_line(struct session *s, const char *text, size_t len)
  * copied but from the one buffer to the other.  It is read on the way.
  */
 static bool
-echo_data(char *line, size_t len)
+echo_data(struct filter *f, char *line, size_t len)
 {
 	static const char answer_head[] = "filter-dataline|";
 	const size_t	  headlen = sizeof(answer_head) - 1;
 	const char	 *from;
+	struct session	 *s;
 	char		 *answer;
 
-	if ((from = filterline_data(line, len, &run_of_last)) == NULL)
+	if ((from = filterline_data(line, len, &f->run)) == NULL)
 		return (false);
-	read_line(find_last(run_of_last.session), from + FILTERLINE_DATA_TEXT,
-	    (size_t)(line + len - from) - FILTERLINE_DATA_TEXT);
+	if ((s = find_last(f, f->run.session)) != NULL)
+		message_line(f, s, from + FILTERLINE_DATA_TEXT,
+		    (size_t)(line + len - from) - FILTERLINE_DATA_TEXT);
 	answer = line + (from - line) - headlen;
 	memcpy(answer, answer_head, headlen);
 	line[len] = '\n';
-	lineio_write(io, answer, (size_t)(line + len + 1 - answer));
+	lineio_write(f->io, answer, (size_t)(line + len + 1 - answer));
 	return (true);
 }
 
 static void
-on_line(void *arg, char *line, size_t len, bool first)
+on_filter_line(void *arg, char *line, size_t len, bool first)
 {
+	struct filter	 *f = arg;
 	struct filterline fl;
 	const char	 *bad;
 
-	(void)arg;
 	(void)first;
-	if (registered && echo_data(line, len))
+	if (f->registered && echo_data(f, line, len))
 		return;
 	if ((bad = filterline_parse(line, len, &fl)) != NULL) {
 		log_once("malformed line ignored: %s", bad);
 		return;
 	}
 	if (fl.kind == LINE_CONFIG)
-		on_config(&fl);
-	else if (!registered)
+		on_config(f, &fl);
+	else if (!f->registered)
 		log_once("line before registration ignored");
 	else if (fl.kind == LINE_REPORT)
-		on_report(&fl);
+		on_report(f, &fl);
 	else
-		on_request(&fl);
+		on_request(f, &fl);
 }
 
 /* A line of a message is lost: the message must not go out without it. */
 static void
-on_overlong(void *arg, char *head, size_t len)
+on_filter_overlong(void *arg, char *head, size_t len)
 {
+	struct filter  *f = arg;
 	struct session *s;
 
-	(void)arg;
 	log_once("a line over %d bytes is ignored", LINEIO_MAX);
-	if (filterline_data(head, len, &run_of_last) == NULL)
+	if (filterline_data(head, len, &f->run) == NULL)
 		return;
-	if ((s = find_last(run_of_last.session)) != NULL && s->tx != NULL)
-		s->tx->damaged = true;
+	if ((s = find_last(f, f->run.session)) != NULL)
+		message_damaged(s);
 }
 
 static void
-on_eof(void *arg)
+on_filter_eof(void *arg)
 {
-	(void)arg;
-	event_base_loopbreak(filter.base);
+	struct filter *f = arg;
+
+	event_base_loopbreak(f->base);
 }
 
-static const struct lineio_handler handler = { on_line, on_overlong, on_eof };
+static const struct lineio_handler filter_handler = { on_filter_line,
+	on_filter_overlong, on_filter_eof };
 
 static void
-close_all(void)
+close_all(struct filter *f)
 {
 	struct session *s, *next;
 
-	HASH_ITER(hh, filter.sessions.byid, s, next)
-	close_session(s);
+	HASH_ITER(hh, f->sessions.byid, s, next)
+	close_session(f, s);
 }
 
 static void
-run(void)
+filter_start(struct filter *f)
 {
-	if ((filter.base = event_base_new()) == NULL)
+	if ((f->base = event_base_new()) == NULL)
 		errx(1, "cannot start");
-	if (filter.conf->spf != SPF_OFF &&
-	    (filter.spf = spf_new(filter.base, filter.conf)) == NULL)
+	if (f->conf->spf != SPF_OFF &&
+	    (f->spf = spf_new(f->base, f->conf)) == NULL)
 		errx(1, "cannot start the spf workers");
-	if ((filter.pool = passwd_pool_new(filter.base, THREADS)) == NULL ||
-	    (filter.redis = redisconn_new(filter.base, filter.conf)) == NULL ||
-	    (filter.journal = journal_new(filter.base, filter.redis)) == NULL ||
-	    (filter.reportids = reportids_new()) == NULL ||
-	    (filter.functions = functions_new(filter.redis)) == NULL ||
-	    (io = lineio_new(filter.base, STDIN_FILENO, STDOUT_FILENO, &handler,
-		 NULL)) == NULL)
+	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL ||
+	    (f->redis = redisconn_new(f->base, f->conf)) == NULL ||
+	    (f->users = users_new(f->redis, f->conf)) == NULL ||
+	    (f->journal = journal_new(f->base, f->redis)) == NULL ||
+	    (f->reportids = reportids_new()) == NULL ||
+	    (f->functions = functions_new(f->redis)) == NULL ||
+	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
+		 &filter_handler, f)) == NULL)
 		errx(1, "cannot start");
-	event_base_dispatch(filter.base);
+	f->quotas = (struct quotas){ f->base, f->conf, f->functions,
+		f->journal };
+}
 
-	close_all();
-	login_stop();
-	spf_free(filter.spf);
-	lineio_free(io);
-	journal_free(filter.journal);
-	reportids_free(filter.reportids);
-	functions_free(filter.functions);
-	redisconn_free(filter.redis);
-	passwd_pool_free(filter.pool);
-	event_base_free(filter.base);
+static void
+filter_stop(struct filter *f)
+{
+	close_all(f);
+	login_stop(f);
+	spf_free(f->spf);
+	lineio_free(f->io);
+	journal_free(f->journal);
+	reportids_free(f->reportids);
+	functions_free(f->functions);
+	users_free(f->users);
+	redisconn_free(f->redis);
+	passwd_pool_free(f->pool);
+	event_base_free(f->base);
+}
+
+static void
+run(struct conf *conf)
+{
+	struct filter f = { .conf = conf };
+
+	signal(SIGPIPE, SIG_IGN);
+	LIST_INIT(&f.late_logins);
+	filter_start(&f);
+	event_base_dispatch(f.base);
+	filter_stop(&f);
 }
 
 static void __attribute__((__noreturn__))
@@ -532,6 +376,7 @@ main(int argc, char *argv[])
 {
 	const char     *file = DEFAULT_CONF;
 	struct question question = { NULL, "", NULL, NULL };
+	struct conf    *conf;
 	bool		check = false;
 	int		ch, status = 0;
 
@@ -563,17 +408,15 @@ main(int argc, char *argv[])
 	}
 	if (argc != optind)
 		usage();
-	if ((filter.conf = conf_load(file, stderr)) == NULL)
+	if ((conf = conf_load(file, stderr)) == NULL)
 		return (1);
 	log_init("filter-smtpusers");
 	if (check)
-		conf_print(filter.conf, stdout);
+		conf_print(conf, stdout);
 	else if (question.name != NULL)
-		status = explain(filter.conf, &question);
-	else {
-		signal(SIGPIPE, SIG_IGN);
-		run();
-	}
-	conf_free(filter.conf);
+		status = explain(conf, &question);
+	else
+		run(conf);
+	conf_free(conf);
 	return (status);
 }

@@ -15,8 +15,7 @@ struct functions;
 
 /*
  * The functions of scripts/functions in Redis: loaded at each connection
- * where they are missing or older than ours, and called.  Where Redis has no
- * functions (before 7.0) the text is loaded as a script and runs by EVALSHA.
+ * where they are missing or older than ours, and called.
  */
 
 /* Most arguments of a call, keys and all. */
@@ -27,8 +26,8 @@ struct functions *functions_new(struct redisconn *);
 void		  functions_free(struct functions *);
 
 /*
- * Calls one by its name without the prefix: keys first, then arguments.  The
- * callback is as redisconn_send() has it.
+ * Calls one by its name: keys first, then arguments.  The callback is as
+ * redisconn_send() has it.
  */
 struct redisreq *functions_call(struct functions *, redisconn_cb, void *,
     const char *name, int nkeys, int argc, const char **argv);
@@ -43,7 +42,7 @@ bool functions_lost(struct functions *, const struct redisReply *);
  * Writes what functions_call() would send, for a journal.  Returns the number
  * of arguments; the strings are in argv, or live as long as the program.
  */
-int functions_command(struct functions *, const char *name, int nkeys, int argc,
-    const char **argv, const char **out);
+int functions_command(const char *name, int nkeys, int argc, const char **argv,
+    const char **out);
 
 #endif /* FUNCTIONS_H */

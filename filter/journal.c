@@ -119,7 +119,7 @@ send_entry(struct entry *e)
 	e->again = false;
 	for (i = 0; i < e->ncommands; i++) {
 		e->reqs[i] = redisconn_send(e->journal->redis, on_written, e,
-		    e->commands[i].argc, e->commands[i].argv, NULL);
+		    e->commands[i].argc, e->commands[i].argv);
 		if (e->reqs[i] == NULL)
 			e->again = true;
 	}

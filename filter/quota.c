@@ -16,33 +16,33 @@
 #include <string.h>
 
 #include "conf.h"
-#include "filter.h"
 #include "functions.h"
 #include "journal.h"
+#include "key.h"
 #include "log.h"
 #include "quota.h"
+#include "redisconn.h"
 #include "user.h"
 
-#define KEY_MAX 256
 #define NKEYS 4
 #define RETRY 20000 /* microseconds */
 
 struct quota_query {
-	struct filter	*filter;
-	const char	*function; /* "check" or "reserve" */
-	quota_cb	 cb;
-	void		*arg;
-	struct redisreq *req;
-	struct event	*retry;
-	bool		 sent;
-	char		 user[USER_NAME_MAX + 1];
-	char		 id[QUOTA_ID];
-	char		 units[24];
+	const struct quotas *quotas;
+	quota_cb	     cb;
+	void		    *arg;
+	bool		     reserves; /* or only checks */
+	bool		     sent;
+	struct redisreq	    *req;
+	struct event	    *retry;
+	char		     user[USER_NAME_MAX + 1];
+	char		     id[QUOTA_ID];
+	char		     units[24];
 };
 
 /* The keys of a call, in the order that the functions have them. */
 struct keys {
-	char text[NKEYS][KEY_MAX];
+	char text[NKEYS][KEY_TEXT];
 	char period[24];
 };
 
@@ -59,25 +59,16 @@ format_period(int64_t seconds, char *buf, size_t size)
 }
 
 static void
-make_keys(const struct filter *f, const char *user, const char *id,
+make_keys(const struct conf *conf, const char *user, const char *id,
     struct keys *keys)
 {
-	const char *prefix = f->conf->prefix;
+	const char *prefix = conf->prefix;
 
-	snprintf(keys->text[0], KEY_MAX, "%suser:{%s}", prefix, user);
-	snprintf(keys->text[1], KEY_MAX, "%suser:{%s}:used:quota", prefix,
-	    user);
-	snprintf(keys->text[2], KEY_MAX, "%suser:{%s}:used:rate", prefix, user);
-	snprintf(keys->text[3], KEY_MAX, "%suser:{%s}:used:hold:%s", prefix,
-	    user, id);
-	format_period(f->conf->quota_period, keys->period,
-	    sizeof(keys->period));
-}
-
-int
-quota_limited(const struct user *user)
-{
-	return (user->quota > 0 || user->nrates > 0);
+	key_user(keys->text[0], prefix, user, "");
+	key_user(keys->text[1], prefix, user, "used:quota");
+	key_user(keys->text[2], prefix, user, "used:rate");
+	key_hold(keys->text[3], prefix, user, id);
+	format_period(conf->quota_period, keys->period, sizeof(keys->period));
 }
 
 void
@@ -89,8 +80,14 @@ quota_id(char id[QUOTA_ID])
 	snprintf(id, QUOTA_ID, "%016" PRIx64, n);
 }
 
+static const char *
+function_of(const struct quota_query *q)
+{
+	return (q->reserves ? "smtpusers_reserve" : "smtpusers_check");
+}
+
 static void
-free_query(struct quota_query *q)
+quota_free(struct quota_query *q)
 {
 	if (q->req != NULL)
 		redisconn_cancel(q->req);
@@ -99,17 +96,18 @@ free_query(struct quota_query *q)
 }
 
 static void
-finish(struct quota_query *q, enum quota_result result, const char *reply)
+conclude_quota(struct quota_query *q, enum quota_result result,
+    const char *reply)
 {
 	quota_cb cb = q->cb;
 	void	*arg = q->arg;
 
-	free_query(q);
+	quota_free(q);
 	cb(arg, result, reply);
 }
 
 static void
-try_later(struct quota_query *q)
+ask_later(struct quota_query *q)
 {
 	const struct timeval tv = { 0, RETRY };
 
@@ -129,9 +127,9 @@ is_text(const redisReply *reply, size_t i)
  * for good: the client would try for days.
  */
 static void
-finish_full(struct quota_query *q, const redisReply *reply)
+conclude_full(struct quota_query *q, const redisReply *reply)
 {
-	const bool  recipients = q->filter->conf->quota_unit == UNIT_RECIPIENT;
+	const bool  recipients = q->quotas->conf->quota_unit == UNIT_RECIPIENT;
 	const char *what = recipients ? "recipients" : "messages";
 	const char *limit = reply->element[2]->str;
 	const char *period = reply->element[3]->str;
@@ -148,120 +146,120 @@ finish_full(struct quota_query *q, const redisReply *reply)
 		    "451 4.7.1 [QUOTA] %.20s %s per %.20s used, try again in "
 		    "%.20s s",
 		    limit, what, period, seconds);
-	finish(q, QUOTA_FULL, text);
+	conclude_quota(q, QUOTA_FULL, text);
 }
 
 static void
-finish_array(struct quota_query *q, const redisReply *reply)
+conclude_array(struct quota_query *q, const redisReply *reply)
 {
 	const char *word = reply->element[0]->str;
 
 	if (strcmp(word, "ok") == 0)
-		finish(q, QUOTA_OK, NULL);
+		conclude_quota(q, QUOTA_OK, NULL);
 	else if (strcmp(word, "full") == 0 && is_text(reply, 2) &&
 	    is_text(reply, 3) && is_text(reply, 4))
-		finish_full(q, reply);
+		conclude_full(q, reply);
 	else {
 		log_warnx("%suser:{%s}: bad record: %.40s",
-		    q->filter->conf->prefix, q->user,
+		    q->quotas->conf->prefix, q->user,
 		    is_text(reply, 1) ? reply->element[1]->str : word);
-		finish(q, QUOTA_BAD, NULL);
+		conclude_quota(q, QUOTA_BAD, NULL);
 	}
 }
 
 static void
-on_reply(void *arg, const redisReply *reply)
+on_quota_reply(void *arg, const redisReply *reply)
 {
 	struct quota_query *q = arg;
 
 	q->req = NULL;
-	if (reply == NULL || functions_lost(q->filter->functions, reply)) {
-		try_later(q);
+	if (reply == NULL || functions_lost(q->quotas->functions, reply)) {
+		ask_later(q);
 		return;
 	}
 	if (reply->type == REDIS_REPLY_ARRAY && is_text(reply, 0)) {
-		finish_array(q, reply);
+		conclude_array(q, reply);
 		return;
 	}
 	if (reply->type == REDIS_REPLY_ERROR)
-		log_once("redis: %s: %.200s", q->function, reply->str);
+		log_once("redis: %s: %.200s", function_of(q), reply->str);
 	/* An attempt whose reply was lost may have been charged. */
-	if (strcmp(q->function, "reserve") == 0)
-		quota_refund(q->filter, q->user, q->id);
-	finish(q, QUOTA_BAD, NULL);
+	if (q->reserves)
+		quota_refund(q->quotas, q->user, q->id);
+	conclude_quota(q, QUOTA_BAD, NULL);
 }
 
 static void
-ask(struct quota_query *q)
+ask_quota(struct quota_query *q)
 {
 	struct keys keys;
 	const char *argv[NKEYS + 2] = { keys.text[0], keys.text[1],
 		keys.text[2], keys.text[3], keys.period, q->units };
 
-	make_keys(q->filter, q->user, q->id, &keys);
-	q->req = functions_call(q->filter->functions, on_reply, q, q->function,
-	    NKEYS, NKEYS + 2, argv);
+	make_keys(q->quotas->conf, q->user, q->id, &keys);
+	q->req = functions_call(q->quotas->functions, on_quota_reply, q,
+	    function_of(q), NKEYS, NKEYS + 2, argv);
 	if (q->req == NULL)
-		try_later(q);
+		ask_later(q);
 	else
 		q->sent = true;
 }
 
 static void
-on_retry(evutil_socket_t fd, short what, void *arg)
+on_quota_retry(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	ask(arg);
+	ask_quota(arg);
 }
 
 static struct quota_query *
-new_query(struct filter *f, const char *function, const char *user,
+quota_ask(const struct quotas *quotas, bool reserves, const char *user,
     const char *id, size_t units, quota_cb cb, void *arg)
 {
 	struct quota_query *q;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return (NULL);
-	if ((q->retry = evtimer_new(f->base, on_retry, q)) == NULL) {
+	if ((q->retry = evtimer_new(quotas->base, on_quota_retry, q)) == NULL) {
 		free(q);
 		return (NULL);
 	}
-	q->filter = f;
-	q->function = function;
+	q->quotas = quotas;
+	q->reserves = reserves;
 	q->cb = cb;
 	q->arg = arg;
 	strlcpy(q->user, user, sizeof(q->user));
 	strlcpy(q->id, id, sizeof(q->id));
 	snprintf(q->units, sizeof(q->units), "%zu", units);
-	ask(q);
+	ask_quota(q);
 	return (q);
 }
 
 struct quota_query *
-quota_check(struct filter *f, const char *user, size_t units, quota_cb cb,
-    void *arg)
+quota_check(const struct quotas *quotas, const char *user, size_t units,
+    quota_cb cb, void *arg)
 {
-	return (new_query(f, "check", user, "none", units, cb, arg));
+	return (quota_ask(quotas, false, user, "none", units, cb, arg));
 }
 
 struct quota_query *
-quota_reserve(struct filter *f, const char *user, const char *id, size_t units,
-    quota_cb cb, void *arg)
+quota_reserve(const struct quotas *quotas, const char *user, const char *id,
+    size_t units, quota_cb cb, void *arg)
 {
-	return (new_query(f, "reserve", user, id, units, cb, arg));
+	return (quota_ask(quotas, true, user, id, units, cb, arg));
 }
 
 void
 quota_cancel(struct quota_query *q)
 {
-	if (q->sent && strcmp(q->function, "reserve") == 0)
-		quota_refund(q->filter, q->user, q->id);
-	free_query(q);
+	if (q->sent && q->reserves)
+		quota_refund(q->quotas, q->user, q->id);
+	quota_free(q);
 }
 
 static void
-write_call(struct filter *f, const char *function, const char *user,
+write_call(const struct quotas *quotas, const char *function, const char *user,
     const char *id)
 {
 	struct keys    keys;
@@ -270,20 +268,19 @@ write_call(struct filter *f, const char *function, const char *user,
 	const char    *out[FUNCTIONS_ARGS];
 	struct command command = { 0, out };
 
-	make_keys(f, user, id, &keys);
-	command.argc = functions_command(f->functions, function, NKEYS,
-	    NKEYS + 1, argv, out);
-	journal_write(f->journal, 1, &command);
+	make_keys(quotas->conf, user, id, &keys);
+	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
+	journal_write(quotas->journal, 1, &command);
 }
 
 void
-quota_keep(struct filter *f, const char *user, const char *id)
+quota_keep(const struct quotas *quotas, const char *user, const char *id)
 {
-	write_call(f, "keep", user, id);
+	write_call(quotas, "smtpusers_keep", user, id);
 }
 
 void
-quota_refund(struct filter *f, const char *user, const char *id)
+quota_refund(const struct quotas *quotas, const char *user, const char *id)
 {
-	write_call(f, "refund", user, id);
+	write_call(quotas, "smtpusers_refund", user, id);
 }

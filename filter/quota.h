@@ -8,9 +8,11 @@
 
 #include <stddef.h>
 
-struct filter;
+struct conf;
+struct event_base;
+struct functions;
+struct journal;
 struct quota_query;
-struct user;
 
 /*
  * Quotas and rates, counted in Redis by scripts/functions/04-quota.lua.  A
@@ -27,11 +29,16 @@ enum quota_result {
 	QUOTA_BAD   /* the record cannot be understood: logged */
 };
 
+/* What they are counted with; all must outlive the queries. */
+struct quotas {
+	struct event_base *base;
+	const struct conf *conf;
+	struct functions  *functions;
+	struct journal	  *journal; /* not needed to check */
+};
+
 /* The reply is there for QUOTA_FULL, and only during the call. */
 typedef void (*quota_cb)(void *, enum quota_result, const char *);
-
-/* Whether a user has limits, and so needs to be asked about. */
-int quota_limited(const struct user *);
 
 /* Draws the id of a reservation. */
 void quota_id(char[QUOTA_ID]);
@@ -42,8 +49,8 @@ void quota_id(char[QUOTA_ID]);
  * time is over.  NULL when memory is short.
  */
 struct quota_query *
-quota_check(struct filter *, const char *user, size_t, quota_cb, void *);
-struct quota_query *quota_reserve(struct filter *, const char *user,
+quota_check(const struct quotas *, const char *user, size_t, quota_cb, void *);
+struct quota_query *quota_reserve(const struct quotas *, const char *user,
     const char *id, size_t, quota_cb, void *);
 
 /*
@@ -53,9 +60,9 @@ struct quota_query *quota_reserve(struct filter *, const char *user,
 void quota_cancel(struct quota_query *);
 
 /* What was reserved stays charged. */
-void quota_keep(struct filter *, const char *user, const char *id);
+void quota_keep(const struct quotas *, const char *user, const char *id);
 
 /* Gives it back, at once or when there is a Redis again. */
-void quota_refund(struct filter *, const char *user, const char *id);
+void quota_refund(const struct quotas *, const char *user, const char *id);
 
 #endif /* QUOTA_H */

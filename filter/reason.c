@@ -67,6 +67,28 @@ reason_name(enum reason reason)
 		return ("header-control");
 	case REASON_BODY:
 		return ("body-hidden-end");
+	case REASON_BLOCKED:
+		return ("user-blocked");
+	case REASON_NO_LOGIN:
+		return ("user-without-login");
+	case REASON_NOBODY:
+		return ("not-logged-in");
+	case REASON_ANOTHER:
+		return ("source-of-another-user");
+	case REASON_SOURCE:
+		return ("source-not-listed");
+	case REASON_LONG:
+		return ("sender-too-long");
+	case REASON_QUOTA:
+		return ("quota");
+	case REASON_LIMITS:
+		return ("limits-unreadable");
+	case REASON_SANDBOX:
+		return ("sandboxed-meanwhile");
+	case REASON_DAMAGED:
+		return ("line-too-long");
+	case REASON_AWAY:
+		return ("redis-away");
 	}
 	return ("");
 }

@@ -6,7 +6,7 @@
 #ifndef REASON_H
 #define REASON_H
 
-/* Why a message is blocked; the names are those of the reports. */
+/* Why a message is refused; the names are those of the reports. */
 enum reason {
 	REASON_NONE,
 	REASON_USER, /* gone or changed while it was under way */
@@ -36,7 +36,19 @@ enum reason {
 	REASON_FIELD_NAME,
 	REASON_HIDDEN_FROM,
 	REASON_CONTROL,
-	REASON_BODY
+	REASON_BODY,
+	/* Not of reports, but of other refusals: */
+	REASON_BLOCKED,
+	REASON_NO_LOGIN, /* the user has neither password nor address */
+	REASON_NOBODY,	 /* the session is no user's */
+	REASON_ANOTHER,	 /* the source is another user's */
+	REASON_SOURCE,
+	REASON_LONG, /* the envelope sender */
+	REASON_QUOTA,
+	REASON_LIMITS, /* cannot be read */
+	REASON_SANDBOX,
+	REASON_DAMAGED,
+	REASON_AWAY /* Redis */
 };
 
 /* The reason's name, such as "domain-not-assigned"; "" for REASON_NONE. */

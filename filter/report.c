@@ -12,17 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "acl.h"
 #include "conf.h"
-#include "filter.h"
 #include "journal.h"
+#include "key.h"
 #include "report.h"
 #include "session.h"
-#include "user.h"
 #include "utc.h"
 
 #define ARGS_MAX 32
-#define KEY_MAX 256
 #define FROM_TEXT 1024 /* of the From header, in a report */
 #define RELAY_TEXT 256
 
@@ -45,29 +42,34 @@ copy_from(const struct header *h, char buf[FROM_TEXT])
 	buf[len] = '\0';
 }
 
+static const char *
+text_or_none(const char *text)
+{
+	return (text != NULL ? text : "");
+}
+
 void
-report_write(struct filter *f, const struct session *s, const struct user *user,
-    const struct verdict *verdict, char id[REPORT_ID + 1])
+report_write(struct journal *journal, struct reportids *ids,
+    const struct conf *conf, const struct session *s,
+    const struct report *report, char id[REPORT_ID + 1])
 {
 	const struct tx *tx = s->tx;
-	const char	*name = user != NULL ? user->name : tx->user;
-	char		 key[KEY_MAX], now[UTC_TEXT], relay[RELAY_TEXT] = "";
+	char		 key[KEY_TEXT], now[UTC_TEXT], relay[RELAY_TEXT] = "";
 	char		 source[NETADDR_TEXT], from[FROM_TEXT], msgid[16] = "";
 	char		 ttl[16];
 	const char *hset[ARGS_MAX] = { "HSET", key, "time", now, "relay", relay,
-		"user", name, "account", user != NULL ? user->account : "",
-		"reason", reason_name(verdict->reason), "domain",
-		verdict->domain != NULL ? verdict->domain : "", "spf",
-		verdict->record != NULL ? verdict->record : "",
+		"user", report->user, "account", text_or_none(report->account),
+		"reason", reason_name(report->reason), "domain",
+		text_or_none(report->domain), "spf", text_or_none(report->spf),
 		"envelope_sender", tx->sender, "from", from, "source",
 		session_source(s, source), "message_id", tx->header.message_id,
 		"message", msgid };
 	const char *expire[] = { "EXPIRE", key, ttl };
 	struct command commands[2] = { { 26, hset }, { 3, expire } };
 
-	if (!reportids_draw(f->reportids, name, monotonic(), id))
+	if (!reportids_draw(ids, report->user, monotonic(), id))
 		return;
-	snprintf(key, sizeof(key), "%sreport:{%s}", f->conf->prefix, id);
+	key_report(key, conf->prefix, id);
 	snprintf(ttl, sizeof(ttl), "%d", REPORT_DAYS * 86400);
 	utc_text(time(NULL), now);
 	if (gethostname(relay, sizeof(relay) - 1) == -1)
@@ -75,7 +77,7 @@ report_write(struct filter *f, const struct session *s, const struct user *user,
 	copy_from(&tx->header, from);
 	if (tx->msgid != 0)
 		snprintf(msgid, sizeof(msgid), "%08" PRIx32, tx->msgid);
-	journal_write(f->journal, 2, commands);
+	journal_write(journal, 2, commands);
 }
 
 const char *

@@ -20,8 +20,8 @@ session_find(const struct sessions *ss, uint64_t id)
 	return (s);
 }
 
-static void
-set_source(struct session *s, const char *text)
+void
+session_set_source(struct session *s, const char *text)
 {
 	char   addr[NETADDR_TEXT + 2];
 	size_t len;
@@ -42,8 +42,7 @@ set_source(struct session *s, const char *text)
 }
 
 struct session *
-session_open(struct sessions *ss, struct filter *f, uint64_t id,
-    const char *source)
+session_open(struct sessions *ss, uint64_t id, const char *source)
 {
 	struct session *s;
 
@@ -51,9 +50,8 @@ session_open(struct sessions *ss, struct filter *f, uint64_t id,
 	    (s = calloc(1, sizeof(*s))) == NULL)
 		return (NULL);
 	s->id = id;
-	s->filter = f;
 	LIST_INIT(&s->requests);
-	set_source(s, source);
+	session_set_source(s, source);
 	HASH_ADD(hh, ss->byid, id, sizeof(s->id), s);
 	if (s->hh.tbl == NULL) {
 		free(s);
@@ -68,6 +66,37 @@ session_close(struct sessions *ss, struct session *s)
 	HASH_DEL(ss->byid, s);
 	session_end_tx(s);
 	free(s);
+}
+
+bool
+session_authenticated(const struct session *s)
+{
+	return (s->login >= LOGIN_ASKED);
+}
+
+void
+session_hold(struct session *s, enum login login, const char *hash)
+{
+	digest_strings(s->bound, 1, &hash);
+	s->login = login;
+}
+
+bool
+session_holds(const struct session *s, const char *hash)
+{
+	uint8_t digest[DIGEST_LEN];
+
+	digest_strings(digest, 1, &hash);
+	return (memcmp(digest, s->bound, sizeof(digest)) == 0);
+}
+
+const char *
+session_user(const struct session *s)
+{
+	if (s->tx != NULL &&
+	    (s->tx->state == TX_OPEN || s->tx->state == TX_PASSED))
+		return (s->tx->user);
+	return (session_authenticated(s) ? s->name : "");
 }
 
 struct tx *

@@ -22,39 +22,58 @@
 #include "quota.h"
 #include "user.h"
 
-struct filter;
 struct request;
+struct users_query;
 
 /* Sessions known at once at most; a further one is refused with 451. */
 #define SESSION_MAX 100000
 
-/*
- * Whether the session is still held to the password that it has shown.  The
- * hash that was stored when it did is kept as a digest, and compared at each
- * command that matters.
- */
-enum binding {
-	BINDING_NONE, /* not known yet */
-	BINDING_HELD,
-	BINDING_NOBODY, /* the user was gone at once */
-	BINDING_FAILED	/* Redis could not be asked */
-};
-
 /* Longest envelope sender kept, with its NUL: RFC 5321, 4.5.3.1. */
 #define SENDER_TEXT 322
 
-/* A message under way: from MAIL FROM to what comes of it. */
+/*
+ * Whom a session has shown itself to be.  It is held to the password that it
+ * has logged in with: what hash was stored then is kept as a digest, and
+ * compared at each command that matters.
+ */
+enum login {
+	LOGIN_NONE,  /* nobody: its source may be a user's */
+	LOGIN_NAMED, /* AUTH has shown the name of a user */
+	LOGIN_SHOWN, /* and the user's hash was read: bound is set */
+	/* smtpd has verified a credential: */
+	LOGIN_ASKED,  /* the hash is being read */
+	LOGIN_HELD,   /* bound is set */
+	LOGIN_NOBODY, /* of nobody who is there */
+	LOGIN_FAILED  /* the hash could not be read: it gets no better */
+};
+
+/* Where a message is: from MAIL FROM to what comes of it. */
+enum tx_state {
+	TX_NOBODYS, /* MAIL FROM is being judged, or was refused */
+	TX_TRUSTED, /* of a local session: not judged */
+	TX_OPEN,    /* MAIL FROM was accepted, for tx->user */
+	TX_PASSED   /* we have accepted the message at the end of data */
+};
+
+/* Its reservation. */
+enum hold {
+	HOLD_NONE,
+	HOLD_ASKED, /* may have been made */
+	HOLD_HELD
+};
+
+/* A message under way. */
 struct tx {
-	char	      user[USER_NAME_MAX + 1]; /* "": nobody's */
-	bool	      trusted; /* of a local session: not judged */
+	enum tx_state state;
+	enum hold     hold;
+	char	      hold_id[QUOTA_ID];
+	char	      user[USER_NAME_MAX + 1]; /* from TX_OPEN on */
 	bool	      sandboxed;
-	bool	      any_domain;     /* its domains are asked about early */
-	bool	      damaged;	      /* a line of it was lost */
-	bool	      hidden_end;     /* it seems to end early */
-	bool	      accepted;	      /* by us, at the end of data */
-	char	      hold[QUOTA_ID]; /* its reservation; "": none */
-	uint32_t      msgid;	      /* smtpd's; 0: none yet */
-	size_t	      recipients;     /* that we have let through */
+	bool	      any_domain; /* its domains are asked about early */
+	bool	      damaged;	  /* a line of it was lost */
+	bool	      hidden_end; /* it seems to end early */
+	uint32_t      msgid;	  /* smtpd's; 0: none yet */
+	size_t	      recipients; /* that we have let through */
 	uint8_t	      recipient[DIGEST_LEN]; /* the last, while smtpd may
 					       refuse it */
 	struct header header;
@@ -65,17 +84,16 @@ struct tx {
 struct session {
 	uint64_t       id;
 	UT_hash_handle hh;
-	struct filter *filter;
-	LIST_HEAD(, request) requests; /* not yet answered */
-	struct user_query *binding_query;
-	struct tx	  *tx;	   /* NULL: no message */
-	struct netaddr	   source; /* len 0: none, or unreadable */
-	bool		   local;  /* smtpd's own socket */
-	bool		   authenticated;
-	enum binding	   binding;
-	uint8_t		   bound[DIGEST_LEN];
-	char		   name[USER_NAME_MAX + 1]; /* of the AUTH seen,
-						     or authenticated */
+	LIST_HEAD(, request) requests;	 /* not yet answered */
+	struct users_query *login_query; /* LOGIN_ASKED */
+	struct tx	   *tx;		 /* NULL: no message */
+	struct netaddr	    source;	 /* len 0: none, or unreadable */
+	bool		    local;	 /* smtpd's own socket */
+	enum login	    login;
+	uint8_t		    bound[DIGEST_LEN];
+	char		    name[USER_NAME_MAX + 1]; /* from LOGIN_NAMED on;
+							"" for LOGIN_NOBODY
+							of no possible name */
 };
 
 struct sessions {
@@ -90,11 +108,28 @@ struct session *session_find(const struct sessions *, uint64_t);
  * [2001:db8::1]:25 or unix:path.  NULL when there are too many, or memory is
  * short.  There must be none of that id.
  */
-struct session *
-session_open(struct sessions *, struct filter *, uint64_t, const char *);
+struct session *session_open(struct sessions *, uint64_t, const char *);
 
 /* Frees a session.  Its requests and queries must be gone already. */
 void session_close(struct sessions *, struct session *);
+
+/* Reads a source as link-connect writes it. */
+void session_set_source(struct session *, const char *);
+
+/* Whether smtpd has verified a credential. */
+bool session_authenticated(const struct session *);
+
+/* Holds the session to the hash that a user has, "$6$...". */
+void session_hold(struct session *, enum login, const char *hash);
+
+/* Whether a hash is the one that the session is held to. */
+bool session_holds(const struct session *, const char *hash);
+
+/*
+ * Whose the message is, or the session without one, as far as it is known: a
+ * name that was only tried at AUTH is nobody's.  "" if it is not.
+ */
+const char *session_user(const struct session *);
 
 /*
  * Begins a message from an envelope sender, forgetting the one before.  NULL

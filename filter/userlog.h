@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-struct filter;
+struct journal;
 struct session;
 
 /* Entries that a user's log keeps, about. */
@@ -28,12 +28,20 @@ struct session;
  * user were accepted, longer than their entries are kept.
  */
 
+/* What happened; the session, and its message, say the rest. */
+struct userlog_entry {
+	const char *event;
+	const char *result;
+	const char *reply;  /* or NULL */
+	const char *report; /* its id, or NULL */
+	int64_t	    size;   /* of the message in bytes; -1: not known */
+};
+
 /*
  * Adds an entry.  name must be the name of a user who is there: others get no
- * log.  reply and report may be NULL, size -1.
+ * log.  prefix is that of the configuration.
  */
-void userlog_add(struct filter *, const struct session *, const char *name,
-    const char *event, const char *result, const char *reply,
-    const char *report, int64_t size);
+void userlog_add(struct journal *, const char *prefix, const struct session *,
+    const char *name, const struct userlog_entry *);
 
 #endif /* USERLOG_H */

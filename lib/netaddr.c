@@ -132,23 +132,53 @@ text_low(const uint8_t *addr, char *buf, size_t size)
 		snprintf(buf, size, "::");
 }
 
+/* Writes at most three digits, and returns where they end. */
+static char *
+put_byte(char *buf, unsigned int n)
+{
+	if (n >= 100)
+		*buf++ = (char)('0' + n / 100);
+	if (n >= 10)
+		*buf++ = (char)('0' + n / 10 % 10);
+	*buf++ = (char)('0' + n % 10);
+	return (buf);
+}
+
+/* By hand, since each question about a long list writes 33 of them. */
+static char *
+text_ipv4(const uint8_t *addr, char *buf)
+{
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		if (i > 0)
+			*buf++ = '.';
+		buf = put_byte(buf, addr[i]);
+	}
+	return (buf);
+}
+
 const char *
 netaddr_text(const struct netaddr *na, char buf[NETADDR_TEXT])
 {
 	static const uint8_t zero[12];
-	size_t		     n;
+	char		    *end = buf;
 
 	buf[0] = '\0';
 	if (na->len == 4)
-		inet_ntop(AF_INET, na->addr, buf, NETADDR_TEXT);
-	else if (na->len == 16 && memcmp(na->addr, zero, sizeof(zero)) == 0)
-		text_low(na->addr, buf, NETADDR_TEXT);
-	else if (na->len == 16)
-		inet_ntop(AF_INET6, na->addr, buf, NETADDR_TEXT);
-	if (na->bits < na->len * 8) {
-		n = strlen(buf);
-		snprintf(buf + n, NETADDR_TEXT - n, "/%u", na->bits);
+		end = text_ipv4(na->addr, buf);
+	else if (na->len == 16) {
+		if (memcmp(na->addr, zero, sizeof(zero)) == 0)
+			text_low(na->addr, buf, NETADDR_TEXT);
+		else
+			inet_ntop(AF_INET6, na->addr, buf, NETADDR_TEXT);
+		end = buf + strlen(buf);
 	}
+	if (na->bits < na->len * 8) {
+		*end++ = '/';
+		end = put_byte(end, na->bits);
+	}
+	*end = '\0';
 	return (buf);
 }
 
@@ -160,89 +190,24 @@ netaddr_equal(const struct netaddr *a, const struct netaddr *b)
 }
 
 bool
-netset_add(struct netset *ns, const struct netaddr *na)
+netaddr_covers(const struct netaddr *range, const struct netaddr *na)
 {
-	struct netrange *r;
-	size_t		 size, i;
-	int		 keep;
+	size_t	     bytes = range->bits / 8;
+	unsigned int rest = range->bits % 8;
 
-	if (ns->n == ns->size) {
-		size = ns->size == 0 ? 8 : ns->size * 2;
-		r = reallocarray(ns->ranges, size, sizeof(*r));
-		if (r == NULL)
-			return (false);
-		ns->ranges = r;
-		ns->size = size;
-	}
-	r = &ns->ranges[ns->n++];
-	memset(r, 0, sizeof(*r));
-	r->len = na->len;
-	memcpy(r->lo, na->addr, sizeof(r->lo));
-	memcpy(r->hi, na->addr, sizeof(r->hi));
-	for (i = 0; i < na->len; i++) {
-		keep = na->bits - (int)i * 8;
-		if (keep < 8)
-			r->hi[i] |= keep <= 0 ? 0xff : (uint8_t)(0xff >> keep);
-	}
-	return (true);
-}
-
-static int
-range_cmp(const void *va, const void *vb)
-{
-	const struct netrange *a = va, *b = vb;
-
-	if (a->len != b->len)
-		return (a->len < b->len ? -1 : 1);
-	return (memcmp(a->lo, b->lo, sizeof(a->lo)));
-}
-
-void
-netset_seal(struct netset *ns)
-{
-	struct netrange *last, *r;
-	size_t		 i, n = 0;
-
-	if (ns->n == 0)
-		return;
-	qsort(ns->ranges, ns->n, sizeof(ns->ranges[0]), range_cmp);
-	for (i = 1; i < ns->n; i++) {
-		last = &ns->ranges[n];
-		r = &ns->ranges[i];
-		if (r->len != last->len ||
-		    memcmp(r->lo, last->hi, sizeof(r->lo)) > 0)
-			ns->ranges[++n] = *r;
-		else if (memcmp(r->hi, last->hi, sizeof(r->hi)) > 0)
-			memcpy(last->hi, r->hi, sizeof(r->hi));
-	}
-	ns->n = n + 1;
-}
-
-static int
-match_cmp(const void *key, const void *elem)
-{
-	const struct netaddr  *na = key;
-	const struct netrange *r = elem;
-
-	if (na->len != r->len)
-		return (na->len < r->len ? -1 : 1);
-	if (memcmp(na->addr, r->lo, sizeof(r->lo)) < 0)
-		return (-1);
-	return (memcmp(na->addr, r->hi, sizeof(r->hi)) > 0);
-}
-
-bool
-netset_match(const struct netset *ns, const struct netaddr *na)
-{
-	if (ns->n == 0 || na->len == 0)
+	if (range->len == 0 || na->len != range->len || na->bits < range->bits)
 		return (false);
-	return (bsearch(na, ns->ranges, ns->n, sizeof(ns->ranges[0]),
-		    match_cmp) != NULL);
+	if (memcmp(range->addr, na->addr, bytes) != 0)
+		return (false);
+	return (rest == 0 ||
+	    (range->addr[bytes] ^ na->addr[bytes]) >> (8 - rest) == 0);
 }
 
 void
-netset_clear(struct netset *ns)
+netaddr_widen(struct netaddr *na, uint8_t bits)
 {
-	free(ns->ranges);
-	memset(ns, 0, sizeof(*ns));
+	if (bits >= na->bits)
+		return;
+	na->bits = bits;
+	clear_host_bits(na);
 }

@@ -46,31 +46,12 @@ const char *netaddr_text(const struct netaddr *, char[NETADDR_TEXT]);
 bool netaddr_equal(const struct netaddr *, const struct netaddr *);
 
 /*
- * A set of ranges.  Zero it to begin, add, seal once, then match; match costs
- * a binary search over the merged ranges.
+ * Whether a range (or an address, which is one of itself) holds an address or
+ * a range.  IPv4 and IPv6 hold nothing of each other; none holds nothing.
  */
-struct netrange {
-	uint8_t len;
-	uint8_t lo[16];
-	uint8_t hi[16];
-};
+bool netaddr_covers(const struct netaddr *range, const struct netaddr *);
 
-struct netset {
-	struct netrange *ranges;
-	size_t		 n;
-	size_t		 size;
-};
-
-/* Adds a range; false when memory is short. */
-bool netset_add(struct netset *, const struct netaddr *);
-
-/* Sorts and merges: needed between the last add and the first match. */
-void netset_seal(struct netset *);
-
-/* Whether the address lies in one of the ranges of a sealed set. */
-bool netset_match(const struct netset *, const struct netaddr *);
-
-/* Frees what the set holds and empties it. */
-void netset_clear(struct netset *);
+/* Makes it the range of its first bits.  More bits than it has change nothing. */
+void netaddr_widen(struct netaddr *, uint8_t bits);
 
 #endif /* NETADDR_H */

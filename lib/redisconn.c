@@ -22,7 +22,6 @@
 #include "log.h"
 #include "netaddr.h"
 #include "redisconn.h"
-#include "redisfmt.h"
 #include "resolve.h"
 
 #define BACKOFF_MIN 50 /* milliseconds */
@@ -306,33 +305,16 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 		drop(rc, "no reply in time");
 }
 
-/* hiredis formats in many small steps: a third of what a request takes us. */
-static bool
-write_command(struct redisconn *rc, int argc, const char **argv,
-    const size_t *lens)
-{
-	char   buf[2048], *text;
-	size_t len;
-	int    status;
-
-	text = redisfmt(argc, argv, lens, buf, sizeof(buf), &len);
-	if (text == NULL)
-		return (false);
-	status = redisAsyncFormattedCommand(rc->ac, on_reply, rc, text, len);
-	if (text != buf)
-		free(text);
-	return (status == REDIS_OK);
-}
-
 static struct redisreq *
 append(struct redisconn *rc, redisconn_cb cb, void *arg, int64_t timeout,
-    int argc, const char **argv, const size_t *lens)
+    int argc, const char **argv)
 {
 	struct redisreq *req;
 
 	if ((req = calloc(1, sizeof(*req))) == NULL)
 		return (NULL);
-	if (!write_command(rc, argc, argv, lens)) {
+	if (redisAsyncCommandArgv(rc->ac, on_reply, rc, argc, argv, NULL) !=
+	    REDIS_OK) {
 		free(req);
 		return (NULL);
 	}
@@ -345,13 +327,13 @@ append(struct redisconn *rc, redisconn_cb cb, void *arg, int64_t timeout,
 
 struct redisreq *
 redisconn_send(struct redisconn *rc, redisconn_cb cb, void *arg, int argc,
-    const char **argv, const size_t *lens)
+    const char **argv)
 {
 	struct redisreq *req;
 
 	if (!rc->ready || rc->ac == NULL)
 		return (NULL);
-	req = append(rc, cb, arg, rc->timeout, argc, argv, lens);
+	req = append(rc, cb, arg, rc->timeout, argc, argv);
 	if (req != NULL && !event_pending(rc->overdue, EV_TIMEOUT, NULL))
 		add_timer(rc->overdue, rc->timeout);
 	return (req);
@@ -437,6 +419,20 @@ on_select(void *arg, const redisReply *reply)
 	login_step(arg, reply, "SELECT");
 }
 
+/*
+ * A server from before functions does not know the command, whatever is
+ * permitted and loaded.  It is treated like one that is away.
+ */
+static void
+on_functions(void *arg, const redisReply *reply)
+{
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+	    strstr(reply->str, "unknown command") != NULL)
+		drop(arg,
+		    "the server is too old: Redis 7 or Valkey 8 is "
+		    "needed");
+}
+
 static void
 on_ping(void *arg, const redisReply *reply)
 {
@@ -462,6 +458,7 @@ log_in(struct redisconn *rc)
 {
 	const struct conf *conf = rc->conf;
 	const char	  *auth[3] = { "AUTH" }, *sel[2], *ping = "PING";
+	const char	  *functions[] = { "FCALL", "smtpusers_version", "0" };
 	char		   db[16];
 	int		   n = 1;
 
@@ -469,18 +466,18 @@ log_in(struct redisconn *rc)
 		auth[n++] = conf->redis_user;
 	if (conf->redis_password != NULL) {
 		auth[n++] = conf->redis_password;
-		if (append(rc, on_auth, rc, CONNECT_MAX, n, auth, NULL) == NULL)
+		if (append(rc, on_auth, rc, CONNECT_MAX, n, auth) == NULL)
 			return (-1);
 	}
 	if (conf->redis_db != 0) {
 		snprintf(db, sizeof(db), "%d", conf->redis_db);
 		sel[0] = "SELECT";
 		sel[1] = db;
-		if (append(rc, on_select, rc, CONNECT_MAX, 2, sel, NULL) ==
-		    NULL)
+		if (append(rc, on_select, rc, CONNECT_MAX, 2, sel) == NULL)
 			return (-1);
 	}
-	if (append(rc, on_ping, rc, CONNECT_MAX, 1, &ping, NULL) == NULL)
+	if (append(rc, on_functions, rc, CONNECT_MAX, 3, functions) == NULL ||
+	    append(rc, on_ping, rc, CONNECT_MAX, 1, &ping) == NULL)
 		return (-1);
 	return (0);
 }

@@ -63,12 +63,12 @@ void redisconn_on_connect(struct redisconn *, void (*)(void *), void *);
 void redisconn_when_ready(struct redisconn *, void (*)(void *), void *);
 
 /*
- * Sends a command.  The callback comes exactly once, from the event loop,
- * never from within this call.  Returns NULL, with no callback to come, when
- * there is no connection now.
+ * Sends a command of strings.  The callback comes exactly once, from the event
+ * loop, never from within this call.  Returns NULL, with no callback to come,
+ * when there is no connection now.
  */
-struct redisreq *redisconn_send(struct redisconn *, redisconn_cb, void *, int,
-    const char **, const size_t *);
+struct redisreq *
+redisconn_send(struct redisconn *, redisconn_cb, void *, int, const char **);
 
 /* Makes the callback of a request under way not come. */
 void redisconn_cancel(struct redisreq *);

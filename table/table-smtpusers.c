@@ -34,7 +34,7 @@
 #include "redisconn.h"
 #include "stall.h"
 #include "tableline.h"
-#include "user.h"
+#include "users.h"
 
 #define THREADS 2
 
@@ -59,9 +59,10 @@ struct request {
 	enum tableline_service service;
 	char		       id[TABLELINE_ID];
 	char		      *password; /* SERVICE_AUTH */
-	struct user_query     *query;
+	struct users_query    *query;
 	struct verification   *verification;
 	struct netaddr	       address;
+	char		       name[USER_NAME_MAX + 1];
 };
 
 /*
@@ -81,6 +82,7 @@ struct table {
 	struct event_base  *base;
 	struct lineio	   *io;
 	struct redisconn   *redis;
+	struct users	   *users;
 	struct passwd_pool *pool;
 	struct event	   *deadline;
 	bool		    offers_auth;
@@ -140,7 +142,7 @@ clear_request(struct table *t)
 
 	event_del(t->deadline);
 	if (req->query != NULL)
-		user_cancel(req->query);
+		users_cancel(req->query);
 	if (req->verification != NULL)
 		req->verification->wanted = false;
 	if (req->password != NULL)
@@ -313,8 +315,7 @@ check_user(struct table *t, const struct user *user)
 			answer(t, "not-found");
 		break;
 	case SERVICE_NETADDR:
-		if (user != NULL &&
-		    user_allows_source(user, &t->request.address))
+		if (user != NULL && user_source_allowed(user))
 			answer(t, "found");
 		else
 			answer(t, "not-found");
@@ -326,7 +327,7 @@ check_user(struct table *t, const struct user *user)
 }
 
 static void
-on_user(void *arg, enum user_found found, const struct user *user)
+on_user(void *arg, enum users_found found, const struct user *user)
 {
 	struct table *t = arg;
 
@@ -348,14 +349,13 @@ on_user(void *arg, enum user_found found, const struct user *user)
 static void
 ask_user(struct table *t, const char *key)
 {
-	char name[USER_NAME_MAX + 1];
+	struct users_question question = { .name = t->request.name };
 
-	if (!user_fold_name(key, name)) {
+	if (!user_fold_name(key, t->request.name)) {
 		check_user(t, NULL);
 		return;
 	}
-	t->request.query = user_ask(t->redis, t->conf, name, USER_NO_SOURCES,
-	    NULL, on_user, t);
+	t->request.query = users_ask(t->users, &question, on_user, t);
 	if (t->request.query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -363,15 +363,16 @@ ask_user(struct table *t, const char *key)
 static void
 ask_address(struct table *t, const char *key)
 {
-	struct request *req = &t->request;
+	struct request	     *req = &t->request;
+	struct users_question question = { .address = &req->address,
+		.source = &req->address };
 
 	/* smtpd asks for "local" too. */
 	if (!netaddr_parse(key, &req->address)) {
 		answer(t, "not-found");
 		return;
 	}
-	req->query = user_ask_address(t->redis, t->conf, &req->address, NULL,
-	    on_user, t);
+	req->query = users_ask(t->users, &question, on_user, t);
 	if (req->query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -441,6 +442,7 @@ update(struct table *t)
 {
 	struct conf	 *conf = reload(t->conf_file);
 	struct redisconn *redis;
+	struct users	 *users;
 
 	if (conf == NULL) {
 		answer(t,
@@ -448,15 +450,20 @@ update(struct table *t)
 		    "the old one stays");
 		return;
 	}
-	if ((redis = redisconn_new(t->base, conf)) == NULL) {
+	if ((redis = redisconn_new(t->base, conf)) == NULL ||
+	    (users = users_new(redis, conf)) == NULL) {
+		if (redis != NULL)
+			redisconn_free(redis);
 		conf_free(conf);
 		answer(t, "error|cannot connect, the old configuration stays");
 		return;
 	}
+	users_free(t->users);
 	redisconn_free(t->redis);
 	conf_free(t->conf);
 	t->conf = conf;
 	t->redis = redis;
+	t->users = users;
 	redisconn_when_ready(redis, on_updated, t);
 }
 
@@ -595,6 +602,7 @@ main(int argc, char *argv[])
 	    (t.pool = passwd_pool_new(t.base, THREADS)) == NULL ||
 	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
 	    (t.redis = redisconn_new(t.base, t.conf)) == NULL ||
+	    (t.users = users_new(t.redis, t.conf)) == NULL ||
 	    (t.io = lineio_new(t.base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 &t)) == NULL) {
 		log_warnx("cannot start");
@@ -604,6 +612,7 @@ main(int argc, char *argv[])
 
 	clear_request(&t);
 	lineio_free(t.io);
+	users_free(t.users);
 	redisconn_free(t.redis);
 	event_free(t.deadline);
 	passwd_pool_free(t.pool);

@@ -22,7 +22,6 @@
 #include "log.h"
 #include "spf.h"
 #include "spfcache.h"
-#include "spfcheck.h"
 #include "spfturn.h"
 
 #define WORKERS_MAX 64
@@ -70,7 +69,7 @@ struct spf {
 	struct event_base *base;
 	struct spfcache	  *cache;
 	struct spfturns	  *turns;
-	struct spfcheck	   check;
+	struct spf_orders  orders;
 	int		   exe;
 	TAILQ_HEAD(, lookup) lookups; /* in the order asked */
 	size_t	      nlookups;
@@ -271,8 +270,8 @@ start_worker(struct worker *w)
 	w->readable = event_new(spf->base, w->fd, EV_READ | EV_PERSIST,
 	    on_readable, w);
 	if (w->readable == NULL || event_add(w->readable, NULL) == -1 ||
-	    send(w->fd, &spf->check, sizeof(spf->check),
-		MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(spf->check))
+	    send(w->fd, &spf->orders, sizeof(spf->orders),
+		MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(spf->orders))
 		replace_worker(w);
 }
 
@@ -430,25 +429,25 @@ static bool
 take_conf(struct spf *spf)
 {
 	const struct conf *conf = spf->conf;
-	struct spfcheck	  *check = &spf->check;
+	struct spf_orders *orders = &spf->orders;
 	size_t		   i;
 
-	check->mode = conf->spf;
-	check->timeout = conf->spf_timeout;
+	orders->mode = conf->spf;
+	orders->timeout = conf->spf_timeout;
 	if (conf->spf_resolver != NULL)
-		strlcpy(check->resolver, conf->spf_resolver,
-		    sizeof(check->resolver));
+		strlcpy(orders->resolver, conf->spf_resolver,
+		    sizeof(orders->resolver));
 	if (conf->nspf_include > CONF_INCLUDES ||
 	    conf->nspf_relays > CONF_RELAYS)
 		return (false);
 	for (i = 0; i < conf->nspf_include; i++)
 		if (!domain_underscored(conf->spf_include[i],
-			strlen(conf->spf_include[i]), check->includes[i]))
+			strlen(conf->spf_include[i]), orders->includes[i]))
 			return (false);
-	check->nincludes = conf->nspf_include;
+	orders->nincludes = conf->nspf_include;
 	for (i = 0; i < conf->nspf_relays; i++)
-		check->relays[i] = conf->spf_relays[i];
-	check->nrelays = conf->nspf_relays;
+		orders->relays[i] = conf->spf_relays[i];
+	orders->nrelays = conf->nspf_relays;
 	return (true);
 }
 

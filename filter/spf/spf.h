@@ -6,12 +6,8 @@
 #ifndef SPF_H
 #define SPF_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "spfwire.h"
 
-#include "domain.h"
-
-struct conf;
 struct event_base;
 struct spf;
 struct spf_question;
@@ -22,26 +18,6 @@ struct spf_question;
  * have put there, so it runs in worker processes; here are the questions to
  * them, and the answers known from before.
  */
-
-enum spf_verdict {
-	SPF_VERDICT_OK,
-	SPF_VERDICT_NONE,	  /* no record */
-	SPF_VERDICT_SEVERAL,	  /* more than one */
-	SPF_VERDICT_SYNTAX,	  /* one that cannot be understood */
-	SPF_VERDICT_NOT_INCLUDED, /* none of spf_include is in it */
-	SPF_VERDICT_NOT_PASS,	  /* not for every address of spf_relays */
-	SPF_VERDICT_UNKNOWN	  /* the DNS gave no answer in time */
-};
-
-/* How much of a record is kept for the report, with its NUL. */
-#define SPF_RECORD 512
-
-struct spf_answer {
-	enum spf_verdict verdict;
-	uint32_t	 ttl;		      /* seconds, of what was read */
-	char		 domain[DOMAIN_TEXT]; /* that was asked about */
-	char		 record[SPF_RECORD];  /* the domain's; "": none */
-};
 
 /* The answer is gone when the callback returns. */
 typedef void (*spf_cb)(void *, const struct spf_answer *);

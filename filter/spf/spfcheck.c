@@ -55,12 +55,12 @@ read_record(SPF_server_t *server, const char *domain)
 
 /* A walk through the records that a record refers to. */
 struct walk {
-	const struct spfcheck *check;
-	unsigned int	       lookups; /* counted as 4.6.4 has it */
-	size_t		       n;
-	char		       seen[LOOKUPS_MAX + 1][DOMAIN_TEXT];
-	uint32_t	       ttl;
-	bool		       unknown;
+	const struct spf_orders *check;
+	unsigned int		 lookups; /* counted as 4.6.4 has it */
+	size_t			 n;
+	char			 seen[LOOKUPS_MAX + 1][DOMAIN_TEXT];
+	uint32_t		 ttl;
+	bool			 unknown;
 };
 
 static bool
@@ -161,7 +161,7 @@ follow(struct walk *w, const char *record)
 }
 
 static enum spf_verdict
-check_includes(SPF_server_t *server, const struct spfcheck *check,
+check_includes(SPF_server_t *server, const struct spf_orders *check,
     const char *domain, uint32_t *ttl)
 {
 	struct walk	 w = { .check = check, .n = 1, .ttl = *ttl };
@@ -231,7 +231,7 @@ check_relay(SPF_server_t *server, const char *domain,
 }
 
 static enum spf_verdict
-check_relays(SPF_server_t *server, const struct spfcheck *check,
+check_relays(SPF_server_t *server, const struct spf_orders *check,
     const char *domain, uint32_t *ttl)
 {
 	enum spf_verdict verdict = SPF_VERDICT_OK;
@@ -246,8 +246,8 @@ check_relays(SPF_server_t *server, const struct spfcheck *check,
 }
 
 void
-spfcheck(SPF_server_t *server, const struct spfcheck *check, const char *domain,
-    struct spf_answer *answer)
+spfcheck(SPF_server_t *server, const struct spf_orders *check,
+    const char *domain, struct spf_answer *answer)
 {
 	memset(answer, 0, sizeof(*answer));
 	strlcpy(answer->domain, domain, sizeof(answer->domain));

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "spfcheck.h"
 #include "spfdns.h"
 #include "spfworker.h"
 
@@ -111,7 +112,7 @@ restrict_calls(void)
 }
 
 static void
-serve(SPF_server_t *server, const struct spfcheck *check)
+serve(SPF_server_t *server, const struct spf_orders *check)
 {
 	struct spf_answer answer;
 	char		  domain[DOMAIN_TEXT];
@@ -134,9 +135,9 @@ serve(SPF_server_t *server, const struct spfcheck *check)
 void
 spfworker(void)
 {
-	static struct spfcheck check;
-	SPF_dns_server_t      *dns;
-	SPF_server_t	      *server;
+	static struct spf_orders check;
+	SPF_dns_server_t	*dns;
+	SPF_server_t		*server;
 
 	closefrom(STDERR_FILENO + 1);
 	if (!redirect(STDOUT_FILENO) || !redirect(STDERR_FILENO))

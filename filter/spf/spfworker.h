@@ -6,13 +6,10 @@
 #ifndef SPFWORKER_H
 #define SPFWORKER_H
 
-#include "spfcheck.h"
-
 /*
  * A worker process: the same program, started anew with the option -W so that
- * it shares no memory with the filter.  It has one descriptor, a socket of
- * type SOCK_SEQPACKET on standard input, from which it gets a struct
- * spfcheck first and then domains, each answered by a struct spf_answer.
+ * it shares no memory with the filter.  It has one descriptor, a socket
+ * on standard input, over which goes what spfwire.h says.
  */
 
 /*

@@ -30,6 +30,7 @@ from provisioning import bench_provisioning               # noqa: E402
 from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
 from relays import BareFilterRelay, LeastFilterRelay      # noqa: E402
+from sources import bench_crowd, bench_sources         # noqa: E402
 from spf import bench_spf_known, bench_spf_others         # noqa: E402
 from users import Users                                   # noqa: E402
 
@@ -532,16 +533,21 @@ def connected(redis):
 # What needs smtpd 7.9 is measured with that alone.
 BENCHES = {"forky": (bench_guesses,)}
 BENCHES_ELSE = (
-    bench_echo, bench_scan, bench_lookups, bench_decisions, bench_spf_known,
+    bench_echo, bench_scan, bench_lookups, bench_decisions, bench_sources,
+    bench_crowd, bench_spf_known,
     bench_spf_others, bench_charges, bench_provisioning, bench_memory,
     bench_messages)
 
 
 def main():
-    table = Table()
+    """All, or those that are named on the command line."""
+    table, wanted = Table(), sys.argv[1:]
     say("%d cores" % len(os.sched_getaffinity(0)))
     for what in BENCHES.get(suite(), BENCHES_ELSE):
-        say(what.__name__.removeprefix("bench_"))
+        name = what.__name__.removeprefix("bench_")
+        if wanted and name not in wanted:
+            continue
+        say(name)
         with RedisServer(workdir("redis")) as redis:
             what(table, redis)
     table.print()

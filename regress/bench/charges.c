@@ -17,13 +17,12 @@
 #include <time.h>
 
 #include "conf.h"
-#include "filter.h"
 #include "functions.h"
 #include "journal.h"
 #include "quota.h"
 #include "redisconn.h"
 
-static struct filter filter;
+static struct quotas quotas;
 static unsigned long nusers, count, sent, done;
 
 static void next(void);
@@ -44,7 +43,7 @@ on_reserved(void *arg, enum quota_result result, const char *reply)
 	if (result != QUOTA_OK)
 		errx(1, "refused: %s", reply != NULL ? reply : "bad record");
 	if (++done == count)
-		event_base_loopbreak(filter.base);
+		event_base_loopbreak(quotas.base);
 	else if (sent < count)
 		next();
 }
@@ -56,39 +55,40 @@ next(void)
 
 	snprintf(name, sizeof(name), "user%lu", sent++ * 7919 % nusers);
 	quota_id(id);
-	if (quota_reserve(&filter, name, id, 1, on_reserved, NULL) == NULL)
+	if (quota_reserve(&quotas, name, id, 1, on_reserved, NULL) == NULL)
 		err(1, "quota_reserve");
 }
 
 int
 main(int argc, char *argv[])
 {
-	unsigned long depth;
-	double	      began;
+	struct redisconn *redis;
+	unsigned long	  depth;
+	double		  began;
 
 	if (argc != 5)
 		errx(64, "usage: charges conf users count depth");
 	nusers = strtoul(argv[2], NULL, 10);
 	count = strtoul(argv[3], NULL, 10);
 	depth = strtoul(argv[4], NULL, 10);
-	filter.base = event_base_new();
-	filter.conf = conf_load(argv[1], stderr);
-	if (filter.base == NULL || filter.conf == NULL)
+	quotas.base = event_base_new();
+	quotas.conf = conf_load(argv[1], stderr);
+	if (quotas.base == NULL || quotas.conf == NULL)
 		errx(1, "cannot start");
-	filter.redis = redisconn_new(filter.base, filter.conf);
-	filter.functions = functions_new(filter.redis);
-	filter.journal = journal_new(filter.base, filter.redis);
-	while (!redisconn_ready(filter.redis))
-		event_base_loop(filter.base, EVLOOP_ONCE);
+	redis = redisconn_new(quotas.base, quotas.conf);
+	quotas.functions = functions_new(redis);
+	quotas.journal = journal_new(quotas.base, redis);
+	while (!redisconn_ready(redis))
+		event_base_loop(quotas.base, EVLOOP_ONCE);
 	/* The first makes sure that the functions are there. */
 	count += 1;
 	next();
 	while (done == 0)
-		event_base_loop(filter.base, EVLOOP_ONCE);
+		event_base_loop(quotas.base, EVLOOP_ONCE);
 	began = now();
 	while (sent < count && depth-- > 0)
 		next();
-	event_base_dispatch(filter.base);
+	event_base_dispatch(quotas.base);
 	printf("%lu %.6f\n", count - 1, now() - began);
 	return (0);
 }

@@ -11,7 +11,6 @@ from users import COST, crypt
 OK = "235 2.0.0 Authentication succeeded"
 FAILED = "535 Authentication failed"
 REQUIRED = "530 5.7.0 Authentication required"
-TEMPORARY = "454 4.7.0 Temporary authentication failure"
 
 PASSWORDS = {
     "mixed-case": "OpenSesameXyZ", "colon": "a:b:Colon:", "pipe": "pi|pe|Pass|",

@@ -11,7 +11,7 @@ import pytest
 from fakeredis import FakeRedis
 from places import REDIS7, workdir
 from quotas import LUA, Functions, Sender, limited
-from redisserver import RedisServer, ReplyError, wait_until
+from redisserver import RedisServer, wait_until
 from session import Session, simple
 from users import Users
 
@@ -347,8 +347,6 @@ def test_newer_library_stays(redis, users):
 SERVERS = {
     "redis-7.0": (REDIS7, ()),
     "valkey": ("valkey-server", ()),
-    "eval": (REDIS7, ("--rename-command", "FCALL", "",
-                      "--rename-command", "FUNCTION", "")),
 }
 
 
@@ -356,9 +354,6 @@ SERVERS = {
 def test_servers(name):
     program, extra = SERVERS[name]
     with RedisServer(workdir("redis"), program, extra) as server:
-        if name == "eval":
-            with pytest.raises(ReplyError, match="unknown command"):
-                server.cli("FCALL", "smtpusers_version", 0)
         users = Users(server)
         limited(users, quota="4", rate="9/1h")
         with Sender(server.url) as sender:
@@ -371,29 +366,15 @@ def test_servers(name):
             assert refusal(sender.message())[0] == (9, "messages", "1h")
 
 
-def commands_seen(server):
-    """How often each of the commands that run a script was called."""
-    info = server.cli("INFO", "commandstats")
-    return {name: int(calls) for name, calls in re.findall(
-        r"cmdstat_(evalsha|eval|script\|load):calls=(\d+)", info)}
-
-
-def test_a_script_is_sent_once():
-    """Where there are no functions; one that Redis forgets is sent again."""
-    program, extra = SERVERS["eval"]
-    with RedisServer(workdir("redis"), program, extra) as server:
-        users = Users(server)
-        limited(users, quota="50")
+def test_a_server_without_functions_is_like_one_that_is_away(users):
+    """One from before Redis 7, which is said once."""
+    old = ("--rename-command", "FCALL", "", "--rename-command", "FUNCTION", "")
+    with RedisServer(workdir("redis"), REDIS7, old) as server:
+        limited(Users(server), quota="4")
         with Sender(server.url) as sender:
-            wait_until(lambda: "script|load" in commands_seen(server), 10,
-                       "the script")
-            assert sender.send(20) == 20
-            server.cli("SCRIPT", "FLUSH")
-            assert sender.send(40) == 30
-        seen = commands_seen(server)
-        assert seen["script|load"] == 2
-        assert "eval" not in seen
-        assert seen["evalsha"] > 100
+            wait_until(lambda: "too old" in sender.driver.stderr(), 10, "the log")
+            assert sender.mail() == "reject|451 4.3.0 Temporary failure"
+            assert sender.driver.stderr().count("too old") == 1
 
 
 def test_answer_lost_is_asked_again(redis, users):

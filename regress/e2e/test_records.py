@@ -28,7 +28,7 @@ BAD_FIELDS = {
     "quota-word": {"quota": "many"},
     "quota-negative": {"quota": "-1"},
     "quota-overflow": {"quota": "99999999999999999999999"},
-    "quota-period": {"quota_period": "1 fortnight"},
+    "quota-period": {"quota": "9", "quota_period": "1 fortnight"},
     "rate-word": {"rate": "100 per hour"},
     "account-name": {"account": "an account|x"},
     "hash-garbage": {"password": "garbage"},

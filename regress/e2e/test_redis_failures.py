@@ -17,7 +17,7 @@ from relay import shared
 from session import FORMS, Closed, Session, simple
 
 OK = "235 2.0.0 Authentication succeeded"
-AUTH_LATER = "454 4.7.0 Temporary authentication failure"
+AUTH_LATER = "421 4.3.0 Temporary failure"
 LATER = "451 4.3.0 Temporary failure"
 PASSWORD = "Open-Sesame1"
 

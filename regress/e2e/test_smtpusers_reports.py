@@ -20,7 +20,7 @@ from reports import (OK, PASSWORD, entries, from_header, log, report,
                      report_id, try_message)
 from redisserver import wait_until
 from session import Session
-from users import Users
+from users import Users, crypt
 
 EX_NOINPUT = 66
 ID = "123456789012345678"
@@ -339,6 +339,33 @@ def test_explain_knows_sources_and_statuses(cmd, users):
     assert explained(cmd, *good) == ("AUTH", "user-blocked")
 
 
+def test_explain_knows_who_cannot_log_in(cmd, users):
+    users.add("alice", PASSWORD)
+    good = ("--from", "a@example.org", "--header", "From: a@example.org")
+    assert explained(cmd, *good) == ("end of data", None)
+    for locked in ("!" + crypt(PASSWORD), "*", ""):
+        users.set("alice", password=locked)
+        assert explained(cmd, *good) == ("AUTH", "user-without-login")
+    # An address is a way in, where it is claimed.
+    users.set("alice", ip_auth="192.0.2.7")
+    assert explained(cmd, *good) == ("MAIL FROM", "not-logged-in")
+    users.ip_auth("alice", "192.0.2.7")
+    assert explained(cmd, *good) == ("end of data", None)
+    assert explained(cmd, *good, "--ip", "192.0.2.8") == \
+        ("MAIL FROM", "not-logged-in")
+    users.add("bob", PASSWORD)
+    users.ip_auth("bob", "192.0.2.8")
+    assert explained(cmd, *good, "--ip", "192.0.2.8") == \
+        ("MAIL FROM", "source-of-another-user")
+
+
+def test_explain_knows_long_senders(cmd, users):
+    users.add("alice", PASSWORD)
+    sender = "a" * (342 - len("@example.org")) + "@example.org"
+    assert explained(cmd, "--from", sender) == ("MAIL FROM", "sender-too-long")
+    assert explained(cmd, "--from", sender[-321:]) == ("end of data", None)
+
+
 def test_explain_knows_quotas(cmd, new_relay, redis, users):
     users.add("alice", PASSWORD)
     users.set("alice", quota="2", quota_period="1h", rate="9/1m")
@@ -361,7 +388,7 @@ def test_explain_knows_quotas(cmd, new_relay, redis, users):
     users.set("alice", quota="3")
     assert explained(cmd, *good) == ("end of data", None)
     users.set("alice", rate="two")
-    cmd.fails(EX_DATAERR, "explain", "alice", *good)
+    assert explained(cmd, *good) == ("MAIL FROM", "limits-unreadable")
 
 
 def test_explain_says_whom_it_is_about_without_spf(cmd, new_relay, users):

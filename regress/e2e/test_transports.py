@@ -128,7 +128,7 @@ def test_a_wrong_password_of_the_acl_user(acl, new_relay):
     users = Users(acl)
     users.add("alice", PASSWORD)
     with Session(relay) as session:
-        assert session.plain("alice", PASSWORD).startswith("454 4.7.0")
+        assert session.plain("alice", PASSWORD).startswith("421 4.3.0")
         assert session.mail() == "451 4.3.0 Temporary failure"
     relay.check([b"Not-The-Secret", REDIS_PASSWORD.encode()])
 

@@ -114,7 +114,7 @@ res_nquery(res_state state, const char *name, int class, int type,
 }
 
 static void
-check_answer(const struct spfcheck *check, const struct spf_answer *a)
+check_answer(const struct spf_orders *check, const struct spf_answer *a)
 {
 	CHECK(a->verdict <= SPF_VERDICT_UNKNOWN);
 	CHECK(memchr(a->record, '\0', sizeof(a->record)) != NULL);
@@ -129,7 +129,7 @@ check_answer(const struct spfcheck *check, const struct spf_answer *a)
 		CHECK(check->mode == SPF_PASS);
 }
 
-static struct spfcheck check = { .nincludes = 1,
+static struct spf_orders check = { .nincludes = 1,
 	.includes = { "_spf.p.test" },
 	.nrelays = 2 };
 static SPF_server_t   *server;

@@ -5,7 +5,7 @@
 
 /*
  * What Redis may send in answer to the questions about a user: three replies,
- * the fields, the sources and the account, as hiredis reads them.
+ * the record, the list of sources and the account, as hiredis reads them.
  */
 
 #include <hiredis/hiredis.h>
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "period.h"
 #include "user.h"
 
 #define CHECK(cond)              \
@@ -26,60 +25,123 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* What the other files rely on for every user that parses. */
 static void
-check(const struct user *user)
+check_record(const redisReply *reply)
 {
-	char   folded[USER_NAME_MAX + 1];
-	size_t i;
-
-	CHECK(memchr(user->password, '\0', sizeof(user->password)) != NULL);
-	CHECK(strpbrk(user->password, " :\n") == NULL);
-	CHECK(user->account[0] == '\0' ||
-	    (user_fold_name(user->account, folded) &&
-		strcmp(user->account, folded) == 0));
-	CHECK(user->quota >= 0);
-	CHECK(user->quota_period > 0 && user->quota_period <= PERIOD_MAX);
-	CHECK(user->nrates <= USER_RATES_MAX);
-	for (i = 0; i < user->nrates; i++)
-		CHECK(user->rates[i].n > 0 && user->rates[i].period > 0 &&
-		    user->rates[i].period <= PERIOD_MAX);
-	CHECK(user->ip_auth.bits == user->ip_auth.len * 8);
-	CHECK(!user->any_source || user->sources.n == 0);
-}
-
-static void
-check_account(struct user *user, const redisReply *reply)
-{
-	enum user_status before = user->status;
-	const char	*bad = user_parse_account(user, reply);
-
-	if (bad != NULL)
-		CHECK(bad[0] != '\0');
-	else if (before == STATUS_BLOCKED)
-		CHECK(!user_active(user));
-	else if (before == STATUS_SANDBOXED)
-		CHECK(user->status != STATUS_ALLOWED);
-}
-
-static void
-parse(const redisReply *fields, const redisReply *sources,
-    const redisReply *account)
-{
-	static const struct netaddr none;
-	struct user		    user;
-	bool			    exists;
-	const char		   *bad;
+	char	    folded[USER_NAME_MAX + 1];
+	struct user user;
+	bool	    exists = false;
+	const char *bad;
 
 	memset(&user, 0, sizeof(user));
-	user.quota_period = 86400;
-	bad = user_parse(&user, &exists, fields, sources);
-	if (bad == NULL) {
-		check(&user);
-		CHECK(user_allows_source(&user, &none) == user.any_source);
-		CHECK(user.any_source == (sources->elements == 0));
-		check_account(&user, account);
-	} else
+	if ((bad = user_parse(&user, &exists, reply)) != NULL) {
 		CHECK(bad[0] != '\0');
+		return;
+	}
+	CHECK(memchr(user.password, '\0', sizeof(user.password)) != NULL);
+	CHECK(strpbrk(user.password, " :\n") == NULL);
+	CHECK(user.account[0] == '\0' ||
+	    (user_fold_name(user.account, folded) &&
+		strcmp(user.account, folded) == 0));
+	CHECK(user.ip_auth.bits == user.ip_auth.len * 8);
+	/* A record says nothing of these. */
+	CHECK(!user.pro && user.assigned == 0 && user.in_account == 0);
+	CHECK(!user_source_allowed(&user));
 	user_clear(&user);
+}
+
+static enum user_source
+judge(const redisReply *reply, const struct netaddr *source)
+{
+	struct user user;
+	const char *bad;
+
+	memset(&user, 0, sizeof(user));
+	user.source = SOURCE_LISTED;
+	if ((bad = user_parse_list(&user, reply, source)) != NULL) {
+		CHECK(bad[0] != '\0');
+		CHECK(user.source == SOURCE_UNASKED);
+	}
+	return (user.source);
+}
+
+/* Whether an entry, read by itself, holds the source. */
+static bool
+holds(const redisReply *entry, const struct netaddr *source)
+{
+	struct netaddr range;
+
+	return (entry->type == REDIS_REPLY_STRING &&
+	    strlen(entry->str) == entry->len &&
+	    netaddr_parse_range(entry->str, &range) &&
+	    netaddr_covers(&range, source));
+}
+
+static void
+check_source(const redisReply *reply, const struct netaddr *source)
+{
+	enum user_source want = SOURCE_UNLISTED;
+	size_t		 i;
+
+	if (reply->elements == 0)
+		want = SOURCE_ANY;
+	for (i = 0; i < reply->elements; i++)
+		/* No address is so long. */
+		if (reply->element[i]->len < 1024 &&
+		    holds(reply->element[i], source))
+			want = SOURCE_LISTED;
+	CHECK(judge(reply, source) == want);
+}
+
+/* For a source that is none, one of nobody, and each that is listed. */
+static void
+check_list(const redisReply *reply)
+{
+	static const struct netaddr none;
+	struct netaddr		    na;
+	size_t			    i;
+
+	if (reply->type != REDIS_REPLY_ARRAY ||
+	    reply->elements > USER_SHORT_LIST) {
+		CHECK(judge(reply, &none) == SOURCE_UNASKED);
+		return;
+	}
+	check_source(reply, &none);
+	netaddr_parse("192.0.2.1", &na);
+	check_source(reply, &na);
+	for (i = 0; i < reply->elements; i++)
+		if (reply->element[i]->type == REDIS_REPLY_STRING &&
+		    netaddr_parse_range(reply->element[i]->str, &na)) {
+			na.bits = na.len * 8;
+			check_source(reply, &na);
+		}
+}
+
+static void
+check_account(const redisReply *reply, enum user_status before)
+{
+	struct user user;
+	const char *bad;
+
+	memset(&user, 0, sizeof(user));
+	user.status = before;
+	bad = user_parse_account(&user, reply);
+	if (bad != NULL)
+		CHECK(bad[0] != '\0' && !user.pro);
+	if (before == STATUS_BLOCKED)
+		CHECK(!user_active(&user));
+	if (before == STATUS_SANDBOXED)
+		CHECK(user.status != STATUS_ALLOWED);
+}
+
+static void
+check(const redisReply *record, const redisReply *list,
+    const redisReply *account)
+{
+	check_record(record);
+	check_list(list);
+	check_account(account, STATUS_ALLOWED);
+	check_account(account, STATUS_SANDBOXED);
+	check_account(account, STATUS_BLOCKED);
 }
 
 int
@@ -97,7 +159,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    replies[n] != NULL)
 			n++;
 	if (n == 3)
-		parse(replies[0], replies[1], replies[2]);
+		check(replies[0], replies[1], replies[2]);
 	for (i = 0; i < 3; i++)
 		if (replies[i] != NULL)
 			freeReplyObject(replies[i]);

@@ -57,6 +57,8 @@ reply_to(struct fakeredis *fr, const redisReply *cmd)
 		return (fr->auth != NULL ? fr->auth : "+OK\r\n");
 	if (strcmp(name, "SELECT") == 0)
 		return (fr->select != NULL ? fr->select : "+OK\r\n");
+	if (strcmp(name, "FCALL") == 0 && cmd->elements == 3)
+		return (fr->version != NULL ? fr->version : ":2\r\n");
 	if (strcmp(name, "PING") == 0)
 		return (fr->ping != NULL ? fr->ping : "+PONG\r\n");
 	if (fr->ncommands < fr->nreplies)

@@ -36,6 +36,7 @@ struct fakeredis {
 	/* To the commands of the login, each +OK where NULL: */
 	const char *auth;
 	const char *select;
+	const char *version; /* ":2" where NULL */
 	const char *ping;
 	const char *greeting; /* sent before any command */
 	/* To what comes after, in this order, then FAKE_HOLD: */

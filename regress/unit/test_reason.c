@@ -37,7 +37,15 @@ static const struct {
 	{ REASON_FIELD_NAME, "header-name" },
 	{ REASON_HIDDEN_FROM, "header-hidden-from" },
 	{ REASON_CONTROL, "header-control" },
-	{ REASON_BODY, "body-hidden-end" } };
+	{ REASON_BODY, "body-hidden-end" }, { REASON_BLOCKED, "user-blocked" },
+	{ REASON_NO_LOGIN, "user-without-login" },
+	{ REASON_NOBODY, "not-logged-in" },
+	{ REASON_ANOTHER, "source-of-another-user" },
+	{ REASON_SOURCE, "source-not-listed" },
+	{ REASON_LONG, "sender-too-long" }, { REASON_QUOTA, "quota" },
+	{ REASON_LIMITS, "limits-unreadable" },
+	{ REASON_SANDBOX, "sandboxed-meanwhile" },
+	{ REASON_DAMAGED, "line-too-long" }, { REASON_AWAY, "redis-away" } };
 
 #define NREASONS (sizeof(reasons) / sizeof(reasons[0]))
 

@@ -99,7 +99,7 @@ ask(size_t i)
 	const char *argv[2] = { "GET", key };
 
 	snprintf(key, sizeof(key), "k%zu", i);
-	return (redisconn_send(rc, on_reply, &got[i], 2, argv, NULL));
+	return (redisconn_send(rc, on_reply, &got[i], 2, argv));
 }
 
 static void
@@ -114,6 +114,8 @@ script(const char *const *replies, size_t n)
 		script(replies_, sizeof(replies_) / sizeof(replies_[0])); \
 	} while (0)
 
+#define FUNCTIONS "FCALL smtpusers_version 0\n"
+
 static void
 test_login(void **state)
 {
@@ -122,20 +124,21 @@ test_login(void **state)
 	(void)state;
 	fakeredis_start(&fake);
 	connect_now();
-	assert_string_equal(fake.log, "PING\n");
+	assert_string_equal(fake.log, FUNCTIONS "PING\n");
 	redisconn_free(rc);
 
 	fake.log[0] = '\0';
 	fake.conf.redis_password = password;
 	connect_now();
-	assert_string_equal(fake.log, "AUTH s3c ret\nPING\n");
+	assert_string_equal(fake.log, "AUTH s3c ret\n" FUNCTIONS "PING\n");
 	redisconn_free(rc);
 
 	fake.log[0] = '\0';
 	fake.conf.redis_user = user;
 	fake.conf.redis_db = 3;
 	connect_now();
-	assert_string_equal(fake.log, "AUTH relay s3c ret\nSELECT 3\nPING\n");
+	assert_string_equal(fake.log,
+	    "AUTH relay s3c ret\nSELECT 3\n" FUNCTIONS "PING\n");
 	assert_string_equal(logged(), "");
 }
 
@@ -230,6 +233,44 @@ test_closed_at_login(void **state)
 	check_refused(&fake.ping, FAKE_CLOSE, "redis: unix:fake: ");
 }
 
+/* From before there were functions: as good as away. */
+static void
+test_too_old(void **state)
+{
+	(void)state;
+	check_refused(&fake.version,
+	    "-ERR unknown command 'FCALL', with args beginning with: "
+	    "'smtpusers_version' '0' \r\n",
+	    "redis: unix:fake: the server is too old: ");
+}
+
+static void
+check_taken(const char *version)
+{
+	fake.version = version;
+	fakeredis_start(&fake);
+	connect_now();
+	assert_int_equal(fake.naccepted, 1);
+	assert_string_equal(logged(), "");
+}
+
+/* The functions are not loaded, which is for those to do who need them. */
+static void
+test_no_functions(void **state)
+{
+	(void)state;
+	check_taken("-ERR Function not found\r\n");
+}
+
+/* Who may not call this one may be let to call those that matter. */
+static void
+test_no_permission(void **state)
+{
+	(void)state;
+	check_taken("-NOPERM User relay has no permissions to run the 'fcall' "
+		    "command\r\n");
+}
+
 /* As Redis does when it has as many clients as it takes. */
 static void
 test_refused_at_once(void **state)
@@ -250,22 +291,18 @@ test_garbage_at_login(void **state)
 static void
 test_replies(void **state)
 {
-	static const size_t lens[] = { 3, 5 };
-	const char	   *argv[] = { "GET", "a\0 b\n" };
-
 	(void)state;
 	fakeredis_start(&fake);
 	connect_now();
 	SCRIPT("$3\r\nabc\r\n", "$-1\r\n", ":42\r\n", "+FINE\r\n",
-	    "-WRONGTYPE Operation\r\n", "*1\r\n$1\r\nx\r\n", "*-1\r\n",
-	    "$5\r\na\0b\r\n\r\n");
+	    "-WRONGTYPE Operation\r\n", "*1\r\n$1\r\nx\r\n", "*-1\r\n");
 	assert_non_null(ask(0));
 	assert_non_null(ask(1));
 	assert_non_null(ask(2));
 	assert_non_null(ask(3));
 	assert_non_null(ask(4));
 	assert_non_null(ask(5));
-	assert_non_null(redisconn_send(rc, on_reply, &got[6], 2, argv, lens));
+	assert_non_null(ask(6));
 	assert_int_equal(ngot, 0);
 	unit_run_until(base, ngot == 7);
 	assert_int_equal(got[0].type, REDIS_REPLY_STRING);
@@ -277,6 +314,7 @@ test_replies(void **state)
 	assert_int_equal(got[4].type, REDIS_REPLY_ERROR);
 	assert_string_equal(got[4].str, "WRONGTYPE Operation");
 	assert_int_equal(got[5].type, REDIS_REPLY_ARRAY);
+	assert_int_equal(got[6].type, REDIS_REPLY_NIL);
 	assert_true(redisconn_ready(rc));
 	assert_contains(fake.log, "GET k0\nGET k1\nGET k2\n");
 }
@@ -338,10 +376,10 @@ test_send_from_callback(void **state)
 	fakeredis_start(&fake);
 	connect_now();
 	SCRIPT("$1\r\nx\r\n", "$1\r\ny\r\n", FAKE_CLOSE);
-	redisconn_send(rc, on_reply_again, &got[0], 2, argv, NULL);
+	redisconn_send(rc, on_reply_again, &got[0], 2, argv);
 	unit_run_until(base, got[10].called);
 	assert_string_equal(got[10].str, "y");
-	redisconn_send(rc, on_reply_again, &got[1], 2, argv, NULL);
+	redisconn_send(rc, on_reply_again, &got[1], 2, argv);
 	unit_run_until(base, got[1].called);
 	assert_int_equal(got[1].type, -1);
 	unit_run_until(base, redisconn_ready(rc));
@@ -649,12 +687,12 @@ test_cancel_from_callback(void **state)
 	fakeredis_start(&fake);
 	connect_now();
 	SCRIPT("$1\r\na\r\n", "$1\r\nb\r\n", "$1\r\nc\r\n", FAKE_CLOSE);
-	redisconn_send(rc, on_reply_cancel, &got[0], 2, argv, NULL);
+	redisconn_send(rc, on_reply_cancel, &got[0], 2, argv);
 	assert_non_null(victim = ask(1));
 	assert_non_null(ask(2));
 	unit_run_until(base, got[2].called);
 	assert_int_equal(got[1].called, 0);
-	redisconn_send(rc, on_reply_cancel, &got[3], 2, argv, NULL);
+	redisconn_send(rc, on_reply_cancel, &got[3], 2, argv);
 	assert_non_null(victim = ask(4));
 	assert_non_null(ask(5));
 	unit_run_until(base, got[5].called);
@@ -772,14 +810,16 @@ main(void)
 		TEST(test_login), TEST(test_bad_auth), TEST(test_bad_select),
 		TEST(test_bad_ping), TEST(test_loading), TEST(test_odd_ping),
 		TEST(test_odd_auth), TEST(test_closed_at_login),
-		TEST(test_refused_at_once), TEST(test_garbage_at_login),
-		TEST(test_replies), TEST(test_lost),
-		TEST(test_send_from_callback), TEST(test_deadline),
-		TEST(test_deadline_each), TEST(test_silent_at_login),
-		TEST(test_unsolicited), TEST(test_one_reply_too_many),
-		TEST(test_odd_bytes), TEST(test_protocol_error),
-		TEST(test_giant), TEST(test_giant_array),
-		TEST(test_nobody_there), TEST(test_backoff), TEST(test_cancel),
+		TEST(test_too_old), TEST(test_no_functions),
+		TEST(test_no_permission), TEST(test_refused_at_once),
+		TEST(test_garbage_at_login), TEST(test_replies),
+		TEST(test_lost), TEST(test_send_from_callback),
+		TEST(test_deadline), TEST(test_deadline_each),
+		TEST(test_silent_at_login), TEST(test_unsolicited),
+		TEST(test_one_reply_too_many), TEST(test_odd_bytes),
+		TEST(test_protocol_error), TEST(test_giant),
+		TEST(test_giant_array), TEST(test_nobody_there),
+		TEST(test_backoff), TEST(test_cancel),
 		TEST(test_cancel_from_callback), TEST(test_when_ready),
 		TEST(test_never_ready), TEST(test_free_under_way),
 		TEST(test_tcp), TEST(test_no_ca)

@@ -26,7 +26,7 @@ close_all(void **state)
 static struct session *
 open_new(uint64_t id, const char *source)
 {
-	struct session *s = session_open(&ss, NULL, id, source);
+	struct session *s = session_open(&ss, id, source);
 
 	assert_non_null(s);
 	return (s);
@@ -61,8 +61,9 @@ test_fresh(void **state)
 	assert_int_equal(s->id, 7);
 	assert_true(LIST_EMPTY(&s->requests));
 	assert_false(s->local);
-	assert_false(s->authenticated);
-	assert_int_equal(s->binding, BINDING_NONE);
+	assert_int_equal(s->login, LOGIN_NONE);
+	assert_false(session_authenticated(s));
+	assert_string_equal(session_user(s), "");
 	assert_string_equal(s->name, "");
 	assert_null(s->tx);
 }
@@ -110,15 +111,18 @@ test_tx(void **state)
 	const char     *line = "From: a@one.example";
 
 	(void)state;
-	s->authenticated = true;
+	s->login = LOGIN_HELD;
 	strcpy(s->name, "alice");
 	assert_non_null(session_begin_tx(s, "a@one.example"));
 	assert_string_equal(s->tx->sender, "a@one.example");
 	header_line(&s->tx->header, line, strlen(line));
-	s->tx->trusted = s->tx->sandboxed = s->tx->damaged = true;
+	s->tx->sandboxed = s->tx->damaged = true;
+	s->tx->state = TX_PASSED;
+	s->tx->hold = HOLD_HELD;
 	strcpy(s->tx->user, "alice");
 	assert_non_null(session_begin_tx(s, ""));
-	assert_false(s->tx->trusted);
+	assert_int_equal(s->tx->state, TX_NOBODYS);
+	assert_int_equal(s->tx->hold, HOLD_NONE);
 	assert_false(s->tx->sandboxed);
 	assert_false(s->tx->damaged);
 	assert_string_equal(s->tx->user, "");
@@ -127,8 +131,95 @@ test_tx(void **state)
 	session_end_tx(s);
 	assert_null(s->tx);
 	session_end_tx(s);
-	assert_true(s->authenticated);
+	assert_int_equal(s->login, LOGIN_HELD);
 	assert_string_equal(s->name, "alice");
+}
+
+/* The envelope sender is kept up to what an address may be long. */
+static void
+test_long_sender(void **state)
+{
+	struct session *s = open_new(1, "192.0.2.1:25");
+	char		text[SENDER_TEXT + 10];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	assert_non_null(session_begin_tx(s, text));
+	assert_int_equal(strlen(s->tx->sender), SENDER_TEXT - 1);
+}
+
+/* What a name is worth, by how it came. */
+static void
+test_login(void **state)
+{
+	static const struct {
+		enum login login;
+		bool	   authenticated;
+	} cases[] = { { LOGIN_NONE, false }, { LOGIN_NAMED, false },
+		{ LOGIN_SHOWN, false }, { LOGIN_ASKED, true },
+		{ LOGIN_HELD, true }, { LOGIN_NOBODY, true },
+		{ LOGIN_FAILED, true } };
+	struct session *s = open_new(1, "192.0.2.1:25");
+	size_t		i;
+
+	(void)state;
+	strcpy(s->name, "alice");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		s->login = cases[i].login;
+		assert_int_equal(session_authenticated(s),
+		    cases[i].authenticated);
+		assert_string_equal(session_user(s),
+		    cases[i].authenticated ? "alice" : "");
+	}
+}
+
+/* A message is whose it was when MAIL FROM was accepted. */
+static void
+test_user_of_tx(void **state)
+{
+	static const struct {
+		enum tx_state state;
+		const char   *user;
+	} cases[] = { { TX_NOBODYS, "alice" }, { TX_TRUSTED, "alice" },
+		{ TX_OPEN, "bob" }, { TX_PASSED, "bob" } };
+	struct session *s = open_new(1, "192.0.2.1:25");
+	size_t		i;
+
+	(void)state;
+	s->login = LOGIN_HELD;
+	strcpy(s->name, "alice");
+	assert_non_null(session_begin_tx(s, "a@one.example"));
+	strcpy(s->tx->user, "bob");
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		s->tx->state = cases[i].state;
+		assert_string_equal(session_user(s), cases[i].user);
+	}
+	/* Of the source's user, nobody has logged in. */
+	s->login = LOGIN_NONE;
+	s->name[0] = '\0';
+	assert_string_equal(session_user(s), "bob");
+	s->tx->state = TX_NOBODYS;
+	assert_string_equal(session_user(s), "");
+}
+
+static void
+test_hold(void **state)
+{
+	struct session *s = open_new(1, "192.0.2.1:25");
+
+	(void)state;
+	session_hold(s, LOGIN_SHOWN, "$6$salt$hash");
+	assert_int_equal(s->login, LOGIN_SHOWN);
+	assert_true(session_holds(s, "$6$salt$hash"));
+	assert_false(session_holds(s, "$6$salt$hasH"));
+	assert_false(session_holds(s, "$6$salt$has"));
+	assert_false(session_holds(s, "$6$salt$hashh"));
+	assert_false(session_holds(s, ""));
+	session_hold(s, LOGIN_HELD, "");
+	assert_int_equal(s->login, LOGIN_HELD);
+	assert_true(session_holds(s, ""));
+	assert_false(session_holds(s, "$6$salt$hash"));
 }
 
 static void
@@ -139,7 +230,7 @@ test_limit(void **state)
 	(void)state;
 	for (id = 0; id < SESSION_MAX; id++)
 		open_new(id, "192.0.2.1:25");
-	assert_null(session_open(&ss, NULL, id, "192.0.2.1:25"));
+	assert_null(session_open(&ss, id, "192.0.2.1:25"));
 	assert_null(session_find(&ss, id));
 	for (id = 0; id < SESSION_MAX; id += 997)
 		assert_int_equal(session_find(&ss, id)->id, id);
@@ -155,6 +246,10 @@ main(void)
 		cmocka_unit_test_teardown(test_fresh, close_all),
 		cmocka_unit_test_teardown(test_sources, close_all),
 		cmocka_unit_test_teardown(test_tx, close_all),
+		cmocka_unit_test_teardown(test_long_sender, close_all),
+		cmocka_unit_test_teardown(test_login, close_all),
+		cmocka_unit_test_teardown(test_user_of_tx, close_all),
+		cmocka_unit_test_teardown(test_hold, close_all),
 		cmocka_unit_test_teardown(test_limit, close_all) };
 
 	return (cmocka_run_group_tests_name("session", tests, NULL, NULL));

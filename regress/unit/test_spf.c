@@ -28,7 +28,6 @@
 #include "domain.h"
 #include "log.h"
 #include "spf.h"
-#include "spfcheck.h"
 
 /* Milliseconds, of a question: what is waited for, and what should not be. */
 #define TIMEOUT 2000
@@ -138,9 +137,9 @@ serve_one(const char *domain)
 static int
 work(void)
 {
-	struct spfcheck check;
-	char		domain[DOMAIN_TEXT + 1];
-	ssize_t		n;
+	struct spf_orders check;
+	char		  domain[DOMAIN_TEXT + 1];
+	ssize_t		  n;
 
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
 	    (ssize_t)sizeof(check))

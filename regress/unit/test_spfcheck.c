@@ -179,7 +179,7 @@ teardown(void **state)
 }
 
 static struct spf_answer
-ask(const struct spfcheck *check, const char *domain)
+ask(const struct spf_orders *check, const char *domain)
 {
 	struct spf_answer a;
 
@@ -205,7 +205,7 @@ struct expected {
 };
 
 static void
-check_all(const struct spfcheck *check, const struct expected *e, size_t n)
+check_all(const struct spf_orders *check, const struct expected *e, size_t n)
 {
 	struct spf_answer a;
 
@@ -220,19 +220,19 @@ check_all(const struct spfcheck *check, const struct expected *e, size_t n)
 static void
 test_published(void **state)
 {
-	static const struct spfcheck check = { .mode = SPF_PUBLISHED };
-	static const struct expected all[] = {
-		{ "one.test", SPF_VERDICT_OK },
-		{ "text.test", SPF_VERDICT_OK },
-		{ "nowhere.test", SPF_VERDICT_NONE },
-		{ "bare.test", SPF_VERDICT_NONE },
-		{ "two.test", SPF_VERDICT_SEVERAL },
-		{ "flawed.test", SPF_VERDICT_SYNTAX },
-		{ "flawed-late.test", SPF_VERDICT_SYNTAX },
-		{ "later.test", SPF_VERDICT_UNKNOWN },
-		{ "refused.test", SPF_VERDICT_UNKNOWN },
-		{ "loop.test", SPF_VERDICT_OK },
-		{ "lost.test", SPF_VERDICT_OK },
+	static const struct spf_orders check = { .mode = SPF_PUBLISHED };
+	static const struct expected   all[] = {
+		  { "one.test", SPF_VERDICT_OK },
+		  { "text.test", SPF_VERDICT_OK },
+		  { "nowhere.test", SPF_VERDICT_NONE },
+		  { "bare.test", SPF_VERDICT_NONE },
+		  { "two.test", SPF_VERDICT_SEVERAL },
+		  { "flawed.test", SPF_VERDICT_SYNTAX },
+		  { "flawed-late.test", SPF_VERDICT_SYNTAX },
+		  { "later.test", SPF_VERDICT_UNKNOWN },
+		  { "refused.test", SPF_VERDICT_UNKNOWN },
+		  { "loop.test", SPF_VERDICT_OK },
+		  { "lost.test", SPF_VERDICT_OK },
 	};
 
 	(void)state;
@@ -245,8 +245,8 @@ test_published(void **state)
 static void
 test_record_and_ttl(void **state)
 {
-	static const struct spfcheck check = { .mode = SPF_PUBLISHED };
-	struct spf_answer	     a;
+	static const struct spf_orders check = { .mode = SPF_PUBLISHED };
+	struct spf_answer	       a;
 
 	(void)state;
 	a = ask(&check, "text.test");
@@ -264,9 +264,9 @@ test_record_and_ttl(void **state)
 static void
 test_include(void **state)
 {
-	struct spfcheck		     check = { .mode = SPF_INCLUDE,
-			     .nincludes = 2,
-			     .includes = { "_spf.provider.test", "xn--bcher-kva.test" } };
+	struct spf_orders	     check = { .mode = SPF_INCLUDE,
+			   .nincludes = 2,
+			   .includes = { "_spf.provider.test", "xn--bcher-kva.test" } };
 	static const struct expected all[] = {
 		{ "direct.test", SPF_VERDICT_OK },
 		{ "upper.test", SPF_VERDICT_OK },
@@ -300,9 +300,9 @@ test_include(void **state)
 static void
 test_include_ttl(void **state)
 {
-	struct spfcheck	  check = { .mode = SPF_INCLUDE,
-		  .nincludes = 1,
-		  .includes = { "_spf.provider.test" } };
+	struct spf_orders check = { .mode = SPF_INCLUDE,
+		.nincludes = 1,
+		.includes = { "_spf.provider.test" } };
 	struct spf_answer a;
 
 	(void)state;
@@ -315,7 +315,7 @@ test_include_ttl(void **state)
 static void
 test_include_lookups(void **state)
 {
-	struct spfcheck check = { .mode = SPF_INCLUDE,
+	struct spf_orders check = { .mode = SPF_INCLUDE,
 		.nincludes = 1,
 		.includes = { "other.test" } };
 
@@ -337,7 +337,7 @@ test_include_lookups(void **state)
 static void
 test_pass(void **state)
 {
-	struct spfcheck check = { .mode = SPF_PASS, .nrelays = 2 };
+	struct spf_orders check = { .mode = SPF_PASS, .nrelays = 2 };
 	static const struct expected	 both[] = {
 		{ "pass.test", SPF_VERDICT_OK },
 		{ "pass4.test", SPF_VERDICT_NOT_PASS },

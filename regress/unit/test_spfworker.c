@@ -31,6 +31,7 @@
 
 #include "unit.h"
 
+#include "spfwire.h"
 #include "spfworker.h"
 
 static pid_t worker;
@@ -86,9 +87,9 @@ ready(void)
 static int
 start(void **state)
 {
-	struct spfcheck check = { .mode = SPF_PUBLISHED };
-	int64_t		limit = unit_now() + UNIT_PATIENCE;
-	int		sp[2];
+	struct spf_orders check = { .mode = SPF_PUBLISHED };
+	int64_t		  limit = unit_now() + UNIT_PATIENCE;
+	int		  sp[2];
 
 	(void)state;
 	/* Nobody serves names there. */

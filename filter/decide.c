@@ -1,0 +1,368 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <string.h>
+
+#include "conf.h"
+#include "decide.h"
+#include "spf.h"
+
+/*
+ * A rule decides and returns true, or has nothing to say.  The first that
+ * decides counts; where none does, the answer is to proceed.
+ */
+typedef bool rule(const struct facts *, struct decision *);
+
+static rule user_at_auth, source_at_auth;
+static rule local_is_trusted, sender_fits, has_user, user_may_send;
+static rule message_is_whole, message_is_users, user_is_same, sandbox_is_same;
+static rule text_is_safe, senders_are_read, domains_are_users, room_is_there;
+static rule sandbox_swallows;
+
+/* The whole policy, in its order. */
+static rule *const at_auth[] = { user_at_auth, source_at_auth, NULL };
+
+static rule *const at_mail_from[] = { sender_fits, local_is_trusted, has_user,
+	user_may_send, senders_are_read, domains_are_users, room_is_there,
+	NULL };
+
+static rule *const at_rcpt_to[] = { sandbox_swallows, NULL };
+
+static rule *const at_end_of_data[] = { message_is_whole, local_is_trusted,
+	message_is_users, user_is_same, sandbox_is_same, text_is_safe,
+	senders_are_read, domains_are_users, room_is_there, NULL };
+
+static rule *const *const policy[] = { [STAGE_AUTH] = at_auth,
+	[STAGE_MAIL_FROM] = at_mail_from,
+	[STAGE_RCPT_TO] = at_rcpt_to,
+	[STAGE_END_OF_DATA] = at_end_of_data };
+
+struct decision
+decide(const struct facts *f)
+{
+	struct decision d = { .action = ACTION_PROCEED };
+	rule *const    *r;
+
+	for (r = policy[f->stage]; *r != NULL; r++)
+		if ((*r)(f, &d))
+			break;
+	return (d);
+}
+
+static bool
+refuse(struct decision *d, enum action action, const char *reply,
+    enum reason reason)
+{
+	d->action = action;
+	d->reply = reply;
+	d->reason = reason;
+	return (true);
+}
+
+static bool
+reject(struct decision *d, const char *reply, enum reason reason)
+{
+	return (refuse(d, ACTION_REJECT, reply, reason));
+}
+
+static bool
+block(struct decision *d, enum reason reason)
+{
+	d->action = ACTION_BLOCK;
+	d->reason = reason;
+	return (true);
+}
+
+static bool
+act(struct decision *d, enum action action)
+{
+	d->action = action;
+	return (true);
+}
+
+bool
+decide_trusted(const struct facts *f)
+{
+	return (f->session->local && f->conf->local == LOCAL_TRUST);
+}
+
+static bool
+source_is_allowed(const struct facts *f)
+{
+	return (decide_trusted(f) || user_source_allowed(f->user));
+}
+
+/*
+ * AUTH.  smtpd refuses in its own words, after its own pause, whoever is not
+ * there, blocked, without a password or with a wrong one, and tells who when
+ * Redis cannot be asked: nothing of that is refused here, since smtpd logs a
+ * command that a filter refuses, and with it the credential.
+ */
+static bool
+user_at_auth(const struct facts *f, struct decision *d)
+{
+	if (!f->user_asked)
+		return (act(d, ACTION_ASK_USER));
+	return (f->found != USER_OK || !user_active(f->user) ||
+	    f->user->password[0] == '\0');
+}
+
+/*
+ * Only who knows the password learns that the source is the trouble.  Should
+ * the password be changed to that one meanwhile, MAIL FROM still finds the
+ * source.
+ */
+static bool
+source_at_auth(const struct facts *f, struct decision *d)
+{
+	if (!f->shows_password || source_is_allowed(f))
+		return (false);
+	if (f->password == PASSWORD_UNASKED)
+		return (act(d, ACTION_ASK_PASSWORD));
+	return (f->password == PASSWORD_FITS &&
+	    reject(d, REPLY_SOURCE, REASON_SOURCE));
+}
+
+/* MAIL FROM, and the end of data. */
+
+static bool
+local_is_trusted(const struct facts *f, struct decision *d)
+{
+	(void)d;
+	if (f->stage == STAGE_END_OF_DATA)
+		return (f->session->tx->state == TX_TRUSTED);
+	return (decide_trusted(f) && !session_authenticated(f->session));
+}
+
+static bool
+sender_fits(const struct facts *f, struct decision *d)
+{
+	return (f->sender_too_long && reject(d, REPLY_TEMPFAIL, REASON_LONG));
+}
+
+/*
+ * A session that has authenticated as somebody is never taken for the user of
+ * its source.
+ */
+static bool
+has_user(const struct facts *f, struct decision *d)
+{
+	const struct session *s = f->session;
+
+	if (session_authenticated(s) ? s->name[0] == '\0' : s->source.len == 0)
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
+	return (!f->user_asked && act(d, ACTION_ASK_USER));
+}
+
+/* How the user stands towards the session. */
+enum standing {
+	STANDING_USER,	 /* may send */
+	STANDING_NOBODY, /* is not there */
+	STANDING_BLOCKED,
+	STANDING_CHANGED, /* has another password by now */
+	STANDING_SOURCE,  /* does not send from there */
+	STANDING_UNKNOWN, /* Redis cannot be asked, or the record is bad */
+	STANDING_UNBOUND  /* the password of the login was never read */
+};
+
+static enum standing
+standing_of(const struct facts *f)
+{
+	const struct session *s = f->session;
+
+	if (f->found == USER_NONE)
+		return (STANDING_NOBODY);
+	if (f->found != USER_OK)
+		return (STANDING_UNKNOWN);
+	if (s->login == LOGIN_NOBODY)
+		return (STANDING_NOBODY);
+	if (s->login == LOGIN_FAILED)
+		return (STANDING_UNBOUND);
+	if (s->login == LOGIN_ASKED)
+		return (STANDING_UNKNOWN);
+	if (s->login == LOGIN_HELD && !session_holds(s, f->user->password))
+		return (STANDING_CHANGED);
+	if (!user_active(f->user))
+		return (STANDING_BLOCKED);
+	return (source_is_allowed(f) ? STANDING_USER : STANDING_SOURCE);
+}
+
+static bool
+user_may_send(const struct facts *f, struct decision *d)
+{
+	switch (standing_of(f)) {
+	case STANDING_USER:
+		return (false);
+	case STANDING_NOBODY:
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
+	case STANDING_BLOCKED:
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_BLOCKED));
+	case STANDING_CHANGED:
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER));
+	case STANDING_SOURCE:
+		return (refuse(d, ACTION_DISCONNECT, REPLY_SOURCE,
+		    REASON_SOURCE));
+	case STANDING_UNBOUND:
+		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
+		    REASON_AWAY));
+	case STANDING_UNKNOWN:
+		break;
+	}
+	return (reject(d, REPLY_TEMPFAIL, REASON_AWAY));
+}
+
+static bool
+message_is_whole(const struct facts *f, struct decision *d)
+{
+	const struct tx *tx = f->session->tx;
+
+	return ((tx == NULL || tx->damaged) &&
+	    reject(d, REPLY_TEMPFAIL, REASON_DAMAGED));
+}
+
+static bool
+message_is_users(const struct facts *f, struct decision *d)
+{
+	if (f->session->tx->state != TX_OPEN)
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
+	return (!f->user_asked && act(d, ACTION_ASK_USER));
+}
+
+/* What MAIL FROM was accepted for must still hold. */
+static bool
+user_is_same(const struct facts *f, struct decision *d)
+{
+	switch (standing_of(f)) {
+	case STANDING_USER:
+		break;
+	case STANDING_NOBODY:
+	case STANDING_BLOCKED:
+	case STANDING_CHANGED:
+	case STANDING_SOURCE:
+		return (block(d, REASON_USER));
+	case STANDING_UNKNOWN:
+	case STANDING_UNBOUND:
+		return (reject(d, REPLY_TEMPFAIL, REASON_AWAY));
+	}
+	/* The source may authenticate another by now. */
+	return (strcmp(f->user->name, f->session->tx->user) != 0 &&
+	    block(d, REASON_USER));
+}
+
+/* Its recipients were not rewritten: not this time. */
+static bool
+sandbox_is_same(const struct facts *f, struct decision *d)
+{
+	return (f->user->status == STATUS_SANDBOXED &&
+	    !f->session->tx->sandboxed &&
+	    reject(d, REPLY_TEMPFAIL, REASON_SANDBOX));
+}
+
+static bool
+text_is_safe(const struct facts *f, struct decision *d)
+{
+	return (f->session->tx->hidden_end && block(d, REASON_BODY));
+}
+
+static bool
+senders_are_read(const struct facts *f, struct decision *d)
+{
+	return (f->senders->reason != REASON_NONE &&
+	    block(d, f->senders->reason));
+}
+
+/* What mode and plan say of the domain at a place among the senders. */
+static enum reason
+judge_mode(const struct user *user, size_t i)
+{
+	if (user->assigned >> i & 1)
+		return (REASON_NONE);
+	if (user->mode == MODE_DEFAULT)
+		return (REASON_NOT_ASSIGNED);
+	if (user->in_account >> i & 1)
+		return (REASON_NONE);
+	if (user->mode == MODE_ALL)
+		return (REASON_NOT_IN_ACCOUNT);
+	return (user->pro ? REASON_SPF : REASON_PLAN);
+}
+
+static bool
+judge_spf(const struct facts *f, size_t i, struct decision *d)
+{
+	static const enum reason reasons[] = {
+		[SPF_VERDICT_NONE] = REASON_SPF_NONE,
+		[SPF_VERDICT_SEVERAL] = REASON_SPF_SEVERAL,
+		[SPF_VERDICT_SYNTAX] = REASON_SPF_SYNTAX,
+		[SPF_VERDICT_NOT_INCLUDED] = REASON_SPF_INCLUDE,
+		[SPF_VERDICT_NOT_PASS] = REASON_SPF_FAIL
+	};
+	const struct spf_answer *answer = f->spf_answer[i];
+
+	d->which = i;
+	if (f->spf[i] == SPF_UNASKED)
+		return (act(d, ACTION_ASK_SPF));
+	if (f->spf[i] == SPF_LATER)
+		return (false);
+	if (f->spf[i] != SPF_KNOWN || answer->verdict >= SPF_VERDICT_UNKNOWN)
+		return (reject(d, REPLY_SPF, REASON_SPF));
+	if (answer->verdict == SPF_VERDICT_OK)
+		return (false);
+	d->record = answer->record;
+	return (block(d, reasons[answer->verdict]));
+}
+
+static bool
+judge_domain(const struct facts *f, size_t i, struct decision *d)
+{
+	enum reason reason = judge_mode(f->user, i);
+
+	if (reason == REASON_NONE ||
+	    (reason == REASON_SPF && f->conf->spf == SPF_OFF))
+		return (false);
+	if (reason == REASON_SPF)
+		return (judge_spf(f, i, d));
+	return (block(d, reason));
+}
+
+static bool
+domains_are_users(const struct facts *f, struct decision *d)
+{
+	size_t i;
+
+	for (i = 0; i < f->senders->domains.n; i++) {
+		if (!judge_domain(f, i, d))
+			continue;
+		d->domain = f->senders->domains.name[i];
+		return (true);
+	}
+	return (false);
+}
+
+static bool
+room_is_there(const struct facts *f, struct decision *d)
+{
+	if (!f->user->limited)
+		return (false);
+	switch (f->room) {
+	case ROOM_UNASKED:
+		return (act(d, ACTION_ASK_ROOM));
+	case ROOM_THERE:
+		return (false);
+	case ROOM_NONE:
+		return (reject(d, f->room_reply, REASON_QUOTA));
+	case ROOM_UNKNOWN:
+		break;
+	}
+	return (reject(d, REPLY_TEMPFAIL, REASON_LIMITS));
+}
+
+/* RCPT TO */
+static bool
+sandbox_swallows(const struct facts *f, struct decision *d)
+{
+	const struct tx *tx = f->session->tx;
+
+	return (tx != NULL && tx->sandboxed && act(d, ACTION_SANDBOX));
+}

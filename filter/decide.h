@@ -1,0 +1,119 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef DECIDE_H
+#define DECIDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "reason.h"
+#include "senders.h"
+#include "session.h"
+#include "user.h"
+#include "users.h"
+
+struct conf;
+struct spf_answer;
+
+/*
+ * The policy, and nothing else: facts go in, a decision comes out, which may be
+ * to ask for one more fact.  Who fetches facts knows no order of checks; it
+ * calls again with what was asked for until there is a decision.
+ */
+
+/* Where smtpd stands in the session, and asks. */
+enum stage {
+	STAGE_AUTH,
+	STAGE_MAIL_FROM,
+	STAGE_RCPT_TO,
+	STAGE_END_OF_DATA
+};
+
+enum password_fact {
+	PASSWORD_UNASKED,
+	PASSWORD_FITS,
+	PASSWORD_FITS_NOT /* or nobody can tell */
+};
+
+enum room_fact {
+	ROOM_UNASKED,
+	ROOM_THERE,
+	ROOM_NONE,   /* room_reply says until when */
+	ROOM_UNKNOWN /* the record, or Redis, gives no answer */
+};
+
+enum spf_fact {
+	SPF_UNASKED,
+	SPF_LATER,  /* asked about; judged at the end of data */
+	SPF_KNOWN,  /* spf_answer has it */
+	SPF_UNKNOWN /* it could not be asked about */
+};
+
+struct facts {
+	enum stage	      stage;
+	const struct conf    *conf;
+	const struct session *session; /* with its message, if any */
+
+	/* At AUTH: whether the client shows its password there. */
+	bool		   shows_password;
+	enum password_fact password;
+
+	/* At MAIL FROM: longer than SENDER_TEXT holds. */
+	bool sender_too_long;
+	/* Of the envelope; of the header too at the end of data. */
+	const struct senders *senders;
+
+	/* The user of the session, and how the user stands to its source. */
+	bool		   user_asked;
+	enum users_found   found;
+	const struct user *user; /* for USER_OK */
+
+	/* Of each of the senders' domains. */
+	enum spf_fact		 spf[DOMAINS_MAX];
+	const struct spf_answer *spf_answer[DOMAINS_MAX];
+
+	enum room_fact room;
+	const char    *room_reply;
+};
+
+enum action {
+	ACTION_PROCEED,
+	ACTION_SANDBOX,	   /* proceed, to a recipient that is nowhere */
+	ACTION_REJECT,	   /* with the reply */
+	ACTION_DISCONNECT, /* with the reply */
+	ACTION_BLOCK,	   /* with the reply that names a report */
+	/* Or ask for: */
+	ACTION_ASK_USER,
+	ACTION_ASK_PASSWORD,
+	ACTION_ASK_SPF, /* of the domain */
+	ACTION_ASK_ROOM
+};
+
+struct decision {
+	enum action action;
+	const char *reply;  /* ACTION_REJECT, ACTION_DISCONNECT */
+	enum reason reason; /* of these, and of ACTION_BLOCK */
+	const char *domain; /* the one that it is about, or NULL */
+	const char *record; /* its SPF record, or NULL */
+	size_t	    which;  /* ACTION_ASK_SPF: its place among the senders */
+};
+
+/* The replies that are always the same: RFC 5321 4.2, RFC 3463. */
+#define REPLY_AUTH_REQUIRED "530 5.7.0 Authentication required"
+#define REPLY_AUTH_FAILED "535 Authentication failed"
+#define REPLY_SOURCE "535 5.7.8 IP not authorized"
+#define REPLY_TEMPFAIL "451 4.3.0 Temporary failure"
+#define REPLY_SPF                                \
+	"451 4.4.3 SPF could not be looked up, " \
+	"try again later"
+
+/* Decides.  What it points to is the facts'. */
+struct decision decide(const struct facts *);
+
+/* Whether the session's own socket is trusted, as `local` has it. */
+bool decide_trusted(const struct facts *);
+
+#endif /* DECIDE_H */

@@ -1,0 +1,476 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "filter.h"
+#include "inquiry.h"
+#include "passwd.h"
+#include "quota.h"
+#include "spf.h"
+
+#define RETRY 20000 /* microseconds */
+
+struct inquiry {
+	struct filter	*filter;
+	struct session	*session;
+	inquiry_cb	 cb;
+	void		*arg;
+	struct inquiry **slot; /* of who has begun it */
+	bool		 dry;
+	unsigned int	 spf_waits; /* how often SPF was waited for */
+	struct facts	 facts;
+	struct senders	 senders;
+	struct user	 user; /* that facts.user leads to */
+	struct event	*deadline;
+	struct event	*retry; /* of the question about the user */
+	/* Under way: */
+	struct users_query  *users_query;
+	struct passwd_job   *passwd_job;
+	struct quota_query  *quota_query;
+	struct spf_question *spf_question;
+	char		     name[USER_NAME_MAX + 1];	   /* AUTH shows */
+	char		     room_name[USER_NAME_MAX + 1]; /* whose room */
+	char		     room_reply[QUOTA_REPLY];
+	char		    *password;
+};
+
+static void proceed_with(struct inquiry *);
+
+/* Gives back what the message does not need, as it has not passed. */
+static void
+release_hold(struct inquiry *inq)
+{
+	struct tx *tx = inq->session->tx;
+
+	if (inq->facts.stage != STAGE_END_OF_DATA || tx == NULL)
+		return;
+	if (tx->hold == HOLD_HELD && tx->state != TX_PASSED)
+		quota_refund(&inq->filter->quotas, tx->user, tx->hold_id);
+	if (tx->state != TX_PASSED)
+		tx->hold = HOLD_NONE;
+}
+
+static void
+inquiry_free(struct inquiry *inq)
+{
+	if (inq->users_query != NULL)
+		users_cancel(inq->users_query);
+	if (inq->passwd_job != NULL)
+		passwd_cancel(inq->passwd_job);
+	if (inq->quota_query != NULL)
+		quota_cancel(inq->quota_query);
+	if (inq->spf_question != NULL)
+		spf_cancel(inq->spf_question);
+	if (inq->deadline != NULL)
+		event_free(inq->deadline);
+	if (inq->retry != NULL)
+		event_free(inq->retry);
+	if (inq->password != NULL)
+		freezero(inq->password, strlen(inq->password));
+	release_hold(inq);
+	freezero(inq, sizeof(*inq));
+}
+
+void
+inquiry_cancel(struct inquiry *inq)
+{
+	inquiry_free(inq);
+}
+
+static void
+conclude(struct inquiry *inq, const struct decision *d)
+{
+	*inq->slot = NULL;
+	inq->cb(inq->arg, d, inq->facts.user);
+	inquiry_free(inq);
+}
+
+static void
+conclude_tempfail(struct inquiry *inq)
+{
+	const struct decision d = { .action = ACTION_REJECT,
+		.reply = REPLY_TEMPFAIL,
+		.reason = REASON_AWAY };
+
+	conclude(inq, &d);
+}
+
+static void
+on_inquiry_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	conclude_tempfail(arg);
+}
+
+/* A round of questions to Redis begins, which may take so long. */
+static void
+set_deadline(struct inquiry *inq)
+{
+	struct timeval tv = conf_deadline(inq->filter->conf);
+
+	if (!event_pending(inq->deadline, EV_TIMEOUT, NULL))
+		event_add(inq->deadline, &tv);
+}
+
+static bool
+is_waiting(const struct inquiry *inq)
+{
+	return (inq->users_query != NULL || inq->passwd_job != NULL ||
+	    inq->quota_query != NULL || inq->spf_question != NULL ||
+	    event_pending(inq->retry, EV_TIMEOUT, NULL));
+}
+
+/* Goes on once all that was asked in one go is there. */
+static void
+go_on(struct inquiry *inq)
+{
+	if (!is_waiting(inq))
+		proceed_with(inq);
+}
+
+/*
+ * A message that is all here is not sent back for a connection that was just
+ * lost: until the deadline Redis is asked again.
+ */
+static bool
+try_again(struct inquiry *inq)
+{
+	const struct timeval tv = { 0, RETRY };
+
+	return (inq->facts.stage == STAGE_END_OF_DATA &&
+	    event_add(inq->retry, &tv) == 0);
+}
+
+/* Room that was asked for is of no use: the user is not there, or another. */
+static void
+forget_room(struct inquiry *inq)
+{
+	if (inq->quota_query != NULL)
+		quota_cancel(inq->quota_query);
+	inq->quota_query = NULL;
+	inq->facts.room = ROOM_UNASKED;
+}
+
+static void
+on_inquiry_user(void *arg, enum users_found found, const struct user *user)
+{
+	struct inquiry *inq = arg;
+
+	inq->users_query = NULL;
+	if (found == USER_UNAVAILABLE && try_again(inq))
+		return;
+	inq->facts.user_asked = true;
+	inq->facts.found = found;
+	inq->facts.user = NULL;
+	if (user != NULL) {
+		inq->user = *user;
+		inq->facts.user = &inq->user;
+	}
+	if (user == NULL || strcmp(user->name, inq->room_name) != 0)
+		forget_room(inq);
+	go_on(inq);
+}
+
+static void
+on_inquiry_room(void *arg, enum quota_result result, const char *reply)
+{
+	struct inquiry *inq = arg;
+	struct tx      *tx = inq->session->tx;
+
+	inq->quota_query = NULL;
+	if (tx->hold == HOLD_ASKED)
+		tx->hold = result == QUOTA_OK ? HOLD_HELD : HOLD_NONE;
+	inq->facts.room = result == QUOTA_OK ? ROOM_THERE : ROOM_UNKNOWN;
+	if (result == QUOTA_FULL) {
+		strlcpy(inq->room_reply, reply, sizeof(inq->room_reply));
+		inq->facts.room = ROOM_NONE;
+		inq->facts.room_reply = inq->room_reply;
+	}
+	go_on(inq);
+}
+
+/* What the message counts as. */
+static size_t
+units_of(const struct inquiry *inq)
+{
+	const struct tx *tx = inq->session->tx;
+
+	if (inq->filter->conf->quota_unit == UNIT_RECIPIENT &&
+	    tx->recipients > 1)
+		return (tx->recipients);
+	return (1);
+}
+
+static void
+ask_for_room(struct inquiry *inq, const char *name)
+{
+	struct quotas *quotas = &inq->filter->quotas;
+	struct tx     *tx = inq->session->tx;
+
+	strlcpy(inq->room_name, name, sizeof(inq->room_name));
+	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
+		inq->quota_query = quota_check(quotas, name, units_of(inq),
+		    on_inquiry_room, inq);
+	else {
+		quota_id(tx->hold_id);
+		tx->hold = HOLD_ASKED;
+		inq->quota_query = quota_reserve(quotas, name, tx->hold_id,
+		    units_of(inq), on_inquiry_room, inq);
+	}
+	if (inq->quota_query != NULL)
+		return;
+	tx->hold = HOLD_NONE;
+	inq->facts.room = ROOM_UNKNOWN;
+}
+
+/*
+ * Where the last answer about the user makes it likely, room is asked for
+ * along with the user: it is given back should it not be needed.
+ */
+static void
+ask_for_likely_room(struct inquiry *inq, const struct users_question *question)
+{
+	const struct facts *f = &inq->facts;
+	char		    name[USER_NAME_MAX + 1];
+
+	if (f->stage == STAGE_AUTH || f->room != ROOM_UNASKED ||
+	    f->senders->reason != REASON_NONE ||
+	    !users_guess_limited(inq->filter->users, question, name))
+		return;
+	if (f->stage == STAGE_END_OF_DATA &&
+	    (inq->session->tx->hidden_end ||
+		strcmp(name, inq->session->tx->user) != 0))
+		return;
+	ask_for_room(inq, name);
+}
+
+static void
+ask_for_user(struct inquiry *inq)
+{
+	struct session	     *s = inq->session;
+	struct users_question question = { .address = &s->source,
+		.source = &s->source,
+		.domains = &inq->senders.domains };
+
+	if (inq->facts.stage == STAGE_AUTH)
+		question.name = inq->name;
+	else if (session_authenticated(s))
+		question.name = s->name;
+	set_deadline(inq);
+	inq->users_query = users_ask(inq->filter->users, &question,
+	    on_inquiry_user, inq);
+	if (inq->users_query != NULL) {
+		if (inq->quota_query == NULL)
+			ask_for_likely_room(inq, &question);
+	} else if (!try_again(inq)) {
+		inq->facts.user_asked = true;
+		inq->facts.found = USER_UNAVAILABLE;
+	}
+}
+
+static void
+on_inquiry_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct inquiry *inq = arg;
+
+	(void)fd;
+	(void)what;
+	ask_for_user(inq);
+	go_on(inq);
+}
+
+static void
+on_inquiry_password(void *arg, enum passwd_result result)
+{
+	struct inquiry *inq = arg;
+
+	inq->passwd_job = NULL;
+	inq->facts.password = result == PASSWD_RIGHT ? PASSWORD_FITS
+						     : PASSWORD_FITS_NOT;
+	go_on(inq);
+}
+
+static void
+ask_for_password(struct inquiry *inq)
+{
+	event_del(inq->deadline);
+	inq->passwd_job = passwd_check(inq->filter->pool, inq->name,
+	    inq->password, inq->user.password, on_inquiry_password, inq);
+	if (inq->passwd_job == NULL)
+		inq->facts.password = PASSWORD_FITS_NOT;
+}
+
+/* Everything is asked anew: the user may have changed meanwhile. */
+static void
+forget_user(struct inquiry *inq)
+{
+	inq->facts.user_asked = false;
+	inq->facts.user = NULL;
+	memset(inq->facts.spf, 0, sizeof(inq->facts.spf));
+}
+
+static void
+on_inquiry_spf(void *arg, const struct spf_answer *answer)
+{
+	struct inquiry *inq = arg;
+
+	inq->spf_question = NULL;
+	if (answer->verdict != SPF_VERDICT_UNKNOWN)
+		forget_user(inq);
+	else
+		inq->spf_waits = DOMAINS_MAX;
+	go_on(inq);
+}
+
+/* At MAIL FROM nobody waits: the answer will be there at the end of data. */
+static void
+ask_for_spf_early(struct inquiry *inq, size_t i)
+{
+	spf_ask(inq->filter->spf, inq->user.name, inq->senders.domains.name[i],
+	    NULL, NULL);
+	inq->facts.spf[i] = SPF_LATER;
+}
+
+/* More questions than a message has domains are never needed. */
+static void
+wait_for_spf(struct inquiry *inq, size_t i)
+{
+	if (inq->spf_waits++ < DOMAINS_MAX)
+		inq->spf_question = spf_ask(inq->filter->spf, inq->user.name,
+		    inq->senders.domains.name[i], on_inquiry_spf, inq);
+	if (inq->spf_question != NULL)
+		event_del(inq->deadline);
+	else
+		inq->facts.spf[i] = SPF_UNKNOWN;
+}
+
+static void
+ask_for_spf(struct inquiry *inq, size_t i)
+{
+	struct filter		*f = inq->filter;
+	const struct spf_answer *answer;
+
+	if (f->spf == NULL && (f->spf = spf_new(f->base, f->conf)) == NULL)
+		inq->facts.spf[i] = SPF_UNKNOWN;
+	else if ((answer = spf_known(f->spf, inq->senders.domains.name[i])) !=
+	    NULL) {
+		inq->facts.spf[i] = SPF_KNOWN;
+		inq->facts.spf_answer[i] = answer;
+	} else if (inq->facts.stage == STAGE_MAIL_FROM)
+		ask_for_spf_early(inq, i);
+	else
+		wait_for_spf(inq, i);
+}
+
+/* False when it is a decision, and not a question. */
+static bool
+ask_for_fact(struct inquiry *inq, const struct decision *d)
+{
+	switch (d->action) {
+	case ACTION_ASK_USER:
+		ask_for_user(inq);
+		return (true);
+	case ACTION_ASK_PASSWORD:
+		ask_for_password(inq);
+		return (true);
+	case ACTION_ASK_SPF:
+		ask_for_spf(inq, d->which);
+		return (true);
+	case ACTION_ASK_ROOM:
+		set_deadline(inq);
+		ask_for_room(inq, inq->user.name);
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+static void
+proceed_with(struct inquiry *inq)
+{
+	struct decision d;
+
+	do {
+		d = decide(&inq->facts);
+		if (!ask_for_fact(inq, &d)) {
+			conclude(inq, &d);
+			return;
+		}
+	} while (!is_waiting(inq));
+}
+
+/* The session's copy of the envelope sender is cut where that is too long. */
+static void
+read_senders(struct inquiry *inq, const char *sender)
+{
+	const struct tx *tx = inq->session->tx;
+
+	inq->facts.senders = &inq->senders;
+	if (inq->facts.stage == STAGE_MAIL_FROM)
+		inq->facts.sender_too_long = strlen(sender) >= SENDER_TEXT;
+	if (inq->facts.stage == STAGE_MAIL_FROM)
+		senders_of_envelope(&inq->senders, inq->filter->conf,
+		    tx->sender);
+	else if (inq->facts.stage == STAGE_END_OF_DATA && tx != NULL)
+		senders_of_message(&inq->senders, inq->filter->conf, tx->sender,
+		    &tx->header);
+}
+
+static bool
+take_subject(struct inquiry *inq, const struct inquiry_subject *subject)
+{
+	inq->deadline = evtimer_new(inq->filter->base, on_inquiry_deadline,
+	    inq);
+	inq->retry = evtimer_new(inq->filter->base, on_inquiry_retry, inq);
+	if (inq->deadline == NULL || inq->retry == NULL)
+		return (false);
+	inq->dry = subject->dry;
+	inq->facts.stage = subject->stage;
+	inq->facts.conf = inq->filter->conf;
+	inq->facts.session = subject->session;
+	if (subject->name != NULL)
+		strlcpy(inq->name, subject->name, sizeof(inq->name));
+	if (subject->password != NULL) {
+		inq->facts.shows_password = true;
+		if ((inq->password = strdup(subject->password)) == NULL)
+			return (false);
+	}
+	read_senders(inq, subject->sender);
+	return (true);
+}
+
+void
+inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
+    inquiry_cb cb, void *arg, struct inquiry **slot)
+{
+	const struct decision tempfail = { .action = ACTION_REJECT,
+		.reply = REPLY_TEMPFAIL,
+		.reason = REASON_AWAY };
+	struct inquiry	     *inq;
+
+	if ((inq = calloc(1, sizeof(*inq))) == NULL) {
+		cb(arg, &tempfail, NULL);
+		return;
+	}
+	inq->filter = f;
+	inq->session = subject->session;
+	inq->cb = cb;
+	inq->arg = arg;
+	inq->slot = slot;
+	*slot = inq;
+	if (take_subject(inq, subject))
+		proceed_with(inq);
+	else
+		conclude_tempfail(inq);
+}

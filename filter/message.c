@@ -1,0 +1,271 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <string.h>
+
+#include "body.h"
+#include "conf.h"
+#include "decide.h"
+#include "filter.h"
+#include "inquiry.h"
+#include "message.h"
+#include "quota.h"
+#include "report.h"
+#include "request.h"
+#include "spf.h"
+#include "userlog.h"
+
+#define SANDBOX "sandbox@sandbox.invalid"
+
+/* Tells the user's log of a message. */
+static void
+log_message(struct filter *f, const struct session *s, const char *name,
+    const char *result, const char *reply, const char *report, int64_t size)
+{
+	const struct userlog_entry entry = { .event = "message",
+		.result = result,
+		.reply = reply,
+		.report = report,
+		.size = size };
+
+	userlog_add(f->journal, f->conf->prefix, s, name, &entry);
+}
+
+/*
+ * Whose log tells of a refusal: the user's who was found, or, where Redis gave
+ * no answer, the one's whose the session is.  "": nobody's.  The source may
+ * authenticate another user by now, who has no part in the message.
+ */
+static const char *
+concerned(const struct request *req, const struct decision *d,
+    const struct user *user)
+{
+	const struct session *s = req->session;
+	bool temporary = d->reply != NULL && d->reply[0] == '4';
+
+	if (user == NULL)
+		return (temporary ? session_user(s) : "");
+	if (s->tx->state == TX_OPEN && strcmp(user->name, s->tx->user) != 0)
+		return ("");
+	return (user->name);
+}
+
+static void
+refuse_message(struct request *req, const struct decision *d,
+    const struct user *user)
+{
+	const char *name = concerned(req, d, user);
+
+	if (name[0] != '\0')
+		log_message(req->filter, req->session, name, "refused",
+		    d->reply, NULL, -1);
+	if (d->action == ACTION_DISCONNECT)
+		request_disconnect(req, d->reply);
+	else
+		request_reject(req, d->reply);
+}
+
+static void
+block_message(struct request *req, const struct decision *d,
+    const struct user *user)
+{
+	struct filter  *f = req->filter;
+	struct session *s = req->session;
+	struct report	report = {
+		  .reason = d->reason, .domain = d->domain, .spf = d->record
+	};
+	char id[REPORT_ID + 1], reply[REPORT_REPLY];
+	bool theirs;
+
+	theirs = user != NULL && concerned(req, d, user)[0] != '\0';
+	report.user = theirs ? user->name : s->tx->user;
+	report.account = theirs ? user->account : NULL;
+	report_write(f->journal, f->reportids, f->conf, s, &report, id);
+	report_reply(f->conf, id, report.user, reply);
+	if (theirs)
+		log_message(f, s, report.user, "refused", reply, id, -1);
+	request_reject(req, reply);
+}
+
+static void
+refuse_or_block(struct request *req, const struct decision *d,
+    const struct user *user)
+{
+	if (d->action == ACTION_BLOCK)
+		block_message(req, d, user);
+	else
+		refuse_message(req, d, user);
+}
+
+static void
+on_from_decided(void *arg, const struct decision *d, const struct user *user)
+{
+	struct request *req = arg;
+	struct tx      *tx = req->session->tx;
+
+	if (d->action != ACTION_PROCEED) {
+		refuse_or_block(req, d, user);
+		return;
+	}
+	tx->state = user != NULL ? TX_OPEN : TX_TRUSTED;
+	if (user != NULL) {
+		strlcpy(tx->user, user->name, sizeof(tx->user));
+		tx->sandboxed = user->status == STATUS_SANDBOXED;
+		tx->any_domain = user_any_domain(user);
+	}
+	request_proceed(req);
+}
+
+void
+message_from(struct request *req, const char *sender)
+{
+	const struct inquiry_subject subject = { .stage = STAGE_MAIL_FROM,
+		.session = req->session,
+		.sender = sender };
+
+	if (session_begin_tx(req->session, sender) == NULL) {
+		request_reject(req, REPLY_TEMPFAIL);
+		return;
+	}
+	inquiry_begin(req->filter, &subject, on_from_decided, req,
+	    &req->inquiry);
+}
+
+static void
+on_to_decided(void *arg, const struct decision *d, const struct user *user)
+{
+	struct request *req = arg;
+
+	(void)user;
+	if (d->action == ACTION_SANDBOX)
+		request_rewrite(req, SANDBOX);
+	else if (d->action == ACTION_PROCEED)
+		request_proceed(req);
+	else
+		request_reject(req, d->reply);
+}
+
+void
+message_to(struct request *req, const char *recipient)
+{
+	const struct inquiry_subject subject = { .stage = STAGE_RCPT_TO,
+		.session = req->session };
+	struct tx		    *tx = req->session->tx;
+
+	if (tx != NULL) {
+		tx->recipients++;
+		digest_strings(tx->recipient, 1, &recipient);
+	}
+	inquiry_begin(req->filter, &subject, on_to_decided, req, &req->inquiry);
+}
+
+void
+message_recipient_settled(struct session *s, const char *recipient, bool taken)
+{
+	struct tx *tx = s->tx;
+	uint8_t	   digest[DIGEST_LEN];
+
+	if (tx == NULL)
+		return;
+	digest_strings(digest, 1, &recipient);
+	if (memcmp(digest, tx->recipient, sizeof(digest)) != 0)
+		return;
+	if (!taken)
+		tx->recipients--;
+	memset(tx->recipient, 0, sizeof(tx->recipient));
+}
+
+/* What SPF will be asked about at the end of data is asked early. */
+static void
+header_complete(struct filter *f, struct session *s)
+{
+	struct domains domains = { .n = 0 };
+	size_t	       i;
+
+	if (f->spf == NULL || !s->tx->any_domain ||
+	    header_domains(&s->tx->header, &domains) != REASON_NONE)
+		return;
+	for (i = 0; i < domains.n; i++)
+		if (spf_known(f->spf, domains.name[i]) == NULL)
+			spf_ask(f->spf, s->tx->user, domains.name[i], NULL,
+			    NULL);
+}
+
+void
+message_line(struct filter *f, struct session *s, const char *text, size_t len)
+{
+	struct tx *tx = s->tx;
+
+	if (tx == NULL)
+		return;
+	if (body_hides_end(text, len))
+		tx->hidden_end = true;
+	if (tx->header.done)
+		return;
+	header_line(&tx->header, text, len);
+	if (tx->header.done)
+		header_complete(f, s);
+}
+
+void
+message_damaged(struct session *s)
+{
+	if (s->tx != NULL)
+		s->tx->damaged = true;
+}
+
+static void
+on_end_decided(void *arg, const struct decision *d, const struct user *user)
+{
+	struct request *req = arg;
+
+	if (d->action != ACTION_PROCEED) {
+		refuse_or_block(req, d, user);
+		return;
+	}
+	if (req->session->tx->state == TX_OPEN)
+		req->session->tx->state = TX_PASSED;
+	request_proceed(req);
+}
+
+void
+message_end(struct request *req)
+{
+	const struct inquiry_subject subject = { .stage = STAGE_END_OF_DATA,
+		.session = req->session };
+
+	inquiry_begin(req->filter, &subject, on_end_decided, req,
+	    &req->inquiry);
+}
+
+void
+message_taken(struct filter *f, struct session *s, uint64_t size)
+{
+	struct tx *tx = s->tx;
+
+	if (tx != NULL && tx->state == TX_PASSED) {
+		if (tx->hold == HOLD_HELD)
+			quota_keep(&f->quotas, tx->user, tx->hold_id);
+		log_message(f, s, tx->user, "accepted", NULL, NULL,
+		    (int64_t)size);
+	}
+	session_end_tx(s);
+}
+
+void
+message_dropped(struct filter *f, struct session *s)
+{
+	struct tx *tx = s->tx;
+
+	if (tx != NULL && tx->state == TX_PASSED) {
+		if (tx->hold == HOLD_HELD)
+			quota_refund(&f->quotas, tx->user, tx->hold_id);
+		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
+	}
+	session_end_tx(s);
+}

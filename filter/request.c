@@ -1,0 +1,141 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "decide.h"
+#include "filter.h"
+#include "inquiry.h"
+#include "lineio.h"
+#include "log.h"
+#include "request.h"
+
+static void
+request_free(struct request *req)
+{
+	LIST_REMOVE(req, entry);
+	if (req->inquiry != NULL)
+		inquiry_cancel(req->inquiry);
+	free(req);
+}
+
+static void
+write_result(struct filter *f, uint64_t session, uint64_t token,
+    const char *result, const char *param)
+{
+	lineio_printf(f->io,
+	    "filter-result|%016" PRIx64 "|%016" PRIx64 "|%s%s%s\n", session,
+	    token, result, param[0] != '\0' ? "|" : "", param);
+}
+
+static void
+answer_request(struct request *req, const char *result, const char *param)
+{
+	write_result(req->filter, req->session->id, req->token, result, param);
+	request_free(req);
+}
+
+static const char *
+name_of(enum filterline_event event)
+{
+	switch (event) {
+	case EV_AUTH:
+		return ("auth");
+	case EV_MAIL_FROM:
+		return ("mail-from");
+	case EV_RCPT_TO:
+		return ("rcpt-to");
+	case EV_COMMIT:
+		return ("commit");
+	default:
+		return ("request");
+	}
+}
+
+static void
+log_refusal(const struct request *req, const char *reply)
+{
+	const struct session *s = req->session;
+	const char	     *user = session_user(s);
+	char		      source[NETADDR_TEXT];
+
+	if (req->event == EV_AUTH)
+		user = s->name;
+	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"",
+	    name_of(req->event), user[0] != '\0' ? user : "-",
+	    session_source(s, source), reply);
+}
+
+void
+request_proceed(struct request *req)
+{
+	answer_request(req, "proceed", "");
+}
+
+void
+request_rewrite(struct request *req, const char *recipient)
+{
+	char param[256];
+
+	snprintf(param, sizeof(param), "<%s>", recipient);
+	answer_request(req, "rewrite", param);
+}
+
+void
+request_reject(struct request *req, const char *reply)
+{
+	log_refusal(req, reply);
+	answer_request(req, "reject", reply);
+}
+
+void
+request_disconnect(struct request *req, const char *reply)
+{
+	log_refusal(req, reply);
+	answer_request(req, "disconnect", reply);
+}
+
+static void
+turn_away(struct filter *f, const struct filterline *fl, const char *why)
+{
+	log_once("a request is refused: %s", why);
+	write_result(f, fl->session, fl->token, "reject", REPLY_TEMPFAIL);
+}
+
+struct request *
+request_new(struct filter *f, struct session *s, const struct filterline *fl)
+{
+	struct request *req;
+
+	if (s == NULL) {
+		turn_away(f, fl, "its session is not known");
+		return (NULL);
+	}
+	if (!LIST_EMPTY(&s->requests)) {
+		turn_away(f, fl, "another of its session is not answered yet");
+		return (NULL);
+	}
+	if ((req = calloc(1, sizeof(*req))) == NULL) {
+		turn_away(f, fl, "out of memory");
+		return (NULL);
+	}
+	req->filter = f;
+	req->session = s;
+	req->token = fl->token;
+	req->event = fl->event;
+	LIST_INSERT_HEAD(&s->requests, req, entry);
+	return (req);
+}
+
+void
+request_drop_all(struct session *s)
+{
+	struct request *req, *next;
+
+	LIST_FOREACH_SAFE(req, &s->requests, entry, next)
+		request_free(req);
+}

@@ -1,0 +1,44 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef GUESS_H
+#define GUESS_H
+
+#include <stdbool.h>
+
+#include "netaddr.h"
+#include "user.h"
+
+/*
+ * What the last answer about a user or an address was, as far as the next
+ * question depends on it.  Bounded: of two that fall on one place the later one
+ * stays, and the other has nothing to guess from.
+ */
+
+struct guesses;
+
+struct guess {
+	char name[USER_NAME_MAX + 1];
+	char account[USER_NAME_MAX + 1]; /* "": none */
+	bool limited;
+	bool long_list; /* of sources */
+};
+
+/* NULL when memory is short. */
+struct guesses *guesses_new(void);
+void		guesses_free(struct guesses *);
+
+/* What is remembered of a user; NULL when nothing is. */
+const struct guess *guess_user(const struct guesses *, const char *name);
+
+/* The name that an address was of; NULL when none is remembered. */
+const char *guess_address(const struct guesses *, const struct netaddr *);
+
+/* Remember.  A name of NULL forgets the address. */
+void guess_learn_user(struct guesses *, const struct guess *);
+void
+guess_learn_address(struct guesses *, const struct netaddr *, const char *name);
+
+#endif /* GUESS_H */

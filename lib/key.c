@@ -1,0 +1,53 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <stdio.h>
+
+#include "key.h"
+
+static const char *
+write_key(char buf[KEY_TEXT], const char *prefix, const char *kind,
+    const char *name, const char *part)
+{
+	snprintf(buf, KEY_TEXT, "%s%s:{%s}%s%s", prefix, kind, name,
+	    part[0] != '\0' ? ":" : "", part);
+	return (buf);
+}
+
+const char *
+key_user(char buf[KEY_TEXT], const char *prefix, const char *name,
+    const char *part)
+{
+	return (write_key(buf, prefix, "user", name, part));
+}
+
+const char *
+key_account(char buf[KEY_TEXT], const char *prefix, const char *name,
+    const char *part)
+{
+	return (write_key(buf, prefix, "account", name, part));
+}
+
+const char *
+key_hold(char buf[KEY_TEXT], const char *prefix, const char *name,
+    const char *id)
+{
+	snprintf(buf, KEY_TEXT, "%suser:{%s}:used:hold:%s", prefix, name, id);
+	return (buf);
+}
+
+const char *
+key_address(char buf[KEY_TEXT], const char *prefix, const struct netaddr *na)
+{
+	char addr[NETADDR_TEXT];
+
+	return (write_key(buf, prefix, "ip", netaddr_text(na, addr), ""));
+}
+
+const char *
+key_report(char buf[KEY_TEXT], const char *prefix, const char *id)
+{
+	return (write_key(buf, prefix, "report", id, ""));
+}

@@ -1,0 +1,43 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef KEY_H
+#define KEY_H
+
+#include "netaddr.h"
+
+/*
+ * Every key that the programs use in Redis, smtpusers-schema(7).  The braces
+ * keep what belongs to one record in one slot of a cluster.  A prefix, a name
+ * and an id are of bounded length, so each key fits.
+ */
+
+#define KEY_TEXT 256
+
+/*
+ * Each writes a key into the buffer and returns it.  prefix is that of the
+ * configuration, name is folded.
+ */
+
+/* user:{NAME}, or with a part: user:{NAME}:PART. */
+const char *key_user(char[KEY_TEXT], const char *prefix, const char *name,
+    const char *part);
+
+/* account:{NAME}, or with a part: account:{NAME}:PART. */
+const char *key_account(char[KEY_TEXT], const char *prefix, const char *name,
+    const char *part);
+
+/* user:{NAME}:used:hold:ID, a reservation. */
+const char *
+key_hold(char[KEY_TEXT], const char *prefix, const char *name, const char *id);
+
+/* ip:{ADDR} */
+const char *
+key_address(char[KEY_TEXT], const char *prefix, const struct netaddr *);
+
+/* report:{ID} */
+const char *key_report(char[KEY_TEXT], const char *prefix, const char *id);
+
+#endif /* KEY_H */

@@ -1,0 +1,593 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <hiredis/hiredis.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "conf.h"
+#include "guess.h"
+#include "key.h"
+#include "log.h"
+#include "redisconn.h"
+#include "users.h"
+
+#define LOG_PAUSE 60 /* seconds between words about one record */
+#define LOG_RECENT 64
+
+#define PREFIXES_MAX 129 /* of an IPv6 address, /0 to /128 */
+
+struct users {
+	struct redisconn  *redis;
+	const struct conf *conf;
+	struct guesses	  *guesses;
+	struct {
+		uint32_t hash;
+		time_t	 when;
+	} logged[LOG_RECENT];
+};
+
+/* The commands that one question is made of. */
+enum part_kind {
+	PART_OWNER,	      /* GET ip:{ADDR} */
+	PART_RECORD,	      /* HMGET user:{NAME} */
+	PART_DOMAINS,	      /* SMISMEMBER user:{NAME}:domains */
+	PART_LIST,	      /* SRANDMEMBER user:{NAME}:ips, if short */
+	PART_LENGTH,	      /* SCARD user:{NAME}:ips, if long */
+	PART_PREFIXES,	      /* SMISMEMBER user:{NAME}:ips, if long */
+	PART_ACCOUNT,	      /* HMGET account:{NAME} */
+	PART_ACCOUNT_DOMAINS, /* SMISMEMBER account:{NAME}:domains */
+	NPARTS
+};
+
+struct part {
+	struct users_query *query;
+	struct redisreq	   *req; /* NULL: not under way */
+};
+
+struct users_query {
+	struct users	     *users;
+	struct users_question question;
+	users_cb	      cb;
+	void		     *arg;
+	struct part	      parts[NPARTS];
+	size_t		      nwaiting;	   /* parts under way */
+	const char	     *bad;	   /* what is wrong */
+	const char	     *bad_account; /* the same of what was guessed */
+	bool		      unavailable;
+	bool		      bad_owner; /* it is the address's key */
+	bool		      exists;
+	bool		      long_list;
+	bool		      by_prefixes; /* asked so, the last time */
+	bool		      in_prefixes;
+	char		      owner[USER_NAME_MAX + 1]; /* of the address */
+	/* Whom and which account has been asked about: "" none. */
+	char	    name[USER_NAME_MAX + 1];
+	char	    account[USER_NAME_MAX + 1];
+	struct user user;
+	struct user of_account; /* plan, status, in_account */
+};
+
+struct users *
+users_new(struct redisconn *redis, const struct conf *conf)
+{
+	struct users *us;
+
+	if ((us = calloc(1, sizeof(*us))) == NULL)
+		return (NULL);
+	if ((us->guesses = guesses_new()) == NULL) {
+		free(us);
+		return (NULL);
+	}
+	us->redis = redis;
+	us->conf = conf;
+	return (us);
+}
+
+void
+users_free(struct users *us)
+{
+	if (us == NULL)
+		return;
+	guesses_free(us->guesses);
+	free(us);
+}
+
+/* Whether this record has not been spoken of just now. */
+static bool
+worth_logging(struct users *us, const char *key)
+{
+	struct timespec now;
+	uint32_t	hash = 2166136261U;
+	size_t		i;
+
+	for (i = 0; key[i] != '\0'; i++)
+		hash = (hash ^ (unsigned char)key[i]) * 16777619U;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	i = hash % LOG_RECENT;
+	if (us->logged[i].hash == hash && us->logged[i].when != 0 &&
+	    now.tv_sec - us->logged[i].when < LOG_PAUSE)
+		return (false);
+	us->logged[i].hash = hash;
+	us->logged[i].when = now.tv_sec;
+	return (true);
+}
+
+static void
+log_bad(struct users_query *q)
+{
+	char key[KEY_TEXT];
+
+	if (q->bad_owner)
+		key_address(key, q->users->conf->prefix, q->question.address);
+	else
+		key_user(key, q->users->conf->prefix, q->name, "");
+	if (worth_logging(q->users, key))
+		log_warnx("%s: bad record: %s", key, q->bad);
+}
+
+static void
+free_query(struct users_query *q)
+{
+	size_t i;
+
+	for (i = 0; i < NPARTS; i++)
+		if (q->parts[i].req != NULL)
+			redisconn_cancel(q->parts[i].req);
+	freezero(q, sizeof(*q));
+}
+
+void
+users_cancel(struct users_query *q)
+{
+	free_query(q);
+}
+
+static void
+finish_query(struct users_query *q, enum users_found found)
+{
+	if (found == USER_BAD)
+		log_bad(q);
+	q->cb(q->arg, found, found == USER_OK ? &q->user : NULL);
+	free_query(q);
+}
+
+/*
+ * A value of the wrong type is the record's fault, every other error is
+ * Redis's: it is loading, has no master, or does not let us.
+ */
+static const char *
+usable(struct users_query *q, const redisReply *reply)
+{
+	if (reply != NULL && reply->type != REDIS_REPLY_ERROR)
+		return (NULL);
+	if (reply != NULL && strncmp(reply->str, "WRONGTYPE", 9) == 0)
+		return ("wrong type");
+	if (reply != NULL)
+		log_once("redis: %.200s", reply->str);
+	q->unavailable = true;
+	return (NULL);
+}
+
+/* SMISMEMBER's bits, in the order of what was asked about. */
+static const char *
+read_bits(const redisReply *reply, size_t n, uint32_t *bits)
+{
+	size_t i;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
+		return ("domains: not a set");
+	for (i = 0; i < n; i++)
+		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
+		    reply->element[i]->integer == 1)
+			*bits |= 1U << i;
+	return (NULL);
+}
+
+static const char *
+read_owner(struct users_query *q, const redisReply *reply)
+{
+	if (reply->type == REDIS_REPLY_NIL ||
+	    (reply->type == REDIS_REPLY_STRING && reply->len == 0))
+		return (NULL);
+	if (reply->type == REDIS_REPLY_STRING &&
+	    strlen(reply->str) == reply->len &&
+	    user_fold_name(reply->str, q->owner))
+		return (NULL);
+	return ("not the name of a user");
+}
+
+static const char *
+read_length(struct users_query *q, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_INTEGER)
+		return ("ips: not a set");
+	q->long_list = reply->integer > USER_SHORT_LIST;
+	return (NULL);
+}
+
+static const char *
+read_prefixes(struct users_query *q, const redisReply *reply)
+{
+	size_t i;
+
+	if (reply->type != REDIS_REPLY_ARRAY)
+		return ("ips: not a set");
+	/* Of a source that is none, nothing but "" was asked about. */
+	for (i = 0; i < reply->elements && q->question.source->len != 0; i++)
+		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
+		    reply->element[i]->integer == 1)
+			q->in_prefixes = true;
+	return (NULL);
+}
+
+static const char *
+read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
+{
+	const struct users_question *ask = &q->question;
+
+	switch (kind) {
+	case PART_OWNER:
+		return (read_owner(q, reply));
+	case PART_RECORD:
+		return (user_parse(&q->user, &q->exists, reply));
+	case PART_DOMAINS:
+		return (read_bits(reply, ask->domains->n, &q->user.assigned));
+	case PART_LIST:
+		return (user_parse_list(&q->user, reply, ask->source));
+	case PART_LENGTH:
+		return (read_length(q, reply));
+	case PART_PREFIXES:
+		return (read_prefixes(q, reply));
+	case PART_ACCOUNT:
+		return (user_parse_account(&q->of_account, reply));
+	case PART_ACCOUNT_DOMAINS:
+		return (read_bits(reply, ask->domains->n,
+		    &q->of_account.in_account));
+	case NPARTS:
+		break;
+	}
+	return (NULL);
+}
+
+static void judge_replies(struct users_query *);
+
+static void
+on_part(void *arg, const redisReply *reply)
+{
+	struct part	   *part = arg;
+	struct users_query *q = part->query;
+	enum part_kind	    kind = (enum part_kind)(part - q->parts);
+	const char **first = kind >= PART_ACCOUNT ? &q->bad_account : &q->bad;
+	const char  *bad;
+
+	part->req = NULL;
+	q->nwaiting--;
+	if ((bad = usable(q, reply)) == NULL && !q->unavailable)
+		bad = read_reply(q, kind, reply);
+	if (bad != NULL && kind == PART_OWNER)
+		q->bad_owner = true;
+	if (*first == NULL)
+		*first = bad;
+	if (q->nwaiting == 0)
+		judge_replies(q);
+}
+
+static bool
+ask_part(struct users_query *q, enum part_kind kind, int argc,
+    const char **argv)
+{
+	struct part *part = &q->parts[kind];
+
+	part->query = q;
+	part->req = redisconn_send(q->users->redis, on_part, part, argc, argv);
+	if (part->req == NULL)
+		return (false);
+	q->nwaiting++;
+	return (true);
+}
+
+static bool
+ask_hash(struct users_query *q, enum part_kind kind, const char *key,
+    const char *const *fields, size_t n)
+{
+	const char *argv[USER_FIELDS + 2] = { "HMGET", key };
+
+	memcpy(argv + 2, fields, n * sizeof(*fields));
+	return (ask_part(q, kind, (int)n + 2, argv));
+}
+
+static bool
+ask_domains(struct users_query *q, enum part_kind kind, const char *key)
+{
+	const struct domains *domains = q->question.domains;
+	const char	     *argv[DOMAINS_MAX + 2] = { "SMISMEMBER", key };
+	size_t		      i;
+
+	for (i = 0; i < domains->n; i++)
+		argv[i + 2] = domains->name[i];
+	return (ask_part(q, kind, (int)domains->n + 2, argv));
+}
+
+static bool
+has_domains(const struct users_query *q)
+{
+	return (q->question.domains != NULL && q->question.domains->n > 0);
+}
+
+/*
+ * The whole set, as SMEMBERS would give it, but one more than a short list has
+ * at most: then it is a long one.
+ */
+static bool
+ask_list(struct users_query *q)
+{
+	char	    key[KEY_TEXT], max[16];
+	const char *argv[] = { "SRANDMEMBER", key, max };
+
+	q->by_prefixes = false;
+	key_user(key, q->users->conf->prefix, q->name, "ips");
+	snprintf(max, sizeof(max), "%d", USER_SHORT_LIST + 1);
+	return (ask_part(q, PART_LIST, 3, argv));
+}
+
+/* Whether any prefix of the source is in the list, however long that is. */
+static bool
+ask_prefixes(struct users_query *q)
+{
+	char	       text[PREFIXES_MAX][NETADDR_TEXT], key[KEY_TEXT];
+	const char    *count[] = { "SCARD", key };
+	const char    *argv[PREFIXES_MAX + 2] = { "SMISMEMBER", key };
+	struct netaddr na = *q->question.source;
+	int	       n = 0;
+
+	q->by_prefixes = true;
+	q->in_prefixes = false;
+	key_user(key, q->users->conf->prefix, q->name, "ips");
+	for (;;) {
+		argv[n + 2] = netaddr_text(&na, text[n]);
+		n++;
+		if (na.bits == 0)
+			break;
+		netaddr_widen(&na, na.bits - 1);
+	}
+	return (ask_part(q, PART_LENGTH, 2, count) &&
+	    ask_part(q, PART_PREFIXES, n + 2, argv));
+}
+
+static bool
+ask_source(struct users_query *q, bool long_list)
+{
+	if (q->question.source == NULL)
+		return (true);
+	return (long_list ? ask_prefixes(q) : ask_list(q));
+}
+
+static bool
+ask_account(struct users_query *q, const char *account)
+{
+	char	    key[KEY_TEXT];
+	const char *prefix = q->users->conf->prefix;
+
+	strlcpy(q->account, account, sizeof(q->account));
+	q->bad_account = NULL;
+	memset(&q->of_account, 0, sizeof(q->of_account));
+	key_account(key, prefix, account, "");
+	if (!ask_hash(q, PART_ACCOUNT, key, user_account_fields,
+		USER_ACCOUNT_FIELDS))
+		return (false);
+	if (!has_domains(q))
+		return (true);
+	key_account(key, prefix, account, "domains");
+	return (ask_domains(q, PART_ACCOUNT_DOMAINS, key));
+}
+
+static bool
+ask_record(struct users_query *q, const char *name)
+{
+	const struct guess *guess = guess_user(q->users->guesses, name);
+	const char	   *prefix = q->users->conf->prefix;
+	char		    key[KEY_TEXT];
+
+	strlcpy(q->name, name, sizeof(q->name));
+	user_clear(&q->user);
+	strlcpy(q->user.name, name, sizeof(q->user.name));
+	q->long_list = guess != NULL && guess->long_list;
+	key_user(key, prefix, name, "");
+	if (!ask_hash(q, PART_RECORD, key, user_fields, USER_FIELDS) ||
+	    !ask_source(q, q->long_list))
+		return (false);
+	if (has_domains(q)) {
+		key_user(key, prefix, name, "domains");
+		if (!ask_domains(q, PART_DOMAINS, key))
+			return (false);
+	}
+	return (guess == NULL || guess->account[0] == '\0' ||
+	    ask_account(q, guess->account));
+}
+
+static bool
+ask_owner(struct users_query *q)
+{
+	char	    key[KEY_TEXT];
+	const char *argv[] = { "GET", key };
+
+	key_address(key, q->users->conf->prefix, q->question.address);
+	return (ask_part(q, PART_OWNER, 2, argv));
+}
+
+/* Remembers what the next question can be guessed from. */
+static void
+learn(struct users_query *q)
+{
+	struct guess guess = { .limited = q->user.limited };
+
+	strlcpy(guess.name, q->name, sizeof(guess.name));
+	strlcpy(guess.account, q->user.account, sizeof(guess.account));
+	guess.long_list = q->long_list;
+	guess_learn_user(q->users->guesses, &guess);
+}
+
+/* A reply that is not there yet, since it was not known to be needed. */
+enum missing {
+	MISSING_NOTHING,
+	MISSING_ACCOUNT,
+	MISSING_LIST,
+	MISSING_PREFIXES
+};
+
+static enum missing
+missing_of_source(struct users_query *q)
+{
+	if (q->question.source == NULL || q->user.source != SOURCE_UNASKED)
+		return (MISSING_NOTHING);
+	/* It was read, and is too long for that. */
+	if (!q->by_prefixes) {
+		q->long_list = true;
+		return (MISSING_PREFIXES);
+	}
+	/* It was long, and is not any more, or it was long all along. */
+	if (!q->long_list)
+		return (MISSING_LIST);
+	q->user.source = q->in_prefixes ? SOURCE_LISTED : SOURCE_UNLISTED;
+	return (MISSING_NOTHING);
+}
+
+/* Takes what is known of the account that the user turned out to have. */
+static void
+take_account(struct users_query *q)
+{
+	q->user.pro = q->of_account.pro;
+	q->user.in_account = q->of_account.in_account;
+	if (q->of_account.status == STATUS_BLOCKED ||
+	    q->user.status == STATUS_ALLOWED)
+		q->user.status = q->of_account.status;
+}
+
+/* All replies are here: the user is judged, or what was guessed wrong asked. */
+static void
+judge_record(struct users_query *q)
+{
+	enum missing missing;
+	bool	     asked = true, account;
+
+	if (!q->exists) {
+		finish_query(q, USER_NONE);
+		return;
+	}
+	account = q->user.account[0] != '\0' &&
+	    strcmp(q->user.account, q->account) != 0;
+	missing = missing_of_source(q);
+	learn(q);
+	if (account)
+		asked = ask_account(q, q->user.account);
+	if (missing == MISSING_LIST)
+		asked = asked && ask_list(q);
+	else if (missing == MISSING_PREFIXES)
+		asked = asked && ask_prefixes(q);
+	if (!asked)
+		finish_query(q, USER_UNAVAILABLE);
+	if (!asked || account || missing != MISSING_NOTHING)
+		return;
+	if (q->user.account[0] != '\0' && (q->bad = q->bad_account) != NULL) {
+		finish_query(q, USER_BAD);
+		return;
+	}
+	if (q->user.account[0] != '\0')
+		take_account(q);
+	if (q->question.name == NULL &&
+	    (q->user.ip_auth.len == 0 ||
+		!netaddr_equal(q->question.address, &q->user.ip_auth)))
+		finish_query(q, USER_NONE);
+	else
+		finish_query(q, USER_OK);
+}
+
+/* The address is somebody else's by now, or was not known to be anybody's. */
+static void
+ask_new_owner(struct users_query *q)
+{
+	guess_learn_address(q->users->guesses, q->question.address, q->owner);
+	q->bad = NULL;
+	q->exists = false;
+	q->account[0] = '\0';
+	memset(q->parts, 0, sizeof(q->parts));
+	if (!ask_record(q, q->owner))
+		finish_query(q, USER_UNAVAILABLE);
+}
+
+static void
+judge_replies(struct users_query *q)
+{
+	bool by_address = q->question.name == NULL;
+
+	if (q->unavailable)
+		finish_query(q, USER_UNAVAILABLE);
+	else if (by_address && q->bad_owner)
+		finish_query(q, USER_BAD);
+	else if (by_address && q->owner[0] == '\0') {
+		guess_learn_address(q->users->guesses, q->question.address,
+		    NULL);
+		finish_query(q, USER_NONE);
+	} else if (by_address && strcmp(q->owner, q->name) != 0)
+		ask_new_owner(q);
+	else if (q->bad != NULL)
+		finish_query(q, USER_BAD);
+	else
+		judge_record(q);
+}
+
+static bool
+begin(struct users_query *q)
+{
+	const char *name = q->question.name;
+
+	if (name != NULL)
+		return (ask_record(q, name));
+	if (!ask_owner(q))
+		return (false);
+	name = guess_address(q->users->guesses, q->question.address);
+	return (name == NULL || ask_record(q, name));
+}
+
+struct users_query *
+users_ask(struct users *us, const struct users_question *question, users_cb cb,
+    void *arg)
+{
+	struct users_query *q;
+
+	if ((q = calloc(1, sizeof(*q))) == NULL)
+		return (NULL);
+	q->users = us;
+	q->question = *question;
+	q->cb = cb;
+	q->arg = arg;
+	if (begin(q))
+		return (q);
+	free_query(q);
+	return (NULL);
+}
+
+bool
+users_guess_limited(const struct users *us, const struct users_question *ask,
+    char name[USER_NAME_MAX + 1])
+{
+	const char	   *of = ask->name;
+	const struct guess *guess;
+
+	if (of == NULL)
+		of = guess_address(us->guesses, ask->address);
+	if (of == NULL || (guess = guess_user(us->guesses, of)) == NULL)
+		return (false);
+	strlcpy(name, of, USER_NAME_MAX + 1);
+	return (guess->limited);
+}

@@ -1,0 +1,549 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+/*
+ * The policy, by tables of facts: each row changes one thing of a session whose
+ * mail would pass, and says what is decided.
+ */
+
+#include <string.h>
+
+#include "unit.h"
+
+#include "conf.h"
+#include "decide.h"
+#include "spf.h"
+
+#define HASH "$6$salt$hash"
+
+static struct conf	 conf;
+static struct session	 session;
+static struct tx	 tx;
+static struct user	 user;
+static struct senders	 senders;
+static struct spf_answer answer;
+static struct facts	 facts;
+
+/* alice, who has logged in, sends as example.org, which is hers. */
+static void
+begin(enum stage stage)
+{
+	memset(&conf, 0, sizeof(conf));
+	memset(&session, 0, sizeof(session));
+	memset(&tx, 0, sizeof(tx));
+	memset(&user, 0, sizeof(user));
+	memset(&senders, 0, sizeof(senders));
+	memset(&answer, 0, sizeof(answer));
+	memset(&facts, 0, sizeof(facts));
+	conf.spf = SPF_PUBLISHED;
+	snprintf(user.name, sizeof(user.name), "alice");
+	snprintf(user.password, sizeof(user.password), HASH);
+	user.source = SOURCE_ANY;
+	user.assigned = 1;
+	assert_true(netaddr_parse("192.0.2.1", &session.source));
+	snprintf(session.name, sizeof(session.name), "alice");
+	session_hold(&session, LOGIN_HELD, HASH);
+	session.tx = &tx;
+	tx.state = stage == STAGE_END_OF_DATA ? TX_OPEN : TX_NOBODYS;
+	snprintf(tx.user, sizeof(tx.user), "alice");
+	domains_add(&senders.domains, "example.org");
+	facts.stage = stage;
+	facts.conf = &conf;
+	facts.session = &session;
+	facts.senders = &senders;
+	facts.user_asked = true;
+	facts.found = USER_OK;
+	facts.user = &user;
+}
+
+static void
+assert_action(enum action want)
+{
+	assert_int_equal(decide(&facts).action, want);
+}
+
+static void
+assert_reply(enum action action, const char *reply, enum reason reason)
+{
+	struct decision d = decide(&facts);
+
+	assert_int_equal(d.action, action);
+	assert_string_equal(d.reply, reply);
+	assert_string_equal(reason_name(d.reason), reason_name(reason));
+}
+
+static void
+assert_blocked(enum reason reason, const char *domain)
+{
+	struct decision d = decide(&facts);
+
+	assert_int_equal(d.action, ACTION_BLOCK);
+	assert_string_equal(reason_name(d.reason), reason_name(reason));
+	if (domain == NULL)
+		assert_null(d.domain);
+	else
+		assert_string_equal(d.domain, domain);
+}
+
+/* Redis gave no user. */
+static void
+find(enum users_found found)
+{
+	facts.found = found;
+	facts.user = NULL;
+}
+
+static void
+test_ordinary_mail_passes(void **state)
+{
+	static const enum stage stages[] = { STAGE_AUTH, STAGE_MAIL_FROM,
+		STAGE_RCPT_TO, STAGE_END_OF_DATA };
+	size_t			i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		begin(stages[i]);
+		assert_action(ACTION_PROCEED);
+	}
+}
+
+/* Nothing is decided about somebody who was not asked for. */
+static void
+test_the_user_is_asked_for(void **state)
+{
+	static const enum stage stages[] = { STAGE_AUTH, STAGE_MAIL_FROM,
+		STAGE_END_OF_DATA };
+	size_t			i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		begin(stages[i]);
+		facts.user_asked = false;
+		facts.user = NULL;
+		assert_action(ACTION_ASK_USER);
+	}
+}
+
+/* AUTH: smtpd refuses all of these itself. */
+static void
+test_auth_leaves_to_smtpd(void **state)
+{
+	static const enum users_found found[] = { USER_NONE, USER_BAD,
+		USER_UNAVAILABLE };
+	size_t			      i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		begin(STAGE_AUTH);
+		facts.shows_password = true;
+		find(found[i]);
+		assert_action(ACTION_PROCEED);
+	}
+	begin(STAGE_AUTH);
+	facts.shows_password = true;
+	user.source = SOURCE_UNLISTED;
+	user.status = STATUS_BLOCKED;
+	assert_action(ACTION_PROCEED);
+	user.status = STATUS_ALLOWED;
+	user.password[0] = '\0';
+	assert_action(ACTION_PROCEED);
+}
+
+static void
+test_auth_from_a_source_not_listed(void **state)
+{
+	(void)state;
+	begin(STAGE_AUTH);
+	user.source = SOURCE_UNLISTED;
+	assert_action(ACTION_PROCEED);
+	facts.shows_password = true;
+	assert_action(ACTION_ASK_PASSWORD);
+	facts.password = PASSWORD_FITS_NOT;
+	assert_action(ACTION_PROCEED);
+	facts.password = PASSWORD_FITS;
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
+	user.source = SOURCE_LISTED;
+	assert_action(ACTION_PROCEED);
+	/* What was not asked is not allowed. */
+	user.source = SOURCE_UNASKED;
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
+	session.local = true;
+	conf.local = LOCAL_TRUST;
+	assert_action(ACTION_PROCEED);
+	conf.local = LOCAL_ENFORCE;
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
+}
+
+/* How the session and its user stand to each other, and what follows. */
+static const struct {
+	enum users_found found;
+	enum login	 login;
+	bool		 other_password;
+	enum user_status status;
+	enum user_source source;
+	/* At MAIL FROM, and at the end of data: */
+	enum action action;
+	const char *reply;
+	enum reason reason;
+	enum action end;
+} standings[] = { { USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_LISTED,
+		      ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
+	{ USER_OK, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
+	/* A name or a password that AUTH only showed is no login. */
+	{ USER_OK, LOGIN_SHOWN, true, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
+	{ USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_UNLISTED,
+	    ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE, ACTION_BLOCK },
+	{ USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_UNASKED,
+	    ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE, ACTION_BLOCK },
+	{ USER_OK, LOGIN_HELD, false, STATUS_BLOCKED, SOURCE_ANY, ACTION_REJECT,
+	    REPLY_AUTH_REQUIRED, REASON_BLOCKED, ACTION_BLOCK },
+	{ USER_OK, LOGIN_HELD, true, STATUS_ALLOWED, SOURCE_ANY, ACTION_REJECT,
+	    REPLY_AUTH_REQUIRED, REASON_USER, ACTION_BLOCK },
+	{ USER_OK, LOGIN_NOBODY, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY, ACTION_BLOCK },
+	{ USER_OK, LOGIN_ASKED, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT },
+	{ USER_OK, LOGIN_FAILED, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_DISCONNECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT },
+	{ USER_NONE, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY, ACTION_BLOCK },
+	{ USER_NONE, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY, ACTION_BLOCK },
+	{ USER_BAD, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT },
+	{ USER_UNAVAILABLE, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT },
+	{ USER_UNAVAILABLE, LOGIN_FAILED, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT } };
+
+static void
+stand(enum stage stage, size_t i)
+{
+	begin(stage);
+	session.login = standings[i].login;
+	if (standings[i].other_password)
+		snprintf(user.password, sizeof(user.password), "$6$new$hash");
+	user.status = standings[i].status;
+	user.source = standings[i].source;
+	if (standings[i].found != USER_OK)
+		find(standings[i].found);
+}
+
+static void
+test_standing(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(standings) / sizeof(standings[0]); i++) {
+		stand(STAGE_MAIL_FROM, i);
+		if (standings[i].reply == NULL)
+			assert_action(standings[i].action);
+		else
+			assert_reply(standings[i].action, standings[i].reply,
+			    standings[i].reason);
+		stand(STAGE_END_OF_DATA, i);
+		if (standings[i].end == ACTION_BLOCK)
+			assert_blocked(REASON_USER, NULL);
+		else if (standings[i].end == ACTION_REJECT)
+			assert_reply(ACTION_REJECT, REPLY_TEMPFAIL,
+			    REASON_AWAY);
+		else
+			assert_action(ACTION_PROCEED);
+	}
+}
+
+static void
+test_nobody_is_asked_for(void **state)
+{
+	(void)state;
+	/* No source, and no login. */
+	begin(STAGE_MAIL_FROM);
+	session.login = LOGIN_NONE;
+	session.source.len = 0;
+	facts.user_asked = false;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	/* A login as no possible name is never the user of the source. */
+	begin(STAGE_MAIL_FROM);
+	session.login = LOGIN_NOBODY;
+	session.name[0] = '\0';
+	facts.user_asked = false;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	/* A logged-in session needs no source. */
+	begin(STAGE_MAIL_FROM);
+	session.source.len = 0;
+	assert_action(ACTION_PROCEED);
+}
+
+static void
+test_local(void **state)
+{
+	(void)state;
+	begin(STAGE_MAIL_FROM);
+	session.local = true;
+	session.login = LOGIN_NONE;
+	session.source.len = 0;
+	facts.user_asked = false;
+	conf.local = LOCAL_ENFORCE;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	conf.local = LOCAL_TRUST;
+	assert_action(ACTION_PROCEED);
+	/* Who logs in is that user, there too. */
+	session.login = LOGIN_HELD;
+	assert_action(ACTION_ASK_USER);
+	/* At the end of data counts what MAIL FROM was. */
+	begin(STAGE_END_OF_DATA);
+	facts.user_asked = false;
+	tx.state = TX_TRUSTED;
+	assert_action(ACTION_PROCEED);
+	tx.state = TX_OPEN;
+	session.local = true;
+	conf.local = LOCAL_TRUST;
+	assert_action(ACTION_ASK_USER);
+}
+
+static void
+test_a_long_sender(void **state)
+{
+	(void)state;
+	begin(STAGE_MAIL_FROM);
+	facts.sender_too_long = true;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LONG);
+	/* Before anything else, a local one's too. */
+	session.local = true;
+	conf.local = LOCAL_TRUST;
+	session.login = LOGIN_NONE;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LONG);
+}
+
+/* What the message itself is, at the end of data. */
+static void
+test_the_message(void **state)
+{
+	(void)state;
+	begin(STAGE_END_OF_DATA);
+	session.tx = NULL;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_DAMAGED);
+	begin(STAGE_END_OF_DATA);
+	tx.damaged = true;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_DAMAGED);
+	tx.state = TX_TRUSTED;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_DAMAGED);
+
+	begin(STAGE_END_OF_DATA);
+	tx.state = TX_NOBODYS;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	tx.state = TX_PASSED;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+
+	begin(STAGE_END_OF_DATA);
+	snprintf(user.name, sizeof(user.name), "bob");
+	assert_blocked(REASON_USER, NULL);
+
+	begin(STAGE_END_OF_DATA);
+	tx.hidden_end = true;
+	assert_blocked(REASON_BODY, NULL);
+	senders.reason = REASON_FROM_MISSING;
+	assert_blocked(REASON_BODY, NULL);
+	tx.hidden_end = false;
+	assert_blocked(REASON_FROM_MISSING, NULL);
+	/* Before it is told why, the user must be one who may send. */
+	user.status = STATUS_BLOCKED;
+	assert_blocked(REASON_USER, NULL);
+}
+
+static void
+test_sandbox(void **state)
+{
+	(void)state;
+	begin(STAGE_RCPT_TO);
+	tx.sandboxed = true;
+	assert_action(ACTION_SANDBOX);
+	session.tx = NULL;
+	assert_action(ACTION_PROCEED);
+	begin(STAGE_MAIL_FROM);
+	user.status = STATUS_SANDBOXED;
+	assert_action(ACTION_PROCEED);
+	begin(STAGE_END_OF_DATA);
+	user.status = STATUS_SANDBOXED;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_SANDBOX);
+	tx.sandboxed = true;
+	assert_action(ACTION_PROCEED);
+	/* Released meanwhile: its recipients went nowhere all the same. */
+	user.status = STATUS_ALLOWED;
+	assert_action(ACTION_PROCEED);
+}
+
+/* Each mode, of each plan, with a domain of each kind. */
+static void
+test_modes(void **state)
+{
+	static const struct {
+		enum user_mode mode;
+		bool	       pro;
+		enum reason    account; /* where it is the account's */
+		enum reason    foreign;
+	} rows[] = { { MODE_DEFAULT, false, REASON_NOT_ASSIGNED,
+			 REASON_NOT_ASSIGNED },
+		{ MODE_DEFAULT, true, REASON_NOT_ASSIGNED,
+		    REASON_NOT_ASSIGNED },
+		{ MODE_ALL, false, REASON_NONE, REASON_NOT_IN_ACCOUNT },
+		{ MODE_ALL, true, REASON_NONE, REASON_NOT_IN_ACCOUNT },
+		{ MODE_ANY, false, REASON_NONE, REASON_PLAN },
+		{ MODE_ANY, true, REASON_NONE, REASON_SPF } };
+	static const enum stage stages[] = { STAGE_MAIL_FROM,
+		STAGE_END_OF_DATA };
+	enum reason		want;
+	size_t			i, k, s;
+
+	(void)state;
+	for (s = 0; s < 2; s++) {
+		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+			begin(stages[s]);
+			user.mode = rows[i].mode;
+			user.pro = rows[i].pro;
+			assert_action(ACTION_PROCEED);
+			for (k = 0; k < 2; k++) {
+				/* The other bits are of no domain here. */
+				user.assigned = ~(uint32_t)1;
+				user.in_account = ~(uint32_t)1 | (k == 0);
+				want = k == 0 ? rows[i].account
+					      : rows[i].foreign;
+				if (want == REASON_NONE)
+					assert_action(ACTION_PROCEED);
+				else if (want == REASON_SPF)
+					assert_action(ACTION_ASK_SPF);
+				else
+					assert_blocked(want, "example.org");
+			}
+		}
+	}
+}
+
+static void
+test_spf(void **state)
+{
+	static const enum reason reasons[] = { [SPF_VERDICT_OK] = REASON_NONE,
+		[SPF_VERDICT_NONE] = REASON_SPF_NONE,
+		[SPF_VERDICT_SEVERAL] = REASON_SPF_SEVERAL,
+		[SPF_VERDICT_SYNTAX] = REASON_SPF_SYNTAX,
+		[SPF_VERDICT_NOT_INCLUDED] = REASON_SPF_INCLUDE,
+		[SPF_VERDICT_NOT_PASS] = REASON_SPF_FAIL };
+	struct decision		 d;
+	size_t			 i;
+
+	(void)state;
+	begin(STAGE_END_OF_DATA);
+	user.mode = MODE_ANY;
+	user.pro = true;
+	domains_add(&senders.domains, "two.example");
+	d = decide(&facts);
+	assert_int_equal(d.action, ACTION_ASK_SPF);
+	assert_int_equal(d.which, 1);
+	assert_string_equal(d.domain, "two.example");
+
+	facts.spf[1] = SPF_KNOWN;
+	facts.spf_answer[1] = &answer;
+	snprintf(answer.record, sizeof(answer.record), "v=spf1 -all");
+	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		answer.verdict = (enum spf_verdict)i;
+		if (reasons[i] == REASON_NONE) {
+			assert_action(ACTION_PROCEED);
+			continue;
+		}
+		assert_blocked(reasons[i], "two.example");
+		assert_string_equal(decide(&facts).record, "v=spf1 -all");
+	}
+	answer.verdict = SPF_VERDICT_UNKNOWN;
+	assert_reply(ACTION_REJECT, REPLY_SPF, REASON_SPF);
+	facts.spf[1] = SPF_UNKNOWN;
+	assert_reply(ACTION_REJECT, REPLY_SPF, REASON_SPF);
+	facts.spf[1] = SPF_LATER;
+	assert_action(ACTION_PROCEED);
+	facts.spf[1] = SPF_UNASKED;
+	conf.spf = SPF_OFF;
+	assert_action(ACTION_PROCEED);
+	user.pro = false;
+	assert_blocked(REASON_PLAN, "two.example");
+}
+
+static void
+test_every_domain_counts(void **state)
+{
+	const uint32_t all = (1U << DOMAINS_MAX) - 1;
+	char	       name[32];
+	int	       i;
+
+	(void)state;
+	begin(STAGE_END_OF_DATA);
+	senders.domains.n = 0;
+	user.assigned = 0;
+	assert_action(ACTION_PROCEED);
+	for (i = 0; i < DOMAINS_MAX; i++) {
+		snprintf(name, sizeof(name), "d%d.example", i);
+		domains_add(&senders.domains, name);
+	}
+	user.assigned = all;
+	assert_action(ACTION_PROCEED);
+	for (i = 0; i < DOMAINS_MAX; i++) {
+		user.assigned = all & ~(1U << i);
+		assert_blocked(REASON_NOT_ASSIGNED, senders.domains.name[i]);
+	}
+	user.assigned = 1 << 3;
+	assert_blocked(REASON_NOT_ASSIGNED, "d0.example");
+}
+
+static void
+test_room(void **state)
+{
+	static const enum stage stages[] = { STAGE_MAIL_FROM,
+		STAGE_END_OF_DATA };
+	size_t			s;
+
+	(void)state;
+	for (s = 0; s < 2; s++) {
+		begin(stages[s]);
+		/* Who has no limit is not asked about. */
+		facts.room = ROOM_NONE;
+		facts.room_reply = "451 4.7.1 [QUOTA] full";
+		assert_action(ACTION_PROCEED);
+		user.limited = true;
+		assert_reply(ACTION_REJECT, "451 4.7.1 [QUOTA] full",
+		    REASON_QUOTA);
+		facts.room = ROOM_UNKNOWN;
+		assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS);
+		facts.room = ROOM_THERE;
+		assert_action(ACTION_PROCEED);
+		facts.room = ROOM_UNASKED;
+		assert_action(ACTION_ASK_ROOM);
+		/* Nothing is reserved for what is blocked. */
+		user.assigned = 0;
+		assert_blocked(REASON_NOT_ASSIGNED, "example.org");
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ordinary_mail_passes),
+		cmocka_unit_test(test_the_user_is_asked_for),
+		cmocka_unit_test(test_auth_leaves_to_smtpd),
+		cmocka_unit_test(test_auth_from_a_source_not_listed),
+		cmocka_unit_test(test_standing),
+		cmocka_unit_test(test_nobody_is_asked_for),
+		cmocka_unit_test(test_local),
+		cmocka_unit_test(test_a_long_sender),
+		cmocka_unit_test(test_the_message),
+		cmocka_unit_test(test_sandbox), cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_spf),
+		cmocka_unit_test(test_every_domain_counts),
+		cmocka_unit_test(test_room)
+	};
+
+	return (cmocka_run_group_tests_name("decide", tests, NULL, NULL));
+}
