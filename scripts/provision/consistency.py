@@ -15,7 +15,7 @@ from .inspection import (
     orphan, release_claim, rows_of, strange)
 from .pages import records, strays
 from .progress import Progress, counted
-from .records import user_key
+from .records import NAME, user_key
 from .server import check_server
 from .text import visible
 
@@ -96,7 +96,7 @@ def inspect_stray(run, key, name):
     if match[1] == "ip":
         return inspect_claim(run, match[2], key) if match[3] is None else (
             strange(key))
-    if match[3] is None:
+    if match[3] is None or not NAME.fullmatch(match[2]):
         return strange(key, match[2])
     companions = COMPANIONS if match[1] == "user" else ("domains",)
     if match[3] not in companions:
