@@ -248,7 +248,7 @@ def test_the_relay_has_the_rights_that_it_uses(new_relay, redis, users,
             session.mail("x@a.example")
         assert refused(redis) == []
         assert redis.cli("EXISTS", "smtp:user:{alice}:log") == 1
-        assert len(redis.cli("KEYS", "smtp:report:*")) == 1
+        assert len(redis.cli("KEYS", "smtp:report:*")) == 2
     finally:
         redis.cli("ACL", "DELUSER", "relay")
 
