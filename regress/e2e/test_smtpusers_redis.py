@@ -274,8 +274,8 @@ EVERYTHING = [words.split() for words in (
     "account add acme --domain b.example", "set alice account acme",
     "account set acme plan pro", "account domain add acme c.example",
     "account domain rm acme c.example", "account show acme",
-    "account list", "account rm acme --yes", "fields", "check",
-    "export", "rename alice bob", "rm bob --yes")]
+    "account list", "fields", "check", "check --fix", "export",
+    "account rm acme --yes", "rename alice bob", "rm bob --yes")]
 
 
 def test_database(server, tmp_path):
