@@ -3,6 +3,7 @@
 
 """smtpusers import: every line, every error, every interruption."""
 
+import io
 import json
 import os
 import random
@@ -10,13 +11,14 @@ import re
 import signal
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from places import REDIS7, free_port
 from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE,
-                       EX_USAGE, Smtpusers)
+                       EX_USAGE, Smtpusers, package)
 from redisserver import RedisServer, wait_until
 from transfers import CREATED, HASH, lines_of, peak, tally, user
 
@@ -819,10 +821,35 @@ def test_redis_is_not_there(server, tmp_path, path):
     assert "connect" in cmd.fails(EX_UNAVAILABLE, "import", str(path))
 
 
-def test_progress_on_a_terminal(cmd, path):
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_on_a_terminal(monkeypatch):
+    """Of what takes over a second; what is printed takes its place."""
+    module = package("progress")
+    seen = Terminal()
+    monkeypatch.setattr(sys, "stderr", seen)
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    progress = module.Progress("line")
+    for moment in (100.5, 100.9):
+        now[0] = moment
+        progress.add(50)
+    assert seen.getvalue() == ""
+    now[0] = 102.0
+    progress.add(100, "3 errors")
+    progress.add(1)
+    assert seen.getvalue() == "\r\x1b[K200 lines, 100/s, 3 errors"
+    module.make_way()
+    module.make_way()
+    assert seen.getvalue().endswith("3 errors\r\x1b[K")
+
+
+def test_the_end_on_a_terminal(cmd, path):
     code, shown = cmd.typed("import", str(path), answers=[])
     assert code == 0
-    assert "\r\x1b[K" in shown and "/s, 0 errors" in shown
     assert shown.replace("\r\n", "\n").endswith(tally(added=MANY))
 
 

@@ -14,7 +14,7 @@ from .inspection import (
     ACCOUNT, USER, Inspection, inspect_account, inspect_claim, inspect_users,
     orphan, release_claim, rows_of, strange)
 from .pages import records, strays
-from .progress import Progress, counted
+from .progress import Progress, counted, make_way
 from .records import NAME, user_key
 from .server import check_server
 from .text import visible
@@ -54,6 +54,7 @@ class Report:
         for finding in findings:
             if finding.fixed is None:
                 self.left += 1
+            make_way()
             print(json.dumps(finding.as_json()) if self.as_json else
                   text_of(finding))
 
