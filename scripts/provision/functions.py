@@ -3,18 +3,22 @@
 
 """The functions in Redis, which judge what is written and write it."""
 
+import hashlib
 import json
 import os
 import re
 
+from .alabels import alabels
 from .configuration import data_file
+from .connection import ReplyError
 from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure, note
 from .schema import Schema
 from .text import printable
-from .alabels import alabels
-from .connection import ReplyError
 
-VERSION = re.compile(r"^local VERSION = ([0-9]+)$", re.MULTILINE)
+# The library's name has its number and its hash.
+NAME = re.compile(r"#!lua name=smtpusers_([0-9]+)_([0-9a-f]{16})\n")
+FORMER = "smtpusers"            # of those that did not
+TRIES = 5
 
 
 def library_text():
@@ -24,11 +28,17 @@ def library_text():
         if not os.path.isdir(path):
             return read_text(data_file("smtpusers.lua"))
         parts = [name for name in os.listdir(path) if name.endswith(".lua")]
-        return "".join(read_text(os.path.join(path, name))
-                       for name in sorted(parts))
+        return with_hash("".join(read_text(os.path.join(path, name))
+                                 for name in sorted(parts)))
     except OSError as error:
         raise Failure(EX_CONFIG, "%s: %s" % (
             error.filename, error.strerror)) from None
+
+
+def with_hash(text):
+    """As make does it."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return text.replace("@HASH@", digest[:16])
 
 
 def read_text(path):
@@ -39,45 +49,66 @@ def read_text(path):
 def prepare(redis):
     """Loads the functions where there are none, or older ones; newer ones
     are used as they are."""
-    if not has_functions(redis.many([fcall("version", [])])[0]):
-        load_functions(redis)
-    redis.prepared = True
+    text = library_text()
+    wanted = version_of(NAME.match(text).groups())
+    for _ in range(TRIES):
+        there = version_there(redis)
+        if will_do(there, wanted):
+            redis.prepared = True
+            return
+        load_functions(redis, there, text)
+    raise Failure(EX_UNAVAILABLE, "the functions in Redis are others all the "
+                  "time: does another client load older ones?")
 
 
 def functions_problem(redis):
     """Why those that are there would not do, or None."""
     try:
-        there = has_functions(redis.many([fcall("version", [])])[0])
+        there = version_there(redis)
     except Failure as failure:
         return str(failure)
-    if there:
+    if will_do(there, version_of(NAME.match(library_text()).groups())):
         return None
     return "the functions are missing or older than those of this command"
 
 
-def has_functions(version):
-    if isinstance(version, ReplyError):
-        if "nknown command" in str(version):
+def will_do(there, wanted):
+    return bool(there) and (there == wanted or there[0] > wanted[0])
+
+
+def version_of(words):
+    number, digest = words
+    return int(number), digest
+
+
+def version_there(redis):
+    """Number and hash; None for none, or those that had no hash."""
+    reply = redis.many([fcall("version", [])])[0]
+    if isinstance(reply, ReplyError):
+        if "nknown command" in str(reply):
             raise Failure(EX_UNAVAILABLE, "this Redis has no functions: it "
                           "must be Redis 7.0 or newer, or Valkey")
-        if "unction not found" not in str(version):
-            raise version
-        return False
-    return isinstance(version, int) and (
-        version >= int(VERSION.search(library_text())[1]))
+        if "unction not found" not in str(reply):
+            raise reply
+        return None
+    if not isinstance(reply, list) or len(reply) != 2 or not (
+            isinstance(reply[0], int)):
+        return None
+    return version_of(reply)
 
 
-def load_functions(redis):
-    """The filter does so too, when it connects."""
-    try:
-        redis.one("FUNCTION", "LOAD", "REPLACE", library_text())
-    except ReplyError as error:
-        if error.kind != "NOPERM":
-            raise
-        raise Failure(EX_NOPERM, "%s\nThe functions are missing or old; to "
-                      "load them as a user who may: redis-cli -x FUNCTION "
-                      "LOAD REPLACE <%s" % (
-                          error, data_file("smtpusers.lua"))) from None
+def load_functions(redis, there, text):
+    """In the place of those that were found, if they are still there; the
+    filter does so too, when it connects."""
+    name = "%s_%d_%s" % (FORMER, *there) if there else FORMER
+    replies = redis.many([("MULTI",), ("FUNCTION", "DELETE", name),
+                          ("FUNCTION", "LOAD", text), ("EXEC",)])
+    for error in replies[1:3]:
+        if isinstance(error, ReplyError) and error.kind == "NOPERM":
+            raise Failure(EX_NOPERM, "%s\nThe functions are missing or old; "
+                          "see Loading in smtpusers-functions(7), and load "
+                          "%s as a user who may" % (
+                              error, data_file("smtpusers.lua"))) from None
 
 
 def schema_of(redis):
