@@ -103,11 +103,18 @@ has_whole_addresses(const char *p, const char *end)
 	return (!open);
 }
 
+/* Whether there is a '<' before the comma that ends what is there. */
 static bool
 has_bracket(const char *p, const char *end)
 {
-	while (p < end && *p != ',' && *p != '<')
-		p++;
+	const char *behind;
+
+	for (; p < end && *p != ',' && *p != '<'; p++) {
+		if (*p == '(' && (behind = skip_comment(p, end)) != NULL)
+			p = behind - 1;
+		else if (*p == '(' || *p == '"')
+			return (memchr(p, '<', (size_t)(end - p)) != NULL);
+	}
 	return (p < end && *p == '<');
 }
 
