@@ -28,8 +28,8 @@ enum field {
 const char *const user_fields[USER_FIELDS] = { "password", "account", "mode",
 	"status", "quota", "rate", "ip_auth", "created" };
 
-const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "plan",
-	"status" };
+const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "plan", "status",
+	"user_prefix" };
 
 bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
@@ -49,6 +49,12 @@ user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
 	}
 	out[i] = '\0';
 	return (i > 0);
+}
+
+bool
+user_in_account(const struct user *account, const char *name)
+{
+	return (strncmp(name, account->prefix, strlen(account->prefix)) == 0);
 }
 
 bool
@@ -206,7 +212,7 @@ user_parse(struct user *user, bool *exists, const redisReply *reply)
 const char *
 user_parse_account(struct user *user, const redisReply *reply)
 {
-	const char	*plan, *text;
+	const char	*plan, *text, *prefix;
 	enum user_status status;
 
 	if (reply->type != REDIS_REPLY_ARRAY ||
@@ -216,6 +222,10 @@ user_parse_account(struct user *user, const redisReply *reply)
 	text = text_of(reply->element[1]);
 	if (plan == NULL || text == NULL || !parse_status(text, &status))
 		return ("account: plan or status");
+	if ((prefix = text_of(reply->element[2])) == NULL ||
+	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
+		sizeof(user->prefix))
+		return ("account: user_prefix");
 	user->pro = strcmp(plan, "pro") == 0;
 	if (status == STATUS_BLOCKED || user->status == STATUS_ALLOWED)
 		user->status = status;

@@ -194,7 +194,7 @@ answered(enum users_found want)
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
-#define PRO "*2\r\n$3\r\npro\r\n" NIL
+#define PRO "*3\r\n$3\r\npro\r\n" NIL NIL
 #define BLOCKED "*2\r\n" NIL "$7\r\nblocked\r\n"
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
@@ -208,7 +208,7 @@ answered(enum users_found want)
 #define ASSIGNED(name)                                       \
 	"SMISMEMBER smtp:user:{" name "}:domains a.example " \
 	"b.example\n"
-#define ACCOUNT(name) "HMGET smtp:account:{" name "} plan status\n"
+#define ACCOUNT(name) "HMGET smtp:account:{" name "} plan status user_prefix\n"
 #define VERIFIED(name) \
 	"SMISMEMBER smtp:account:{" name "}:domains a.example b.example\n"
 
@@ -471,12 +471,12 @@ static void
 expect_account(const char *name)
 {
 	const char *fields[] = { strcmp(name, "acme") == 0 ? "pro" : "free",
-		NULL };
+		NULL, NULL };
 	char command[128];
 
 	snprintf(command, sizeof(command),
-	    "HMGET smtp:account:{%s} plan status\n", name);
-	expect(command, resp_array(fields, 2));
+	    "HMGET smtp:account:{%s} plan status user_prefix\n", name);
+	expect(command, resp_array(fields, 3));
 	snprintf(command, sizeof(command),
 	    "SMISMEMBER smtp:account:{%s}:domains a.example b.example\n", name);
 	expect(command, bits(2, strcmp(name, "acme") == 0 ? 0 : 1));
@@ -804,7 +804,7 @@ static const struct bad_part bad_parts[] = {
 		"*2\r\n:0\r\n:0\r\n" },
 	    "account: not a hash" },
 	{ "b3",
-	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", "*2\r\n" NIL "$1\r\nx\r\n",
+	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", "*3\r\n" NIL "$1\r\nx\r\n" NIL,
 		"*2\r\n:0\r\n:0\r\n" },
 	    "account: plan or status" },
 	{ "b4", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, WRONGTYPE },

@@ -14,10 +14,11 @@ WRITING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
 RELAY = ("fcall fcall_ro ping select time exists type get set incrby "
          "unlink del expire pexpire ttl pttl hget hmget hgetall hset hdel "
          "hincrby sismember smismember smembers scard sscan srandmember "
-         "xadd xtrim info wait function|load").split()
+         "xadd xtrim info wait multi exec function|load "
+         "function|delete").split()
 
 COMMAND = [*WRITING, "scan", "xrevrange", "xread", "ping", "select", "info",
-           "function|load"]
+           "multi", "exec", "function|load", "function|delete"]
 
 PANEL = [*WRITING, "scan", "ping", "select"]
 
