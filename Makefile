@@ -36,7 +36,6 @@ MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.7 scripts/*.8)
 PACKAGE :=	$(wildcard scripts/provision/*.py)
 HOOKS :=	scripts/hooks
 HOOKS_PY :=	$(wildcard $(HOOKS)/smtpusers_hooks/*.py)
-HOOKS_RUN :=	$(wildcard $(HOOKS)/directadmin/* $(HOOKS)/cpanel/*)
 UNITFILES :=	$(wildcard $(HOOKS)/systemd/*)
 
 # What they are made with.
@@ -110,9 +109,9 @@ $(B)/told/%: % FORCE
 
 told =		$(addprefix $(B)/told/,$(1))
 TOLD :=		$(call told,scripts/smtpusers)
-TOLD_HOOKS :=	$(call told,$(HOOKS)/smtpusers-hook \
-		$(HOOKS)/smtpusers-hooks.conf.sample $(HOOKS_RUN) $(HOOKS_PY) \
-		$(UNITFILES))
+TOLD_HOOKS :=	$(call told,$(addprefix $(HOOKS)/,smtpusers-hook \
+		smtpusers-notify smtpusers-hooks.conf.sample \
+		smtpusers-notify.conf.sample) $(HOOKS_PY) $(UNITFILES))
 
 # Mode, files, directory, and the name there where it is another.
 define NL
@@ -125,8 +124,6 @@ put =		$(foreach file,$(2),$(INSTALL) -D -m $(1) $(file) \
 install: all $(TOLD) install-hooks
 	$(call put,755,$(PROGRAMS),$(LIBEXECDIR))
 	$(call put,755,$(TOLD),$(SBINDIR))
-	$(call put,644,scripts/reasons.ini $(B)/smtpusers.lua VERSION,$(DATADIR))
-	$(call put,644,$(PACKAGE),$(DATADIR)/provision)
 	$(call put,644,lib/smtpusers.conf.sample,$(SYSCONFDIR))
 	$(call put,644,$(filter %.5,$(MANUALS)),$(MANDIR)/man5)
 	$(call put,644,$(filter %.7,$(MANUALS)),$(MANDIR)/man7)
@@ -134,11 +131,14 @@ install: all $(TOLD) install-hooks
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))
 	$(call put,644,scripts/completion/smtpusers.bash,$(BASHCOMPDIR),smtpusers)
 
-install-hooks: $(TOLD_HOOKS)
+# With what the command and the hooks share.
+install-hooks: $(TOLD_HOOKS) $(B)/smtpusers.lua
+	$(call put,644,scripts/reasons.ini $(B)/smtpusers.lua VERSION,$(DATADIR))
+	$(call put,644,$(PACKAGE),$(DATADIR)/provision)
 	$(call put,755,$(filter %-hook,$(TOLD_HOOKS)),$(SBINDIR))
-	$(call put,644,$(filter %.sample,$(TOLD_HOOKS)),$(SYSCONFDIR))
-	$(call put,755,$(filter %.sh,$(TOLD_HOOKS)),$(DATADIR)/hooks/directadmin)
-	$(call put,755,$(filter %-cpanel,$(TOLD_HOOKS)),$(DATADIR)/hooks/cpanel)
+	$(call put,644,$(filter %-hooks.conf.sample,$(TOLD_HOOKS)),$(SYSCONFDIR))
+	$(call put,755,$(filter %-notify,$(TOLD_HOOKS)),$(DATADIR)/hooks)
+	$(call put,644,$(filter %-notify.conf.sample,$(TOLD_HOOKS)),$(DATADIR)/hooks)
 	$(call put,644,$(filter %.py,$(TOLD_HOOKS)),$(DATADIR)/hooks/smtpusers_hooks)
 	$(call put,644,$(filter %.service %.timer,$(TOLD_HOOKS)),$(DATADIR)/hooks/systemd)
 

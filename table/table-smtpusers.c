@@ -251,8 +251,8 @@ log_guessing(struct table *t, const char *name)
 	    now - t->guessing_logged < LOG_PAUSE * 1000000LL)
 		return;
 	t->guessing_logged = now;
-	log_warnx("too many wrong passwords, the last one for %s: those of "
-		  "the users that they are for are refused, and verified after",
+	log_warnx("too many wrong passwords, the last for %s: those for users "
+		  "who are guessed at are refused before they are verified",
 	    name);
 }
 

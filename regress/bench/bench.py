@@ -26,13 +26,12 @@ from linedriver import FilterDriver                       # noqa: E402
 from guesses import bench_guesses                         # noqa: E402
 from places import (build, configuration, free_port,      # noqa: E402
                     program, suite, workdir)
-from provision import Smtpusers                           # noqa: E402
+from provisioning import bench_provisioning               # noqa: E402
 from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
 from relays import BareFilterRelay, LeastFilterRelay      # noqa: E402
 from sources import bench_crowd, bench_sources         # noqa: E402
 from spf import bench_spf_known, bench_spf_others         # noqa: E402
-from transfers import HASH, lines_of, peak, user          # noqa: E402
 from users import Users                                   # noqa: E402
 
 MIB = 1 << 20
@@ -51,7 +50,6 @@ SHAPES = {"1 a session": (60, 1), "25 a session": (4, 25)}
 OPEN_SESSIONS = 10000
 CHARGES, CHARGES_DEPTH, CHARGES_TURNS = 50000, 16, 5
 MANY_USERS = 1000000
-IMPORTED, IMPORT_TURNS = 100000, 3
 SCAN_TURNS = 15
 SCAN_MESSAGES = 400
 DOMAINS = (10, 1000000)
@@ -527,82 +525,6 @@ def benchmark_rate(redis, call):
     return float(done.stdout.splitlines()[-1].split(",")[-7].strip('"'))
 
 
-# Users by the file
-
-
-def bench_import(table, redis):
-    """Next to the same keys and fields as redis-cli --pipe writes them, which
-    judges nothing and is told nothing."""
-    directory = workdir("import")
-    cmd = Smtpusers(redis, directory)
-    cmd.environment["SMTPUSERS_FILTER"] = str(program("filter-smtpusers",
-                                                      "rel"))
-    lines, commands = directory / "users.jsonl", directory / "commands"
-    records = [imported(number) for number in range(IMPORTED)]
-    lines.write_bytes(lines_of(*records))
-    commands.write_bytes(b"".join(map(as_commands, records)))
-    del records
-    ways = {"import": lambda: cmd.ok("import", lines),
-            "import again": lambda: cmd.ok("import", lines),
-            "redis-cli --pipe": lambda: pipe(redis, commands),
-            "export": lambda: cmd.ok("export"),
-            "check": lambda: cmd.ok("check")}
-    rates = {name: [] for name in ways}
-    for _ in range(IMPORT_TURNS):
-        for name, way in ways.items():
-            if name in ("import", "redis-cli --pipe"):
-                redis.cli("FLUSHALL")
-            rates[name].append(IMPORTED / seconds_of(way))
-            if redis.cli("DBSIZE") != IMPORTED * 3:
-                raise AssertionError("not all users are there")
-    median = {name: statistics.median(row) for name, row in rates.items()}
-    for name, rate in median.items():
-        table.note("%d users, %s" % (IMPORTED, name), "%.0f/s" % rate)
-    table.note("users, import / redis-cli --pipe", "%.3f" % (
-        median["import"] / median["redis-cli --pipe"]))
-    redis.cli("FLUSHALL")
-    table.at_most("memory, import of %d users" % IMPORTED,
-                  peak(cmd, "import", lines) * 1024 / MIB, 64, " MiB")
-    for name in ("export", "check"):
-        table.at_most("memory, %s of %d users" % (name, IMPORTED),
-                      peak(cmd, name) * 1024 / MIB, 64, " MiB")
-
-
-def imported(number):
-    return user("user%d" % number, password=HASH, mode="default",
-                status="allowed", quota="1000", rate="100/1h",
-                domains=["example.test", "d%d.example.test" % number],
-                ips=["192.0.2.0/24"])
-
-
-def as_commands(record):
-    key = "smtp:user:{%s}" % record["name"]
-    fields = [word for field in ("password", "mode", "status", "quota",
-                                 "rate", "created")
-              for word in (field, record[field])]
-    return b"".join((as_command("HSET", key, *fields),
-                     as_command("SADD", key + ":domains", *record["domains"]),
-                     as_command("SADD", key + ":ips", *record["ips"])))
-
-
-def as_command(*words):
-    """In Redis's own protocol."""
-    return ("*%d\r\n" % len(words) + "".join(
-        "$%d\r\n%s\r\n" % (len(word), word) for word in words)).encode()
-
-
-def pipe(redis, commands):
-    with open(commands, "rb") as file:
-        subprocess.run(["redis-cli", "-s", redis.socket, "--pipe"],
-                       stdin=file, stdout=subprocess.DEVNULL, check=True)
-
-
-def seconds_of(way):
-    began = time.perf_counter()
-    way()
-    return time.perf_counter() - began
-
-
 def connected(redis):
     """Whether anyone but us is there."""
     return len(redis.cli("CLIENT", "LIST").splitlines()) > 1
@@ -613,7 +535,7 @@ BENCHES = {"forky": (bench_guesses,)}
 BENCHES_ELSE = (
     bench_echo, bench_scan, bench_lookups, bench_decisions, bench_sources,
     bench_crowd, bench_spf_known,
-    bench_spf_others, bench_charges, bench_import, bench_memory,
+    bench_spf_others, bench_charges, bench_provisioning, bench_memory,
     bench_messages)
 
 

@@ -59,6 +59,7 @@ class Smtpusers:
         self.prefix = keys.get("prefix", "smtp:")
         self.file.write_text(configuration(**keys))
         self.environment = {**os.environ, "SMTPUSERS_FILTER": str(FILTER)}
+        self.patience = 60
 
     def argv(self, *args):
         return [SCRIPT, "-f", self.file, *args]
@@ -72,8 +73,8 @@ class Smtpusers:
     def run(self, *args, stdin=b""):
         """What it printed, and its exit code."""
         result = subprocess.run(self.argv(*args), env=self.environment,
-                                input=stdin, capture_output=True, timeout=60,
-                                check=False)
+                                input=stdin, capture_output=True,
+                                timeout=self.patience, check=False)
         return finished(result.returncode, result.stdout.decode(),
                         result.stderr.decode())
 

@@ -5,12 +5,12 @@
 
 import json
 import os
+import re
 
 import pytest
 
 from hooks.panelsite import DATA, Site, install
-
-SCRIPT = "smtpusers-hook-cpanel"
+from hooks.receiver import Receiver, owned
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +20,19 @@ def prefix():
 
 @pytest.fixture
 def site(prefix, redis):
-    return Site(prefix, redis, plans={"reseller_gold": "pro"})
+    site = Site(prefix, redis)
+    receiver = Receiver(site, plans={"reseller_gold": "pro"}).start()
+    site.tell(receiver)
+    yield site
+    receiver.check()
+    receiver.stop()
 
 
 def says(site, name, **changes):
     result = site.cpanel(name, **changes)
     assert (result.returncode, result.stdout) == (0, b"1 stored\n")
     assert result.stderr == b""
-    assert site.waiting() == []
+    site.settle()
 
 
 def test_an_account_comes_and_goes(site):
@@ -66,7 +71,7 @@ def test_domains_come_and_go(site, added, removed, domain):
 
 def test_every_recorded_call_is_asked_for(site):
     """And nothing is registered that was not tried here."""
-    path = str(site.hooks / "cpanel" / SCRIPT)
+    path = str(site.directory / "notify-cpanel")
     described = json.loads(site.run(path, "--describe").stdout)
     asked = {(hook["category"], hook["event"], hook["stage"])
              for hook in described}
@@ -95,7 +100,7 @@ def test_what_failed_in_the_panel_has_not_happened(site, output):
 
 
 def test_subdomains_are_the_operators_choice(site):
-    site.configure(subdomains="no")
+    site.reconfigure(subdomains="no")
     for name in ("domain_addsubdomain", "api2_addsubdomain",
                  "uapi_addsubdomain", "domain_delsubdomain"):
         says(site, name)
@@ -128,7 +133,7 @@ def test_the_main_domain_is_changed(site):
 
 @pytest.mark.parametrize("subdomains", ["yes", "no"])
 def test_subdomains_of_the_main_domain_are_changed_with_it(site, subdomains):
-    site.configure(subdomains=subdomains)
+    site.reconfigure(subdomains=subdomains)
     change_main_domain(site)
     renamed = {"a.example.net", "b.c.example.net"}
     assert site.domains() == {"example.net", "other.example",
@@ -170,16 +175,16 @@ def test_the_main_domain_is_changed_to_none(site):
 def test_a_main_domain_that_was_kept_badly(site, data):
     """A FIFO neither holds the panel up."""
     site.event("account.created", "alice", "example.org")
-    path = site.spool / "main" / "alice"
+    path = site.spool / "main" / ",alice"
     if data is None:
         os.mkfifo(path)
     else:
         path.write_bytes(data)
-    result = site.cpanel("accounts_modify")
-    assert (result.returncode, result.stdout) == (0, b"1 stored\n")
+        owned(path)
+    says(site, "accounts_modify")
     assert site.domains() == {"example.org", "example.net"}
     if data != b"7":
-        assert b"main/alice: " in result.stderr
+        assert "main/alice: " in site.receiver.said()
 
 
 # An addon domain becomes an account
@@ -273,10 +278,18 @@ def test_a_large_account_is_renamed(site):
     domains = {"d%d.example" % number for number in range(1000)}
     site.server.cli("HSET", key, "status", "allowed", "plan", "pro")
     site.server.cli("SADD", key + ":domains", *domains)
+    site.server.cli("CONFIG", "RESETSTAT")
     says(site, "accounts_modify_name")
     assert site.account("alice") is None
     assert site.account("carol") == ("allowed", "pro", domains)
-    assert len(site.commands()) < 30
+    assert calls(site) < 30
+
+
+def calls(site):
+    """Of functions in Redis."""
+    stats = site.server.cli("INFO", "commandstats")
+    return int(re.search("^cmdstat_fcall:calls=([0-9]+)", stats,
+                         re.MULTILINE)[1])
 
 
 def test_an_account_is_renamed_with_its_domain(site):
@@ -286,6 +299,62 @@ def test_an_account_is_renamed_with_its_domain(site):
     says(site, "accounts_modify", newuser="carol")
     assert site.account("alice") is None
     assert site.domains("carol") == {"example.net"}
+
+
+# Accounts that come with all they have
+
+USER_FILE = """# cPanel
+BWLIMIT=unlimited
+DNS=example.org
+DNS1=addon.example
+DNS2=sub.example.org
+DNS3=b\xfccher.example
+OWNER=root
+PLAN=reseller_gold
+USER=alice
+XDNS1=gone.example
+"""
+THERE = {"example.org", "addon.example", "sub.example.org"}
+
+
+@pytest.mark.parametrize("subdomains", ["yes", "no"])
+def test_an_account_is_restored(site, subdomains):
+    """From a backup, or from another server."""
+    site.reconfigure(subdomains=subdomains)
+    (site.users / "alice").write_text(USER_FILE)
+    site.event("domain.suspended", "alice", "addon.example")
+    for _ in range(2):
+        says(site, "pkgacct_restore")
+        assert site.account() == ("allowed", "pro", THERE - {
+            "addon.example"} - ({"sub.example.org"} if subdomains == "no"
+                                else set()))
+    assert site.bad() == []
+
+
+def test_a_suspended_account_is_restored(site):
+    (site.users / "alice").write_text(USER_FILE + "SUSPENDED=1\n")
+    for _ in range(2):
+        says(site, "pkgacct_restore")
+        assert site.account() == ("blocked", "pro", THERE)
+    says(site, "accounts_unsuspendacct")
+    assert site.account()[0] == "allowed"
+
+
+def test_a_restored_account_of_which_nothing_is_known(site):
+    says(site, "pkgacct_restore")
+    assert site.account() == ("allowed", "basic", {"example.org"})
+    (site.users / "bob").write_text("DNS=bob.example\n")
+    says(site, "pkgacct_restore", user="/backup/cpmove-bob.tar.gz",
+         old_user="bob", domain="bob.example")
+    assert site.domains("bob") == {"bob.example"}
+
+
+def test_a_restored_account_with_many_domains(site):
+    domains = {"d%d.example" % number for number in range(4000)}
+    (site.users / "alice").write_text("".join(
+        "DNS%d=%s\n" % pair for pair in enumerate(sorted(domains), 1)))
+    says(site, "pkgacct_restore")
+    assert site.domains() == domains
 
 
 # What cPanel does not say
@@ -306,7 +375,7 @@ def test_other_input_is_refused(site, data):
     assert result.returncode == 65
     assert result.stdout.startswith(b"0 the input ")
     assert result.stdout.count(b"\n") == 1
-    assert site.waiting() == site.bad() == []
+    assert site.unsent() == site.waiting() == site.bad() == []
 
 
 @pytest.mark.parametrize("changes", [
@@ -318,21 +387,30 @@ def test_other_input_is_refused(site, data):
     {"new_domain": "--domain=a.example"}], ids=short)
 def test_hostile_values_do_no_harm(site, changes):
     says(site, "accounts_create")
-    before = snapshot(site)
+    before = site.snapshot()
     says(site, "domain_park", **changes)
-    assert snapshot(site) == before
+    assert site.snapshot() == before
     assert len(site.bad()) == 1
     says(site, "domain_park")
     assert site.domains() == {"example.org", "parked.example"}
 
 
-def snapshot(site):
-    return {key: site.server.cli("DUMP", key)
-            for key in site.server.cli("KEYS", "*")}
+def test_a_customer_does_not_say_who_it_is(site):
+    """The parameters of a call are the customer's; the user is cPanel's."""
+    says(site, "accounts_create")
+    before = site.snapshot()
+    call = json.loads(site.cpanel_input("api2_addaddondomain"))
+    call["data"]["args"]["user"] = "alice"
+    del call["data"]["user"]
+    result = site.cpanel_says(json.dumps(call).encode())
+    assert result.stdout == b"1 stored\n"
+    site.settle()
+    assert site.snapshot() == before
+    assert "account: missing" in site.bad()[0]["reason"]
 
 
 def test_cpanel_is_told_when_an_event_cannot_be_stored(site):
-    site.spool.write_text("not a directory\n")
+    site.outbox.write_text("not a directory\n")
     result = site.cpanel("accounts_create")
     assert result.returncode == 75
     assert result.stdout == b"0 the event could not be stored\n"

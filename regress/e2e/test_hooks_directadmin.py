@@ -6,6 +6,7 @@
 import pytest
 
 from hooks.panelsite import Site, install
+from hooks.receiver import Receiver
 
 
 @pytest.fixture(scope="module")
@@ -15,14 +16,20 @@ def prefix():
 
 @pytest.fixture
 def site(prefix, redis):
-    return Site(prefix, redis, plans={"reseller gold": "pro"})
+    site = Site(prefix, redis)
+    receiver = Receiver(site, plans={"reseller gold": "pro"}).start()
+    site.tell(receiver)
+    yield site
+    receiver.check()
+    receiver.stop()
 
 
 def says(site, hook, **changes):
     """The hook, which the panel must find well and silent."""
     result = site.directadmin(hook, **changes)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
-    assert site.waiting() == []
+    site.settle()
+    assert site.refused() == []
 
 
 def test_a_user_comes_and_goes(site):
@@ -141,7 +148,7 @@ def test_the_users_of_a_deleted_account(site):
 
 
 def test_the_users_of_a_deleted_account_are_kept(site):
-    site.configure(deleted_users="keep")
+    site.reconfigure(deleted_users="keep")
     says(site, "user_create_post")
     site.user("a", account="alice")
     says(site, "user_destroy_post")
@@ -151,7 +158,7 @@ def test_the_users_of_a_deleted_account_are_kept(site):
 
 def test_two_panels_with_the_same_name(site):
     for host in ("h1-", "h2-"):
-        site.configure(account_prefix=host)
+        site.reconfigure(account_prefix=host)
         says(site, "user_create_post", domain=host + "x.example")
     assert site.domains("h1-alice") == {"h1-x.example"}
     assert site.domains("h2-alice") == {"h2-x.example"}
@@ -230,7 +237,7 @@ def test_an_account_that_exists_keeps_its_status(site):
 
 
 def test_packages_do_not_matter_without_plans(site):
-    site.configure()
+    site.reconfigure(plans=())
     says(site, "user_create_post")
     site.server.cli("HSET", "smtp:account:{alice}", "plan", "pro")
     says(site, "user_modify_post")
@@ -284,27 +291,33 @@ def test_hostile_account_names_do_no_harm(site, value):
 
 
 def test_nothing_but_what_is_needed_is_kept(site):
-    """Neither on disk nor on a command line."""
-    site.order("status", "69")
+    """Neither on disk, nor sent."""
+    site.away()
     assert site.directadmin("user_create_post").returncode == 0
-    assert set(site.waiting()[0]) == {"event", "source", "account", "domain",
-                                      "package"}
-    site.order("status", "0")
+    assert set(site.arrive()[0]) == {
+        "event", "source", "account", "domain", "package", "id", "timestamp",
+        "digest"}
+    assert site.said_secret() == []
+    site.relay()
     site.drain()
+    site.settle()
     assert site.account() is not None
     assert site.said_secret() == []
 
 
-def test_the_spool_is_nobody_elses(site):
-    site.order("status", "69")
+def test_the_spools_are_nobody_elses(site):
+    site.away()
     site.directadmin("domain_create_post")
-    for path in (site.spool, *site.spool.rglob("*")):
-        assert path.stat().st_mode & 0o077 == 0, path
+    site.arrive()
+    for spool in (site.spool, site.outbox):
+        for path in (spool, *spool.rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_the_panel_is_told_when_an_event_cannot_be_stored(site):
-    site.spool.write_text("not a directory\n")
+    site.outbox.write_text("not a directory\n")
     result = site.directadmin("domain_create_post")
     assert result.returncode == 75
-    assert result.stderr.startswith(b"smtpusers-hook: ")
+    assert result.stderr == (b"smtpusers-notify: the event could not be "
+                             b"stored\n")
     assert result.stdout == b""

@@ -4,16 +4,19 @@
 """smtpusers-hooks(8): what the manual page says to type, and what it says
 there is."""
 
+import json
+import re
 import subprocess
 
 import pytest
 
 from hooks.panelsite import Site, install, modules
+from hooks.receiver import Receiver
 from places import SOURCE
 from redisserver import wait_until
-from test_hooks_webhook import Receiver
 
 PAGE = (SOURCE / "scripts" / "smtpusers-hooks.8").read_text()
+HOOKS = SOURCE / "scripts" / "hooks"
 
 
 @pytest.fixture(scope="module")
@@ -50,39 +53,41 @@ def run(text, **paths):
                           capture_output=True, timeout=60).stdout.decode()
 
 
-def test_the_scripts_of_directadmin(site):
-    custom = site.directory / "custom"
-    custom.mkdir()
+def test_the_script_is_put_in_place(site):
+    """For both panels, beside what is there already."""
+    receiver = Receiver(site).start()
+    site.tell(receiver)
+    root = site.directory / "root"
+    custom = root / "usr/local/directadmin/scripts/custom"
+    cpanel = root / "usr/local/cpanel"
+    for directory in (custom, cpanel / "bin", cpanel / "3rdparty/bin",
+                      root / "etc/cron.d"):
+        directory.mkdir(parents=True)
     (custom / "domain_create_post.sh").write_text("somebody else's\n")
-    run(example("scripts/custom"), **{
-        "/usr/local/share/smtpusers": site.prefix / "share" / "smtpusers",
-        "/usr/local/directadmin/scripts/custom": custom})
-    installed = sorted(custom.glob("*/*.sh"))
-    assert {path.name for path in installed} == {"smtpusers.sh"}
-    assert len(installed) == len(list((site.hooks / "directadmin").iterdir()))
-    result = site.run(
-        custom / "domain_create_post" / "smtpusers.sh",
-        env=site.directadmin_environment("domain_create_post"))
-    assert (result.returncode, result.stderr) == (0, b"")
-    assert site.domains() == {"example.org"}
-
-
-def test_the_script_of_cpanel(site):
-    cpanel = site.directory / "cpanel"
-    (cpanel / "bin").mkdir(parents=True)
-    (cpanel / "3rdparty" / "bin").mkdir(parents=True)
     manage = cpanel / "bin" / "manage_hooks"
     manage.write_text('#!/bin/sh\necho "$1 $2"\nexec "$3" --describe\n')
     manage.chmod(0o755)
-    said = run(example("manage_hooks add"), **{
-        "/usr/local/share/smtpusers": site.prefix / "share" / "smtpusers",
-        "/usr/local/cpanel": cpanel})
-    assert said.startswith("add script\n[")
-    path = cpanel / "3rdparty" / "bin" / "smtpusers-hook-cpanel"
-    assert '"hook": "%s"' % path in said
+    for panel in ("directadmin", "cpanel"):
+        result = site.run(site.notify, "install", panel, root)
+        assert (result.returncode, result.stderr) == (0, b"")
+    path = cpanel / "3rdparty" / "bin" / "smtpusers-notify-cpanel"
+    assert b"add script\n[" in result.stdout
+    assert b'"hook": "%s"' % bytes(path) in result.stdout
+    assert (root / "etc/cron.d/smtpusers-notify").read_text() == (
+        "* * * * * root %s -f %s send\n" % (site.notify, site.notify_file))
     result = site.run(path, stdin=site.cpanel_input("accounts_create"))
     assert result.stdout == b"1 stored\n"
-    assert site.domains() == {"example.org"}
+    installed = sorted(custom.glob("*/*.sh"))
+    assert {path.name for path in installed} == {"smtpusers.sh"}
+    for path in installed:
+        result = site.run(path, env=site.directadmin_environment(
+            path.parent.name))
+        assert (result.returncode, result.stderr) == (0, b"")
+        listed = site.run(site.notify, "list").stdout.decode()
+        assert path.parent.name in listed or not site.unsent()
+    site.settle()
+    assert site.refused() == site.bad() == []
+    receiver.stop()
 
 
 def test_a_sender_in_a_shell(site):
@@ -99,7 +104,8 @@ def test_the_page_names_all_there_is(library):
     config, events, cpanel, directadmin = map(library, (
         "config", "events", "cpanel", "directadmin"))
     keys = [key for _, key, _, _ in config.KEYS]
-    for word in (*keys, *events.NEEDS):
+    keys += [key for key, _, _ in config.SERVER_KEYS]
+    for word in (*keys, *events.NEEDS, *notify_keys()):
         assert ".It Cm %s\n" % word in PAGE
     for word in (*directadmin.HOOKS, *(event for _, event, _ in cpanel.HOOKS),
                  *(field for field in events.FIELDS
@@ -107,21 +113,35 @@ def test_the_page_names_all_there_is(library):
         assert word in PAGE
 
 
-def test_there_is_a_script_for_each_hook_of_directadmin(site, library):
-    scripts = {path.stem: path.read_text() for path in
-               (site.hooks / "directadmin").iterdir()}
-    assert set(scripts) == set(library("directadmin").HOOKS)
-    for hook, text in scripts.items():
-        assert text.endswith("\nexec %s directadmin %s\n" %
-                             (site.program, hook))
+def notify_keys():
+    """What its sample names, which is all that it takes."""
+    script = (HOOKS / "smtpusers-notify").read_text()
+    taken, = re.findall(r"\n\t\t((?:\w+ \| )+\\\n.*)\) ;;", script)
+    sample = (HOOKS / "smtpusers-notify.conf.sample").read_text()
+    keys = re.findall(r"^#?(\w+) = ", sample, re.MULTILINE)
+    assert sorted(re.findall(r"\w+", taken)) == sorted(keys)
+    return keys
+
+
+def test_the_script_has_the_hooks_that_the_receiver_knows(site, library):
+    script = (HOOKS / "smtpusers-notify").read_text()
+    names, = re.findall(r'\nDIRECTADMIN_HOOKS="([^"]*)"', script)
+    assert set(names.split()) == set(library("directadmin").HOOKS)
+    described = json.loads(site.run(site.notify, "--describe").stdout)
+    assert [(hook["category"], hook["event"], hook["stage"])
+            for hook in described] == library("cpanel").HOOKS
 
 
 def test_the_sample_has_every_key_at_its_default(site, library):
     config = library("config")
     sample = site.prefix / "etc" / "smtpusers-hooks.conf.sample"
     found = vars(config.read_config(str(sample)))
-    assert found == vars(config.read_config("/nonexistent"))
-    assert found["smtpusers"] == str(site.prefix / "sbin" / "smtpusers")
+    expected = vars(config.read_config("/nonexistent"))
+    for values in (found, expected):
+        values["servers"] = {name: vars(server) for name, server
+                             in values["servers"].items()}
+    assert found == expected
+    assert found["config"] == str(site.prefix / "etc" / "smtpusers.conf")
     text = sample.read_text()
     for _, key, _, _ in config.KEYS:
         assert text.count("\n%s =" % key) == 1

@@ -11,7 +11,10 @@ import subprocess
 
 import pytest
 
-from hooks.panelsite import Site, install, kill, modules
+from hooks.panelsite import NOBODY, Site, install, kill, modules
+from hooks.receiver import Receiver, owned
+from hooks.tap import Tap
+from places import workdir
 from redisserver import RedisServer, wait_until
 
 
@@ -26,22 +29,26 @@ def site(prefix, redis):
 
 
 @pytest.fixture
+def tap(site):
+    tap = Tap(site.directory, site.server)
+    site.relay(tap.url)
+    yield tap
+    tap.close()
+
+
+@pytest.fixture
 def library(prefix):
     yield from modules(prefix)
 
 
-def start_hook(site, domain, hook="domain_create_post", **options):
-    return site.start(
-        site.directadmin_hook(hook),
-        env=site.directadmin_environment(hook, domain=domain), **options)
-
-
 # Redis is away
 
-def test_events_wait_for_redis(prefix, tmp_path):
+def test_events_wait_for_redis(prefix):
     """And are applied in order when it is back."""
-    with RedisServer(tmp_path) as server:
+    with RedisServer(workdir("redis")) as server:
         site = Site(prefix, server)
+        receiver = Receiver(site).start()
+        site.tell(receiver)
         site.event("account.created", "alice", "first.example")
         server.stop()
         for hook, changes in (
@@ -54,7 +61,8 @@ def test_events_wait_for_redis(prefix, tmp_path):
                 ("user_suspend_post", {})):
             result = site.directadmin(hook, **changes)
             assert (result.returncode, result.stderr) == (0, b"")
-        assert len(site.waiting()) == 6
+        site.arrive(6)
+        receiver.stop()
         assert "6 events wait" in site.drain(75)
         assert len(site.ok("list").splitlines()) == 6
         server.start()
@@ -64,118 +72,69 @@ def test_events_wait_for_redis(prefix, tmp_path):
             "first.example", "b.example", "c.example"})
 
 
-def test_the_timer_applies_what_waits(prefix, tmp_path):
-    with RedisServer(tmp_path) as server:
-        site = Site(prefix, server)
-        server.stop()
-        site.directadmin("domain_create_post")
-        server.start()
-        assert site.drain() == ""
-        assert site.domains() == {"example.org"}
-        assert site.drain() == ""
+def test_the_timer_applies_what_waits(site):
+    site.away()
+    site.event("domain.created", "alice", "a.example")
+    site.relay()
+    assert site.drain() == ""
+    assert site.domains() == {"a.example"}
+    assert site.drain() == ""
 
 
-@pytest.mark.parametrize("status", [69, 75, 77, 78, 126, 127])
-def test_what_is_the_operators_to_repair_waits(site, status):
-    site.order("status", str(status))
+def refuse_password(site):
+    site.server.cli("ACL", "SETUSER", "hooks", "on", ">right", "~*", "+@all")
+    (site.directory / "password").write_text("wrong\n")
+    site.relay(redis_user="hooks",
+               redis_password_file=site.directory / "password")
+
+
+def refuse_commands(site):
+    site.server.cli("ACL", "SETUSER", "hooks", "on", "nopass", "~*", "-@all",
+                    "+fcall|smtpusers_version")
+    (site.directory / "password").write_text("any\n")
+    site.relay(redis_user="hooks",
+               redis_password_file=site.directory / "password")
+
+
+def break_configuration(site):
+    (site.directory / "smtpusers.conf").write_text("colour = red\n")
+
+
+def stand_still(site):
+    site.relay(redis_timeout=100)
+    site.server.pause()
+
+
+@pytest.mark.parametrize("lack, words", [
+    (Site.away, "connect"), (refuse_password, "AUTH failed"),
+    (refuse_commands, "Redis: "), (break_configuration, "colour"),
+    (stand_still, "did not answer within 1 s")],
+    ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_the_operators_to_repair_waits(site, lack, words):
+    lack(site)
     site.event("domain.created", "alice", "a.example")
     site.event("domain.created", "bob", "b.example")
-    assert "made to fail (status %d); 2 events wait" % status in \
-        site.drain(75)
-    assert len(site.commands()) == 3
-    site.forget_order("status")
+    said = site.drain(75)
+    assert words in said and said.endswith("; 2 events wait\n")
+    assert said.count("\n") == 1
+    site.server.resume()
+    site.server.cli("ACL", "DELUSER", "hooks")
+    site.relay()
     site.drain()
     assert (site.domains("alice"), site.domains("bob")) == (
         {"a.example"}, {"b.example"})
 
 
-def test_smtpusers_is_missing(site):
-    path = site.directory / "smtpusers"
-    path.rename(site.directory / "gone")
-    site.event("domain.created", "alice", "a.example")
-    assert "No such file" in site.drain(75)
-    (site.directory / "gone").rename(path)
-    site.drain()
-    assert site.domains() == {"a.example"}
-
-
-def test_a_panel_does_not_wait_for_long(site):
-    """What it does not wait for goes on without it."""
-    site.configure(wait=0)
-    os.mkfifo(site.directory / "gate")
-    result = site.directadmin("domain_create_post")
-    assert result.returncode == 0
-    wait_until((site.directory / "at-gate").exists, 20, "the command")
-    assert len(site.waiting()) == 1
-    open_gate(site)
-    wait_until(lambda: not site.waiting(), 20, "the event to be applied")
-    assert site.domains() == {"example.org"}
-
-
-def open_gate(site):
-    gate = site.directory / "gate"
-    writer = os.open(gate, os.O_RDWR)
-    gate.unlink()
-    (site.directory / "at-gate").unlink()
-    os.write(writer, b"\n" * 50)
-    return writer
-
-
-def test_a_command_that_hangs_is_ended(site):
-    site.configure(timeout=1)
-    os.mkfifo(site.directory / "gate")
-    site.event("domain.created", "alice", "a.example")
-    assert len(site.files("late")) == 1
-    assert "a.example: smtpusers took longer than 1 s" in site.drain(75)
-    (site.directory / "gate").unlink()
-    site.drain()
-    assert site.domains() == {"a.example"}
-    assert site.files("late") == []
-
-
-def test_a_command_that_hangs_again_holds_up_nobody_else(site):
-    site.configure(timeout=1)
-    site.order("slow-for", "alice")
-    site.event("domain.created", "alice", "a.example")
-    assert site.waiting() and site.files("late")
-    site.event("domain.created", "bob", "b.example")
-    site.event("domain.created", "alice", "c.example")
-    assert site.domains("bob") == {"b.example"}
-    assert [event["account"] for event in site.waiting()] == ["alice"] * 2
-    site.forget_order("slow-for")
-    site.drain()
-    assert site.domains() == {"a.example", "c.example"}
-    assert site.files("late") == []
-
-
-def test_a_command_line_that_is_none(library):
-    """It is the event's fault, and not for lack of anything."""
-    apply = library("apply")
-
-    class Conf:
-        smtpusers, config, timeout = "/bin/true", "/none", 10
-
-    with open("/dev/null", "rb") as lock:
-        smtpusers = apply.Smtpusers(Conf, lock.fileno())
-        assert smtpusers("word") == 0
-        for word in ("x" * 140000, "nul\0", "\ud800"):
-            with pytest.raises(library("events").BadEvent):
-                smtpusers(word)
-        smtpusers.argv[0] = "/none"
-        with pytest.raises(apply.Away):
-            smtpusers("word")
-
-
 # Bad events
 
 def test_a_bad_event_stands_in_nobodys_way(site):
-    site.order("status", "69")
+    site.away()
     for account, domain in (("alice", "a.example"), ("alice", "no domain"),
                             ("alice", "b.example"), ("bob", "c.example")):
         site.event("domain.created", account, domain)
-    site.forget_order("status")
+    site.relay()
     said = site.drain()
-    assert "set aside: domain.created alice no domain: smtpusers: " in said
+    assert "set aside: domain.created alice no domain: " in said
     assert "not a domain" in said and said.count("\n") == 1
     assert site.domains("alice") == {"a.example", "b.example"}
     assert site.domains("bob") == {"c.example"}
@@ -186,10 +145,14 @@ def test_a_bad_event_stands_in_nobodys_way(site):
 
 
 def test_a_bad_event_is_tried_again(site):
-    site.order("status", "65")
-    site.event("domain.created", "alice", "a.example")
-    site.event("domain.created", "alice", "no domain")
-    site.forget_order("status")
+    """When its reason is gone."""
+    path = site.spool / "suspended" / "alice"
+    for domain in ("a.example", "no domain"):
+        site.event("domain.created", "bob", "b.example")
+        path.write_text("{")
+        owned(path)
+        site.event("domain.created", "alice", domain)
+    path.unlink()
     names = [line.split()[0] for line in site.ok("list").splitlines()]
     result = site.run(site.program, "retry", names[0])
     assert (result.returncode, result.stderr) == (0, b"")
@@ -229,6 +192,8 @@ def test_what_is_no_file_stands_in_nobodys_way(site, make):
     site.event("domain.created", "alice", "a.example")
     name = "0" * 20 + "-other"
     make(site.spool / "new" / name)
+    os.chown(site.spool / "new" / name, NOBODY, NOBODY,
+             follow_symlinks=False)
     site.event("domain.created", "alice", "b.example")
     assert site.domains() == {"a.example", "b.example"}
     assert [path.name for path in site.files("broken")] == [name]
@@ -246,17 +211,24 @@ def test_a_broken_record_of_a_bad_event(site):
     assert len(listed) == 4 and all(" bad, " in line for line in listed)
 
 
-def test_an_event_that_we_did_not_think_of(site):
+def test_an_event_that_we_did_not_think_of(site, library, monkeypatch):
     """It is set aside, and the others go on."""
-    site.order("status", "69")
+    site.away()
     site.event("account.renamed", "alice", "--new-account", "carol")
     site.event("account.plan", "bob", "--plan", "pro")
-    site.forget_order("status")
-    site.order("prints", "[]")
-    assert "AttributeError" in site.drain()
-    site.forget_order("prints")
+    site.relay()
+    drain = library("drain")
+    monkeypatch.setenv("SMTPUSERS_FILTER", site.environment()[
+        "SMTPUSERS_FILTER"])
+    monkeypatch.setattr(drain.Relay, "account", lambda *_: [])
+    said = []
+    conf = library("config").read_config(str(site.file))
+    spool = library("spool").Spool(conf.spool)
+    assert drain.drain(conf, spool, said.append) == 0
+    assert len(said) == 1 and "AttributeError" in said[0]
     assert [record["event"]["account"] for record in site.bad()] == ["alice"]
     assert site.waiting() == []
+    assert site.account("bob")[1] == "pro"
 
 
 # Suspended domains
@@ -312,41 +284,55 @@ def test_suspended_domains_that_cannot_be_told(site, data):
     assert site.domains() == {"a.example"}
 
 
+def block_file(site, *names):
+    """What stands where the spool would write a file."""
+    path = site.spool.joinpath(*names)
+    path.mkdir()
+    (path / "full").touch()
+    return path
+
+
+def unblock(path):
+    (path / "full").unlink()
+    path.rmdir()
+
+
 def test_an_account_that_is_stuck_holds_up_nobody_else(site):
     """Its own events keep their order."""
-    site.order("fail-for", "alice")
-    site.order("fail-status", "1")
-    for account, kind, domain in (
-            ("alice", "domain.created", "a.example"),
-            ("bob", "domain.created", "b.example"),
-            ("alice", "domain.deleted", "a.example"),
-            ("carol", "domain.created", "c.example"),
-            ("alice", "domain.created", "z.example")):
-        site.event(kind, account, domain)
-    assert site.domains("alice") is None
+    site.event("account.created", "alice")
+    blocked = block_file(site, "status", "alice")
+    for kind, account, *domain in (
+            ("account.suspended", "alice"),
+            ("domain.created", "bob", "b.example"),
+            ("domain.created", "alice", "a.example"),
+            ("domain.created", "carol", "c.example"),
+            ("account.unsuspended", "alice")):
+        site.event(kind, account, *domain)
+    assert site.account("alice") == ("allowed", "basic", set())
     assert site.domains("bob") == {"b.example"}
     assert site.domains("carol") == {"c.example"}
     assert len(site.waiting()) == 3
     said = site.drain(75)
     assert said.count("\n") == 1
-    assert "waits: domain.created alice a.example: made to fail" in said
-    site.forget_order("fail-for")
+    assert "waits: account.suspended alice: " in said
+    unblock(blocked)
     site.drain()
-    assert site.domains("alice") == {"z.example"}
+    assert site.account("alice") == ("allowed", "basic", {"a.example"})
 
 
 def test_the_name_of_an_account_waits_for_its_renaming(site):
     """What comes for the new name meanwhile comes after it."""
     site.event("account.created", "alice", "a.example")
-    site.order("fail-for", "alice")
-    site.order("fail-status", "1")
+    site.event("account.suspended", "alice")
+    blocked = block_file(site, "status", "carol")
     site.event("account.renamed", "alice", "--new-account", "carol")
     site.event("domain.deleted", "carol", "a.example")
     site.event("domain.created", "carol", "c.example")
-    assert site.domains("carol") is None
-    site.forget_order("fail-for")
+    assert "a.example" not in (site.domains("carol") or ())
+    assert len(site.waiting()) == 3
+    unblock(blocked)
     site.drain()
-    assert site.domains("carol") == {"c.example"}
+    assert site.account("carol") == ("blocked", "basic", {"c.example"})
     assert site.domains("alice") is None
 
 
@@ -379,10 +365,10 @@ FEW_OUTCOME = ("allowed", "basic", {"d.example"})
 
 def recorded(site, events):
     """The files that the events come to."""
-    site.order("status", "69")
+    site.away()
     for words in events:
         site.event(*words)
-    site.forget_order("status")
+    site.relay()
     found = {path: path.read_bytes() for path in site.files("new")}
     for path in found:
         path.unlink()
@@ -391,11 +377,11 @@ def recorded(site, events):
 
 def fill(site, files):
     site.server.cli("FLUSHALL")
-    (site.directory / "commands").unlink(missing_ok=True)
     for path in site.files("suspended"):
         path.unlink()
     for path, data in files.items():
         path.write_bytes(data)
+        owned(path)
 
 
 def check_outcome(site, outcome):
@@ -404,24 +390,29 @@ def check_outcome(site, outcome):
     assert site.account("alice") is None
 
 
-@pytest.mark.parametrize("moment", ["kill-before", "kill-after"])
+@pytest.mark.parametrize("moment", ["kill_before", "kill_after"])
 def test_a_drain_is_killed_at_every_command(site, moment):
     """At the first of all, then at the second, and so on; each time another
     drain does the rest."""
     files = recorded(site, FEW)
+    tap = Tap(site.directory, site.server)
+    site.relay(tap.url)
     fill(site, files)
     site.drain()
     check_outcome(site, FEW_OUTCOME)
-    steps = len(site.commands())
+    steps = tap.count
     assert steps > 2 * len(FEW)
     for step in range(1, steps + 1):
         fill(site, files)
-        site.order(moment, str(step))
-        assert site.run(site.program, "drain").returncode == -9
-        assert len(site.commands()) == step
+        tap.reset(**{moment: step})
+        result = site.run(site.program, "drain")
+        assert result.returncode == -9, result.stderr
+        assert tap.count == step
+        tap.reset()
         site.drain()
         check_outcome(site, FEW_OUTCOME)
         assert site.files("suspended")[0].name == "bob"
+    tap.close()
 
 
 def test_a_drain_is_killed_at_any_time(site):
@@ -443,44 +434,22 @@ def test_a_drain_is_killed_at_any_time(site):
     check_outcome(site, OUTCOME)
 
 
-def test_a_hook_is_killed_at_any_time(site):
-    """What it had said it would do is done, and nothing else."""
-    chance = random.Random(20261121)
-    site.configure(wait=0)
-    told = set()
-    domains = ["d%d.example" % number for number in range(40)]
-    for domain in domains:
-        hook = start_hook(site, domain)
-        try:
-            status = hook.wait(chance.uniform(0, 0.3))
-        except subprocess.TimeoutExpired:
-            status = None
-        kill(hook)
-        if status == 0:
-            told.add(domain)
-    assert told and len(told) < len(domains)
-    wait_until(lambda: site.drain() == "" and not site.waiting(), 60,
-               "the events to be applied")
-    assert told <= site.domains() <= set(domains)
-    assert site.bad() == []
-
-
-def test_a_command_that_outlives_its_drain_is_waited_for(site):
-    """Else it could undo what a later event has done."""
-    site.configure(timeout=5)
-    site.order("status", "69")
+def test_one_drain_at_a_time(site, tap):
+    """Who comes meanwhile leaves it what there is."""
+    site.away()
     site.event("domain.created", "alice", "a.example")
+    site.relay(tap.url)
+    tap.hold()
+    first = site.start(site.program, "drain")
+    assert tap.held.wait(60)
+    asked = tap.count
     site.event("domain.deleted", "alice", "a.example")
-    site.forget_order("status")
-    os.mkfifo(site.directory / "gate")
-    drain = site.start(site.program, "drain")
-    wait_until((site.directory / "at-gate").exists, 20, "the command")
-    kill(drain)
-    assert "still runs; 2 events wait" in site.drain(75)
-    writer = open_gate(site)
-    wait_until(lambda: site.drain() == "" and not site.waiting(), 60,
-               "the events to be applied")
-    os.close(writer)
+    assert site.drain() == ""
+    assert (tap.count, len(site.waiting())) == (asked, 2)
+    tap.release()
+    assert first.wait(60) == 0
+    first.communicate()
+    assert site.waiting() == []
     assert site.domains() == set()
 
 
@@ -498,12 +467,13 @@ def test_what_killed_hooks_leave_is_cleared_away(site):
 
 # Many at once
 
-def test_twenty_hooks_at_once(site):
+def test_twenty_events_at_once(site):
     domains = {"d%d.example" % number for number in range(20)}
-    hooks = [start_hook(site, domain) for domain in sorted(domains)]
-    for hook in hooks:
-        assert hook.communicate(timeout=120) == (b"", b"")
-        assert hook.returncode == 0
+    started = [site.start(site.program, "event", "domain.created", "alice",
+                          domain) for domain in sorted(domains)]
+    for process in started:
+        assert process.communicate(timeout=120) == (b"", b"")
+        assert process.returncode == 0
     wait_until(lambda: not site.waiting(), 60, "the events to be applied")
     assert site.domains() == domains
     assert site.bad() == []
@@ -511,7 +481,7 @@ def test_twenty_hooks_at_once(site):
 
 def test_the_order_of_one_account_is_kept(site):
     """Also where the clock is turned back, and others come in between."""
-    site.order("status", "69")
+    site.away()
     future = "%020d-%s" % (2 ** 62, "0" * 8)
     site.event("domain.created", "alice", "a.example")
     only = site.files("new")[0]
@@ -522,7 +492,7 @@ def test_the_order_of_one_account_is_kept(site):
     assert [(event["event"], event["domain"]) for event in site.waiting()] \
         == [("domain.created", "a.example"), ("domain.deleted", "a.example"),
             ("domain.created", "b.example"), ("domain.created", "z.example")]
-    site.forget_order("status")
+    site.relay()
     site.drain()
     assert site.domains() == {"z.example"}
 
@@ -539,14 +509,14 @@ def test_repetitions_change_nothing(site):
 # Whose the spool is
 
 def test_somebody_keeps_the_lock(site):
-    """A panel is told, and does not wait for ever."""
+    """Who wants to store something is told, and does not wait for ever."""
     site.event("domain.created", "alice", "a.example")
     with open(site.spool / "order.lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        result = site.directadmin("domain_create_post")
+        result = site.run(site.program, "event", "domain.created", "alice",
+                          "b.example")
         assert result.returncode == 75
         assert b"somebody keeps the lock" in result.stderr
-        assert site.cpanel("accounts_create").stdout.startswith(b"0 ")
     assert site.waiting() == []
 
 
@@ -560,19 +530,14 @@ def test_a_new_spool_outlives_a_power_cut(site, library, monkeypatch):
     spool.Spool(path).prepare()
     assert len(synced) == 2
 
+
+
 def test_root_becomes_the_owner_of_the_spool(site):
-    nobody = 65534
-    site.directory.chmod(0o777)
-    site.spool.mkdir()
-    os.chown(site.spool, nobody, nobody)
-    site.spool.chmod(0o700)
-    result = site.directadmin("domain_create_post")
-    assert result.returncode == 0
-    result = site.cpanel("accounts_modify_pre")
-    assert result.stdout == b"1 stored\n"
+    site.event("account.suspended", "alice")
+    site.event("domain.created", "alice", "example.org")
     assert site.domains() == {"example.org"}
     for path in site.spool.rglob("*"):
-        assert path.stat().st_uid == nobody, path
+        assert path.stat().st_uid == NOBODY, path
 
 
 def test_what_is_wrong_with_the_configuration(site):
@@ -581,13 +546,19 @@ def test_what_is_wrong_with_the_configuration(site):
             ("[hooks]\nspool = var\n", "[hooks] spool: not an absolute path"),
             ("[hooks]\ncolour = red\n", "[hooks] colour: unknown"),
             ("[colours]\na = red\n", "[colours] a: unknown"),
-            ("[hooks]\nwait = -1\n", "[hooks] wait: not a number from 0 to"),
-            ("[hooks]\nwait = 1\nwait = 2\n", "already exists"),
+            ("[webhook]\nwindow = -1\n", "window: not a number from 1 to"),
+            ("[webhook]\nwindow = 1\nwindow = 2\n", "already exists"),
             ("[hooks]\nsubdomains = maybe\n", "neither yes nor no"),
             ("[hooks]\ndeleted_users = yes\n", "neither block nor keep"),
             ("[hooks]\naccount_prefix = H1\n", "not the beginning of an"),
             ("[webhook]\nlisten = 192.0.2.1:80\n", "not a loopback address"),
             ("[webhook]\nlisten = localhost:80\n", "[webhook] listen"),
+            ("[webhook]\ncertificate = /a\n", "one without the other"),
+            ("[server Web]\nuser = a\n", "[server Web] user: unknown"),
+            ("[server web]\ncolour = a\n", "[server web] colour: unknown"),
+            ("[server web]\nsecret_file = /a\nuser = a b\n",
+             "user: not a user name"),
+            ("[server web]\nuser = a\n", "[server web] secret_file: not"),
             ("nonsense\n", "no section headers"),
             ("[hooks]\n\xff = 1\n", "unknown")):
         site.file.write_text(text)
@@ -601,20 +572,21 @@ def test_what_is_wrong_with_the_configuration(site):
 
 def test_words_on_the_command_line(site):
     for words in ((), ("nonsense",), ("event",), ("event", "a.b", "alice"),
-                  ("directadmin", "all_pre"), ("drain", "more")):
+                  ("drain", "more")):
         assert site.run(site.program, *words).returncode == 64
     for words in (("domain.created", "alice"), ("account.plan", "alice"),
                   ("domain.created", "a b", "a.example"),
+                  ("account.created", "alice", "--server", "none"),
                   ("domain.renamed", "alice", "a.example")):
         result = site.run(site.program, "event", *words)
         assert result.returncode == 65
     assert site.run(site.program, "--help").returncode == 0
-    assert not site.spool.exists()
+    assert list(site.spool.iterdir()) == []
 
 
 def test_events_are_kept_as_they_were_said(site):
     """Bytes that are no UTF-8 too, so that a reason can be given."""
-    site.order("status", "69")
-    site.directadmin("domain_create_post", domain="\udcff.example")
+    site.away()
+    site.event("domain.created", "alice", b"\xff.example")
     text = site.files("new")[0].read_text()
     assert text.isascii() and json.loads(text)["domain"] == "\udcff.example"

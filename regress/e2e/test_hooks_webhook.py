@@ -3,11 +3,11 @@
 
 """smtpusers-hooks(8): events that a panel POSTs."""
 
-import hashlib
-import hmac
+import contextlib
 import json
 import os
 import socket
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,135 +15,19 @@ from pathlib import Path
 
 import pytest
 
-from hooks.panelsite import DATA, Site, install, kill, modules
+from hooks.panelsite import DATA, Site, install, modules
+from hooks.receiver import (SECRET, Receiver, answer, applied, event, request,
+                            signed)
 from places import workdir
 from redisserver import RedisServer, wait_until
+from relay import certificate
 
-SECRET = "Never-Tell-7-and-some-more-letters-to-be-long"
 OTHER = "another-secret-that-takes-the-place-of-the-old"
-NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
 def prefix():
     return install()
-
-
-class Receiver:
-    """smtpusers-hook webhook, as its unit runs it."""
-
-    def __init__(self, site, unix=False, plans=(), **keys):
-        self.site = site
-        self.path = str(site.directory / "http.sock") if unix else None
-        self.address = None
-        self.process = None
-        self.log = site.directory / "log"
-        secret = site.directory / "secret"
-        if not secret.exists():
-            secret.write_text(SECRET + "\n")
-            secret.chmod(0o640)
-        os.chown(secret, NOBODY, NOBODY)
-        site.directory.chmod(0o777)
-        if not site.spool.exists():
-            site.spool.mkdir(mode=0o700)
-            os.chown(site.spool, NOBODY, NOBODY)
-        site.configure(plans=plans, webhook={
-            "listen": "unix:" + self.path if unix else "127.0.0.1:0",
-            "secret_file": secret, **keys})
-
-    def start(self):
-        with open(self.log, "ab") as log:
-            offset = log.tell()
-            self.process = self.site.start(
-                self.site.program, "webhook", stdout=log, stderr=log)
-        self.address = wait_until(lambda: self.listening(offset), 20,
-                                  "the receiver")
-        return self
-
-    def listening(self, offset):
-        assert self.process.poll() is None, self.said()
-        for line in self.said()[offset:].splitlines():
-            if "listening on " in line:
-                place = line.partition("listening on ")[2].split(" port ")
-                return self.path or (place[0], int(place[1]))
-        return None
-
-    def stop(self):
-        if self.process:
-            kill(self.process)
-        self.process = None
-
-    def restart(self):
-        self.stop()
-        return self.start()
-
-    def said(self):
-        return self.log.read_text()
-
-    def connect(self, timeout=60):
-        connection = socket.socket(
-            socket.AF_UNIX if self.path else socket.AF_INET)
-        connection.settimeout(timeout)
-        connection.connect(self.address)
-        return connection
-
-    def raw(self, data, timeout=60):
-        """The status and the body that come of these bytes."""
-        with self.connect(timeout) as connection:
-            try:
-                connection.sendall(data)
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-            return answer(connection)
-
-    def post(self, body, headers=None, method="POST", path="/event"):
-        if isinstance(body, dict):
-            body = json.dumps(body).encode()
-        headers = signed(body) if headers is None else headers
-        return self.raw(request(body, headers, method, path))
-
-    def posts(self, body, code, **options):
-        status, text = self.post(body, **options)
-        assert status == code, text
-        return text
-
-
-def answer(connection):
-    data = b""
-    while True:
-        try:
-            more = connection.recv(65536)
-        except ConnectionResetError:
-            break
-        if not more:
-            break
-        data += more
-    head, _, body = data.partition(b"\r\n\r\n")
-    return int(head.split()[1]) if head else None, body.decode()
-
-
-def request(body, headers, method="POST", path="/event"):
-    lines = ["%s %s HTTP/1.1" % (method, path), "Host: localhost",
-             *("%s: %s" % item for item in headers.items())]
-    if not any(name.lower() in ("content-length", "transfer-encoding")
-               for name in headers):
-        lines.append("Content-Length: %d" % len(body))
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def signed(body, when=None, secret=SECRET):
-    when = str(int(time.time()) if when is None else when)
-    text = when.encode() + b"." + body
-    return {"Content-Type": "application/json", "Smtpusers-Timestamp": when,
-            "Smtpusers-Signature": "sha256=" + hmac.new(
-                secret.encode(), text, hashlib.sha256).hexdigest()}
-
-
-def event(kind="domain.created", identity=None, account="alice", **fields):
-    if kind == "domain.created":
-        fields = {"domain": "a.example", **fields}
-    identity = identity or "e-%d" % time.time_ns()
-    return {"id": identity, "event": kind, "account": account, **fields}
 
 
 @pytest.fixture
@@ -155,23 +39,25 @@ def site(prefix, redis):
 def receiver(site):
     receiver = Receiver(site).start()
     yield receiver
-    assert receiver.process is None or receiver.process.poll() is None
+    receiver.check()
     receiver.stop()
-    said = receiver.said()
-    assert SECRET not in said and "Traceback" not in said, said
-    for path in site.spool.rglob("*"):
-        assert path.is_dir() or SECRET.encode() not in path.read_bytes()
-
-
-def applied(site):
-    wait_until(lambda: not site.waiting(), 60, "the events to be applied")
 
 
 # Events
 
-@pytest.mark.parametrize("unix", [False, True])
-def test_each_event(site, unix):
-    receiver = Receiver(site, unix=unix).start()
+@pytest.fixture(scope="module")
+def tls():
+    """Readable by whoever the receiver runs as."""
+    paths = certificate(workdir("tls"))
+    for path in paths:
+        Path(path).chmod(0o644)
+    return paths
+
+
+@pytest.mark.parametrize("way", ["tcp", "unix", "tls"])
+def test_each_event(site, way, tls):
+    receiver = Receiver(site, unix=way == "unix",
+                        tls=tls if way == "tls" else None).start()
     for name in ("account_created", "domain_created", "domain_renamed",
                  "domain_suspended", "domain_unsuspended", "account_plan",
                  "account_suspended", "account_unsuspended",
@@ -276,6 +162,69 @@ def test_one_secret_after_another(site):
     assert OTHER not in receiver.said()
 
 
+# Servers
+
+def two_servers(site, **keys):
+    for name, secret in (("one", SECRET), ("two", OTHER)):
+        site.secret(name, secret)
+    return Receiver(site, sections={
+        "server " + name: {"secret_file": site.directory / name,
+                           "account_prefix": name + "-", **keys}
+        for name in ("one", "two")}).start()
+
+
+def test_each_server_has_a_secret_and_accounts_of_its_own(site):
+    receiver = two_servers(site)
+    body = json.dumps(event(identity="same")).encode()
+    for server, secret, code in (
+            ("one", OTHER, 401), ("two", SECRET, 401), ("none", SECRET, 401),
+            ("", OTHER, 401), (None, OTHER, 401), ("one", SECRET, 202),
+            ("two", OTHER, 202), (None, SECRET, 202), ("one", SECRET, 200)):
+        receiver.posts(body, code, headers=signed(body, None, secret, server))
+    applied(site)
+    for account in ("alice", "one-alice", "two-alice"):
+        assert site.domains(account) == {"a.example"}
+    both = request(body, signed(body, None, SECRET, "one")).replace(
+        b"Smtpusers-Server", b"Smtpusers-Server: two\r\nSmtpusers-Server")
+    assert receiver.raw(both)[0] == 401
+    receiver.stop()
+
+
+def test_servers_whose_clocks_differ(site):
+    """As long as both are near ours, neither keeps the other out."""
+    receiver = two_servers(site)
+    for number in range(6):
+        server, secret, off = (("one", SECRET, -280), ("two", OTHER, 280))[
+            number % 2]
+        body = json.dumps(event(domain="d%d.example" % number)).encode()
+        receiver.posts(body, 202, headers=signed(
+            body, int(time.time()) + off, secret, server))
+    applied(site)
+    assert len(site.domains("one-alice") | site.domains("two-alice")) == 6
+    receiver.stop()
+
+
+def test_a_clock_that_is_wrong_is_told_to_the_operator(site):
+    receiver = two_servers(site)
+    body = json.dumps(event()).encode()
+    receiver.posts(body, 401, headers=signed(body, int(time.time()) - 4000,
+                                             SECRET, "one"))
+    receiver.posts(body, 401, headers=signed(body, int(time.time()) - 4000,
+                                             OTHER, "one"))
+    lines = [line for line in receiver.said().splitlines() if "clock" in line]
+    assert len(lines) == 1 and "server one: its clock and ours" in lines[0]
+    receiver.stop()
+
+
+def test_a_server_whose_secret_is_missing(site):
+    receiver = two_servers(site)
+    receiver.stop()
+    (site.directory / "two").unlink()
+    result = site.run(site.program, "webhook")
+    assert result.returncode == 78
+    assert b"/two: No such file" in result.stderr
+
+
 # Once only
 
 def test_a_request_that_was_caught(site, receiver):
@@ -318,7 +267,7 @@ def test_another_event_with_the_same_id(site, receiver):
 def test_an_event_that_was_kept_but_not_remembered(site):
     """As a kill between the two leaves it."""
     receiver = Receiver(site)
-    site.order("status", "69")
+    site.away()
     receiver.start()
     body = json.dumps(event()).encode()
     headers = signed(body)
@@ -328,7 +277,7 @@ def test_an_event_that_was_kept_but_not_remembered(site):
         for path in site.files("seen"):
             path.unlink()
         if remembered == "drain":
-            site.forget_order("status")
+            site.relay()
             site.drain()
         receiver.start()
         receiver.posts(body, 200, headers=headers)
@@ -343,38 +292,34 @@ def seen(site):
 
 
 def test_ids_are_forgotten_in_the_end(site, receiver):
-    """But only those of requests that are refused for their time, whatever
-    becomes of our clock."""
+    """And what was signed until then is refused, whatever becomes of our
+    clock."""
     now = int(time.time())
-    body = json.dumps(event()).encode()
-    receiver.posts(body, 202, headers=signed(body, now - 250))
-    receiver.posts(body, 200, headers=signed(body, now - 200))
+    old, new = (json.dumps(event(domain=name)).encode()
+                for name in ("old.example", "new.example"))
+    receiver.posts(old, 202, headers=signed(old, now - 250))
+    receiver.posts(old, 200, headers=signed(old, now - 200))
     assert [record["timestamp"] for record in seen(site)] == [now - 200]
     applied(site)
-    receiver.stop()
-    highest = site.spool / "highest"
-    assert json.loads(highest.read_text()) == now - 200
-    for forward, left in ((0, 1), (600, 1), (601, 0)):
-        highest.write_text(str(now - 200 + forward))
-        for path in (*site.files("seen"), site.spool / "tidied"):
-            os.utime(path, (time.time() - 31 * 86400,) * 2)
-        site.drain()
-        assert len(site.files("seen")) == left
-
-
-def test_the_clock_is_turned_back(site, receiver):
-    """What was signed long before the latest request is old."""
-    now = int(time.time())
-
-    def posts(code, when):
-        body = json.dumps(event()).encode()
-        receiver.posts(body, code, headers=signed(body, when))
-
-    posts(202, now - 200)
-    posts(202, now + 250)
+    for path in (*site.files("seen"), site.spool / "tidied"):
+        os.utime(path, (time.time() - 31 * 86400,) * 2)
+    site.drain()
+    assert site.files("seen") == []
+    assert json.loads((site.spool / "forgotten").read_text()) == now - 200
     for _ in range(2):
-        posts(401, now - 200)
-        posts(202, now)
+        for when in (now - 250, now - 200):
+            receiver.posts(old, 401, headers=signed(old, when))
+            receiver.posts(new, 401, headers=signed(new, when))
+        receiver.restart()
+    receiver.posts(new, 202, headers=signed(new, now - 199))
+
+
+def test_a_clock_that_was_wrong_shuts_nobody_out(site, receiver):
+    """A request of a time to come does not make those of now old."""
+    now = int(time.time())
+    for when in (now + 290, now - 290, now):
+        body = json.dumps(event()).encode()
+        receiver.posts(body, 202, headers=signed(body, when))
         receiver.restart()
 
 
@@ -417,9 +362,9 @@ def test_other_fields(site, receiver, changes):
 
 
 def test_a_body_that_is_too_large(site, receiver):
-    for body in (b"x" * 65537, b"x" * (4 << 20)):
+    for body in (b"x" * 262145, b"x" * (4 << 20)):
         receiver.posts(body, 413)
-    receiver.posts({**event(), "more": "x" * 60000}, 202)
+    receiver.posts({**event(), "more": "x" * 260000}, 202)
     huge = request(b"", {**signed(b""), "Content-Length": "9" * 18})
     assert receiver.raw(huge)[0] == 413
 
@@ -492,8 +437,7 @@ def test_a_worker_does_not_end(prefix):
 
 def test_panels_share_a_redis(site, redis):
     receiver = Receiver(site)
-    site.configure(account_prefix="h1-", webhook={
-        "listen": "127.0.0.1:0", "secret_file": site.directory / "secret"})
+    receiver.configure(account_prefix="h1-")
     receiver.start()
     receiver.posts(event(), 202)
     applied(site)
@@ -548,6 +492,46 @@ def test_a_slow_client_stands_in_nobodys_way(site):
     receiver.stop()
 
 
+@pytest.mark.parametrize("data", [b"", b"POST /event HTTP/1.1\r\n\r\n",
+                                  b"\x16\x03\x01\x02\0\x01\0\0"])
+def test_what_is_no_tls_stands_in_nobodys_way(site, tls, data):
+    receiver = Receiver(site, tls=tls, deadline=2).start()
+    plain = []
+    for _ in range(20):
+        connection = socket.create_connection(receiver.address, 60)
+        connection.sendall(data)
+        plain.append(connection)
+    receiver.posts(event(), 202)
+    for connection in plain:
+        answered = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := connection.recv(65536):
+                answered += more
+        assert b"HTTP" not in answered
+    receiver.check()
+    receiver.stop()
+
+
+def test_a_new_certificate_is_used(site):
+    """Without a restart; one that is broken is not."""
+    old, new = (certificate(workdir("tls")) for _ in range(2))
+    for path in (*old, *new):
+        Path(path).chmod(0o644)
+    receiver = Receiver(site, tls=old).start()
+    receiver.posts(event(), 202)
+    text = Path(old[0]).read_bytes()
+    Path(old[0]).write_text("broken\n")
+    receiver.tls = new
+    with pytest.raises(ssl.SSLError):
+        receiver.post(event())
+    Path(old[0]).write_bytes(Path(new[0]).read_bytes())
+    Path(old[1]).write_bytes(Path(new[1]).read_bytes())
+    receiver.posts(event(), 202)
+    assert text != Path(old[0]).read_bytes()
+    assert "the old certificate is used" in receiver.said()
+    receiver.stop()
+
+
 def test_no_more_connections_than_there_may_be(site):
     receiver = Receiver(site, connections=3, deadline=60).start()
     held = [receiver.connect() for _ in range(3)]
@@ -591,6 +575,7 @@ def test_the_disk_is_full(site, receiver):
 
 
 def test_it_does_not_run_as_root(site):
+    os.chown(site.spool, 0, 0)
     site.configure(webhook={"listen": "127.0.0.1:0"})
     result = site.run(site.program, "webhook")
     assert result.returncode == 78

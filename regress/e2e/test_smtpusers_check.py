@@ -268,7 +268,7 @@ MENDED = {
         [("value", "alice", "smtp:user:{alice}:ips",
           "ips: 1.2.3: neither an address", "removed"),
          ("value", "alice", "smtp:user:{alice}:ips",
-          "ips: \\xff\\x0a: neither an address", "removed")],
+          "ips: \\xff\\n: neither an address", "removed")],
         {"smtp:user:{alice}:ips": ["192.0.2.0/24", "2001:db8::1"]}),
     "domains that are written otherwise": (
         [("SADD", "smtp:user:{alice}:domains", "A.Example", "b.example.",

@@ -20,6 +20,7 @@ import pytest
 from places import SOURCE
 from provision import SCRIPT, Smtpusers
 from redisserver import RedisServer
+from transfers import fill
 
 COMPLETION = SCRIPT.parent / "completion"
 
@@ -148,7 +149,8 @@ CASES = {
     "smtpusers explain --from a@b.example b": {"bob"},
     "smtpusers account show a": ACCOUNTS,
     "smtpusers account domain rm a": ACCOUNTS,
-    "smtpusers account set acme ": {"plan", "status"},
+    "smtpusers account set acme ": {"plan", "status", "user_prefix"},
+    "smtpusers rename b": {"bob"}, "smtpusers fields ": set(),
     "smtpusers account set acme status ": STATUSES,
     "smtpusers list --account a": ACCOUNTS,
     "smtpusers list --status ": STATUSES,
@@ -238,3 +240,29 @@ def test_every_subcommand_and_option(shell):
         assert shell.offers(line + "-") == set(options), line
         if words:
             assert offered(shell, line) == set(words), line
+
+
+# Among many
+
+def test_names_among_very_many_come_soon(tmp_path):
+    """What is found within the time that a shell waits; all of few."""
+    with RedisServer(tmp_path) as server:
+        cmd = Smtpusers(server, tmp_path)
+        fill(server, 30000)
+        found = cmd.ok("complete", "user", "U299").stdout.split()
+        assert found == sorted(found) and set(found) <= {
+            "u299", *("u299%d" % n for n in range(10)),
+            *("u299%02d" % n for n in range(100))}
+        assert 0 < len(cmd.ok("complete", "user").stdout.split()) <= 1000
+        for prefix in ("*", "[u]", "u?", "x y"):
+            assert cmd.ok("complete", "user", prefix).stdout == ""
+
+
+@pytest.mark.parametrize("words", [
+    (), ("frob",), ("user-words",), ("user-words", "frob"), ("user", "a", "b"),
+    ("user-words", "quota"), ("account",)])
+def test_nothing_to_offer(cmd, words):
+    result = cmd.ok("complete", *words)
+    assert result.stderr == "" and (words == ("account",) or
+                                    words[:1] == ("user",) or
+                                    result.stdout == "")

@@ -20,7 +20,7 @@ SCHEMA = schema("export.json")
 EX_IOERR = 74
 COLUMNS = ["type", "name", "password", "account", "mode", "status", "quota",
            "quota_period", "rate", "ip_auth", "description", "created",
-           "plan", "domains", "ips"]
+           "plan", "user_prefix", "domains", "ips"]
 
 
 @pytest.fixture
@@ -73,6 +73,7 @@ def test_a_record_is_an_object(cmd):
     records = {record["name"]: record for record in exported(cmd)}
     assert records["acme"] == {
         "type": "account", "name": "acme", "plan": "pro", "status": "allowed",
+        "user_prefix": None,
         "domains": ["acme.example", "xn--bcher-kva.example"]}
     assert records["alice"] == {
         "type": "user", "name": "alice", "password": HASH, "account": "acme",

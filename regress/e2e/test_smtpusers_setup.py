@@ -12,13 +12,20 @@ import subprocess
 import jsonschema
 import pytest
 
-from places import free_port, workdir
+from places import free_port, program, workdir
 from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE,
-                       Smtpusers)
-from redisserver import RedisServer
+                       Smtpusers, log_in_as)
+from redisserver import RedisServer, ReplyError
+from relay import LIBEXEC
+from session import Session
 from transfers import schema
 
 RELAY = "opensmtpd"
+WITH_TABLE = """
+mount -t tmpfs tmpfs /mnt && cp -a "$1"/. /mnt/ &&
+    ln -sf "$2" /mnt/table-smtpusers && mount --move /mnt "$1" &&
+    exec smtpd -n -f "$3"
+"""
 DURABLE = ("--appendonly", "yes")
 
 
@@ -137,8 +144,11 @@ def test_the_lines_of_smtpd_conf_are_taken(cmd, tls):
     conf = cmd.server.dir / "smtpd.conf"
     conf.write_text(lines)
     conf.chmod(0o600)
-    result = subprocess.run(["smtpd", "-n", "-f", conf], capture_output=True,
-                            text=True, check=False)
+    # Where smtpd looks for tables, ours is there while it looks.
+    result = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", WITH_TABLE, "sh", LIBEXEC,
+         program("table-smtpusers"), conf], capture_output=True, text=True,
+        check=False)
     assert "configuration OK" in result.stderr, result.stderr
 
 
@@ -199,3 +209,80 @@ def test_a_password_that_others_may_read(cmd):
     other = Smtpusers(cmd.server, directory, redis_password_file=str(path))
     [problem] = problems(other)
     assert "others on this system may read" in problem
+
+
+# The users of Redis that setup prints
+
+def refused(server):
+    """What Redis has refused to whom."""
+    flat = server.cli("ACL", "LOG")
+    return [dict(zip(entry[::2], entry[1::2])) for entry in flat]
+
+
+def test_the_relay_has_the_rights_that_it_uses(new_relay, redis, users,
+                                               tmp_path):
+    log_in_as(redis, "relay", tmp_path)
+    redis.cli("ACL", "LOG", "RESET")
+    try:
+        (tmp_path / "relay.pw").chmod(0o644)
+        os.chmod(tmp_path, 0o755)
+        password = workdir("acl") / "pw"
+        password.write_text("pw\n")
+        password.chmod(0o644)
+        relay = new_relay(redis_user="relay",
+                          redis_password_file=str(password))
+        users.add("alice", "Right-Word1", account="acme", mode="all",
+                  quota="5", rate="9/1h")
+        redis.cli("SADD", "smtp:user:{alice}:domains", "a.example")
+        redis.cli("SADD", "smtp:user:{alice}:ips", "127.0.0.0/8", "::1")
+        redis.cli("HSET", "smtp:account:{acme}", "plan", "pro")
+        redis.cli("SADD", "smtp:account:{acme}:domains", "b.example")
+        with Session(relay) as session:
+            assert session.login("alice", "Right-Word1").startswith("235")
+            for domain in ("a.example", "b.example"):
+                assert session.message(sender="x@" + domain).startswith("250")
+            assert session.mail("x@c.example").startswith("550")
+        users.add("box", "Other-Word1", ip_auth="127.0.0.9")
+        redis.cli("SET", "smtp:ip:{127.0.0.9}", "box")
+        with Session(relay, source="127.0.0.9") as session:
+            session.mail("x@a.example")
+        assert refused(redis) == []
+        assert redis.cli("EXISTS", "smtp:user:{alice}:log") == 1
+        assert len(redis.cli("KEYS", "smtp:report:*")) == 2
+    finally:
+        redis.cli("ACL", "DELUSER", "relay")
+
+
+PANEL = [("user_add", "user:{bob}", "mode", "all", "ip_auth", "192.0.2.1"),
+         ("user_set", "user:{bob}", "quota", "5", "rate", "9/1h"),
+         ("user_put", "user:{bob}", "mode", "any", "domains", "a.example"),
+         ("user_domain_add", "user:{bob}", "b.example"),
+         ("user_domain_rm", "user:{bob}", "b.example"),
+         ("user_ip_add", "user:{bob}", "192.0.2.0/24"),
+         ("user_ip_rm", "user:{bob}", "192.0.2.0/24"),
+         ("user_ipauth", "user:{bob}", "192.0.2.2"),
+         ("user_get", "user:{bob}"), ("user_reset", "user:{bob}"),
+         ("account_add", "account:{a}", "domains", "c.example"),
+         ("account_set", "account:{a}", "plan", "pro"),
+         ("account_domain_add", "account:{a}", "d.example"),
+         ("account_domain_rm", "account:{a}", "d.example"),
+         ("account_get", "account:{a}"), ("account_del", "account:{a}"),
+         ("user_del", "user:{bob}")]
+
+
+def test_a_panel_has_the_rights_that_it_uses(cmd):
+    server = cmd.server
+    log_in_as(server, "panel", server.dir)
+    server.cli("ACL", "LOG", "RESET")
+    with server.connect() as panel:
+        panel.command("AUTH", "panel", "pw")
+        for function, key, *words in PANEL:
+            panel.command("FCALL", "smtpusers_" + function, 1, "smtp:" + key,
+                          *words)
+        panel.command("FCALL", "smtpusers_page", 0, "smtp:", "user", "0")
+        assert refused(server) == []
+        for words in (("FUNCTION", "FLUSH"), ("GET", "other"),
+                      ("HGETALL", "smtp:report:{1}"), ("CONFIG", "GET", "*"),
+                      ("KEYS", "*"), ("EVAL", "return 1", "0")):
+            with pytest.raises(ReplyError, match="NOPERM"):
+                panel.command(*words)

@@ -42,7 +42,3 @@ def byte(match):
 
 def taken(name):
     return [case for case in vectors(name) if case.canonical is not None]
-
-
-def refused(name):
-    return [case for case in vectors(name) if case.canonical is None]

@@ -13,7 +13,7 @@ _smtpusers_options()
 	add)	echo "--account --mode --status --quota --quota-period --rate \
 		    --description --domain --no-password $password" ;;
 	passwd)	echo "$password" ;;
-	show|account-show|report)
+	show|account-show|report|fields)
 		echo "--json" ;;
 	quota)	echo "--json --reset" ;;
 	list)	echo "--account --status --mode --domain --match --unused \

@@ -164,13 +164,18 @@ local function check_domains(problems, domains)
 end
 
 local function check_ips(problems, ips, count)
-	local bad = {}
+	local bad, odd = {}, {}
 	for _, entry in ipairs(ips) do
-		if not range_or_nil(entry) then
+		local right = range_or_nil(entry)
+		if not right then
 			bad[#bad + 1] = entry
+		elseif right ~= entry then
+			odd[#odd + 1] = entry
 		end
 	end
 	tell_members(problems, 'ips', bad, 'neither address nor range')
+	tell_members(problems, 'ips', odd, 'not written as it should be, so ' ..
+	    'that a long list does not have it')
 	if count > RANGES_MAX then
 		problems[#problems + 1] = 'ips: more than ' .. RANGES_MAX ..
 		    ' entries, so the user is refused'

@@ -17,11 +17,21 @@ SECONDS = 0.1
 NAMES = 1000
 
 
+def is_asked(words):
+    return behind_file(words)[1][:1] == ["complete"]
+
+
+def behind_file(words):
+    """The configuration, and the words behind it."""
+    file = "/etc/smtpusers.conf"
+    while words[:1] == ["-f"] and len(words) > 1:
+        file, words = words[1], words[2:]
+    return file, words
+
+
 def main(words):
     """complete what [prefix], behind the configuration; 0 in any case."""
-    file = "/etc/smtpusers.conf"
-    if words[:1] == ["-f"] and len(words) > 1:
-        file, words = words[1], words[2:]
+    file, words = behind_file(words)
     what, *rest = words[1:] or [""]
     try:
         from .connection import Redis

@@ -14,8 +14,8 @@ from .inspection import (
     ACCOUNT, USER, Inspection, inspect_account, inspect_claim, inspect_users,
     orphan, release_claim, rows_of, strange)
 from .pages import records, strays
-from .progress import Progress, counted
-from .records import user_key
+from .progress import Progress, counted, make_way
+from .records import NAME, user_key
 from .server import check_server
 from .text import visible
 
@@ -54,6 +54,7 @@ class Report:
         for finding in findings:
             if finding.fixed is None:
                 self.left += 1
+            make_way()
             print(json.dumps(finding.as_json()) if self.as_json else
                   text_of(finding))
 
@@ -96,7 +97,7 @@ def inspect_stray(run, key, name):
     if match[1] == "ip":
         return inspect_claim(run, match[2], key) if match[3] is None else (
             strange(key))
-    if match[3] is None:
+    if match[3] is None or not NAME.fullmatch(match[2]):
         return strange(key, match[2])
     companions = COMPANIONS if match[1] == "user" else ("domains",)
     if match[3] not in companions:

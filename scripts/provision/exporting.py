@@ -10,7 +10,7 @@ from .failure import EX_DATAERR, Failure, note
 from .functions import schema_of
 from .interchange import Bad, csv_header, csv_text, json_text
 from .pages import keys, members, records
-from .progress import Progress, counted
+from .progress import Progress, counted, make_way
 from .records import NAME, account_key, user_key
 from .schema import KINDS
 from .text import visible
@@ -32,8 +32,10 @@ def do_export(args):
             try:
                 if isinstance(record, Bad):
                     raise record
+                make_way(for_good=True)
                 out.write(write(record, schema))
             except Bad as bad:
+                make_way()
                 note("%s: %s" % (visible(key), bad))
                 left_out += 1
     if left_out:

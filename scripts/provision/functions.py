@@ -8,12 +8,12 @@ import json
 import os
 import re
 
+from .alabels import alabels
 from .configuration import data_file
+from .connection import ReplyError
 from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure, note
 from .schema import Schema
 from .text import printable
-from .alabels import alabels
-from .connection import ReplyError
 
 # The library's name has its number and its hash.
 NAME = re.compile(r"#!lua name=smtpusers_([0-9]+)_([0-9a-f]{16})\n")

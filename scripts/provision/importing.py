@@ -123,7 +123,7 @@ def connect(how):
 
 def do_import(args):
     redis = connect(args.connect)
-    progress, tally = Progress("line", quiet=False), Tally(args.from_line)
+    progress, tally = Progress("line"), Tally(args.from_line)
     with open_source(args.source) as source:
         errors = Errors(args.errors, source)
         try:

@@ -219,7 +219,8 @@ def csv_record(cells, schema):
         else:
             record[key] = text or None
     # There is a column for all that either may have.
-    for key in set(cells).difference(("type", "name"), schema.keys.get(kind, cells)):
+    for key in set(cells).difference(("type", "name"),
+                                     schema.keys.get(kind, cells)):
         if record[key] is None:
             del record[key]
     return {**record, "type": kind}

@@ -9,10 +9,10 @@ import time
 
 from .alabels import alabels
 from .connection import glob_escape
-from .pages import keys, records
-from .progress import Progress
-from .records import NAME, fold
 from .failure import note
+from .pages import keys, records
+from .progress import Progress, make_way
+from .records import NAME, fold
 from .text import clean, visible
 
 DAY = 86400
@@ -73,6 +73,7 @@ def named(args, kind):
 
 
 def tell_stranger(kind, key):
+    make_way()
     note("%s: no %s name, so nobody's" % (visible(key), kind))
 
 
@@ -148,6 +149,7 @@ def gathered(rows):
     for row in rows:
         first[row[0]] = row
         if len(first) > SORTED:
+            make_way(for_good=True)
             return list(first.values()), rows
     return [first[name] for name in sorted(first)], ()
 

@@ -12,15 +12,17 @@ def counted(count, word):
 
 
 class Progress:
-    """One line that stays, for those who look at one and wait for more than a
-    second. Where the results go to the terminal too, they are what is seen."""
+    """One line that stays, for those who look at a terminal and wait for more
+    than a second. There is one at a time."""
 
     FIRST = 1.0
     PAUSE = 0.5
 
-    def __init__(self, word, quiet=None):
-        quiet = sys.stdout.isatty() if quiet is None else quiet
-        self.shown = sys.stderr.isatty() and not quiet
+    current = None
+
+    def __init__(self, word):
+        Progress.current = self
+        self.shown = sys.stderr.isatty()
         self.word = word
         self.count = 0
         self.began = time.monotonic()
@@ -44,3 +46,14 @@ class Progress:
         if self.told:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self.told = False
+
+
+def make_way(for_good=False):
+    """Before something is printed, which on the same terminal may be what is
+    looked at from then on."""
+    progress = Progress.current
+    if progress is None:
+        return
+    progress.clear()
+    if for_good and sys.stdout.isatty():
+        progress.shown = False

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""Writes a configuration that works, and says what belongs beside it: setup."""
+"""Writes a configuration that works, and says what belongs beside it."""
 
 import os
 import re
@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 
-from .acl import USERS, acl_rule
+from .acl import RIGHTS, acl_rule
 from .configuration import read_configuration
 from .failure import (
     EX_CANTCREAT, EX_UNAVAILABLE, Failure, note)
@@ -157,7 +157,7 @@ def print_smtpd(output):
 def print_acl(conf):
     say("\n# Users of Redis, each with a password of its own in place of "
         "PASSWORD, by\n# redis-cli:")
-    for role in USERS:
+    for role in RIGHTS:
         say(" ".join(acl_rule(conf["prefix"], role, "smtpusers-" + role)))
     say("# They survive a restart after ACL SAVE, where redis.conf names an "
         "aclfile,\n# and after CONFIG REWRITE where it names none.")

@@ -1,8 +1,8 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""A host with a panel: the hooks as make install leaves them, their spool, and
-the panel's side of them."""
+"""A relay with its hooks as make install leaves them, and a server with a
+panel that tells it by smtpusers-notify."""
 
 import contextlib
 import importlib
@@ -14,48 +14,14 @@ import sys
 from pathlib import Path
 
 from places import SOURCE, configuration, workdir
-from provision import FILTER, SCRIPT
+from provision import FILTER
+from redisserver import wait_until
 
 DATA = Path(__file__).resolve().parent
 SECRET = "Never-Tell-7"
+NOBODY = 65534
 
-# What stands in for smtpusers(8): the same, when and as the test says.
-STAND_IN = """#!/bin/sh
-cd %(directory)s || exit 99
-printf '%%s\\n' "$*" >>commands
-if [ -e status ]; then
-	status=$(cat status)
-	[ "$status" != 0 ] && { echo "made to fail" >&2; exit "$status"; }
-fi
-if [ -e fail-for ] && grep -qxF -e "$(cat fail-for)" <<END
-$(printf '%%s\\n' "$@")
-END
-then
-	echo "made to fail" >&2
-	exit "$(cat fail-status)"
-fi
-step=$(wc -l <commands)
-if [ "$(cat kill-before 2>/dev/null)" = "$step" ]; then
-	rm kill-before
-	kill -KILL "$PPID"
-	exit 1
-fi
-if [ -e slow-for ] && grep -qxF -e "$(cat slow-for)" <<END
-$(printf '%%s\\n' "$@")
-END
-then
-	exec sleep 60
-fi
-if [ -e prints ]; then exec cat prints; fi
-if [ -p gate ]; then echo "$$" >at-gate; read -r _ <gate; fi
-SMTPUSERS_FILTER=%(filter)s %(script)s "$@"
-status=$?
-if [ "$(cat kill-after 2>/dev/null)" = "$step" ]; then
-	rm kill-after
-	kill -KILL "$PPID"
-fi
-exit "$status"
-"""
+PACKAGES = ("smtpusers_hooks", "provision")
 
 
 def install():
@@ -70,75 +36,105 @@ def install():
 
 def modules(prefix):
     """What imports an installed module by its name, until it is resumed."""
-    place = str(prefix / "share" / "smtpusers" / "hooks")
-    sys.path.insert(0, place)
+    ours = {name: sys.modules.pop(name) for name in list(sys.modules)
+            if name.partition(".")[0] in PACKAGES}
+    places = [str(prefix / "share" / "smtpusers" / "hooks"),
+              str(prefix / "share" / "smtpusers")]
+    path = sys.path[:]
+    # The tests have a module of one of their names.
+    sys.path[:] = places + [place for place in path
+                            if not Path(place, "provision.py").exists()]
     yield lambda name: importlib.import_module("smtpusers_hooks." + name)
-    sys.path.remove(place)
+    sys.path[:] = path
     for name in [name for name in sys.modules
-                 if name.partition(".")[0] == "smtpusers_hooks"]:
+                 if name.partition(".")[0] in PACKAGES]:
         del sys.modules[name]
+    sys.modules.update(ours)
 
 
 class Site:
-    """The installed hooks, with a spool and a configuration of the test's."""
+    """The installed hooks, with a spool and a configuration of the test's.
 
-    def __init__(self, prefix, server, **keys):
+    The panel's side has a spool of its own, and scripts of the shell that the
+    test asks for."""
+
+    def __init__(self, prefix, server, shell="/bin/sh", **keys):
         self.prefix = prefix
         self.server = server
         self.directory = workdir("site")
+        self.directory.chmod(0o777)
         self.spool = self.directory / "spool"
+        self.spool.mkdir(mode=0o700)
+        os.chown(self.spool, NOBODY, NOBODY)
         self.program = prefix / "sbin" / "smtpusers-hook"
         self.hooks = prefix / "share" / "smtpusers" / "hooks"
         self.file = prefix / "etc" / "smtpusers-hooks.conf"
         self.users = self.directory / "users"
         self.users.mkdir()
-        self.stand_in()
-        (self.directory / "smtpusers.conf").write_text(configuration(
-            redis=server.url, redis_timeout=300))
+        self.outbox = self.directory / "outbox"
+        self.notify_file = prefix / "etc" / "smtpusers-notify.conf"
+        self.custom = self.directory / "custom"
+        self.receiver = None
+        self.put_scripts(shell)
+        self.relay()
         self.configure(**keys)
 
-    def stand_in(self):
-        path = self.directory / "smtpusers"
-        path.write_text(STAND_IN % {"directory": self.directory,
-                                    "filter": FILTER, "script": SCRIPT})
-        path.chmod(0o755)
+    def relay(self, url=None, **keys):
+        """The relay's configuration, with this Redis."""
+        (self.directory / "smtpusers.conf").write_text(configuration(
+            redis=url or self.server.url, **{"redis_timeout": 1000, **keys}))
 
-    def configure(self, plans=(), webhook=(), **hooks):
-        hooks = {"spool": self.spool, "wait": 60,
-                 "smtpusers": self.directory / "smtpusers",
-                 "config": self.directory / "smtpusers.conf",
-                 "cpanel_users": self.users, **hooks}
-        sections = {"hooks": hooks, "plans": dict(plans),
-                    "webhook": dict(webhook)}
+    def away(self):
+        """There is no Redis for the hooks, until relay() says otherwise."""
+        self.relay("unix:%s/none.sock" % self.directory)
+
+    def secret(self, name, text):
+        """A file with it that the receiver may read."""
+        path = self.directory / name
+        if not path.exists():
+            path.write_text(text + "\n")
+            path.chmod(0o640)
+        os.chown(path, NOBODY, NOBODY)
+        return path
+
+    def configure(self, plans=None, webhook=None, sections=None, **hooks):
+        """What is not said here stays as it was said before."""
+        self.plans = getattr(self, "plans", ()) if plans is None else plans
+        self.webhook = (getattr(self, "webhook", ())
+                        if webhook is None else webhook)
+        self.sections = (getattr(self, "sections", {})
+                         if sections is None else sections)
+        hooks = {"spool": self.spool,
+                 "config": self.directory / "smtpusers.conf", **hooks}
+        sections = {"hooks": hooks, "plans": dict(self.plans),
+                    "webhook": dict(self.webhook), **self.sections}
+        self.file.parent.mkdir(exist_ok=True)
         self.file.write_text("".join(
             "[%s]\n" % name + "".join("%s = %s\n" % item
                                       for item in keys.items())
             for name, keys in sections.items()))
 
-    # The stand-in's orders
-
-    def order(self, name, text=""):
-        (self.directory / name).write_text(text)
-
-    def forget_order(self, name):
-        (self.directory / name).unlink(missing_ok=True)
-
-    def commands(self):
-        path = self.directory / "commands"
-        return path.read_text().splitlines() if path.exists() else []
+    def reconfigure(self, **keys):
+        """The receiver reads it when it starts."""
+        self.configure(**keys)
+        self.tell(self.receiver.restart())
 
     # Running things
 
+    def environment(self):
+        return {**os.environ, "SMTPUSERS_FILTER": str(FILTER)}
+
     def start(self, *argv, **options):
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
-                   "stderr": subprocess.PIPE, "cwd": "/", **options}
+                   "stderr": subprocess.PIPE, "cwd": "/",
+                   "env": self.environment(), **options}
         return subprocess.Popen([str(word) for word in argv], **options)
 
     def run(self, *argv, stdin=b"", env=None):
         return subprocess.run(
             [word if isinstance(word, bytes) else str(word)
-             for word in argv], input=stdin, env=env, capture_output=True,
-            cwd="/", timeout=120, check=False)
+             for word in argv], input=stdin, env=env or self.environment(),
+            capture_output=True, cwd="/", timeout=120, check=False)
 
     def ok(self, *words):
         result = self.run(self.program, *words)
@@ -155,14 +151,38 @@ class Site:
     def event(self, *words):
         self.ok("event", *words)
 
-    def directadmin(self, hook, **changes):
-        result = self.run(self.directadmin_hook(hook),
-                          env=self.directadmin_environment(hook, **changes))
-        assert b"Traceback" not in result.stderr
-        return result
+    # The panel's side
+
+    def put_scripts(self, shell):
+        """The script, by this shell, under the names that the panel calls."""
+        self.notify = self.directory / "smtpusers-notify"
+        text = (self.hooks / "smtpusers-notify").read_text()
+        assert text.startswith("#!/bin/sh\n")
+        self.notify.write_text(text.replace("/bin/sh", shell, 1))
+        self.notify.chmod(0o755)
+        (self.directory / "notify-cpanel").symlink_to(self.notify)
 
     def directadmin_hook(self, hook):
-        return self.hooks / "directadmin" / (hook + ".sh")
+        directory = self.custom / hook
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            (directory / "smtpusers.sh").symlink_to(self.notify)
+        return directory / "smtpusers.sh"
+
+    def tell(self, receiver, **keys):
+        """The panel tells this receiver."""
+        self.receiver = receiver
+        keys = {"url": "http://127.0.0.1:%d/event" % receiver.address[1],
+                "secret_file": self.secret("secret", ""),
+                "spool": self.outbox, "cpanel_users": self.users,
+                "directadmin_users": self.directory / "data-users",
+                "host": "localhost", **keys}
+        self.notify_file.write_text("".join(
+            "%s = %s\n" % item for item in keys.items()))
+
+    def directadmin(self, hook, **changes):
+        return self.run(self.directadmin_hook(hook),
+                        env=self.directadmin_environment(hook, **changes))
 
     def directadmin_environment(self, hook, **changes):
         """As documented, with values of the test's; None takes one out."""
@@ -187,10 +207,30 @@ class Site:
         return json.dumps(call).encode()
 
     def cpanel_says(self, data):
-        result = self.run(self.hooks / "cpanel" / "smtpusers-hook-cpanel",
-                          stdin=data)
-        assert b"Traceback" not in result.stderr, result.stderr
-        return result
+        return self.run(self.directory / "notify-cpanel", stdin=data)
+
+    def send(self, code=0):
+        result = self.run(self.notify, "send", env={})
+        assert result.returncode == code, result.stderr
+
+    def settle(self):
+        """All that was said is sent, and applied."""
+        wait_until(lambda: not self.unsent() and not self.waiting(), 60,
+                   "the events to be applied")
+
+    def arrive(self, count=1):
+        """So many events wait at the receiver, and are returned."""
+        return wait_until(lambda: not self.unsent() and len(
+            self.waiting()) == count and self.waiting(), 60, "the events")
+
+    def unsent(self):
+        """The messages of the panel's side that wait."""
+        path = self.outbox / "new"
+        return sorted(path.iterdir()) if path.is_dir() else []
+
+    def refused(self):
+        path = self.outbox / "bad"
+        return sorted(path.iterdir()) if path.is_dir() else []
 
     # What came of it
 
@@ -212,9 +252,17 @@ class Site:
     def user_field(self, name, field):
         return self.server.cli("HGET", "smtp:user:{%s}" % name, field)
 
+    def user_domains(self, name):
+        return set(self.server.cli("SMEMBERS",
+                                   "smtp:user:{%s}:domains" % name))
+
     def domains(self, name="alice"):
         found = self.account(name)
         return found[2] if found else None
+
+    def snapshot(self):
+        return {key: self.server.cli("DUMP", key)
+                for key in self.server.cli("KEYS", "*")}
 
     def files(self, directory):
         path = self.spool / directory
@@ -234,7 +282,8 @@ class Site:
     def said_secret(self):
         """Files of ours that hold the password which the panel let us see."""
         return [path for path in self.directory.rglob("*")
-                if path.is_file() and SECRET.encode() in path.read_bytes()]
+                if path.is_file() and path.name != "secret" and
+                SECRET.encode() in path.read_bytes()]
 
 
 def kill(process):

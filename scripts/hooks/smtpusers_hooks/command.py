@@ -4,28 +4,26 @@
 """The command smtpusers-hook: see smtpusers-hooks(8)."""
 
 import argparse
-import json
 import os
-import sys
+import pwd
 
-from .apply import (EX_CONFIG, EX_DATAERR, EX_OK, EX_TEMPFAIL, EX_USAGE,
-                    become_owner, drain, spawn_drain)
-from .config import ConfigError, read_config, read_secrets
-from .cpanel import (BadInput, cpanel_events, describe_hooks, known_before,
-                     read_input)
-from .directadmin import HOOKS, directadmin_events
-from .events import (NEEDS, BadEvent, check_event, describe, make_event,
+from .config import EX_CONFIG, ConfigError, read_config, read_secrets
+from .drain import EX_OK, EX_TEMPFAIL, drain
+from .events import (NEEDS, BadEvent, check_sent, describe, make_event,
                      with_prefix)
 from .spool import Spool
 from .text import Log, visible
 from .webhook import serve
 
 
+EX_USAGE = 64
+EX_DATAERR = 65
+
+
 class Command:
     """What every subcommand has: who runs it, how, and where things are."""
 
-    def __init__(self, program, args):
-        self.program = program
+    def __init__(self, args):
         self.args = args
         self.conf = read_config(args.file)
         self.spool = Spool(self.conf.spool)
@@ -35,62 +33,25 @@ class Command:
         become_owner(self.conf.spool)
         self.spool.prepare()
 
-    def named(self, events):
-        return [with_prefix(event, self.conf.account_prefix)
-                for event in events]
-
-    def store(self, events):
-        """The events on disk, and a start made on them."""
-        for event in events:
-            self.spool.add(event)
-        if events:
-            spawn_drain([self.program, "-f", os.path.abspath(self.args.file),
-                         "--syslog", "drain"], self.conf.wait)
-
-
-def do_directadmin(command):
-    command.open_spool()
-    command.store(command.named(
-        directadmin_events(command.args.hook, os.environb)))
-    return EX_OK
-
-
-def do_cpanel(command):
-    if command.args.describe:
-        print(json.dumps(describe_hooks(command.args.describe), indent=1))
-        return EX_OK
-    try:
-        context, data = read_input(sys.stdin.buffer)
-        # Which only root can tell.
-        before = known_before(command.conf, context, data)
-        command.open_spool()
-        command.store(command.named(cpanel_events(
-            command.conf, command.spool, context, data, before,
-            command.log)))
-    except BadInput as reason:
-        command.log(str(reason))
-        print("0 %s" % reason)
-        return EX_DATAERR
-    except OSError as error:
-        print("0 the event could not be stored")
-        raise error
-    print("1 stored")
-    return EX_OK
-
 
 def do_event(command):
     args = command.args
     fields = {field: getattr(args, field) for field in
               ("domain", "new_domain", "new_account", "plan")}
-    event, = command.named([make_event(args.event, "command",
-                                       account=args.account, **fields)])
+    event = make_event(args.event, "command", account=args.account, **fields)
+    server = command.conf.servers.get(args.server)
+    if server is None:
+        command.log("%s: no such server" % visible(args.server))
+        return EX_DATAERR
     try:
-        check_event(event)
+        event = check_sent(with_prefix(event, server.account_prefix))
     except BadEvent as reason:
         command.log(visible(str(reason)))
         return EX_DATAERR
     command.open_spool()
-    command.store([event])
+    command.spool.add(event)
+    # It is on disk, and the timer comes for it.
+    drain(command.conf, command.spool, command.log)
     return EX_OK
 
 
@@ -133,7 +94,7 @@ def do_webhook(command):
     if os.geteuid() == 0:
         raise ConfigError("%s belongs to root, and the webhook does not run "
                           "as root" % command.conf.spool)
-    serve(command.conf, command.spool, read_secrets(command.conf.secret_file),
+    serve(command.conf, command.spool, read_secrets(command.conf),
           command.log)
     return EX_OK
 
@@ -147,7 +108,7 @@ def parse_arguments(argv, default_file):
     parser.add_argument("--syslog", dest="to_syslog", action="store_true",
                         help="say to syslog what there is to say")
     commands = parser.add_subparsers(metavar="command", required=True)
-    add_hooks(commands)
+    add_taking_commands(commands)
     add_spool_commands(commands)
     return parser.parse_args(argv)
 
@@ -159,19 +120,13 @@ def subcommand(commands, name, run, words):
     return parser
 
 
-def add_hooks(commands):
-    parser = subcommand(commands, "directadmin", do_directadmin,
-                        "Takes an event from DirectAdmin's environment.")
-    parser.add_argument("hook", choices=sorted(HOOKS))
-    parser = subcommand(commands, "cpanel", do_cpanel,
-                        "Takes an event from cPanel on standard input.")
-    parser.add_argument("--describe", metavar="path",
-                        help="print what manage_hooks wants to know")
+def add_taking_commands(commands):
     parser = subcommand(commands, "event", do_event,
                         "Takes an event from the command line.")
     parser.add_argument("event", choices=sorted(NEEDS))
     parser.add_argument("account")
     parser.add_argument("domain", nargs="?")
+    parser.add_argument("--server", default="")
     for option in ("--new-domain", "--new-account", "--plan"):
         parser.add_argument(option)
     subcommand(commands, "webhook", do_webhook,
@@ -187,15 +142,35 @@ def add_spool_commands(commands):
     parser.add_argument("name", nargs="+")
 
 
-def main(program, default_file, argv):
+def become_owner(directory):
+    """The spool's owner, where root runs this: what root does there, the
+    owner could have it do elsewhere."""
+    if os.geteuid() != 0 or not os.path.isdir(directory):
+        return
+    found = os.stat(directory)
+    if found.st_uid == 0:
+        return
+    os.setgroups(groups_of(found.st_uid, found.st_gid))
+    os.setgid(found.st_gid)
+    os.setuid(found.st_uid)
+
+
+def groups_of(uid, gid):
+    try:
+        return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    except KeyError:
+        return [gid]
+
+
+def main(default_file, argv):
     try:
         args = parse_arguments(argv, default_file)
     except SystemExit as end:
         return EX_USAGE if end.code else EX_OK
-    # What a panel's child leaves behind is nobody's to read.
+    # What it leaves behind is nobody else's to read.
     os.umask(0o077)
     try:
-        command = Command(program, args)
+        command = Command(args)
         return args.run(command)
     except ConfigError as error:
         Log(args.to_syslog)(str(error))

@@ -8,9 +8,11 @@ import ipaddress
 import os
 import re
 
+from .events import NAME
 from .text import visible
 
 PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._+-]{0,31})?")
+SERVER = re.compile(r"server ([a-z0-9][a-z0-9._-]{0,63})")
 
 EX_CONFIG = 78
 
@@ -50,52 +52,76 @@ def number_of(low, high):
     return check
 
 
+def optional(check):
+    return lambda text: check(text) if text else ""
+
+
+def name_of(text):
+    if not NAME.fullmatch(text):
+        raise ValueError("not a user name")
+    return text
+
+
 def listen_of(text):
-    """A path, or an address and port that only this host can reach: what
-    comes from elsewhere comes through a proxy that speaks TLS."""
+    """A path, or an address and port."""
     if text.startswith("unix:"):
         return path_of(text[len("unix:"):])
     host, _, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
-    address = ipaddress.ip_address(host)
-    if not address.is_loopback:
-        raise ValueError("not a loopback address")
-    return str(address), number_of(0, 65535)(port)
+    return str(ipaddress.ip_address(host)), number_of(0, 65535)(port)
 
 
 # Section, key, what reads it, default.
 KEYS = (
     ("hooks", "spool", path_of, "/var/spool/smtpusers-hooks"),
-    ("hooks", "smtpusers", path_of, "@SBINDIR@/smtpusers"),
     ("hooks", "config", path_of, "@SYSCONFDIR@/smtpusers.conf"),
     ("hooks", "account_prefix", prefix_of, ""),
     ("hooks", "deleted_users", choice_of("block", "keep"), "block"),
     ("hooks", "subdomains", choice_of("yes", "no"), "yes"),
-    ("hooks", "wait", number_of(0, 60), "5"),
-    ("hooks", "timeout", number_of(1, 600), "60"),
-    ("hooks", "cpanel_users", path_of, "/var/cpanel/users"),
     ("webhook", "listen", listen_of, "127.0.0.1:8025"),
+    ("webhook", "certificate", optional(path_of), ""),
+    ("webhook", "key", optional(path_of), ""),
     ("webhook", "path", path_of, "/event"),
     ("webhook", "secret_file", path_of,
      "@SYSCONFDIR@/smtpusers-hooks.secret"),
     ("webhook", "window", number_of(1, 3600), "300"),
-    ("webhook", "max_body", number_of(256, 1 << 20), "65536"),
+    ("webhook", "max_body", number_of(256, 1 << 20), "262144"),
     ("webhook", "connections", number_of(1, 1024), "256"),
     ("webhook", "deadline", number_of(1, 300), "30"),
     ("webhook", "remember", number_of(1, 3650), "30"),
 )
 
-# What make install has put in place of these names, where it has not.
-PLACES = {"SBINDIR": "/usr/local/sbin", "SYSCONFDIR": "/etc"}
+# The keys of a section [server NAME].
+SERVER_KEYS = (
+    ("secret_file", path_of, ""),
+    ("account_prefix", prefix_of, ""),
+    ("user", optional(name_of), ""),
+)
+
+# What make install has put in place of this name, where it has not.
+PLACES = {"SYSCONFDIR": "/etc"}
+
+
+class Server:
+    """A server with a panel: secret_file, account_prefix, and the user who
+    gets its host name, or "". It is called "" where it has no section."""
+
+    def __init__(self, name, values):
+        self.name = name
+        self.__dict__.update(values)
 
 
 class Config:
-    """Each key as an attribute; plans maps the panel's packages."""
+    """Each key as an attribute; plans maps the panel's packages, and servers
+    the names of servers."""
 
-    def __init__(self, values, plans):
+    def __init__(self, values, plans, servers):
         self.__dict__.update(values)
         self.plans = plans
+        self.servers = {"": Server("", {
+            "secret_file": self.secret_file, "user": "",
+            "account_prefix": self.account_prefix}), **servers}
 
     def plan_of(self, package):
         """The plan of a package of the panel, or None where the packages do
@@ -124,32 +150,77 @@ def read_config(path):
         pass
     except (OSError, configparser.Error, UnicodeDecodeError) as error:
         raise ConfigError("%s: %s" % (path, visible(str(error)))) from None
-    return Config(read_values(parser, path), read_plans(parser))
+    return Config(read_values(parser, path), read_plans(parser),
+                  read_servers(parser, path))
 
 
 def read_values(parser, path):
-    known = {(section, key) for section, key, _, _ in KEYS}
     for section in parser.sections():
         for key in parser[section]:
-            if section != "plans" and (section, key) not in known:
+            if not is_key(section, key):
                 raise ConfigError("%s: [%s] %s: unknown" % (
                     path, visible(section), visible(key)))
-    values = {}
-    for section, key, read, default in KEYS:
-        text = parser.get(section, key, fallback=default_of(default))
-        try:
-            values[key] = read(text)
-        except ValueError as error:
-            raise ConfigError("%s: [%s] %s: %s" % (
-                path, section, key, visible(str(error)))) from None
+    values = {key: read_value(parser, path, section, key, read,
+                              default_of(default))
+              for section, key, read, default in KEYS}
+    check_listen(values, path)
     return values
+
+
+def is_key(section, key):
+    if SERVER.fullmatch(section):
+        return key in [name for name, _, _ in SERVER_KEYS]
+    return section == "plans" or any((section, key) == names[:2]
+                                     for names in KEYS)
+
+
+def read_value(parser, path, section, key, read, default):
+    try:
+        return read(parser.get(section, key, fallback=default))
+    except ValueError as error:
+        raise ConfigError("%s: [%s] %s: %s" % (
+            path, section, key, visible(str(error)))) from None
+
+
+def check_listen(values, path):
+    """What others can reach is spoken to by TLS alone."""
+    listen = values["listen"]
+    if bool(values["certificate"]) != bool(values["key"]):
+        raise ConfigError("%s: [webhook] certificate and key: one without "
+                          "the other" % path)
+    if not values["certificate"] and not isinstance(listen, str) and (
+            not ipaddress.ip_address(listen[0]).is_loopback):
+        raise ConfigError("%s: [webhook] listen: not a loopback address, "
+                          "and no certificate" % path)
+
+
+def read_servers(parser, path):
+    servers = {}
+    for section in parser.sections():
+        match = SERVER.fullmatch(section)
+        if match:
+            servers[match[1]] = Server(match[1], {
+                key: read_value(parser, path, section, key, read, default)
+                for key, read, default in SERVER_KEYS})
+    return servers
 
 
 def read_plans(parser):
     return dict(parser["plans"]) if parser.has_section("plans") else {}
 
 
-def read_secrets(path):
+def read_secrets(conf):
+    """The secrets of each server. Where all have names, there need not be one
+    without."""
+    secrets = {}
+    for name, server in conf.servers.items():
+        if name or len(conf.servers) == 1 or os.path.exists(
+                server.secret_file):
+            secrets[name] = read_secret_file(server.secret_file)
+    return secrets
+
+
+def read_secret_file(path):
     """Every line of the file is a secret: two while one replaces the other."""
     try:
         with open(path, "rb") as file:

@@ -7,17 +7,10 @@ https://api.docs.cpanel.net/guides/guide-to-standardized-hooks/
 """
 
 import json
-import os
-import re
 
 from .events import NAME, make_event
+from .restore import first, restored
 from .text import domain_key, looks_like_domain, visible
-
-INPUT_MAX = 4 << 20
-USER_MAX = 1 << 20
-DNS_LINE = re.compile(r"^DNS=(\S+)$", re.MULTILINE)
-ANY_DNS_LINE = re.compile(r"^DNS[0-9]*=(\S+)$", re.MULTILINE)
-
 
 class BadInput(Exception):
     """Why what cPanel said is nothing that cPanel says."""
@@ -40,26 +33,17 @@ HOOKS += [(category, event, "post") for category, event, _ in BEFORE_CONVERT]
 HOOKS += [("Whostmgr", event, "post") for event in (
     "Domain::park", "Domain::unpark", "ParkAdmin::park", "ParkAdmin::unpark",
     "Domain::addsubdomain", "Domain::delsubdomain")]
+# Of a backup, or of an account that is transferred from another server.
+RESTORE = "Restore"
+HOOKS += [("PkgAcct", RESTORE, "post")]
 HOOKS += [("Cpanel", event, "post") for event in (
     "Api2::AddonDomain::addaddondomain", "Api2::AddonDomain::deladdondomain",
     "Api2::Park::park", "Api2::Park::unpark", "Api2::SubDomain::addsubdomain",
     "Api2::SubDomain::delsubdomain", "UAPI::SubDomain::addsubdomain")]
 
 
-def describe_hooks(path):
-    """For manage_hooks, which registers them."""
-    return [{"category": category, "event": event, "stage": stage,
-             "hook": path, "exectype": "script",
-             **({"escalateprivs": 1} if category == "Cpanel" else {})}
-            for category, event, stage in HOOKS]
-
-
-def read_input(file):
-    """All that cPanel has to say, of which little is kept."""
-    data = file.read(INPUT_MAX + 1)
-    while len(data) > INPUT_MAX:
-        if not file.read(1 << 16):
-            raise BadInput("the input is longer than %d bytes" % INPUT_MAX)
+def read_input(data):
+    """The context of a call, and what it was told."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -75,20 +59,25 @@ def key_of(context):
     return tuple(context.get(name) for name in ("category", "event", "stage"))
 
 
-def cpanel_events(conf, spool, context, data, before=None, log=None):
-    """What it comes to; what failed in the panel has not happened."""
+def cpanel_events(conf, keeper, data, known, log):
+    """What a call comes to; what failed in the panel has not happened. known
+    has, by user, what /var/cpanel/users says of the users that the call
+    names."""
+    context, data = read_input(data)
     key = key_of(context)
     if key == BEFORE_MODIFY:
-        keep(spool, "main", data.get("user"), before)
+        keeper.keep("main", name_of(data.get("user")),
+                    main_domain(known, data.get("user")))
         return []
     if key in BEFORE_CONVERT:
-        keep(spool, "convert", file_of_domain(data.get("domain")), before)
+        keeper.keep("convert", file_of_domain(data.get("domain")),
+                    owner_of(known, data.get("domain")))
         return []
     if key not in HOOKS:
         raise BadInput("the input is of no event that we asked for")
     if failed(key[1], data):
         return []
-    return EVENTS[key[1]](Source(conf, spool, key[1], data, log))
+    return EVENTS[key[1]](Source(conf, keeper, key[1], data, known, log))
 
 
 def failed(event, data):
@@ -107,19 +96,24 @@ def truth(value):
     return value in (1, "1", True)
 
 
+OWNERS = ("user", "username", "newuser", "old_user")
+
+
 class Source:
     """One call of a hook: the fields of what it was told, and events."""
 
-    def __init__(self, conf, spool, name, data, log):
+    def __init__(self, conf, keeper, name, data, known, log):
         self.log = log
         self.conf = conf
-        self.spool = spool
+        self.keeper = keeper
         self.name = name
         self.data = data
+        self.known = known
 
     def __getitem__(self, field):
-        """Functions of the API have their parameters one level down."""
-        arguments = self.data.get("args")
+        """Functions of the API have their parameters one level down. Who
+        called them is not theirs to say."""
+        arguments = None if field in OWNERS else self.data.get("args")
         for place in (self.data, arguments):
             if isinstance(place, dict) and isinstance(place.get(field), str):
                 return place[field] or None
@@ -128,6 +122,16 @@ class Source:
     def event(self, kind, **fields):
         return make_event(kind, "cpanel " + self.name,
                           **{"account": self["user"], **fields})
+
+    def kept(self, directory, name):
+        """It stays until it is changed again, so that a call may come
+        twice."""
+        try:
+            return self.keeper.kept(directory, name)
+        except ValueError as error:
+            self.log("%s/%s: %s" % (directory, visible(str(name)),
+                                    visible(str(error))))
+            return None
 
 
 def account_created(source):
@@ -164,7 +168,7 @@ def account_modified(source):
 
 def main_domain_changed(source, account, new):
     """cPanel renames the subdomains of the main domain with it."""
-    old = kept(source, "main", source["user"])
+    old = source.kept("main", name_of(source["user"]))
     if old is None or domain_key(old) == domain_key(new):
         return source.event("domain.created", account=account, domain=new)
     return source.event("domain.renamed", account=account, domain=old,
@@ -174,7 +178,7 @@ def main_domain_changed(source, account, new):
 def converted(source):
     """The documentation tells of the new account, but not of the old one."""
     account, name = source["username"], source["domain"]
-    former = kept(source, "convert", file_of_domain(name))
+    former = source.kept("convert", file_of_domain(name))
     events = []
     if former and former != account:
         events.append(source.event("domain.deleted", account=former,
@@ -184,47 +188,34 @@ def converted(source):
     return events
 
 
-# What is read before a change, when only root can tell, and nobody afterwards.
-
-def known_before(conf, context, data):
-    """The main domain of an account, or the account of an addon domain."""
-    key = key_of(context)
-    if key == BEFORE_MODIFY:
-        return main_domain(conf, data.get("user"))
-    if key in BEFORE_CONVERT:
-        return owner_of(conf, data.get("domain"))
-    return None
+def account_restored(source):
+    """The call tells of the main domain alone."""
+    user = name_of(source["user"]) or source["old_user"]
+    return restored(source.conf, "cpanel " + source.name, user,
+                    source.known.get(user, {}),
+                    filter(None, [source["domain"]]))
 
 
-def main_domain(conf, user):
-    match = is_name(user) and DNS_LINE.search(user_file(conf, user))
-    return match[1] if match else None
+# What is told before a change: nobody knows it afterwards.
+
+def main_domain(known, user):
+    return first(known.get(user, {}), "DNS") if name_of(user) else None
 
 
-def owner_of(conf, domain):
+def owner_of(known, domain):
     """Whose addon domain it is; None where it is not one account's alone."""
     if not file_of_domain(domain):
         return None
-    wanted = domain_key(domain)
-    try:
-        users = filter(is_name, os.listdir(conf.cpanel_users))
-    except OSError:
-        return None
-    owners = [user for user in users if wanted in map(
-        domain_key, ANY_DNS_LINE.findall(user_file(conf, user)))]
+    key = domain_key(domain)
+    owners = [user for user, found in known.items()
+              if key in (domain_key(name) for field, names in found.items()
+                         if field.startswith("DNS") for name in names)]
     return owners[0] if len(owners) == 1 else None
 
 
-def user_file(conf, user):
-    try:
-        with open(os.path.join(conf.cpanel_users, user), "rb") as file:
-            return file.read(USER_MAX).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def is_name(user):
-    return isinstance(user, str) and NAME.fullmatch(user)
+def name_of(user):
+    """The name of a file that tells of it; None for what is no name."""
+    return user if isinstance(user, str) and NAME.fullmatch(user) else None
 
 
 def file_of_domain(domain):
@@ -233,28 +224,6 @@ def file_of_domain(domain):
         return None
     key = domain_key(domain)
     return key if looks_like_domain(key) else None
-
-
-def keep(spool, directory, name, before):
-    if not is_name(name) and not file_of_domain(name):
-        return
-    if before:
-        spool.write(directory, name, before)
-    else:
-        spool.remove(directory, name)
-
-
-def kept(source, directory, name):
-    """It stays until it is changed again, so that a hook which is killed may
-    be repeated."""
-    if not is_name(name) and not file_of_domain(name):
-        return None
-    try:
-        found = source.spool.load(directory, name)
-    except ValueError as error:
-        source.log("%s/%s: %s" % (directory, name, visible(str(error))))
-        return None
-    return found if isinstance(found, str) else None
 
 
 def subdomain(kind, whole):
@@ -295,6 +264,7 @@ EVENTS = {
     "Accounts::suspendacct": simple("account.suspended"),
     "Accounts::unsuspendacct": simple("account.unsuspended"),
     CONVERT: converted,
+    RESTORE: account_restored,
     "Domain::park": domain("domain.created", "new_domain"),
     "Domain::unpark": domain("domain.deleted", "domain"),
     "ParkAdmin::park": domain("domain.created", "new_domain"),

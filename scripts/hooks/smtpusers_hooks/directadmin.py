@@ -8,10 +8,8 @@ https://docs.directadmin.com/developer/hooks/user_reseller_management.html
 """
 
 from .events import make_event
-from .text import decode
 
-# The event, and what it takes from which variable. Nothing else is looked at:
-# a password may be among the rest.
+# The event, and what it takes from which variable.
 HOOKS = {
     "domain_create_post": ("domain.created", {"domain": "domain"}),
     "domain_destroy_post": ("domain.deleted", {"domain": "domain"}),
@@ -28,24 +26,17 @@ HOOKS = {
 }
 
 
-def directadmin_events(hook, environment):
-    """What the hook of that name says, of an environment in bytes."""
-    kind, variables = HOOKS[hook]
-    fields = {field: value_of(environment, name)
-              for field, name in variables.items()}
+def directadmin_events(hook, variables):
+    """What the hook of that name says, of the variables that it was given."""
+    kind, names = HOOKS[hook]
+    fields = {field: variables.get(name) or None
+              for field, name in names.items()}
     if kind == "account.plan" and not fields["package"]:
         return []
-    account = value_of(environment, "username")
+    account = variables.get("username") or None
     source = "directadmin " + hook
     events = [make_event(kind, source, account=account, **fields)]
-    if kind == "account.created" and value_of(environment,
-                                              "suspended") == "yes":
+    if kind == "account.created" and variables.get("suspended") == "yes":
         events.append(make_event("account.suspended", source,
                                  account=account))
     return events
-
-
-def value_of(environment, name):
-    """Where it is not set, nothing: a check will say so."""
-    value = environment.get(name.encode())
-    return decode(value) if value else None

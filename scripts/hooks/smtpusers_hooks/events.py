@@ -10,23 +10,30 @@ from .text import encode, fold
 NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 TEXT_MAX = 1024
 
-# The fields that each type needs, besides the account.
+# The fields that each type needs.
 NEEDS = {
-    "account.created": (),
-    "account.deleted": (),
-    "account.renamed": ("new_account",),
-    "account.suspended": (),
-    "account.unsuspended": (),
-    "account.plan": (),
-    "domain.created": ("domain",),
-    "domain.deleted": ("domain",),
-    "domain.renamed": ("domain", "new_domain"),
-    "domain.suspended": ("domain",),
-    "domain.unsuspended": ("domain",),
+    "account.created": ("account",),
+    "account.deleted": ("account",),
+    "account.renamed": ("account", "new_account"),
+    "account.suspended": ("account",),
+    "account.unsuspended": ("account",),
+    "account.plan": ("account",),
+    "domain.created": ("account", "domain"),
+    "domain.deleted": ("account", "domain"),
+    "domain.renamed": ("account", "domain", "new_domain"),
+    "domain.suspended": ("account", "domain"),
+    "domain.unsuspended": ("account", "domain"),
+}
+# What the receiver makes of what a panel says, and nobody sends.
+INTERNAL = {
+    "account.restored": ("account", "domains"),
+    "server.named": ("server", "user", "domain"),
 }
 ACCOUNTS = ("account", "new_account")
 FIELDS = ("account", "new_account", "domain", "new_domain", "plan",
           "package")
+# Those that only an internal one has.
+MORE = ("server", "user")
 
 
 class BadEvent(Exception):
@@ -41,20 +48,29 @@ def make_event(kind, source, **fields):
     for field, value in fields.items():
         if isinstance(value, str):
             event[field] = value[:TEXT_MAX + 1]
-        elif value is True:
-            event[field] = True
+        elif value is True or isinstance(value, list):
+            event[field] = value
     return event
+
+
+def check_sent(event):
+    """An event that somebody outside has made."""
+    if event.get("event") in INTERNAL:
+        raise BadEvent("there is no such event")
+    return check_event(event)
 
 
 def check_event(event):
     """The event with its account names folded, or BadEvent."""
     kind = event.get("event")
-    if not isinstance(kind, str) or kind not in NEEDS:
+    needs = {**NEEDS, **INTERNAL}
+    if not isinstance(kind, str) or kind not in needs:
         raise BadEvent("there is no such event")
-    for field in ("account", *NEEDS[kind]):
-        if not event.get(field):
+    for field in needs[kind]:
+        if field != "domains" and not event.get(field):
             raise BadEvent("%s: missing" % field)
-    for field in FIELDS:
+    check_domains(event.get("domains", []))
+    for field in FIELDS + MORE:
         check_text(field, event.get(field))
     if kind == "account.plan" and not (
             event.get("plan") or event.get("package")):
@@ -62,6 +78,13 @@ def check_event(event):
     folded = {field: account_of(field, event[field])
               for field in ACCOUNTS if field in event}
     return {**event, **folded}
+
+
+def check_domains(domains):
+    if not isinstance(domains, list):
+        raise BadEvent("domains: not a list")
+    for domain in domains:
+        check_text("domains", domain)
 
 
 def check_text(field, value):
@@ -96,10 +119,11 @@ def account_of(field, text):
                    "first a letter or digit" % field)
 
 
-def accounts_of(event):
-    """The accounts that an event is about, as far as it says: what comes
-    later for one of them must wait for it."""
-    return {fold(event[field]) for field in ACCOUNTS
+def subjects_of(event):
+    """The accounts that an event is about, or the server, as far as it says:
+    what comes later for one of them must wait for it."""
+    return {(field == "server", fold(event[field]))
+            for field in (*ACCOUNTS, "server")
             if isinstance(event.get(field), str)}
 
 
@@ -107,5 +131,5 @@ def describe(event):
     """One line; the reader makes it visible."""
     words = [event.get(field) for field in
              ("event", "account", "new_account", "domain", "new_domain",
-              "plan", "package")]
+              "plan", "package", "server", "user")]
     return " ".join(word[:80] for word in words if isinstance(word, str))

@@ -6,14 +6,15 @@
     new/        events that wait; their names sort as they came
     bad/        events that can never be applied, with the reason
     broken/     files from new/ that are no events
-    late/       which events a command has taken too long for
     seen/       what the webhook has had, so that it takes nothing twice
     suspended/  the suspended domains of an account
     status/     the status that a suspended account had before
     main/       the main domain that cPanel is about to change
     convert/    the account whose addon domain cPanel is about to convert
+    hosts/      the host name of a server with a panel, and who has it
     tmp/        what is being written
-    highest     the latest time that a request to the webhook was signed at
+    forgotten   the latest time that a request was signed at whose id is known
+                no more
 
 A file is written and synced under tmp/ and then renamed, and the directory is
 synced: it is there whole or not at all, also after a power cut.
@@ -32,10 +33,11 @@ import time
 
 from .events import BadEvent
 
-DIRECTORIES = ("new", "bad", "broken", "late", "seen", "suspended", "status",
-               "main", "convert", "tmp")
+DIRECTORIES = ("new", "bad", "broken", "seen", "suspended", "status", "main",
+               "convert", "hosts", "tmp")
 NAME = re.compile(r"[0-9]{20}-")
-EVENT_MAX = 65536
+# Of a message; in JSON it is longer.
+EVENT_MAX = 2 << 20
 # Of a file that is no event, what is kept to look at.
 BROKEN_MAX = 4096
 DAY = 86400
@@ -62,7 +64,7 @@ class Spool:
     def path(self, *names):
         return os.path.join(self.directory, *names)
 
-    # Locks. Who dies holds none; a child that was given one holds it on.
+    # Locks. Who dies holds none.
 
     def open_lock(self, name):
         return os.open(self.path(name), os.O_RDWR | os.O_CREAT | CAREFUL,
@@ -171,8 +173,6 @@ class Spool:
 
     def forget(self, name):
         self.remove("new", name)
-        if os.path.lexists(self.path("late", name)):
-            self.remove("late", name)
 
     def set_aside(self, name, event, reason):
         """Where it stands in nobody's way, with the reason. What is no event
@@ -222,18 +222,10 @@ class Spool:
         self.remove("bad", name)
         return True
 
-    def is_late(self, name):
-        """Whether it was so before; from now on it is."""
-        if os.path.lexists(self.path("late", name)):
-            return True
-        self.write("late", name, True)
-        return False
-
     # What the webhook has had
 
     def remember(self, event):
-        """That an event came, and the latest time that it was signed at; one
-        without an id came from this host."""
+        """That an event came; one without an id came from this host."""
         if "id" not in event:
             return
         known = self.seen(event["id"])
@@ -254,18 +246,51 @@ class Spool:
             return {}
         return found if found is None or isinstance(found, dict) else {}
 
-    def highest(self):
-        """The latest time of a request that was taken. A clock that is turned
-        does not turn it."""
+    def forgotten(self):
+        """What was signed at this time or before and is not known may have
+        been had all the same. Clocks that are turned do not turn it."""
         try:
-            found = self.load("highest")
+            found = self.load("forgotten")
         except ValueError:
             return 0
         return found if type(found) is int else 0
 
-    def raise_highest(self, timestamp):
-        if timestamp > self.highest():
-            self.write("", "highest", timestamp)
+    def forget_seen(self, name):
+        """The time comes first: nothing is unknown and let in."""
+        timestamp = self.seen_record(name).get("timestamp")
+        if type(timestamp) is int and timestamp > self.forgotten():
+            self.write("", "forgotten", timestamp)
+        self.discard("seen", name)
+
+    # What a panel said before a change
+
+    def keep(self, directory, name, value):
+        if value:
+            self.write(directory, name, value)
+        else:
+            self.remove(directory, name)
+
+    def kept(self, directory, name):
+        """ValueError where it cannot be told."""
+        found = self.load(directory, name)
+        return found if isinstance(found, str) else None
+
+    # The names of servers
+
+    def host_of(self, server):
+        """user and name, or None where none was given."""
+        try:
+            found = self.load("hosts", server)
+        except ValueError:
+            return None
+        if isinstance(found, dict) and all(
+                isinstance(found.get(field), str)
+                for field in ("user", "name")):
+            return {"user": found["user"], "name": found["name"]}
+        return None
+
+    def set_host(self, server, user, name):
+        self.write("hosts", server, {"user": user, "name": name})
 
     # Suspended domains
 
@@ -317,7 +342,7 @@ class Spool:
 
     # Housekeeping
 
-    def tidy(self, remember_days, window):
+    def tidy(self, remember_days):
         """Once a day: what hooks that were killed left in tmp/, and what the
         webhook need not know any longer."""
         marker = self.path("tidied")
@@ -326,10 +351,8 @@ class Spool:
         for directory in ("tmp", "main", "convert"):
             for name in self.older(directory, 1):
                 self.discard(directory, name)
-        horizon = self.highest() - 2 * window
         for name in self.older("seen", remember_days):
-            if signed_before(self.seen_record(name), horizon):
-                self.discard("seen", name)
+            self.forget_seen(name)
         with open(marker, "wb", opener=open_carefully):
             os.utime(marker)
 

@@ -6,7 +6,9 @@
 import re
 import sys
 import syslog
-import unicodedata
+
+from provision.alabels import alabels
+from provision.failure import Failure
 
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(r"(?:%s\.)+(?![0-9]+$)%s" % (LABEL, LABEL))
@@ -47,23 +49,12 @@ def fold(text):
 
 def domain_key(domain):
     """The same for what a panel writes now so and now so: lower-case A-labels.
-    Which of them are domains, smtpusers(8) knows."""
-    lower = domain.lower() if domain.isascii() else "".join(
-        map(lower_character, domain))
-    return ".".join(map(a_label, lower.removesuffix(".").split(".")))
-
-
-def lower_character(c):
-    lower = c.lower()
-    return lower if len(lower) == 1 else c
-
-
-def a_label(label):
-    """What has no letters to convert stays, and is no domain."""
-    if label.isascii() or any(unicodedata.category(c)[0] in "CZ"
-                              for c in label):
-        return label
-    return "xn--" + label.encode("punycode").decode()
+    What cannot have them stays, and is no domain."""
+    try:
+        key = alabels(domain)
+    except Failure:
+        return domain
+    return key.lower().removesuffix(".")
 
 
 def looks_like_domain(key):

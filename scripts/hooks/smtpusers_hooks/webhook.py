@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""An HTTP server for a panel, or a script of its, that can POST events.
+"""An HTTP server for smtpusers-notify, and for whoever else can POST events.
 
 A request is believed if the HMAC of its time and body is right and its time is
-near; its event is taken once. It is answered when the event is on disk.
+near; what it says is taken once. It is answered when that is on disk.
 """
 
 import hashlib
@@ -16,14 +16,16 @@ import os
 import re
 import socket
 import socketserver
+import ssl
 import stat
 import threading
 import time
 
-from .apply import EX_OK, drain
 from .config import ConfigError
-from .events import (BadEvent, check_event, describe, make_event, with_prefix,
-                     FIELDS)
+from .drain import EX_OK, drain
+from .events import (BadEvent, FIELDS, check_sent, describe, make_event,
+                     with_prefix)
+from .notify import MAGIC, Keeper, Message, events_of
 from .text import visible
 
 HEADERS_MAX = 32768
@@ -78,6 +80,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.receiver = receiver
         self.log = log
         self.slots = threading.BoundedSemaphore(conf.connections)
+        self.tls = Tls(conf, log) if conf.certificate else None
         if isinstance(conf.listen, str):
             self.address_family = socket.AF_UNIX
             remove_stale_socket(conf.listen)
@@ -92,9 +95,15 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             return self.conf.listen
         return "%s port %d" % self.server_address[:2]
 
+    def get_request(self):
+        """The handshake is the thread's: it may take its time."""
+        request, address = super().get_request()
+        return (self.tls.wrap(request) if self.tls else request), address
+
     def process_request(self, request, client_address):
         if not self.slots.acquire(blocking=False):
-            turn_away(request)
+            if not self.tls:
+                turn_away(request)
             self.shutdown_request(request)
             return
         try:
@@ -112,6 +121,39 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def handle_error(self, request, client_address):
         """A client that has gone is no error of ours."""
         self.log("a connection broke")
+
+
+class Tls:
+    """The certificate, which is read again when its file has changed."""
+
+    def __init__(self, conf, log):
+        self.paths = conf.certificate, conf.key
+        self.log = log
+        try:
+            self.context = self.load()
+        except OSError as error:
+            raise ConfigError("%s: %s" % (conf.certificate, visible(
+                error.strerror or str(error)))) from None
+
+    def load(self):
+        self.stamps = self.look()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.paths)
+        return context
+
+    def look(self):
+        return [os.stat(path).st_mtime_ns for path in self.paths]
+
+    def wrap(self, request):
+        """Half-written files are read again by the next."""
+        try:
+            if self.look() != self.stamps:
+                self.context = self.load()
+        except OSError as error:
+            self.log("the old certificate is used: %s" % visible(
+                error.strerror or str(error)))
+        return self.context.wrap_socket(request, server_side=True,
+                                        do_handshake_on_connect=False)
 
 
 def turn_away(request):
@@ -142,8 +184,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
     sys_version = ""
 
     def setup(self):
-        super().setup()
         conf = self.server.conf
+        if self.server.tls:
+            self.request.settimeout(conf.deadline)
+            self.request.do_handshake()
+        super().setup()
         self.rfile.close()
         self.rfile = io.BufferedReader(Door(
             self.connection, conf.deadline, HEADERS_MAX + conf.max_body))
@@ -167,8 +212,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if len(body) != length:
             raise Refused(400, "the body is incomplete")
         return self.server.receiver.receive(
-            self.headers.get_all("Smtpusers-Timestamp") or [],
-            self.headers.get_all("Smtpusers-Signature") or [], body)
+            *(self.headers.get_all("Smtpusers-" + name) or []
+              for name in ("Server", "Timestamp", "Signature")), body)
 
     def body_length(self):
         lengths = self.headers.get_all("Content-Length") or []
@@ -238,65 +283,105 @@ class Receiver:
     """Believes requests or does not, and has their events put on disk."""
 
     def __init__(self, conf, spool, secrets, log, wake):
+        """secrets has a list for each name of a server."""
         self.conf = conf
         self.spool = spool
         self.secrets = secrets
         self.log = log
         self.wake = wake
 
-    def receive(self, timestamps, signatures, body):
-        timestamp = self.authenticate(timestamps, signatures, body)
-        event = parse_event(body, self.conf.account_prefix)
-        event["digest"] = hashlib.sha256(body).hexdigest()
-        event["timestamp"] = timestamp
+    def receive(self, servers, timestamps, signatures, body):
+        server, timestamp = self.authenticate(servers, timestamps, signatures,
+                                              body)
         try:
-            return self.take(event)
+            identity, make = self.read(server, body)
+            return self.take(identity, timestamp, body, make)
+        except BadEvent as reason:
+            raise Refused(400, visible(str(reason))) from None
         except OSError as error:
             self.log("an event could not be stored: %s" % error.strerror)
             raise Refused(503, "the event could not be stored") from None
 
-    def authenticate(self, timestamps, signatures, body):
-        """When it was signed; which part was wrong is not told."""
+    def authenticate(self, servers, timestamps, signatures, body):
+        """Which server it is, and when it signed; which part was wrong is not
+        told."""
         wrong = Refused(401, "not authorized")
-        if len(timestamps) != 1 or len(signatures) != 1:
+        if len(servers) > 1 or len(timestamps) != 1 or len(signatures) != 1:
             raise wrong
-        timestamp = timestamps[0]
+        name = servers[0] if servers else ""
         match = SIGNATURE.fullmatch(signatures[0])
-        if not match or not re.fullmatch("[0-9]{1,12}", timestamp):
+        if not match or not re.fullmatch("[0-9]{1,12}", timestamps[0]):
             raise wrong
-        if not self.signed(timestamp, match[1], body):
+        if not self.signed(name, timestamps[0], match[1], body):
             raise wrong
-        if abs(time.time() - int(timestamp)) > self.conf.window:
+        off = int(timestamps[0]) - time.time()
+        if abs(off) > self.conf.window:
+            self.log("server %s: its clock and ours differ by %d s" % (
+                name or "-", abs(off)))
             raise wrong
-        return int(timestamp)
+        return self.conf.servers[name], int(timestamps[0])
 
-    def signed(self, timestamp, signature, body):
+    def signed(self, name, timestamp, signature, body):
         text = timestamp.encode() + b"." + body
         right = [hmac.compare_digest(
             hmac.new(secret, text, hashlib.sha256).hexdigest(), signature)
-            for secret in self.secrets]
+            for secret in self.secrets.get(name, ())]
         return any(right)
 
-    def take(self, event):
+    def read(self, server, body):
+        """The id of what came, and what makes events of it."""
+        if not body.startswith(MAGIC):
+            identity, event = parse_event(body, server.account_prefix)
+            return named(server, identity), lambda: [event]
+        message = Message(body)
+        message.check_age(self.conf.remember)
+        return named(server, message.id), lambda: self.said(server, message)
+
+    def said(self, server, message):
+        """The name of the server first: of an account that is renamed or
+        removed it knows nothing."""
+        events = events_of(message, self.conf, Keeper(self.spool, server.name),
+                           self.log)
+        events = [with_prefix(event, server.account_prefix)
+                  for event in events]
+        if server.user and message.host and self.spool.host_of(
+                server.name) != {"user": server.user, "name": message.host}:
+            events.insert(0, make_event(
+                "server.named", "notify", server=server.name,
+                user=server.user, domain=message.host))
+        return events
+
+    def take(self, identity, timestamp, body, make):
         """Stored before it is remembered: who is killed in between knows it
-        by the file that waits. What was signed long before the latest is not
-        looked up: its id may be forgotten, and our clock may be wrong."""
+        by the last file that waits, and takes it again if that is not there
+        yet; twice is once."""
+        mark = {"id": identity, "timestamp": timestamp,
+                "digest": hashlib.sha256(body).hexdigest()}
         with self.spool.lock("seen.lock", QUEUE):
-            if event["timestamp"] < self.spool.highest() - self.conf.window:
-                raise Refused(401, "not authorized")
-            known = self.spool.seen(event["id"])
-            if known is None:
-                self.spool.add(event)
-            elif known.get("digest") != event["digest"]:
+            known = self.spool.seen(identity)
+            if known is not None and known.get("digest") != mark["digest"]:
                 raise Refused(409, "another event had this id")
-            self.spool.remember(event)
-            self.spool.raise_highest(event["timestamp"])
+            if known is None:
+                if timestamp <= self.spool.forgotten():
+                    raise Refused(401, "not authorized")
+                self.store(make(), mark)
+            self.spool.remember(mark)
         if known is not None:
             # A second try, or a copy that somebody has caught.
             return 200, "accepted before"
-        self.log("taken: %s" % visible(describe(event)))
         self.wake.set()
         return 202, "accepted"
+
+    def store(self, events, mark):
+        for number, event in enumerate(events, 1):
+            self.spool.add({**event, **mark} if number == len(events)
+                           else event)
+            self.log("taken: %s" % visible(describe(event)))
+
+
+def named(server, identity):
+    """Each server has ids of its own."""
+    return "%s/%s" % (server.name, identity) if server.name else identity
 
 
 def parse_event(body, prefix):
@@ -304,21 +389,21 @@ def parse_event(body, prefix):
         found = json.loads(body.decode("utf-8"), parse_constant=no_constant,
                            object_pairs_hook=no_duplicates)
     except (ValueError, RecursionError):
-        raise Refused(400, "the body is no JSON") from None
+        raise BadEvent("the body is no JSON") from None
     if not isinstance(found, dict):
-        raise Refused(400, "the body is no object")
+        raise BadEvent("the body is no object")
     identity = found.get("id")
     if not isinstance(identity, str) or not IDENTITY.fullmatch(identity):
-        raise Refused(400, "id: 1 to 128 visible characters")
+        raise BadEvent("id: 1 to 128 visible characters")
     fields = {field: found[field] for field in FIELDS
               if found.get(field) is not None}
     if not all(isinstance(value, str) for value in fields.values()):
-        raise Refused(400, "a field is no text")
-    event = make_event(found.get("event"), "webhook", **fields)
-    try:
-        return {**check_event(with_prefix(event, prefix)), "id": identity}
-    except BadEvent as reason:
-        raise Refused(400, str(reason)) from None
+        raise BadEvent("a field is no text")
+    kind = found.get("event")
+    if not isinstance(kind, str):
+        raise BadEvent("there is no such event")
+    event = make_event(kind, "webhook", **fields)
+    return identity, check_sent(with_prefix(event, prefix))
 
 
 def no_constant(text):
@@ -373,7 +458,6 @@ def remember_waiting(spool):
             continue
         if event:
             spool.remember(event)
-            spool.raise_highest(event.get("timestamp", 0))
 
 
 def serve(conf, spool, secrets, log):

@@ -1,0 +1,180 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""Accounts and users in Redis, written by the code of smtpusers(8).
+
+Each step says what is to be, not what to change, and may be repeated.
+"""
+
+from provision.accounts import users_of
+from provision.alabels import alabels
+from provision.configuration import read_configuration
+from provision.connection import Redis, ReplyError
+from provision.failure import EX_DATAERR, Failure
+from provision.functions import call, call_json
+from provision.pages import members
+from provision.records import account_key, user_key
+
+from .events import BadEvent
+from .text import domain_key
+
+STATUSES = ("allowed", "blocked", "sandboxed")
+
+# Domains for one call, and bytes of what may be one.
+BATCH = 100
+VALUE_MAX = 1024
+
+
+class Away(Exception):
+    """Why nothing can be applied for now."""
+
+
+class Stuck(Exception):
+    """Why this account's events cannot be applied for now."""
+
+
+class Relay:
+    """What an event may do to accounts and users. Every method raises Away
+    where Redis or this host lacks something, and BadEvent where what was
+    asked for can never be."""
+
+    def __init__(self, path):
+        """path is the relay's configuration."""
+        with understood():
+            self.redis = Redis(read_configuration(path))
+
+    def ask(self, function, key, *words, unless=()):
+        """The reply; None for a refusal of one of these kinds."""
+        with understood():
+            try:
+                return call(self.redis, function, key, *map(word, words))
+            except ReplyError as error:
+                if error.kind in unless:
+                    return None
+                raise
+
+    def account(self, name):
+        """The fields of an account, or None."""
+        with understood():
+            try:
+                return call_json(self.redis, "account_get",
+                                 account_key(self.redis, name))
+            except ReplyError as error:
+                if error.kind == "NOACCOUNT":
+                    return None
+                raise
+
+    def domains(self, name):
+        """All domains of an account, in lists that are not long, some perhaps
+        twice."""
+        with understood():
+            yield from members(self.redis, account_key(self.redis, name,
+                                                       ":domains"))
+
+    def change_account(self, function, name, *words, unless=()):
+        return self.ask("account_" + function, account_key(self.redis, name),
+                        *words, unless=unless)
+
+    def need_account(self, name, plan=None):
+        """One that is there keeps its status."""
+        given = ("status", "allowed", "plan", plan or "basic")
+        if self.change_account("add", name, *given,
+                               unless=("EXISTS",)) is None and plan:
+            self.change_account("set", name, "plan", plan,
+                                unless=("NOACCOUNT",))
+
+    def drop_account(self, name):
+        self.change_account("del", name)
+
+    def set_field(self, name, field, value):
+        self.change_needed("set", name, field, value)
+
+    def need_domains(self, name, domains):
+        with understood():
+            words = list(map(alabels, domains))
+        self.change_needed("domain_add", name, *words)
+
+    def change_needed(self, function, name, *words):
+        """Also for an account that was there before its panel had hooks."""
+        for _ in range(2):
+            if self.change_account(function, name, *words,
+                                   unless=("NOACCOUNT",)) is not None:
+                return
+            self.need_account(name)
+        raise Stuck("the account comes and goes")
+
+    def need_good_domains(self, name, domains):
+        """All of them but those that are none."""
+        for batch in batches(domains):
+            try:
+                self.need_domains(name, batch)
+            except BadEvent:
+                for domain in batch:
+                    unless_bad(self.need_domains, name, [domain])
+
+    def drop_domains(self, name, domains):
+        """One that has no account, or not this domain, is what was asked
+        for."""
+        for batch in batches(domains):
+            self.change_account("domain_rm", name, *batch,
+                                *map(domain_key, batch),
+                                unless=("NOACCOUNT",))
+
+    def users(self, account):
+        """Names and statuses of its users. Whatever the case of the letters
+        that they name it in, the relay takes them for its users."""
+        with understood():
+            for users in users_of(self.redis, account):
+                yield from users
+
+    def set_user(self, name, field, value):
+        """Whether there is such a user."""
+        return self.ask("user_set", user_key(self.redis, name), field, value,
+                        unless=("NOUSER",)) is not None
+
+    def user_domain(self, action, name, domain):
+        """add or rm; whether there is such a user."""
+        return self.ask("user_domain_" + action, user_key(self.redis, name),
+                        domain, unless=("NOUSER",)) is not None
+
+
+class understood:
+    """Tells what the operator has to mend from what is the event's fault."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if not isinstance(error, Failure):
+            return
+        if error.code == EX_DATAERR:
+            raise BadEvent(str(error)) from None
+        raise Away(str(error).splitlines()[0]) from None
+
+
+def word(text):
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise BadEvent("a value is not UTF-8") from None
+    return text
+
+
+def batches(values):
+    short = [value for value in values
+             if len(value.encode("utf-8", "replace")) <= VALUE_MAX]
+    for start in range(0, len(short), BATCH):
+        yield short[start:start + BATCH]
+
+
+def unless_bad(step, *arguments):
+    try:
+        step(*arguments)
+    except BadEvent:
+        return
+
+
+def known_status(status):
+    """A status that is none lets nobody send where it stands, and so not
+    elsewhere."""
+    return status if status in STATUSES else "blocked"
