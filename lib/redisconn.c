@@ -22,6 +22,7 @@
 #include "log.h"
 #include "netaddr.h"
 #include "redisconn.h"
+#include "redisfmt.h"
 #include "resolve.h"
 
 #define BACKOFF_MIN 50 /* milliseconds */
@@ -305,6 +306,22 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 		drop(rc, "no reply in time");
 }
 
+static bool
+write_command(struct redisconn *rc, int argc, const char **argv)
+{
+	char   buf[2048], *text;
+	size_t len;
+	int    status;
+
+	text = redisfmt(argc, argv, buf, sizeof(buf), &len);
+	if (text == NULL)
+		return (false);
+	status = redisAsyncFormattedCommand(rc->ac, on_reply, rc, text, len);
+	if (text != buf)
+		free(text);
+	return (status == REDIS_OK);
+}
+
 static struct redisreq *
 append(struct redisconn *rc, redisconn_cb cb, void *arg, int64_t timeout,
     int argc, const char **argv)
@@ -313,8 +330,7 @@ append(struct redisconn *rc, redisconn_cb cb, void *arg, int64_t timeout,
 
 	if ((req = calloc(1, sizeof(*req))) == NULL)
 		return (NULL);
-	if (redisAsyncCommandArgv(rc->ac, on_reply, rc, argc, argv, NULL) !=
-	    REDIS_OK) {
+	if (!write_command(rc, argc, argv)) {
 		free(req);
 		return (NULL);
 	}

@@ -195,7 +195,7 @@ answered(enum users_found want)
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
 #define PRO "*3\r\n$3\r\npro\r\n" NIL NIL
-#define BLOCKED "*2\r\n" NIL "$7\r\nblocked\r\n"
+#define BLOCKED "*3\r\n" NIL "$7\r\nblocked\r\n" NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
@@ -863,7 +863,7 @@ test_bad_guessed(void **state)
 		/* That account is not the user's any more. */
 		{ PLAIN ":65\r\n*1\r\n:0\r\n" WRONGTYPE, false },
 		{ PLAIN ":65\r\n*1\r\n:0\r\n:1\r\n", false },
-		{ PLAIN ":65\r\n*1\r\n:0\r\n*2\r\n" NIL "$1\r\nx\r\n",
+		{ PLAIN ":65\r\n*1\r\n:0\r\n*3\r\n" NIL "$1\r\nx\r\n" NIL,
 		    false } };
 	const struct world long_one = { "alice", "acme", 65, false };
 	size_t		   i;
@@ -1114,6 +1114,20 @@ test_guess_limited(void **state)
 	assert_false(guess("alice", "alice"));
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
+	/* A question about a login does not read limits, nor forget them. */
+	SCRIPT(LIMITED, "*4\r\n" NIL NIL NIL NIL);
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	question.scope = USER_LOGIN;
+	assert_non_null(ask("alice"));
+	wait_for(USER_NONE);
+	assert_contains(fake.log,
+	    "\nHMGET smtp:user:{alice} password account status ip_auth\n");
+	SCRIPT("*4\r\n$12\r\n" HASH "\r\n" NIL NIL NIL);
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	question.scope = USER_WHOLE;
+	assert_true(guess("alice", "alice"));
 	/* The address's, once it is known whose it is. */
 	SCRIPT(ALICE, LIMITED, NIL, LIMITED);
 	assert_non_null(ask_address("192.0.2.1"));
