@@ -282,7 +282,7 @@ test_account_status(void **state)
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_SANDBOXED, STATUS_BLOCKED };
 	const char		     *fields[USER_FIELDS] = { HASH, "acme" };
-	const char		     *account[] = { NULL, NULL };
+	const char		     *account[] = { NULL, NULL, NULL };
 	char			      replies[512];
 	size_t			      i, j;
 
@@ -296,7 +296,7 @@ test_account_status(void **state)
 			account[1] = texts[j];
 			snprintf(replies, sizeof(replies), "%s%s",
 			    resp_array(fields, USER_FIELDS),
-			    resp_array(account, 2));
+			    resp_array(account, 3));
 			fakeredis_script(&fake, NULL, 0);
 			assert_non_null(ask("alice"));
 			one_go(HMGET("alice") ACCOUNT("acme"), replies);
