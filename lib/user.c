@@ -28,6 +28,17 @@ enum field {
 const char *const user_fields[USER_FIELDS] = { "password", "account", "mode",
 	"status", "quota", "rate", "ip_auth", "created" };
 
+static const enum field whole[] = { F_PASSWORD, F_ACCOUNT, F_MODE, F_STATUS,
+	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED };
+static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS,
+	F_IP_AUTH };
+
+static const struct {
+	const enum field *fields;
+	size_t		  n;
+} scopes[] = { [USER_WHOLE] = { whole, sizeof(whole) / sizeof(whole[0]) },
+	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) } };
+
 const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "plan",
 	"status" };
 
@@ -49,6 +60,16 @@ user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
 	}
 	out[i] = '\0';
 	return (i > 0);
+}
+
+size_t
+user_scope_fields(enum user_scope scope, const char *names[USER_FIELDS])
+{
+	size_t i;
+
+	for (i = 0; i < scopes[scope].n; i++)
+		names[i] = user_fields[scopes[scope].fields[i]];
+	return (i);
 }
 
 bool
@@ -185,18 +206,21 @@ set_field(struct user *user, enum field field, const char *text)
 }
 
 const char *
-user_parse(struct user *user, bool *exists, const redisReply *reply)
+user_parse(struct user *user, bool *exists, const redisReply *reply,
+    enum user_scope scope)
 {
-	const char *text;
-	size_t	    i;
+	const enum field *fields = scopes[scope].fields;
+	const char	 *text;
+	size_t		  i;
 
 	*exists = false;
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != USER_FIELDS)
+	if (reply->type != REDIS_REPLY_ARRAY ||
+	    reply->elements != scopes[scope].n)
 		return ("not a hash");
-	for (i = 0; i < USER_FIELDS; i++) {
+	for (i = 0; i < reply->elements; i++) {
 		if ((text = text_of(reply->element[i])) == NULL ||
-		    !set_field(user, (enum field)i, text))
-			return (user_fields[i]);
+		    !set_field(user, fields[i], text))
+			return (user_fields[fields[i]]);
 		if (reply->element[i]->type != REDIS_REPLY_NIL)
 			*exists = true;
 	}

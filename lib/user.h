@@ -61,9 +61,15 @@ struct user {
 	uint32_t in_account; /* the account's */
 };
 
-/* The fields of a record that user_parse() reads, in its order. */
+/* The fields of a record that are read. */
 #define USER_FIELDS 8
 extern const char *const user_fields[USER_FIELDS];
+
+/* How many of them a question needs. */
+enum user_scope {
+	USER_WHOLE,
+	USER_LOGIN /* password, account, status, ip_auth: who may log in */
+};
 
 /* The same of an account, for user_parse_account(). */
 #define USER_ACCOUNT_FIELDS 2
@@ -74,6 +80,9 @@ extern const char *const user_account_fields[USER_ACCOUNT_FIELDS];
  * no name: [a-z0-9][a-z0-9._+-]{0,63}.
  */
 bool user_fold_name(const char *, char[USER_NAME_MAX + 1]);
+
+/* Writes the names of the fields in a scope, and returns how many these are. */
+size_t user_scope_fields(enum user_scope, const char *[USER_FIELDS]);
 
 /* Whether the user may log in and send: not blocked. */
 bool user_active(const struct user *);
@@ -90,10 +99,11 @@ bool user_any_domain(const struct user *);
  */
 
 /*
- * HMGET of user_fields.  exists is false where there is none of them: no such
+ * HMGET of user_scope_fields().  exists is false where there is none of them: no such
  * user.
  */
-const char *user_parse(struct user *, bool *exists, const struct redisReply *);
+const char *user_parse(struct user *, bool *exists, const struct redisReply *,
+    enum user_scope);
 
 /* HMGET of user_account_fields.  Of both statuses the worse counts. */
 const char *user_parse_account(struct user *, const struct redisReply *);

@@ -239,7 +239,8 @@ read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 	case PART_OWNER:
 		return (read_owner(q, reply));
 	case PART_RECORD:
-		return (user_parse(&q->user, &q->exists, reply));
+		return (user_parse(&q->user, &q->exists, reply,
+		    q->question.scope));
 	case PART_DOMAINS:
 		return (read_bits(reply, ask->domains->n, &q->user.assigned));
 	case PART_LIST:
@@ -396,14 +397,17 @@ ask_record(struct users_query *q, const char *name)
 {
 	const struct guess *guess = guess_user(q->users->guesses, name);
 	const char	   *prefix = q->users->conf->prefix;
+	const char	   *fields[USER_FIELDS];
 	char		    key[KEY_TEXT];
+	size_t		    nfields;
 
 	strlcpy(q->name, name, sizeof(q->name));
 	user_clear(&q->user);
 	strlcpy(q->user.name, name, sizeof(q->user.name));
 	q->long_list = guess != NULL && guess->long_list;
 	key_user(key, prefix, name, "");
-	if (!ask_hash(q, PART_RECORD, key, user_fields, USER_FIELDS) ||
+	nfields = user_scope_fields(q->question.scope, fields);
+	if (!ask_hash(q, PART_RECORD, key, fields, nfields) ||
 	    !ask_source(q, q->long_list))
 		return (false);
 	if (has_domains(q)) {
@@ -429,8 +433,12 @@ ask_owner(struct users_query *q)
 static void
 learn(struct users_query *q)
 {
-	struct guess guess = { .limited = q->user.limited };
+	const struct guess *before = guess_user(q->users->guesses, q->name);
+	struct guess	    guess = { .limited = q->user.limited };
 
+	/* Of limits a question about a login says nothing. */
+	if (q->question.scope == USER_LOGIN)
+		guess.limited = before != NULL && before->limited;
 	strlcpy(guess.name, q->name, sizeof(guess.name));
 	strlcpy(guess.account, q->user.account, sizeof(guess.account));
 	guess.long_list = q->long_list;

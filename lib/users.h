@@ -37,6 +37,7 @@ struct users_question {
 	const struct netaddr *address; /* that authenticates, where no name */
 	const struct netaddr *source;  /* that may be listed; NULL: unasked */
 	const struct domains *domains; /* to be looked up; NULL: none */
+	enum user_scope	      scope;   /* USER_LOGIN leaves the rest unset */
 };
 
 /* The user is there for USER_OK alone, and only during the call. */

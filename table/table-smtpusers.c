@@ -349,7 +349,8 @@ on_user(void *arg, enum users_found found, const struct user *user)
 static void
 ask_user(struct table *t, const char *key)
 {
-	struct users_question question = { .name = t->request.name };
+	struct users_question question = { .name = t->request.name,
+		.scope = USER_LOGIN };
 
 	if (!user_fold_name(key, t->request.name)) {
 		check_user(t, NULL);
@@ -365,7 +366,8 @@ ask_address(struct table *t, const char *key)
 {
 	struct request	     *req = &t->request;
 	struct users_question question = { .address = &req->address,
-		.source = &req->address };
+		.source = &req->address,
+		.scope = USER_LOGIN };
 
 	/* smtpd asks for "local" too. */
 	if (!netaddr_parse(key, &req->address)) {

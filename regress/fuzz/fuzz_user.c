@@ -33,7 +33,7 @@ check_record(const redisReply *reply)
 	const char *bad;
 
 	memset(&user, 0, sizeof(user));
-	if ((bad = user_parse(&user, &exists, reply)) != NULL) {
+	if ((bad = user_parse(&user, &exists, reply, USER_WHOLE)) != NULL) {
 		CHECK(bad[0] != '\0');
 		return;
 	}

@@ -38,7 +38,7 @@ parse_bytes(const char *bytes, size_t len)
 
 	user_clear(&user);
 	exists = true;
-	bad = user_parse(&user, &exists, reply);
+	bad = user_parse(&user, &exists, reply, USER_WHOLE);
 	freeReplyObject(reply);
 	return (bad);
 }
@@ -127,6 +127,35 @@ test_none(void **state)
 		assert_null(parse());
 		assert_true(exists);
 	}
+}
+
+/* What the table asks: the rest is not read, however bad. */
+static void
+test_scope_of_a_login(void **state)
+{
+	static const char *const values[] = { HASH, "acme", "blocked",
+		"192.0.2.9" };
+	const char		*names[USER_FIELDS], *bytes;
+	redisReply		*reply;
+
+	(void)state;
+	assert_int_equal(user_scope_fields(USER_LOGIN, names), 4);
+	assert_string_equal(names[0], "password");
+	assert_string_equal(names[1], "account");
+	assert_string_equal(names[2], "status");
+	assert_string_equal(names[3], "ip_auth");
+	bytes = resp_array(values, 4);
+	reply = resp_read(bytes, strlen(bytes));
+	user_clear(&user);
+	assert_null(user_parse(&user, &exists, reply, USER_LOGIN));
+	assert_true(exists);
+	assert_string_equal(user.password, HASH);
+	assert_string_equal(user.account, "acme");
+	assert_false(user_active(&user));
+	assert_int_equal(user.ip_auth.len, 4);
+	assert_string_equal(user_parse(&user, &exists, reply, USER_WHOLE),
+	    "not a hash");
+	freeReplyObject(reply);
 }
 
 /* Fields that are there and empty are as good as absent. */
@@ -556,8 +585,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, clear, clear)
 		TEST(test_whole), TEST(test_least), TEST(test_none),
-		TEST(test_empty_fields), TEST(test_limited), TEST(test_values),
-		TEST(test_locked), TEST(test_long), TEST(test_nul_and_types),
+		TEST(test_scope_of_a_login), TEST(test_empty_fields),
+		TEST(test_limited), TEST(test_values), TEST(test_locked),
+		TEST(test_long), TEST(test_nul_and_types),
 		TEST(test_not_a_hash), TEST(test_sources), TEST(test_families),
 		TEST(test_longest_list), TEST(test_not_a_set),
 		TEST(test_source_allowed), TEST(test_any_domain),

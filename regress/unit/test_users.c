@@ -1114,6 +1114,20 @@ test_guess_limited(void **state)
 	assert_false(guess("alice", "alice"));
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
+	/* A question about a login does not read limits, nor forget them. */
+	SCRIPT(LIMITED, "*4\r\n" NIL NIL NIL NIL);
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	question.scope = USER_LOGIN;
+	assert_non_null(ask("alice"));
+	wait_for(USER_NONE);
+	assert_contains(fake.log,
+	    "\nHMGET smtp:user:{alice} password account status ip_auth\n");
+	SCRIPT("*4\r\n$12\r\n" HASH "\r\n" NIL NIL NIL);
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	question.scope = USER_WHOLE;
+	assert_true(guess("alice", "alice"));
 	/* The address's, once it is known whose it is. */
 	SCRIPT(ALICE, LIMITED, NIL, LIMITED);
 	assert_non_null(ask_address("192.0.2.1"));

@@ -1,0 +1,59 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "redisfmt.h"
+
+/* A kind, a number, a CRLF; and the CRLF behind a string. */
+#define HEAD_MAX 24
+#define TAIL 2
+
+static char *
+put_head(char *p, char kind, size_t n)
+{
+	char digits[20];
+	int  i = 0;
+
+	*p++ = kind;
+	do
+		digits[i++] = (char)('0' + n % 10);
+	while ((n /= 10) != 0);
+	while (i > 0)
+		*p++ = digits[--i];
+	*p++ = '\r';
+	*p++ = '\n';
+	return (p);
+}
+
+static char *
+put_string(char *p, const char *text, size_t len)
+{
+	p = put_head(p, '$', len);
+	memcpy(p, text, len);
+	p += len;
+	*p++ = '\r';
+	*p++ = '\n';
+	return (p);
+}
+
+char *
+redisfmt(int argc, const char **argv, char *buf, size_t size, size_t *len)
+{
+	size_t most = HEAD_MAX;
+	char  *p;
+	int    i;
+
+	for (i = 0; i < argc; i++)
+		most += HEAD_MAX + TAIL + strlen(argv[i]);
+	if (most > size && (buf = malloc(most)) == NULL)
+		return (NULL);
+	p = put_head(buf, '*', (size_t)argc);
+	for (i = 0; i < argc; i++)
+		p = put_string(p, argv[i], strlen(argv[i]));
+	*len = (size_t)(p - buf);
+	return (buf);
+}
