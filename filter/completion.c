@@ -4,6 +4,7 @@
  */
 
 #include <ctype.h>
+#include <string.h>
 
 #include "completion.h"
 
@@ -17,6 +18,7 @@ struct place {
 /* What it has seen of a part. */
 struct part {
 	struct place place;
+	size_t	     len;
 	bool	     begun;    /* by anything but white space */
 	bool	     angle;    /* "<", and not yet ">" */
 	bool	     empty;    /* "<>" */
@@ -45,10 +47,13 @@ is_outside(const struct place *at)
 static void
 take(struct part *part, char c)
 {
+	bool first = part->len++ == 0;
+
 	move(&part->place, c, !part->place.quoted);
-	if (!isspace((unsigned char)c))
+	/* What is in a comment is not completed, unless it is all there is. */
+	if ((part->place.comments == 0 && c != ')') || first)
 		part->begun = true;
-	if (part->angle && c != '>' && !isspace((unsigned char)c))
+	if (part->angle && c != '>')
 		part->in_angle = true;
 	if (!is_outside(&part->place))
 		return;
@@ -71,6 +76,52 @@ is_altered(const struct part *part)
 	return (part->begun && !part->whole && !part->empty);
 }
 
+static bool
+is_mark(char c)
+{
+	switch (c) {
+	case ',':
+	case '"':
+	case '(':
+	case ')':
+	case '\\':
+	case '<':
+	case '>':
+	case '@':
+	case ':':
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+/* What is no mark, as most is, the short way. */
+static void
+take_plain(struct part *part, char c)
+{
+	bool first = part->len++ == 0;
+
+	part->place.escaped = false;
+	if (isspace((unsigned char)c))
+		return;
+	if (part->place.comments == 0 || first)
+		part->begun = true;
+	part->in_angle = part->in_angle || part->angle;
+}
+
+/* Without these there is one part, and all of it is outside. */
+static bool
+has_marks(const char *value, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (value[i] == ',' || value[i] == '"' || value[i] == '(' ||
+		    value[i] == '\\')
+			return (true);
+	return (false);
+}
+
 bool
 completion_alters(const char *value, size_t len)
 {
@@ -79,10 +130,16 @@ completion_alters(const char *value, size_t len)
 	struct place		 place = { false, false, 0 };
 	size_t			 i;
 
+	if (memchr(value, '@', len) != NULL && !has_marks(value, len))
+		return (false);
 	for (i = 0; i < len; i++) {
-		/* It splits line by line. */
-		if (value[i] != '\n')
-			move(&place, value[i], true);
+		if (!is_mark(value[i])) {
+			/* It splits line by line. */
+			place.escaped = place.escaped && value[i] == '\n';
+			take_plain(&part, value[i]);
+			continue;
+		}
+		move(&place, value[i], true);
 		if (value[i] != ',' || place.escaped || !is_outside(&place)) {
 			take(&part, value[i]);
 			continue;
@@ -91,6 +148,6 @@ completion_alters(const char *value, size_t len)
 			return (true);
 		part = none;
 	}
-	take(&part, '\n');
+	take_plain(&part, '\n');
 	return (is_altered(&part));
 }

@@ -313,6 +313,15 @@ judge_spf(const struct facts *f, size_t i, struct decision *d)
 	return (block(d, reasons[answer->verdict]));
 }
 
+/* Sent by a host about mail of its users, and as itself. */
+static bool
+is_bounce(const struct facts *f)
+{
+	return (f->stage == STAGE_END_OF_DATA &&
+	    senders_null(f->session->tx->sender) &&
+	    header_is_bounce(&f->session->tx->header));
+}
+
 static bool
 judge_domain(const struct facts *f, size_t i, struct decision *d)
 {
@@ -323,7 +332,7 @@ judge_domain(const struct facts *f, size_t i, struct decision *d)
 		return (false);
 	if (reason == REASON_SPF)
 		return (judge_spf(f, i, d));
-	return (block(d, reason));
+	return (block(d, is_bounce(f) ? REASON_BOUNCE : reason));
 }
 
 static bool

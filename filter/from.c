@@ -45,8 +45,9 @@ is_ascii(const char *p, const char *end)
 static bool
 is_atom(char c)
 {
-	return (is_alnum(c) || (unsigned char)c >= 0x80 ||
-	    (c != '\0' && strchr(".!#$%&'*+-/=?^_`{|}~", c) != NULL));
+	if (is_alnum(c) || c == '.' || c == '-' || (unsigned char)c >= 0x80)
+		return (true);
+	return (c != '\0' && strchr("!#$%&'*+/=?^_`{|}~", c) != NULL);
 }
 
 static const char *
@@ -369,9 +370,11 @@ static enum reason
 read_value(const char *value, size_t len, struct domains *domains)
 {
 	const char *end = value + len, *start = skip_name(value, end);
+	const char *p;
+	bool	    plain = words_plain(value, len);
 	enum reason reason;
 
-	if (has_controls(value, len))
+	if (!plain && has_controls(value, len))
 		return (REASON_FROM_AMBIGUOUS);
 	if (completion_alters(value, len))
 		return (memchr(value, ',', len) != NULL ? REASON_FROM_COMMA
@@ -379,14 +382,17 @@ read_value(const char *value, size_t len, struct domains *domains)
 	if (memchr(value, '@', len) == NULL)
 		return (REASON_FROM_ADDRESS);
 	reason = read_domains(start, start, end, domains);
-	if (reason != REASON_NONE)
+	if (reason != REASON_NONE || plain)
 		return (reason);
 	if (has_wide_at(start, end) || is_cut(value, end))
 		return (REASON_FROM_AMBIGUOUS);
-	if (memmem(value, len, "=?", 2) == NULL)
+	p = memmem(value, len, "=?", 2);
+	if (p == NULL)
 		return (REASON_NONE);
 	reason = read_decoded(value, len, false, domains);
-	if (reason == REASON_NONE)
+	/* Only between words is it the white space that matters. */
+	if (reason == REASON_NONE &&
+	    memmem(p + 2, (size_t)(end - p - 2), "=?", 2) != NULL)
 		reason = read_decoded(value, len, true, domains);
 	return (reason);
 }
@@ -410,12 +416,18 @@ has_field(const char *value, size_t len)
 enum reason
 from_parse(const char *value, size_t len, struct domains *domains)
 {
-	enum reason reason;
+	struct domains own;
+	enum reason    reason;
+	size_t	       i;
 
 	if (len > FROM_MAX)
 		return (REASON_FROM_LONG);
-	reason = read_value(value, len, domains);
-	if ((reason != REASON_NONE || domains->n > 1) && has_field(value, len))
+	own.n = 0;
+	reason = read_value(value, len, &own);
+	if ((reason != REASON_NONE || own.n > 1) && has_field(value, len))
 		return (REASON_FROM_FIELDS);
+	for (i = 0; i < own.n; i++)
+		if (!domains_add(domains, own.name[i]) && reason == REASON_NONE)
+			reason = REASON_FROM_AMBIGUOUS;
 	return (reason);
 }

@@ -79,17 +79,20 @@ continuation(struct header *h, const char *line, size_t len)
 	keep_from(h, line, len);
 }
 
-/* Whether the letters of "from" are there in their order. */
+/* Of a name with the letters of "from" in their order. */
 static bool
-spells_from(const char *name, size_t len)
+is_like_from(const char *name, size_t len)
 {
-	const char *next = "from";
-	size_t	    i;
+	size_t i, letters = 0, plain = 0;
 
-	for (i = 0; i < len && *next != '\0'; i++)
-		if (domain_lower(name[i]) == *next)
-			next++;
-	return (*next == '\0');
+	for (i = 0; i < len; i++) {
+		if (isalpha((unsigned char)name[i]))
+			letters++;
+		else if (isdigit((unsigned char)name[i]) || name[i] == '-' ||
+		    name[i] == '_')
+			plain++;
+	}
+	return (letters < len && (letters == 4 || letters + plain < len));
 }
 
 /*
@@ -100,24 +103,24 @@ spells_from(const char *name, size_t len)
 static void
 check_name(struct header *h, const char *name, size_t len)
 {
-	size_t i, letters = 0, plain = 0;
+	static const char from[] = "from";
+	size_t		  i, k = 0;
+	bool		  encoded = false;
 
 	for (i = 0; i < len; i++) {
 		if (name[i] <= ' ' || name[i] > '~') {
 			wrong(h, REASON_HEADER);
 			return;
 		}
-		if (isalpha((unsigned char)name[i]))
-			letters++;
-		else if (isdigit((unsigned char)name[i]) || name[i] == '-' ||
-		    name[i] == '_')
-			plain++;
+		if ((name[i] | 0x20) == from[k])
+			k++;
+		else if (name[i] == '?')
+			encoded = true;
 	}
 	if (len == 0)
 		wrong(h, REASON_HEADER);
-	else if (letters == len || (letters > 4 && letters + plain == len))
-		return;
-	else if (spells_from(name, len) || memmem(name, len, "=?", 2) != NULL)
+	else if ((k == 4 && is_like_from(name, len)) ||
+	    (encoded && memmem(name, len, "=?", 2) != NULL))
 		wrong(h, REASON_FIELD_NAME);
 }
 
@@ -159,26 +162,6 @@ field(struct header *h, const char *line, size_t len)
 		keep_message_id(h, value, valuelen);
 }
 
-/*
- * Whether there is neither a character that ends a line for some reader nor an
- * encoded word: so it is in almost all lines, and this is all they cost.
- */
-static bool
-is_plain(const char *line, size_t len)
-{
-	const unsigned char *p = (const unsigned char *)line;
-	unsigned char	     odd = 0;
-	size_t		     i;
-
-	for (; len >= 16; p += 16, len -= 16)
-		for (i = 0; i < 16; i++)
-			odd |= (unsigned char)(p[i] - ' ') >= 0x60 ||
-			    p[i] == '?';
-	for (i = 0; i < len; i++)
-		odd |= (unsigned char)(p[i] - ' ') >= 0x60 || p[i] == '?';
-	return (odd == 0);
-}
-
 static void
 look_closer(struct header *h, const char *line, size_t len)
 {
@@ -189,7 +172,8 @@ look_closer(struct header *h, const char *line, size_t len)
 		line++;
 		len--;
 	}
-	if (memmem(line, len, "=?", 2) == NULL) {
+	/* What words in From decode to is looked at with all of it. */
+	if (h->in_from || memmem(line, len, "=?", 2) == NULL) {
 		if (newline_hides_from(&h->newline, line, len))
 			wrong(h, REASON_HIDDEN_FROM);
 		return;
@@ -219,7 +203,8 @@ header_line(struct header *h, const char *line, size_t len)
 		h->done = true;
 		return;
 	}
-	plain = is_plain(line, len);
+	/* Many lines begin with a tab. */
+	plain = words_plain(line + is_space(line[0]), len - is_space(line[0]));
 	if (!plain &&
 	    (memchr(line, '\r', len) != NULL ||
 		memchr(line, '\0', len) != NULL))
@@ -241,6 +226,21 @@ header_domains(const struct header *h, struct domains *domains)
 		return (REASON_FROM_MISSING);
 	return (from_parse(h->from != NULL ? h->from : "", h->fromlen,
 	    domains));
+}
+
+bool
+header_is_bounce(const struct header *h)
+{
+	static const char *const names[] = { "mailer-daemon@", "postmaster@" };
+	size_t			 i, at, len;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		len = strlen(names[i]);
+		for (at = 0; at + len <= h->fromlen; at++)
+			if (strncasecmp(h->from + at, names[i], len) == 0)
+				return (true);
+	}
+	return (false);
 }
 
 void

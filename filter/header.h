@@ -57,6 +57,12 @@ void header_line(struct header *, const char *, size_t);
  */
 enum reason header_domains(const struct header *, struct domains *);
 
+/*
+ * Whether From names who writes bounces: "mailer-daemon" or "postmaster", RFC
+ * 5321 4.5.1, in whatever domain.
+ */
+bool header_is_bounce(const struct header *);
+
 /* Frees what it holds and zeroes it, ready for another message. */
 void header_clear(struct header *);
 

@@ -3,8 +3,6 @@
  * See LICENSE.
  */
 
-#include <string.h>
-
 #include "domain.h"
 #include "newline.h"
 
@@ -15,8 +13,21 @@
 static bool
 ends_line(char c)
 {
-	return (c != '\0' &&
-	    strchr("\n\r\x0b\x0c\x1c\x1d\x1e\x85\xa8\xa9", c) != NULL);
+	switch (c) {
+	case '\n':
+	case '\r':
+	case '\x0b':
+	case '\x0c':
+	case '\x1c':
+	case '\x1d':
+	case '\x1e':
+	case '\x85':
+	case '\xa8':
+	case '\xa9':
+		return (true);
+	default:
+		return (false);
+	}
 }
 
 bool

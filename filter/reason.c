@@ -19,6 +19,8 @@ reason_name(enum reason reason)
 		return ("domain-not-in-account");
 	case REASON_PLAN:
 		return ("plan");
+	case REASON_BOUNCE:
+		return ("bounce");
 	case REASON_SPF:
 		return ("spf");
 	case REASON_SPF_NONE:

@@ -13,7 +13,8 @@ enum reason {
 	REASON_NOT_ASSIGNED,
 	REASON_NOT_IN_ACCOUNT,
 	REASON_PLAN,
-	REASON_SPF, /* up to what SPF says */
+	REASON_BOUNCE, /* one of these three, of a bounce */
+	REASON_SPF,    /* up to what SPF says */
 	REASON_SPF_NONE,
 	REASON_SPF_SEVERAL,
 	REASON_SPF_SYNTAX,

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <ctype.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -155,11 +156,8 @@ digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return (c - '0');
-	if (c >= 'A' && c <= 'F')
-		return (c - 'A' + 10);
-	if (c >= 'a' && c <= 'f')
-		return (c - 'a' + 10);
-	return (-1);
+	c = (char)(c | 0x20);
+	return (c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1);
 }
 
 /* The byte that "=" and two digits stand for, or -1. */
@@ -186,7 +184,7 @@ read_word(struct decoding *d, const char *p, const char *end, struct word *w)
 {
 	const char *charset = p + 2, *stop;
 
-	for (p = charset; p < end && *p != '?' && !is_space(*p); p++)
+	for (p = charset; p < end && *p != '?'; p++)
 		continue;
 	if (p == end || *p != '?' || end - p < 3 || p[2] != '?')
 		return (false);
@@ -227,11 +225,15 @@ decode_quoted(struct decoding *d, const struct word *w)
 static int
 base64_value(char c)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "abcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char	 *at = c == '\0' ? NULL : strchr(alphabet, c);
-
-	return (at == NULL ? -1 : (int)(at - alphabet));
+	if (c >= 'A' && c <= 'Z')
+		return (c - 'A');
+	if (c >= 'a' && c <= 'z')
+		return (c - 'a' + 26);
+	if (c >= '0' && c <= '9')
+		return (c - '0' + 52);
+	if (c == '+')
+		return (62);
+	return (c == '/' ? 63 : -1);
 }
 
 /* Readers skip what is not of the alphabet, or stop at it. */
@@ -387,6 +389,25 @@ copy(struct decoding *d, const char *from, const char *to)
 		d->escaped_at = true;
 	memmove(d->out, from, len);
 	d->out += len;
+}
+
+/* Eight bytes at a time: each has its highest bit set if it is not plain. */
+bool
+words_plain(const char *text, size_t len)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+	uint64_t       v, mark, odd = 0;
+
+	for (; len >= sizeof(v); text += sizeof(v), len -= sizeof(v)) {
+		memcpy(&v, text, sizeof(v));
+		mark = v ^ ones * '?';
+		odd |= v | (v - ones * ' ') | (v + ones) |
+		    ((mark - ones) & ~mark);
+	}
+	for (; len > 0; text++, len--)
+		if (*text < ' ' || *text > '~' || *text == '?')
+			odd = high;
+	return ((odd & high) == 0);
 }
 
 enum words

@@ -19,6 +19,12 @@ enum words {
 	WORDS_UNCLEAR /* readers would decode it in different ways */
 };
 
+/*
+ * Whether a text is printable ASCII without "?", as most are: then there is no
+ * encoded word in it, and no end of a line to anybody.
+ */
+bool words_plain(const char *, size_t);
+
 /* In what is decoded: an "@" for some readers, half a character for others. */
 #define WORDS_MAYBE_AT '\x01'
 

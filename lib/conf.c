@@ -68,7 +68,7 @@ static const char *const local_words[] = { "trust", "enforce", NULL };
 
 /* Whether text is not empty and printable ASCII with no space. */
 static int
-is_plain(const char *text, size_t max)
+is_graphic(const char *text, size_t max)
 {
 	size_t n;
 
@@ -153,7 +153,7 @@ valid_prefix(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *value = cfg_opt_getnstr(opt, 0);
 
-	if (is_plain(value, PREFIX_MAX) && strpbrk(value, "{}") == NULL)
+	if (is_graphic(value, PREFIX_MAX) && strpbrk(value, "{}") == NULL)
 		return (0);
 	cfg_error(cfg,
 	    "prefix: \"%s\" is not 1 to %d printable characters "
@@ -167,7 +167,7 @@ valid_url(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *value = cfg_opt_getnstr(opt, 0);
 
-	if (is_plain(value, REPORT_URL_MAX) &&
+	if (is_graphic(value, REPORT_URL_MAX) &&
 	    (strncmp(value, "https://", 8) == 0 ||
 		strncmp(value, "http://", 7) == 0))
 		return (0);
@@ -183,7 +183,7 @@ valid_word(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 
-	if (is_plain(value, 253))
+	if (is_graphic(value, 253))
 		return (0);
 	cfg_error(cfg, "%s: \"%s\" is empty, too long, or holds spaces",
 	    cfg_opt_name(opt), value);
@@ -289,7 +289,7 @@ valid_redis(cfg_t *cfg, cfg_opt_t *opt)
 	int	    ret = -1;
 
 	memset(&scratch, 0, sizeof(scratch));
-	if (is_plain(value, 512))
+	if (is_graphic(value, 512))
 		ret = split_redis(&scratch, value);
 	if (ret == 0 && scratch.transport == REDIS_UNIX &&
 	    strlen(scratch.redis_host) > 107)

@@ -125,7 +125,7 @@ flush(struct lineio *io)
 }
 
 static void
-on_writable(evutil_socket_t fd, short what, void *arg)
+on_output(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -237,7 +237,7 @@ pause_if_full(struct lineio *io)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+on_input(evutil_socket_t fd, short what, void *arg)
 {
 	struct lineio *io = arg;
 	struct buf    *b = &io->in;
@@ -287,9 +287,8 @@ lineio_new(struct event_base *base, int in, int out,
 	io->arg = arg;
 	io->in_fd = in;
 	io->out_fd = out;
-	io->readable = event_new(base, in, EV_READ | EV_PERSIST, on_readable,
-	    io);
-	io->writable = event_new(base, out, EV_WRITE, on_writable, io);
+	io->readable = event_new(base, in, EV_READ | EV_PERSIST, on_input, io);
+	io->writable = event_new(base, out, EV_WRITE, on_output, io);
 	if (!buf_init(&io->in) || !buf_init(&io->out) || io->readable == NULL ||
 	    io->writable == NULL || evutil_make_socket_nonblocking(in) == -1 ||
 	    evutil_make_socket_nonblocking(out) == -1 ||

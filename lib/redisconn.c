@@ -95,7 +95,7 @@ log_outage(struct redisconn *rc, const char *why)
 
 /* Once the connection is gone, or an attempt has failed. */
 static void
-retry_later(struct redisconn *rc)
+connect_later(struct redisconn *rc)
 {
 	int64_t ms;
 
@@ -170,7 +170,7 @@ hook_cleanup(void *arg)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+on_redis_readable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -178,7 +178,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_writable(evutil_socket_t fd, short what, void *arg)
+on_redis_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -204,9 +204,9 @@ attach(struct redisconn *rc)
 	redisAsyncContext *ac = rc->ac;
 
 	rc->readable = event_new(rc->base, ac->c.fd, EV_READ | EV_PERSIST,
-	    on_readable, ac);
+	    on_redis_readable, ac);
 	rc->writable = event_new(rc->base, ac->c.fd, EV_WRITE | EV_PERSIST,
-	    on_writable, ac);
+	    on_redis_writable, ac);
 	rc->flush = event_new(rc->base, -1, 0, on_flush, ac);
 	if (rc->readable == NULL || rc->writable == NULL || rc->flush == NULL)
 		return (false);
@@ -224,7 +224,7 @@ attach(struct redisconn *rc)
  * within, so it is detached before.
  */
 static void
-drop(struct redisconn *rc, const char *why)
+drop_connection(struct redisconn *rc, const char *why)
 {
 	redisAsyncContext *ac = rc->ac;
 
@@ -233,7 +233,7 @@ drop(struct redisconn *rc, const char *why)
 		resolve_cancel(rc->resolve);
 	rc->resolve = NULL;
 	rc->ac = NULL;
-	retry_later(rc);
+	connect_later(rc);
 	if (ac == NULL)
 		return;
 	ac->data = NULL;
@@ -252,11 +252,11 @@ on_disconnect(const redisAsyncContext *ac, int status)
 	    ac->errstr != NULL && ac->errstr[0] != '\0' ? ac->errstr
 							: "connection closed");
 	rc->ac = NULL;
-	retry_later(rc);
+	connect_later(rc);
 }
 
 static void
-on_connect(const redisAsyncContext *ac, int status)
+on_connected(const redisAsyncContext *ac, int status)
 {
 	struct redisconn *rc = ac->data;
 
@@ -278,7 +278,8 @@ on_reply(redisAsyncContext *ac, void *vreply, void *arg)
 		rc->ready = false;
 	if (req == NULL) {
 		if (vreply != NULL && rc->ac == ac)
-			drop(rc, "a reply that nothing was asked for");
+			drop_connection(rc,
+			    "a reply that nothing was asked for");
 		return;
 	}
 	TAILQ_REMOVE(&rc->requests, req, entry);
@@ -303,7 +304,7 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 	if ((left = req->deadline - now_ms()) > 0)
 		add_timer(rc->overdue, left);
 	else
-		drop(rc, "no reply in time");
+		drop_connection(rc, "no reply in time");
 }
 
 static bool
@@ -420,7 +421,7 @@ login_step(struct redisconn *rc, const redisReply *reply, const char *step)
 	len = end != NULL ? (size_t)(end - text) : strlen(text);
 	snprintf(why, sizeof(why), "%s: %.*s", step,
 	    (int)(len < 200 ? len : 200), text);
-	drop(rc, why);
+	drop_connection(rc, why);
 }
 
 static void
@@ -444,7 +445,7 @@ on_functions(void *arg, const redisReply *reply)
 {
 	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
 	    strstr(reply->str, "unknown command") != NULL)
-		drop(arg,
+		drop_connection(arg,
 		    "the server is too old: Redis 7 or Valkey 8 is "
 		    "needed");
 }
@@ -578,7 +579,7 @@ set_up(struct redisconn *rc)
 	if (ac->err != 0)
 		return (-1);
 	if (!attach(rc) ||
-	    redisAsyncSetConnectCallback(ac, on_connect) != REDIS_OK ||
+	    redisAsyncSetConnectCallback(ac, on_connected) != REDIS_OK ||
 	    redisAsyncSetDisconnectCallback(ac, on_disconnect) != REDIS_OK)
 		return (-1);
 	if (rc->tls != NULL && start_tls(rc) == -1)
@@ -603,7 +604,7 @@ connect_to(struct redisconn *rc, const char *host)
 		REDIS_OPTIONS_SET_TCP(&opts, host, rc->conf->redis_port);
 	rc->ac = redisAsyncConnectWithOptions(&opts);
 	if (rc->ac == NULL) {
-		drop(rc, "out of memory");
+		drop_connection(rc, "out of memory");
 		return;
 	}
 	if (set_up(rc) == 0)
@@ -611,7 +612,7 @@ connect_to(struct redisconn *rc, const char *host)
 	snprintf(why, sizeof(why), "%s",
 	    rc->ac->c.errstr[0] != '\0' ? rc->ac->c.errstr
 					: "cannot set up the connection");
-	drop(rc, why);
+	drop_connection(rc, why);
 }
 
 static void
@@ -623,7 +624,7 @@ on_resolved(void *arg, const char *address, const char *error)
 	if (address != NULL)
 		connect_to(rc, address);
 	else
-		drop(rc, error);
+		drop_connection(rc, error);
 }
 
 static void
@@ -639,7 +640,7 @@ start_connect(struct redisconn *rc)
 		rc->resolve = resolve_start(rc->base, rc->conf->redis_host,
 		    on_resolved, rc);
 		if (rc->resolve == NULL)
-			drop(rc, "cannot look up the host");
+			drop_connection(rc, "cannot look up the host");
 	}
 }
 
@@ -656,7 +657,7 @@ on_giveup(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	drop(arg, "cannot connect in time");
+	drop_connection(arg, "cannot connect in time");
 }
 
 static int

@@ -80,7 +80,7 @@ resolve_names(void *arg)
 }
 
 static void
-on_resolved(evutil_socket_t fd, short what, void *arg)
+on_thread_done(evutil_socket_t fd, short what, void *arg)
 {
 	struct resolve *r = arg;
 
@@ -125,7 +125,7 @@ resolve_start(struct event_base *base, const char *host, resolve_cb cb,
 	strlcpy(r->host, host, sizeof(r->host));
 	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->wake != -1)
-		r->woken = event_new(base, r->wake, EV_READ, on_resolved, r);
+		r->woken = event_new(base, r->wake, EV_READ, on_thread_done, r);
 	if (r->woken == NULL || event_add(r->woken, NULL) == -1 ||
 	    !start_thread(r)) {
 		free_resolve(r);

@@ -185,7 +185,7 @@ valid_answer(const struct spf_answer *answer, ssize_t n, const struct lookup *l)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+on_worker_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker	 *w = arg;
 	struct spf	 *spf = w->spf;
@@ -268,7 +268,7 @@ start_worker(struct worker *w)
 		return;
 	}
 	w->readable = event_new(spf->base, w->fd, EV_READ | EV_PERSIST,
-	    on_readable, w);
+	    on_worker_readable, w);
 	if (w->readable == NULL || event_add(w->readable, NULL) == -1 ||
 	    send(w->fd, &spf->orders, sizeof(spf->orders),
 		MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(spf->orders))
@@ -332,7 +332,7 @@ assign(struct spf *spf)
 }
 
 static void
-on_deadline(evutil_socket_t fd, short what, void *arg)
+on_question_late(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -357,7 +357,8 @@ new_lookup(struct spf *spf, struct spfturn *turn, const char *domain)
 
 	if ((l = calloc(1, sizeof(*l))) == NULL)
 		return (NULL);
-	if ((l->deadline = evtimer_new(spf->base, on_deadline, l)) == NULL) {
+	if ((l->deadline = evtimer_new(spf->base, on_question_late, l)) ==
+	    NULL) {
 		free(l);
 		return (NULL);
 	}

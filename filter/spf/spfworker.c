@@ -112,7 +112,7 @@ restrict_calls(void)
 }
 
 static void
-serve(SPF_server_t *server, const struct spf_orders *check)
+serve_questions(SPF_server_t *server, const struct spf_orders *check)
 {
 	struct spf_answer answer;
 	char		  domain[DOMAIN_TEXT];
@@ -152,6 +152,6 @@ spfworker(void)
 		_exit(1);
 	if (!drop_privileges() || !restrict_calls())
 		_exit(1);
-	serve(server, &check);
+	serve_questions(server, &check);
 	_exit(0);
 }

@@ -101,7 +101,7 @@ def whole(value):
 def decoded(value):
     try:
         return str(email.header.make_header(email.header.decode_header(value)))
-    except (ValueError, LookupError, email.errors.HeaderParseError):
+    except (ValueError, LookupError, email.errors.MessageError):
         return ""
 
 

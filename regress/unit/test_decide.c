@@ -471,6 +471,28 @@ test_spf(void **state)
 	assert_blocked(REASON_PLAN, "two.example");
 }
 
+/* A host's report about mail, whose sender is null. */
+static void
+test_bounces(void **state)
+{
+	static char from[] = " Mail Delivery <Mailer-Daemon@example.org>";
+
+	(void)state;
+	begin(STAGE_END_OF_DATA);
+	tx.header.from = from;
+	tx.header.fromlen = strlen(from);
+	assert_action(ACTION_PROCEED);
+	user.assigned = 0;
+	assert_blocked(REASON_BOUNCE, "example.org");
+	user.mode = MODE_ALL;
+	assert_blocked(REASON_BOUNCE, "example.org");
+	snprintf(tx.sender, sizeof(tx.sender), "alice@example.org");
+	assert_blocked(REASON_NOT_IN_ACCOUNT, "example.org");
+	tx.sender[0] = '\0';
+	tx.header.fromlen = strlen(" Mail");
+	assert_blocked(REASON_NOT_IN_ACCOUNT, "example.org");
+}
+
 static void
 test_every_domain_counts(void **state)
 {
@@ -540,7 +562,7 @@ main(void)
 		cmocka_unit_test(test_a_long_sender),
 		cmocka_unit_test(test_the_message),
 		cmocka_unit_test(test_sandbox), cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_spf),
+		cmocka_unit_test(test_spf), cmocka_unit_test(test_bounces),
 		cmocka_unit_test(test_every_domain_counts),
 		cmocka_unit_test(test_room)
 	};
