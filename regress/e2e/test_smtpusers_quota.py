@@ -89,5 +89,5 @@ def test_functions_are_loaded_where_they_are_missing(cmd, redis):
     redis.cli("FUNCTION", "FLUSH")
     assert [row["limit"] for row in cmd.json("quota", "alice")] == [
         "quota", "rate"]
-    assert [library[1] for library in redis.cli("FUNCTION", "LIST")] == [
-        "smtpusers"]
+    [library] = redis.cli("FUNCTION", "LIST")
+    assert library[1].startswith("smtpusers_")

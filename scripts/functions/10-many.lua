@@ -38,13 +38,15 @@ end
 
 -- Messages of this period, as far as they count.
 function COLUMNS.used(row)
-	local v = redis.call('HMGET', row.key, 'quota', 'quota_period')
-	local quota = v[1] and parse_count(v[1]) or 0
-	local period = parse_period((v[2] or '') ~= '' and v[2] or row.period)
-	if quota == 0 or not period then
+	local fields = row.fields
+	local quota = fields.quota and parse_count(fields.quota) or 0
+	local period = quota > 0 and parse_period(
+	    (fields.quota_period or '') ~= '' and fields.quota_period or
+	    row.period)
+	if not period then
 		return false
 	end
-	local _, count = window(row.key .. ':used:quota', period, now())
+	local _, count = window(row.key .. ':used:quota', period, row.time)
 	return string.format('%.0f', count)
 end
 
@@ -157,6 +159,11 @@ local function page_of(kind, args)
 				end
 				page.wanted[#page.wanted + 1] = word
 				fields[kind.field[word] and word or ''] = true
+				if word == 'used' then
+					page.time = now()
+					fields.quota = true
+					fields.quota_period = true
+				end
 				page.slow = page.slow or word == 'problems'
 			end
 		elseif option == 'period' then
@@ -194,7 +201,7 @@ end
 -- alone where it cannot be read.
 local function row_of(page, key, name)
 	local row = { key = key, kind = page.kind, fields = {},
-	    period = page.period }
+	    period = page.period, time = page.time }
 	if #page.names > 0 then
 		local held = redis.pcall('HMGET', key, unpack(page.names))
 		if held.err then

@@ -6,7 +6,7 @@
 from .connection import ReplyError
 from .failure import EX_DATAERR, Failure, note
 from .functions import (
-    call, call_each, canonical, canonical_or_none, fcall)
+    call, call_each, call_in_pieces, canonical, canonical_or_none, fcall)
 from .records import fold, get_fields, ip_key, user_key
 from .text import visible
 
@@ -14,15 +14,12 @@ from .text import visible
 def do_ip_add(args):
     redis = args.connect()
     key = user_key(redis, args.name)
-    tell_how_stored(redis, [text for text in args.range if "/" in text])
-    call(redis, "user_ip_add", key, *args.range)
-
-
-def tell_how_stored(redis, texts):
-    words = [word for text in texts for word in ("range", text)]
-    for text, stored in zip(texts, canonical(redis, *words)):
-        if stored != fold(text):
-            note("%s is stored as %s" % (visible(text), stored))
+    words = [word for text in args.range for word in ("range", text)]
+    stored = canonical(redis, *words)
+    for text, right in zip(args.range, stored):
+        if "/" in text and right != fold(text):
+            note("%s is stored as %s" % (visible(text), right))
+    call_in_pieces(redis, "user_ip_add", key, stored)
 
 
 def do_ip_rm(args):

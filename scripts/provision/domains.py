@@ -5,21 +5,28 @@
 
 from .alabels import alabels
 from .failure import Failure, note
-from .functions import call, call_each, fcall
+from .functions import call_each, call_in_pieces, canonical, fcall
 from .records import account_key, user_key
 from .text import visible
 
 
 def do_domain_add(args):
     redis = args.connect()
-    call(redis, "user_domain_add", user_key(redis, args.name),
-         *map(alabels, args.domain))
+    add_domains(redis, "user_domain_add", user_key(redis, args.name),
+                args.domain)
 
 
 def do_account_domain_add(args):
     redis = args.connect()
-    call(redis, "account_domain_add", account_key(redis, args.name),
-         *map(alabels, args.domain))
+    add_domains(redis, "account_domain_add", account_key(redis, args.name),
+                args.domain)
+
+
+def add_domains(redis, function, key, domains):
+    """If one of them is none, none is added."""
+    words = [word for domain in domains
+             for word in ("domain", alabels(domain))]
+    call_in_pieces(redis, function, key, canonical(redis, *words))
 
 
 def do_domain_rm(args):

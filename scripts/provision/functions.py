@@ -13,7 +13,7 @@ from .configuration import data_file
 from .connection import ReplyError
 from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure, note
 from .schema import Schema
-from .text import printable
+from .text import encode, printable
 
 # The library's name has its number and its hash.
 NAME = re.compile(r"#!lua name=smtpusers_([0-9]+)_([0-9a-f]{16})\n")
@@ -157,7 +157,35 @@ def call_json(redis, function, key, *args):
 
 def canonical(redis, *words):
     """The canonical texts of pairs of kind and text, or why one has none."""
-    return call(redis, "canonical", [], *words) if words else []
+    pairs = list(zip(words[::2], words[1::2]))
+    texts = []
+    for some in pieces(redis, pairs, lambda pair: pair):
+        texts += call(redis, "canonical", [], *sum(some, ()))
+    return texts
+
+
+def call_in_pieces(redis, function, key, words):
+    """Calls it as often as it takes for so many words."""
+    for some in pieces(redis, words, lambda word: (word,)):
+        call(redis, function, key, *some)
+
+
+def pieces(redis, items, words_of):
+    """Lists of items, each of no more words than a call takes."""
+    limits = schema_of(redis).limits
+    some, count, size = [], 0, 0
+    for item in items:
+        words = words_of(item)
+        length = sum(len(encode(word)) for word in words)
+        if some and (count + len(words) > limits["members"] or
+                     size + length > limits["bytes"]):
+            yield some
+            some, count, size = [], 0, 0
+        some.append(item)
+        count += len(words)
+        size += length
+    if some:
+        yield some
 
 
 def judged(redis, kind, fields, domains=()):

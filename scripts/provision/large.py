@@ -9,12 +9,12 @@ there. What a cut has left is finished by the same record again.
 """
 
 from .connection import REFUSALS, ReplyError
-from .functions import call, canonical
+from .functions import call, call_in_pieces, canonical
 from .interchange import Bad
 from .pages import members
 from .records import account_key, fold, get_hash, user_key
 
-CHUNK = 500             # words of a call, each perhaps a long domain
+FIRST = 100             # members of each set that come with the fields
 
 ADD = {("user", "domains"): "user_domain_add", ("user", "ips"): "user_ip_add",
        ("account", "domains"): "account_domain_add"}
@@ -67,10 +67,8 @@ class LargeRecord:
         found = {}
         for name, texts in self.sets.items():
             how = self.schema.kind_of(self.kind, name)
-            found[name] = set()
-            for some in chunks(texts):
-                found[name].update(canonical(
-                    redis, *[word for text in some for word in (how, text)]))
+            found[name] = set(canonical(
+                redis, *[word for text in texts for word in (how, text)]))
         return found
 
     def canonical_fields(self, redis):
@@ -95,19 +93,20 @@ class LargeRecord:
                 for name, some in wanted.items()}
         result = "same"
         if not held or self.replace:
-            first = {name: some[:CHUNK] for name, some in more.items()
+            first = {name: some[:FIRST] for name, some in more.items()
                      if not held}
             result = self.put(redis, key, first)
             more = {name: some[len(first.get(name, ())):]
                     for name, some in more.items()}
         for name, some in more.items():
-            for part in chunks(some):
-                call(redis, ADD[self.kind, name], key, *part)
+            call_in_pieces(redis, ADD[self.kind, name], key, some)
+            if some:
                 result = result if not held else (
                     "changed" if self.replace else "added")
         for name, some in extra.items():
-            for part in chunks(sorted(some) if self.replace else []):
-                call(redis, REMOVE[self.kind, name], key, *part)
+            if some and self.replace:
+                call_in_pieces(redis, REMOVE[self.kind, name], key,
+                               sorted(some))
                 result = "changed"
         return result
 
@@ -121,8 +120,3 @@ class LargeRecord:
             words += name, ""
         return call(redis, self.kind + ("_put" if self.replace else "_add"),
                     key, *words)
-
-
-def chunks(words):
-    for start in range(0, len(words), CHUNK):
-        yield words[start:start + CHUNK]
