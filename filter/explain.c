@@ -180,7 +180,7 @@ on_from_explained(void *arg, const struct decision *d, const struct user *user)
 		    REASON_ANOTHER);
 		return;
 	}
-	if (!goes_on(ex, "MAIL FROM", d))
+	if (!goes_on(ex, "MAIL FROM", d) || user == NULL)
 		return;
 	tx->state = TX_OPEN;
 	strlcpy(tx->user, ex->name, sizeof(tx->user));

@@ -365,7 +365,7 @@ static void __attribute__((__noreturn__))
 usage(void)
 {
 	fprintf(stderr,
-	    "usage: filter-smtpusers [-n] [-f file]\n"
+	    "usage: filter-smtpusers [-nV] [-f file]\n"
 	    "       filter-smtpusers -e name [-f file] [-H header] "
 	    "[-m sender] [-s source]\n");
 	exit(1);
@@ -380,7 +380,7 @@ main(int argc, char *argv[])
 	bool		check = false;
 	int		ch, status = 0;
 
-	while ((ch = getopt(argc, argv, "e:f:H:m:ns:W")) != -1) {
+	while ((ch = getopt(argc, argv, "e:f:H:m:ns:VW")) != -1) {
 		switch (ch) {
 		case 'e':
 			question.name = optarg;
@@ -400,6 +400,9 @@ main(int argc, char *argv[])
 		case 's':
 			question.source = optarg;
 			break;
+		case 'V':
+			puts("filter-smtpusers " SMTPUSERS_VERSION);
+			return (0);
 		case 'W':
 			spfworker();
 		default:

@@ -588,8 +588,12 @@ main(int argc, char *argv[])
 {
 	static struct table t;
 
+	if (argc == 2 && strcmp(argv[1], "-V") == 0) {
+		puts("table-smtpusers " SMTPUSERS_VERSION);
+		return (0);
+	}
 	if (argc != 2) {
-		fprintf(stderr, "usage: table-smtpusers file\n");
+		fprintf(stderr, "usage: table-smtpusers file | -V\n");
 		return (1);
 	}
 	log_init("table-smtpusers");

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ take_line(struct header *h, const char *line, size_t len)
 {
 	char *stuffed;
 
-	if (len == 0 || line[0] != '.') {
+	if (len == 0 || len >= SIZE_MAX || line[0] != '.') {
 		header_line(h, line, len);
 		return;
 	}

@@ -83,6 +83,24 @@ class Library:
         return self.redis.cli("DUMP", key)
 
 
+CHOOSE = """local chosen
+local redis = setmetatable({ register_function = function(f)
+	if f.function_name == 'smtpusers_' .. ARGV[1] then
+		chosen = f.callback
+	end
+end }, { __index = redis })
+"""
+
+
+def as_script(before="", text=None):
+    """The functions as a script, the first argument of which names one, behind
+    what is to be different for them, such as the clock."""
+    if text is None:
+        text = LUA.read_text()
+    return (before + CHOOSE + text.partition("\n")[2]
+            + "\ntable.remove(ARGV, 1)\nreturn chosen(KEYS, ARGV)\n")
+
+
 def plain(text):
     """Whether it moves no cursor and turns no direction."""
     return text.isprintable() and len(text) < 1000

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from linedriver import TableDriver
-from places import configuration, program, workdir
+from places import SOURCE, configuration, program, workdir
 from session import Session
 
 OK = "235 2.0.0 Authentication succeeded"
@@ -196,3 +196,14 @@ def test_update_by_the_protocol(redis, users):
             assert table.update() == "ok"
         assert table.lookup("credentials", "alice") == "not-found"
         assert table.lookup("credentials", "bob").startswith("found|bob:")
+
+
+def test_all_programs_are_of_one_version():
+    version = (SOURCE / "VERSION").read_text().strip()
+    for name in ("filter-smtpusers", "table-smtpusers"):
+        done = subprocess.run([program(name), "-V"], capture_output=True,
+                              text=True, check=True)
+        assert done.stdout == "%s %s\n" % (name, version)
+    done = subprocess.run([SOURCE / "scripts" / "smtpusers", "--version"],
+                          capture_output=True, text=True, check=True)
+    assert version in done.stdout.split()

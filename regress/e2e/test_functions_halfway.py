@@ -9,7 +9,7 @@ import itertools
 
 import pytest
 
-from library import HASH, Library
+from library import HASH, Library, as_script
 from places import workdir
 from quotas import LUA, Functions
 from redisserver import RedisServer, ReplyError
@@ -166,8 +166,8 @@ def wider(found, *allowed):
     row for row in WRITES if row[0].startswith("user_")])
 def test_where_rights_cannot_be_asked(library, function, name, words):
     """As in servers of former versions: the order alone closes the door."""
-    text = LUA.read_text().partition("\n")[2].replace(
-        "redis.acl_check_cmd and", "false and")
+    text = as_script(text=LUA.read_text().replace("redis.acl_check_cmd and",
+                                                  "false and"))
     key = library.user(name)
 
     def call(*without):

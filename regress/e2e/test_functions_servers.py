@@ -88,26 +88,6 @@ def test_servers(name):
             "1.2.3.4", "xn--bcher-kva.example"]
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_where_there_are_no_functions(name):
-    """The text without its first line, by EVAL and by EVALSHA."""
-    text = LUA.read_text().partition("\n")[2]
-    with RedisServer(workdir("redis"), SERVERS[name]) as server:
-        library = Library(server)
-        server.cli("FUNCTION", "FLUSH")
-        sha = server.cli("SCRIPT", "LOAD", text)
-
-        def call(function, key, *words):
-            return server.cli("EVALSHA", sha, 1, key, function, *words)
-
-        live(library, call)
-        fails(call, library.user())
-        assert server.cli("EVAL", text, 0, "version")[0] == 3
-        assert server.cli("EVAL", text, 0, "canonical", "quota", "07") == [
-            "7"]
-        assert server.cli("EVAL", text, 0, "unknown") is None
-
-
 @pytest.fixture
 def cluster():
     """A cluster of one server, which has every slot."""

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from library import HASH, Library, pairs
+from library import HASH, Library, as_script, pairs
 from quotas import LUA, Functions
 from redisserver import ReplyError
 
@@ -86,8 +86,7 @@ end }
 
 def test_any_time_is_written_as_it_is(redis, library):
     """By a clock of our own, every day of a leap year and far away."""
-    sha = redis.cli("SCRIPT", "LOAD",
-                    CLOCK + LUA.read_text().partition("\n")[2])
+    sha = redis.cli("SCRIPT", "LOAD", as_script(CLOCK))
     rng = random.Random(4)
     moments = [1709164800 + 86400 * day for day in range(-60, 400)]
     moments += [951782399, 951782400, 951868800, 4107542399, 4107542400, 0]

@@ -14,7 +14,7 @@ from fractions import Fraction
 import pytest
 
 from places import workdir
-from quotas import LUA
+from library import as_script
 from redisserver import RedisServer, ReplyError
 
 RUNS, STEPS = 3000, 30
@@ -61,9 +61,8 @@ class Library:
     """The functions, and the clock they see."""
 
     def __init__(self, connection):
-        text = CLOCK + LUA.read_text().partition("\n")[2]
         self.connection = connection
-        self.sha = connection.command("SCRIPT", "LOAD", text)
+        self.sha = connection.command("SCRIPT", "LOAD", as_script(CLOCK))
         self.runs = 0
         self.set_clock(0)
 

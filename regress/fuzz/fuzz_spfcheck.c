@@ -132,7 +132,7 @@ check_answer(const struct spf_orders *check, const struct spf_answer *a)
 static struct spf_orders check = { .nincludes = 1,
 	.includes = { "_spf.p.test" },
 	.nrelays = 2 };
-static SPF_server_t   *server;
+static SPF_server_t	*server;
 
 static void
 start(void)

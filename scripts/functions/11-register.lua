@@ -84,17 +84,11 @@ local functions = {
 
 -- While a library loads there is no ipairs().
 for i = 1, #functions do
-	local name = functions[i][1]
-	local callback = api[name]
-	if redis.register_function then
-		redis.register_function({
-		    function_name = 'smtpusers_' .. name,
-		    callback = function(keys, args)
-			return guarded(callback, keys, args)
-		    end,
-		    flags = { functions[i][2], functions[i][3] } })
-	elseif name == ARGV[1] then
-		table.remove(ARGV, 1)
-		return guarded(callback, KEYS, ARGV)
-	end
+	local callback = api[functions[i][1]]
+	redis.register_function({
+	    function_name = 'smtpusers_' .. functions[i][1],
+	    callback = function(keys, args)
+		return guarded(callback, keys, args)
+	    end,
+	    flags = { functions[i][2], functions[i][3] } })
 end
