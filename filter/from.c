@@ -80,6 +80,17 @@ count(const char *start, const char *at, char c)
 	return (n);
 }
 
+/* Whether an '@' is in a bracket, and that the first behind a comma. */
+static bool
+is_in_bracket(const char *start, const char *at)
+{
+	const char *p = at;
+
+	while (p > start && p[-1] != '<' && p[-1] != '>')
+		p--;
+	return (p > start && p[-1] == '<' && count(start, at, '<') == 1);
+}
+
 /* Whether each '<' from here on, before a comma, begins an address in full. */
 static bool
 has_whole_addresses(const char *p, const char *end)
@@ -103,11 +114,18 @@ has_whole_addresses(const char *p, const char *end)
 	return (!open);
 }
 
+/* Whether there is a '<' before the comma that ends what is there. */
 static bool
 has_bracket(const char *p, const char *end)
 {
-	while (p < end && *p != ',' && *p != '<')
-		p++;
+	const char *behind;
+
+	for (; p < end && *p != ',' && *p != '<'; p++) {
+		if (*p == '(' && (behind = skip_comment(p, end)) != NULL)
+			p = behind - 1;
+		else if (*p == '(' || *p == '"')
+			return (memchr(p, '<', (size_t)(end - p)) != NULL);
+	}
 	return (p < end && *p == '<');
 }
 
@@ -136,7 +154,7 @@ is_end(const char *start, const char *at, const char *p, const char *end)
 	p++;
 	if (skip_space(p, end) == end)
 		return (true);
-	if (count(start, at, '<') != 1)
+	if (!is_in_bracket(start, at))
 		return (false);
 	if (has_bracket(p, end))
 		return (*p == '"' && count(start, at, '"') % 2 == 1 &&

@@ -15,7 +15,8 @@ struct functions;
 
 /*
  * The functions of scripts/functions in Redis: loaded at each connection
- * where they are missing or older than ours, and called.
+ * where they are missing or older than ours, or of the same number with another
+ * text, and called.
  */
 
 /* Most arguments of a call, keys and all. */

@@ -39,8 +39,8 @@ static const struct {
 } scopes[] = { [USER_WHOLE] = { whole, sizeof(whole) / sizeof(whole[0]) },
 	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) } };
 
-const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "plan",
-	"status" };
+const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "plan", "status",
+	"user_prefix" };
 
 bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
@@ -70,6 +70,12 @@ user_scope_fields(enum user_scope scope, const char *names[USER_FIELDS])
 	for (i = 0; i < scopes[scope].n; i++)
 		names[i] = user_fields[scopes[scope].fields[i]];
 	return (i);
+}
+
+bool
+user_in_account(const struct user *account, const char *name)
+{
+	return (strncmp(name, account->prefix, strlen(account->prefix)) == 0);
 }
 
 bool
@@ -230,7 +236,7 @@ user_parse(struct user *user, bool *exists, const redisReply *reply,
 const char *
 user_parse_account(struct user *user, const redisReply *reply)
 {
-	const char	*plan, *text;
+	const char	*plan, *text, *prefix;
 	enum user_status status;
 
 	if (reply->type != REDIS_REPLY_ARRAY ||
@@ -240,6 +246,10 @@ user_parse_account(struct user *user, const redisReply *reply)
 	text = text_of(reply->element[1]);
 	if (plan == NULL || text == NULL || !parse_status(text, &status))
 		return ("account: plan or status");
+	if ((prefix = text_of(reply->element[2])) == NULL ||
+	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
+		sizeof(user->prefix))
+		return ("account: user_prefix");
 	user->pro = strcmp(plan, "pro") == 0;
 	if (status == STATUS_BLOCKED || user->status == STATUS_ALLOWED)
 		user->status = status;

@@ -51,8 +51,9 @@ struct user {
 	char		 password[CRYPT_OUTPUT_SIZE]; /* "": none */
 	char		 account[USER_NAME_MAX + 1];  /* "": none */
 	enum user_mode	 mode;
-	enum user_status status;  /* the worse of user, account */
-	bool		 pro;	  /* plan of the account */
+	enum user_status status; /* the worse of user, account */
+	bool		 pro;	 /* plan of the account */
+	char		 prefix[USER_NAME_MAX + 1]; /* of the account's users */
 	bool		 limited; /* a quota or rate is to be asked about */
 	struct netaddr	 ip_auth; /* len 0: none */
 	enum user_source source;
@@ -72,7 +73,7 @@ enum user_scope {
 };
 
 /* The same of an account, for user_parse_account(). */
-#define USER_ACCOUNT_FIELDS 2
+#define USER_ACCOUNT_FIELDS 3
 extern const char *const user_account_fields[USER_ACCOUNT_FIELDS];
 
 /*
@@ -86,6 +87,9 @@ size_t user_scope_fields(enum user_scope, const char *[USER_FIELDS]);
 
 /* Whether the user may log in and send: not blocked. */
 bool user_active(const struct user *);
+
+/* Whether the account that user_parse_account() has read takes such a name. */
+bool user_in_account(const struct user *account, const char *name);
 
 /* Whether mail may come from the source that was asked about. */
 bool user_source_allowed(const struct user *);
@@ -105,7 +109,10 @@ bool user_any_domain(const struct user *);
 const char *user_parse(struct user *, bool *exists, const struct redisReply *,
     enum user_scope);
 
-/* HMGET of user_account_fields.  Of both statuses the worse counts. */
+/*
+ * HMGET of user_account_fields.  Of both statuses the worse counts.  Whether the
+ * user's name begins with the prefix is for user_in_account() to tell.
+ */
 const char *user_parse_account(struct user *, const struct redisReply *);
 
 /*

@@ -74,7 +74,7 @@ struct users_query {
 	char	    name[USER_NAME_MAX + 1];
 	char	    account[USER_NAME_MAX + 1];
 	struct user user;
-	struct user of_account; /* plan, status, in_account */
+	struct user of_account; /* plan, status, prefix, in_account */
 };
 
 struct users *
@@ -474,6 +474,10 @@ missing_of_source(struct users_query *q)
 static void
 take_account(struct users_query *q)
 {
+	if (!user_in_account(&q->of_account, q->user.name)) {
+		q->user.status = STATUS_BLOCKED;
+		return;
+	}
 	q->user.pro = q->of_account.pro;
 	q->user.in_account = q->of_account.in_account;
 	if (q->of_account.status == STATUS_BLOCKED ||

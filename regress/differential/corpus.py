@@ -69,6 +69,8 @@ def is_allowed(domain):
 
 
 def is_foreign(address):
-    """Whether mail from the address would be somebody else's."""
-    return any(domain and not is_allowed(domain)
+    """Whether mail from the address would be somebody else's. Half a
+    character behind an @ is nobody's domain."""
+    return any(domain and not is_allowed(domain) and
+               (domain.isascii() or "." in domain)
                for domain in domains(address))

@@ -82,6 +82,6 @@ def test_what_is_written_is_read(library, table, field):
 
 def test_a_bad_record_would_be_told(library, table):
     """What the test above looks for is there to be found."""
-    library.redis.cli("HSET", library.user(), "password", HASH, "quota", "x")
+    library.redis.cli("HSET", library.user(), "password", HASH, "status", "x")
     assert table.lookup("credentials", "alice") == "error|bad record"
-    assert "bad record: quota" in table.stderr()
+    assert "bad record: status" in table.stderr()

@@ -11,10 +11,12 @@ import pytest
 from library import HASH, Library, pairs
 from places import workdir
 from redisserver import RedisServer, ReplyError
+from session import Session
 from test_functions_manual import EXAMPLES
 from test_functions_servers import SERVERS
 
 OWN = "acme-bob"
+PASSWORD = "Open-Sesame1"
 
 
 class Tenant:
@@ -180,3 +182,23 @@ def test_commands_are_no_way_out(tenant, words):
     with pytest.raises(ReplyError, match="^NOPERM "):
         tenant.connection.command(*words)
     assert tenant.library.snapshot() == before
+
+
+def test_an_account_takes_only_users_of_its_prefix(relay, users, sink):
+    """What a tenant writes by hand, the relay does not believe."""
+    users.redis.cli("HSET", "smtp:account:{other}", "plan", "pro",
+                    "user_prefix", "other-")
+    users.redis.cli("SADD", "smtp:account:{other}:domains", "other.example")
+    users.add("other-eve", PASSWORD, domains=(), account="other", mode="all")
+    users.add("acme-bob", PASSWORD, account="other", mode="all")
+    with Session(relay) as session:
+        assert session.plain("other-eve", PASSWORD).startswith("235")
+        assert session.mail("a@other.example").startswith("250")
+    with Session(relay) as session:
+        assert session.plain("acme-bob", PASSWORD).startswith("535")
+    users.redis.cli("HSET", "smtp:account:{other}", "user_prefix", "acme-")
+    with Session(relay) as session:
+        assert session.plain("acme-bob", PASSWORD).startswith("235")
+        users.redis.cli("HSET", "smtp:account:{other}", "user_prefix",
+                        "other-")
+        assert session.mail("a@other.example").startswith("530")

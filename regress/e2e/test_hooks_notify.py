@@ -84,6 +84,7 @@ def test_by_tls(prefix, redis, shell, tls):
         site.notify, "list").stdout.decode().splitlines()[0]
     assert len(site.unsent()) == 1
     site.tell(receiver, url=url, ca=tls[0])
+    wait_until(lambda: idle(site), 60, "the sender to end")
     site.send()
     site.settle()
     assert site.domains() == {"example.org"}

@@ -321,27 +321,83 @@ def test_functions_flushed(sender, users):
                "refunds to be written")
 
 
-VERSION = "local VERSION = 3"
+NUMBER, HASH = re.match(r"#!lua name=smtpusers_([0-9]+)_([0-9a-f]{16})\n",
+                        LUA.read_text()).groups()
+NUMBER = int(NUMBER)
 
 
-def test_older_library_is_replaced(redis, users):
-    older = LUA.read_text().replace(VERSION, "local VERSION = 1")
-    redis.cli("FUNCTION", "LOAD", "REPLACE", older)
-    assert redis.cli("FCALL", "smtpusers_version", 0) == 1
+def with_version(number, digest=HASH):
+    text = LUA.read_text().replace("smtpusers_%d_" % NUMBER,
+                                   "smtpusers_%d_" % number)
+    return text.replace("local VERSION = %d" % NUMBER,
+                        "local VERSION = %d" % number).replace(HASH, digest)
+
+
+@pytest.fixture
+def put(redis):
+    """Puts a library in the place of all that there are; none is left for
+    the next test."""
+    def put_library(text):
+        redis.cli("FUNCTION", "FLUSH")
+        redis.cli("FUNCTION", "LOAD", text)
+    yield put_library
+    redis.cli("FUNCTION", "FLUSH")
+
+
+def version(redis):
+    return redis.cli("FCALL", "smtpusers_version", 0)
+
+
+@pytest.mark.parametrize("other", [
+    with_version(NUMBER - 1), with_version(NUMBER, "f" * 16),
+    "#!lua name=smtpusers\nredis.register_function('smtpusers_version', "
+    "function() return 99 end)",
+    "#!lua name=smtpusers\nredis.register_function('smtpusers_reserve', "
+    "function() return {'ok'} end)"],
+    ids=["older", "other text", "former", "without"])
+def test_another_library_is_replaced(redis, users, put, other):
+    put(other)
     limited(users, quota="2")
     with Sender(redis.url) as sender:
-        wait_until(lambda: redis.cli("FCALL", "smtpusers_version", 0) == 3,
-                   10, "the filter to load its own")
+        wait_until(lambda: version(redis) == [NUMBER, HASH], 20,
+                   "the filter to load its own")
         assert sender.send(3) == 2
 
 
-def test_newer_library_stays(redis, users):
-    newer = LUA.read_text().replace(VERSION, "local VERSION = 4")
-    redis.cli("FUNCTION", "LOAD", "REPLACE", newer)
+def test_newer_library_stays(redis, users, put):
+    put(with_version(NUMBER + 1))
     limited(users, quota="2")
     with Sender(redis.url) as sender:
         assert sender.send(3) == 2
-    assert redis.cli("FCALL", "smtpusers_version", 0) == 4
+    assert version(redis) == [NUMBER + 1, HASH]
+
+
+def test_an_older_loader_between_question_and_answer(redis, users,
+                                                            put):
+    """The filter has heard of an old library; before it puts its own there,
+    another client has put the newest: that stays."""
+    put(with_version(NUMBER - 1))
+    newest = with_version(NUMBER + 1)
+    met = []
+
+    def behaviour(fake, connection):
+        with redis.connect() as upstream:
+            while request := connection.recv(1 << 18):
+                if b"MULTI" in request and not met:
+                    met.append(version(redis))
+                    redis.cli("FUNCTION", "DELETE",
+                              "smtpusers_%d_%s" % (NUMBER - 1, HASH))
+                    redis.cli("FUNCTION", "LOAD", newest)
+                upstream.socket.sendall(request)
+                connection.sendall(upstream.socket.recv(1 << 18))
+
+    limited(users, quota="2")
+    with FakeRedis(workdir("proxy"), behaviour) as proxy, \
+            Sender(proxy.url, redis_timeout=5000) as sender:
+        wait_until(lambda: met, 20, "the filter to load its own")
+        sender.send(1)
+        assert met == [[NUMBER - 1, HASH]]
+        assert version(redis) == [NUMBER + 1, HASH]
 
 
 SERVERS = {

@@ -525,9 +525,12 @@ parse_account(enum user_status status, const char *bytes)
 static void
 test_account_status(void **state)
 {
-	static const char *const replies[] = { "*2\r\n$-1\r\n$7\r\nallowed\r\n",
-		"*2\r\n$-1\r\n$7\r\nblocked\r\n",
-		"*2\r\n$-1\r\n$9\r\nsandboxed\r\n", "*2\r\n$-1\r\n$-1\r\n" };
+	static const char *const replies[] = {
+		"*3\r\n$-1\r\n$7\r\nallowed\r\n$-1\r\n",
+		"*3\r\n$-1\r\n$7\r\nblocked\r\n$-1\r\n",
+		"*3\r\n$-1\r\n$9\r\nsandboxed\r\n$-1\r\n",
+		"*3\r\n$-1\r\n$-1\r\n$-1\r\n"
+	};
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_BLOCKED, STATUS_SANDBOXED, STATUS_ALLOWED };
 	static const int	      badness[] = { 0, 2, 1 };
@@ -552,25 +555,47 @@ test_plan(void **state)
 {
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*2\r\n$3\r\npro\r\n$-1\r\n"));
+	    "*3\r\n$3\r\npro\r\n$-1\r\n$-1\r\n"));
 	assert_true(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*2\r\n$4\r\nfree\r\n$-1\r\n"));
+	    "*3\r\n$4\r\nfree\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*2\r\n$3\r\nPro\r\n$-1\r\n"));
+	    "*3\r\n$3\r\nPro\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
-	assert_null(parse_account(STATUS_ALLOWED, "*2\r\n$-1\r\n$-1\r\n"));
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*3\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 }
+
+static void
+test_prefix(void **state)
+{
+	(void)state;
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*3\r\n$-1\r\n$-1\r\n$5\r\nacme-\r\n"));
+	assert_true(user_in_account(&user, "acme-bob"));
+	assert_true(user_in_account(&user, "acme-"));
+	assert_false(user_in_account(&user, "acme"));
+	assert_false(user_in_account(&user, "bob"));
+	assert_false(user_in_account(&user, "xacme-"));
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*3\r\n$-1\r\n$-1\r\n$0\r\n\r\n"));
+	assert_true(user_in_account(&user, "bob"));
+}
+
+#define TEN "xxxxxxxxxx"
+#define LONG_PREFIX \
+	"*3\r\n$-1\r\n$-1\r\n$70\r\n" TEN TEN TEN TEN TEN TEN TEN "\r\n"
 
 static void
 test_bad_account(void **state)
 {
 	static const char *const cases[] = { "*0\r\n", "$-1\r\n",
-		"*1\r\n$-1\r\n", "*3\r\n$-1\r\n$-1\r\n$-1\r\n", ":1\r\n",
-		"*2\r\n:1\r\n$-1\r\n", "*2\r\n$-1\r\n:1\r\n",
-		"*2\r\n$-1\r\n$4\r\ngone\r\n", "+OK\r\n" };
+		"*1\r\n$-1\r\n", "*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", ":1\r\n",
+		"*3\r\n:1\r\n$-1\r\n$-1\r\n", "*3\r\n$-1\r\n:1\r\n$-1\r\n",
+		"*3\r\n$-1\r\n$4\r\ngone\r\n$-1\r\n", "*2\r\n$-1\r\n$-1\r\n",
+		"*3\r\n$-1\r\n$-1\r\n:1\r\n", LONG_PREFIX, "+OK\r\n" };
 	size_t			 i;
 
 	(void)state;
@@ -592,7 +617,7 @@ main(void)
 		TEST(test_longest_list), TEST(test_not_a_set),
 		TEST(test_source_allowed), TEST(test_any_domain),
 		TEST(test_fold_name), TEST(test_account_status),
-		TEST(test_plan), TEST(test_bad_account)
+		TEST(test_plan), TEST(test_prefix), TEST(test_bad_account)
 	};
 
 	return (cmocka_run_group_tests_name("user", tests, NULL, NULL));

@@ -194,8 +194,8 @@ answered(enum users_found want)
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
-#define PRO "*2\r\n$3\r\npro\r\n" NIL
-#define BLOCKED "*2\r\n" NIL "$7\r\nblocked\r\n"
+#define PRO "*3\r\n$3\r\npro\r\n" NIL NIL
+#define BLOCKED "*3\r\n" NIL "$7\r\nblocked\r\n" NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
@@ -208,7 +208,7 @@ answered(enum users_found want)
 #define ASSIGNED(name)                                       \
 	"SMISMEMBER smtp:user:{" name "}:domains a.example " \
 	"b.example\n"
-#define ACCOUNT(name) "HMGET smtp:account:{" name "} plan status\n"
+#define ACCOUNT(name) "HMGET smtp:account:{" name "} plan status user_prefix\n"
 #define VERIFIED(name) \
 	"SMISMEMBER smtp:account:{" name "}:domains a.example b.example\n"
 
@@ -282,7 +282,7 @@ test_account_status(void **state)
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_SANDBOXED, STATUS_BLOCKED };
 	const char		     *fields[USER_FIELDS] = { HASH, "acme" };
-	const char		     *account[] = { NULL, NULL };
+	const char		     *account[] = { NULL, NULL, NULL };
 	char			      replies[512];
 	size_t			      i, j;
 
@@ -296,7 +296,7 @@ test_account_status(void **state)
 			account[1] = texts[j];
 			snprintf(replies, sizeof(replies), "%s%s",
 			    resp_array(fields, USER_FIELDS),
-			    resp_array(account, 2));
+			    resp_array(account, 3));
 			fakeredis_script(&fake, NULL, 0);
 			assert_non_null(ask("alice"));
 			one_go(HMGET("alice") ACCOUNT("acme"), replies);
@@ -471,12 +471,12 @@ static void
 expect_account(const char *name)
 {
 	const char *fields[] = { strcmp(name, "acme") == 0 ? "pro" : "free",
-		NULL };
+		NULL, NULL };
 	char command[128];
 
 	snprintf(command, sizeof(command),
-	    "HMGET smtp:account:{%s} plan status\n", name);
-	expect(command, resp_array(fields, 2));
+	    "HMGET smtp:account:{%s} plan status user_prefix\n", name);
+	expect(command, resp_array(fields, 3));
 	snprintf(command, sizeof(command),
 	    "SMISMEMBER smtp:account:{%s}:domains a.example b.example\n", name);
 	expect(command, bits(2, strcmp(name, "acme") == 0 ? 0 : 1));
@@ -804,7 +804,7 @@ static const struct bad_part bad_parts[] = {
 		"*2\r\n:0\r\n:0\r\n" },
 	    "account: not a hash" },
 	{ "b3",
-	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", "*2\r\n" NIL "$1\r\nx\r\n",
+	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", "*3\r\n" NIL "$1\r\nx\r\n" NIL,
 		"*2\r\n:0\r\n:0\r\n" },
 	    "account: plan or status" },
 	{ "b4", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, WRONGTYPE },
@@ -863,7 +863,7 @@ test_bad_guessed(void **state)
 		/* That account is not the user's any more. */
 		{ PLAIN ":65\r\n*1\r\n:0\r\n" WRONGTYPE, false },
 		{ PLAIN ":65\r\n*1\r\n:0\r\n:1\r\n", false },
-		{ PLAIN ":65\r\n*1\r\n:0\r\n*2\r\n" NIL "$1\r\nx\r\n",
+		{ PLAIN ":65\r\n*1\r\n:0\r\n*3\r\n" NIL "$1\r\nx\r\n" NIL,
 		    false } };
 	const struct world long_one = { "alice", "acme", 65, false };
 	size_t		   i;
