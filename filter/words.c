@@ -199,6 +199,10 @@ read_word(struct decoding *d, const char *p, const char *end, struct word *w)
 		stop = end;
 	w->len = (size_t)(stop - w->text);
 	w->end = stop == end ? end : stop + 2;
+	/* Some begin with a word that begins within. */
+	if (memmem(w->text, w->len, "=?", 2) != NULL ||
+	    (end - stop > 2 && stop[2] == '?'))
+		d->unclear = true;
 	/* It may also be a '?' of the text, and an escape sequence. */
 	if (stop != end && is_special(escaped(stop + 1, end)))
 		d->unclear = true;

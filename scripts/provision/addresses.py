@@ -3,7 +3,7 @@
 
 """The addresses a user may send from, and those that authenticate it."""
 
-from .connection import ReplyError
+from .connection import ReplyError, wrong_type
 from .failure import EX_DATAERR, Failure, note
 from .functions import (
     call, call_each, call_in_pieces, canonical, canonical_or_none, fcall)
@@ -55,6 +55,10 @@ def set_address(redis, name, address):
     try:
         return call(redis, "user_ipauth", key, address)
     except ReplyError as error:
+        # Of the record the functions say it themselves.
+        if error.kind == "WRONGTYPE" and "Operation" in str(error):
+            right = canonical(redis, "address", address)[0]
+            raise wrong_type(error, ip_key(redis, right), "string") from None
         if error.kind != "CROSSSLOT":
             raise
     return set_in_cluster(redis, name, key, address)
