@@ -10,7 +10,7 @@ import time
 
 from linedriver import TableDriver
 from places import configuration, program, workdir
-from provision import Smtpusers
+from cli import Smtpusers
 from transfers import HASH, lines_of, peak, user
 
 MIB = 1 << 20

@@ -15,7 +15,7 @@ import pytest
 from library import Library
 from manual import displays
 from places import SOURCE, workdir
-from provision import verifies
+from cli import verifies
 from quotas import LUA
 from redisserver import RedisServer, ReplyError
 from test_functions_servers import RIGHTS, live

@@ -10,7 +10,7 @@ import pytest
 
 from manual import blocks
 from places import SOURCE, build, workdir
-from provision import on_terminal
+from cli import on_terminal
 from redisserver import RedisServer, wait_until
 from relay import certificate, greets
 from session import simple

@@ -5,7 +5,7 @@
 
 import pytest
 
-from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER,
+from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER,
                        EX_USAGE, Smtpusers)
 
 

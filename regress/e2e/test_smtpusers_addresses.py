@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER,
+from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER,
                        Smtpusers)
 
 ADDRESS = "192.0.2.7"

@@ -5,12 +5,12 @@
 
 import pytest
 
-from provision import EX_DATAERR, Smtpusers, package
+from cli import EX_DATAERR, Smtpusers, package
 from transfers import lines_of, tally, user
 from vectors import vectors
 
-alabels = package("alabels").alabels
-Failure = package("failure").Failure
+alabels = package("provision.alabels").alabels
+Failure = package("provision.failure").Failure
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from places import REDIS7, free_port
-from provision import (EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, Smtpusers,
+from cli import (EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, Smtpusers,
                        log_in_as)
 from redisserver import RedisServer, wait_until
 from transfers import (CREATED, HASH, contents, fill, lines_of, peak, schema,

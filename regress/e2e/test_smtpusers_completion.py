@@ -18,7 +18,7 @@ import time
 import pytest
 
 from places import SOURCE
-from provision import SCRIPT, Smtpusers
+from cli import SCRIPT, Smtpusers
 from redisserver import RedisServer
 from transfers import fill
 

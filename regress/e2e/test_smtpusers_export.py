@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from places import REDIS7
-from provision import EX_DATAERR, EX_UNAVAILABLE, Smtpusers
+from cli import EX_DATAERR, EX_UNAVAILABLE, Smtpusers
 from redisserver import RedisServer, encode
 from transfers import CREATED, HASH, contents, fill, peak, schema
 

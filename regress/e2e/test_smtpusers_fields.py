@@ -9,7 +9,7 @@ import json
 import pytest
 
 from places import SOURCE
-from provision import EX_DATAERR, EX_USAGE, Smtpusers
+from cli import EX_DATAERR, EX_USAGE, Smtpusers
 from quotas import LUA
 from redisserver import RedisServer
 from transfers import lines_of, tally, user

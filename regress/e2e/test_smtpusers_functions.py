@@ -10,7 +10,7 @@ import re
 import pytest
 
 from places import REDIS7, build
-from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER,
+from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER,
                        EX_UNAVAILABLE, Smtpusers)
 from redisserver import RedisServer
 

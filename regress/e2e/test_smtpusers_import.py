@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from places import REDIS7, free_port
-from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE,
+from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE,
                        EX_USAGE, Smtpusers, package)
 from redisserver import RedisServer, wait_until
 from transfers import CREATED, HASH, lines_of, peak, tally, user
@@ -828,7 +828,7 @@ class Terminal(io.StringIO):
 
 def test_progress_on_a_terminal(monkeypatch):
     """Of what takes over a second; what is printed takes its place."""
-    module = package("progress")
+    module = package("provision.progress")
     seen = Terminal()
     monkeypatch.setattr(sys, "stderr", seen)
     now = [100.0]

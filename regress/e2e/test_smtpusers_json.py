@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from places import SOURCE
-from provision import Smtpusers
+from cli import Smtpusers
 from quotas import Functions, Sender, limited
 
 SCHEMAS = SOURCE / "regress" / "e2e" / "schemas"

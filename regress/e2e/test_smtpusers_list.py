@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from provision import EX_DATAERR, EX_USAGE, Smtpusers
+from cli import EX_DATAERR, EX_USAGE, Smtpusers
 
 DAY = 86400
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from provision import EX_DATAERR, EX_IOERR, SCRIPT, Smtpusers, verifies
+from cli import EX_DATAERR, EX_IOERR, SCRIPT, Smtpusers, verifies
 
 WARNING = "smtpusers: the password is weak: "
 GOOD = "Correct:Horse|Battery Staple"

@@ -6,7 +6,7 @@
 
 import pytest
 
-from provision import EX_DATAERR, EX_NOUSER, Smtpusers
+from cli import EX_DATAERR, EX_NOUSER, Smtpusers
 from quotas import Functions, Sender, limited
 from redisserver import wait_until
 

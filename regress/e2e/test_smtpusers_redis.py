@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from places import free_port
-from provision import (EX_CONFIG, EX_DATAERR, EX_IOERR, EX_NOPERM,
+from cli import (EX_CONFIG, EX_DATAERR, EX_IOERR, EX_NOPERM,
                        EX_NOUSER, EX_UNAVAILABLE, EX_USAGE, SCRIPT, Smtpusers,
                        log_in_as, verifies)
 from redisserver import RedisServer, wait_until

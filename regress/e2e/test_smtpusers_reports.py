@@ -14,7 +14,7 @@ import pytest
 
 from places import REPORT_URL, SOURCE, program, workdir
 from nameserver import NameServer
-from provision import (EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE,
+from cli import (EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE,
                        Smtpusers)
 from reports import (OK, PASSWORD, entries, from_header, log, report,
                      report_id, try_message)

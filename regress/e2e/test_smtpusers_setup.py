@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from places import free_port, program, workdir
-from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE,
+from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE,
                        Smtpusers, log_in_as)
 from redisserver import RedisServer, ReplyError
 from relay import LIBEXEC

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from provision import (EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_USAGE,
+from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_USAGE,
                        Smtpusers, verifies)
 
 SECRET = b"Correct:Horse|Battery Staple \xc3\xa9\n"

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from places import SOURCE, configuration, workdir
-from provision import FILTER
+from cli import FILTER
 from redisserver import wait_until
 
 DATA = Path(__file__).resolve().parent

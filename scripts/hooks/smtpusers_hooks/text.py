@@ -9,37 +9,15 @@ import syslog
 
 from provision.alabels import alabels
 from provision.failure import Failure
+from provision.text import decode, encode, visible
 
+__all__ = ["Log", "decode", "domain_key", "encode", "fold",
+           "looks_like_domain", "visible"]
+
+# Labels in front of the last two may have underscores, as hosts do have them.
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-DOMAIN = re.compile(r"(?:%s\.)+(?![0-9]+$)%s" % (LABEL, LABEL))
-ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def visible(text):
-    """The text with everything that is not plainly visible escaped: nobody
-    forges a line of the log."""
-    return "".join(map(visible_character, text))
-
-
-def visible_character(c):
-    if c in ESCAPES:
-        return ESCAPES[c]
-    if c.isprintable():
-        return c
-    code = ord(c)
-    if 0xdc80 <= code <= 0xdcff:
-        return "\\x%02x" % (code - 0xdc00)
-    if code < 0x100:
-        return "\\x%02x" % code
-    return "\\u%04x" % code
-
-
-def encode(text):
-    return text.encode("utf-8", "surrogateescape")
-
-
-def decode(data):
-    return data.decode("utf-8", "surrogateescape")
+HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+DOMAIN = re.compile(r"(?:%s\.)*%s\.(?![0-9]+$)%s" % (HOST_LABEL, LABEL, LABEL))
 
 
 def fold(text):

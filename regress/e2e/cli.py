@@ -13,7 +13,6 @@ import select
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 
 from places import SOURCE, configuration, program
@@ -32,11 +31,11 @@ EX_CONFIG = 78
 
 
 def package(name):
-    """A module of the command, under a name that is not this file's."""
-    home = sys.modules.setdefault("smtpusers_package",
-                                  types.ModuleType("smtpusers_package"))
-    home.__path__ = [str(SCRIPT.parent / "provision")]
-    return importlib.import_module("smtpusers_package." + name)
+    """A module of the command, or of the hooks."""
+    for home in (SCRIPT.parent / "hooks", SCRIPT.parent):
+        if str(home) not in sys.path:
+            sys.path.append(str(home))
+    return importlib.import_module(name)
 
 
 def log_in_as(server, role, directory, **keys):
@@ -44,7 +43,7 @@ def log_in_as(server, role, directory, **keys):
     path = Path(directory) / (role + ".pw")
     path.write_text("pw\n")
     prefix = keys.get("prefix", "smtp:")
-    server.cli(*package("acl").acl_rule(prefix, role, role, ">pw"))
+    server.cli(*package("provision.acl").acl_rule(prefix, role, role, ">pw"))
     return Smtpusers(server, directory, redis_user=role,
                      redis_password_file=str(path), **keys)
 
