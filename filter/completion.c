@@ -45,7 +45,7 @@ is_outside(const struct place *at)
 }
 
 static void
-take(struct part *part, char c)
+take_mark(struct part *part, char c)
 {
 	bool first = part->len++ == 0;
 
@@ -109,17 +109,31 @@ take_plain(struct part *part, char c)
 	part->in_angle = part->in_angle || part->angle;
 }
 
-/* Without these there is one part, and all of it is outside. */
+/*
+ * Whether it is one part with an "@" outside of what is quoted, and without
+ * comments and quoted pairs, as most are.
+ */
 static bool
-has_marks(const char *value, size_t len)
+is_whole(const char *p, const char *end)
 {
-	size_t i;
+	const char *quote;
+	size_t	    len = (size_t)(end - p);
+	bool	    whole = false;
 
-	for (i = 0; i < len; i++)
-		if (value[i] == ',' || value[i] == '"' || value[i] == '(' ||
-		    value[i] == '\\')
-			return (true);
-	return (false);
+	if (memchr(p, '(', len) != NULL || memchr(p, '\\', len) != NULL)
+		return (false);
+	for (;; p = quote + 1) {
+		quote = memchr(p, '"', (size_t)(end - p));
+		len = (size_t)((quote != NULL ? quote : end) - p);
+		if (memchr(p, ',', len) != NULL)
+			return (false);
+		whole = whole || memchr(p, '@', len) != NULL;
+		if (quote == NULL)
+			return (whole);
+		quote++;
+		if ((quote = memchr(quote, '"', (size_t)(end - quote))) == NULL)
+			return (whole);
+	}
 }
 
 bool
@@ -130,7 +144,7 @@ completion_alters(const char *value, size_t len)
 	struct place		 place = { false, false, 0 };
 	size_t			 i;
 
-	if (memchr(value, '@', len) != NULL && !has_marks(value, len))
+	if (is_whole(value, value + len))
 		return (false);
 	for (i = 0; i < len; i++) {
 		if (!is_mark(value[i])) {
@@ -141,7 +155,7 @@ completion_alters(const char *value, size_t len)
 		}
 		move(&place, value[i], true);
 		if (value[i] != ',' || place.escaped || !is_outside(&place)) {
-			take(&part, value[i]);
+			take_mark(&part, value[i]);
 			continue;
 		}
 		if (is_altered(&part))

@@ -5,12 +5,14 @@
 
 #include <sys/types.h>
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uninorm.h>
 #include <unistr.h>
 
+#include "chars.h"
 #include "completion.h"
 #include "from.h"
 #include "newline.h"
@@ -19,18 +21,37 @@
 /* How often words may decode to words. */
 #define DEPTH_MAX 3
 
-/* White space, and a fold. */
-static bool
-is_space(char c)
-{
-	return (c == ' ' || c == '\t' || c == '\n' || c == '\r');
-}
+/* What has been found. */
+struct reading {
+	struct domains *domains;
+	char		last[DOMAIN_TEXT];
+	size_t		lastlen; /* 0: none yet */
+	bool		several;
+};
+
+/* RFC 5322, 3.2.3, and what is not ASCII: what may belong to a dot-atom. */
+static const bool atom[UCHAR_MAX + 1] = {
+	['a' ... 'z'] = true,
+	['A' ... 'Z'] = true,
+	['0' ... '9'] = true,
+	['!'] = true,
+	['#' ... '\''] = true,
+	['*'] = true,
+	['+'] = true,
+	['-'] = true,
+	['.'] = true,
+	['/'] = true,
+	['='] = true,
+	['?'] = true,
+	['^' ... '`'] = true,
+	['{' ... '~'] = true,
+	[0x80 ... UCHAR_MAX] = true,
+};
 
 static bool
-is_alnum(char c)
+is_atom(char c)
 {
-	return ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9'));
+	return (atom[(unsigned char)c]);
 }
 
 static bool
@@ -39,15 +60,6 @@ is_ascii(const char *p, const char *end)
 	while (p < end && (unsigned char)*p < 0x80)
 		p++;
 	return (p == end);
-}
-
-/* RFC 5322, 3.2.3, and what is not ASCII: what may belong to a dot-atom. */
-static bool
-is_atom(char c)
-{
-	if (is_alnum(c) || c == '.' || c == '-' || (unsigned char)c >= 0x80)
-		return (true);
-	return (c != '\0' && strchr("!#$%&'*+/=?^_`{|}~", c) != NULL);
 }
 
 static const char *
@@ -171,41 +183,54 @@ has_local_part(const char *start, const char *at)
 	return (at > start && (is_atom(at[-1]) || at[-1] == '"'));
 }
 
+static bool
+add_domain(struct reading *r, const char *name)
+{
+	if (r->lastlen > 0 && strcmp(name, r->last) != 0)
+		r->several = true;
+	r->lastlen = strlen(name);
+	memcpy(r->last, name, r->lastlen + 1);
+	return (domains_add(r->domains, name));
+}
+
 /* Adds the domain behind an '@'. */
 static enum reason
-read_domain(const char *start, const char *at, const char *end,
-    struct domains *domains)
+read_domain(struct reading *r, const char *start, const char *at,
+    const char *end)
 {
 	const char *from = skip_space(at + 1, end), *p;
 	char	    name[DOMAIN_TEXT];
+	size_t	    len;
+	bool	    ascii = true, known;
 
 	if (!has_local_part(start, at) || from == end)
 		return (REASON_FROM_AMBIGUOUS);
 	if (*from == '[')
 		return (REASON_LITERAL);
 	for (p = from; p < end && is_atom(*p); p++)
-		continue;
+		ascii = ascii && (unsigned char)*p < 0x80;
 	if (p == from)
 		return (REASON_FROM_AMBIGUOUS);
-	if (!domain_alabel(from, (size_t)(p - from), name))
+	len = (size_t)(p - from);
+	known = len == r->lastlen && memcmp(from, r->last, len) == 0;
+	if (!known && !domain_alabel(from, len, name))
 		return (REASON_DOMAIN);
-	if (!is_ascii(from, p))
+	if (!ascii)
 		return (REASON_FROM_ULABEL);
-	if (!is_end(start, at, p, end) || !domains_add(domains, name))
+	if (!is_end(start, at, p, end) || (!known && !add_domain(r, name)))
 		return (REASON_FROM_AMBIGUOUS);
 	return (REASON_NONE);
 }
 
 /* The domains behind each '@' from a place on. */
 static enum reason
-read_domains(const char *start, const char *from, const char *end,
-    struct domains *domains)
+read_domains(struct reading *r, const char *start, const char *end)
 {
-	const char *at = from;
+	const char *at = start;
 	enum reason reason;
 
 	while ((at = memchr(at, '@', (size_t)(end - at))) != NULL) {
-		reason = read_domain(start, at, end, domains);
+		reason = read_domain(r, start, at, end);
 		if (reason != REASON_NONE)
 			return (reason);
 		at++;
@@ -217,10 +242,12 @@ read_domains(const char *start, const char *from, const char *end,
 static bool
 has_wide_at(const char *p, const char *end)
 {
-	size_t len = (size_t)(end - p);
-
-	return (memmem(p, len, "\xef\xbc\xa0", 3) != NULL ||
-	    memmem(p, len, "\xef\xb9\xab", 3) != NULL);
+	for (; (p = memchr(p, '\xef', (size_t)(end - p))) != NULL; p++)
+		if (end - p > 2 &&
+		    (memcmp(p, "\xef\xbc\xa0", 3) == 0 ||
+			memcmp(p, "\xef\xb9\xab", 3) == 0))
+			return (true);
+	return (false);
 }
 
 /* Control characters of ASCII and Unicode, but for the tab and the fold. */
@@ -275,7 +302,7 @@ skip_name(const char *value, const char *end)
 {
 	const char *p = skip_space(value, end), *name, *address;
 
-	if (p == end || *p != '"' || memmem(p, (size_t)(end - p), "=?", 2))
+	if (p == end || *p != '"' || chars_word(p, end) != NULL)
 		return (value);
 	for (name = ++p; p < end && *p != '"'; p++)
 		if (strchr("\\<>,;\n", *p) != NULL)
@@ -306,26 +333,25 @@ is_clear(const char *p, const char *end)
 
 /* The same for who decodes first and parses then. */
 static enum reason
-read_decoded(const char *value, size_t len, bool spaces,
-    struct domains *domains)
+read_decoded(struct reading *r, const char *value, size_t len, bool spaces)
 {
 	char	       text[FROM_MAX];
 	struct newline newline = { 0 };
 	enum words     words;
 	unsigned int   depth;
 
-	for (depth = 0;; depth++) {
+	for (depth = 1;; depth++) {
 		words = words_decode(value, len, spaces, text, &len);
 		value = text;
-		if (words == WORDS_UNCLEAR || depth == DEPTH_MAX)
+		if (words == WORDS_UNCLEAR ||
+		    (words == WORDS_DECODED && depth == DEPTH_MAX))
 			return (REASON_FROM_ENCODED);
-		if (words == WORDS_NONE)
+		if (words == WORDS_NONE || chars_word(text, text + len) == NULL)
 			break;
 	}
 	if (has_wide_at(text, text + len) || !is_clear(text, text + len) ||
-	    newline_hides_from(&newline, text, len))
-		return (REASON_FROM_ENCODED);
-	if (read_domains(text, text, text + len, domains) != REASON_NONE)
+	    newline_hides_from(&newline, text, len) ||
+	    read_domains(r, text, text + len) != REASON_NONE)
 		return (REASON_FROM_ENCODED);
 	return (REASON_NONE);
 }
@@ -375,9 +401,10 @@ count_lost(const char *p, const char *end)
 static bool
 is_cut(const char *value, const char *end)
 {
-	const char *p = memrchr(value, '@', (size_t)(end - value));
+	const char *p;
 
-	if (p == NULL || memchr(value, '\n', (size_t)(end - value)) == NULL)
+	if (memchr(value, '\n', (size_t)(end - value)) == NULL ||
+	    (p = memrchr(value, '@', (size_t)(end - value))) == NULL)
 		return (false);
 	for (p = skip_space(p + 1, end); p < end && is_atom(*p); p++)
 		continue;
@@ -385,34 +412,42 @@ is_cut(const char *value, const char *end)
 }
 
 static enum reason
-read_value(const char *value, size_t len, struct domains *domains)
+read_words(struct reading *r, const char *value, size_t len)
 {
-	const char *end = value + len, *start = skip_name(value, end);
-	const char *p;
-	bool	    plain = words_plain(value, len);
+	const char *end = value + len, *word = chars_word(value, end);
 	enum reason reason;
 
-	if (!plain && has_controls(value, len))
+	if (word == NULL)
+		return (REASON_NONE);
+	reason = read_decoded(r, value, len, false);
+	/* Only between words is it the white space that matters. */
+	if (reason == REASON_NONE && chars_word(word + 2, end) != NULL)
+		reason = read_decoded(r, value, len, true);
+	return (reason);
+}
+
+static enum reason
+read_value(struct reading *r, const char *value, size_t len)
+{
+	const char  *end = value + len, *start = skip_name(value, end);
+	unsigned int has = chars_look(value, len);
+	bool	     odd = (has & CHARS_ODD) != 0;
+	enum reason  reason;
+
+	if (odd && has_controls(value, len))
 		return (REASON_FROM_AMBIGUOUS);
 	if (completion_alters(value, len))
 		return (memchr(value, ',', len) != NULL ? REASON_FROM_COMMA
 							: REASON_FROM_ADDRESS);
-	if (memchr(value, '@', len) == NULL)
-		return (REASON_FROM_ADDRESS);
-	reason = read_domains(start, start, end, domains);
-	if (reason != REASON_NONE || plain)
+	reason = read_domains(r, start, end);
+	if (reason != REASON_NONE)
 		return (reason);
-	if (has_wide_at(start, end) || is_cut(value, end))
+	if (r->lastlen == 0)
+		return (REASON_FROM_ADDRESS);
+	if (odd && (has_wide_at(start, end) || is_cut(value, end)))
 		return (REASON_FROM_AMBIGUOUS);
-	p = memmem(value, len, "=?", 2);
-	if (p == NULL)
-		return (REASON_NONE);
-	reason = read_decoded(value, len, false, domains);
-	/* Only between words is it the white space that matters. */
-	if (reason == REASON_NONE &&
-	    memmem(p + 2, (size_t)(end - p - 2), "=?", 2) != NULL)
-		reason = read_decoded(value, len, true, domains);
-	return (reason);
+	return ((has & CHARS_MARK) != 0 ? read_words(r, value, len)
+					: REASON_NONE);
 }
 
 /* Whether a line that continues the value looks like a field. */
@@ -434,18 +469,16 @@ has_field(const char *value, size_t len)
 enum reason
 from_parse(const char *value, size_t len, struct domains *domains)
 {
-	struct domains own;
+	struct reading r;
 	enum reason    reason;
-	size_t	       i;
 
 	if (len > FROM_MAX)
 		return (REASON_FROM_LONG);
-	own.n = 0;
-	reason = read_value(value, len, &own);
-	if ((reason != REASON_NONE || own.n > 1) && has_field(value, len))
+	r.domains = domains;
+	r.lastlen = 0;
+	r.several = false;
+	reason = read_value(&r, value, len);
+	if ((reason != REASON_NONE || r.several) && has_field(value, len))
 		return (REASON_FROM_FIELDS);
-	for (i = 0; i < own.n; i++)
-		if (!domains_add(domains, own.name[i]) && reason == REASON_NONE)
-			reason = REASON_FROM_AMBIGUOUS;
 	return (reason);
 }

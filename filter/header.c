@@ -7,10 +7,12 @@
 
 #include <bsd/string.h>
 #include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "chars.h"
 #include "from.h"
 #include "header.h"
 #include "words.h"
@@ -20,12 +22,6 @@ wrong(struct header *h, enum reason reason)
 {
 	if (h->reason == REASON_NONE)
 		h->reason = reason;
-}
-
-static bool
-is_space(char c)
-{
-	return (c == ' ' || c == '\t');
 }
 
 /* Keeps a part of the From field's value, of the first field alone. */
@@ -58,7 +54,7 @@ keep_from(struct header *h, const char *text, size_t len)
 static void
 keep_message_id(struct header *h, const char *text, size_t len)
 {
-	while (len > 0 && is_space(*text)) {
+	while (len > 0 && is_blank(*text)) {
 		text++;
 		len--;
 	}
@@ -95,6 +91,42 @@ is_like_from(const char *name, size_t len)
 	return (letters < len && (letters == 4 || letters + plain < len));
 }
 
+/* What a field's name has in it. */
+#define NAME_BAD 0x01
+#define NAME_F 0x02
+#define NAME_R 0x04
+#define NAME_O 0x08
+#define NAME_M 0x10
+#define NAME_FROM (NAME_F | NAME_R | NAME_O | NAME_M)
+#define NAME_MARK 0x20
+
+static const unsigned char names[UCHAR_MAX + 1] = {
+	[0 ... ' '] = NAME_BAD,
+	['f'] = NAME_F,
+	['F'] = NAME_F,
+	['r'] = NAME_R,
+	['R'] = NAME_R,
+	['o'] = NAME_O,
+	['O'] = NAME_O,
+	['m'] = NAME_M,
+	['M'] = NAME_M,
+	['?'] = NAME_MARK,
+	[0x7f ... UCHAR_MAX] = NAME_BAD,
+};
+
+/* Whether the letters of "from" are there in their order. */
+static bool
+has_from(const char *name, size_t len)
+{
+	static const char from[] = "from";
+	size_t		  i, k = 0;
+
+	for (i = 0; i < len; i++)
+		if ((name[i] | 0x20) == from[k])
+			k++;
+	return (k == 4);
+}
+
 /*
  * RFC 5322, 3.6.8: printable ASCII without the colon.  Some readers are rid of
  * other characters than letters before they compare; of those, programs hardly
@@ -103,24 +135,16 @@ is_like_from(const char *name, size_t len)
 static void
 check_name(struct header *h, const char *name, size_t len)
 {
-	static const char from[] = "from";
-	size_t		  i, k = 0;
-	bool		  encoded = false;
+	unsigned int has = 0;
+	size_t	     i;
 
-	for (i = 0; i < len; i++) {
-		if (name[i] <= ' ' || name[i] > '~') {
-			wrong(h, REASON_HEADER);
-			return;
-		}
-		if ((name[i] | 0x20) == from[k])
-			k++;
-		else if (name[i] == '?')
-			encoded = true;
-	}
-	if (len == 0)
+	for (i = 0; i < len; i++)
+		has |= names[(unsigned char)name[i]];
+	if (len == 0 || (has & NAME_BAD) != 0)
 		wrong(h, REASON_HEADER);
-	else if ((k == 4 && is_like_from(name, len)) ||
-	    (encoded && memmem(name, len, "=?", 2) != NULL))
+	else if (((has & NAME_FROM) == NAME_FROM && has_from(name, len) &&
+		     is_like_from(name, len)) ||
+	    ((has & NAME_MARK) != 0 && chars_word(name, name + len) != NULL))
 		wrong(h, REASON_FIELD_NAME);
 }
 
@@ -135,7 +159,7 @@ field(struct header *h, const char *line, size_t len)
 {
 	const char *colon = memchr(line, ':', len), *value;
 	size_t	    namelen, valuelen;
-	bool	    spaced;
+	bool	    spaced = false;
 
 	h->begun = true;
 	h->in_from = false;
@@ -147,9 +171,10 @@ field(struct header *h, const char *line, size_t len)
 	value = colon + 1;
 	valuelen = (size_t)(line + len - value);
 	namelen = (size_t)(colon - line);
-	spaced = namelen > 0 && is_space(line[namelen - 1]);
-	while (namelen > 0 && is_space(line[namelen - 1]))
+	while (namelen > 0 && is_blank(line[namelen - 1])) {
 		namelen--;
+		spaced = true;
+	}
 	check_name(h, line, namelen);
 	if (is_named(line, namelen, "from")) {
 		h->in_from = true;
@@ -162,18 +187,30 @@ field(struct header *h, const char *line, size_t len)
 		keep_message_id(h, value, valuelen);
 }
 
+/* Whether there may be an end of a line to anybody, after one or here. */
+static bool
+may_end_line(const struct header *h, const char *line, size_t len,
+    unsigned int has)
+{
+	if (h->newline.seen > 0 || (has & CHARS_ODD) != 0)
+		return (true);
+	return ((has & CHARS_MARK) != 0 && !h->in_from &&
+	    chars_word(line, line + len) != NULL &&
+	    words_may_end_line(line, len));
+}
+
 static void
 look_closer(struct header *h, const char *line, size_t len)
 {
 	char *text;
 
 	/* The white space of a fold may be lost between encoded words. */
-	while (h->newline.seen > 0 && len > 0 && is_space(*line)) {
+	while (h->newline.seen > 0 && len > 0 && is_blank(*line)) {
 		line++;
 		len--;
 	}
 	/* What words in From decode to is looked at with all of it. */
-	if (h->in_from || memmem(line, len, "=?", 2) == NULL) {
+	if (h->in_from || chars_word(line, line + len) == NULL) {
 		if (newline_hides_from(&h->newline, line, len))
 			wrong(h, REASON_HIDDEN_FROM);
 		return;
@@ -191,7 +228,8 @@ look_closer(struct header *h, const char *line, size_t len)
 void
 header_line(struct header *h, const char *line, size_t len)
 {
-	bool plain;
+	unsigned int has;
+	size_t	     blank;
 
 	if (h->done)
 		return;
@@ -204,16 +242,17 @@ header_line(struct header *h, const char *line, size_t len)
 		return;
 	}
 	/* Many lines begin with a tab. */
-	plain = words_plain(line + is_space(line[0]), len - is_space(line[0]));
-	if (!plain &&
+	blank = is_blank(line[0]);
+	has = chars_look(line + blank, len - blank);
+	if ((has & CHARS_ODD) != 0 &&
 	    (memchr(line, '\r', len) != NULL ||
 		memchr(line, '\0', len) != NULL))
 		wrong(h, REASON_CONTROL);
-	if (is_space(line[0]))
+	if (blank > 0)
 		continuation(h, line, len);
 	else
 		field(h, line, len);
-	if (!plain || h->newline.seen > 0)
+	if (may_end_line(h, line, len, has))
 		look_closer(h, line, len);
 }
 

@@ -18,6 +18,9 @@ struct newline {
 	unsigned char seen; /* of such an end and "from:" */
 };
 
+/* Whether some readers end a line at a byte. */
+bool newline_ends(char);
+
 /* Takes more of the text; whether "From:" has been seen by now. */
 bool newline_hides_from(struct newline *, const char *, size_t);
 

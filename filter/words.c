@@ -6,10 +6,11 @@
 #include <sys/types.h>
 
 #include <ctype.h>
-#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
+#include "chars.h"
+#include "newline.h"
 #include "words.h"
 
 enum charset {
@@ -137,12 +138,6 @@ find_charset(const char *text, size_t len)
 }
 
 static bool
-is_space(char c)
-{
-	return (c == ' ' || c == '\t' || c == '\n' || c == '\r');
-}
-
-static bool
 all_space(const char *from, const char *to)
 {
 	while (from < to && is_space(*from))
@@ -175,6 +170,20 @@ is_special(int byte)
 	return (byte >= 0 && byte < 0x80 && byte != ' ' && !isalnum(byte));
 }
 
+/* The next "?=", or NULL. */
+static const char *
+find_stop(const char *p, const char *end)
+{
+	while ((p = memchr(p, '?', (size_t)(end - p))) != NULL) {
+		if (end - p < 2)
+			return (NULL);
+		if (p[1] == '=')
+			return (p);
+		p++;
+	}
+	return (NULL);
+}
+
 /*
  * Reads "=?" charset "?" encoding "?" text "?="; false where this is nothing
  * of the kind.
@@ -191,7 +200,7 @@ read_word(struct decoding *d, const char *p, const char *end, struct word *w)
 	w->charset = find_charset(charset, (size_t)(p - charset));
 	w->encoding = (char)tolower((unsigned char)p[1]);
 	w->text = p + 3;
-	stop = memmem(w->text, (size_t)(end - w->text), "?=", 2);
+	stop = find_stop(w->text, end);
 	if (stop == NULL || w->charset == CHARSET_OTHER ||
 	    (w->encoding != 'q' && w->encoding != 'b'))
 		d->unclear = true;
@@ -200,7 +209,7 @@ read_word(struct decoding *d, const char *p, const char *end, struct word *w)
 	w->len = (size_t)(stop - w->text);
 	w->end = stop == end ? end : stop + 2;
 	/* Some begin with a word that begins within. */
-	if (memmem(w->text, w->len, "=?", 2) != NULL ||
+	if (chars_word(w->text, w->text + w->len) != NULL ||
 	    (end - stop > 2 && stop[2] == '?'))
 		d->unclear = true;
 	/* It may also be a '?' of the text, and an escape sequence. */
@@ -355,13 +364,15 @@ mask_shifted(char *p, const char *end)
 	}
 }
 
+/* Control characters that are no white space. */
 static bool
-has_controls(const char *p, const char *end, bool shifted)
+is_binary(const char *p, const char *end, bool shifted)
 {
 	for (; p < end; p++) {
-		if (shifted && (*p == '\x1b' || *p == '\x0e' || *p == '\x0f'))
+		if (((unsigned char)*p >= ' ' && *p != '\x7f') || is_space(*p))
 			continue;
-		if (((unsigned char)*p < ' ' && !is_space(*p)) || *p == '\x7f')
+		if (!shifted || strchr("\x1b\x0e\x0f", *p) == NULL ||
+		    *p == '\0')
 			return (true);
 	}
 	return (false);
@@ -376,7 +387,7 @@ decode_word(struct decoding *d, const struct word *w)
 		decode_base64(d, w);
 	else
 		decode_quoted(d, w);
-	if (has_controls(from, d->out, w->charset == CHARSET_SHIFTED))
+	if (is_binary(from, d->out, w->charset == CHARSET_SHIFTED))
 		d->unclear = true;
 	if (w->charset == CHARSET_DOUBLE)
 		mask_double(from, d->out);
@@ -384,34 +395,44 @@ decode_word(struct decoding *d, const struct word *w)
 		mask_shifted(from, d->out);
 }
 
+static bool
+has_escaped_at(const char *p, const char *end)
+{
+	while ((p = memchr(p, '=', (size_t)(end - p))) != NULL) {
+		if (escaped(p, end) == '@')
+			return (true);
+		p++;
+	}
+	return (false);
+}
+
 static void
 copy(struct decoding *d, const char *from, const char *to)
 {
 	size_t len = (size_t)(to - from);
 
-	if (memmem(from, len, "=40", 3) != NULL)
+	if (has_escaped_at(from, to))
 		d->escaped_at = true;
 	memmove(d->out, from, len);
 	d->out += len;
 }
 
-/* Eight bytes at a time: each has its highest bit set if it is not plain. */
 bool
-words_plain(const char *text, size_t len)
+words_may_end_line(const char *text, size_t len)
 {
-	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
-	uint64_t       v, mark, odd = 0;
+	const char *p = text, *end = text + len;
+	int	    byte;
 
-	for (; len >= sizeof(v); text += sizeof(v), len -= sizeof(v)) {
-		memcpy(&v, text, sizeof(v));
-		mark = v ^ ones * '?';
-		odd |= v | (v - ones * ' ') | (v + ones) |
-		    ((mark - ones) & ~mark);
+	while ((p = memchr(p, '=', (size_t)(end - p))) != NULL) {
+		byte = escaped(p, end);
+		if (byte >= 0 && newline_ends((char)byte))
+			return (true);
+		p++;
 	}
-	for (; len > 0; text++, len--)
-		if (*text < ' ' || *text > '~' || *text == '?')
-			odd = high;
-	return ((odd & high) == 0);
+	for (p = text; (p = memchr(p, '?', (size_t)(end - p))) != NULL; p++)
+		if (end - p > 2 && p[2] == '?' && (p[1] == 'b' || p[1] == 'B'))
+			return (true);
+	return (false);
 }
 
 enum words
@@ -423,7 +444,7 @@ words_decode(const char *text, size_t len, bool spaces, char *out,
 	struct word	w;
 	enum words	found = WORDS_NONE;
 
-	while ((next = memmem(look, (size_t)(end - look), "=?", 2)) != NULL) {
+	while ((next = chars_word(look, end)) != NULL) {
 		look = next + 2;
 		if (!read_word(&d, next, end, &w))
 			continue;

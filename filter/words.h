@@ -20,18 +20,18 @@ enum words {
 };
 
 /*
- * Whether a text is printable ASCII without "?", as most are: then there is no
- * encoded word in it, and no end of a line to anybody.
+ * Whether something may come out of the words of a text, which has no end of a
+ * line to anybody, that is one.
  */
-bool words_plain(const char *, size_t);
+bool words_may_end_line(const char *, size_t);
 
 /* In what is decoded: an "@" for some readers, half a character for others. */
 #define WORDS_MAYBE_AT '\x01'
 
 /*
  * Decodes the words of text[0..len) into out, which has room for as much and
- * is filled even where something is unclear; it may be the text.  White space between two words is
- * kept if wanted, as some readers do.
+ * is filled even where something is unclear; it may be the text.  White space
+ * between two words is kept if wanted, as some readers do.
  *
  * What comes out is for looking for addresses, not for showing: only ASCII and
  * UTF-8 are what they were.  Every "@" is there as such, also the one of full

@@ -25,43 +25,44 @@ domain_lower(char c)
 	return ((char)(c + ('a' - 'A')));
 }
 
-static bool
-is_alnum(char c)
+/*
+ * The length of the label that begins here, of letters, digits and hyphens, no
+ * hyphen at either end, and whether it is all digits; 0: there is none.
+ */
+static size_t
+label_len(const char *label, bool *digits)
 {
-	return ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'));
-}
+	size_t len;
+	char   c;
 
-/* One label: letters, digits and hyphens, no hyphen at either end. */
-static bool
-valid_label(const char *label, size_t len)
-{
-	size_t i;
-
+	*digits = true;
+	for (len = 0; (c = label[len]) != '\0'; len++) {
+		if ((c >= 'a' && c <= 'z') || c == '-')
+			*digits = false;
+		else if (c < '0' || c > '9')
+			break;
+	}
 	if (len == 0 || len > LABEL_MAX || label[0] == '-' ||
 	    label[len - 1] == '-')
-		return (false);
-	for (i = 0; i < len; i++)
-		if (!is_alnum(label[i]) && label[i] != '-')
-			return (false);
-	return (true);
+		return (0);
+	return (len);
 }
 
 static bool
 valid_host(const char *name)
 {
-	const char *label = name;
-	size_t	    len, labels = 0;
+	size_t len, labels;
+	bool   digits;
 
-	for (;;) {
-		len = strcspn(label, ".");
-		if (!valid_label(label, len))
+	for (labels = 1;; labels++) {
+		if ((len = label_len(name, &digits)) == 0)
 			return (false);
-		labels++;
-		if (label[len] == '\0')
-			break;
-		label += len + 1;
+		name += len;
+		if (*name == '\0')
+			return (labels > 1 && !digits);
+		if (*name++ != '.')
+			return (false);
 	}
-	return (labels > 1 && strspn(label, "0123456789") != len);
 }
 
 /* Folds ASCII; false when there is anything but ASCII, or an A-label. */
@@ -69,14 +70,17 @@ static bool
 fold_ascii(const char *text, size_t len, char *out)
 {
 	size_t i;
+	bool   hyphen = false;
 
 	for (i = 0; i < len; i++) {
 		if ((unsigned char)text[i] >= 0x80 || text[i] == '\0')
 			return (false);
 		out[i] = domain_lower(text[i]);
+		hyphen = hyphen || out[i] == '-';
 	}
 	out[len] = '\0';
-	return (strncmp(out, "xn--", 4) != 0 && strstr(out, ".xn--") == NULL);
+	return (!hyphen ||
+	    (strncmp(out, "xn--", 4) != 0 && strstr(out, ".xn--") == NULL));
 }
 
 /*
@@ -129,10 +133,10 @@ host_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 {
 	char copy[INPUT_MAX];
 
-	if (len == 0 || len >= sizeof(copy) || memchr(text, '\0', len) != NULL)
-		return (false);
 	if (len < DOMAIN_TEXT && fold_ascii(text, len, out))
 		return (valid_host(out));
+	if (len >= sizeof(copy) || memchr(text, '\0', len) != NULL)
+		return (false);
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	return (convert(copy, out) && valid_host(out));
@@ -155,6 +159,7 @@ domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 {
 	size_t head = underscored_len(text, len), i, start = 0;
 	char   plain[DOMAIN_TEXT];
+	bool   digits;
 
 	if (head == 0)
 		return (host_alabel(text, len, out));
@@ -167,7 +172,8 @@ domain_alabel(const char *text, size_t len, char out[DOMAIN_TEXT])
 			plain[i] = 'a';
 		if (plain[i] != '.')
 			continue;
-		if (!valid_label(plain + start, i - start))
+		if (label_len(plain + start, &digits) != i - start ||
+		    i == start)
 			return (false);
 		start = i + 1;
 	}
@@ -202,13 +208,13 @@ domain_underscored(const char *text, size_t len, char out[DOMAIN_TEXT])
 bool
 domains_add(struct domains *ds, const char *name)
 {
-	size_t i;
+	size_t i, len;
 
 	for (i = 0; i < ds->n; i++)
 		if (strcmp(ds->name[i], name) == 0)
 			return (true);
-	if (ds->n == DOMAINS_MAX)
+	if (ds->n == DOMAINS_MAX || (len = strlen(name)) >= DOMAIN_TEXT)
 		return (false);
-	strlcpy(ds->name[ds->n++], name, DOMAIN_TEXT);
+	memcpy(ds->name[ds->n++], name, len + 1);
 	return (true);
 }
