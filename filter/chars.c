@@ -31,7 +31,7 @@ look_at(char c)
 unsigned int
 chars_look(const char *text, size_t len)
 {
-	const char  *last = text + len - sizeof(bytes);
+	const char  *last;
 	bytes	     v, odd = { 0 }, mark = { 0 };
 	unsigned int has = 0;
 
@@ -40,6 +40,7 @@ chars_look(const char *text, size_t len)
 			has |= look_at(*text++);
 		return (has);
 	}
+	last = text + len - sizeof(bytes);
 	do {
 		memcpy(&v, text, sizeof(v));
 		odd |= (v < ' ') | (v == '\x7f');

@@ -371,8 +371,7 @@ is_binary(const char *p, const char *end, bool shifted)
 	for (; p < end; p++) {
 		if (((unsigned char)*p >= ' ' && *p != '\x7f') || is_space(*p))
 			continue;
-		if (!shifted || strchr("\x1b\x0e\x0f", *p) == NULL ||
-		    *p == '\0')
+		if (!shifted || (*p != '\x1b' && *p != '\x0e' && *p != '\x0f'))
 			return (true);
 	}
 	return (false);
