@@ -100,7 +100,7 @@ is_like_from(const char *name, size_t len)
 #define NAME_FROM (NAME_F | NAME_R | NAME_O | NAME_M)
 #define NAME_MARK 0x20
 
-static const unsigned char names[UCHAR_MAX + 1] = {
+static const unsigned char name_has[UCHAR_MAX + 1] = {
 	[0 ... ' '] = NAME_BAD,
 	['f'] = NAME_F,
 	['F'] = NAME_F,
@@ -139,7 +139,7 @@ check_name(struct header *h, const char *name, size_t len)
 	size_t	     i;
 
 	for (i = 0; i < len; i++)
-		has |= names[(unsigned char)name[i]];
+		has |= name_has[(unsigned char)name[i]];
 	if (len == 0 || (has & NAME_BAD) != 0)
 		wrong(h, REASON_HEADER);
 	else if (((has & NAME_FROM) == NAME_FROM && has_from(name, len) &&
