@@ -242,7 +242,7 @@ read_domains(struct reading *r, const char *start, const char *end)
 static bool
 has_wide_at(const char *p, const char *end)
 {
-	for (; (p = memchr(p, '\xef', (size_t)(end - p))) != NULL; p++)
+	for (; (p = memchr(p, 0xef, (size_t)(end - p))) != NULL; p++)
 		if (end - p > 2 &&
 		    (memcmp(p, "\xef\xbc\xa0", 3) == 0 ||
 			memcmp(p, "\xef\xb9\xab", 3) == 0))
