@@ -11,6 +11,12 @@
 /* Sixteen bytes at a time, as most processors have it. */
 typedef signed char bytes __attribute__((vector_size(16)));
 
+static bytes
+are_odd(bytes v)
+{
+	return ((v < ' ') | (v == '\x7f'));
+}
+
 static bool
 is_any(bytes seen)
 {
@@ -41,15 +47,17 @@ chars_look(const char *text, size_t len)
 		return (has);
 	}
 	last = text + len - sizeof(bytes);
-	do {
+	for (; text < last; text += sizeof(v)) {
 		memcpy(&v, text, sizeof(v));
-		odd |= (v < ' ') | (v == '\x7f');
+		odd |= are_odd(v);
 		mark |= v == '?';
-		text += sizeof(v);
-		/* Some of the last have gone by already. */
-		if (text > last && text - last < (ptrdiff_t)sizeof(v))
-			text = last;
-	} while (text <= last);
+	}
+	/* Some of these have gone by already. */
+	memcpy(&v, last, sizeof(v));
+	odd |= are_odd(v);
+	mark |= v == '?';
+	if (!is_any(odd | mark))
+		return (0);
 	return ((is_any(odd) ? CHARS_ODD : 0) |
 	    (is_any(mark) ? CHARS_MARK : 0));
 }
