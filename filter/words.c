@@ -110,8 +110,10 @@ names_charset(const char *name, const char *text, size_t len)
 		if (text == end)
 			return (false);
 		if (*name != '#') {
-			if (tolower((unsigned char)*text++) != *name)
+			if (*text != *name &&
+			    tolower((unsigned char)*text) != *name)
 				return (false);
+			text++;
 			continue;
 		}
 		if (!isdigit((unsigned char)*text))
@@ -222,6 +224,7 @@ static void
 decode_quoted(struct decoding *d, const struct word *w)
 {
 	const char *p = w->text, *end = p + w->len;
+	char	   *out = d->out;
 	int	    byte;
 
 	d->quoted = true;
@@ -231,8 +234,9 @@ decode_quoted(struct decoding *d, const struct word *w)
 			p += 2;
 		else
 			byte = *p == '_' ? ' ' : *p;
-		*d->out++ = (char)byte;
+		*out++ = (char)byte;
 	}
+	d->out = out;
 }
 
 static int
@@ -254,6 +258,7 @@ static void
 decode_base64(struct decoding *d, const struct word *w)
 {
 	const char  *p = w->text, *end = p + w->len;
+	char	    *out = d->out;
 	unsigned int bits = 0, n = 0;
 
 	while (end > p && end[-1] == '=' && w->len - (size_t)(end - p) < 2)
@@ -269,9 +274,10 @@ decode_base64(struct decoding *d, const struct word *w)
 		n += 6;
 		if (n >= 8) {
 			n -= 8;
-			*d->out++ = (char)(bits >> n & 0xff);
+			*out++ = (char)(bits >> n & 0xff);
 		}
 	}
+	d->out = out;
 }
 
 /* Whether a domain seems to be there, to who knows nothing of the charset. */
