@@ -19,14 +19,18 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-/* Nothing but what a host name may be made of. */
+/* Nothing but what a host name may be made of, "_" not in the last labels. */
 static void
 check_name(const char *name)
 {
-	size_t len = strlen(name);
+	const char *last = strrchr(name, '_'), *dot;
+	size_t	    len = strlen(name);
 
 	CHECK(len > 2 && len < DOMAIN_TEXT);
-	CHECK(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len);
+	CHECK(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._") == len);
+	if (last != NULL)
+		CHECK((dot = strchr(last, '.')) != NULL &&
+		    strchr(dot + 1, '.') != NULL);
 	CHECK(strchr(name, '.') != NULL && strstr(name, "..") == NULL);
 	CHECK(name[0] != '.' && name[len - 1] != '.');
 	CHECK(name[0] != '-' && name[len - 1] != '-');
