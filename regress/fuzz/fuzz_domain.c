@@ -19,15 +19,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-/* Nothing but what a host name may be made of. */
+/*
+ * Nothing but what a host name may be made of, and underscores in front of the
+ * last two labels.
+ */
 static void
 check_name(const char *name)
 {
-	size_t len = strlen(name);
+	const char *last = strrchr(name, '.'), *two;
+	size_t	    len = strlen(name);
 
 	CHECK(len > 2 && len < DOMAIN_TEXT);
-	CHECK(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len);
-	CHECK(strchr(name, '.') != NULL && strstr(name, "..") == NULL);
+	CHECK(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._") == len);
+	CHECK(last != NULL && strstr(name, "..") == NULL);
+	for (two = last; two > name && two[-1] != '.'; two--)
+		continue;
+	CHECK(strchr(two, '_') == NULL);
 	CHECK(name[0] != '.' && name[len - 1] != '.');
 	CHECK(name[0] != '-' && name[len - 1] != '-');
 	CHECK(strstr(name, ".-") == NULL && strstr(name, "-.") == NULL);
