@@ -147,15 +147,6 @@ def test_no_command_line_holds_a_secret(server, tmp_path):
             assert secret.encode() not in line
 
 
-def calls(server, command):
-    """How often Redis was asked this."""
-    for line in server.cli("INFO", "commandstats").split("\r\n"):
-        name, _, figures = line.partition(":")
-        if name == "cmdstat_" + command:
-            return int(figures.partition("calls=")[2].partition(",")[0])
-    return 0
-
-
 def test_no_secret_is_printed(cmd):
     results = [cmd.ok("add", "alice", "--stdin", stdin=SECRET.encode()),
                cmd.ok("passwd", "alice", "--stdin", stdin=SECRET.encode()),
