@@ -222,7 +222,7 @@ on_user_explained(void *arg, enum users_found found, const struct user *user)
 		stop_with(ex, EX_UNAVAILABLE);
 	} else if (found == USER_BAD)
 		stop_with(ex, EX_DATAERR);
-	if (found != USER_OK)
+	if (user == NULL)
 		return;
 	print_user(user);
 	if (!user_active(user))

@@ -144,6 +144,19 @@ on_connect(void *arg)
 	ask_version(fn);
 }
 
+/* Its first line is #!lua name=smtpusers_NUMBER_HASH. */
+static struct version
+version_of_text(void)
+{
+	const char    *number = strchr(smtpusers_lua, '_') + 1;
+	struct version ours;
+	char	      *end;
+
+	ours.number = strtoll(number, &end, 10);
+	strlcpy(ours.hash, end + 1, sizeof(ours.hash));
+	return (ours);
+}
+
 struct functions *
 functions_new(struct redisconn *redis)
 {
@@ -153,11 +166,7 @@ functions_new(struct redisconn *redis)
 		return (NULL);
 	fn->redis = redis;
 	fn->tries = TRIES;
-	if (sscanf(smtpusers_lua, "#!lua name=" NAME "_%lld_%16s",
-		&fn->ours.number, fn->ours.hash) != 2) {
-		free(fn);
-		return (NULL);
-	}
+	fn->ours = version_of_text();
 	redisconn_on_connect(redis, on_connect, fn);
 	if (redisconn_ready(redis))
 		on_connect(fn);

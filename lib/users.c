@@ -397,7 +397,7 @@ ask_record(struct users_query *q, const char *name)
 {
 	const struct guess *guess = guess_user(q->users->guesses, name);
 	const char	   *prefix = q->users->conf->prefix;
-	const char	   *fields[USER_FIELDS];
+	const char	   *fields[USER_FIELDS] = { NULL };
 	char		    key[KEY_TEXT];
 	size_t		    nfields;
 

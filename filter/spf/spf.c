@@ -166,9 +166,12 @@ replace_worker(struct worker *w)
 						  : w->backoff * 2;
 	if (l == NULL)
 		return;
-	if (l->tries < 2)
+	if (l->tries < 2) {
+		/* Behind the user's others, who may have better answers. */
+		TAILQ_REMOVE(&w->spf->lookups, l, entry);
+		TAILQ_INSERT_TAIL(&w->spf->lookups, l, entry);
 		l->waiting = true;
-	else
+	} else
 		finish_unknown(l);
 }
 

@@ -12,11 +12,12 @@
 #include <sys/types.h>
 
 #include <stdio.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "header.h"
+
+#define LONGEST (1 << 20) /* as smtpd's lines, LINEIO_MAX */
 
 /* Puts a leading dot before another, as a client does. */
 static void
@@ -24,7 +25,7 @@ take_line(struct header *h, const char *line, size_t len)
 {
 	char *stuffed;
 
-	if (len == 0 || len >= SIZE_MAX || line[0] != '.') {
+	if (len == 0 || len > LONGEST || line[0] != '.') {
 		header_line(h, line, len);
 		return;
 	}

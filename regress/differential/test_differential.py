@@ -16,7 +16,7 @@ import corpus
 import generate
 import readers
 
-FIELDS = int(os.environ.get("DIFFERENTIAL_FIELDS", "16000"))
+FIELDS = int(os.environ.get("DIFFERENTIAL_FIELDS", "6000"))
 SEED = int(os.environ.get("DIFFERENTIAL_SEED", "1"))
 BATCH = 4000
 

@@ -168,7 +168,7 @@ FORMS = {"plain": Session.plain, "plain-later": Session.plain_later,
 TWO_STEP = {name: form for name, form in FORMS.items() if name != "plain"}
 
 
-def together(call, cases, at_once=16):
+def together(call, cases, at_once=8):
     """call(*case) of each case, at once: smtpd pauses after a failed AUTH."""
     with ThreadPoolExecutor(at_once) as pool:
         tries = [pool.submit(call, *case) for case in cases]

@@ -163,10 +163,11 @@ def test_an_account_from_its_beginning_to_its_end(cmd):
     assert account_domains(cmd) == {"example.org"}
     assert cmd.json("account", "show", "acme") == {
         "name": "acme", "plan": "pro", "status": "sandboxed",
-        "domains": ["example.org"], "other": {}, "problems": []}
+        "domains": ["example.org"], "domain_count": 1, "user_prefix": None,
+        "other": {}, "problems": []}
     shown = cmd.ok("account", "show", "acme").stdout.split()
     assert shown == ["name", "acme", "plan", "pro", "status", "sandboxed",
-                     "domains", "example.org"]
+                     "user", "prefix", "-", "domains", "example.org"]
     before = cmd.fields("alice")
     cmd.fails(EX_USAGE, "account", "rm", "acme")
     cmd.ok("account", "rm", "acme", "--yes")
@@ -214,7 +215,7 @@ def test_what_an_account_holds_is_shown_harmlessly(cmd):
     shown = cmd.ok("account", "show", "acme").stdout
     assert "a\\x1b[2J\\nb" in shown and "no\\tte" in shown
     assert "\ufffd" in shown
-    assert "problems  plan: a\\x1b[2J\\x0ab: not a plan" in shown
+    assert "problems     plan: a\\x1b[2J\\x0ab: not a plan" in shown
 
 
 # What an account kept its users from outlives it.

@@ -19,19 +19,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-/* Nothing but what a host name may be made of, "_" not in the last labels. */
+/*
+ * Nothing but what a host name may be made of, and underscores in front of the
+ * last two labels.
+ */
 static void
 check_name(const char *name)
 {
-	const char *last = strrchr(name, '_'), *dot;
+	const char *last = strrchr(name, '.'), *two;
 	size_t	    len = strlen(name);
 
 	CHECK(len > 2 && len < DOMAIN_TEXT);
 	CHECK(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-._") == len);
-	if (last != NULL)
-		CHECK((dot = strchr(last, '.')) != NULL &&
-		    strchr(dot + 1, '.') != NULL);
-	CHECK(strchr(name, '.') != NULL && strstr(name, "..") == NULL);
+	CHECK(last != NULL && strstr(name, "..") == NULL);
+	for (two = last; two > name && two[-1] != '.'; two--)
+		continue;
+	CHECK(strchr(two, '_') == NULL);
 	CHECK(name[0] != '.' && name[len - 1] != '.');
 	CHECK(name[0] != '-' && name[len - 1] != '-');
 	CHECK(strstr(name, ".-") == NULL && strstr(name, "-.") == NULL);

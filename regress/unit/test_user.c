@@ -135,7 +135,7 @@ test_scope_of_a_login(void **state)
 {
 	static const char *const values[] = { HASH, "acme", "blocked",
 		"192.0.2.9" };
-	const char		*names[USER_FIELDS], *bytes;
+	const char		*names[USER_FIELDS] = { NULL }, *bytes;
 	redisReply		*reply;
 
 	(void)state;

@@ -98,7 +98,7 @@ _smtpusers_ask()
 	local command=$1 file=$2
 
 	shift 2
-	timeout 2 "$command" ${file:+-f "$file"} complete "$@" 2>/dev/null \
+	timeout 5 "$command" ${file:+-f "$file"} complete "$@" 2>/dev/null \
 	    </dev/null
 }
 
