@@ -411,6 +411,27 @@ is_cut(const char *value, const char *end)
 	return (count_lost(value, end) > (size_t)(end - p));
 }
 
+/*
+ * A bracket within one that is still open: PHP's mailparse takes the text from
+ * an address before it to that in it for one address.
+ */
+static bool
+nests_brackets(const char *p, const char *end)
+{
+	const char *at = memchr(p, '@', (size_t)(end - p));
+	bool	    open = false;
+
+	if (at == NULL || memchr(at + 1, '@', (size_t)(end - at - 1)) == NULL)
+		return (false);
+	for (; p < end; p++) {
+		if (*p == '<' && open)
+			return (true);
+		if (*p == '<' || *p == '>')
+			open = *p == '<';
+	}
+	return (false);
+}
+
 static enum reason
 read_words(struct reading *r, const char *value, size_t len)
 {
@@ -444,6 +465,8 @@ read_value(struct reading *r, const char *value, size_t len)
 		return (reason);
 	if (r->lastlen == 0)
 		return (REASON_FROM_ADDRESS);
+	if (nests_brackets(start, end))
+		return (REASON_FROM_AMBIGUOUS);
 	if (odd && (has_wide_at(start, end) || is_cut(value, end)))
 		return (REASON_FROM_AMBIGUOUS);
 	return ((has & CHARS_MARK) != 0 ? read_words(r, value, len)
