@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 
+from guesses import latencies
 from linedriver import FilterDriver, TableDriver
 from places import configuration, workdir
 from relay import Relay, certificate
@@ -133,18 +134,6 @@ def crowd(relay, name, ready):
     for thread in threads:
         thread.join()
     os._exit(1)         # all of them have failed
-
-
-def latencies(session, seconds):
-    """Of MAIL FROM, in milliseconds; none may be refused."""
-    taken, end = [], time.perf_counter() + seconds
-    while (began := time.perf_counter()) < end:
-        reply = session.mail("user@example.test")
-        taken.append((time.perf_counter() - began) * 1e3)
-        if not reply.startswith("250"):
-            raise AssertionError(reply)
-        session.command("RSET")
-    return taken
 
 
 def beside(relay, name):
