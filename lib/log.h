@@ -22,12 +22,24 @@
  */
 void log_init(const char *name);
 
-/* Logs one line about the program itself. */
+/*
+ * From log_starting() to log_started() lines go to syslog(3) in any case: what
+ * a filter writes to standard error before it is registered smtpd reads only
+ * in the foreground.
+ */
+void log_starting(void);
+void log_started(void);
+
+/* Logs one line about the program itself: an error, priority err; a warning. */
+void log_errx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
 void log_warnx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
 
-/* The same about one SMTP session, whose id stands in front. */
+/* The same about one SMTP session, whose id stands in front, priority info. */
 void log_session(uint64_t, const char *, ...)
     __attribute__((__format__(printf, 2, 3)));
+
+/* Logs that the program cannot start, what it lacks and errno; exits with 1. */
+void log_fatal(const char *) __attribute__((__noreturn__));
 
 /*
  * log_warnx() the first time that this line of the source is reached, nothing
