@@ -85,7 +85,7 @@ write_stderr(const char *line, size_t len)
 }
 
 static void
-emit(const char *prefix, const char *fmt, va_list ap)
+emit(int priority, const char *prefix, const char *fmt, va_list ap)
 {
 	char   raw[LOG_LINE], line[LOG_LINE];
 	size_t n;
@@ -95,24 +95,61 @@ emit(const char *prefix, const char *fmt, va_list ap)
 	n = (size_t)snprintf(line, sizeof(line), "%s", prefix);
 	n += escape(line + n, sizeof(line) - n - 1, raw);
 	if (use_syslog) {
-		syslog(LOG_INFO, "%s", line);
+		syslog(priority, "%s", line);
 		return;
 	}
 	line[n++] = '\n';
 	write_stderr(line, n);
 }
 
-void
-log_warnx(const char *fmt, ...)
+static void
+emit_own(int priority, const char *fmt, va_list ap)
 {
-	char	prefix[64];
-	va_list ap;
+	char prefix[64];
 
 	prefix[0] = '\0';
 	if (!use_syslog)
 		snprintf(prefix, sizeof(prefix), "%s: ", progname);
+	emit(priority, prefix, fmt, ap);
+}
+
+void
+log_err(const char *fmt, ...)
+{
+	va_list ap;
+
 	va_start(ap, fmt);
-	emit(prefix, fmt, ap);
+	emit_own(LOG_ERR, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_warnx(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit_own(LOG_WARNING, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_info(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit_own(LOG_INFO, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_at(int priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit_own(priority, fmt, ap);
 	va_end(ap);
 }
 
@@ -124,6 +161,6 @@ log_session(uint64_t id, const char *fmt, ...)
 
 	snprintf(prefix, sizeof(prefix), "%016" PRIx64 " ", id);
 	va_start(ap, fmt);
-	emit(prefix, fmt, ap);
+	emit(LOG_INFO, prefix, fmt, ap);
 	va_end(ap);
 }
