@@ -619,14 +619,14 @@ conf_load_logged(const char *file)
 	FILE	    *errors;
 
 	if ((errors = open_memstream(&text, &size)) == NULL) {
-		log_errx("%s: %s", file, strerror(errno));
+		log_err("%s: %s", file, strerror(errno));
 		return (NULL);
 	}
 	conf = conf_load(file, errors);
 	fclose(errors);
 	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
 		if (line[0] != '\0')
-			log_errx("%s", line);
+			log_err("%s", line);
 	free(text);
 	return (conf);
 }

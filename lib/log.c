@@ -126,7 +126,7 @@ emit(int priority, const char *id, const char *fmt, va_list ap)
 }
 
 void
-log_errx(const char *fmt, ...)
+log_err(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -138,7 +138,7 @@ log_errx(const char *fmt, ...)
 void
 log_fatal(const char *what)
 {
-	log_errx("cannot start: %s: %s", what, strerror(errno));
+	log_err("cannot start: %s: %s", what, strerror(errno));
 	exit(1);
 }
 
@@ -149,6 +149,26 @@ log_warnx(const char *fmt, ...)
 
 	va_start(ap, fmt);
 	emit(LOG_WARNING, "", fmt, ap);
+	va_end(ap);
+}
+
+void
+log_info(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit(LOG_INFO, "", fmt, ap);
+	va_end(ap);
+}
+
+void
+log_at(int priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit(priority, "", fmt, ap);
 	va_end(ap);
 }
 

@@ -30,11 +30,18 @@ void log_init(const char *name);
 void log_starting(void);
 void log_started(void);
 
-/* Logs one line about the program itself: an error, priority err; a warning. */
-void log_errx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+/*
+ * Log one line about the program itself.  The priority is syslog(3)'s: LOG_ERR
+ * where the program cannot do its work or data is lost, LOG_WARNING where
+ * somebody should look, LOG_INFO otherwise.
+ */
+void log_err(const char *, ...) __attribute__((__format__(printf, 1, 2)));
 void log_warnx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+void log_info(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+void log_at(int priority, const char *, ...)
+    __attribute__((__format__(printf, 2, 3)));
 
-/* The same about one SMTP session, whose id stands in front, priority info. */
+/* The same about one SMTP session, LOG_INFO, its id in front. */
 void log_session(uint64_t, const char *, ...)
     __attribute__((__format__(printf, 2, 3)));
 
