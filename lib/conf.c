@@ -66,6 +66,7 @@ static const char *const spf_words[] = { "off", "published", "include", "pass",
 	NULL };
 static const char *const unit_words[] = { "message", "recipient", NULL };
 static const char *const local_words[] = { "trust", "enforce", NULL };
+static const char *const refusal_words[] = { "auth", "mail-from", NULL };
 
 /* Whether text is not empty and printable ASCII with no space. */
 static int
@@ -113,6 +114,12 @@ static int
 valid_local(cfg_t *cfg, cfg_opt_t *opt)
 {
 	return (valid_keyword(cfg, opt, local_words));
+}
+
+static int
+valid_refusal(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, refusal_words));
 }
 
 static int
@@ -376,7 +383,8 @@ static const struct {
 	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
 	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
 	{ "spf_resolver", valid_resolver }, { "quota_period", valid_period },
-	{ "quota_unit", valid_unit }, { "local", valid_local } };
+	{ "quota_unit", valid_unit }, { "local", valid_local },
+	{ "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
@@ -445,6 +453,8 @@ take_values(struct conf *conf, cfg_t *cfg)
 	    cfg_getstr(cfg, "quota_unit"));
 	conf->local = (enum local_policy)get_keyword(local_words,
 	    cfg_getstr(cfg, "local"));
+	conf->source_refusal = (enum source_refusal)get_keyword(refusal_words,
+	    cfg_getstr(cfg, "source_refusal"));
 	if (conf->redis == NULL || conf->prefix == NULL ||
 	    conf->report_url == NULL || split_redis(conf, conf->redis) == -1 ||
 	    !period_parse(cfg_getstr(cfg, "quota_period"), &conf->quota_period))
@@ -518,7 +528,8 @@ new_parser(void)
 		  CFG_STR("spf_resolver", NULL, CFGF_NONE),
 		  CFG_STR("quota_period", "1d", CFGF_NONE),
 		  CFG_STR("quota_unit", "message", CFGF_NONE),
-		  CFG_STR("local", "trust", CFGF_NONE), CFG_END() };
+		  CFG_STR("local", "trust", CFGF_NONE),
+		  CFG_STR("source_refusal", "auth", CFGF_NONE), CFG_END() };
 	cfg_t	   *cfg = cfg_init(opts, CFGF_NONE);
 	size_t	    i;
 
@@ -695,6 +706,7 @@ conf_print(const struct conf *conf, FILE *fp)
 	fprintf(fp, "quota_period = %" PRId64 "\n", conf->quota_period);
 	print_str(fp, "quota_unit", unit_words[conf->quota_unit]);
 	print_str(fp, "local", local_words[conf->local]);
+	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);
 }
 
 void

@@ -37,6 +37,11 @@ enum local_policy {
 	LOCAL_ENFORCE
 };
 
+enum source_refusal {
+	REFUSE_AT_AUTH,
+	REFUSE_AT_MAIL_FROM
+};
+
 /* Most entries of spf_include and spf_relays. */
 #define CONF_INCLUDES 32
 #define CONF_RELAYS 64
@@ -70,6 +75,7 @@ struct conf {
 	int64_t		     quota_period; /* seconds */
 	enum quota_unit	     quota_unit;
 	enum local_policy    local;
+	enum source_refusal  source_refusal;
 };
 
 /*
