@@ -18,6 +18,7 @@
 
 #include "conf.h"
 #include "domain.h"
+#include "log.h"
 #include "period.h"
 
 #define REPORT_URL_MAX 300 /* the reply line has 512 bytes, RFC 5321 */
@@ -569,6 +570,27 @@ conf_load(const char *file, FILE *errors)
 		return (conf);
 	conf_free(conf);
 	return (NULL);
+}
+
+struct conf *
+conf_load_logged(const char *file)
+{
+	struct conf *conf;
+	char	    *text = NULL, *rest, *line;
+	size_t	     size;
+	FILE	    *errors;
+
+	if ((errors = open_memstream(&text, &size)) == NULL) {
+		log_err("%s: %s", file, strerror(errno));
+		return (NULL);
+	}
+	conf = conf_load(file, errors);
+	fclose(errors);
+	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+		if (line[0] != '\0')
+			log_err("%s", line);
+	free(text);
+	return (conf);
 }
 
 static void

@@ -72,6 +72,9 @@ struct conf {
  */
 struct conf *conf_load(const char *file, FILE *errors);
 
+/* The same, where every error is a line of the log. */
+struct conf *conf_load_logged(const char *file);
+
 /* Prints the configuration in effect, `key = value` a line, no password. */
 void conf_print(const struct conf *, FILE *);
 

@@ -411,38 +411,10 @@ on_updated(void *arg)
 		answer(t, "ok");
 }
 
-/* Logs what is wrong with a configuration, a line each. */
-static void
-log_lines(char *text)
-{
-	char *line;
-
-	while ((line = strsep(&text, "\n")) != NULL)
-		if (line[0] != '\0')
-			log_warnx("%s", line);
-}
-
-static struct conf *
-reload(const char *file)
-{
-	struct conf *conf;
-	char	    *text = NULL;
-	size_t	     size;
-	FILE	    *errors;
-
-	if ((errors = open_memstream(&text, &size)) == NULL)
-		return (NULL);
-	conf = conf_load(file, errors);
-	fclose(errors);
-	log_lines(text);
-	free(text);
-	return (conf);
-}
-
 static void
 update(struct table *t)
 {
-	struct conf    *conf = reload(t->conf_file);
+	struct conf    *conf = conf_load_logged(t->conf_file);
 	struct servers *servers;
 	struct users   *users;
 
@@ -519,6 +491,7 @@ on_ready(void *arg)
 	    "register|ready\n",
 	    t->offers_auth ? "register|auth\n" : "");
 	t->registered = true;
+	log_started();
 }
 
 static void
@@ -597,23 +570,25 @@ main(int argc, char *argv[])
 		return (1);
 	}
 	log_init("table-smtpusers");
+	log_starting();
 	t.conf_file = argv[1];
-	if ((t.conf = conf_load(t.conf_file, stderr)) == NULL)
+	if ((t.conf = conf_load_logged(t.conf_file)) == NULL)
 		return (1);
 	signal(SIGPIPE, SIG_IGN);
 
-	if ((t.base = event_base_new()) == NULL ||
-	    (t.right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
+	if ((t.base = event_base_new()) == NULL)
+		log_fatal("an event loop");
+	if ((t.pool = passwd_pool_new(t.base, THREADS)) == NULL)
+		log_fatal("threads");
+	if ((t.servers = servers_new(t.base, t.conf)) == NULL)
+		log_fatal("a connection to redis");
+	if ((t.right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
 	    (t.wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
-	    (t.pool = passwd_pool_new(t.base, THREADS)) == NULL ||
 	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
-	    (t.servers = servers_new(t.base, t.conf)) == NULL ||
 	    (t.users = users_new(t.servers, t.conf)) == NULL ||
 	    (t.io = lineio_new(t.base, STDIN_FILENO, STDOUT_FILENO, &handler,
-		 &t)) == NULL) {
-		log_warnx("cannot start");
-		return (1);
-	}
+		 &t)) == NULL)
+		log_fatal("memory");
 	event_base_dispatch(t.base);
 
 	clear_request(&t);
