@@ -105,7 +105,9 @@ place_of(const struct explanation *ex, const char *stage,
     const struct decision *d)
 {
 	if (d->reason == REASON_SOURCE)
-		return ("AUTH or MAIL FROM");
+		return (ex->filter.conf->source_refusal == REFUSE_AT_AUTH
+			? "AUTH or MAIL FROM"
+			: "MAIL FROM");
 	if (d->action == ACTION_BLOCK && d->record != NULL && d->which == 0 &&
 	    ex->question->sender[0] != '\0')
 		return ("MAIL FROM or end of data");

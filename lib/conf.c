@@ -68,6 +68,7 @@ static const char *const spf_words[] = { "off", "published", "include", "pass",
 	NULL };
 static const char *const unit_words[] = { "message", "recipient", NULL };
 static const char *const local_words[] = { "trust", "enforce", NULL };
+static const char *const refusal_words[] = { "auth", "mail-from", NULL };
 
 /* Whether text is not empty and printable ASCII with no space. */
 static int
@@ -115,6 +116,12 @@ static int
 valid_local(cfg_t *cfg, cfg_opt_t *opt)
 {
 	return (valid_keyword(cfg, opt, local_words));
+}
+
+static int
+valid_refusal(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, refusal_words));
 }
 
 static int
@@ -330,7 +337,7 @@ static const struct {
 	{ "spf_relays", valid_relay }, { "spf_timeout", valid_timeout },
 	{ "spf_workers", valid_workers }, { "spf_resolver", valid_resolver },
 	{ "quota_period", valid_period }, { "quota_unit", valid_unit },
-	{ "local", valid_local } };
+	{ "local", valid_local }, { "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
@@ -400,6 +407,8 @@ take_values(struct conf *conf, cfg_t *cfg)
 	    cfg_getstr(cfg, "quota_unit"));
 	conf->local = (enum local_policy)get_keyword(local_words,
 	    cfg_getstr(cfg, "local"));
+	conf->source_refusal = (enum source_refusal)get_keyword(refusal_words,
+	    cfg_getstr(cfg, "source_refusal"));
 	if (conf->redis == NULL || conf->prefix == NULL ||
 	    conf->report_url == NULL ||
 	    !places_parse(&conf->places, conf->redis) ||
@@ -480,7 +489,8 @@ new_parser(void)
 		  CFG_STR("spf_resolver", NULL, CFGF_NONE),
 		  CFG_STR("quota_period", "1d", CFGF_NONE),
 		  CFG_STR("quota_unit", "message", CFGF_NONE),
-		  CFG_STR("local", "trust", CFGF_NONE), CFG_END() };
+		  CFG_STR("local", "trust", CFGF_NONE),
+		  CFG_STR("source_refusal", "auth", CFGF_NONE), CFG_END() };
 	cfg_t	   *cfg = cfg_init(opts, CFGF_NONE);
 	size_t	    i;
 
@@ -658,6 +668,7 @@ conf_print(const struct conf *conf, FILE *fp)
 	fprintf(fp, "quota_period = %" PRId64 "\n", conf->quota_period);
 	print_str(fp, "quota_unit", unit_words[conf->quota_unit]);
 	print_str(fp, "local", local_words[conf->local]);
+	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);
 }
 
 void

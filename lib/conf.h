@@ -32,6 +32,11 @@ enum local_policy {
 	LOCAL_ENFORCE
 };
 
+enum source_refusal {
+	REFUSE_AT_AUTH,
+	REFUSE_AT_MAIL_FROM
+};
+
 /* Most entries of spf_include and spf_relays. */
 #define CONF_INCLUDES 32
 #define CONF_RELAYS 64
@@ -41,29 +46,30 @@ enum local_policy {
 
 /* smtpusers.conf(5) in effect; every member is set and valid. */
 struct conf {
-	char		 *redis; /* as written */
-	struct places	  places;
-	char		 *redis_user; /* NULL: none */
-	char		 *redis_password_file;
-	char		 *redis_password;
-	char		 *redis_ca; /* NULL: the system's */
-	int		  redis_db;
-	int		  redis_timeout; /* milliseconds */
-	int		  redis_replicas;
-	char		 *prefix;
-	char		 *report_url;
-	unsigned int	  enforce; /* ENFORCE_* */
-	enum spf_mode	  spf;
-	char		**spf_include;
-	size_t		  nspf_include;
-	struct netaddr	 *spf_relays;
-	size_t		  nspf_relays;
-	int		  spf_timeout; /* milliseconds */
-	int		  spf_workers;
-	char		 *spf_resolver; /* NULL: the system's */
-	int64_t		  quota_period; /* seconds */
-	enum quota_unit	  quota_unit;
-	enum local_policy local;
+	char		   *redis; /* as written */
+	struct places	    places;
+	char		   *redis_user; /* NULL: none */
+	char		   *redis_password_file;
+	char		   *redis_password;
+	char		   *redis_ca; /* NULL: the system's */
+	int		    redis_db;
+	int		    redis_timeout; /* milliseconds */
+	int		    redis_replicas;
+	char		   *prefix;
+	char		   *report_url;
+	unsigned int	    enforce; /* ENFORCE_* */
+	enum spf_mode	    spf;
+	char		  **spf_include;
+	size_t		    nspf_include;
+	struct netaddr	   *spf_relays;
+	size_t		    nspf_relays;
+	int		    spf_timeout; /* milliseconds */
+	int		    spf_workers;
+	char		   *spf_resolver; /* NULL: the system's */
+	int64_t		    quota_period; /* seconds */
+	enum quota_unit	    quota_unit;
+	enum local_policy   local;
+	enum source_refusal source_refusal;
 };
 
 /*

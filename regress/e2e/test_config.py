@@ -116,6 +116,7 @@ def test_an_empty_file_is_every_default():
     assert values["spf_workers"] == "4"
     assert values["quota_unit"] == '"message"'
     assert values["local"] == '"trust"'
+    assert values["source_refusal"] == '"auth"'
 
 
 def test_every_key_is_read_and_printed():
@@ -129,7 +130,8 @@ def test_every_key_is_read_and_printed():
         "enforce": ["header"], "spf": "include",
         "spf_include": ["spf.example.org"], "spf_relays": ["192.0.2.1"],
         "spf_timeout": 1000, "spf_workers": 2, "spf_resolver": "192.0.2.53",
-        "quota_unit": "recipient", "local": "enforce"}
+        "quota_unit": "recipient", "local": "enforce",
+        "source_refusal": "mail-from"}
     text = configuration(**keys)
     values = in_effect(written(text))
     for line in text.splitlines():

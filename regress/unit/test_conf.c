@@ -113,6 +113,7 @@ test_defaults(void **state)
 	assert_int_equal(conf->quota_period, 86400);
 	assert_int_equal(conf->quota_unit, UNIT_MESSAGE);
 	assert_int_equal(conf->local, LOCAL_TRUST);
+	assert_int_equal(conf->source_refusal, REFUSE_AT_AUTH);
 	must_load("# nothing but a comment\n\n");
 	must_load("// likewise\n/* and\n this */");
 }
@@ -134,7 +135,8 @@ static const char
 		  "spf_resolver = \"[2001:db8::53]:5353\"\n"
 		  "quota_period = 30d\n"
 		  "quota_unit = recipient\n"
-		  "local = enforce\n";
+		  "local = enforce\n"
+		  "source_refusal = mail-from\n";
 
 static void
 test_every_key(void **state)
@@ -168,6 +170,7 @@ test_every_key(void **state)
 	assert_int_equal(conf->quota_period, 30 * 86400);
 	assert_int_equal(conf->quota_unit, UNIT_RECIPIENT);
 	assert_int_equal(conf->local, LOCAL_ENFORCE);
+	assert_int_equal(conf->source_refusal, REFUSE_AT_MAIL_FROM);
 }
 
 static void
@@ -183,6 +186,7 @@ test_words(void **state)
 	must_load("spf = include\nspf_include = {a.example}");
 	assert_int_equal(conf->spf, SPF_INCLUDE);
 	must_load("local = trust\nquota_unit = message\nspf = published");
+	must_load("source_refusal = 'auth'");
 }
 
 static void
@@ -333,6 +337,7 @@ test_bad_values(void **state)
 		{ "spf = ''", 1, "unknown word" },
 		{ "quota_unit = bytes", 1, "quota_unit: unknown word" },
 		{ "local = ignore", 1, "local: unknown word" },
+		{ "source_refusal = rcpt", 1, "source_refusal: unknown word" },
 		{ "spf_include = {a.example, 'b c'}", 1, "spf_include" },
 		{ "spf_include = {''}", 1, "spf_include" },
 		{ "spf_relays = {192.0.2.1,\n192.0.2.0/24}", 2,
@@ -539,7 +544,8 @@ test_print(void **state)
 	    "spf_resolver = \"[2001:db8::53]:5353\"\n"
 	    "quota_period = 2592000\n"
 	    "quota_unit = \"recipient\"\n"
-	    "local = \"enforce\"\n");
+	    "local = \"enforce\"\n"
+	    "source_refusal = \"mail-from\"\n");
 	free(text);
 	check_round_trip("");
 	check_round_trip(every_key);
