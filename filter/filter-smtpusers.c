@@ -32,7 +32,6 @@
 #include "login.h"
 #include "message.h"
 #include "passwd.h"
-#include "redisconn.h"
 #include "reportid.h"
 #include "request.h"
 #include "spf.h"
@@ -217,7 +216,7 @@ on_config(struct filter *f, const struct filterline *fl)
 	if (f->registered)
 		log_once("configuration out of order ignored");
 	else if (strcmp(fl->name, "ready") == 0)
-		redisconn_when_ready(f->redis, on_filter_ready, f);
+		servers_when_ready(f->servers, on_filter_ready, f);
 }
 
 /* Lines of a message come in runs, so the session is mostly the last one. */
@@ -322,12 +321,12 @@ filter_start(struct filter *f)
 		log_fatal("the spf workers");
 	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL)
 		log_fatal("threads");
-	if ((f->redis = redisconn_new(f->base, f->conf)) == NULL)
+	if ((f->servers = servers_new(f->base, f->conf)) == NULL)
 		log_fatal("a connection to redis");
-	if ((f->users = users_new(f->redis, f->conf)) == NULL ||
-	    (f->journal = journal_new(f->base, f->redis)) == NULL ||
+	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
+	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
 	    (f->reportids = reportids_new()) == NULL ||
-	    (f->functions = functions_new(f->redis)) == NULL ||
+	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
@@ -346,7 +345,7 @@ filter_stop(struct filter *f)
 	reportids_free(f->reportids);
 	functions_free(f->functions);
 	users_free(f->users);
-	redisconn_free(f->redis);
+	servers_free(f->servers);
 	passwd_pool_free(f->pool);
 	event_base_free(f->base);
 	conf_free(f->conf);

@@ -13,12 +13,7 @@
 #include <stdio.h>
 
 #include "netaddr.h"
-
-enum redis_transport {
-	REDIS_UNIX,
-	REDIS_TCP,
-	REDIS_TLS
-};
+#include "place.h"
 
 enum spf_mode {
 	SPF_OFF,
@@ -51,31 +46,30 @@ enum source_refusal {
 
 /* smtpusers.conf(5) in effect; every member is set and valid. */
 struct conf {
-	char		    *redis; /* as written */
-	enum redis_transport transport;
-	char		    *redis_host; /* or the socket's path */
-	uint16_t	     redis_port;
-	char		    *redis_user; /* NULL: none */
-	char		    *redis_password_file;
-	char		    *redis_password;
-	char		    *redis_ca; /* NULL: the system's */
-	int		     redis_db;
-	int		     redis_timeout; /* milliseconds */
-	char		    *prefix;
-	char		    *report_url;
-	unsigned int	     enforce; /* ENFORCE_* */
-	enum spf_mode	     spf;
-	char		   **spf_include;
-	size_t		     nspf_include;
-	struct netaddr	    *spf_relays;
-	size_t		     nspf_relays;
-	int		     spf_timeout; /* milliseconds */
-	int		     spf_workers;
-	char		    *spf_resolver; /* NULL: the system's */
-	int64_t		     quota_period; /* seconds */
-	enum quota_unit	     quota_unit;
-	enum local_policy    local;
-	enum source_refusal  source_refusal;
+	char		   *redis; /* as written */
+	struct places	    places;
+	char		   *redis_user; /* NULL: none */
+	char		   *redis_password_file;
+	char		   *redis_password;
+	char		   *redis_ca; /* NULL: the system's */
+	int		    redis_db;
+	int		    redis_timeout; /* milliseconds */
+	int		    redis_replicas;
+	char		   *prefix;
+	char		   *report_url;
+	unsigned int	    enforce; /* ENFORCE_* */
+	enum spf_mode	    spf;
+	char		  **spf_include;
+	size_t		    nspf_include;
+	struct netaddr	   *spf_relays;
+	size_t		    nspf_relays;
+	int		    spf_timeout; /* milliseconds */
+	int		    spf_workers;
+	char		   *spf_resolver; /* NULL: the system's */
+	int64_t		    quota_period; /* seconds */
+	enum quota_unit	    quota_unit;
+	enum local_policy   local;
+	enum source_refusal source_refusal;
 };
 
 /*

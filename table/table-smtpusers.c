@@ -31,7 +31,7 @@
 #include "netaddr.h"
 #include "passwd.h"
 #include "recent.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "stall.h"
 #include "tableline.h"
 #include "users.h"
@@ -81,7 +81,7 @@ struct table {
 	struct conf	   *conf;
 	struct event_base  *base;
 	struct lineio	   *io;
-	struct redisconn   *redis;
+	struct servers	   *servers;
 	struct users	   *users;
 	struct passwd_pool *pool;
 	struct event	   *deadline;
@@ -414,9 +414,9 @@ on_updated(void *arg)
 static void
 update(struct table *t)
 {
-	struct conf	 *conf = conf_load_logged(t->conf_file);
-	struct redisconn *redis;
-	struct users	 *users;
+	struct conf    *conf = conf_load_logged(t->conf_file);
+	struct servers *servers;
+	struct users   *users;
 
 	if (conf == NULL) {
 		answer(t,
@@ -424,21 +424,21 @@ update(struct table *t)
 		    "the old one stays");
 		return;
 	}
-	if ((redis = redisconn_new(t->base, conf)) == NULL ||
-	    (users = users_new(redis, conf)) == NULL) {
-		if (redis != NULL)
-			redisconn_free(redis);
+	if ((servers = servers_new(t->base, conf)) == NULL ||
+	    (users = users_new(servers, conf)) == NULL) {
+		if (servers != NULL)
+			servers_free(servers);
 		conf_free(conf);
 		answer(t, "error|cannot connect, the old configuration stays");
 		return;
 	}
 	users_free(t->users);
-	redisconn_free(t->redis);
+	servers_free(t->servers);
 	conf_free(t->conf);
 	t->conf = conf;
-	t->redis = redis;
+	t->servers = servers;
 	t->users = users;
-	redisconn_when_ready(redis, on_updated, t);
+	servers_when_ready(servers, on_updated, t);
 }
 
 static bool
@@ -502,7 +502,7 @@ configure(struct table *t, const struct tableline *tl)
 	else if (strcmp(tl->name, "smtpd-version") == 0)
 		t->offers_auth = keeps_case(tl->key);
 	else if (strcmp(tl->name, "ready") == 0)
-		redisconn_when_ready(t->redis, on_ready, t);
+		servers_when_ready(t->servers, on_ready, t);
 }
 
 /*
@@ -580,12 +580,12 @@ main(int argc, char *argv[])
 		log_fatal("an event loop");
 	if ((t.pool = passwd_pool_new(t.base, THREADS)) == NULL)
 		log_fatal("threads");
-	if ((t.redis = redisconn_new(t.base, t.conf)) == NULL)
+	if ((t.servers = servers_new(t.base, t.conf)) == NULL)
 		log_fatal("a connection to redis");
 	if ((t.right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
 	    (t.wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
 	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
-	    (t.users = users_new(t.redis, t.conf)) == NULL ||
+	    (t.users = users_new(t.servers, t.conf)) == NULL ||
 	    (t.io = lineio_new(t.base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 &t)) == NULL)
 		log_fatal("memory");
@@ -594,7 +594,7 @@ main(int argc, char *argv[])
 	clear_request(&t);
 	lineio_free(t.io);
 	users_free(t.users);
-	redisconn_free(t.redis);
+	servers_free(t.servers);
 	event_free(t.deadline);
 	passwd_pool_free(t.pool);
 	recent_free(t.right);

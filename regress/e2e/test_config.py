@@ -107,6 +107,7 @@ def test_an_empty_file_is_every_default():
     assert values["redis"] == '"unix:/run/redis/redis-server.sock"'
     assert values["redis_timeout"] == "500"
     assert values["redis_db"] == "0"
+    assert values["redis_replicas"] == "0"
     assert values["prefix"] == '"smtp:"'
     assert values["report_url"] == '"https://reports.example.net/"'
     assert values["enforce"] == '{"envelope", "header"}'
@@ -124,7 +125,7 @@ def test_every_key_is_read_and_printed():
     keys = {
         "redis": "tls:redis.example.org:6380", "redis_user": "relay",
         "redis_password_file": str(password), "redis_db": 3,
-        "redis_timeout": 250, "redis_ca": "/etc/ssl/redis.pem",
+        "redis_timeout": 250, "redis_replicas": 2, "redis_ca": "/etc/ssl/redis.pem",
         "prefix": "mail:", "report_url": "https://r.example.org/x",
         "enforce": ["header"], "spf": "include",
         "spf_include": ["spf.example.org"], "spf_relays": ["192.0.2.1"],
