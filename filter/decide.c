@@ -112,12 +112,13 @@ user_at_auth(const struct facts *f, struct decision *d)
 /*
  * Only who knows the password learns that the source is the trouble.  Should
  * the password be changed to that one meanwhile, MAIL FROM still finds the
- * source.
+ * source; there it can also be left to, since smtpd logs what is refused here.
  */
 static bool
 source_at_auth(const struct facts *f, struct decision *d)
 {
-	if (!f->shows_password || source_is_allowed(f))
+	if (f->conf->source_refusal != REFUSE_AT_AUTH || !f->shows_password ||
+	    source_is_allowed(f))
 		return (false);
 	if (f->password == PASSWORD_UNASKED)
 		return (act(d, ACTION_ASK_PASSWORD));

@@ -11,7 +11,6 @@
 
 #include <sys/types.h>
 
-#include <err.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -33,7 +32,6 @@
 #include "login.h"
 #include "message.h"
 #include "passwd.h"
-#include "redisconn.h"
 #include "reportid.h"
 #include "request.h"
 #include "spf.h"
@@ -209,6 +207,7 @@ on_filter_ready(void *arg)
 
 	f->registered = true;
 	lineio_write(f->io, registration, sizeof(registration) - 1);
+	log_started();
 }
 
 static void
@@ -217,7 +216,7 @@ on_config(struct filter *f, const struct filterline *fl)
 	if (f->registered)
 		log_once("configuration out of order ignored");
 	else if (strcmp(fl->name, "ready") == 0)
-		redisconn_when_ready(f->redis, on_filter_ready, f);
+		servers_when_ready(f->servers, on_filter_ready, f);
 }
 
 /* Lines of a message come in runs, so the session is mostly the last one. */
@@ -316,19 +315,21 @@ static void
 filter_start(struct filter *f)
 {
 	if ((f->base = event_base_new()) == NULL)
-		errx(1, "cannot start");
+		log_fatal("an event loop");
 	if (f->conf->spf != SPF_OFF &&
 	    (f->spf = spf_new(f->base, f->conf)) == NULL)
-		errx(1, "cannot start the spf workers");
-	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL ||
-	    (f->redis = redisconn_new(f->base, f->conf)) == NULL ||
-	    (f->users = users_new(f->redis, f->conf)) == NULL ||
-	    (f->journal = journal_new(f->base, f->redis)) == NULL ||
+		log_fatal("the spf workers");
+	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL)
+		log_fatal("threads");
+	if ((f->servers = servers_new(f->base, f->conf)) == NULL)
+		log_fatal("a connection to redis");
+	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
+	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
 	    (f->reportids = reportids_new()) == NULL ||
-	    (f->functions = functions_new(f->redis)) == NULL ||
+	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
-		errx(1, "cannot start");
+		log_fatal("memory");
 	f->quotas = (struct quotas){ f->base, f->conf, f->functions,
 		f->journal };
 }
@@ -344,21 +345,26 @@ filter_stop(struct filter *f)
 	reportids_free(f->reportids);
 	functions_free(f->functions);
 	users_free(f->users);
-	redisconn_free(f->redis);
+	servers_free(f->servers);
 	passwd_pool_free(f->pool);
 	event_base_free(f->base);
+	conf_free(f->conf);
 }
 
-static void
-run(struct conf *conf)
+static int
+run(const char *file)
 {
-	struct filter f = { .conf = conf };
+	struct filter f = { .registered = false };
 
+	log_starting();
 	signal(SIGPIPE, SIG_IGN);
+	if ((f.conf = conf_load_logged(file)) == NULL)
+		return (1);
 	LIST_INIT(&f.late_logins);
 	filter_start(&f);
 	event_base_dispatch(f.base);
 	filter_stop(&f);
+	return (0);
 }
 
 static void __attribute__((__noreturn__))
@@ -411,15 +417,15 @@ main(int argc, char *argv[])
 	}
 	if (argc != optind)
 		usage();
+	log_init("filter-smtpusers");
+	if (!check && question.name == NULL)
+		return (run(file));
 	if ((conf = conf_load(file, stderr)) == NULL)
 		return (1);
-	log_init("filter-smtpusers");
 	if (check)
 		conf_print(conf, stdout);
-	else if (question.name != NULL)
-		status = explain(conf, &question);
 	else
-		run(conf);
+		status = explain(conf, &question);
 	conf_free(conf);
 	return (status);
 }

@@ -40,6 +40,7 @@ struct redisreq {
 
 struct redisconn {
 	const struct conf *conf;
+	struct place	   place;
 	struct event_base *base;
 	struct resolve	  *resolve; /* of the host, under way */
 	SSL_CTX		  *tls;
@@ -54,12 +55,9 @@ struct redisconn {
 	bool	      flushing;
 	struct event *overdue;
 	struct event *reconnect;
-	struct event *giveup;  /* the attempt under way */
-	struct event *waiting; /* redisconn_when_ready() */
-	void (*on_connect)(void *);
-	void *on_connect_arg;
-	void (*when_ready)(void *);
-	void   *when_ready_arg;
+	struct event *giveup; /* the attempt under way */
+	void (*on_connect)(void *, struct redisconn *);
+	void   *on_connect_arg;
 	int	backoff;
 	int64_t timeout; /* milliseconds, one request */
 	bool	ready;
@@ -368,38 +366,12 @@ redisconn_ready(const struct redisconn *rc)
 	return (rc->ready);
 }
 
-static void
-tell_ready(struct redisconn *rc)
-{
-	void (*cb)(void *) = rc->when_ready;
-
-	event_del(rc->waiting);
-	rc->when_ready = NULL;
-	if (cb != NULL)
-		cb(rc->when_ready_arg);
-}
-
-static void
-on_waiting(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	tell_ready(arg);
-}
-
 void
-redisconn_on_connect(struct redisconn *rc, void (*cb)(void *), void *arg)
+redisconn_on_connect(struct redisconn *rc,
+    void (*cb)(void *, struct redisconn *), void *arg)
 {
 	rc->on_connect = cb;
 	rc->on_connect_arg = arg;
-}
-
-void
-redisconn_when_ready(struct redisconn *rc, void (*cb)(void *), void *arg)
-{
-	rc->when_ready = cb;
-	rc->when_ready_arg = arg;
-	add_timer(rc->waiting, rc->ready ? 0 : rc->timeout);
 }
 
 /*
@@ -465,8 +437,7 @@ on_ping(void *arg, const redisReply *reply)
 		log_warnx("redis: %s: connected", rc->conf->redis);
 	rc->outage_logged = false;
 	if (rc->on_connect != NULL)
-		rc->on_connect(rc->on_connect_arg);
-	tell_ready(rc);
+		rc->on_connect(rc->on_connect_arg, rc);
 }
 
 /* Sent in one go; the replies are judged as they come. */
@@ -548,7 +519,7 @@ bound_replies(struct redisconn *rc)
 static int
 start_tls(struct redisconn *rc)
 {
-	const char    *host = rc->conf->redis_host;
+	const char    *host = rc->place.host;
 	struct netaddr na;
 	SSL	      *ssl;
 	int	       ok;
@@ -598,10 +569,10 @@ connect_to(struct redisconn *rc, const char *host)
 	char	     why[160];
 
 	memset(&opts, 0, sizeof(opts));
-	if (rc->conf->transport == REDIS_UNIX)
+	if (rc->place.transport == REDIS_UNIX)
 		REDIS_OPTIONS_SET_UNIX(&opts, host);
 	else
-		REDIS_OPTIONS_SET_TCP(&opts, host, rc->conf->redis_port);
+		REDIS_OPTIONS_SET_TCP(&opts, host, rc->place.port);
 	rc->ac = redisAsyncConnectWithOptions(&opts);
 	if (rc->ac == NULL) {
 		drop_connection(rc, "out of memory");
@@ -633,11 +604,11 @@ start_connect(struct redisconn *rc)
 	struct netaddr na;
 
 	add_timer(rc->giveup, CONNECT_MAX);
-	if (rc->conf->transport == REDIS_UNIX ||
-	    netaddr_parse(rc->conf->redis_host, &na))
-		connect_to(rc, rc->conf->redis_host);
+	if (rc->place.transport == REDIS_UNIX ||
+	    netaddr_parse(rc->place.host, &na))
+		connect_to(rc, rc->place.host);
 	else {
-		rc->resolve = resolve_start(rc->base, rc->conf->redis_host,
+		rc->resolve = resolve_start(rc->base, rc->place.host,
 		    on_resolved, rc);
 		if (rc->resolve == NULL)
 			drop_connection(rc, "cannot look up the host");
@@ -666,7 +637,7 @@ load_tls(struct redisconn *rc)
 	const char *ca = rc->conf->redis_ca;
 	int	    ok;
 
-	if (rc->conf->transport != REDIS_TLS)
+	if (rc->place.transport != REDIS_TLS)
 		return (0);
 	if ((rc->tls = SSL_CTX_new(TLS_client_method())) == NULL)
 		return (-1);
@@ -685,13 +656,15 @@ load_tls(struct redisconn *rc)
 }
 
 struct redisconn *
-redisconn_new(struct event_base *base, const struct conf *conf)
+redisconn_new(struct event_base *base, const struct conf *conf,
+    const struct place *place)
 {
 	struct redisconn *rc;
 
 	if ((rc = calloc(1, sizeof(*rc))) == NULL)
 		return (NULL);
 	rc->conf = conf;
+	rc->place = *place;
 	rc->base = base;
 	rc->backoff = BACKOFF_MIN;
 	rc->timeout = conf->redis_timeout * 95LL / 100;
@@ -699,9 +672,8 @@ redisconn_new(struct event_base *base, const struct conf *conf)
 	rc->overdue = evtimer_new(base, on_overdue, rc);
 	rc->reconnect = evtimer_new(base, on_reconnect, rc);
 	rc->giveup = evtimer_new(base, on_giveup, rc);
-	rc->waiting = evtimer_new(base, on_waiting, rc);
 	if (rc->overdue == NULL || rc->reconnect == NULL ||
-	    rc->giveup == NULL || rc->waiting == NULL || load_tls(rc) == -1) {
+	    rc->giveup == NULL || load_tls(rc) == -1) {
 		redisconn_free(rc);
 		return (NULL);
 	}
@@ -733,7 +705,6 @@ redisconn_free(struct redisconn *rc)
 	free_event(&rc->overdue);
 	free_event(&rc->reconnect);
 	free_event(&rc->giveup);
-	free_event(&rc->waiting);
 	SSL_CTX_free(rc->tls);
 	free(rc);
 }

@@ -11,12 +11,13 @@
 
 struct conf;
 struct event_base;
+struct place;
 struct redisReply;
 struct redisconn;
 struct redisreq;
 
 /*
- * The connection to Redis: one, kept up for as long as the program runs.
+ * One connection to one Redis, kept up until it is freed.
  * While there is none, requests fail at once instead of waiting for it; when
  * it is lost, so do those under way.  It is made again after a pause that
  * doubles from 50 ms to 5 s and is jittered.
@@ -37,12 +38,13 @@ struct redisreq;
 typedef void (*redisconn_cb)(void *, const struct redisReply *);
 
 /*
- * Starts to connect as the configuration says, which must outlive the
- * connection.  Returns NULL, after having logged why, when memory is short or
- * TLS cannot be set up.  Up to now nothing has been sent: failures to connect
- * are logged, once an outage.
+ * Starts to connect to the place, which is copied, as the configuration says,
+ * which must outlive the connection.  Returns NULL, after having logged why,
+ * when memory is short or TLS cannot be set up.  Up to now nothing has been
+ * sent: failures to connect are logged, once an outage.
  */
-struct redisconn *redisconn_new(struct event_base *, const struct conf *);
+struct redisconn *
+redisconn_new(struct event_base *, const struct conf *, const struct place *);
 
 /* Ends the connection: requests under way are dropped without a callback. */
 void redisconn_free(struct redisconn *);
@@ -54,13 +56,8 @@ bool redisconn_ready(const struct redisconn *);
  * Has the callback called each time that a connection has been made, before
  * any request that others send on it.
  */
-void redisconn_on_connect(struct redisconn *, void (*)(void *), void *);
-
-/*
- * Has the callback called once, at the next time the connection is ready or
- * at the latest after the time that one request may take.
- */
-void redisconn_when_ready(struct redisconn *, void (*)(void *), void *);
+void redisconn_on_connect(struct redisconn *,
+    void (*)(void *, struct redisconn *), void *);
 
 /*
  * Sends a command of strings.  The callback comes exactly once, from the event

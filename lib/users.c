@@ -18,7 +18,7 @@
 #include "guess.h"
 #include "key.h"
 #include "log.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "users.h"
 
 #define LOG_PAUSE 60 /* seconds between words about one record */
@@ -27,7 +27,7 @@
 #define PREFIXES_MAX 129 /* of an IPv6 address, /0 to /128 */
 
 struct users {
-	struct redisconn  *redis;
+	struct servers	  *servers;
 	const struct conf *conf;
 	struct guesses	  *guesses;
 	struct {
@@ -52,7 +52,7 @@ enum part_kind {
 
 struct part {
 	struct users_query *query;
-	struct redisreq	   *req; /* NULL: not under way */
+	struct servers_req *req; /* NULL: not under way */
 };
 
 struct users_query {
@@ -79,7 +79,7 @@ struct users_query {
 };
 
 struct users *
-users_new(struct redisconn *redis, const struct conf *conf)
+users_new(struct servers *servers, const struct conf *conf)
 {
 	struct users *us;
 
@@ -89,7 +89,7 @@ users_new(struct redisconn *redis, const struct conf *conf)
 		free(us);
 		return (NULL);
 	}
-	us->redis = redis;
+	us->servers = servers;
 	us->conf = conf;
 	return (us);
 }
@@ -143,7 +143,7 @@ free_query(struct users_query *q)
 
 	for (i = 0; i < NPARTS; i++)
 		if (q->parts[i].req != NULL)
-			redisconn_cancel(q->parts[i].req);
+			servers_cancel(q->parts[i].req);
 	freezero(q, sizeof(*q));
 }
 
@@ -322,6 +322,7 @@ on_part(void *arg, const redisReply *reply)
 		judge_replies(q);
 }
 
+/* The key is the first argument of all that is asked. */
 static bool
 ask_part(struct users_query *q, enum part_kind kind, int argc,
     const char **argv)
@@ -329,7 +330,8 @@ ask_part(struct users_query *q, enum part_kind kind, int argc,
 	struct part *part = &q->parts[kind];
 
 	part->query = q;
-	part->req = redisconn_send(q->users->redis, on_part, part, argc, argv);
+	part->req = servers_send(q->users->servers, argv[1], on_part, part,
+	    argc, argv);
 	if (part->req == NULL)
 		return (false);
 	q->nwaiting++;

@@ -12,7 +12,7 @@
 #include "user.h"
 
 struct conf;
-struct redisconn;
+struct servers;
 struct users;
 struct users_query;
 
@@ -45,7 +45,7 @@ struct users_question {
 typedef void (*users_cb)(void *, enum users_found, const struct user *);
 
 /* Both must outlive it.  NULL when memory is short. */
-struct users *users_new(struct redisconn *, const struct conf *);
+struct users *users_new(struct servers *, const struct conf *);
 
 /* No query may be left. */
 void users_free(struct users *);

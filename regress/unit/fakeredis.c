@@ -144,8 +144,9 @@ fakeredis_init(struct fakeredis *fr, struct event_base *base)
 	unit_make_dir(fr->dir);
 	snprintf(fr->path, sizeof(fr->path), "%s/redis", fr->dir);
 	fr->conf.redis = redis;
-	fr->conf.transport = REDIS_UNIX;
-	fr->conf.redis_host = fr->path;
+	fr->conf.places.n = 1;
+	fr->conf.places.at[0].transport = REDIS_UNIX;
+	strcpy(fr->conf.places.at[0].host, fr->path);
 	fr->conf.redis_timeout = UNIT_PATIENCE;
 	fr->conf.prefix = prefix;
 	fr->conf.quota_period = 86400;

@@ -181,6 +181,21 @@ test_auth_from_a_source_not_listed(void **state)
 	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
 }
 
+static void
+test_auth_leaves_the_source_to_mail_from(void **state)
+{
+	(void)state;
+	begin(STAGE_AUTH);
+	conf.source_refusal = REFUSE_AT_MAIL_FROM;
+	user.source = SOURCE_UNLISTED;
+	facts.shows_password = true;
+	assert_action(ACTION_PROCEED);
+	begin(STAGE_MAIL_FROM);
+	conf.source_refusal = REFUSE_AT_MAIL_FROM;
+	user.source = SOURCE_UNLISTED;
+	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE);
+}
+
 /* How the session and its user stand to each other, and what follows. */
 static const struct {
 	enum users_found found;
@@ -584,6 +599,7 @@ main(void)
 		cmocka_unit_test(test_the_user_is_asked_for),
 		cmocka_unit_test(test_auth_leaves_to_smtpd),
 		cmocka_unit_test(test_auth_from_a_source_not_listed),
+		cmocka_unit_test(test_auth_leaves_the_source_to_mail_from),
 		cmocka_unit_test(test_standing),
 		cmocka_unit_test(test_nobody_is_asked_for),
 		cmocka_unit_test(test_local),

@@ -87,7 +87,7 @@ logged(void)
 static void
 connect_now(void)
 {
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	assert_non_null(rc);
 	unit_run_until(base, redisconn_ready(rc));
 }
@@ -163,7 +163,7 @@ check_refused(const char **step, const char *reply, const char *words)
 	fake.conf.redis_db = 1;
 	*step = reply;
 	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	assert_non_null(rc);
 	unit_run_until(base, fake.naccepted == 3 || redisconn_ready(rc));
 	assert_false(redisconn_ready(rc));
@@ -440,7 +440,7 @@ test_silent_at_login(void **state)
 	(void)state;
 	fakeredis_start(&fake);
 	fake.ping = "*"; /* of which nothing more comes */
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	unit_run_until(base, fake.log[0] != '\0');
 	fake.ping = NULL;
 	unit_run_until(base, redisconn_ready(rc));
@@ -602,7 +602,7 @@ test_nobody_there(void **state)
 	const char *text;
 
 	(void)state;
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	assert_non_null(rc);
 	assert_false(redisconn_ready(rc));
 	assert_null(ask(0));
@@ -626,7 +626,7 @@ test_backoff(void **state)
 	(void)state;
 	fake.greeting = FAKE_CLOSE;
 	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	unit_run_until(base, fake.naccepted == 6);
 	for (i = 1; i < 6; i++, least *= 2) {
 		pause = fake.accepted[i] - fake.accepted[i - 1];
@@ -702,85 +702,31 @@ test_cancel_from_callback(void **state)
 }
 
 static void
-on_ready(void *arg)
-{
-	++*(int *)arg;
-}
-
-static void
-test_when_ready(void **state)
-{
-	int now = 0, later = 0;
-
-	(void)state;
-	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf);
-	redisconn_when_ready(rc, on_ready, &later);
-	assert_int_equal(later, 0);
-	unit_run_until(base, later > 0);
-	assert_true(redisconn_ready(rc));
-	redisconn_when_ready(rc, on_ready, &now);
-	assert_int_equal(now, 0);
-	unit_run_until(base, now > 0);
-	/* Each once: not with the next connection. */
-	fakeredis_hang_up(&fake);
-	unit_run_until(base, !redisconn_ready(rc));
-	unit_run_until(base, redisconn_ready(rc));
-	assert_int_equal(now, 1);
-	assert_int_equal(later, 1);
-}
-
-static void
-test_never_ready(void **state)
-{
-	int64_t start = unit_now();
-	int	called = 0;
-
-	(void)state;
-	fake.conf.redis_timeout = 100;
-	rc = redisconn_new(base, &fake.conf);
-	redisconn_when_ready(rc, on_ready, &called);
-	unit_run_until(base, called > 0);
-	assert_in_range(unit_now() - start, 90, 1500);
-	assert_false(redisconn_ready(rc));
-	fakeredis_start(&fake);
-	unit_run_until(base, redisconn_ready(rc));
-	assert_int_equal(called, 1);
-}
-
-static void
 test_free_under_way(void **state)
 {
-	int called = 0;
-
 	(void)state;
 	fakeredis_start(&fake);
 	connect_now();
 	SCRIPT(FAKE_HOLD);
 	assert_non_null(ask(0));
 	assert_non_null(ask(1));
-	redisconn_when_ready(rc, on_ready, &called);
 	redisconn_free(rc);
-	rc = redisconn_new(base, &fake.conf); /* freed before connected */
+	rc = redisconn_new(base, &fake.conf,
+	    fake.conf.places.at); /* freed before connected */
 	assert_non_null(rc);
 	redisconn_free(rc);
 	rc = NULL;
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	assert_int_equal(ngot, 0);
-	assert_int_equal(called, 0);
 }
 
 static void
 test_tcp(void **state)
 {
-	static char host[] = "127.0.0.1";
-
 	(void)state;
 	/* Nobody listens on port 1 here. */
-	fake.conf.transport = REDIS_TCP;
-	fake.conf.redis_host = host;
-	fake.conf.redis_port = 1;
-	rc = redisconn_new(base, &fake.conf);
+	assert_true(places_parse(&fake.conf.places, "tcp:127.0.0.1:1"));
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	assert_non_null(rc);
 	assert_null(ask(0));
 	unit_run_until(base, ftell(capture.fp) > 0);
@@ -791,14 +737,12 @@ test_tcp(void **state)
 static void
 test_no_ca(void **state)
 {
-	static char host[] = "127.0.0.1", ca[] = "/nonexistent/ca.pem";
+	static char ca[] = "/nonexistent/ca.pem";
 
 	(void)state;
-	fake.conf.transport = REDIS_TLS;
-	fake.conf.redis_host = host;
-	fake.conf.redis_port = 1;
+	assert_true(places_parse(&fake.conf.places, "tls:127.0.0.1:1"));
 	fake.conf.redis_ca = ca;
-	assert_null(redisconn_new(base, &fake.conf));
+	assert_null(redisconn_new(base, &fake.conf, fake.conf.places.at));
 	assert_contains(logged(), "redis_ca: /nonexistent/ca.pem: ");
 }
 
@@ -820,8 +764,7 @@ main(void)
 		TEST(test_protocol_error), TEST(test_giant),
 		TEST(test_giant_array), TEST(test_nobody_there),
 		TEST(test_backoff), TEST(test_cancel),
-		TEST(test_cancel_from_callback), TEST(test_when_ready),
-		TEST(test_never_ready), TEST(test_free_under_way),
+		TEST(test_cancel_from_callback), TEST(test_free_under_way),
 		TEST(test_tcp), TEST(test_no_ca)
 	};
 

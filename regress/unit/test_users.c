@@ -12,7 +12,7 @@
 
 #include "fakeredis.h"
 #include "log.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "resp.h"
 #include "users.h"
 
@@ -20,7 +20,7 @@
 
 static struct event_base    *base;
 static struct fakeredis	     fake;
-static struct redisconn	    *rc;
+static struct servers	    *servers;
 static struct users	    *users;
 static struct unit_capture   capture;
 static bool		     capturing;
@@ -68,10 +68,10 @@ set_up(void **state)
 	fakeredis_start(&fake);
 	unit_capture(&capture);
 	capturing = true;
-	rc = redisconn_new(base, &fake.conf);
-	users = users_new(rc, &fake.conf);
+	servers = servers_new(base, &fake.conf);
+	users = users_new(servers, &fake.conf);
 	assert_non_null(users);
-	unit_run_until(base, redisconn_ready(rc));
+	unit_run_until(base, servers_ready(servers));
 	fakeredis_script(&fake, NULL, 0);
 	return (0);
 }
@@ -83,7 +83,7 @@ tear_down(void **state)
 	if (capturing)
 		logged();
 	users_free(users);
-	redisconn_free(rc);
+	servers_free(servers);
 	fakeredis_free(&fake);
 	event_base_free(base);
 	return (0);
@@ -94,7 +94,7 @@ static void
 forget(void)
 {
 	users_free(users);
-	users = users_new(rc, &fake.conf);
+	users = users_new(servers, &fake.conf);
 	assert_non_null(users);
 }
 
@@ -889,7 +889,7 @@ test_bad_parts(void **state)
 		wait_for(USER_BAD);
 		assert_int_equal(fake.ncommands, n);
 	}
-	assert_true(redisconn_ready(rc));
+	assert_true(servers_ready(servers));
 	text = logged();
 	for (i = 0; i < NBAD; i++) {
 		snprintf(words, sizeof(words),
@@ -1281,8 +1281,8 @@ test_cancel_then_lost(void **state)
 	for (i = 0; i < NSTAGES; i++) {
 		users_cancel(reach(&stages[i]));
 		fakeredis_hang_up(&fake);
-		unit_run_until(base, !redisconn_ready(rc));
-		unit_run_until(base, redisconn_ready(rc));
+		unit_run_until(base, !servers_ready(servers));
+		unit_run_until(base, servers_ready(servers));
 		assert_int_equal(called, 0);
 	}
 }
@@ -1298,7 +1298,7 @@ test_lost(void **state)
 		reach(&stages[i]);
 		fakeredis_hang_up(&fake);
 		wait_for(USER_UNAVAILABLE);
-		unit_run_until(base, redisconn_ready(rc));
+		unit_run_until(base, servers_ready(servers));
 		assert_int_equal(called, 1);
 		called = 0;
 	}
@@ -1314,11 +1314,11 @@ test_freed(void **state)
 	for (i = 0; i < NSTAGES; i++) {
 		users_cancel(reach(&stages[i]));
 		users_free(users);
-		redisconn_free(rc);
-		rc = redisconn_new(base, &fake.conf);
-		users = users_new(rc, &fake.conf);
+		servers_free(servers);
+		servers = servers_new(base, &fake.conf);
+		users = users_new(servers, &fake.conf);
 		assert_non_null(users);
-		unit_run_until(base, redisconn_ready(rc));
+		unit_run_until(base, servers_ready(servers));
 		assert_int_equal(called, 0);
 	}
 	users_free(NULL);
@@ -1329,7 +1329,7 @@ test_unavailable(void **state)
 {
 	(void)state;
 	fakeredis_stop(&fake);
-	unit_run_until(base, !redisconn_ready(rc));
+	unit_run_until(base, !servers_ready(servers));
 	assert_null(ask("alice"));
 	assert_null(ask_address("192.0.2.1"));
 	event_base_loop(base, EVLOOP_NONBLOCK);
