@@ -179,8 +179,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_length_given),
 		cmocka_unit_test(test_nul), cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_add),
-		cmocka_unit_test(test_add_address),
+		cmocka_unit_test(test_add), cmocka_unit_test(test_add_address),
 		cmocka_unit_test(test_many_addresses) };
 
 	return (cmocka_run_group_tests_name("domain", tests, NULL, NULL));

@@ -273,8 +273,8 @@ test_all(void **state)
 	}
 }
 
-#define BY_ADDRESS                                         \
-	"SMISMEMBER smtp:user:{alice}:domains a.example "  \
+#define BY_ADDRESS                                              \
+	"SMISMEMBER smtp:user:{alice}:domains a.example "       \
 	"b.example bob@a.example bob@b.example eve@b.example\n" \
 	"SSCAN smtp:user:{alice}:domains 0 MATCH *@b.example COUNT 1000\n"
 #define SCANNED "*2\r\n$1\r\n7\r\n*1\r\n$13\r\nbob@b.example\r\n"
@@ -296,8 +296,8 @@ test_assigned_addresses(void **state)
 		{ "00111", SCANNED, 0, 3 }, { "01100", SCANNED_NONE, 0, 3 },
 		{ "00111", SCANNED, 1, 2 }, { "00111", SCANNED, 2, 1 },
 		{ "10011", SCANNED, 3, 1 } };
-	char		    bits[64], replies[512];
-	size_t		    i, k, at;
+	char   bits[64], replies[512];
+	size_t i, k, at;
 
 	(void)state;
 	domains_add(&domains, "a.example", "bob", 3);
@@ -1386,13 +1386,14 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(test_record_alone), TEST(test_all),
-		TEST(test_assigned_addresses), TEST(test_account_status), TEST(test_account_left),
-		TEST(test_guesses), TEST(test_list_grows),
-		TEST(test_list_wavers), TEST(test_prefixes),
-		TEST(test_no_source), TEST(test_no_address), TEST(test_none),
-		TEST(test_gone), TEST(test_bad), TEST(test_bad_parts),
-		TEST(test_bad_guessed), TEST(test_bad_account_left),
-		TEST(test_errors), TEST(test_address), TEST(test_new_owner),
+		TEST(test_assigned_addresses), TEST(test_account_status),
+		TEST(test_account_left), TEST(test_guesses),
+		TEST(test_list_grows), TEST(test_list_wavers),
+		TEST(test_prefixes), TEST(test_no_source),
+		TEST(test_no_address), TEST(test_none), TEST(test_gone),
+		TEST(test_bad), TEST(test_bad_parts), TEST(test_bad_guessed),
+		TEST(test_bad_account_left), TEST(test_errors),
+		TEST(test_address), TEST(test_new_owner),
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
 		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),
