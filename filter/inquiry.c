@@ -338,8 +338,8 @@ on_inquiry_spf(void *arg, const struct spf_answer *answer)
 static void
 ask_for_spf_early(struct inquiry *inq, size_t i)
 {
-	spf_ask(inq->filter->spf, inq->user.name, inq->senders.domains.name[i],
-	    NULL, NULL);
+	spf_ask(inq->filter->spf, inq->user.name, inq->user.account,
+	    inq->senders.domains.name[i], NULL, NULL);
 	inq->facts.spf[i] = SPF_LATER;
 }
 
@@ -349,7 +349,8 @@ wait_for_spf(struct inquiry *inq, size_t i)
 {
 	if (inq->spf_waits++ < DOMAINS_MAX)
 		inq->spf_question = spf_ask(inq->filter->spf, inq->user.name,
-		    inq->senders.domains.name[i], on_inquiry_spf, inq);
+		    inq->user.account, inq->senders.domains.name[i],
+		    on_inquiry_spf, inq);
 	if (inq->spf_question != NULL)
 		event_del(inq->deadline);
 	else
