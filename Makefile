@@ -43,7 +43,7 @@ UNITFILES :=	$(wildcard $(HOOKS)/systemd/*)
 CFLAGS ?=	-O2 -g
 PKG_CONFIG ?=	pkg-config
 INSTALL ?=	install
-LIBS :=		libevent_core hiredis hiredis_ssl libssl libcrypto libconfuse \
+LIBS :=		libevent_core hiredis libssl libcrypto libconfuse \
 		libidn2 libcrypt libbsd-overlay libseccomp
 INCLUDES :=	-Ilib -Ifilter -Ifilter/spf -Itable
 WARN :=		-Wall -Wextra -Wshadow -Wmissing-prototypes \

@@ -261,7 +261,8 @@ ask_for_user(struct inquiry *inq)
 	struct session	     *s = inq->session;
 	struct users_question question = { .address = &s->source,
 		.source = &s->source,
-		.domains = &inq->senders.domains };
+		.domains = &inq->senders.domains,
+		.addresses = inq->facts.addresses };
 
 	if (inq->facts.stage == STAGE_AUTH)
 		question.name = inq->name;
@@ -380,6 +381,10 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 {
 	switch (d->action) {
 	case ACTION_ASK_USER:
+		ask_for_user(inq);
+		return (true);
+	case ACTION_ASK_ADDRESSES:
+		inq->facts.addresses = inq->senders.domains.name[d->which];
 		ask_for_user(inq);
 		return (true);
 	case ACTION_ASK_PASSWORD:
