@@ -327,13 +327,16 @@ filter_start(struct filter *f)
 		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
 	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
-	    (f->reportids = reportids_new()) == NULL ||
+	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
 	f->quotas = (struct quotas){ f->base, f->conf, f->functions,
 		f->journal };
+	f->reports.conf = f->conf;
+	f->reports.servers = f->servers;
+	f->reports.journal = f->journal;
 }
 
 static void
@@ -344,7 +347,7 @@ filter_stop(struct filter *f)
 	spf_free(f->spf);
 	lineio_free(f->io);
 	journal_free(f->journal);
-	reportids_free(f->reportids);
+	reportids_free(f->reports.ids);
 	functions_free(f->functions);
 	users_free(f->users);
 	servers_free(f->servers);

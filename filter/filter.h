@@ -12,6 +12,7 @@
 
 #include "filterline.h"
 #include "quota.h"
+#include "report.h"
 #include "session.h"
 
 struct conf;
@@ -21,7 +22,6 @@ struct journal;
 struct late_login;
 struct lineio;
 struct passwd_pool;
-struct reportids;
 struct servers;
 struct spf;
 struct users;
@@ -37,7 +37,7 @@ struct filter {
 	struct quotas	      quotas;
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
-	struct reportids     *reportids;
+	struct reports	      reports;
 	struct spf	     *spf; /* NULL: not started */
 	struct sessions	      sessions;
 	struct session	     *last; /* that a line of a message was of */
