@@ -17,14 +17,20 @@ struct redisconn;
 struct redisreq;
 
 /*
- * One connection to one Redis, kept up until it is freed.
- * While there is none, requests fail at once instead of waiting for it; when
- * it is lost, so do those under way.  It is made again after a pause that
- * doubles from 50 ms to 5 s and is jittered.
+ * One connection to one Redis, kept up until it is freed.  While there is none,
+ * requests fail at once instead of waiting for it; when it is lost, so do those
+ * under way.  It is made again after a pause that doubles from 50 ms to 5 s and
+ * is jittered.  Of a host with several addresses each is tried before that, the
+ * one that served last first.
  *
  * A connection on which the oldest request has had no reply for redis_timeout
  * counts as lost: replies come in the order of the requests, so nothing
- * behind it would be answered either.
+ * behind it would be answered either.  So does one on which anything comes
+ * that was not asked for.  A reply that is too large (redisread.h) costs the
+ * request that it is for, and time.
+ *
+ * What is wrong with the server is logged (trouble.h).  What is sent and read
+ * is wiped, since passwords and their hashes are among it.
  */
 
 /* What became of a request that has no reply. */
@@ -40,17 +46,22 @@ typedef void (*redisconn_cb)(void *, const struct redisReply *);
 /*
  * Starts to connect to the place, which is copied, as the configuration says,
  * which must outlive the connection.  Returns NULL, after having logged why,
- * when memory is short or TLS cannot be set up.  Up to now nothing has been
- * sent: failures to connect are logged, once an outage.
+ * when memory is short or TLS cannot be set up.
  */
 struct redisconn *
 redisconn_new(struct event_base *, const struct conf *, const struct place *);
 
-/* Ends the connection: requests under way are dropped without a callback. */
+/*
+ * Ends the connection, also from within a callback of its own: requests under
+ * way are dropped without a callback.
+ */
 void redisconn_free(struct redisconn *);
 
 /* Whether requests are taken now: connected, logged in, database chosen. */
 bool redisconn_ready(const struct redisconn *);
+
+/* Why there is no connection, for the log; "" where nothing was found yet. */
+const char *redisconn_why(const struct redisconn *);
 
 /*
  * Has the callback called each time that a connection has been made, before

@@ -222,10 +222,13 @@ class Relay:
         return found - {self.process.pid}
 
     def pid_of(self, name):
-        """The one process below smtpd whose program is name."""
+        """The process below smtpd whose program is name, not one that this
+        has started."""
         def search():
-            return [pid for pid in self.descendants()
-                    if executable(pid).endswith("/" + name)]
+            rows = parents()
+            found = {pid for pid in self.descendants()
+                     if executable(pid).endswith("/" + name)}
+            return [pid for pid in found if rows.get(pid) not in found]
         return wait_until(search, 10, name)[0]
 
     def check(self, secrets=()):

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fakeredis.h"
+#include "resp.h"
 
 /* What was sent before goes out before the end. */
 static void
@@ -48,6 +49,11 @@ note(struct fakeredis *fr, const redisReply *cmd)
 	snprintf(fr->log + len, sizeof(fr->log) - len, "\n");
 }
 
+/* Of a server that keeps what it is told. */
+static const char sound[] = "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
+			    "aof_enabled:1\r\nrole:master\r\n"
+			    "connected_slaves:0\r\n";
+
 static const char *
 reply_to(struct fakeredis *fr, const redisReply *cmd)
 {
@@ -59,6 +65,8 @@ reply_to(struct fakeredis *fr, const redisReply *cmd)
 		return (fr->select != NULL ? fr->select : "+OK\r\n");
 	if (strcmp(name, "FCALL") == 0 && cmd->elements == 3)
 		return (fr->version != NULL ? fr->version : ":2\r\n");
+	if (strcmp(name, "INFO") == 0)
+		return (fr->info != NULL ? fr->info : resp_string(sound));
 	if (strcmp(name, "PING") == 0)
 		return (fr->ping != NULL ? fr->ping : "+PONG\r\n");
 	if (fr->ncommands < fr->nreplies)

@@ -114,7 +114,9 @@ script(const char *const *replies, size_t n)
 		script(replies_, sizeof(replies_) / sizeof(replies_[0])); \
 	} while (0)
 
-#define FUNCTIONS "FCALL smtpusers_version 0\n"
+#define FUNCTIONS                     \
+	"FCALL smtpusers_version 0\n" \
+	"INFO memory persistence replication\n"
 
 static void
 test_login(void **state)
@@ -479,6 +481,39 @@ test_one_reply_too_many(void **state)
 	assert_string_equal(got[1].str, "w");
 }
 
+/* The rest of it would be taken for what is asked next. */
+static void
+test_begun_unasked(void **state)
+{
+	(void)state;
+	fakeredis_start(&fake);
+	connect_now();
+	fakeredis_send(&fake, "*3\r\n$7\r\nmess", 12);
+	unit_run_until(base, !redisconn_ready(rc));
+	unit_run_until(base, redisconn_ready(rc));
+	assert_int_equal(fake.naccepted, 2);
+	assert_contains(logged(), "a reply that nothing was asked for");
+}
+
+/* A request that waits behind a push is told at once. */
+static void
+test_push(void **state)
+{
+	int64_t start;
+
+	(void)state;
+	fakeredis_start(&fake);
+	connect_now();
+	SCRIPT(">2\r\n+a\r\n+b\r\n");
+	start = unit_now();
+	assert_non_null(ask(0));
+	unit_run_until(base, ngot == 1);
+	assert_in_range(unit_now() - start, 0, UNIT_PATIENCE / 4);
+	assert_int_equal(got[0].type, -1);
+	unit_run_until(base, redisconn_ready(rc));
+	assert_contains(logged(), "not the protocol of Redis");
+}
+
 /* What only a newer or a hostile server would send ends nothing for good. */
 static void
 check_survives(const char *bytes)
@@ -553,6 +588,7 @@ send_string(size_t n)
 	free(body);
 }
 
+/* It fails whom it is for, and nobody else. */
 static void
 test_giant(void **state)
 {
@@ -562,20 +598,56 @@ test_giant(void **state)
 	fakeredis_start(&fake);
 	connect_now();
 	SCRIPT(FAKE_HOLD);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 4; i++)
 		assert_non_null(ask(i));
-	unit_run_until(base, fake.ncommands == 3);
-	send_string(20 << 20);
-	send_string(20 << 20); /* each counts by itself */
+	unit_run_until(base, fake.ncommands == 4);
+	send_string(1000000);
+	send_string(40 << 20);
+	send_string(40 << 20);
+	send_string(3);
+	unit_run_until(base, ngot == 4);
+	assert_int_equal(got[0].len, 1000000);
+	assert_int_equal(got[1].type, REDIS_REPLY_ERROR);
+	assert_int_equal(got[2].type, REDIS_REPLY_ERROR);
+	assert_memory_equal(got[2].str, "TOOLARGE ", 9);
+	assert_string_equal(got[3].str, "xxx");
+	assert_int_equal(fake.naccepted, 1);
+	/* Which is for those to log who know whose it is. */
+	assert_string_equal(logged(), "");
+}
+
+/* A giant that takes longer than a request may is no lost connection. */
+static void
+test_slow_giant(void **state)
+{
+	static char text[50000];
+	int	    i;
+	int64_t	    start;
+
+	(void)state;
+	fake.conf.redis_timeout = 200;
+	fakeredis_start(&fake);
+	connect_now();
+	SCRIPT("$2000000\r\n");
+	assert_non_null(ask(0));
+	unit_run_until(base, fake.ncommands == 1);
+	memset(text, 'x', sizeof(text));
+	for (i = 0; i < 40; i++) {
+		fakeredis_send(&fake, text, sizeof(text));
+		start = unit_now();
+		unit_run_until(base, unit_now() - start >= 15);
+	}
+	assert_int_equal(ngot, 0);
+	fakeredis_send(&fake, "\r\n", 2);
+	unit_run_until(base, ngot == 1);
+	assert_int_equal(got[0].type, REDIS_REPLY_ERROR);
+	assert_int_equal(fake.naccepted, 1);
+	/* One that stands still is. */
+	SCRIPT("$2000000\r\nxyz");
+	assert_non_null(ask(1));
 	unit_run_until(base, ngot == 2);
-	assert_int_equal(got[0].len, 20 << 20);
-	assert_int_equal(got[1].len, 20 << 20);
-	send_string(48 << 20);
-	unit_run_until(base, ngot == 3);
-	assert_int_equal(got[2].type, -1);
-	unit_run_until(base, redisconn_ready(rc));
-	assert_int_equal(fake.naccepted, 2);
-	assert_contains(logged(), "reply too large");
+	assert_int_equal(got[1].type, -1);
+	assert_contains(logged(), "no reply in time");
 }
 
 /* Many small elements are worth more memory than their bytes. */
@@ -721,6 +793,38 @@ test_free_under_way(void **state)
 }
 
 static void
+on_reply_free(void *arg, const redisReply *reply)
+{
+	on_reply(arg, reply);
+	redisconn_free(rc);
+	rc = NULL;
+}
+
+/* Within a callback, of a reply as well as of none. */
+static void
+test_free_from_callback(void **state)
+{
+	const char *argv[] = { "GET", "k" };
+
+	(void)state;
+	fakeredis_start(&fake);
+	connect_now();
+	SCRIPT("$1\r\na\r\n", "$1\r\nb\r\n");
+	redisconn_send(rc, on_reply_free, &got[0], 2, argv);
+	assert_non_null(ask(1));
+	unit_run_until(base, rc == NULL);
+	assert_string_equal(got[0].str, "a");
+	connect_now();
+	SCRIPT(FAKE_CLOSE);
+	redisconn_send(rc, on_reply_free, &got[2], 2, argv);
+	assert_non_null(ask(3));
+	unit_run_until(base, rc == NULL);
+	assert_int_equal(got[2].type, -1);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(ngot, 2);
+}
+
+static void
 test_tcp(void **state)
 {
 	(void)state;
@@ -762,6 +866,8 @@ main(void)
 		TEST(test_silent_at_login), TEST(test_unsolicited),
 		TEST(test_one_reply_too_many), TEST(test_odd_bytes),
 		TEST(test_protocol_error), TEST(test_giant),
+		TEST(test_slow_giant), TEST(test_begun_unasked),
+		TEST(test_push), TEST(test_free_from_callback),
 		TEST(test_giant_array), TEST(test_nobody_there),
 		TEST(test_backoff), TEST(test_cancel),
 		TEST(test_cancel_from_callback), TEST(test_free_under_way),

@@ -27,7 +27,6 @@ USER = ("problems", "warnings", "claim", "wrong", "account", "mode", "status",
         "ip_auth", "domain_count", "ip_count")
 ACCOUNT = ("problems", "domain_count")
 SETS = {"user": ("ips", "domains"), "account": ("domains",)}
-KINDS = {"ips": "range", "domains": "domain"}
 NOT_A_SET = {"ips": "ips: not a set, so the user is refused",
              "domains": "domains: not a set, so nothing can be sent"}
 
@@ -80,9 +79,9 @@ def inspect_user(run, row):
         problems = whole_problems(run, key)
     findings = value_findings(name, key, problems)
     findings += [Finding("slow", name, key, text) for text in warnings or ()]
-    if "log" in wrong:
-        findings.append(Finding("type", name, key + ":log", "log: not a "
-                                "stream, so nothing is logged"))
+    findings += [Finding("type", name, key + ":" + log, log + ": not a "
+                         "stream, so nothing is logged")
+                 for log in ("log", "failed") if log in wrong]
     if "last" in wrong:
         findings.append(Finding("type", name, key + ":last", "last: not a "
                                 "hash, so the last use is not kept"))
