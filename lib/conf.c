@@ -361,9 +361,8 @@ static const struct {
 	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
 	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
 	{ "spf_resolver", valid_resolver }, { "auth_failures", valid_failures },
-	{ "quota_period", valid_period },
-	{ "quota_unit", valid_unit }, { "local", valid_local },
-	{ "source_refusal", valid_refusal } };
+	{ "quota_period", valid_period }, { "quota_unit", valid_unit },
+	{ "local", valid_local }, { "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
