@@ -37,7 +37,9 @@
 #include "reportid.h"
 #include "request.h"
 #include "spf.h"
+#include "spfstarter.h"
 #include "spfworker.h"
+#include "spfworkers.h"
 #include "users.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
@@ -315,10 +317,11 @@ close_all(struct filter *f)
 static void
 filter_start(struct filter *f)
 {
-	if ((f->base = event_base_new()) == NULL)
+	if ((f->base = event_base_new()) == NULL ||
+	    (f->workers = spfworkers_new()) == NULL)
 		errx(1, "cannot start");
 	if (f->conf->spf != SPF_OFF &&
-	    (f->spf = spf_new(f->base, f->conf)) == NULL)
+	    (f->spf = spf_new(f->base, f->conf, f->workers)) == NULL)
 		errx(1, "cannot start the spf workers");
 	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL ||
 	    (f->redis = redisconn_new(f->base, f->conf)) == NULL ||
@@ -339,6 +342,7 @@ filter_stop(struct filter *f)
 	close_all(f);
 	login_stop(f);
 	spf_free(f->spf);
+	spfworkers_free(f->workers);
 	lineio_free(f->io);
 	journal_free(f->journal);
 	reportids_free(f->reportids);
@@ -380,7 +384,7 @@ main(int argc, char *argv[])
 	bool		check = false;
 	int		ch, status = 0;
 
-	while ((ch = getopt(argc, argv, "e:f:H:m:ns:VW")) != -1) {
+	while ((ch = getopt(argc, argv, "e:f:H:m:nSs:VW")) != -1) {
 		switch (ch) {
 		case 'e':
 			question.name = optarg;
@@ -397,6 +401,8 @@ main(int argc, char *argv[])
 		case 'n':
 			check = true;
 			break;
+		case 'S':
+			spfstarter();
 		case 's':
 			question.source = optarg;
 			break;
