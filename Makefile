@@ -16,6 +16,7 @@ SBINDIR ?=	$(PREFIX)/sbin
 MANDIR ?=	$(PREFIX)/share/man
 SYSCONFDIR ?=	/etc
 DATADIR ?=	$(PREFIX)/share/smtpusers
+UNITDIR ?=	$(PREFIX)/lib/systemd/system
 BASHCOMPDIR ?=	$(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR ?=	$(PREFIX)/share/zsh/site-functions
 LIBEXECDIR ?=	$(patsubst %/encrypt,%,$(firstword \
@@ -42,7 +43,7 @@ UNITFILES :=	$(wildcard $(HOOKS)/systemd/*)
 CFLAGS ?=	-O2 -g
 PKG_CONFIG ?=	pkg-config
 INSTALL ?=	install
-LIBS :=		libevent_core hiredis hiredis_ssl libssl libcrypto libconfuse \
+LIBS :=		libevent_core hiredis libssl libcrypto libconfuse \
 		libidn2 libcrypt libbsd-overlay libseccomp
 INCLUDES :=	-Ilib -Ifilter -Ifilter/spf -Itable
 WARN :=		-Wall -Wextra -Wshadow -Wmissing-prototypes \
@@ -125,6 +126,7 @@ install: all $(TOLD) install-hooks
 	$(call put,755,$(PROGRAMS),$(LIBEXECDIR))
 	$(call put,755,$(TOLD),$(SBINDIR))
 	$(call put,644,lib/smtpusers.conf.sample,$(SYSCONFDIR))
+	$(call put,644,scripts/opensmtpd.service.conf,$(UNITDIR)/opensmtpd.service.d,smtpusers.conf)
 	$(call put,644,$(filter %.5,$(MANUALS)),$(MANDIR)/man5)
 	$(call put,644,$(filter %.7,$(MANUALS)),$(MANDIR)/man7)
 	$(call put,644,$(filter %.8,$(MANUALS)),$(MANDIR)/man8)

@@ -112,12 +112,13 @@ user_at_auth(const struct facts *f, struct decision *d)
 /*
  * Only who knows the password learns that the source is the trouble.  Should
  * the password be changed to that one meanwhile, MAIL FROM still finds the
- * source.
+ * source; there it can also be left to, since smtpd logs what is refused here.
  */
 static bool
 source_at_auth(const struct facts *f, struct decision *d)
 {
-	if (!f->shows_password || source_is_allowed(f))
+	if (f->conf->source_refusal != REFUSE_AT_AUTH || !f->shows_password ||
+	    source_is_allowed(f))
 		return (false);
 	if (f->password == PASSWORD_UNASKED)
 		return (act(d, ACTION_ASK_PASSWORD));
@@ -322,6 +323,21 @@ is_bounce(const struct facts *f)
 	    header_is_bounce(&f->session->tx->header));
 }
 
+/* Why the domain is not the user's: in part it may be. */
+static bool
+block_domain(const struct facts *f, size_t i, enum reason reason,
+    struct decision *d)
+{
+	const char *name = f->senders->domains.name[i];
+
+	if (is_bounce(f))
+		return (block(d, REASON_BOUNCE));
+	d->which = i;
+	if (f->addresses == NULL || strcmp(f->addresses, name) != 0)
+		return (act(d, ACTION_ASK_ADDRESSES));
+	return (block(d, f->user->addresses ? REASON_ADDRESS : reason));
+}
+
 static bool
 judge_domain(const struct facts *f, size_t i, struct decision *d)
 {
@@ -332,7 +348,7 @@ judge_domain(const struct facts *f, size_t i, struct decision *d)
 		return (false);
 	if (reason == REASON_SPF)
 		return (judge_spf(f, i, d));
-	return (block(d, is_bounce(f) ? REASON_BOUNCE : reason));
+	return (block_domain(f, i, reason, d));
 }
 
 static bool

@@ -18,8 +18,8 @@
 #include "filter.h"
 #include "functions.h"
 #include "inquiry.h"
-#include "redisconn.h"
 #include "report.h"
+#include "servers.h"
 #include "spf.h"
 #include "spfworkers.h"
 #include "users.h"
@@ -106,7 +106,9 @@ place_of(const struct explanation *ex, const char *stage,
     const struct decision *d)
 {
 	if (d->reason == REASON_SOURCE)
-		return ("AUTH or MAIL FROM");
+		return (ex->filter.conf->source_refusal == REFUSE_AT_AUTH
+			? "AUTH or MAIL FROM"
+			: "MAIL FROM");
 	if (d->action == ACTION_BLOCK && d->record != NULL && d->which == 0 &&
 	    ex->question->sender[0] != '\0')
 		return ("MAIL FROM or end of data");
@@ -253,9 +255,9 @@ explain_start(struct explanation *ex)
 	struct filter *f = &ex->filter;
 
 	if ((f->base = event_base_new()) == NULL ||
-	    (f->redis = redisconn_new(f->base, f->conf)) == NULL ||
-	    (f->users = users_new(f->redis, f->conf)) == NULL ||
-	    (f->functions = functions_new(f->redis)) == NULL)
+	    (f->servers = servers_new(f->base, f->conf)) == NULL ||
+	    (f->users = users_new(f->servers, f->conf)) == NULL ||
+	    (f->functions = functions_new(f->servers)) == NULL)
 		return (false);
 	f->quotas = (struct quotas){ f->base, f->conf, f->functions, NULL };
 	return (session_begin_tx(&ex->session, ex->question->sender) != NULL);
@@ -275,7 +277,7 @@ explain_stop(struct explanation *ex)
 	spfworkers_free(f->workers);
 	functions_free(f->functions);
 	users_free(f->users);
-	redisconn_free(f->redis);
+	servers_free(f->servers);
 	event_base_free(f->base);
 }
 
@@ -310,7 +312,7 @@ explain(const struct conf *conf, const struct question *question)
 		fprintf(stderr, "cannot start\n");
 		return (EX_UNAVAILABLE);
 	}
-	redisconn_when_ready(ex.filter.redis, on_explain_ready, &ex);
+	servers_when_ready(ex.filter.servers, on_explain_ready, &ex);
 	event_base_dispatch(ex.filter.base);
 	explain_stop(&ex);
 	return (ex.status);

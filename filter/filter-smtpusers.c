@@ -11,7 +11,6 @@
 
 #include <sys/types.h>
 
-#include <err.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -19,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "conf.h"
 #include "decide.h"
 #include "explain.h"
@@ -33,7 +34,6 @@
 #include "login.h"
 #include "message.h"
 #include "passwd.h"
-#include "redisconn.h"
 #include "reportid.h"
 #include "request.h"
 #include "spf.h"
@@ -211,6 +211,7 @@ on_filter_ready(void *arg)
 
 	f->registered = true;
 	lineio_write(f->io, registration, sizeof(registration) - 1);
+	log_started();
 }
 
 static void
@@ -219,7 +220,7 @@ on_config(struct filter *f, const struct filterline *fl)
 	if (f->registered)
 		log_once("configuration out of order ignored");
 	else if (strcmp(fl->name, "ready") == 0)
-		redisconn_when_ready(f->redis, on_filter_ready, f);
+		servers_when_ready(f->servers, on_filter_ready, f);
 }
 
 /* Lines of a message come in runs, so the session is mostly the last one. */
@@ -317,21 +318,24 @@ close_all(struct filter *f)
 static void
 filter_start(struct filter *f)
 {
-	if ((f->base = event_base_new()) == NULL ||
-	    (f->workers = spfworkers_new()) == NULL)
-		errx(1, "cannot start");
+	if ((f->base = event_base_new()) == NULL)
+		log_fatal("an event loop");
+	if ((f->workers = spfworkers_new()) == NULL)
+		log_fatal("what starts the spf workers");
 	if (f->conf->spf != SPF_OFF &&
 	    (f->spf = spf_new(f->base, f->conf, f->workers)) == NULL)
-		errx(1, "cannot start the spf workers");
-	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL ||
-	    (f->redis = redisconn_new(f->base, f->conf)) == NULL ||
-	    (f->users = users_new(f->redis, f->conf)) == NULL ||
-	    (f->journal = journal_new(f->base, f->redis)) == NULL ||
+		log_fatal("the spf workers");
+	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL)
+		log_fatal("threads");
+	if ((f->servers = servers_new(f->base, f->conf)) == NULL)
+		exit(1);
+	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
+	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
 	    (f->reportids = reportids_new()) == NULL ||
-	    (f->functions = functions_new(f->redis)) == NULL ||
+	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
-		errx(1, "cannot start");
+		log_fatal("memory");
 	f->quotas = (struct quotas){ f->base, f->conf, f->functions,
 		f->journal };
 }
@@ -348,84 +352,155 @@ filter_stop(struct filter *f)
 	reportids_free(f->reportids);
 	functions_free(f->functions);
 	users_free(f->users);
-	redisconn_free(f->redis);
+	servers_free(f->servers);
 	passwd_pool_free(f->pool);
 	event_base_free(f->base);
+	conf_free(f->conf);
 }
 
-static void
-run(struct conf *conf)
+static int
+run(const char *file)
 {
-	struct filter f = { .conf = conf };
+	struct filter f = { .registered = false };
 
+	log_starting();
 	signal(SIGPIPE, SIG_IGN);
+	if ((f.conf = conf_load_logged(file)) == NULL)
+		return (1);
 	LIST_INIT(&f.late_logins);
 	filter_start(&f);
 	event_base_dispatch(f.base);
 	filter_stop(&f);
+	return (0);
+}
+
+/* What it is started for. */
+enum task {
+	TASK_RUN,
+	TASK_CHECK,
+	TASK_PRINT,
+	TASK_EXPLAIN
+};
+
+struct options {
+	enum task	task;
+	const char     *file;
+	const char     *user; /* TASK_CHECK; NULL: smtpd's */
+	struct question question;
+};
+
+/* As smtpd would run it, but for smtpd. */
+static int
+check(const struct options *o)
+{
+	struct filter f = { .registered = false };
+	int	      status;
+
+	status = check_conf(o->user, CHECK_FILTER, o->file, &f.conf);
+	if (status != 0)
+		return (status);
+	conf_print(f.conf, stdout);
+	if ((f.base = event_base_new()) == NULL)
+		log_fatal("an event loop");
+	if ((f.servers = servers_new(f.base, f.conf)) == NULL)
+		return (EX_UNAVAILABLE);
+	if ((f.functions = functions_new(f.servers)) == NULL)
+		log_fatal("memory");
+	status = check_redis(f.base, f.conf, f.servers, CHECK_FILTER);
+	functions_free(f.functions);
+	servers_free(f.servers);
+	event_base_free(f.base);
+	conf_free(f.conf);
+	return (status);
+}
+
+static int
+print_or_explain(const struct options *o)
+{
+	struct conf *conf = conf_load(o->file, stderr);
+	int	     status = 0;
+
+	if (conf == NULL)
+		return (1);
+	if (o->task == TASK_PRINT)
+		conf_print(conf, stdout);
+	else
+		status = explain(conf, &o->question);
+	conf_free(conf);
+	return (status);
 }
 
 static void __attribute__((__noreturn__))
 usage(void)
 {
 	fprintf(stderr,
-	    "usage: filter-smtpusers [-nV] [-f file]\n"
+	    "usage: filter-smtpusers [-f file]\n"
+	    "       filter-smtpusers -n [-f file] [-u user[:group]]\n"
+	    "       filter-smtpusers -p [-f file]\n"
 	    "       filter-smtpusers -e name [-f file] [-H header] "
-	    "[-m sender] [-s source]\n");
+	    "[-m sender] [-s source]\n"
+	    "       filter-smtpusers -V\n");
 	exit(1);
+}
+
+static void
+take_option(struct options *o, int ch)
+{
+	switch (ch) {
+	case 'e':
+		o->task = TASK_EXPLAIN;
+		o->question.name = optarg;
+		break;
+	case 'f':
+		o->file = optarg;
+		break;
+	case 'H':
+		o->question.header = optarg;
+		break;
+	case 'm':
+		o->question.sender = optarg;
+		break;
+	case 'n':
+		o->task = TASK_CHECK;
+		break;
+	case 'p':
+		o->task = TASK_PRINT;
+		break;
+	case 'S':
+		spfstarter();
+	case 's':
+		o->question.source = optarg;
+		break;
+	case 'u':
+		o->user = optarg;
+		break;
+	case 'V':
+		puts("filter-smtpusers " SMTPUSERS_VERSION);
+		exit(0);
+	case 'W':
+		spfworker();
+	default:
+		usage();
+	}
 }
 
 int
 main(int argc, char *argv[])
 {
-	const char     *file = DEFAULT_CONF;
-	struct question question = { NULL, "", NULL, NULL };
-	struct conf    *conf;
-	bool		check = false;
-	int		ch, status = 0;
+	struct options o = { .file = DEFAULT_CONF, .question.sender = "" };
+	int	       ch;
 
-	while ((ch = getopt(argc, argv, "e:f:H:m:nSs:VW")) != -1) {
-		switch (ch) {
-		case 'e':
-			question.name = optarg;
-			break;
-		case 'f':
-			file = optarg;
-			break;
-		case 'H':
-			question.header = optarg;
-			break;
-		case 'm':
-			question.sender = optarg;
-			break;
-		case 'n':
-			check = true;
-			break;
-		case 'S':
-			spfstarter();
-		case 's':
-			question.source = optarg;
-			break;
-		case 'V':
-			puts("filter-smtpusers " SMTPUSERS_VERSION);
-			return (0);
-		case 'W':
-			spfworker();
-		default:
-			usage();
-		}
-	}
+	while ((ch = getopt(argc, argv, "e:f:H:m:npSs:u:VW")) != -1)
+		take_option(&o, ch);
 	if (argc != optind)
 		usage();
-	if ((conf = conf_load(file, stderr)) == NULL)
-		return (1);
 	log_init("filter-smtpusers");
-	if (check)
-		conf_print(conf, stdout);
-	else if (question.name != NULL)
-		status = explain(conf, &question);
-	else
-		run(conf);
-	conf_free(conf);
-	return (status);
+	switch (o.task) {
+	case TASK_RUN:
+		return (run(o.file));
+	case TASK_CHECK:
+		return (check(&o));
+	default:
+		return (print_or_explain(&o));
+	}
 }

@@ -21,8 +21,8 @@ struct journal;
 struct late_login;
 struct lineio;
 struct passwd_pool;
-struct redisconn;
 struct reportids;
+struct servers;
 struct spf;
 struct spfworkers;
 struct users;
@@ -32,7 +32,7 @@ struct filter {
 	struct conf	     *conf;
 	struct event_base    *base;
 	struct lineio	     *io;
-	struct redisconn     *redis;
+	struct servers	     *servers;
 	struct users	     *users;
 	struct functions     *functions;
 	struct quotas	      quotas;

@@ -3,6 +3,7 @@
  * See LICENSE.
  */
 
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
@@ -34,48 +35,67 @@ struct version {
 	char	  hash[HASH_LEN + 1];
 };
 
+/* The look at one server, until it has ours or a later one. */
+struct loading {
+	LIST_ENTRY(loading) entry;
+	struct functions *fn;
+	struct redisconn *server;
+	int		  nreplies; /* to come */
+	int		  tries;    /* left to put ours in place */
+};
+
 struct functions {
-	struct redisconn *redis;
-	struct version	  ours;
-	int		  tries; /* left to put ours in place */
+	struct servers *servers;
+	struct version	ours;
+	LIST_HEAD(, loading) loadings;
 };
 
 static const char *numbers[] = { "0", "1", "2", "3", "4" };
 
-static void ask_version(struct functions *);
+static void ask_version(struct loading *);
+
+/* Whoever has taken a reply is done with it. */
+static void
+release(struct loading *l)
+{
+	if (--l->nreplies > 0)
+		return;
+	LIST_REMOVE(l, entry);
+	free(l);
+}
 
 static void
 on_loaded(void *arg, const redisReply *reply)
 {
-	struct functions *fn = arg;
+	struct loading *l = arg;
 
-	if (reply == NULL)
-		return;
-	if (reply->type == REDIS_REPLY_ERROR)
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
 		log_warnx("redis: FUNCTION LOAD: %.200s", reply->str);
-	else if (fn->tries > 0)
-		ask_version(fn);
-	else
+	else if (reply != NULL && l->tries > 0)
+		ask_version(l);
+	else if (reply != NULL)
 		log_warnx("redis: the functions are others all the time: does "
 			  "another client load older ones?");
+	release(l);
 }
 
 /* Replies of a transaction that is being made; its end has them all. */
 static void
 on_queued(void *arg, const redisReply *reply)
 {
-	(void)arg;
 	if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
 		log_warnx("redis: FUNCTION: %.200s", reply->str);
+	release(arg);
 }
 
 static void
-send_words(struct functions *fn, redisconn_cb cb, const char *one,
-    const char *two, const char *three)
+send_words(struct loading *l, redisconn_cb cb, const char *one, const char *two,
+    const char *three)
 {
 	const char *argv[] = { one, two, three };
 
-	redisconn_send(fn->redis, cb, fn, two == NULL ? 1 : 3, argv);
+	if (redisconn_send(l->server, cb, l, two == NULL ? 1 : 3, argv) != NULL)
+		l->nreplies++;
 }
 
 /*
@@ -83,18 +103,18 @@ send_words(struct functions *fn, redisconn_cb cb, const char *one,
  * is it deleted nor is ours loaded, as the same functions are another's.
  */
 static void
-replace(struct functions *fn, const struct version *found)
+replace(struct loading *l, const struct version *found)
 {
 	char name[NAME_SIZE] = NAME;
 
 	if (found->number >= 0)
 		snprintf(name, sizeof(name), NAME "_%lld_%s", found->number,
 		    found->hash);
-	fn->tries--;
-	send_words(fn, on_queued, "MULTI", NULL, NULL);
-	send_words(fn, on_queued, "FUNCTION", "DELETE", name);
-	send_words(fn, on_queued, "FUNCTION", "LOAD", smtpusers_lua);
-	send_words(fn, on_loaded, "EXEC", NULL, NULL);
+	l->tries--;
+	send_words(l, on_queued, "MULTI", NULL, NULL);
+	send_words(l, on_queued, "FUNCTION", "DELETE", name);
+	send_words(l, on_queued, "FUNCTION", "LOAD", smtpusers_lua);
+	send_words(l, on_loaded, "EXEC", NULL, NULL);
 }
 
 static struct version
@@ -117,31 +137,50 @@ version_of(const redisReply *reply)
 static void
 on_version(void *arg, const redisReply *reply)
 {
-	struct functions *fn = arg;
-	struct version	  found;
+	struct loading	     *l = arg;
+	const struct version *ours = &l->fn->ours;
+	struct version	      found;
 
-	if (reply == NULL)
+	if (reply != NULL) {
+		found = version_of(reply);
+		if (found.number < ours->number ||
+		    (found.number == ours->number &&
+			strcmp(found.hash, ours->hash) != 0))
+			replace(l, &found);
+	}
+	release(l);
+}
+
+static void
+ask_version(struct loading *l)
+{
+	send_words(l, on_version, "FCALL", "smtpusers_version", "0");
+}
+
+static struct loading *
+begin_loading(struct functions *fn, struct redisconn *server)
+{
+	struct loading *l;
+
+	if ((l = calloc(1, sizeof(*l))) == NULL)
+		return (NULL);
+	l->fn = fn;
+	l->server = server;
+	l->nreplies = 1; /* until the caller has sent what it has to */
+	l->tries = TRIES;
+	LIST_INSERT_HEAD(&fn->loadings, l, entry);
+	return (l);
+}
+
+static void
+on_connect(void *arg, struct redisconn *server)
+{
+	struct loading *l;
+
+	if ((l = begin_loading(arg, server)) == NULL)
 		return;
-	found = version_of(reply);
-	if (found.number < fn->ours.number ||
-	    (found.number == fn->ours.number &&
-		strcmp(found.hash, fn->ours.hash) != 0))
-		replace(fn, &found);
-}
-
-static void
-ask_version(struct functions *fn)
-{
-	send_words(fn, on_version, "FCALL", "smtpusers_version", "0");
-}
-
-static void
-on_connect(void *arg)
-{
-	struct functions *fn = arg;
-
-	fn->tries = TRIES;
-	ask_version(fn);
+	ask_version(l);
+	release(l);
 }
 
 /* Its first line is #!lua name=smtpusers_NUMBER_HASH. */
@@ -158,27 +197,31 @@ version_of_text(void)
 }
 
 struct functions *
-functions_new(struct redisconn *redis)
+functions_new(struct servers *servers)
 {
 	struct functions *fn;
 
 	if ((fn = calloc(1, sizeof(*fn))) == NULL)
 		return (NULL);
-	fn->redis = redis;
-	fn->tries = TRIES;
+	fn->servers = servers;
 	fn->ours = version_of_text();
-	redisconn_on_connect(redis, on_connect, fn);
-	if (redisconn_ready(redis))
-		on_connect(fn);
+	LIST_INIT(&fn->loadings);
+	servers_on_connect(servers, on_connect, fn);
 	return (fn);
 }
 
 void
 functions_free(struct functions *fn)
 {
+	struct loading *l;
+
 	if (fn == NULL)
 		return;
-	redisconn_on_connect(fn->redis, NULL, NULL);
+	servers_on_connect(fn->servers, NULL, NULL);
+	while ((l = LIST_FIRST(&fn->loadings)) != NULL) {
+		LIST_REMOVE(l, entry);
+		free(l);
+	}
 	free(fn);
 }
 
@@ -196,7 +239,7 @@ functions_command(const char *name, int nkeys, int argc, const char **argv,
 	return (n);
 }
 
-struct redisreq *
+struct servers_req *
 functions_call(struct functions *fn, redisconn_cb cb, void *arg,
     const char *name, int nkeys, int argc, const char **argv)
 {
@@ -204,25 +247,32 @@ functions_call(struct functions *fn, redisconn_cb cb, void *arg,
 	int	    n;
 
 	n = functions_command(name, nkeys, argc, argv, out);
-	return (redisconn_send(fn->redis, cb, arg, n, out));
+	return (servers_send(fn->servers, out[FUNCTIONS_KEY], cb, arg, n, out));
 }
 
 /* Where there is another version, the question for it goes behind. */
 static void
 on_lost(void *arg, const redisReply *reply)
 {
-	(void)arg;
 	(void)reply;
+	release(arg);
 }
 
 bool
-functions_lost(struct functions *fn, const redisReply *reply)
+functions_lost(struct functions *fn, const char *key, const redisReply *reply)
 {
+	struct redisconn *server;
+	struct loading	 *l;
+
 	if (reply == NULL || reply->type != REDIS_REPLY_ERROR ||
 	    strstr(reply->str, "Function not found") == NULL)
 		return (false);
+	server = servers_of_key(fn->servers, key);
+	if (server == NULL || (l = begin_loading(fn, server)) == NULL)
+		return (true);
 	/* Before the call that is made again; nothing is replaced by it. */
-	send_words(fn, on_lost, "FUNCTION", "LOAD", smtpusers_lua);
-	on_connect(fn);
+	send_words(l, on_lost, "FUNCTION", "LOAD", smtpusers_lua);
+	ask_version(l);
+	release(l);
 	return (true);
 }

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "redisconn.h"
+#include "servers.h"
 
 struct event_base;
 struct functions;
@@ -22,22 +22,26 @@ struct functions;
 /* Most arguments of a call, keys and all. */
 #define FUNCTIONS_ARGS 16
 
-/* Takes the connection's on_connect for itself.  NULL: memory is short. */
-struct functions *functions_new(struct redisconn *);
+/* Which argument of a call is its first key. */
+#define FUNCTIONS_KEY 3
+
+/* Takes the servers' on_connect for itself.  NULL: memory is short. */
+struct functions *functions_new(struct servers *);
 void		  functions_free(struct functions *);
 
 /*
  * Calls one by its name: keys first, then arguments.  The callback is as
- * redisconn_send() has it.
+ * servers_send() has it.
  */
-struct redisreq *functions_call(struct functions *, redisconn_cb, void *,
+struct servers_req *functions_call(struct functions *, redisconn_cb, void *,
     const char *name, int nkeys, int argc, const char **argv);
 
 /*
  * Whether a reply says that the function is not there any more; it is loaded
- * again then, and the call can be made again.
+ * again then on the server that holds the key, and the call can be made again.
  */
-bool functions_lost(struct functions *, const struct redisReply *);
+bool
+functions_lost(struct functions *, const char *key, const struct redisReply *);
 
 /*
  * Writes what functions_call() would send, for a journal.  Returns the number

@@ -262,7 +262,8 @@ ask_for_user(struct inquiry *inq)
 	struct session	     *s = inq->session;
 	struct users_question question = { .address = &s->source,
 		.source = &s->source,
-		.domains = &inq->senders.domains };
+		.domains = &inq->senders.domains,
+		.addresses = inq->facts.addresses };
 
 	if (inq->facts.stage == STAGE_AUTH)
 		question.name = inq->name;
@@ -338,8 +339,8 @@ on_inquiry_spf(void *arg, const struct spf_answer *answer)
 static void
 ask_for_spf_early(struct inquiry *inq, size_t i)
 {
-	spf_ask(inq->filter->spf, inq->user.name, inq->senders.domains.name[i],
-	    NULL, NULL);
+	spf_ask(inq->filter->spf, inq->user.name, inq->user.account,
+	    inq->senders.domains.name[i], NULL, NULL);
 	inq->facts.spf[i] = SPF_LATER;
 }
 
@@ -349,7 +350,8 @@ wait_for_spf(struct inquiry *inq, size_t i)
 {
 	if (inq->spf_waits++ < DOMAINS_MAX)
 		inq->spf_question = spf_ask(inq->filter->spf, inq->user.name,
-		    inq->senders.domains.name[i], on_inquiry_spf, inq);
+		    inq->user.account, inq->senders.domains.name[i],
+		    on_inquiry_spf, inq);
 	if (inq->spf_question != NULL)
 		event_del(inq->deadline);
 	else
@@ -391,6 +393,10 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 {
 	switch (d->action) {
 	case ACTION_ASK_USER:
+		ask_for_user(inq);
+		return (true);
+	case ACTION_ASK_ADDRESSES:
+		inq->facts.addresses = inq->senders.domains.name[d->which];
 		ask_for_user(inq);
 		return (true);
 	case ACTION_ASK_PASSWORD:

@@ -14,25 +14,25 @@
 
 #include "journal.h"
 #include "log.h"
-#include "redisconn.h"
+#include "servers.h"
 
 #define RETRY_SECONDS 1
 #define RETRY_BURST 256 /* entries sent again at a time */
 
 struct entry {
 	TAILQ_ENTRY(entry) next;
-	struct journal	*journal;
-	struct redisreq *reqs[JOURNAL_COMMANDS]; /* under way */
-	bool		 again;			 /* one was not written */
-	size_t		 bytes;
-	size_t		 ncommands;
-	struct command	 commands[JOURNAL_COMMANDS];
-	const char	*argv[]; /* and the strings it points to */
+	struct journal	   *journal;
+	struct servers_req *reqs[JOURNAL_COMMANDS]; /* under way */
+	bool		    again;		    /* one was not written */
+	size_t		    bytes;
+	size_t		    ncommands;
+	struct command	    commands[JOURNAL_COMMANDS];
+	const char	   *argv[]; /* and the strings it points to */
 };
 
 struct journal {
-	struct redisconn *redis;
-	struct event	 *retry;
+	struct servers *servers;
+	struct event   *retry;
 	TAILQ_HEAD(, entry) entries;
 	size_t bytes;
 };
@@ -58,7 +58,7 @@ drop(struct entry *e)
 	j->bytes -= e->bytes;
 	for (i = 0; i < e->ncommands; i++)
 		if (e->reqs[i] != NULL)
-			redisconn_cancel(e->reqs[i]);
+			servers_cancel(e->reqs[i]);
 	free(e);
 }
 
@@ -114,12 +114,14 @@ on_written(void *arg, const redisReply *reply)
 static void
 send_entry(struct entry *e)
 {
-	size_t i;
+	const struct command *c;
+	size_t		      i;
 
 	e->again = false;
 	for (i = 0; i < e->ncommands; i++) {
-		e->reqs[i] = redisconn_send(e->journal->redis, on_written, e,
-		    e->commands[i].argc, e->commands[i].argv);
+		c = &e->commands[i];
+		e->reqs[i] = servers_send(e->journal->servers, c->argv[c->key],
+		    on_written, e, c->argc, c->argv);
 		if (e->reqs[i] == NULL)
 			e->again = true;
 	}
@@ -139,7 +141,7 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	TAILQ_FOREACH(e, &j->entries, next) {
 		if (under_way(e))
 			continue;
-		if (!redisconn_ready(j->redis) || n++ == RETRY_BURST) {
+		if (!servers_ready(j->servers) || n++ == RETRY_BURST) {
 			retry_later(j);
 			return;
 		}
@@ -174,6 +176,7 @@ copy_commands(struct entry *e, size_t n, const struct command *commands)
 	text = (char *)(argv + total);
 	for (i = 0; i < n; i++) {
 		e->commands[i].argc = commands[i].argc;
+		e->commands[i].key = commands[i].key;
 		e->commands[i].argv = argv;
 		for (k = 0; k < commands[i].argc; k++) {
 			len = strlen(commands[i].argv[k]) + 1;
@@ -214,13 +217,13 @@ journal_write(struct journal *j, size_t n, const struct command *commands)
 }
 
 struct journal *
-journal_new(struct event_base *base, struct redisconn *redis)
+journal_new(struct event_base *base, struct servers *servers)
 {
 	struct journal *j;
 
 	if ((j = calloc(1, sizeof(*j))) == NULL)
 		return (NULL);
-	j->redis = redis;
+	j->servers = servers;
 	TAILQ_INIT(&j->entries);
 	if ((j->retry = evtimer_new(base, on_retry, j)) == NULL) {
 		free(j);

@@ -10,7 +10,7 @@
 
 struct event_base;
 struct journal;
-struct redisconn;
+struct servers;
 
 /*
  * What is to be written to Redis for people to read, and must neither hold up
@@ -27,11 +27,12 @@ struct redisconn;
 
 struct command {
 	int	     argc;
+	int	     key; /* which of them is the key, that tells the server */
 	const char **argv;
 };
 
-/* The connection must outlive the journal. */
-struct journal *journal_new(struct event_base *, struct redisconn *);
+/* The servers must outlive the journal. */
+struct journal *journal_new(struct event_base *, struct servers *);
 
 /* Drops what is not written yet. */
 void journal_free(struct journal *);

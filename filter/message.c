@@ -115,6 +115,7 @@ on_from_decided(void *arg, const struct decision *d, const struct user *user)
 	tx->state = user != NULL ? TX_OPEN : TX_TRUSTED;
 	if (user != NULL) {
 		strlcpy(tx->user, user->name, sizeof(tx->user));
+		strlcpy(tx->account, user->account, sizeof(tx->account));
 		tx->sandboxed = user->status == STATUS_SANDBOXED;
 		tx->any_domain = user_any_domain(user);
 	}
@@ -192,8 +193,8 @@ header_complete(struct filter *f, struct session *s)
 		return;
 	for (i = 0; i < domains.n; i++)
 		if (spf_known(f->spf, domains.name[i]) == NULL)
-			spf_ask(f->spf, s->tx->user, domains.name[i], NULL,
-			    NULL);
+			spf_ask(f->spf, s->tx->user, s->tx->account,
+			    domains.name[i], NULL, NULL);
 }
 
 void

@@ -21,7 +21,7 @@
 #include "key.h"
 #include "log.h"
 #include "quota.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "user.h"
 
 #define NKEYS 4
@@ -33,7 +33,7 @@ struct quota_query {
 	void		    *arg;
 	bool		     reserves; /* or only checks */
 	bool		     sent;
-	struct redisreq	    *req;
+	struct servers_req  *req;
 	struct event	    *retry;
 	char		     user[USER_NAME_MAX + 1];
 	char		     id[QUOTA_ID];
@@ -90,7 +90,7 @@ static void
 quota_free(struct quota_query *q)
 {
 	if (q->req != NULL)
-		redisconn_cancel(q->req);
+		servers_cancel(q->req);
 	event_free(q->retry);
 	free(q);
 }
@@ -167,13 +167,22 @@ conclude_array(struct quota_query *q, const redisReply *reply)
 	}
 }
 
+static bool
+was_lost(const struct quota_query *q, const redisReply *reply)
+{
+	char key[KEY_TEXT];
+
+	key_user(key, q->quotas->conf->prefix, q->user, "");
+	return (functions_lost(q->quotas->functions, key, reply));
+}
+
 static void
 on_quota_reply(void *arg, const redisReply *reply)
 {
 	struct quota_query *q = arg;
 
 	q->req = NULL;
-	if (reply == NULL || functions_lost(q->quotas->functions, reply)) {
+	if (reply == NULL || was_lost(q, reply)) {
 		ask_later(q);
 		return;
 	}
@@ -266,7 +275,7 @@ write_call(const struct quotas *quotas, const char *function, const char *user,
 	const char    *argv[NKEYS + 1] = { keys.text[0], keys.text[1],
 		   keys.text[2], keys.text[3], keys.period };
 	const char    *out[FUNCTIONS_ARGS];
-	struct command command = { 0, out };
+	struct command command = { 0, FUNCTIONS_KEY, out };
 
 	make_keys(quotas->conf, user, id, &keys);
 	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);

@@ -65,7 +65,7 @@ report_write(struct journal *journal, struct reportids *ids,
 		session_source(s, source), "message_id", tx->header.message_id,
 		"message", msgid };
 	const char *expire[] = { "EXPIRE", key, ttl };
-	struct command commands[2] = { { 26, hset }, { 3, expire } };
+	struct command commands[2] = { { 26, 1, hset }, { 3, 1, expire } };
 
 	if (!reportids_draw(ids, report->user, monotonic(), id))
 		return;

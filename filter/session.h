@@ -67,7 +67,9 @@ struct tx {
 	enum tx_state state;
 	enum hold     hold;
 	char	      hold_id[QUOTA_ID];
-	char	      user[USER_NAME_MAX + 1]; /* from TX_OPEN on */
+	/* From TX_OPEN on: whose it is, and the user's account then. */
+	char	      user[USER_NAME_MAX + 1];
+	char	      account[USER_NAME_MAX + 1];
 	bool	      sandboxed;
 	bool	      any_domain; /* its domains are asked about early */
 	bool	      damaged;	  /* a line of it was lost */

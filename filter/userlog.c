@@ -65,7 +65,7 @@ userlog_add(struct journal *journal, const char *prefix,
 	struct args    args = { .n = 6,
 		   .v = { "XADD", key, "MAXLEN", "~", max, "*" } };
 	const char    *use[] = { "HSET", last, entry->event, now };
-	struct command commands[] = { { 0, args.v }, { 4, use } };
+	struct command commands[] = { { 0, 1, args.v }, { 4, 1, use } };
 	bool	       used = strcmp(entry->result, "accepted") == 0;
 
 	key_user(key, prefix, name, "log");

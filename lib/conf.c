@@ -18,9 +18,11 @@
 
 #include "conf.h"
 #include "domain.h"
+#include "log.h"
 #include "period.h"
 
 #define REPORT_URL_MAX 300 /* the reply line has 512 bytes, RFC 5321 */
+#define REDIS_MAX 2048
 #define PREFIX_MAX 64
 #define PASSWORD_MAX 512
 #define FILE_MAX (1 << 20)
@@ -35,6 +37,7 @@ static struct {
 	unsigned int nerrors;
 	int	     user_line; /* where these keys stand; 0: nowhere */
 	int	     spf_line;
+	int	     redis_line;
 } reading;
 
 static void
@@ -65,6 +68,7 @@ static const char *const spf_words[] = { "off", "published", "include", "pass",
 	NULL };
 static const char *const unit_words[] = { "message", "recipient", NULL };
 static const char *const local_words[] = { "trust", "enforce", NULL };
+static const char *const refusal_words[] = { "auth", "mail-from", NULL };
 
 /* Whether text is not empty and printable ASCII with no space. */
 static int
@@ -115,6 +119,12 @@ valid_local(cfg_t *cfg, cfg_opt_t *opt)
 }
 
 static int
+valid_refusal(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, refusal_words));
+}
+
+static int
 valid_number(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
 {
 	long n = cfg_opt_getnint(opt, 0);
@@ -130,6 +140,12 @@ static int
 valid_timeout(cfg_t *cfg, cfg_opt_t *opt)
 {
 	return (valid_number(cfg, opt, 10, 60000));
+}
+
+static int
+valid_replicas(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_number(cfg, opt, 0, 9));
 }
 
 static int
@@ -234,89 +250,34 @@ valid_user(cfg_t *cfg, cfg_opt_t *opt)
 	return (valid_word(cfg, opt));
 }
 
-/* Splits host:port, where an IPv6 host stands in brackets. */
-static int
-split_host_port(const char *text, char **host, uint16_t *port)
-{
-	const char   *colon = strrchr(text, ':'), *end, *p;
-	unsigned long n = 0;
-
-	if (colon == NULL || colon == text || colon[1] == '\0')
-		return (-1);
-	for (p = colon + 1; *p != '\0'; p++) {
-		if (*p < '0' || *p > '9' || n > UINT16_MAX)
-			return (-1);
-		n = n * 10 + (unsigned long)(*p - '0');
-	}
-	if (n == 0 || n > UINT16_MAX)
-		return (-1);
-	end = colon;
-	if (text[0] == '[' && end[-1] == ']') {
-		text++;
-		end--;
-	} else if (memchr(text, ':', (size_t)(end - text)) != NULL)
-		return (-1);
-	if (end == text)
-		return (-1);
-	*host = strndup(text, (size_t)(end - text));
-	*port = (uint16_t)n;
-	return (*host == NULL ? -1 : 0);
-}
-
-static int
-split_redis(struct conf *conf, const char *value)
-{
-	if (strncmp(value, "unix:/", 6) == 0) {
-		conf->transport = REDIS_UNIX;
-		conf->redis_host = strdup(value + 5);
-		return (conf->redis_host == NULL ? -1 : 0);
-	}
-	if (strncmp(value, "tcp:", 4) == 0)
-		conf->transport = REDIS_TCP;
-	else if (strncmp(value, "tls:", 4) == 0)
-		conf->transport = REDIS_TLS;
-	else
-		return (-1);
-	return (split_host_port(value + 4, &conf->redis_host,
-	    &conf->redis_port));
-}
-
 static int
 valid_redis(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char *value = cfg_opt_getnstr(opt, 0);
-	struct conf scratch;
-	int	    ret = -1;
+	const char   *value = cfg_opt_getnstr(opt, 0);
+	struct places places;
 
-	memset(&scratch, 0, sizeof(scratch));
-	if (is_graphic(value, 512))
-		ret = split_redis(&scratch, value);
-	if (ret == 0 && scratch.transport == REDIS_UNIX &&
-	    strlen(scratch.redis_host) > 107)
-		ret = -1;
-	free(scratch.redis_host);
-	if (ret == -1)
-		cfg_error(cfg,
-		    "redis: \"%s\" is not unix:/path, "
-		    "tcp:host:port or tls:host:port",
-		    value);
-	return (ret);
+	reading.redis_line = cfg->line;
+	if (is_graphic(value, REDIS_MAX) && places_parse(&places, value))
+		return (0);
+	cfg_error(cfg,
+	    "redis: \"%s\" is not unix:/path, tcp:host:port, "
+	    "tls:host:port, sentinel:NAME@host:port,... or "
+	    "cluster:host:port,...",
+	    value);
+	return (-1);
 }
 
 static int
 valid_resolver(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char    *value = cfg_opt_getnstr(opt, 0);
-	char	      *host = NULL;
+	char	       host[PLACE_HOST];
 	struct netaddr na;
-	uint16_t       port;
-	int	       ok;
+	uint16_t       port = 0;
 
-	ok = netaddr_parse(value, &na) ||
-	    (split_host_port(value, &host, &port) == 0 &&
-		netaddr_parse(host, &na));
-	free(host);
-	if (ok)
+	if (netaddr_parse(value, &na) ||
+	    (place_parse_host(value, strlen(value), host, &port) &&
+		netaddr_parse(host, &na)))
 		return (0);
 	cfg_error(cfg,
 	    "spf_resolver: \"%s\" is not an address or "
@@ -364,18 +325,31 @@ valid_password_file(cfg_t *cfg, cfg_opt_t *opt)
 	return (0);
 }
 
+static int
+valid_ca(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *file = cfg_opt_getnstr(opt, 0);
+
+	if (access(file, R_OK) == 0)
+		return (0);
+	cfg_error(cfg, "redis_ca: %s: %s", file, strerror(errno));
+	return (-1);
+}
+
 static const struct {
 	const char *name;
 	int (*check)(cfg_t *, cfg_opt_t *);
 } checks[] = { { "redis", valid_redis }, { "redis_user", valid_user },
 	{ "redis_password_file", valid_password_file },
-	{ "redis_timeout", valid_timeout }, { "redis_db", valid_db },
+	{ "redis_ca", valid_ca }, { "redis_timeout", valid_timeout },
+	{ "redis_db", valid_db }, { "redis_replicas", valid_replicas },
 	{ "prefix", valid_prefix }, { "report_url", valid_url },
 	{ "enforce", valid_enforce }, { "spf", valid_spf },
 	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
 	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
 	{ "spf_resolver", valid_resolver }, { "quota_period", valid_period },
-	{ "quota_unit", valid_unit }, { "local", valid_local } };
+	{ "quota_unit", valid_unit }, { "local", valid_local },
+	{ "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
@@ -433,6 +407,7 @@ take_values(struct conf *conf, cfg_t *cfg)
 	conf->redis_ca = dup_str(cfg, "redis_ca");
 	conf->redis_db = (int)cfg_getint(cfg, "redis_db");
 	conf->redis_timeout = (int)cfg_getint(cfg, "redis_timeout");
+	conf->redis_replicas = (int)cfg_getint(cfg, "redis_replicas");
 	conf->prefix = dup_str(cfg, "prefix");
 	conf->report_url = dup_str(cfg, "report_url");
 	conf->spf = (enum spf_mode)get_keyword(spf_words,
@@ -444,8 +419,11 @@ take_values(struct conf *conf, cfg_t *cfg)
 	    cfg_getstr(cfg, "quota_unit"));
 	conf->local = (enum local_policy)get_keyword(local_words,
 	    cfg_getstr(cfg, "local"));
+	conf->source_refusal = (enum source_refusal)get_keyword(refusal_words,
+	    cfg_getstr(cfg, "source_refusal"));
 	if (conf->redis == NULL || conf->prefix == NULL ||
-	    conf->report_url == NULL || split_redis(conf, conf->redis) == -1 ||
+	    conf->report_url == NULL ||
+	    !places_parse(&conf->places, conf->redis) ||
 	    !period_parse(cfg_getstr(cfg, "quota_period"), &conf->quota_period))
 		return (-1);
 	return (take_lists(conf, cfg));
@@ -467,6 +445,11 @@ valid_whole(struct conf *conf, cfg_t *cfg)
 	} else if (conf->redis_user != NULL) {
 		cfg->line = reading.user_line;
 		cfg_error(cfg, "redis_user needs a redis_password_file");
+		return (-1);
+	}
+	if (conf->places.topology == REDIS_CLUSTER && conf->redis_db != 0) {
+		cfg->line = reading.redis_line;
+		cfg_error(cfg, "redis is a cluster, which has no redis_db");
 		return (-1);
 	}
 	if (conf->enforce == 0) {
@@ -505,6 +488,7 @@ new_parser(void)
 		  CFG_STR("redis_ca", NULL, CFGF_NONE),
 		  CFG_INT("redis_db", 0, CFGF_NONE),
 		  CFG_INT("redis_timeout", 500, CFGF_NONE),
+		  CFG_INT("redis_replicas", 0, CFGF_NONE),
 		  CFG_STR("prefix", "smtp:", CFGF_NONE),
 		  CFG_STR("report_url", "https://reports.example.net/",
 		      CFGF_NONE),
@@ -517,7 +501,8 @@ new_parser(void)
 		  CFG_STR("spf_resolver", NULL, CFGF_NONE),
 		  CFG_STR("quota_period", "1d", CFGF_NONE),
 		  CFG_STR("quota_unit", "message", CFGF_NONE),
-		  CFG_STR("local", "trust", CFGF_NONE), CFG_END() };
+		  CFG_STR("local", "trust", CFGF_NONE),
+		  CFG_STR("source_refusal", "auth", CFGF_NONE), CFG_END() };
 	cfg_t	   *cfg = cfg_init(opts, CFGF_NONE);
 	size_t	    i;
 
@@ -609,6 +594,27 @@ conf_load(const char *file, FILE *errors)
 	return (NULL);
 }
 
+struct conf *
+conf_load_logged(const char *file)
+{
+	struct conf *conf;
+	char	    *text = NULL, *rest, *line;
+	size_t	     size;
+	FILE	    *errors;
+
+	if ((errors = open_memstream(&text, &size)) == NULL) {
+		log_err("%s: %s", file, strerror(errno));
+		return (NULL);
+	}
+	conf = conf_load(file, errors);
+	fclose(errors);
+	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+		if (line[0] != '\0')
+			log_err("%s", line);
+	free(text);
+	return (conf);
+}
+
 static void
 print_quoted(FILE *fp, const char *text)
 {
@@ -663,6 +669,7 @@ conf_print(const struct conf *conf, FILE *fp)
 	print_str(fp, "redis_ca", conf->redis_ca);
 	fprintf(fp, "redis_db = %d\n", conf->redis_db);
 	fprintf(fp, "redis_timeout = %d\n", conf->redis_timeout);
+	fprintf(fp, "redis_replicas = %d\n", conf->redis_replicas);
 	print_str(fp, "prefix", conf->prefix);
 	print_str(fp, "report_url", conf->report_url);
 	print_str(fp, "spf", spf_words[conf->spf]);
@@ -673,6 +680,7 @@ conf_print(const struct conf *conf, FILE *fp)
 	fprintf(fp, "quota_period = %" PRId64 "\n", conf->quota_period);
 	print_str(fp, "quota_unit", unit_words[conf->quota_unit]);
 	print_str(fp, "local", local_words[conf->local]);
+	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);
 }
 
 void
@@ -687,7 +695,6 @@ conf_free(struct conf *conf)
 	if (conf->redis_password != NULL)
 		freezero(conf->redis_password, strlen(conf->redis_password));
 	free(conf->redis);
-	free(conf->redis_host);
 	free(conf->redis_user);
 	free(conf->redis_password_file);
 	free(conf->redis_ca);

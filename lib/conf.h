@@ -13,12 +13,7 @@
 #include <stdio.h>
 
 #include "netaddr.h"
-
-enum redis_transport {
-	REDIS_UNIX,
-	REDIS_TCP,
-	REDIS_TLS
-};
+#include "place.h"
 
 enum spf_mode {
 	SPF_OFF,
@@ -37,6 +32,11 @@ enum local_policy {
 	LOCAL_ENFORCE
 };
 
+enum source_refusal {
+	REFUSE_AT_AUTH,
+	REFUSE_AT_MAIL_FROM
+};
+
 /* Most entries of spf_include and spf_relays. */
 #define CONF_INCLUDES 32
 #define CONF_RELAYS 64
@@ -46,30 +46,30 @@ enum local_policy {
 
 /* smtpusers.conf(5) in effect; every member is set and valid. */
 struct conf {
-	char		    *redis; /* as written */
-	enum redis_transport transport;
-	char		    *redis_host; /* or the socket's path */
-	uint16_t	     redis_port;
-	char		    *redis_user; /* NULL: none */
-	char		    *redis_password_file;
-	char		    *redis_password;
-	char		    *redis_ca; /* NULL: the system's */
-	int		     redis_db;
-	int		     redis_timeout; /* milliseconds */
-	char		    *prefix;
-	char		    *report_url;
-	unsigned int	     enforce; /* ENFORCE_* */
-	enum spf_mode	     spf;
-	char		   **spf_include;
-	size_t		     nspf_include;
-	struct netaddr	    *spf_relays;
-	size_t		     nspf_relays;
-	int		     spf_timeout; /* milliseconds */
-	int		     spf_workers;
-	char		    *spf_resolver; /* NULL: the system's */
-	int64_t		     quota_period; /* seconds */
-	enum quota_unit	     quota_unit;
-	enum local_policy    local;
+	char		   *redis; /* as written */
+	struct places	    places;
+	char		   *redis_user; /* NULL: none */
+	char		   *redis_password_file;
+	char		   *redis_password;
+	char		   *redis_ca; /* NULL: the system's */
+	int		    redis_db;
+	int		    redis_timeout; /* milliseconds */
+	int		    redis_replicas;
+	char		   *prefix;
+	char		   *report_url;
+	unsigned int	    enforce; /* ENFORCE_* */
+	enum spf_mode	    spf;
+	char		  **spf_include;
+	size_t		    nspf_include;
+	struct netaddr	   *spf_relays;
+	size_t		    nspf_relays;
+	int		    spf_timeout; /* milliseconds */
+	int		    spf_workers;
+	char		   *spf_resolver; /* NULL: the system's */
+	int64_t		    quota_period; /* seconds */
+	enum quota_unit	    quota_unit;
+	enum local_policy   local;
+	enum source_refusal source_refusal;
 };
 
 /*
@@ -77,6 +77,9 @@ struct conf {
  * line each that starts with file:line.  The caller frees with conf_free().
  */
 struct conf *conf_load(const char *file, FILE *errors);
+
+/* The same, where every error is a line of the log. */
+struct conf *conf_load_logged(const char *file);
 
 /* Prints the configuration in effect, `key = value` a line, no password. */
 void conf_print(const struct conf *, FILE *);

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #define LOG_LINE 1024
 
 static const char *progname = "smtpusers";
+static bool	   use_stderr = true;
 static bool	   use_syslog;
 
 static bool
@@ -39,9 +41,27 @@ void
 log_init(const char *name)
 {
 	progname = name;
-	use_syslog = is_dev_null(STDERR_FILENO);
-	if (use_syslog)
-		openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL);
+	use_stderr = !is_dev_null(STDERR_FILENO);
+	use_syslog = false;
+	if (!use_stderr)
+		log_starting();
+}
+
+void
+log_starting(void)
+{
+	if (!use_syslog)
+		openlog(progname, LOG_PID | LOG_NDELAY, LOG_MAIL);
+	use_syslog = true;
+}
+
+void
+log_started(void)
+{
+	if (!use_stderr)
+		return;
+	closelog();
+	use_syslog = false;
 }
 
 /* Writes text with everything but printable ASCII escaped. */
@@ -84,46 +104,82 @@ write_stderr(const char *line, size_t len)
 		return;
 }
 
+/* What stands in front is an id, or "": then the name, which syslog(3) adds. */
 static void
-emit(const char *prefix, const char *fmt, va_list ap)
+emit(int priority, const char *id, const char *fmt, va_list ap)
 {
 	char   raw[LOG_LINE], line[LOG_LINE];
-	size_t n;
+	size_t n, head = 0;
 
 	if (vsnprintf(raw, sizeof(raw), fmt, ap) < 0)
 		return;
-	n = (size_t)snprintf(line, sizeof(line), "%s", prefix);
+	if (id[0] == '\0')
+		head = (size_t)snprintf(line, sizeof(line), "%s: ", progname);
+	n = head + (size_t)snprintf(line + head, sizeof(line) - head, "%s", id);
 	n += escape(line + n, sizeof(line) - n - 1, raw);
-	if (use_syslog) {
-		syslog(LOG_INFO, "%s", line);
+	if (use_syslog)
+		syslog(priority, "%s", line + head);
+	if (!use_stderr)
 		return;
-	}
 	line[n++] = '\n';
 	write_stderr(line, n);
 }
 
 void
-log_warnx(const char *fmt, ...)
+log_err(const char *fmt, ...)
 {
-	char	prefix[64];
 	va_list ap;
 
-	prefix[0] = '\0';
-	if (!use_syslog)
-		snprintf(prefix, sizeof(prefix), "%s: ", progname);
 	va_start(ap, fmt);
-	emit(prefix, fmt, ap);
+	emit(LOG_ERR, "", fmt, ap);
+	va_end(ap);
+}
+
+void
+log_fatal(const char *what)
+{
+	log_err("cannot start: %s: %s", what, strerror(errno));
+	exit(1);
+}
+
+void
+log_warnx(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit(LOG_WARNING, "", fmt, ap);
+	va_end(ap);
+}
+
+void
+log_info(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit(LOG_INFO, "", fmt, ap);
+	va_end(ap);
+}
+
+void
+log_at(int priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	emit(priority, "", fmt, ap);
 	va_end(ap);
 }
 
 void
 log_session(uint64_t id, const char *fmt, ...)
 {
-	char	prefix[32];
+	char	head[32];
 	va_list ap;
 
-	snprintf(prefix, sizeof(prefix), "%016" PRIx64 " ", id);
+	snprintf(head, sizeof(head), "%016" PRIx64 " ", id);
 	va_start(ap, fmt);
-	emit(prefix, fmt, ap);
+	emit(LOG_INFO, head, fmt, ap);
 	va_end(ap);
 }

@@ -22,12 +22,31 @@
  */
 void log_init(const char *name);
 
-/* Logs one line about the program itself. */
-void log_warnx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+/*
+ * From log_starting() to log_started() lines go to syslog(3) in any case: what
+ * a filter writes to standard error before it is registered smtpd reads only
+ * in the foreground.
+ */
+void log_starting(void);
+void log_started(void);
 
-/* The same about one SMTP session, whose id stands in front. */
+/*
+ * Log one line about the program itself.  The priority is syslog(3)'s: LOG_ERR
+ * where the program cannot do its work or data is lost, LOG_WARNING where
+ * somebody should look, LOG_INFO otherwise.
+ */
+void log_err(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+void log_warnx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+void log_info(const char *, ...) __attribute__((__format__(printf, 1, 2)));
+void log_at(int priority, const char *, ...)
+    __attribute__((__format__(printf, 2, 3)));
+
+/* The same about one SMTP session, LOG_INFO, its id in front. */
 void log_session(uint64_t, const char *, ...)
     __attribute__((__format__(printf, 2, 3)));
+
+/* Logs that the program cannot start, what it lacks and errno; exits with 1. */
+void log_fatal(const char *) __attribute__((__noreturn__));
 
 /*
  * log_warnx() the first time that this line of the source is reached, nothing

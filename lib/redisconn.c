@@ -5,12 +5,14 @@
 
 #include <sys/queue.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <errno.h>
 #include <event2/event.h>
-#include <hiredis/async.h>
 #include <hiredis/hiredis.h>
-#include <hiredis/hiredis_ssl.h>
-#include <openssl/err.h>
+#include <netdb.h>
 #include <openssl/ssl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,53 +22,77 @@
 
 #include "conf.h"
 #include "log.h"
-#include "netaddr.h"
+#include "place.h"
 #include "redisconn.h"
 #include "redisfmt.h"
+#include "redisread.h"
 #include "resolve.h"
+#include "stream.h"
+#include "trouble.h"
 
 #define BACKOFF_MIN 50 /* milliseconds */
 #define BACKOFF_MAX 5000
-#define CONNECT_MAX 5000     /* for connection, TLS and login */
-#define REPLY_MAX (32 << 20) /* bytes of one reply */
-#define ELEMENTS_MAX (1 << 20)
+#define CONNECT_MAX 5000  /* for connection, TLS and login */
+#define CONNECT_NEXT 1000 /* the same, where there is another address */
+#define OUTPUT_MIN (16 * 1024)
+#define OUTPUT_MAX (16 << 20) /* that Redis has not taken yet */
 
 struct redisreq {
-	TAILQ_ENTRY(redisreq) entry;
+	STAILQ_ENTRY(redisreq) entry;
 	redisconn_cb cb; /* NULL: cancelled */
 	void	    *arg;
 	int64_t	     deadline; /* milliseconds, monotonic */
+	char	     what[TROUBLE_REQUEST];
+};
+
+STAILQ_HEAD(redisreqs, redisreq);
+
+/* Bytes that are still to be sent; wiped as they are. */
+struct output {
+	char  *buf;
+	size_t size;
+	size_t off;
+	size_t len;
 };
 
 struct redisconn {
 	const struct conf *conf;
 	struct event_base *base;
-	struct resolve	  *resolve; /* of the host, under way */
-	SSL_CTX		  *tls;
-	redisAsyncContext *ac;
-	redisContextFuncs  funcs; /* with our own read */
-	ssize_t (*read)(redisContext *, char *, size_t);
-	size_t reply_bytes;		 /* since the last reply */
-	TAILQ_HEAD(, redisreq) requests; /* in the order sent */
-	struct event *readable;
-	struct event *writable;
-	struct event *flush; /* at the end of this turn */
-	bool	      flushing;
+	struct place	   place;
+	struct trouble	  *trouble;
+	SSL_CTX		  *tls; /* NULL: without */
+
+	/* Where the host is, which of that was tried, and why in vain. */
+	struct resolve	      *resolve; /* under way */
+	struct resolve_address address[RESOLVE_MAX];
+	size_t		       naddresses;
+	size_t		       tried;
+	struct resolve_address served; /* by this one, the last time */
+	char		       why[256];
+
+	/* The connection; NULL: none. */
+	struct stream	 *stream;
+	struct redisread *input;
+	struct output	  output;
+	struct event	 *readable;
+	struct event	 *writable;
+	bool		  ready;
+	bool		  busy;	    /* calling back */
+	bool		  doomed;   /* to be freed behind that */
+	unsigned int	  turn;	    /* which connection it is */
+	struct redisreqs  requests; /* in the order sent */
+	struct redisreqs  failing;  /* of a connection that is gone */
+
+	struct event *turned; /* at the end of this turn of the loop */
 	struct event *overdue;
 	struct event *reconnect;
-	struct event *giveup;  /* the attempt under way */
-	struct event *waiting; /* redisconn_when_ready() */
-	void (*on_connect)(void *);
-	void *on_connect_arg;
-	void (*when_ready)(void *);
-	void   *when_ready_arg;
+	struct event *giveup; /* the attempt under way */
+	void (*on_connect)(void *, struct redisconn *);
+	void   *on_connect_arg;
 	int	backoff;
 	int64_t timeout; /* milliseconds, one request */
-	bool	ready;
-	bool	outage_logged;
+	size_t	taken;	 /* bytes, since overdue was looked at */
 };
-
-static void start_connect(struct redisconn *);
 
 static int64_t
 now_ms(void)
@@ -86,71 +112,6 @@ add_timer(struct event *ev, int64_t ms)
 }
 
 static void
-log_outage(struct redisconn *rc, const char *why)
-{
-	if (!rc->outage_logged)
-		log_warnx("redis: %s: %s", rc->conf->redis, why);
-	rc->outage_logged = true;
-}
-
-/* Once the connection is gone, or an attempt has failed. */
-static void
-connect_later(struct redisconn *rc)
-{
-	int64_t ms;
-
-	rc->ready = false;
-	event_del(rc->giveup);
-	if (event_pending(rc->reconnect, EV_TIMEOUT, NULL))
-		return;
-	ms = rc->backoff / 2 + arc4random_uniform((uint32_t)rc->backoff);
-	rc->backoff = rc->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX
-						    : rc->backoff * 2;
-	add_timer(rc->reconnect, ms);
-}
-
-/*
- * What hiredis wants to wait for.  Commands are mostly taken by the socket at
- * once, so a connection that is up is written to at the end of the loop's
- * turn, and only what it does not take is waited for.
- */
-static void
-hook_add_read(void *arg)
-{
-	struct redisconn *rc = arg;
-
-	event_add(rc->readable, NULL);
-}
-
-static void
-hook_del_read(void *arg)
-{
-	struct redisconn *rc = arg;
-
-	event_del(rc->readable);
-}
-
-static void
-hook_add_write(void *arg)
-{
-	struct redisconn *rc = arg;
-
-	if (rc->ready && !rc->flushing)
-		event_active(rc->flush, EV_WRITE, 0);
-	else
-		event_add(rc->writable, NULL);
-}
-
-static void
-hook_del_write(void *arg)
-{
-	struct redisconn *rc = arg;
-
-	if (event_pending(rc->writable, EV_WRITE, NULL))
-		event_del(rc->writable);
-}
-
-static void
 free_event(struct event **ev)
 {
 	if (*ev != NULL)
@@ -158,173 +119,221 @@ free_event(struct event **ev)
 	*ev = NULL;
 }
 
-/* hiredis is done with the socket. */
+/* Calls back those whose connection is gone, in their order. */
 static void
-hook_cleanup(void *arg)
+fail_requests(struct redisconn *rc)
 {
-	struct redisconn *rc = arg;
+	struct redisreq *req;
+	redisconn_cb	 cb;
+	void		*arg;
 
+	while ((req = STAILQ_FIRST(&rc->failing)) != NULL) {
+		STAILQ_REMOVE_HEAD(&rc->failing, entry);
+		cb = req->cb;
+		arg = req->arg;
+		free(req);
+		if (cb != NULL)
+			cb(arg, REDIS_NO_REPLY);
+	}
+}
+
+static void
+wipe_output(struct output *out)
+{
+	if (out->buf != NULL)
+		freezero(out->buf, out->size);
+	memset(out, 0, sizeof(*out));
+}
+
+static void
+close_stream(struct redisconn *rc)
+{
 	free_event(&rc->readable);
 	free_event(&rc->writable);
-	free_event(&rc->flush);
+	event_del(rc->overdue);
+	stream_close(rc->stream);
+	rc->stream = NULL;
+	redisread_free(rc->input);
+	rc->input = NULL;
+	wipe_output(&rc->output);
+	rc->ready = false;
+	rc->turn++;
 }
 
+/* What went wrong at which address, where there are several. */
 static void
-on_redis_readable(evutil_socket_t fd, short what, void *arg)
+note_why(struct redisconn *rc, const char *why)
 {
-	(void)fd;
-	(void)what;
-	redisAsyncHandleRead(arg);
+	const struct resolve_address *a;
+	char			      host[NI_MAXHOST];
+	size_t			      n = strlen(rc->why);
+
+	if (rc->naddresses < 2 || rc->tried == 0) {
+		strlcpy(rc->why, why, sizeof(rc->why));
+		return;
+	}
+	a = &rc->address[rc->tried - 1];
+	if (getnameinfo((const struct sockaddr *)&a->sa, a->len, host,
+		sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
+		host[0] = '\0';
+	snprintf(rc->why + n, sizeof(rc->why) - n, "%s%s: %s",
+	    n > 0 ? "; " : "", host, why);
 }
 
-static void
-on_redis_writable(evutil_socket_t fd, short what, void *arg)
+static int64_t
+pause_before_next(struct redisconn *rc)
 {
-	(void)fd;
-	(void)what;
-	redisAsyncHandleWrite(arg);
-}
+	int64_t ms = rc->backoff / 2 +
+	    arc4random_uniform((uint32_t)rc->backoff);
 
-static void
-on_flush(evutil_socket_t fd, short what, void *arg)
-{
-	redisAsyncContext *ac = arg;
-	struct redisconn  *rc = ac->data;
-
-	(void)fd;
-	(void)what;
-	rc->flushing = true;
-	redisAsyncHandleWrite(ac);
-	rc->flushing = false;
-}
-
-static bool
-attach(struct redisconn *rc)
-{
-	redisAsyncContext *ac = rc->ac;
-
-	rc->readable = event_new(rc->base, ac->c.fd, EV_READ | EV_PERSIST,
-	    on_redis_readable, ac);
-	rc->writable = event_new(rc->base, ac->c.fd, EV_WRITE | EV_PERSIST,
-	    on_redis_writable, ac);
-	rc->flush = event_new(rc->base, -1, 0, on_flush, ac);
-	if (rc->readable == NULL || rc->writable == NULL || rc->flush == NULL)
-		return (false);
-	ac->ev.addRead = hook_add_read;
-	ac->ev.delRead = hook_del_read;
-	ac->ev.addWrite = hook_add_write;
-	ac->ev.delWrite = hook_del_write;
-	ac->ev.cleanup = hook_cleanup;
-	ac->ev.data = rc;
-	return (true);
+	rc->backoff = rc->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX
+						    : rc->backoff * 2;
+	return (ms);
 }
 
 /*
- * Ends a connection of our own accord.  Its requests are called back from
- * within, so it is detached before.
+ * Goes on with the next address at once, and after the last one from the
+ * beginning, after a pause.
  */
+static void
+connect_later(struct redisconn *rc)
+{
+	if (rc->tried < rc->naddresses) {
+		add_timer(rc->reconnect, 0);
+		return;
+	}
+	trouble_away(rc->trouble, rc->why);
+	rc->why[0] = '\0';
+	rc->naddresses = rc->tried = 0;
+	add_timer(rc->reconnect, pause_before_next(rc));
+}
+
+/* Ends the connection, or the attempt to make one. */
 static void
 drop_connection(struct redisconn *rc, const char *why)
 {
-	redisAsyncContext *ac = rc->ac;
+	bool was_ready = rc->ready;
 
-	log_outage(rc, why);
+	event_del(rc->giveup);
 	if (rc->resolve != NULL)
 		resolve_cancel(rc->resolve);
 	rc->resolve = NULL;
-	rc->ac = NULL;
+	/* It was the right address: all of them have their turn again. */
+	if (was_ready)
+		rc->naddresses = rc->tried = 0;
+	note_why(rc, why);
+	close_stream(rc);
+	STAILQ_CONCAT(&rc->failing, &rc->requests);
+	event_active(rc->turned, EV_WRITE, 0);
 	connect_later(rc);
-	if (ac == NULL)
-		return;
-	ac->data = NULL;
-	redisAsyncFree(ac);
-}
-
-static void
-on_disconnect(const redisAsyncContext *ac, int status)
-{
-	struct redisconn *rc = ac->data;
-
-	(void)status;
-	if (rc == NULL)
-		return;
-	log_outage(rc,
-	    ac->errstr != NULL && ac->errstr[0] != '\0' ? ac->errstr
-							: "connection closed");
-	rc->ac = NULL;
-	connect_later(rc);
-}
-
-static void
-on_connected(const redisAsyncContext *ac, int status)
-{
-	struct redisconn *rc = ac->data;
-
-	if (rc != NULL && status != REDIS_OK)
-		on_disconnect(ac, status);
-}
-
-/* Every reply comes here: hiredis keeps them in the order of the requests. */
-static void
-on_reply(redisAsyncContext *ac, void *vreply, void *arg)
-{
-	struct redisconn *rc = arg;
-	struct redisreq	 *req = TAILQ_FIRST(&rc->requests);
-	redisconn_cb	  cb;
-	void		 *cb_arg;
-
-	rc->reply_bytes = 0;
-	if (vreply == NULL)
-		rc->ready = false;
-	if (req == NULL) {
-		if (vreply != NULL && rc->ac == ac)
-			drop_connection(rc,
-			    "a reply that nothing was asked for");
-		return;
-	}
-	TAILQ_REMOVE(&rc->requests, req, entry);
-	cb = req->cb;
-	cb_arg = req->arg;
-	free(req);
-	if (cb != NULL)
-		cb(cb_arg, vreply);
 }
 
 static void
 on_overdue(evutil_socket_t fd, short what, void *arg)
 {
 	struct redisconn *rc = arg;
-	struct redisreq	 *req = TAILQ_FIRST(&rc->requests);
+	struct redisreq	 *req = STAILQ_FIRST(&rc->requests);
 	int64_t		  left;
+	bool		  flows = rc->taken > 0;
 
 	(void)fd;
 	(void)what;
+	rc->taken = 0;
 	if (req == NULL)
 		return;
 	if ((left = req->deadline - now_ms()) > 0)
 		add_timer(rc->overdue, left);
+	else if (flows && redisread_skipping(rc->input))
+		add_timer(rc->overdue, rc->timeout);
 	else
 		drop_connection(rc, "no reply in time");
+}
+
+/* Writes what is to be sent, as far as it goes. */
+static void
+flush(struct redisconn *rc)
+{
+	struct output *out = &rc->output;
+	ssize_t	       n = 0;
+
+	while (out->off < out->len) {
+		n = stream_write(rc->stream, out->buf + out->off,
+		    out->len - out->off);
+		if (n < 0)
+			break;
+		explicit_bzero(out->buf + out->off, (size_t)n);
+		out->off += (size_t)n;
+	}
+	if (n == STREAM_FAILED)
+		drop_connection(rc, stream_error(rc->stream));
+	else if (n == STREAM_LATER && stream_wants_write(rc->stream))
+		event_add(rc->writable, NULL);
+	else if (out->off == out->len) {
+		out->off = out->len = 0;
+		if (out->size > OUTPUT_MIN)
+			wipe_output(out);
+	}
+}
+
+static void free_all(struct redisconn *);
+
+/* What has gathered in this turn: replies that will not come, and output. */
+static void
+on_turned(evutil_socket_t fd, short what, void *arg)
+{
+	struct redisconn *rc = arg;
+
+	(void)fd;
+	(void)what;
+	rc->busy = true;
+	fail_requests(rc);
+	rc->busy = false;
+	if (rc->doomed)
+		free_all(rc);
+	else if (rc->stream != NULL &&
+	    !event_pending(rc->writable, EV_WRITE, NULL))
+		flush(rc);
+}
+
+static bool
+reserve_output(struct output *out, size_t n)
+{
+	size_t size = out->size > 0 ? out->size : OUTPUT_MIN;
+	char  *buf;
+
+	if (out->size - out->len >= n)
+		return (true);
+	while (size - (out->len - out->off) < n)
+		size *= 2;
+	if (size > OUTPUT_MAX || (buf = malloc(size)) == NULL)
+		return (false);
+	out->len -= out->off;
+	if (out->buf != NULL) {
+		memcpy(buf, out->buf + out->off, out->len);
+		freezero(out->buf, out->size);
+	}
+	out->buf = buf;
+	out->size = size;
+	out->off = 0;
+	return (true);
 }
 
 static bool
 write_command(struct redisconn *rc, int argc, const char **argv)
 {
-	char   buf[2048], *text;
-	size_t len;
-	int    status;
+	struct output *out = &rc->output;
+	size_t	       len = redisfmt_size(argc, argv);
 
-	text = redisfmt(argc, argv, buf, sizeof(buf), &len);
-	if (text == NULL)
+	if (!reserve_output(out, len))
 		return (false);
-	status = redisAsyncFormattedCommand(rc->ac, on_reply, rc, text, len);
-	if (text != buf)
-		free(text);
-	return (status == REDIS_OK);
+	out->len += redisfmt(argc, argv, out->buf + out->len);
+	event_active(rc->turned, EV_WRITE, 0);
+	return (true);
 }
 
+/* what is the request for the log; NULL where its words may stand there. */
 static struct redisreq *
-append(struct redisconn *rc, redisconn_cb cb, void *arg, int64_t timeout,
+append(struct redisconn *rc, redisconn_cb cb, void *arg, const char *what,
     int argc, const char **argv)
 {
 	struct redisreq *req;
@@ -337,8 +346,12 @@ append(struct redisconn *rc, redisconn_cb cb, void *arg, int64_t timeout,
 	}
 	req->cb = cb;
 	req->arg = arg;
-	req->deadline = now_ms() + timeout;
-	TAILQ_INSERT_TAIL(&rc->requests, req, entry);
+	req->deadline = now_ms() + rc->timeout;
+	if (what != NULL)
+		strlcpy(req->what, what, sizeof(req->what));
+	else
+		trouble_request(req->what, argc, argv);
+	STAILQ_INSERT_TAIL(&rc->requests, req, entry);
 	return (req);
 }
 
@@ -348,9 +361,9 @@ redisconn_send(struct redisconn *rc, redisconn_cb cb, void *arg, int argc,
 {
 	struct redisreq *req;
 
-	if (!rc->ready || rc->ac == NULL)
+	if (!rc->ready)
 		return (NULL);
-	req = append(rc, cb, arg, rc->timeout, argc, argv);
+	req = append(rc, cb, arg, NULL, argc, argv);
 	if (req != NULL && !event_pending(rc->overdue, EV_TIMEOUT, NULL))
 		add_timer(rc->overdue, rc->timeout);
 	return (req);
@@ -368,38 +381,18 @@ redisconn_ready(const struct redisconn *rc)
 	return (rc->ready);
 }
 
-static void
-tell_ready(struct redisconn *rc)
+const char *
+redisconn_why(const struct redisconn *rc)
 {
-	void (*cb)(void *) = rc->when_ready;
-
-	event_del(rc->waiting);
-	rc->when_ready = NULL;
-	if (cb != NULL)
-		cb(rc->when_ready_arg);
-}
-
-static void
-on_waiting(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	tell_ready(arg);
+	return (trouble_why(rc->trouble));
 }
 
 void
-redisconn_on_connect(struct redisconn *rc, void (*cb)(void *), void *arg)
+redisconn_on_connect(struct redisconn *rc,
+    void (*cb)(void *, struct redisconn *), void *arg)
 {
 	rc->on_connect = cb;
 	rc->on_connect_arg = arg;
-}
-
-void
-redisconn_when_ready(struct redisconn *rc, void (*cb)(void *), void *arg)
-{
-	rc->when_ready = cb;
-	rc->when_ready_arg = arg;
-	add_timer(rc->waiting, rc->ready ? 0 : rc->timeout);
 }
 
 /*
@@ -443,11 +436,24 @@ on_select(void *arg, const redisReply *reply)
 static void
 on_functions(void *arg, const redisReply *reply)
 {
-	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
-	    strstr(reply->str, "unknown command") != NULL)
+	if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
+		return;
+	if (strstr(reply->str, "unknown command") != NULL)
 		drop_connection(arg,
 		    "the server is too old: Redis 7 or Valkey 8 is "
 		    "needed");
+	/* Which is said unasked, and then the connection is closed. */
+	else if (strstr(reply->str, "max number of clients") != NULL)
+		drop_connection(arg, reply->str);
+}
+
+static void
+on_info(void *arg, const redisReply *reply)
+{
+	struct redisconn *rc = arg;
+
+	if (reply != NULL)
+		trouble_info(rc->trouble, reply, rc->conf->redis_replicas);
 }
 
 static void
@@ -456,191 +462,254 @@ on_ping(void *arg, const redisReply *reply)
 	struct redisconn *rc = arg;
 
 	login_step(rc, reply, "PING");
-	if (reply == NULL || rc->ac == NULL)
+	if (reply == NULL || rc->stream == NULL)
 		return;
 	event_del(rc->giveup);
 	rc->ready = true;
 	rc->backoff = BACKOFF_MIN;
-	if (rc->outage_logged)
-		log_warnx("redis: %s: connected", rc->conf->redis);
-	rc->outage_logged = false;
+	rc->why[0] = '\0';
+	rc->served = rc->address[rc->tried - 1];
+	trouble_back(rc->trouble);
 	if (rc->on_connect != NULL)
-		rc->on_connect(rc->on_connect_arg);
-	tell_ready(rc);
+		rc->on_connect(rc->on_connect_arg, rc);
 }
 
 /* Sent in one go; the replies are judged as they come. */
-static int
+static bool
 log_in(struct redisconn *rc)
 {
 	const struct conf *conf = rc->conf;
 	const char	  *auth[3] = { "AUTH" }, *sel[2], *ping = "PING";
 	const char	  *functions[] = { "FCALL", "smtpusers_version", "0" };
-	char		   db[16];
-	int		   n = 1;
+	const char *info[] = { "INFO", "memory", "persistence", "replication" };
+	char	    db[16];
+	int	    n = 1;
 
 	if (conf->redis_user != NULL)
 		auth[n++] = conf->redis_user;
 	if (conf->redis_password != NULL) {
 		auth[n++] = conf->redis_password;
-		if (append(rc, on_auth, rc, CONNECT_MAX, n, auth) == NULL)
-			return (-1);
+		if (append(rc, on_auth, rc, "AUTH", n, auth) == NULL)
+			return (false);
 	}
 	if (conf->redis_db != 0) {
 		snprintf(db, sizeof(db), "%d", conf->redis_db);
 		sel[0] = "SELECT";
 		sel[1] = db;
-		if (append(rc, on_select, rc, CONNECT_MAX, 2, sel) == NULL)
-			return (-1);
+		if (append(rc, on_select, rc, NULL, 2, sel) == NULL)
+			return (false);
 	}
-	if (append(rc, on_functions, rc, CONNECT_MAX, 3, functions) == NULL ||
-	    append(rc, on_ping, rc, CONNECT_MAX, 1, &ping) == NULL)
-		return (-1);
-	return (0);
+	return (append(rc, on_functions, rc, NULL, 3, functions) != NULL &&
+	    append(rc, on_info, rc, NULL, 4, info) != NULL &&
+	    append(rc, on_ping, rc, NULL, 1, &ping) != NULL);
+}
+
+/* Replies come in the order of the requests. */
+static void
+take_reply(struct redisconn *rc, const redisReply *reply)
+{
+	struct redisreq *req = STAILQ_FIRST(&rc->requests);
+	redisconn_cb	 cb = req->cb;
+	void		*arg = req->arg;
+
+	STAILQ_REMOVE_HEAD(&rc->requests, entry);
+	if (rc->ready)
+		trouble_reply(rc->trouble, req->what, reply);
+	free(req);
+	if (cb != NULL)
+		cb(arg, reply);
 }
 
 /*
- * hiredis asserts that no reply comes unasked.  One callback more than there
- * are requests, for a command of no bytes, leaves that to on_reply().
+ * Hands out the replies that are there.  A callback may end the connection,
+ * and even begin another.  Whatever comes while nothing is asked, a push or a
+ * reply too many, shakes the trust in all that follows.
  */
-static int
-pad(struct redisconn *rc)
+static void
+take_replies(struct redisconn *rc)
 {
-	static const char ping[] = "*1\r\n$4\r\nPING\r\n";
+	static const char     unasked[] = "a reply that nothing was asked for";
+	const redisReply     *reply;
+	enum redisread_status status;
+	unsigned int	      turn = rc->turn;
 
-	return (redisAsyncFormattedCommand(rc->ac, on_reply, rc, ping, 0) ==
-		    REDIS_OK
-		? 0
-		: -1);
+	while ((status = redisread_next(rc->input, &reply)) ==
+	    REDISREAD_REPLY) {
+		if (STAILQ_EMPTY(&rc->requests)) {
+			drop_connection(rc, unasked);
+			return;
+		}
+		take_reply(rc, reply);
+		if (turn != rc->turn)
+			return;
+	}
+	if (status == REDISREAD_BROKEN)
+		drop_connection(rc, "not the protocol of Redis");
+	else if (STAILQ_EMPTY(&rc->requests) && redisread_begun(rc->input))
+		drop_connection(rc, unasked);
 }
 
-/* Bounds what one reply may make us hold. */
-static ssize_t
-bounded_read(redisContext *c, char *buf, size_t size)
+/* False when the connection is gone, or there is no more to be read now. */
+static bool
+read_once(struct redisconn *rc)
 {
-	struct redisconn *rc = ((redisAsyncContext *)c)->data;
-	ssize_t		  n = rc->read(c, buf, size);
+	unsigned int turn = rc->turn;
+	size_t	     room;
+	char	    *buf = redisread_room(rc->input, &room);
+	ssize_t	     n;
 
-	if (n <= 0)
-		return (n);
-	rc->reply_bytes += (size_t)n;
-	if (rc->reply_bytes <= REPLY_MAX)
-		return (n);
-	c->err = REDIS_ERR_OTHER;
-	snprintf(c->errstr, sizeof(c->errstr), "reply too large");
-	return (-1);
+	if (buf == NULL) {
+		drop_connection(rc, "out of memory");
+		return (false);
+	}
+	n = stream_read(rc->stream, buf, room);
+	if (n == STREAM_LATER) {
+		if (stream_wants_write(rc->stream))
+			event_add(rc->writable, NULL);
+		return (false);
+	}
+	if (n <= 0) {
+		drop_connection(rc,
+		    n == 0 ? "connection closed" : stream_error(rc->stream));
+		return (false);
+	}
+	rc->taken += (size_t)n;
+	redisread_take(rc->input, (size_t)n);
+	take_replies(rc);
+	return (turn == rc->turn && stream_pending(rc->stream));
 }
 
 static void
-bound_replies(struct redisconn *rc)
+on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	redisContext *c = &rc->ac->c;
+	struct redisconn *rc = arg;
+	unsigned int	  turn = rc->turn;
 
-	rc->reply_bytes = 0;
-	rc->funcs = *c->funcs;
-	rc->read = rc->funcs.read;
-	rc->funcs.read = bounded_read;
-	c->funcs = &rc->funcs;
-	c->reader->maxelements = ELEMENTS_MAX;
+	(void)fd;
+	(void)what;
+	rc->busy = true;
+	while (read_once(rc))
+		continue;
+	rc->busy = false;
+	if (rc->doomed)
+		free_all(rc);
+	else if (turn == rc->turn && rc->tls != NULL)
+		flush(rc); /* TLS may have waited for what was read */
 }
 
-/* The certificate must be good for the host that the operator wrote. */
-static int
-start_tls(struct redisconn *rc)
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
 {
-	const char    *host = rc->conf->redis_host;
-	struct netaddr na;
-	SSL	      *ssl;
-	int	       ok;
+	struct redisconn *rc = arg;
+	unsigned int	  turn = rc->turn;
 
-	if ((ssl = SSL_new(rc->tls)) == NULL)
-		return (-1);
-	if (netaddr_parse(host, &na))
-		ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host);
-	else
-		ok = SSL_set_tlsext_host_name(ssl, host) == 1 &&
-		    SSL_set1_host(ssl, host);
-	if (ok != 1) {
-		SSL_free(ssl);
-		return (-1);
-	}
-	if (redisInitiateSSL(&rc->ac->c, ssl) == REDIS_OK)
-		return (0); /* and owned by the context */
-	SSL_free(ssl);
-	return (-1);
+	flush(rc);
+	if (turn == rc->turn && rc->tls != NULL)
+		on_readable(fd, what, rc);
 }
 
-static int
+static bool
 set_up(struct redisconn *rc)
 {
-	redisAsyncContext *ac = rc->ac;
+	int fd = stream_fd(rc->stream);
 
-	ac->data = rc;
-	if (ac->err != 0)
-		return (-1);
-	if (!attach(rc) ||
-	    redisAsyncSetConnectCallback(ac, on_connected) != REDIS_OK ||
-	    redisAsyncSetDisconnectCallback(ac, on_disconnect) != REDIS_OK)
-		return (-1);
-	if (rc->tls != NULL && start_tls(rc) == -1)
-		return (-1);
-	bound_replies(rc);
-	if (pad(rc) == -1)
-		return (-1);
-	return (log_in(rc));
+	rc->input = redisread_new();
+	rc->readable = event_new(rc->base, fd, EV_READ | EV_PERSIST,
+	    on_readable, rc);
+	rc->writable = event_new(rc->base, fd, EV_WRITE, on_writable, rc);
+	/* Nothing is written before there is a connection. */
+	return (rc->input != NULL && rc->readable != NULL &&
+	    rc->writable != NULL && event_add(rc->readable, NULL) == 0 &&
+	    event_add(rc->writable, NULL) == 0 && log_in(rc));
 }
 
-/* host is a socket's path or a numeric address: this does not block. */
 static void
-connect_to(struct redisconn *rc, const char *host)
+connect_next(struct redisconn *rc)
 {
-	redisOptions opts;
-	char	     why[160];
+	const struct resolve_address *a = &rc->address[rc->tried++];
 
-	memset(&opts, 0, sizeof(opts));
-	if (rc->conf->transport == REDIS_UNIX)
-		REDIS_OPTIONS_SET_UNIX(&opts, host);
-	else
-		REDIS_OPTIONS_SET_TCP(&opts, host, rc->conf->redis_port);
-	rc->ac = redisAsyncConnectWithOptions(&opts);
-	if (rc->ac == NULL) {
+	add_timer(rc->giveup,
+	    rc->tried < rc->naddresses ? CONNECT_NEXT : CONNECT_MAX);
+	rc->stream = stream_open((const struct sockaddr *)&a->sa, a->len,
+	    rc->tls, rc->place.host);
+	if (rc->stream == NULL)
+		drop_connection(rc, strerror(errno));
+	else if (!set_up(rc))
 		drop_connection(rc, "out of memory");
-		return;
-	}
-	if (set_up(rc) == 0)
-		return;
-	snprintf(why, sizeof(why), "%s",
-	    rc->ac->c.errstr[0] != '\0' ? rc->ac->c.errstr
-					: "cannot set up the connection");
-	drop_connection(rc, why);
+}
+
+/* The address that has served before comes first. */
+static void
+take_addresses(struct redisconn *rc, const struct resolve_address *address,
+    size_t n)
+{
+	struct resolve_address first = address[0];
+	size_t		       i;
+
+	rc->naddresses = n;
+	rc->tried = 0;
+	memcpy(rc->address, address, n * sizeof(*address));
+	for (i = 1; i < n; i++)
+		if (rc->served.len == address[i].len &&
+		    memcmp(&rc->served.sa, &address[i].sa, address[i].len) ==
+			0) {
+			rc->address[0] = address[i];
+			rc->address[i] = first;
+		}
 }
 
 static void
-on_resolved(void *arg, const char *address, const char *error)
+on_resolved(void *arg, const struct resolve_address *address, size_t n,
+    const char *error)
 {
 	struct redisconn *rc = arg;
 
 	rc->resolve = NULL;
-	if (address != NULL)
-		connect_to(rc, address);
-	else
+	if (address == NULL) {
 		drop_connection(rc, error);
+		return;
+	}
+	take_addresses(rc, address, n);
+	connect_next(rc);
+}
+
+static bool
+take_path(struct resolve_address *a, const char *path)
+{
+	struct sockaddr_un *sun = (struct sockaddr_un *)&a->sa;
+
+	sun->sun_family = AF_UNIX;
+	a->len = sizeof(*sun);
+	return (strlcpy(sun->sun_path, path, sizeof(sun->sun_path)) <
+	    sizeof(sun->sun_path));
+}
+
+static void
+look_up_host(struct redisconn *rc)
+{
+	rc->resolve = resolve_start(rc->base, rc->place.host, rc->place.port,
+	    on_resolved, rc);
+	if (rc->resolve == NULL)
+		drop_connection(rc, "cannot look up the host");
 }
 
 static void
 start_connect(struct redisconn *rc)
 {
-	struct netaddr na;
+	const struct place    *place = &rc->place;
+	struct resolve_address one = { 0 };
+	bool		       is_path = place->transport == REDIS_UNIX;
 
 	add_timer(rc->giveup, CONNECT_MAX);
-	if (rc->conf->transport == REDIS_UNIX ||
-	    netaddr_parse(rc->conf->redis_host, &na))
-		connect_to(rc, rc->conf->redis_host);
+	if (rc->tried < rc->naddresses)
+		connect_next(rc);
+	else if (is_path && !take_path(&one, place->host))
+		drop_connection(rc, "the socket's path is too long");
+	else if (!is_path && !resolve_numeric(place->host, place->port, &one))
+		look_up_host(rc);
 	else {
-		rc->resolve = resolve_start(rc->base, rc->conf->redis_host,
-		    on_resolved, rc);
-		if (rc->resolve == NULL)
-			drop_connection(rc, "cannot look up the host");
+		take_addresses(rc, &one, 1);
+		connect_next(rc);
 	}
 }
 
@@ -660,80 +729,98 @@ on_giveup(evutil_socket_t fd, short what, void *arg)
 	drop_connection(arg, "cannot connect in time");
 }
 
-static int
-load_tls(struct redisconn *rc)
+/* How the log calls it: of several servers, by its own place as well. */
+static struct trouble *
+new_trouble(const struct conf *conf, const struct place *place)
 {
-	const char *ca = rc->conf->redis_ca;
-	int	    ok;
+	char text[PLACE_TEXT], name[512];
 
-	if (rc->conf->transport != REDIS_TLS)
-		return (0);
-	if ((rc->tls = SSL_CTX_new(TLS_client_method())) == NULL)
-		return (-1);
-	SSL_CTX_set_verify(rc->tls, SSL_VERIFY_PEER, NULL);
-	SSL_CTX_set_min_proto_version(rc->tls, TLS1_2_VERSION);
-	SSL_CTX_set_mode(rc->tls,
-	    SSL_MODE_ENABLE_PARTIAL_WRITE |
-		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	ok = ca != NULL ? SSL_CTX_load_verify_locations(rc->tls, ca, NULL)
-			: SSL_CTX_set_default_verify_paths(rc->tls);
-	if (ok == 1)
-		return (0);
-	log_warnx("redis_ca: %s: %s", ca != NULL ? ca : "the system's",
-	    ERR_reason_error_string(ERR_peek_last_error()));
-	return (-1);
+	if (conf->places.topology == REDIS_ONE)
+		return (trouble_new(conf->redis));
+	snprintf(name, sizeof(name), "%s: %s", conf->redis,
+	    place_text(place, text));
+	return (trouble_new(name));
+}
+
+static bool
+init(struct redisconn *rc)
+{
+	if (rc->place.transport == REDIS_TLS &&
+	    (rc->tls = stream_tls(rc->conf->redis_ca)) == NULL)
+		return (false);
+	rc->trouble = new_trouble(rc->conf, &rc->place);
+	rc->turned = event_new(rc->base, -1, 0, on_turned, rc);
+	rc->overdue = evtimer_new(rc->base, on_overdue, rc);
+	rc->reconnect = evtimer_new(rc->base, on_reconnect, rc);
+	rc->giveup = evtimer_new(rc->base, on_giveup, rc);
+	return (rc->trouble != NULL && rc->turned != NULL &&
+	    rc->overdue != NULL && rc->reconnect != NULL && rc->giveup != NULL);
 }
 
 struct redisconn *
-redisconn_new(struct event_base *base, const struct conf *conf)
+redisconn_new(struct event_base *base, const struct conf *conf,
+    const struct place *place)
 {
 	struct redisconn *rc;
 
 	if ((rc = calloc(1, sizeof(*rc))) == NULL)
 		return (NULL);
 	rc->conf = conf;
+	rc->place = *place;
 	rc->base = base;
 	rc->backoff = BACKOFF_MIN;
 	rc->timeout = conf->redis_timeout * 95LL / 100;
-	TAILQ_INIT(&rc->requests);
-	rc->overdue = evtimer_new(base, on_overdue, rc);
-	rc->reconnect = evtimer_new(base, on_reconnect, rc);
-	rc->giveup = evtimer_new(base, on_giveup, rc);
-	rc->waiting = evtimer_new(base, on_waiting, rc);
-	if (rc->overdue == NULL || rc->reconnect == NULL ||
-	    rc->giveup == NULL || rc->waiting == NULL || load_tls(rc) == -1) {
-		redisconn_free(rc);
+	STAILQ_INIT(&rc->requests);
+	STAILQ_INIT(&rc->failing);
+	if (!init(rc)) {
+		free_all(rc);
 		return (NULL);
 	}
 	start_connect(rc);
 	return (rc);
 }
 
-void
-redisconn_free(struct redisconn *rc)
+/* Frees those under way without calling them back. */
+static void
+forget_requests(struct redisconn *rc)
 {
 	struct redisreq *req;
 
-	if (rc == NULL)
-		return;
-	TAILQ_FOREACH(req, &rc->requests, entry)
-		req->cb = NULL;
-	rc->ready = false;
-	if (rc->ac != NULL) {
-		rc->ac->data = NULL;
-		redisAsyncFree(rc->ac);
-	}
-	while ((req = TAILQ_FIRST(&rc->requests)) != NULL) {
-		TAILQ_REMOVE(&rc->requests, req, entry);
+	STAILQ_CONCAT(&rc->failing, &rc->requests);
+	while ((req = STAILQ_FIRST(&rc->failing)) != NULL) {
+		STAILQ_REMOVE_HEAD(&rc->failing, entry);
 		free(req);
 	}
+}
+
+static void
+free_all(struct redisconn *rc)
+{
+	forget_requests(rc);
 	if (rc->resolve != NULL)
 		resolve_cancel(rc->resolve);
-	hook_cleanup(rc);
+	if (rc->stream != NULL)
+		close_stream(rc);
+	free_event(&rc->turned);
 	free_event(&rc->overdue);
 	free_event(&rc->reconnect);
 	free_event(&rc->giveup);
-	free_event(&rc->waiting);
 	SSL_CTX_free(rc->tls);
+	trouble_free(rc->trouble);
 	free(rc);
+}
+
+void
+redisconn_free(struct redisconn *rc)
+{
+	if (rc == NULL)
+		return;
+	if (!rc->busy) {
+		free_all(rc);
+		return;
+	}
+	rc->doomed = true;
+	forget_requests(rc);
+	if (rc->stream != NULL)
+		close_stream(rc);
 }

@@ -11,19 +11,26 @@
 
 struct conf;
 struct event_base;
+struct place;
 struct redisReply;
 struct redisconn;
 struct redisreq;
 
 /*
- * The connection to Redis: one, kept up for as long as the program runs.
- * While there is none, requests fail at once instead of waiting for it; when
- * it is lost, so do those under way.  It is made again after a pause that
- * doubles from 50 ms to 5 s and is jittered.
+ * One connection to one Redis, kept up until it is freed.  While there is none,
+ * requests fail at once instead of waiting for it; when it is lost, so do those
+ * under way.  It is made again after a pause that doubles from 50 ms to 5 s and
+ * is jittered.  Of a host with several addresses each is tried before that, the
+ * one that served last first.
  *
  * A connection on which the oldest request has had no reply for redis_timeout
  * counts as lost: replies come in the order of the requests, so nothing
- * behind it would be answered either.
+ * behind it would be answered either.  So does one on which anything comes
+ * that was not asked for.  A reply that is too large (redisread.h) costs the
+ * request that it is for, and time.
+ *
+ * What is wrong with the server is logged (trouble.h).  What is sent and read
+ * is wiped, since passwords and their hashes are among it.
  */
 
 /* What became of a request that has no reply. */
@@ -37,30 +44,31 @@ struct redisreq;
 typedef void (*redisconn_cb)(void *, const struct redisReply *);
 
 /*
- * Starts to connect as the configuration says, which must outlive the
- * connection.  Returns NULL, after having logged why, when memory is short or
- * TLS cannot be set up.  Up to now nothing has been sent: failures to connect
- * are logged, once an outage.
+ * Starts to connect to the place, which is copied, as the configuration says,
+ * which must outlive the connection.  Returns NULL, after having logged why,
+ * when memory is short or TLS cannot be set up.
  */
-struct redisconn *redisconn_new(struct event_base *, const struct conf *);
+struct redisconn *
+redisconn_new(struct event_base *, const struct conf *, const struct place *);
 
-/* Ends the connection: requests under way are dropped without a callback. */
+/*
+ * Ends the connection, also from within a callback of its own: requests under
+ * way are dropped without a callback.
+ */
 void redisconn_free(struct redisconn *);
 
 /* Whether requests are taken now: connected, logged in, database chosen. */
 bool redisconn_ready(const struct redisconn *);
 
+/* Why there is no connection, for the log; "" where nothing was found yet. */
+const char *redisconn_why(const struct redisconn *);
+
 /*
  * Has the callback called each time that a connection has been made, before
  * any request that others send on it.
  */
-void redisconn_on_connect(struct redisconn *, void (*)(void *), void *);
-
-/*
- * Has the callback called once, at the next time the connection is ready or
- * at the latest after the time that one request may take.
- */
-void redisconn_when_ready(struct redisconn *, void (*)(void *), void *);
+void redisconn_on_connect(struct redisconn *,
+    void (*)(void *, struct redisconn *), void *);
 
 /*
  * Sends a command of strings.  The callback comes exactly once, from the event

@@ -3,7 +3,6 @@
  * See LICENSE.
  */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "redisfmt.h"
@@ -40,20 +39,24 @@ put_string(char *p, const char *text, size_t len)
 	return (p);
 }
 
-char *
-redisfmt(int argc, const char **argv, char *buf, size_t size, size_t *len)
+size_t
+redisfmt_size(int argc, const char **argv)
 {
-	size_t most = HEAD_MAX;
-	char  *p;
+	size_t size = HEAD_MAX;
 	int    i;
 
 	for (i = 0; i < argc; i++)
-		most += HEAD_MAX + TAIL + strlen(argv[i]);
-	if (most > size && (buf = malloc(most)) == NULL)
-		return (NULL);
-	p = put_head(buf, '*', (size_t)argc);
+		size += HEAD_MAX + TAIL + strlen(argv[i]);
+	return (size);
+}
+
+size_t
+redisfmt(int argc, const char **argv, char *buf)
+{
+	char *p = put_head(buf, '*', (size_t)argc);
+	int   i;
+
 	for (i = 0; i < argc; i++)
 		p = put_string(p, argv[i], strlen(argv[i]));
-	*len = (size_t)(p - buf);
-	return (buf);
+	return ((size_t)(p - buf));
 }

@@ -8,14 +8,13 @@
 
 #include <stddef.h>
 
+/* How many bytes a command of strings needs at most. */
+size_t redisfmt_size(int argc, const char **argv);
+
 /*
- * Writes a command of strings as Redis takes it, an array of bulk strings,
- * without a NUL behind it: into the buffer where it fits, else into memory that
- * the caller frees.  Returns where it is, and its length; NULL when memory is
- * short.  hiredis does the same in many small steps, which take a third of what
- * a request costs.
+ * Writes it as Redis takes it, an array of bulk strings, without a NUL behind
+ * it, into a buffer with room for that.  Returns how many bytes it is.
  */
-char *
-redisfmt(int argc, const char **argv, char *buf, size_t size, size_t *len);
+size_t redisfmt(int argc, const char **argv, char *buf);
 
 #endif /* REDISFMT_H */

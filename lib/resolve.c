@@ -13,24 +13,26 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "netaddr.h"
 #include "resolve.h"
 
 struct resolve {
-	pthread_mutex_t lock;	   /* guards done and abandoned */
-	bool		done;	   /* the thread has ended */
-	bool		abandoned; /* nobody waits: the thread frees */
-	int		wake;	   /* eventfd(2) */
-	struct event   *woken;
-	resolve_cb	cb;
-	void	       *arg;
-	int		error; /* of getaddrinfo(3) */
-	char		address[NETADDR_TEXT];
-	char		host[NI_MAXHOST];
+	pthread_mutex_t	       lock;	  /* guards done and abandoned */
+	bool		       done;	  /* the thread has ended */
+	bool		       abandoned; /* nobody waits: the thread frees */
+	int		       wake;	  /* eventfd(2) */
+	struct event	      *woken;
+	resolve_cb	       cb;
+	void		      *arg;
+	int		       error; /* of getaddrinfo(3) */
+	size_t		       n;
+	struct resolve_address address[RESOLVE_MAX];
+	uint16_t	       port;
+	char		       host[NI_MAXHOST];
 };
 
 static void
@@ -44,19 +46,38 @@ free_resolve(struct resolve *r)
 	free(r);
 }
 
-static void
-look_up(struct resolve *r)
+/* Writes up to most addresses, and how many; an error of getaddrinfo(3). */
+static int
+look_up(const char *host, uint16_t port, int flags,
+    struct resolve_address *address, size_t most, size_t *n)
 {
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+	const struct addrinfo hints = { .ai_flags = flags | AI_NUMERICSERV,
+		.ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM };
-	struct addrinfo	     *ai = NULL;
+	struct addrinfo	     *all = NULL, *ai;
+	char		      service[8];
+	int		      error;
 
-	r->error = getaddrinfo(r->host, NULL, &hints, &ai);
-	if (r->error == 0)
-		r->error = getnameinfo(ai->ai_addr, ai->ai_addrlen, r->address,
-		    sizeof(r->address), NULL, 0, NI_NUMERICHOST);
-	if (ai != NULL)
-		freeaddrinfo(ai);
+	snprintf(service, sizeof(service), "%u", port);
+	error = getaddrinfo(host, service, &hints, &all);
+	*n = 0;
+	if (error != 0)
+		return (error);
+	for (ai = all; ai != NULL && *n < most; ai = ai->ai_next) {
+		memcpy(&address[*n].sa, ai->ai_addr, ai->ai_addrlen);
+		address[(*n)++].len = ai->ai_addrlen;
+	}
+	freeaddrinfo(all);
+	return (0);
+}
+
+bool
+resolve_numeric(const char *host, uint16_t port,
+    struct resolve_address *address)
+{
+	size_t n;
+
+	return (look_up(host, port, AI_NUMERICHOST, address, 1, &n) == 0);
 }
 
 static void *
@@ -66,7 +87,7 @@ resolve_names(void *arg)
 	const uint64_t	one = 1;
 	bool		abandoned;
 
-	look_up(r);
+	r->error = look_up(r->host, r->port, 0, r->address, RESOLVE_MAX, &r->n);
 	pthread_mutex_lock(&r->lock);
 	r->done = true;
 	abandoned = r->abandoned;
@@ -90,9 +111,9 @@ on_thread_done(evutil_socket_t fd, short what, void *arg)
 	pthread_mutex_lock(&r->lock);
 	pthread_mutex_unlock(&r->lock);
 	if (r->error == 0)
-		r->cb(r->arg, r->address, NULL);
+		r->cb(r->arg, r->address, r->n, NULL);
 	else
-		r->cb(r->arg, NULL, gai_strerror(r->error));
+		r->cb(r->arg, NULL, 0, gai_strerror(r->error));
 	free_resolve(r);
 }
 
@@ -112,8 +133,8 @@ start_thread(struct resolve *r)
 }
 
 struct resolve *
-resolve_start(struct event_base *base, const char *host, resolve_cb cb,
-    void *arg)
+resolve_start(struct event_base *base, const char *host, uint16_t port,
+    resolve_cb cb, void *arg)
 {
 	struct resolve *r;
 
@@ -122,6 +143,7 @@ resolve_start(struct event_base *base, const char *host, resolve_cb cb,
 	pthread_mutex_init(&r->lock, NULL);
 	r->cb = cb;
 	r->arg = arg;
+	r->port = port;
 	strlcpy(r->host, host, sizeof(r->host));
 	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (r->wake != -1)

@@ -18,7 +18,7 @@
 #include "guess.h"
 #include "key.h"
 #include "log.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "users.h"
 
 #define LOG_PAUSE 60 /* seconds between words about one record */
@@ -27,7 +27,7 @@
 #define PREFIXES_MAX 129 /* of an IPv6 address, /0 to /128 */
 
 struct users {
-	struct redisconn  *redis;
+	struct servers	  *servers;
 	const struct conf *conf;
 	struct guesses	  *guesses;
 	struct {
@@ -41,6 +41,7 @@ enum part_kind {
 	PART_OWNER,	      /* GET ip:{ADDR} */
 	PART_RECORD,	      /* HMGET user:{NAME} */
 	PART_DOMAINS,	      /* SMISMEMBER user:{NAME}:domains */
+	PART_ADDRESSES,	      /* SSCAN user:{NAME}:domains */
 	PART_LIST,	      /* SRANDMEMBER user:{NAME}:ips, if short */
 	PART_LENGTH,	      /* SCARD user:{NAME}:ips, if long */
 	PART_PREFIXES,	      /* SMISMEMBER user:{NAME}:ips, if long */
@@ -51,7 +52,7 @@ enum part_kind {
 
 struct part {
 	struct users_query *query;
-	struct redisreq	   *req; /* NULL: not under way */
+	struct servers_req *req; /* NULL: not under way */
 };
 
 struct users_query {
@@ -78,7 +79,7 @@ struct users_query {
 };
 
 struct users *
-users_new(struct redisconn *redis, const struct conf *conf)
+users_new(struct servers *servers, const struct conf *conf)
 {
 	struct users *us;
 
@@ -88,7 +89,7 @@ users_new(struct redisconn *redis, const struct conf *conf)
 		free(us);
 		return (NULL);
 	}
-	us->redis = redis;
+	us->servers = servers;
 	us->conf = conf;
 	return (us);
 }
@@ -142,7 +143,7 @@ free_query(struct users_query *q)
 
 	for (i = 0; i < NPARTS; i++)
 		if (q->parts[i].req != NULL)
-			redisconn_cancel(q->parts[i].req);
+			servers_cancel(q->parts[i].req);
 	freezero(q, sizeof(*q));
 }
 
@@ -184,12 +185,48 @@ read_bits(const redisReply *reply, size_t n, uint32_t *bits)
 {
 	size_t i;
 
+	*bits = 0;
+
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
 		return ("domains: not a set");
 	for (i = 0; i < n; i++)
 		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
 		    reply->element[i]->integer == 1)
 			*bits |= 1U << i;
+	return (NULL);
+}
+
+/*
+ * The domains of the user: those that are assigned, and those of which all
+ * addresses are.
+ */
+static const char *
+read_assigned(struct users_query *q, const redisReply *reply)
+{
+	const struct domains *domains = q->question.domains;
+	const size_t	      n = domains->n;
+	uint32_t	      bits, lacking = domains->unnamed;
+	const char	     *bad;
+	size_t		      i;
+
+	bad = read_bits(reply, n + domains->naddresses, &bits);
+	if (bad != NULL)
+		return (bad);
+	for (i = 0; i < domains->naddresses; i++)
+		if ((bits >> (n + i) & 1) == 0)
+			lacking |= 1U << domains->address[i].domain;
+	q->user.assigned = (bits | ~lacking) & ((1U << n) - 1);
+	return (NULL);
+}
+
+/* {cursor, members} */
+static const char *
+read_addresses(struct users_query *q, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    reply->element[1]->type != REDIS_REPLY_ARRAY)
+		return ("domains: not a set");
+	q->user.addresses = reply->element[1]->elements > 0;
 	return (NULL);
 }
 
@@ -242,7 +279,9 @@ read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 		return (user_parse(&q->user, &q->exists, reply,
 		    q->question.scope));
 	case PART_DOMAINS:
-		return (read_bits(reply, ask->domains->n, &q->user.assigned));
+		return (read_assigned(q, reply));
+	case PART_ADDRESSES:
+		return (read_addresses(q, reply));
 	case PART_LIST:
 		return (user_parse_list(&q->user, reply, ask->source));
 	case PART_LENGTH:
@@ -283,6 +322,7 @@ on_part(void *arg, const redisReply *reply)
 		judge_replies(q);
 }
 
+/* The key is the first argument of all that is asked. */
 static bool
 ask_part(struct users_query *q, enum part_kind kind, int argc,
     const char **argv)
@@ -290,7 +330,8 @@ ask_part(struct users_query *q, enum part_kind kind, int argc,
 	struct part *part = &q->parts[kind];
 
 	part->query = q;
-	part->req = redisconn_send(q->users->redis, on_part, part, argc, argv);
+	part->req = servers_send(q->users->servers, argv[1], on_part, part,
+	    argc, argv);
 	if (part->req == NULL)
 		return (false);
 	q->nwaiting++;
@@ -311,12 +352,28 @@ static bool
 ask_domains(struct users_query *q, enum part_kind kind, const char *key)
 {
 	const struct domains *domains = q->question.domains;
-	const char	     *argv[DOMAINS_MAX + 2] = { "SMISMEMBER", key };
-	size_t		      i;
+	const char *argv[DOMAINS_MAX + ADDRESSES_MAX + 2] = { "SMISMEMBER" };
+	size_t	    i;
+	int	    n = 1;
 
+	argv[n++] = key;
 	for (i = 0; i < domains->n; i++)
-		argv[i + 2] = domains->name[i];
-	return (ask_part(q, kind, (int)domains->n + 2, argv));
+		argv[n++] = domains->name[i];
+	for (i = 0; i < domains->naddresses && kind == PART_DOMAINS; i++)
+		argv[n++] = domains->address[i].text;
+	return (ask_part(q, kind, n, argv));
+}
+
+/* As many as a list may have and still be looked through in a moment. */
+static bool
+ask_addresses(struct users_query *q, const char *key)
+{
+	char	    pattern[DOMAIN_TEXT + 2];
+	const char *argv[] = { "SSCAN", key, "0", "MATCH", pattern, "COUNT",
+		"1000" };
+
+	snprintf(pattern, sizeof(pattern), "*@%s", q->question.addresses);
+	return (ask_part(q, PART_ADDRESSES, 7, argv));
 }
 
 static bool
@@ -412,7 +469,8 @@ ask_record(struct users_query *q, const char *name)
 		return (false);
 	if (has_domains(q)) {
 		key_user(key, prefix, name, "domains");
-		if (!ask_domains(q, PART_DOMAINS, key))
+		if (!ask_domains(q, PART_DOMAINS, key) ||
+		    (q->question.addresses != NULL && !ask_addresses(q, key)))
 			return (false);
 	}
 	return (guess == NULL || guess->account[0] == '\0' ||

@@ -12,7 +12,7 @@
 #include "user.h"
 
 struct conf;
-struct redisconn;
+struct servers;
 struct users;
 struct users_query;
 
@@ -37,14 +37,15 @@ struct users_question {
 	const struct netaddr *address; /* that authenticates, where no name */
 	const struct netaddr *source;  /* that may be listed; NULL: unasked */
 	const struct domains *domains; /* to be looked up; NULL: none */
-	enum user_scope	      scope;   /* USER_LOGIN leaves the rest unset */
+	const char     *addresses;     /* whether any is of it; NULL: unasked */
+	enum user_scope scope;	       /* USER_LOGIN leaves the rest unset */
 };
 
 /* The user is there for USER_OK alone, and only during the call. */
 typedef void (*users_cb)(void *, enum users_found, const struct user *);
 
 /* Both must outlive it.  NULL when memory is short. */
-struct users *users_new(struct redisconn *, const struct conf *);
+struct users *users_new(struct servers *, const struct conf *);
 
 /* No query may be left. */
 void users_free(struct users *);

@@ -21,9 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "conf.h"
 #include "digest.h"
 #include "lineio.h"
@@ -31,7 +33,7 @@
 #include "netaddr.h"
 #include "passwd.h"
 #include "recent.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "stall.h"
 #include "tableline.h"
 #include "users.h"
@@ -81,7 +83,7 @@ struct table {
 	struct conf	   *conf;
 	struct event_base  *base;
 	struct lineio	   *io;
-	struct redisconn   *redis;
+	struct servers	   *servers;
 	struct users	   *users;
 	struct passwd_pool *pool;
 	struct event	   *deadline;
@@ -411,40 +413,12 @@ on_updated(void *arg)
 		answer(t, "ok");
 }
 
-/* Logs what is wrong with a configuration, a line each. */
-static void
-log_lines(char *text)
-{
-	char *line;
-
-	while ((line = strsep(&text, "\n")) != NULL)
-		if (line[0] != '\0')
-			log_warnx("%s", line);
-}
-
-static struct conf *
-reload(const char *file)
-{
-	struct conf *conf;
-	char	    *text = NULL;
-	size_t	     size;
-	FILE	    *errors;
-
-	if ((errors = open_memstream(&text, &size)) == NULL)
-		return (NULL);
-	conf = conf_load(file, errors);
-	fclose(errors);
-	log_lines(text);
-	free(text);
-	return (conf);
-}
-
 static void
 update(struct table *t)
 {
-	struct conf	 *conf = reload(t->conf_file);
-	struct redisconn *redis;
-	struct users	 *users;
+	struct conf    *conf = conf_load_logged(t->conf_file);
+	struct servers *servers;
+	struct users   *users;
 
 	if (conf == NULL) {
 		answer(t,
@@ -452,21 +426,21 @@ update(struct table *t)
 		    "the old one stays");
 		return;
 	}
-	if ((redis = redisconn_new(t->base, conf)) == NULL ||
-	    (users = users_new(redis, conf)) == NULL) {
-		if (redis != NULL)
-			redisconn_free(redis);
+	if ((servers = servers_new(t->base, conf)) == NULL ||
+	    (users = users_new(servers, conf)) == NULL) {
+		if (servers != NULL)
+			servers_free(servers);
 		conf_free(conf);
 		answer(t, "error|cannot connect, the old configuration stays");
 		return;
 	}
 	users_free(t->users);
-	redisconn_free(t->redis);
+	servers_free(t->servers);
 	conf_free(t->conf);
 	t->conf = conf;
-	t->redis = redis;
+	t->servers = servers;
 	t->users = users;
-	redisconn_when_ready(redis, on_updated, t);
+	servers_when_ready(servers, on_updated, t);
 }
 
 static bool
@@ -519,6 +493,7 @@ on_ready(void *arg)
 	    "register|ready\n",
 	    t->offers_auth ? "register|auth\n" : "");
 	t->registered = true;
+	log_started();
 }
 
 static void
@@ -529,7 +504,7 @@ configure(struct table *t, const struct tableline *tl)
 	else if (strcmp(tl->name, "smtpd-version") == 0)
 		t->offers_auth = keeps_case(tl->key);
 	else if (strcmp(tl->name, "ready") == 0)
-		redisconn_when_ready(t->redis, on_ready, t);
+		servers_when_ready(t->servers, on_ready, t);
 }
 
 /*
@@ -583,48 +558,110 @@ on_eof(void *arg)
 
 static const struct lineio_handler handler = { on_line, on_overlong, on_eof };
 
-int
-main(int argc, char *argv[])
+static void
+table_start(struct table *t)
+{
+	if ((t->base = event_base_new()) == NULL)
+		log_fatal("an event loop");
+	if ((t->pool = passwd_pool_new(t->base, THREADS)) == NULL)
+		log_fatal("threads");
+	if ((t->servers = servers_new(t->base, t->conf)) == NULL)
+		exit(1);
+	if ((t->right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
+	    (t->wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
+	    (t->deadline = evtimer_new(t->base, on_deadline, t)) == NULL ||
+	    (t->users = users_new(t->servers, t->conf)) == NULL ||
+	    (t->io = lineio_new(t->base, STDIN_FILENO, STDOUT_FILENO, &handler,
+		 t)) == NULL)
+		log_fatal("memory");
+}
+
+static void
+table_stop(struct table *t)
+{
+	clear_request(t);
+	lineio_free(t->io);
+	users_free(t->users);
+	servers_free(t->servers);
+	event_free(t->deadline);
+	passwd_pool_free(t->pool);
+	recent_free(t->right);
+	recent_free(t->wrong);
+	event_base_free(t->base);
+	conf_free(t->conf);
+}
+
+static int
+run(const char *file)
 {
 	static struct table t;
 
-	if (argc == 2 && strcmp(argv[1], "-V") == 0) {
-		puts("table-smtpusers " SMTPUSERS_VERSION);
-		return (0);
-	}
-	if (argc != 2) {
-		fprintf(stderr, "usage: table-smtpusers file | -V\n");
-		return (1);
-	}
-	log_init("table-smtpusers");
-	t.conf_file = argv[1];
-	if ((t.conf = conf_load(t.conf_file, stderr)) == NULL)
-		return (1);
+	log_starting();
 	signal(SIGPIPE, SIG_IGN);
-
-	if ((t.base = event_base_new()) == NULL ||
-	    (t.right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
-	    (t.wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
-	    (t.pool = passwd_pool_new(t.base, THREADS)) == NULL ||
-	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
-	    (t.redis = redisconn_new(t.base, t.conf)) == NULL ||
-	    (t.users = users_new(t.redis, t.conf)) == NULL ||
-	    (t.io = lineio_new(t.base, STDIN_FILENO, STDOUT_FILENO, &handler,
-		 &t)) == NULL) {
-		log_warnx("cannot start");
+	t.conf_file = file;
+	if ((t.conf = conf_load_logged(file)) == NULL)
 		return (1);
-	}
+	table_start(&t);
 	event_base_dispatch(t.base);
+	table_stop(&t);
+	return (0);
+}
 
-	clear_request(&t);
-	lineio_free(t.io);
-	users_free(t.users);
-	redisconn_free(t.redis);
-	event_free(t.deadline);
-	passwd_pool_free(t.pool);
-	recent_free(t.right);
-	recent_free(t.wrong);
+/* As smtpd would run it, but for smtpd. */
+static int
+check(const char *file, const char *user)
+{
+	struct table t = { .conf_file = file };
+	int	     status;
+
+	status = check_conf(user, CHECK_TABLE, file, &t.conf);
+	if (status != 0)
+		return (status);
+	if ((t.base = event_base_new()) == NULL)
+		log_fatal("an event loop");
+	if ((t.servers = servers_new(t.base, t.conf)) == NULL)
+		return (EX_UNAVAILABLE);
+	status = check_redis(t.base, t.conf, t.servers, CHECK_TABLE);
+	servers_free(t.servers);
 	event_base_free(t.base);
 	conf_free(t.conf);
-	return (0);
+	return (status);
+}
+
+static void __attribute__((__noreturn__))
+usage(void)
+{
+	fprintf(stderr,
+	    "usage: table-smtpusers file\n"
+	    "       table-smtpusers -n [-u user[:group]] file\n"
+	    "       table-smtpusers -V\n");
+	exit(1);
+}
+
+int
+main(int argc, char *argv[])
+{
+	const char *user = NULL;
+	bool	    checks = false;
+	int	    ch;
+
+	while ((ch = getopt(argc, argv, "nu:V")) != -1) {
+		switch (ch) {
+		case 'n':
+			checks = true;
+			break;
+		case 'u':
+			user = optarg;
+			break;
+		case 'V':
+			puts("table-smtpusers " SMTPUSERS_VERSION);
+			return (0);
+		default:
+			usage();
+		}
+	}
+	if (argc != optind + 1)
+		usage();
+	log_init("table-smtpusers");
+	return (checks ? check(argv[optind], user) : run(argv[optind]));
 }

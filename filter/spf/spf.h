@@ -37,16 +37,18 @@ void spf_free(struct spf *);
 const struct spf_answer *spf_known(struct spf *, const char *domain);
 
 /*
- * Asks about a domain, given as A-labels.  The callback, which may be NULL,
- * comes exactly once, from the event loop, within two spf_timeouts.  NULL,
- * with no callback to come, when too many questions wait, of all or of this
- * user: few where there is no callback, since nobody waits for the answer yet.
- * Users are served in turn.
+ * Asks about a domain, given as A-labels, for a user of an account ("": of
+ * none).  The callback, which may be NULL, comes exactly once, from the event
+ * loop, within two spf_timeouts, whoever else has asked about the domain before.
+ * NULL, with no callback to come, when too many questions wait, of all, of this
+ * account or of this user: few where there is no callback, since nobody waits
+ * for the answer yet, and one about each domain.  Accounts are served in turn,
+ * and the users of an account in turn.
  */
-struct spf_question *
-spf_ask(struct spf *, const char *user, const char *domain, spf_cb, void *);
+struct spf_question *spf_ask(struct spf *, const char *user,
+    const char *account, const char *domain, spf_cb, void *);
 
-/* Makes the callback not come. */
+/* Makes the callback not come, and frees the question. */
 void spf_cancel(struct spf_question *);
 
 #endif /* SPF_H */

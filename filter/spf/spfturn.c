@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <bsd/string.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,15 +16,17 @@
 #include "spfturn.h"
 #include "user.h"
 
+/* "ACCOUNT/USER", or "ACCOUNT/" for all of its users. */
+#define NAME_TEXT (2 * USER_NAME_MAX + 2)
+
 struct entry {
 	struct spfturn turn; /* first: a turn is its entry */
 	UT_hash_handle hh;
-	size_t	       refs;
-	char	       user[USER_NAME_MAX + 1];
+	char	       name[NAME_TEXT];
 };
 
 struct spfturns {
-	struct entry *byuser;
+	struct entry *byname;
 	uint64_t      served;
 };
 
@@ -40,57 +43,121 @@ spfturns_free(struct spfturns *turns)
 }
 
 static struct entry *
-add_entry(struct spfturns *turns, const char *user)
+add_entry(struct spfturns *turns, const char *name)
 {
 	struct entry *e;
 
 	if ((e = calloc(1, sizeof(*e))) == NULL)
 		return (NULL);
-	strlcpy(e->user, user, sizeof(e->user));
-	HASH_ADD_KEYPTR(hh, turns->byuser, e->user, strlen(e->user), e);
+	strlcpy(e->name, name, sizeof(e->name));
+	HASH_ADD_KEYPTR(hh, turns->byname, e->name, strlen(e->name), e);
 	if (e->hh.tbl != NULL)
 		return (e);
 	free(e);
 	return (NULL);
 }
 
-struct spfturn *
-spfturn_join(struct spfturns *turns, const char *user)
+static struct entry *
+find_or_add(struct spfturns *turns, const char *account, const char *user)
 {
 	struct entry *e;
+	char	      name[NAME_TEXT];
 
-	HASH_FIND(hh, turns->byuser, user, strlen(user), e);
-	if (e == NULL && (e = add_entry(turns, user)) == NULL)
+	snprintf(name, sizeof(name), "%s/%s", account, user);
+	HASH_FIND(hh, turns->byname, name, strlen(name), e);
+	return (e != NULL ? e : add_entry(turns, name));
+}
+
+static void
+drop_unused(struct spfturns *turns, struct spfturn *turn)
+{
+	struct entry *e = (struct entry *)turn;
+
+	if (turn->questions > 0 || turn->working > 0)
+		return;
+	/* The analyser loses track of what HASH_DEL() makes the head. */
+	HASH_DEL(turns->byname, e); /* NOLINT(clang-analyzer-*) */
+	free(e);
+}
+
+/* The group counts what its users do. */
+static void
+drop_unused_both(struct spfturns *turns, struct spfturn *turn)
+{
+	struct spfturn *group = turn->group;
+
+	if (group != turn)
+		drop_unused(turns, group);
+	drop_unused(turns, turn);
+}
+
+static void
+count(struct spfturn *turn, size_t questions, size_t working)
+{
+	turn->questions += questions;
+	turn->working += working;
+	if (turn->group == turn)
+		return;
+	turn->group->questions += questions;
+	turn->group->working += working;
+}
+
+struct spfturn *
+spfturn_join(struct spfturns *turns, const char *user, const char *account)
+{
+	struct entry *e, *group;
+
+	if ((e = find_or_add(turns, account, user)) == NULL)
 		return (NULL);
-	e->refs++;
+	group = account[0] != '\0' ? find_or_add(turns, account, "") : e;
+	if (group == NULL) {
+		drop_unused(turns, &e->turn);
+		return (NULL);
+	}
+	group->turn.group = &group->turn;
+	e->turn.group = &group->turn;
+	count(&e->turn, 1, 0);
 	return (&e->turn);
 }
 
 void
 spfturn_leave(struct spfturns *turns, struct spfturn *turn)
 {
-	struct entry *e = (struct entry *)turn;
-
-	if (--e->refs > 0)
-		return;
-	/* The analyser loses track of what HASH_DEL() makes the head. */
-	HASH_DEL(turns->byuser, e); /* NOLINT(clang-analyzer-unix.Malloc) */
-	free(e);
+	count(turn, (size_t)-1, 0);
+	drop_unused_both(turns, turn);
 }
 
 void
 spfturn_serve(struct spfturns *turns, struct spfturn *turn)
 {
-	struct entry *e = (struct entry *)turn;
-
-	e->refs++;
-	turn->working++;
-	turn->served = ++turns->served;
+	count(turn, 0, 1);
+	turn->group->served = turn->served = ++turns->served;
 }
 
 void
 spfturn_done(struct spfturns *turns, struct spfturn *turn)
 {
-	turn->working--;
-	spfturn_leave(turns, turn);
+	count(turn, 0, (size_t)-1);
+	drop_unused_both(turns, turn);
+}
+
+bool
+spfturn_may_work(const struct spfturn *turn, size_t nworkers)
+{
+	const struct spfturn *group = turn->group;
+	const size_t	      left = nworkers - group->working;
+
+	if (group->working == 0)
+		return (true);
+	if (group == turn || turn->working == 0)
+		return (left > 1);
+	return (left > 2);
+}
+
+bool
+spfturn_before(const struct spfturn *a, const struct spfturn *b)
+{
+	if (a->group->served != b->group->served)
+		return (a->group->served < b->group->served);
+	return (a->served < b->served);
 }

@@ -20,7 +20,7 @@
 #include "functions.h"
 #include "journal.h"
 #include "quota.h"
-#include "redisconn.h"
+#include "servers.h"
 
 static struct quotas quotas;
 static unsigned long nusers, count, sent, done;
@@ -62,9 +62,9 @@ next(void)
 int
 main(int argc, char *argv[])
 {
-	struct redisconn *redis;
-	unsigned long	  depth;
-	double		  began;
+	struct servers *servers;
+	unsigned long	depth;
+	double		began;
 
 	if (argc != 5)
 		errx(64, "usage: charges conf users count depth");
@@ -75,10 +75,10 @@ main(int argc, char *argv[])
 	quotas.conf = conf_load(argv[1], stderr);
 	if (quotas.base == NULL || quotas.conf == NULL)
 		errx(1, "cannot start");
-	redis = redisconn_new(quotas.base, quotas.conf);
-	quotas.functions = functions_new(redis);
-	quotas.journal = journal_new(quotas.base, redis);
-	while (!redisconn_ready(redis))
+	servers = servers_new(quotas.base, quotas.conf);
+	quotas.functions = functions_new(servers);
+	quotas.journal = journal_new(quotas.base, servers);
+	while (!servers_ready(servers))
 		event_base_loop(quotas.base, EVLOOP_ONCE);
 	/* The first makes sure that the functions are there. */
 	count += 1;

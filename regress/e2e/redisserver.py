@@ -45,16 +45,18 @@ class RedisServer:
         """As the configuration's key `redis` wants it."""
         return "unix:" + self.socket
 
+    def argv(self):
+        return [self.program, "--port", "0", "--unixsocket", self.socket,
+                "--unixsocketperm", "777", "--save", "", "--appendonly", "no",
+                "--daemonize", "no", "--dir", str(self.dir),
+                "--logfile", str(self.log), *self.extra]
+
     def start(self, timeout=20):
         assert self.process is None, "already started"
         # A killed server leaves its socket behind.
         Path(self.socket).unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [self.program, "--port", "0", "--unixsocket", self.socket,
-             "--unixsocketperm", "777", "--save", "", "--appendonly", "no",
-             "--daemonize", "no", "--dir", str(self.dir),
-             "--logfile", str(self.log), *self.extra],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            self.argv(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         try:
             wait_until(self._answers, timeout, "redis to answer")

@@ -23,7 +23,16 @@ if [ -n "$3" ]; then
 else
 	mount -t tmpfs -o mode=0755 none /var/spool
 fi
+log=/run/dev-log
+if [ -S "$log" ]; then
+	touch "$1/dev-log"
+	mount --bind "$log" "$1/dev-log"
+fi
 mount -t tmpfs -o mode=0755 none /run
+if [ -S "$1/dev-log" ]; then
+	touch "$log"
+	mount --bind "$1/dev-log" "$log"
+fi
 mount -t tmpfs -o mode=0755 none /etc/ssl/certs
 cp "$1/ca.pem" /etc/ssl/certs/ca-certificates.crt
 mount --bind "$1/resolv.conf" /etc/resolv.conf
@@ -130,20 +139,20 @@ class Relay:
             'match from src %s for any action "relay"' % sources])
         return "\n".join(lines) + "\n"
 
-    def launch(self):
+    def launch(self, options="-dv"):
         """Start smtpd without waiting for what becomes of it."""
         path = self.dir / "smtpd.conf"
         path.write_text(self.smtpd_conf())
         path.chmod(0o600)
-        options = "log_path=%s/san:exitcode=99" % self.reports
-        environ = dict(os.environ, ASAN_OPTIONS=options,
-                       UBSAN_OPTIONS="print_stacktrace=1:" + options)
+        reports = "log_path=%s/san:exitcode=99" % self.reports
+        environ = dict(os.environ, ASAN_OPTIONS=reports,
+                       UBSAN_OPTIONS="print_stacktrace=1:" + reports)
         table = program("table-smtpusers", self.kind) if self.filtered else ""
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private",
                  "sh", "-c", ENTER, "sh", self.dir, table, self.spool,
-                 "smtpd", "-dv", *self.trace, "-f", path],
+                 "smtpd", options, *self.trace, "-f", path],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 env=environ)
         return self
@@ -213,10 +222,13 @@ class Relay:
         return found - {self.process.pid}
 
     def pid_of(self, name):
-        """The one process below smtpd whose program is name."""
+        """The process below smtpd whose program is name, not one that this
+        has started."""
         def search():
-            return [pid for pid in self.descendants()
-                    if executable(pid).endswith("/" + name)]
+            rows = parents()
+            found = {pid for pid in self.descendants()
+                     if executable(pid).endswith("/" + name)}
+            return [pid for pid in found if rows.get(pid) not in found]
         return wait_until(search, 10, name)[0]
 
     def check(self, secrets=()):

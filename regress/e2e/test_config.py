@@ -8,9 +8,11 @@ import subprocess
 
 import pytest
 
-from linedriver import TableDriver
+from linedriver import FilterDriver, TableDriver
 from places import SOURCE, configuration, program, workdir
+from redisserver import wait_until
 from session import Session
+from systemlog import Syslog
 
 OK = "235 2.0.0 Authentication succeeded"
 PASSWORD = "Open-Sesame1"
@@ -37,6 +39,7 @@ ERRORS = {
 }
 TOGETHER = {
     "password-file": "redis_password_file = \"/nonexistent/password\"\n",
+    "ca": "redis_ca = \"/nonexistent/ca\"\n",
     "user-alone": "redis_user = \"relay\"\n",
     "no-include": "spf = include\n",
     "no-relays": "spf = pass\n",
@@ -70,11 +73,13 @@ def test_nothing_enforced():
 
 
 def refused(path, line):
-    place = re.compile("^%s%s" % (re.escape(str(path)), line), re.MULTILINE)
-    checked = run(path, "-n")
-    assert checked.returncode == 1
-    assert place.search(checked.stderr), checked.stderr
-    assert checked.stdout == ""
+    place = re.compile("^(?:[a-z]+-smtpusers: )?%s%s" % (
+        re.escape(str(path)), line), re.MULTILINE)
+    for option in ("-n", "-p"):
+        checked = run(path, option)
+        assert checked.returncode == 1
+        assert place.match(checked.stderr), checked.stderr
+        assert checked.stdout == ""
     started = run(path)
     assert started.returncode != 0
     assert place.search(started.stderr), started.stderr
@@ -87,13 +92,13 @@ def refused(path, line):
 
 
 def test_a_file_that_is_not_there():
-    result = run("/nonexistent/smtpusers.conf", "-n")
+    result = run("/nonexistent/smtpusers.conf", "-p")
     assert result.returncode == 1
     assert "/nonexistent/smtpusers.conf" in result.stderr
 
 
 def in_effect(path):
-    result = run(path, "-n")
+    result = run(path, "-p")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     return dict(line.split(" = ", 1) for line in result.stdout.splitlines())
@@ -104,6 +109,7 @@ def test_an_empty_file_is_every_default():
     assert values["redis"] == '"unix:/run/redis/redis-server.sock"'
     assert values["redis_timeout"] == "500"
     assert values["redis_db"] == "0"
+    assert values["redis_replicas"] == "0"
     assert values["prefix"] == '"smtp:"'
     assert values["report_url"] == '"https://reports.example.net/"'
     assert values["enforce"] == '{"envelope", "header"}'
@@ -112,6 +118,7 @@ def test_an_empty_file_is_every_default():
     assert values["spf_workers"] == "4"
     assert values["quota_unit"] == '"message"'
     assert values["local"] == '"trust"'
+    assert values["source_refusal"] == '"auth"'
 
 
 def test_every_key_is_read_and_printed():
@@ -120,12 +127,13 @@ def test_every_key_is_read_and_printed():
     keys = {
         "redis": "tls:redis.example.org:6380", "redis_user": "relay",
         "redis_password_file": str(password), "redis_db": 3,
-        "redis_timeout": 250, "redis_ca": "/etc/ssl/redis.pem",
+        "redis_timeout": 250, "redis_replicas": 2, "redis_ca": str(password),
         "prefix": "mail:", "report_url": "https://r.example.org/x",
         "enforce": ["header"], "spf": "include",
         "spf_include": ["spf.example.org"], "spf_relays": ["192.0.2.1"],
         "spf_timeout": 1000, "spf_workers": 2, "spf_resolver": "192.0.2.53",
-        "quota_unit": "recipient", "local": "enforce"}
+        "quota_unit": "recipient", "local": "enforce",
+        "source_refusal": "mail-from"}
     text = configuration(**keys)
     values = in_effect(written(text))
     for line in text.splitlines():
@@ -135,9 +143,9 @@ def test_every_key_is_read_and_printed():
 
 
 def test_what_is_printed_is_a_configuration():
-    first = run(written('prefix = "q\\"uo\\\\te:"\nredis_db = 7\n'), "-n")
+    first = run(written('prefix = "q\\"uo\\\\te:"\nredis_db = 7\n'), "-p")
     assert first.returncode == 0, first.stderr
-    assert first.stdout == run(written(first.stdout), "-n").stdout
+    assert first.stdout == run(written(first.stdout), "-p").stdout
     assert 'prefix = "q\\"uo\\\\te:"' in first.stdout.splitlines()
 
 
@@ -152,6 +160,54 @@ def test_smtpd_does_not_start_on_a_broken_file(new_relay, kind):
         assert place.search(relay.log())
     finally:
         relay.stop()
+
+
+def test_a_daemon_says_in_the_system_log_why_it_ended(new_relay):
+    """A terminal has long said that smtpd was started when it ends."""
+    relay = new_relay(start=False)
+    relay.conf_path.write_text("\nredsi = \"unix:/x\"\n")
+    place = re.escape(str(relay.conf_path)) + ":2: "
+    with Syslog() as syslog:
+        relay.launch("-v")
+        try:
+            assert relay.process.wait(30) == 0
+            # smtpd starts both at once, and ends with the first.
+            wait_until(lambda: [line for line in syslog.read() if
+                                line[1] == "err" and
+                                re.match(place, line[2])], 20,
+                       "the error in the system's log")
+        finally:
+            relay.stop()
+
+
+@pytest.mark.parametrize("name", ["filter-smtpusers", "table-smtpusers"])
+def test_errors_before_registration_are_in_the_system_log(redis, name):
+    secret = workdir("conf") / "password"
+    secret.write_text("Redis-Secret-9\n")
+    secret.chmod(0o600)
+    path = written("\n\nredis_password_file = \"%s\"\n" % secret)
+    with Syslog() as syslog:
+        ended = subprocess.run(
+            ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+             program(name), *(["-f"] if name[0] == "f" else []), path],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=20)
+        assert ended.returncode == 1
+        said = syslog.wait(name, "err", "redis_password_file")
+        assert said == "%s:3: redis_password_file: %s: Permission denied" % (
+            path, secret)
+        assert "%s: %s\n" % (name, said) in ended.stderr
+
+
+def test_what_is_said_later_is_smtpds_to_log(redis):
+    with Syslog() as syslog:
+        conf = configuration(redis="unix:/nonexistent/redis", redis_timeout=50)
+        with FilterDriver(workdir("filter"), conf) as filter_:
+            syslog.wait("filter-smtpusers", "warning", "/nonexistent/redis")
+            before = len(syslog.read())
+            filter_.send("nonsense")
+            wait_until(lambda: "malformed" in filter_.stderr(), 20, "a line")
+            assert len(syslog.read()) == before
 
 
 def test_update_reads_the_file_again(new_relay, users):

@@ -14,7 +14,7 @@ from linedriver import FilterDriver, TableDriver
 from places import REPORT_URL, configuration, workdir
 from redisserver import RedisServer, wait_until
 from relay import shared
-from session import FORMS, Closed, Session, simple
+from session import FORMS, Closed, Session, b64, simple
 
 OK = "235 2.0.0 Authentication succeeded"
 AUTH_LATER = "421 4.3.0 Temporary failure"
@@ -81,6 +81,7 @@ def test_auth_while_redis_is_away(relay, users, redis, form, ailment):
         reply, took = timed(FORMS[form], session, "alice", PASSWORD)
         assert reply == AUTH_LATER
         assert took < DEADLINE + SLACK
+        assert b64("", "alice", PASSWORD) not in relay.log()
         assert not session.mail().startswith("2")
 
 

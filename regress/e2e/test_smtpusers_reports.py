@@ -333,6 +333,10 @@ def test_explain_knows_sources_and_statuses(cmd, users):
     assert explained(cmd, *good, "--ip", "192.0.3.7") == \
         ("AUTH or MAIL FROM", "source-not-listed")
     assert explained(cmd, *good) == ("end of data", None)
+    with open(cmd.file, "a") as conf:
+        conf.write("source_refusal = mail-from\n")
+    assert explained(cmd, *good, "--ip", "192.0.3.7") == \
+        ("MAIL FROM", "source-not-listed")
     users.set("alice", status="sandboxed")
     assert "nowhere" in cmd.json("explain", "alice", *good)["reply"]
     users.block("alice")

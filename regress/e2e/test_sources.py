@@ -6,7 +6,7 @@
 import pytest
 
 from redisserver import wait_until
-from session import FORMS, TWO_STEP, Session, together
+from session import FORMS, TWO_STEP, Session, b64, together
 
 PASSWORD = "Open-Sesame1"
 OK = "235 2.0.0 Authentication succeeded"
@@ -59,6 +59,23 @@ def test_plain_from_elsewhere_is_told_at_auth(relay, users, source, typed):
     users.add("alice", "Open-Sesame1", ips=["127.0.0.2"])
     with Session(relay, source) as session:
         assert session.plain(typed, "Open-Sesame1") == UNLISTED
+
+
+@pytest.mark.parametrize("refusal", ["auth", "mail-from"])
+def test_where_it_is_told_decides_what_smtpd_logs(new_relay, users, refusal):
+    relay = new_relay(source_refusal=refusal)
+    users.add("alice", "Open-Sesame1", ips=["127.0.0.2"])
+    told_at_auth = refusal == "auth"
+    with Session(relay, "127.0.0.3") as session:
+        reply = session.plain("alice", "Open-Sesame1")
+        assert reply == (UNLISTED if told_at_auth else OK)
+        if not told_at_auth:
+            assert session.mail() == UNLISTED
+            assert session.closed()
+    assert (b64("", "alice", "Open-Sesame1") in relay.log()) == told_at_auth
+    with Session(relay, "127.0.0.2") as session:
+        assert session.plain("alice", "Open-Sesame1") == OK
+        assert session.mail().startswith("250")
 
 
 @pytest.mark.parametrize("source", ["127.0.0.3", V6])

@@ -265,7 +265,7 @@ def test_many_ask_once(odd_relay, names, alice):
 
 
 def test_different_domains_wait_for_a_worker(odd_relay, names, alice):
-    relay = odd_relay(spf_workers=3)
+    relay = odd_relay(spf_workers=4)
     domains = ["d%d.test" % n for n in range(30)]
     for domain in domains:
         names.tell(domain, spf())
@@ -299,6 +299,65 @@ def test_one_users_names_keep_nobody_waiting(odd_relay, names, alice):
         assert send_as(relay, "a@good.test").startswith("250")
         # Of what nobody waits for, little is asked at all.
         assert sum(map(names.count, silent)) < 3
+
+
+def waiting(relay, user, domain):
+    """A session that waits for what is said of a domain."""
+    session = Session(relay)
+    assert session.plain(user, PASSWORD) == OK
+    begin(session, "a@" + domain)
+    session.send(".\r\n")
+    return session
+
+
+def provide_any(users, account, *names):
+    """Users of an account who may send as any domain."""
+    users.redis.cli("HSET", "smtp:account:{%s}" % account, "plan", "pro")
+    for name in names:
+        users.add(name, PASSWORD, mode="any", account=account)
+
+
+def test_who_asked_first_costs_the_next_no_time(odd_relay, names, alice):
+    """Another user asks about names that never answer, and last about the one
+    that alice sends as."""
+    relay = odd_relay(spf_workers=2, spf_timeout=3000)
+    provide_any(alice, "evil", "eve")
+    silent = ["s%d.test" % n for n in range(8)]
+    names.tell("good.test", spf())
+    with names.hold(*silent):
+        sessions = [waiting(relay, "eve", domain)
+                    for domain in silent + ["good.test"]]
+        assert names.count("good.test") == 0
+        began = time.monotonic()
+        assert send_as(relay, "a@good.test").startswith("250")
+        assert time.monotonic() - began < 3
+        # What is known now is known to all.
+        assert sessions[-1].read().startswith("250")
+    for session in sessions:
+        session.drop()
+    assert names.count("good.test") == 1
+
+
+def test_many_users_of_an_account_keep_nobody_waiting(odd_relay, names, alice):
+    relay = odd_relay(spf_workers=4, spf_timeout=3000)
+    evil = ["u%d" % n for n in range(20)]
+    provide_any(alice, "evil", *evil)
+    provide_any(alice, "honest", "bob")
+    silent = ["s%d.test" % n for n in range(20)]
+    names.tell("good.test", spf())
+    names.tell("more.test", spf())
+    with names.hold(*silent):
+        sessions = [waiting(relay, user, domain)
+                    for user, domain in zip(evil, silent)]
+        began = time.monotonic()
+        assert send_as(relay, "a@good.test").startswith("250")
+        session = waiting(relay, "bob", "more.test")
+        assert session.read().startswith("250")
+        assert time.monotonic() - began < 3
+        # One worker was never theirs.
+        assert sum(map(names.count, silent)) == 3
+    for session in sessions + [session]:
+        session.drop()
 
 
 def test_a_refusal_is_remembered(odd_relay, names, alice):
@@ -532,7 +591,7 @@ def test_a_question_is_not_asked_for_ever(odd_relay, names, alice, way):
 def test_only_the_question_of_the_dead_one_is_asked_again(odd_relay, names,
                                                           alice):
     relay = odd_relay(spf_workers=4)
-    alice.add("bob", PASSWORD, mode="any", account="acme")
+    provide_any(alice, "other", "bob")
     pid = filter_of(relay)
     wait_workers(pid, 4)
     domains = ["d%d.test" % n for n in range(4)]

@@ -61,10 +61,25 @@ printed(const struct conf *conf)
 }
 
 static void
+check_places(const struct places *places)
+{
+	size_t i;
+
+	CHECK(places->n > 0 && places->n <= PLACES_MAX);
+	CHECK((places->topology == REDIS_SENTINEL) ==
+	    (places->name[0] != '\0'));
+	for (i = 0; i < places->n; i++) {
+		CHECK(places->at[i].host[0] != '\0');
+		CHECK(places->at[i].transport == REDIS_UNIX ||
+		    places->at[i].port != 0);
+	}
+}
+
+static void
 check_whole(const struct conf *conf)
 {
-	CHECK(conf->redis_host != NULL && conf->redis_host[0] != '\0');
-	CHECK(conf->transport == REDIS_UNIX || conf->redis_port != 0);
+	check_places(&conf->places);
+	CHECK(conf->redis_replicas >= 0 && conf->redis_replicas <= 9);
 	CHECK(conf->prefix != NULL && strpbrk(conf->prefix, "{}") == NULL);
 	CHECK(conf->report_url != NULL);
 	CHECK(conf->enforce != 0 &&

@@ -22,7 +22,7 @@
 
 #include "conf.h"
 #include "log.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "users.h"
 
 #define CHECK(cond)              \
@@ -43,7 +43,7 @@ enum {
 };
 
 static struct event_base  *base;
-static struct redisconn	  *rc;
+static struct servers	  *servers;
 static struct conf	   conf;
 static struct redisReader *commands;
 static const uint8_t	  *replies; /* those that are left */
@@ -152,13 +152,14 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 		  LEV_OPT_CLOSE_ON_FREE, 16, (struct sockaddr *)&sun,
 		  sizeof(sun)) != NULL);
 	conf.redis = redis;
-	conf.transport = REDIS_UNIX;
-	conf.redis_host = sun.sun_path;
+	conf.places.n = 1;
+	conf.places.at[0].transport = REDIS_UNIX;
+	strcpy(conf.places.at[0].host, sun.sun_path);
 	conf.redis_timeout = 600000;
 	conf.prefix = prefix;
-	rc = redisconn_new(base, &conf);
-	CHECK(rc != NULL);
-	while (!redisconn_ready(rc))
+	servers = servers_new(base, &conf);
+	CHECK(servers != NULL);
+	while (!servers_ready(servers))
 		event_base_loop(base, EVLOOP_ONCE);
 	logged_in = true;
 	unlink(sun.sun_path);
@@ -203,8 +204,8 @@ ask(struct users *users, uint8_t what)
 	if (!(what & ASK_NO_SOURCE))
 		netaddr_parse(what & ASK_V6 ? "2001:db8::1" : "192.0.2.1",
 		    &source);
-	domains_add(&domains, "a.example");
-	domains_add(&domains, "b.example");
+	domains_add(&domains, "a.example", NULL, 0);
+	domains_add(&domains, "b.example", NULL, 0);
 	if (what & ASK_ADDRESS)
 		question.address = &address;
 	else
@@ -217,7 +218,7 @@ ask(struct users *users, uint8_t what)
 	CHECK(users_ask(users, &question, on_user, &question) != NULL);
 	while (!answered)
 		CHECK(event_base_loop(base, EVLOOP_ONCE) == 0);
-	CHECK(called == before + 1 && redisconn_ready(rc));
+	CHECK(called == before + 1 && servers_ready(servers));
 }
 
 int
@@ -228,7 +229,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return (0);
-	users = users_new(rc, &conf);
+	users = users_new(servers, &conf);
 	CHECK(users != NULL);
 	replies = data + 1;
 	nreplies = size - 1;

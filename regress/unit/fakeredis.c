@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "fakeredis.h"
+#include "resp.h"
 
 /* What was sent before goes out before the end. */
 static void
@@ -48,6 +49,11 @@ note(struct fakeredis *fr, const redisReply *cmd)
 	snprintf(fr->log + len, sizeof(fr->log) - len, "\n");
 }
 
+/* Of a server that keeps what it is told. */
+static const char sound[] = "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n"
+			    "aof_enabled:1\r\nrole:master\r\n"
+			    "connected_slaves:0\r\n";
+
 static const char *
 reply_to(struct fakeredis *fr, const redisReply *cmd)
 {
@@ -59,6 +65,8 @@ reply_to(struct fakeredis *fr, const redisReply *cmd)
 		return (fr->select != NULL ? fr->select : "+OK\r\n");
 	if (strcmp(name, "FCALL") == 0 && cmd->elements == 3)
 		return (fr->version != NULL ? fr->version : ":2\r\n");
+	if (strcmp(name, "INFO") == 0)
+		return (fr->info != NULL ? fr->info : resp_string(sound));
 	if (strcmp(name, "PING") == 0)
 		return (fr->ping != NULL ? fr->ping : "+PONG\r\n");
 	if (fr->ncommands < fr->nreplies)
@@ -144,8 +152,9 @@ fakeredis_init(struct fakeredis *fr, struct event_base *base)
 	unit_make_dir(fr->dir);
 	snprintf(fr->path, sizeof(fr->path), "%s/redis", fr->dir);
 	fr->conf.redis = redis;
-	fr->conf.transport = REDIS_UNIX;
-	fr->conf.redis_host = fr->path;
+	fr->conf.places.n = 1;
+	fr->conf.places.at[0].transport = REDIS_UNIX;
+	strcpy(fr->conf.places.at[0].host, fr->path);
 	fr->conf.redis_timeout = UNIT_PATIENCE;
 	fr->conf.prefix = prefix;
 	fr->conf.quota_period = 86400;

@@ -37,6 +37,7 @@ struct fakeredis {
 	const char *auth;
 	const char *select;
 	const char *version; /* ":2" where NULL */
+	const char *info;    /* a sound server's where NULL */
 	const char *ping;
 	const char *greeting; /* sent before any command */
 	/* To what comes after, in this order, then FAKE_HOLD: */

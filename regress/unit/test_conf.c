@@ -92,13 +92,15 @@ test_defaults(void **state)
 	(void)state;
 	must_load("");
 	assert_string_equal(conf->redis, "unix:/run/redis/redis-server.sock");
-	assert_int_equal(conf->transport, REDIS_UNIX);
-	assert_string_equal(conf->redis_host, "/run/redis/redis-server.sock");
+	assert_int_equal(conf->places.at[0].transport, REDIS_UNIX);
+	assert_string_equal(conf->places.at[0].host,
+	    "/run/redis/redis-server.sock");
 	assert_null(conf->redis_user);
 	assert_null(conf->redis_password);
 	assert_null(conf->redis_ca);
 	assert_int_equal(conf->redis_db, 0);
 	assert_int_equal(conf->redis_timeout, 500);
+	assert_int_equal(conf->redis_replicas, 0);
 	assert_string_equal(conf->prefix, "smtp:");
 	assert_string_equal(conf->report_url, "https://reports.example.net/");
 	assert_int_equal(conf->enforce, ENFORCE_ENVELOPE | ENFORCE_HEADER);
@@ -111,15 +113,17 @@ test_defaults(void **state)
 	assert_int_equal(conf->quota_period, 86400);
 	assert_int_equal(conf->quota_unit, UNIT_MESSAGE);
 	assert_int_equal(conf->local, LOCAL_TRUST);
+	assert_int_equal(conf->source_refusal, REFUSE_AT_AUTH);
 	must_load("# nothing but a comment\n\n");
 	must_load("// likewise\n/* and\n this */");
 }
 
 static const char
     every_key[] = "redis = \"tls:redis.example.net:6380\"\n"
-		  "redis_ca = '/etc/ssl/our \\\"ca\\\".pem'\n"
+		  "redis_ca = '/dev/null'\n"
 		  "redis_db = 3\n"
 		  "redis_timeout = 250\n"
+		  "redis_replicas = 2\n"
 		  "prefix = relay1:\n"
 		  "report_url = \"https://example.org/r\"\n"
 		  "enforce = {header}\n"
@@ -131,7 +135,8 @@ static const char
 		  "spf_resolver = \"[2001:db8::53]:5353\"\n"
 		  "quota_period = 30d\n"
 		  "quota_unit = recipient\n"
-		  "local = enforce\n";
+		  "local = enforce\n"
+		  "source_refusal = mail-from\n";
 
 static void
 test_every_key(void **state)
@@ -141,11 +146,12 @@ test_every_key(void **state)
 	(void)state;
 	must_load(every_key);
 	assert_string_equal(conf->redis, "tls:redis.example.net:6380");
-	assert_int_equal(conf->transport, REDIS_TLS);
-	assert_string_equal(conf->redis_host, "redis.example.net");
-	assert_int_equal(conf->redis_port, 6380);
+	assert_int_equal(conf->places.at[0].transport, REDIS_TLS);
+	assert_string_equal(conf->places.at[0].host, "redis.example.net");
+	assert_int_equal(conf->places.at[0].port, 6380);
 	assert_int_equal(conf->redis_db, 3);
 	assert_int_equal(conf->redis_timeout, 250);
+	assert_int_equal(conf->redis_replicas, 2);
 	assert_string_equal(conf->prefix, "relay1:");
 	assert_string_equal(conf->report_url, "https://example.org/r");
 	assert_int_equal(conf->enforce, ENFORCE_HEADER);
@@ -164,6 +170,7 @@ test_every_key(void **state)
 	assert_int_equal(conf->quota_period, 30 * 86400);
 	assert_int_equal(conf->quota_unit, UNIT_RECIPIENT);
 	assert_int_equal(conf->local, LOCAL_ENFORCE);
+	assert_int_equal(conf->source_refusal, REFUSE_AT_MAIL_FROM);
 }
 
 static void
@@ -179,6 +186,7 @@ test_words(void **state)
 	must_load("spf = include\nspf_include = {a.example}");
 	assert_int_equal(conf->spf, SPF_INCLUDE);
 	must_load("local = trust\nquota_unit = message\nspf = published");
+	must_load("source_refusal = 'auth'");
 }
 
 static void
@@ -202,9 +210,49 @@ test_redis_places(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(text, sizeof(text), "redis = \"%s\"\n", cases[i].text);
 		must_load(text);
-		assert_int_equal(conf->transport, cases[i].transport);
-		assert_string_equal(conf->redis_host, cases[i].host);
-		assert_int_equal(conf->redis_port, cases[i].port);
+		assert_int_equal(conf->places.at[0].transport,
+		    cases[i].transport);
+		assert_string_equal(conf->places.at[0].host, cases[i].host);
+		assert_int_equal(conf->places.at[0].port, cases[i].port);
+	}
+}
+
+static void
+test_many_places(void **state)
+{
+	static const struct {
+		const char	   *text;
+		enum redis_topology topology;
+		const char	   *name;
+		size_t		    n;
+		const char	   *last;
+	} cases[] = { { "tcp:h:1", REDIS_ONE, "", 1, "h:1" },
+		{ "sentinel:main@a:1", REDIS_SENTINEL, "main", 1, "a:1" },
+		{ "sentinel:my_main-1.2@a:1,b:2,c", REDIS_SENTINEL,
+		    "my_main-1.2", 3, "c:26379" },
+		{ "sentinel+tls:m@a,[2001:db8::1]:7", REDIS_SENTINEL, "m", 2,
+		    "[2001:db8::1]:7" },
+		{ "cluster:a", REDIS_CLUSTER, "", 1, "a:6379" },
+		{ "cluster+tls:a,[::1]", REDIS_CLUSTER, "", 2, "[::1]:6379" },
+		{ "cluster:a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,o:1", REDIS_CLUSTER,
+		    "", 16, "o:1" } };
+	const struct places *places;
+	char		     text[256], buf[PLACE_TEXT];
+	size_t		     i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "redis = \"%s\"\n", cases[i].text);
+		must_load(text);
+		places = &conf->places;
+		assert_int_equal(places->topology, cases[i].topology);
+		assert_string_equal(places->name, cases[i].name);
+		assert_int_equal(places->n, cases[i].n);
+		assert_string_equal(place_text(&places->at[places->n - 1], buf),
+		    cases[i].last);
+		assert_int_equal(places->at[0].transport,
+		    strstr(cases[i].text, "+tls:") != NULL ? REDIS_TLS
+							   : REDIS_TCP);
 	}
 }
 
@@ -216,7 +264,14 @@ test_bad_redis(void **state)
 		"tcp:h:", "tcp:h:0", "tcp:h:65536", "tcp:h:4295033215",
 		"tcp:h:+1", "tcp:h:1x", "tcp:h", "tcp:::1:6379",
 		"tcp:2001:db8::1:6379", "tcp:[]:6379", "tcp:a b:1", "udp:h:1",
-		"TCP:h:1", "redis://h:1", "tls:h" };
+		"TCP:h:1", "redis://h:1", "tls:h", "tcp:h:1,g:1",
+		"sentinel:h:1", "sentinel:@h:1", "sentinel:m@", "sentinel:m@h,",
+		"sentinel:m@,h", "sentinel:m@h,h:26379", "sentinel:m@h,H",
+		"sentinel:m/n@h", "sentinel+tcp:m@h", "sentinel+tlsm@h",
+		"sentinelm@h", "sentinel:m@::1", "sentinel:m@h:0",
+		"cluster:", "cluster:h,,i", "cluster:m@h", "cluster:[h",
+		"cluster:h:6379,h", "cluster+tls", "cluster:unix:/s",
+		"cluster:a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q" };
 	char			 text[256];
 	size_t			 i;
 
@@ -224,8 +279,9 @@ test_bad_redis(void **state)
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		snprintf(text, sizeof(text), "\nredis = \"%s\"\n", cases[i]);
 		must_fail(text, 2,
-		    "is not unix:/path, tcp:host:port or "
-		    "tls:host:port");
+		    "is not unix:/path, tcp:host:port, "
+		    "tls:host:port, sentinel:NAME@host:port,... or "
+		    "cluster:host:port,...");
 	}
 	/* As long as a socket's address may be, and longer. */
 	snprintf(text, sizeof(text), "redis = \"unix:/%0106d\"\n", 0);
@@ -249,6 +305,10 @@ test_bad_values(void **state)
 		{ "redis_timeout = fast", 1, "redis_timeout" },
 		{ "redis_timeout = 500ms", 1, "redis_timeout" },
 		{ "redis_timeout = 99999999999999999999", 1, "redis_timeout" },
+		{ "redis_replicas = -1", 1, "is not between 0 and 9" },
+		{ "redis_replicas = 10", 1, "is not between 0 and 9" },
+		{ "redis = 'cluster:h'\nredis_db = 1", 1,
+		    "redis is a cluster, which has no redis_db" },
 		{ "redis_db = -1", 1, "redis_db: -1 is not between" },
 		{ "redis_db = 65536", 1, "not between" },
 		{ "redis_db = 4294967296", 1, "not between" },
@@ -277,6 +337,7 @@ test_bad_values(void **state)
 		{ "spf = ''", 1, "unknown word" },
 		{ "quota_unit = bytes", 1, "quota_unit: unknown word" },
 		{ "local = ignore", 1, "local: unknown word" },
+		{ "source_refusal = rcpt", 1, "source_refusal: unknown word" },
 		{ "spf_include = {a.example, 'b c'}", 1, "spf_include" },
 		{ "spf_include = {''}", 1, "spf_include" },
 		{ "spf_relays = {192.0.2.1,\n192.0.2.0/24}", 2,
@@ -468,9 +529,10 @@ test_print(void **state)
 	text = printed(conf);
 	assert_string_equal(text,
 	    "redis = \"tls:redis.example.net:6380\"\n"
-	    "redis_ca = \"/etc/ssl/our \\\\\\\"ca\\\\\\\".pem\"\n"
+	    "redis_ca = \"/dev/null\"\n"
 	    "redis_db = 3\n"
 	    "redis_timeout = 250\n"
+	    "redis_replicas = 2\n"
 	    "prefix = \"relay1:\"\n"
 	    "report_url = \"https://example.org/r\"\n"
 	    "spf = \"pass\"\n"
@@ -482,7 +544,8 @@ test_print(void **state)
 	    "spf_resolver = \"[2001:db8::53]:5353\"\n"
 	    "quota_period = 2592000\n"
 	    "quota_unit = \"recipient\"\n"
-	    "local = \"enforce\"\n");
+	    "local = \"enforce\"\n"
+	    "source_refusal = \"mail-from\"\n");
 	free(text);
 	check_round_trip("");
 	check_round_trip(every_key);
@@ -528,6 +591,7 @@ main(void)
 		cmocka_unit_test_teardown(test_every_key, clean_up),
 		cmocka_unit_test_teardown(test_words, clean_up),
 		cmocka_unit_test_teardown(test_redis_places, clean_up),
+		cmocka_unit_test_teardown(test_many_places, clean_up),
 		cmocka_unit_test_teardown(test_bad_redis, clean_up),
 		cmocka_unit_test_teardown(test_bad_values, clean_up),
 		cmocka_unit_test_teardown(test_bad_syntax, clean_up),

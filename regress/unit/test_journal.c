@@ -12,14 +12,14 @@
 #include "fakeredis.h"
 #include "journal.h"
 #include "log.h"
-#include "redisconn.h"
+#include "servers.h"
 
 /* gcc has it in its library, but in no header of its own. */
 size_t __sanitizer_get_current_allocated_bytes(void);
 
 static struct event_base  *base;
 static struct fakeredis	   fake;
-static struct redisconn	  *rc;
+static struct servers	  *servers;
 static struct journal	  *j;
 static struct unit_capture capture;
 
@@ -32,9 +32,9 @@ set_up(void **state)
 	base = event_base_new();
 	fakeredis_init(&fake, base);
 	unit_capture(&capture);
-	rc = redisconn_new(base, &fake.conf);
-	assert_non_null(rc);
-	j = journal_new(base, rc);
+	servers = servers_new(base, &fake.conf);
+	assert_non_null(servers);
+	j = journal_new(base, servers);
 	assert_non_null(j);
 	return (0);
 }
@@ -46,7 +46,7 @@ tear_down(void **state)
 	if (capture.fp != NULL)
 		unit_captured(&capture);
 	journal_free(j);
-	redisconn_free(rc);
+	servers_free(servers);
 	fakeredis_free(&fake);
 	event_base_free(base);
 	return (0);
@@ -65,7 +65,7 @@ static void
 connect_now(void)
 {
 	fakeredis_start(&fake);
-	unit_run_until(base, redisconn_ready(rc));
+	unit_run_until(base, servers_ready(servers));
 }
 
 #define SCRIPT(...)                                                    \
@@ -81,7 +81,7 @@ write_one(const char *text)
 {
 	char	      *copy = strdup(text);
 	const char    *argv[] = { "SET", "key", copy };
-	struct command command = { 3, argv };
+	struct command command = { 3, 1, argv };
 
 	assert_non_null(copy);
 	journal_write(j, 1, &command);
@@ -94,7 +94,7 @@ write_two(const char *text)
 {
 	const char    *first[] = { "SET", "key", text };
 	const char    *second[] = { "EXPIRE", "key", "", "10" };
-	struct command commands[] = { { 3, first }, { 4, second } };
+	struct command commands[] = { { 3, 1, first }, { 4, 1, second } };
 
 	journal_write(j, 2, commands);
 }
@@ -143,7 +143,7 @@ test_no_connection(void **state)
 	(void)state;
 	write_one("one");
 	write_two("two");
-	assert_false(redisconn_ready(rc));
+	assert_false(servers_ready(servers));
 	SCRIPT("+OK\r\n", "+OK\r\n", ":1\r\n");
 	fakeredis_start(&fake);
 	unit_run_until(base, fake.ncommands == 3);
@@ -300,9 +300,9 @@ test_end(void **state)
 	j = NULL;
 	fakeredis_send(&fake, "+OK\r\n", 5);
 	unit_run_until(base, fakeredis_heard(&fake));
-	assert_true(redisconn_ready(rc));
+	assert_true(servers_ready(servers));
 	journal_free(NULL);
-	j = journal_new(base, rc);
+	j = journal_new(base, servers);
 	assert_non_null(j);
 	fakeredis_hang_up(&fake);
 	write_one("waiting");

@@ -16,7 +16,7 @@
 
 /* What would go to syslog(3) comes here. */
 static char sent[2048];
-static int  facility;
+static int  facility, sent_at;
 
 static void
 fake_openlog(const char *name, int option, int fac)
@@ -29,7 +29,7 @@ fake_openlog(const char *name, int option, int fac)
 static void
 fake_syslog(int priority, const char *fmt, const char *line)
 {
-	assert_int_equal(priority, LOG_INFO);
+	sent_at = priority;
 	assert_string_equal(fmt, "%s");
 	snprintf(sent, sizeof(sent), "%s", line);
 }
@@ -195,14 +195,42 @@ test_syslog(void **state)
 	unit_capture(&capture);
 	log_warnx("a\n%s", "b");
 	assert_string_equal(sent, "a\\x0ab");
+	assert_int_equal(sent_at, LOG_WARNING);
 	log_session(42, "c");
 	assert_string_equal(sent, "000000000000002a c");
+	assert_int_equal(sent_at, LOG_INFO);
+	log_err("%s", "d");
+	assert_string_equal(sent, "d");
+	assert_int_equal(sent_at, LOG_ERR);
+	log_info("%s", "e");
+	assert_string_equal(sent, "e");
+	assert_int_equal(sent_at, LOG_INFO);
+	log_at(LOG_NOTICE, "%s", "f");
+	assert_string_equal(sent, "f");
+	assert_int_equal(sent_at, LOG_NOTICE);
 	assert_string_equal(unit_captured(&capture), "");
 
 	log_init("unit");
 	unit_capture(&capture);
 	log_warnx("back");
 	assert_string_equal(unit_captured(&capture), "unit: back\n");
+}
+
+/* Until smtpd reads standard error, a line must not have gone there alone. */
+static void
+test_start(void **state)
+{
+	(void)state;
+	unit_capture(&capture);
+	log_starting();
+	log_err("%s:%d: wrong", "file", 3);
+	assert_string_equal(sent, "file:3: wrong");
+	assert_int_equal(sent_at, LOG_ERR);
+	log_started();
+	log_warnx("later");
+	assert_string_equal(sent, "file:3: wrong");
+	assert_string_equal(unit_captured(&capture),
+	    "unit: file:3: wrong\nunit: later\n");
 }
 
 int
@@ -212,7 +240,8 @@ main(void)
 		cmocka_unit_test(test_escapes), cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_never_blocks),
-		cmocka_unit_test(test_socket), cmocka_unit_test(test_syslog) };
+		cmocka_unit_test(test_socket), cmocka_unit_test(test_syslog),
+		cmocka_unit_test(test_start) };
 
 	return (cmocka_run_group_tests_name("log", tests, set_up, NULL));
 }

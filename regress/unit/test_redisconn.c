@@ -87,7 +87,7 @@ logged(void)
 static void
 connect_now(void)
 {
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	assert_non_null(rc);
 	unit_run_until(base, redisconn_ready(rc));
 }
@@ -114,7 +114,9 @@ script(const char *const *replies, size_t n)
 		script(replies_, sizeof(replies_) / sizeof(replies_[0])); \
 	} while (0)
 
-#define FUNCTIONS "FCALL smtpusers_version 0\n"
+#define FUNCTIONS                     \
+	"FCALL smtpusers_version 0\n" \
+	"INFO memory persistence replication\n"
 
 static void
 test_login(void **state)
@@ -163,7 +165,7 @@ check_refused(const char **step, const char *reply, const char *words)
 	fake.conf.redis_db = 1;
 	*step = reply;
 	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	assert_non_null(rc);
 	unit_run_until(base, fake.naccepted == 3 || redisconn_ready(rc));
 	assert_false(redisconn_ready(rc));
@@ -440,7 +442,7 @@ test_silent_at_login(void **state)
 	(void)state;
 	fakeredis_start(&fake);
 	fake.ping = "*"; /* of which nothing more comes */
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	unit_run_until(base, fake.log[0] != '\0');
 	fake.ping = NULL;
 	unit_run_until(base, redisconn_ready(rc));
@@ -477,6 +479,39 @@ test_one_reply_too_many(void **state)
 	assert_non_null(ask(1));
 	unit_run_until(base, got[1].called);
 	assert_string_equal(got[1].str, "w");
+}
+
+/* The rest of it would be taken for what is asked next. */
+static void
+test_begun_unasked(void **state)
+{
+	(void)state;
+	fakeredis_start(&fake);
+	connect_now();
+	fakeredis_send(&fake, "*3\r\n$7\r\nmess", 12);
+	unit_run_until(base, !redisconn_ready(rc));
+	unit_run_until(base, redisconn_ready(rc));
+	assert_int_equal(fake.naccepted, 2);
+	assert_contains(logged(), "a reply that nothing was asked for");
+}
+
+/* A request that waits behind a push is told at once. */
+static void
+test_push(void **state)
+{
+	int64_t start;
+
+	(void)state;
+	fakeredis_start(&fake);
+	connect_now();
+	SCRIPT(">2\r\n+a\r\n+b\r\n");
+	start = unit_now();
+	assert_non_null(ask(0));
+	unit_run_until(base, ngot == 1);
+	assert_in_range(unit_now() - start, 0, UNIT_PATIENCE / 4);
+	assert_int_equal(got[0].type, -1);
+	unit_run_until(base, redisconn_ready(rc));
+	assert_contains(logged(), "not the protocol of Redis");
 }
 
 /* What only a newer or a hostile server would send ends nothing for good. */
@@ -553,6 +588,7 @@ send_string(size_t n)
 	free(body);
 }
 
+/* It fails whom it is for, and nobody else. */
 static void
 test_giant(void **state)
 {
@@ -562,20 +598,56 @@ test_giant(void **state)
 	fakeredis_start(&fake);
 	connect_now();
 	SCRIPT(FAKE_HOLD);
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < 4; i++)
 		assert_non_null(ask(i));
-	unit_run_until(base, fake.ncommands == 3);
-	send_string(20 << 20);
-	send_string(20 << 20); /* each counts by itself */
+	unit_run_until(base, fake.ncommands == 4);
+	send_string(1000000);
+	send_string(40 << 20);
+	send_string(40 << 20);
+	send_string(3);
+	unit_run_until(base, ngot == 4);
+	assert_int_equal(got[0].len, 1000000);
+	assert_int_equal(got[1].type, REDIS_REPLY_ERROR);
+	assert_int_equal(got[2].type, REDIS_REPLY_ERROR);
+	assert_memory_equal(got[2].str, "TOOLARGE ", 9);
+	assert_string_equal(got[3].str, "xxx");
+	assert_int_equal(fake.naccepted, 1);
+	/* Which is for those to log who know whose it is. */
+	assert_string_equal(logged(), "");
+}
+
+/* A giant that takes longer than a request may is no lost connection. */
+static void
+test_slow_giant(void **state)
+{
+	static char text[50000];
+	int	    i;
+	int64_t	    start;
+
+	(void)state;
+	fake.conf.redis_timeout = 200;
+	fakeredis_start(&fake);
+	connect_now();
+	SCRIPT("$2000000\r\n");
+	assert_non_null(ask(0));
+	unit_run_until(base, fake.ncommands == 1);
+	memset(text, 'x', sizeof(text));
+	for (i = 0; i < 40; i++) {
+		fakeredis_send(&fake, text, sizeof(text));
+		start = unit_now();
+		unit_run_until(base, unit_now() - start >= 15);
+	}
+	assert_int_equal(ngot, 0);
+	fakeredis_send(&fake, "\r\n", 2);
+	unit_run_until(base, ngot == 1);
+	assert_int_equal(got[0].type, REDIS_REPLY_ERROR);
+	assert_int_equal(fake.naccepted, 1);
+	/* One that stands still is. */
+	SCRIPT("$2000000\r\nxyz");
+	assert_non_null(ask(1));
 	unit_run_until(base, ngot == 2);
-	assert_int_equal(got[0].len, 20 << 20);
-	assert_int_equal(got[1].len, 20 << 20);
-	send_string(48 << 20);
-	unit_run_until(base, ngot == 3);
-	assert_int_equal(got[2].type, -1);
-	unit_run_until(base, redisconn_ready(rc));
-	assert_int_equal(fake.naccepted, 2);
-	assert_contains(logged(), "reply too large");
+	assert_int_equal(got[1].type, -1);
+	assert_contains(logged(), "no reply in time");
 }
 
 /* Many small elements are worth more memory than their bytes. */
@@ -602,7 +674,7 @@ test_nobody_there(void **state)
 	const char *text;
 
 	(void)state;
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	assert_non_null(rc);
 	assert_false(redisconn_ready(rc));
 	assert_null(ask(0));
@@ -626,7 +698,7 @@ test_backoff(void **state)
 	(void)state;
 	fake.greeting = FAKE_CLOSE;
 	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	unit_run_until(base, fake.naccepted == 6);
 	for (i = 1; i < 6; i++, least *= 2) {
 		pause = fake.accepted[i] - fake.accepted[i - 1];
@@ -702,85 +774,63 @@ test_cancel_from_callback(void **state)
 }
 
 static void
-on_ready(void *arg)
-{
-	++*(int *)arg;
-}
-
-static void
-test_when_ready(void **state)
-{
-	int now = 0, later = 0;
-
-	(void)state;
-	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf);
-	redisconn_when_ready(rc, on_ready, &later);
-	assert_int_equal(later, 0);
-	unit_run_until(base, later > 0);
-	assert_true(redisconn_ready(rc));
-	redisconn_when_ready(rc, on_ready, &now);
-	assert_int_equal(now, 0);
-	unit_run_until(base, now > 0);
-	/* Each once: not with the next connection. */
-	fakeredis_hang_up(&fake);
-	unit_run_until(base, !redisconn_ready(rc));
-	unit_run_until(base, redisconn_ready(rc));
-	assert_int_equal(now, 1);
-	assert_int_equal(later, 1);
-}
-
-static void
-test_never_ready(void **state)
-{
-	int64_t start = unit_now();
-	int	called = 0;
-
-	(void)state;
-	fake.conf.redis_timeout = 100;
-	rc = redisconn_new(base, &fake.conf);
-	redisconn_when_ready(rc, on_ready, &called);
-	unit_run_until(base, called > 0);
-	assert_in_range(unit_now() - start, 90, 1500);
-	assert_false(redisconn_ready(rc));
-	fakeredis_start(&fake);
-	unit_run_until(base, redisconn_ready(rc));
-	assert_int_equal(called, 1);
-}
-
-static void
 test_free_under_way(void **state)
 {
-	int called = 0;
-
 	(void)state;
 	fakeredis_start(&fake);
 	connect_now();
 	SCRIPT(FAKE_HOLD);
 	assert_non_null(ask(0));
 	assert_non_null(ask(1));
-	redisconn_when_ready(rc, on_ready, &called);
 	redisconn_free(rc);
-	rc = redisconn_new(base, &fake.conf); /* freed before connected */
+	rc = redisconn_new(base, &fake.conf,
+	    fake.conf.places.at); /* freed before connected */
 	assert_non_null(rc);
 	redisconn_free(rc);
 	rc = NULL;
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	assert_int_equal(ngot, 0);
-	assert_int_equal(called, 0);
+}
+
+static void
+on_reply_free(void *arg, const redisReply *reply)
+{
+	on_reply(arg, reply);
+	redisconn_free(rc);
+	rc = NULL;
+}
+
+/* Within a callback, of a reply as well as of none. */
+static void
+test_free_from_callback(void **state)
+{
+	const char *argv[] = { "GET", "k" };
+
+	(void)state;
+	fakeredis_start(&fake);
+	connect_now();
+	SCRIPT("$1\r\na\r\n", "$1\r\nb\r\n");
+	redisconn_send(rc, on_reply_free, &got[0], 2, argv);
+	assert_non_null(ask(1));
+	unit_run_until(base, rc == NULL);
+	assert_string_equal(got[0].str, "a");
+	connect_now();
+	SCRIPT(FAKE_CLOSE);
+	redisconn_send(rc, on_reply_free, &got[2], 2, argv);
+	assert_non_null(ask(3));
+	unit_run_until(base, rc == NULL);
+	assert_int_equal(got[2].type, -1);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(ngot, 2);
 }
 
 static void
 test_tcp(void **state)
 {
-	static char host[] = "127.0.0.1";
-
 	(void)state;
 	/* Nobody listens on port 1 here. */
-	fake.conf.transport = REDIS_TCP;
-	fake.conf.redis_host = host;
-	fake.conf.redis_port = 1;
-	rc = redisconn_new(base, &fake.conf);
+	assert_true(places_parse(&fake.conf.places, "tcp:127.0.0.1:1"));
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
 	assert_non_null(rc);
 	assert_null(ask(0));
 	unit_run_until(base, ftell(capture.fp) > 0);
@@ -791,14 +841,12 @@ test_tcp(void **state)
 static void
 test_no_ca(void **state)
 {
-	static char host[] = "127.0.0.1", ca[] = "/nonexistent/ca.pem";
+	static char ca[] = "/nonexistent/ca.pem";
 
 	(void)state;
-	fake.conf.transport = REDIS_TLS;
-	fake.conf.redis_host = host;
-	fake.conf.redis_port = 1;
+	assert_true(places_parse(&fake.conf.places, "tls:127.0.0.1:1"));
 	fake.conf.redis_ca = ca;
-	assert_null(redisconn_new(base, &fake.conf));
+	assert_null(redisconn_new(base, &fake.conf, fake.conf.places.at));
 	assert_contains(logged(), "redis_ca: /nonexistent/ca.pem: ");
 }
 
@@ -818,10 +866,11 @@ main(void)
 		TEST(test_silent_at_login), TEST(test_unsolicited),
 		TEST(test_one_reply_too_many), TEST(test_odd_bytes),
 		TEST(test_protocol_error), TEST(test_giant),
+		TEST(test_slow_giant), TEST(test_begun_unasked),
+		TEST(test_push), TEST(test_free_from_callback),
 		TEST(test_giant_array), TEST(test_nobody_there),
 		TEST(test_backoff), TEST(test_cancel),
-		TEST(test_cancel_from_callback), TEST(test_when_ready),
-		TEST(test_never_ready), TEST(test_free_under_way),
+		TEST(test_cancel_from_callback), TEST(test_free_under_way),
 		TEST(test_tcp), TEST(test_no_ca)
 	};
 

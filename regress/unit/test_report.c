@@ -12,14 +12,14 @@
 #include "fakeredis.h"
 #include "journal.h"
 #include "log.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "report.h"
 #include "session.h"
 #include "userlog.h"
 
 static struct event_base  *base;
 static struct fakeredis	   fake;
-static struct redisconn	  *rc;
+static struct servers	  *servers;
 static struct journal	  *journal;
 static struct reportids	  *ids;
 static struct sessions	   sessions;
@@ -38,9 +38,9 @@ set_up(void **state)
 	fakeredis_init(&fake, base);
 	fake.conf.report_url = url;
 	unit_capture(&capture);
-	rc = redisconn_new(base, &fake.conf);
-	assert_non_null(rc);
-	journal = journal_new(base, rc);
+	servers = servers_new(base, &fake.conf);
+	assert_non_null(servers);
+	journal = journal_new(base, servers);
 	assert_non_null(journal);
 	ids = reportids_new();
 	assert_non_null(ids);
@@ -48,7 +48,7 @@ set_up(void **state)
 	assert_non_null(s);
 	assert_non_null(session_begin_tx(s, "a@two.example"));
 	fakeredis_start(&fake);
-	unit_run_until(base, redisconn_ready(rc));
+	unit_run_until(base, servers_ready(servers));
 	fakeredis_script(&fake, NULL, 0);
 	return (0);
 }
@@ -61,7 +61,7 @@ tear_down(void **state)
 	session_close(&sessions, s);
 	journal_free(journal);
 	reportids_free(ids);
-	redisconn_free(rc);
+	servers_free(servers);
 	fakeredis_free(&fake);
 	event_base_free(base);
 	return (0);

@@ -9,6 +9,7 @@
  */
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
@@ -66,6 +67,17 @@ send_raw(size_t len, int fill)
 	memset(buf, fill, sizeof(buf));
 	if (send(STDIN_FILENO, buf, len, 0) != (ssize_t)len)
 		_exit(1);
+}
+
+/* How many processes have been asked this. */
+static int
+times_asked(const char *domain)
+{
+	char	    path[UNIT_PATH + DOMAIN_TEXT + 16];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/count.%s", asked, domain);
+	return (stat(path, &st) == 0 ? (int)st.st_size : 0);
 }
 
 /* Whether an earlier process has been asked this; now one has. */
@@ -130,6 +142,8 @@ serve_one(const char *domain)
 		_exit(0);
 	else if (is(domain, "stall") && !is_second(domain))
 		pause();
+	else if (is(domain, "third") && times_asked(domain) < 3)
+		pause();
 	else if (is(domain, "twice")) {
 		answer(SPF_VERDICT_OK, "v=spf1 first");
 		answer(SPF_VERDICT_OK, "v=spf1 second");
@@ -173,32 +187,29 @@ on_answer(void *arg, const struct spf_answer *a)
 }
 
 static int
-times_asked(const char *domain)
-{
-	char  path[UNIT_PATH + DOMAIN_TEXT + 16];
-	off_t size;
-	int   fd;
-
-	snprintf(path, sizeof(path), "%s/count.%s", asked, domain);
-	if ((fd = open(path, O_RDONLY)) == -1)
-		return (0);
-	size = lseek(fd, 0, SEEK_END);
-	close(fd);
-	return ((int)size);
-}
-
-static int
-start(void **state)
+start_workers(void **state, int nworkers)
 {
 	unit_make_dir(asked);
 	conf.spf = SPF_PUBLISHED;
 	conf.spf_timeout = *(int *)*state;
-	conf.spf_workers = 2;
+	conf.spf_workers = nworkers;
 	base = event_base_new();
 	if (chdir(asked) == -1 || (workers = spfworkers_new()) == NULL)
 		return (-1);
 	spf = spf_new(base, &conf, workers);
 	return (spf == NULL ? -1 : 0);
+}
+
+static int
+start(void **state)
+{
+	return (start_workers(state, 2));
+}
+
+static int
+start_three(void **state)
+{
+	return (start_workers(state, 3));
 }
 
 static void
@@ -236,7 +247,7 @@ static void
 ask_and_wait(const char *domain, struct wait *w)
 {
 	memset(w, 0, sizeof(*w));
-	assert_non_null(spf_ask(spf, "alice", domain, on_answer, w));
+	assert_non_null(spf_ask(spf, "alice", "", domain, on_answer, w));
 	assert_int_equal(w->calls, 0);
 	unit_run_until(base, w->calls > 0);
 	assert_int_equal(w->calls, 1);
@@ -270,8 +281,8 @@ test_asked_once(void **state)
 
 	(void)state;
 	for (i = 0; i < 50; i++)
-		assert_non_null(spf_ask(spf, "alice", "good.test", on_answer,
-		    &w[i]));
+		assert_non_null(spf_ask(spf, "alice", "", "good.test",
+		    on_answer, &w[i]));
 	unit_run_until(base, w[49].calls > 0);
 	for (i = 0; i < 50; i++) {
 		assert_int_equal(w[i].calls, 1);
@@ -284,7 +295,7 @@ static void
 test_nobody_waits(void **state)
 {
 	(void)state;
-	assert_non_null(spf_ask(spf, "alice", "good.test", NULL, NULL));
+	assert_non_null(spf_ask(spf, "alice", "", "good.test", NULL, NULL));
 	unit_run_until(base, spf_known(spf, "good.test") != NULL);
 }
 
@@ -295,10 +306,12 @@ test_cancel(void **state)
 	struct spf_question *q;
 
 	(void)state;
-	assert_non_null(spf_ask(spf, "alice", "good.test", on_answer, &w[0]));
-	q = spf_ask(spf, "alice", "good.test", on_answer, &w[1]);
+	assert_non_null(spf_ask(spf, "alice", "", "good.test", on_answer,
+	    &w[0]));
+	q = spf_ask(spf, "alice", "", "good.test", on_answer, &w[1]);
 	assert_non_null(q);
-	assert_non_null(spf_ask(spf, "alice", "good.test", on_answer, &w[2]));
+	assert_non_null(spf_ask(spf, "alice", "", "good.test", on_answer,
+	    &w[2]));
 	spf_cancel(q);
 	unit_run_until(base, w[2].calls > 0);
 	assert_int_equal(w[0].calls, 1);
@@ -310,7 +323,7 @@ static void
 on_answer_ask(void *arg, const struct spf_answer *a)
 {
 	on_answer(arg, a);
-	assert_non_null(spf_ask(spf, "alice", "good.test", on_answer, arg));
+	assert_non_null(spf_ask(spf, "alice", "", "good.test", on_answer, arg));
 }
 
 static void
@@ -319,7 +332,8 @@ test_ask_from_the_callback(void **state)
 	struct wait w = { 0 };
 
 	(void)state;
-	assert_non_null(spf_ask(spf, "alice", "none.test", on_answer_ask, &w));
+	assert_non_null(spf_ask(spf, "alice", "", "none.test", on_answer_ask,
+	    &w));
 	unit_run_until(base, w.calls == 2);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
 }
@@ -416,7 +430,7 @@ test_queue(void **state)
 	unit_capture(&c);
 	for (i = 0; i < 20; i++) {
 		snprintf(domain, sizeof(domain), "hang%zu.test", i);
-		assert_non_null(spf_ask(spf, "alice", domain, on_answer,
+		assert_non_null(spf_ask(spf, "alice", "", domain, on_answer,
 		    &w[i]));
 	}
 	for (i = 0; i < 20; i++)
@@ -439,27 +453,37 @@ test_bound(void **state)
 	struct unit_capture c;
 	struct wait	    w = { 0 };
 	char		    domain[32], user[32];
-	int		    i;
+	int		    i, n;
 
 	(void)state;
 	unit_capture(&c);
 	for (i = 0; i < 1000000; i++) {
 		snprintf(domain, sizeof(domain), "hang%d.test", i);
-		if (spf_ask(spf, "alice", domain, on_answer, &w) == NULL)
+		if (spf_ask(spf, "alice", "", domain, on_answer, &w) == NULL)
 			break;
 	}
 	assert_in_range(i, 1000, 2000);
-	/* One that is asked already is no more to ask. */
-	assert_non_null(spf_ask(spf, "alice", "hang7.test", on_answer, &w));
-	/* Others may ask, but all together not without end either. */
-	for (i++; i < 1000000; i++) {
-		snprintf(domain, sizeof(domain), "hang%d.test", i);
+	/* One that is asked already is one more all the same. */
+	assert_null(spf_ask(spf, "alice", "", "hang7.test", on_answer, &w));
+	n = i;
+	/* The users of an account together, */
+	for (i = 0; i < 1000000; i++) {
 		snprintf(user, sizeof(user), "user%d", i / 500);
-		if (spf_ask(spf, user, domain, on_answer, &w) == NULL)
+		if (spf_ask(spf, user, "shop", "hang.test", on_answer, &w) ==
+		    NULL)
 			break;
 	}
-	assert_in_range(i, 4000, 5000);
-	unit_run_until(base, w.calls == i);
+	assert_in_range(i, 2000, 3000);
+	n += i;
+	/* and all together may not ask without end either. */
+	for (i = 0; i < 1000000; i++, n++) {
+		snprintf(domain, sizeof(domain), "hang%d.test", i);
+		snprintf(user, sizeof(user), "user%d", i / 500);
+		if (spf_ask(spf, user, "", domain, on_answer, &w) == NULL)
+			break;
+	}
+	assert_in_range(n, 8000, 9000);
+	unit_run_until(base, w.calls == n);
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_UNKNOWN);
 	ask_and_wait("good.test", &w);
 	unit_captured(&c);
@@ -480,9 +504,10 @@ test_turns(void **state)
 	unit_capture(&c);
 	for (i = 0; i < 50; i++) {
 		snprintf(domain, sizeof(domain), "hang%zu.test", i);
-		assert_non_null(spf_ask(spf, "eve", domain, on_answer, &w[i]));
+		assert_non_null(spf_ask(spf, "eve", "", domain, on_answer,
+		    &w[i]));
 	}
-	assert_non_null(spf_ask(spf, "bob", "good.test", on_answer, &good));
+	assert_non_null(spf_ask(spf, "bob", "", "good.test", on_answer, &good));
 	unit_run_until(base, good.calls > 0);
 	assert_int_equal(good.answer.verdict, SPF_VERDICT_OK);
 	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
@@ -504,13 +529,123 @@ test_turns_of_several(void **state)
 	unit_capture(&c);
 	for (i = 0; i < 40; i++) {
 		snprintf(domain, sizeof(domain), "hang%zu.test", i);
-		assert_non_null(spf_ask(spf, i % 2 == 0 ? "eve" : "mallory",
+		assert_non_null(spf_ask(spf, i % 2 == 0 ? "eve" : "mallory", "",
 		    domain, on_answer, &w[i]));
 	}
-	assert_non_null(spf_ask(spf, "bob", "good.test", on_answer, &good));
+	assert_non_null(spf_ask(spf, "bob", "", "good.test", on_answer, &good));
 	unit_run_until(base, good.calls > 0);
 	assert_int_equal(good.answer.verdict, SPF_VERDICT_OK);
 	for (i = 0; i < 40; i++)
+		unit_run_until(base, w[i].calls > 0);
+	unit_captured(&c);
+}
+
+/* An account with many users is served no more often than one with few. */
+static void
+test_turns_of_an_account(void **state)
+{
+	struct unit_capture c;
+	struct wait	    w[20] = { { 0 } }, good[2] = { { 0 } };
+	char		    domain[32], user[32];
+	int64_t		    began = unit_now();
+	size_t		    i;
+
+	(void)state;
+	unit_capture(&c);
+	for (i = 0; i < 20; i++) {
+		snprintf(domain, sizeof(domain), "hang%zu.test", i);
+		snprintf(user, sizeof(user), "user%zu", i);
+		assert_non_null(spf_ask(spf, user, "shop", domain, on_answer,
+		    &w[i]));
+	}
+	assert_non_null(spf_ask(spf, "bob", "", "good.test", on_answer,
+	    &good[0]));
+	assert_non_null(spf_ask(spf, "carol", "cafe", "good2.test", on_answer,
+	    &good[1]));
+	unit_run_until(base, good[0].calls > 0 && good[1].calls > 0);
+	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
+	assert_int_equal(good[0].answer.verdict, SPF_VERDICT_OK);
+	assert_int_equal(good[1].answer.verdict, SPF_VERDICT_OK);
+	for (i = 0; i < 20; i++)
+		unit_run_until(base, w[i].calls > 0);
+	unit_captured(&c);
+}
+
+/* Whoever else has asked, and how far behind that one is. */
+static void
+test_own_turn(void **state)
+{
+	struct unit_capture c;
+	struct wait	    w[20] = { { 0 } }, good[2] = { { 0 } };
+	char		    domain[32];
+	int64_t		    began = unit_now();
+	size_t		    i;
+
+	(void)state;
+	unit_capture(&c);
+	for (i = 0; i < 20; i++) {
+		snprintf(domain, sizeof(domain), "hang%zu.test", i);
+		assert_non_null(spf_ask(spf, "eve", "", domain, on_answer,
+		    &w[i]));
+	}
+	assert_non_null(spf_ask(spf, "eve", "", "good.test", on_answer,
+	    &good[0]));
+	assert_non_null(spf_ask(spf, "bob", "", "good.test", on_answer,
+	    &good[1]));
+	unit_run_until(base, good[0].calls > 0 && good[1].calls > 0);
+	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
+	assert_int_equal(good[0].answer.verdict, SPF_VERDICT_OK);
+	assert_int_equal(good[1].answer.verdict, SPF_VERDICT_OK);
+	assert_int_equal(times_asked("good.test"), 1);
+	for (i = 0; i < 20; i++)
+		unit_run_until(base, w[i].calls > 0);
+	unit_captured(&c);
+}
+
+/* Who asks when the tries of another are used up has all of his own. */
+static void
+test_own_time(void **state)
+{
+	struct unit_capture c;
+	struct wait	    w[2] = { { 0 } };
+
+	(void)state;
+	unit_capture(&c);
+	assert_non_null(spf_ask(spf, "eve", "", "third.test", on_answer,
+	    &w[0]));
+	unit_run_until(base, times_asked("third.test") == 2);
+	assert_non_null(spf_ask(spf, "bob", "", "third.test", on_answer,
+	    &w[1]));
+	unit_run_until(base, w[0].calls > 0 && w[1].calls > 0);
+	unit_captured(&c);
+	assert_int_equal(w[0].answer.verdict, SPF_VERDICT_UNKNOWN);
+	assert_int_equal(w[1].answer.verdict, SPF_VERDICT_OK);
+	assert_int_equal(times_asked("third.test"), 3);
+}
+
+/* With two workers for an account, each of its users may have one. */
+static void
+test_turns_within_an_account(void **state)
+{
+	struct unit_capture c;
+	struct wait	    w[20] = { { 0 } }, good = { 0 };
+	char		    domain[32];
+	int64_t		    began = unit_now();
+	size_t		    i;
+
+	(void)state;
+	unit_capture(&c);
+	for (i = 0; i < 20; i++) {
+		snprintf(domain, sizeof(domain), "hang%zu.test", i);
+		assert_non_null(spf_ask(spf, "eve", "shop", domain, on_answer,
+		    &w[i]));
+	}
+	assert_non_null(spf_ask(spf, "bob", "shop", "good.test", on_answer,
+	    &good));
+	unit_run_until(base, good.calls > 0);
+	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
+	assert_int_equal(good.answer.verdict, SPF_VERDICT_OK);
+	for (i = 0; i < 20; i++)
 		unit_run_until(base, w[i].calls > 0);
 	unit_captured(&c);
 }
@@ -528,13 +663,13 @@ test_early(void **state)
 	unit_capture(&c);
 	for (i = 0; i < 1000; i++) {
 		snprintf(domain, sizeof(domain), "hang%d.test", i);
-		if (spf_ask(spf, "eve", domain, NULL, NULL) == NULL)
+		if (spf_ask(spf, "eve", "", domain, NULL, NULL) == NULL)
 			break;
 	}
 	assert_in_range(i, DOMAINS_MAX, 100);
-	assert_non_null(spf_ask(spf, "bob", "good.test", NULL, NULL));
-	assert_non_null(spf_ask(spf, "eve", "more.test", on_answer, &w[0]));
-	assert_non_null(spf_ask(spf, "bob", "good.test", on_answer, &w[1]));
+	assert_non_null(spf_ask(spf, "bob", "", "good.test", NULL, NULL));
+	assert_non_null(spf_ask(spf, "eve", "", "more.test", on_answer, &w[0]));
+	assert_non_null(spf_ask(spf, "bob", "", "good.test", on_answer, &w[1]));
 	unit_run_until(base, w[0].calls + w[1].calls == 2);
 	unit_captured(&c);
 	assert_int_equal(w[1].answer.verdict, SPF_VERDICT_OK);
@@ -547,9 +682,9 @@ test_free_under_way(void **state)
 	static struct wait w;
 
 	(void)state;
-	assert_non_null(spf_ask(spf, "alice", "hang.test", on_answer, &w));
-	assert_non_null(spf_ask(spf, "bob", "hang2.test", on_answer, &w));
-	assert_non_null(spf_ask(spf, "alice", "good.test", on_answer, &w));
+	assert_non_null(spf_ask(spf, "alice", "", "hang.test", on_answer, &w));
+	assert_non_null(spf_ask(spf, "bob", "", "hang2.test", on_answer, &w));
+	assert_non_null(spf_ask(spf, "alice", "", "good.test", on_answer, &w));
 	unit_run_until(base, times_asked("hang2.test") == 1);
 	assert_int_equal(w.calls, 0);
 }
@@ -589,6 +724,10 @@ main(int argc, char *argv[])
 		TEST(test_second_try, stalled), TEST(test_two_answers, never),
 		TEST(test_queue, soon), TEST(test_bound, soon),
 		TEST(test_turns, soon), TEST(test_turns_of_several, soon),
+		TEST(test_turns_of_an_account, soon),
+		cmocka_unit_test_prestate_setup_teardown(
+		    test_turns_within_an_account, start_three, end, &soon),
+		TEST(test_own_turn, soon), TEST(test_own_time, soon),
 		TEST(test_early, soon), TEST(test_free_under_way, never),
 		TEST(test_bad_conf, never) };
 

@@ -12,7 +12,7 @@
 
 #include "fakeredis.h"
 #include "log.h"
-#include "redisconn.h"
+#include "servers.h"
 #include "resp.h"
 #include "users.h"
 
@@ -20,7 +20,7 @@
 
 static struct event_base    *base;
 static struct fakeredis	     fake;
-static struct redisconn	    *rc;
+static struct servers	    *servers;
 static struct users	    *users;
 static struct unit_capture   capture;
 static bool		     capturing;
@@ -68,10 +68,10 @@ set_up(void **state)
 	fakeredis_start(&fake);
 	unit_capture(&capture);
 	capturing = true;
-	rc = redisconn_new(base, &fake.conf);
-	users = users_new(rc, &fake.conf);
+	servers = servers_new(base, &fake.conf);
+	users = users_new(servers, &fake.conf);
 	assert_non_null(users);
-	unit_run_until(base, redisconn_ready(rc));
+	unit_run_until(base, servers_ready(servers));
 	fakeredis_script(&fake, NULL, 0);
 	return (0);
 }
@@ -83,7 +83,7 @@ tear_down(void **state)
 	if (capturing)
 		logged();
 	users_free(users);
-	redisconn_free(rc);
+	servers_free(servers);
 	fakeredis_free(&fake);
 	event_base_free(base);
 	return (0);
@@ -94,7 +94,7 @@ static void
 forget(void)
 {
 	users_free(users);
-	users = users_new(rc, &fake.conf);
+	users = users_new(servers, &fake.conf);
 	assert_non_null(users);
 }
 
@@ -222,8 +222,8 @@ answered(enum users_found want)
 static void
 ask_domains(void)
 {
-	domains_add(&domains, "a.example");
-	domains_add(&domains, "b.example");
+	domains_add(&domains, "a.example", NULL, 0);
+	domains_add(&domains, "b.example", NULL, 0);
 	question.domains = &domains;
 }
 
@@ -271,6 +271,61 @@ test_all(void **state)
 			 "*2\r\n:0\r\n:1\r\n");
 		answered(USER_OK);
 	}
+}
+
+#define BY_ADDRESS                                              \
+	"SMISMEMBER smtp:user:{alice}:domains a.example "       \
+	"b.example bob@a.example bob@b.example eve@b.example\n" \
+	"SSCAN smtp:user:{alice}:domains 0 MATCH *@b.example COUNT 1000\n"
+#define SCANNED "*2\r\n$1\r\n7\r\n*1\r\n$13\r\nbob@b.example\r\n"
+#define SCANNED_NONE "*2\r\n$1\r\n0\r\n*0\r\n"
+
+/*
+ * A domain is the user's, too, where each of its addresses is: those of which
+ * anybody may be the author are not.
+ */
+static void
+test_assigned_addresses(void **state)
+{
+	static const struct {
+		const char  bits[6]; /* of a, b, bob@a, bob@b, eve@b */
+		const char *scanned;
+		uint32_t    unnamed, assigned;
+	} rows[] = { { "00000", SCANNED_NONE, 0, 0 },
+		{ "00110", SCANNED, 0, 1 }, { "00011", SCANNED, 0, 2 },
+		{ "00111", SCANNED, 0, 3 }, { "01100", SCANNED_NONE, 0, 3 },
+		{ "00111", SCANNED, 1, 2 }, { "00111", SCANNED, 2, 1 },
+		{ "10011", SCANNED, 3, 1 } };
+	char   bits[64], replies[512];
+	size_t i, k, at;
+
+	(void)state;
+	domains_add(&domains, "a.example", "bob", 3);
+	domains_add(&domains, "b.example", "bob", 3);
+	domains_add(&domains, "b.example", "eve", 3);
+	question.domains = &domains;
+	question.addresses = "b.example";
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		domains.unnamed = rows[i].unnamed;
+		for (k = 0, at = 0; k < 5; k++)
+			at += (size_t)snprintf(bits + at, sizeof(bits) - at,
+			    ":%c\r\n", rows[i].bits[k]);
+		snprintf(replies, sizeof(replies), PLAIN "*5\r\n%s%s", bits,
+		    rows[i].scanned);
+		assert_non_null(ask("alice"));
+		one_go(HMGET("alice") BY_ADDRESS, replies);
+		answered(USER_OK);
+		assert_int_equal(user.assigned, rows[i].assigned);
+		assert_int_equal(user.addresses,
+		    strcmp(rows[i].scanned, SCANNED) == 0);
+	}
+	/* The account has no addresses. */
+	snprintf(replies, sizeof(replies), ACME "*5\r\n%s" SCANNED, bits);
+	assert_non_null(ask("alice"));
+	one_go(HMGET("alice") BY_ADDRESS, replies);
+	one_go(ACCOUNT("acme") VERIFIED("acme"), PRO "*2\r\n:0\r\n:1\r\n");
+	answered(USER_OK);
+	assert_int_equal(user.in_account, 2);
 }
 
 /* Of the user's status and the account's, the worse counts. */
@@ -834,7 +889,7 @@ test_bad_parts(void **state)
 		wait_for(USER_BAD);
 		assert_int_equal(fake.ncommands, n);
 	}
-	assert_true(redisconn_ready(rc));
+	assert_true(servers_ready(servers));
 	text = logged();
 	for (i = 0; i < NBAD; i++) {
 		snprintf(words, sizeof(words),
@@ -1226,8 +1281,8 @@ test_cancel_then_lost(void **state)
 	for (i = 0; i < NSTAGES; i++) {
 		users_cancel(reach(&stages[i]));
 		fakeredis_hang_up(&fake);
-		unit_run_until(base, !redisconn_ready(rc));
-		unit_run_until(base, redisconn_ready(rc));
+		unit_run_until(base, !servers_ready(servers));
+		unit_run_until(base, servers_ready(servers));
 		assert_int_equal(called, 0);
 	}
 }
@@ -1243,7 +1298,7 @@ test_lost(void **state)
 		reach(&stages[i]);
 		fakeredis_hang_up(&fake);
 		wait_for(USER_UNAVAILABLE);
-		unit_run_until(base, redisconn_ready(rc));
+		unit_run_until(base, servers_ready(servers));
 		assert_int_equal(called, 1);
 		called = 0;
 	}
@@ -1259,11 +1314,11 @@ test_freed(void **state)
 	for (i = 0; i < NSTAGES; i++) {
 		users_cancel(reach(&stages[i]));
 		users_free(users);
-		redisconn_free(rc);
-		rc = redisconn_new(base, &fake.conf);
-		users = users_new(rc, &fake.conf);
+		servers_free(servers);
+		servers = servers_new(base, &fake.conf);
+		users = users_new(servers, &fake.conf);
 		assert_non_null(users);
-		unit_run_until(base, redisconn_ready(rc));
+		unit_run_until(base, servers_ready(servers));
 		assert_int_equal(called, 0);
 	}
 	users_free(NULL);
@@ -1274,7 +1329,7 @@ test_unavailable(void **state)
 {
 	(void)state;
 	fakeredis_stop(&fake);
-	unit_run_until(base, !redisconn_ready(rc));
+	unit_run_until(base, !servers_ready(servers));
 	assert_null(ask("alice"));
 	assert_null(ask_address("192.0.2.1"));
 	event_base_loop(base, EVLOOP_NONBLOCK);
@@ -1331,13 +1386,14 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(test_record_alone), TEST(test_all),
-		TEST(test_account_status), TEST(test_account_left),
-		TEST(test_guesses), TEST(test_list_grows),
-		TEST(test_list_wavers), TEST(test_prefixes),
-		TEST(test_no_source), TEST(test_no_address), TEST(test_none),
-		TEST(test_gone), TEST(test_bad), TEST(test_bad_parts),
-		TEST(test_bad_guessed), TEST(test_bad_account_left),
-		TEST(test_errors), TEST(test_address), TEST(test_new_owner),
+		TEST(test_assigned_addresses), TEST(test_account_status),
+		TEST(test_account_left), TEST(test_guesses),
+		TEST(test_list_grows), TEST(test_list_wavers),
+		TEST(test_prefixes), TEST(test_no_source),
+		TEST(test_no_address), TEST(test_none), TEST(test_gone),
+		TEST(test_bad), TEST(test_bad_parts), TEST(test_bad_guessed),
+		TEST(test_bad_account_left), TEST(test_errors),
+		TEST(test_address), TEST(test_new_owner),
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
 		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),

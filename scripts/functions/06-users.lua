@@ -32,8 +32,9 @@ local USER = record_kind({
 		    help = 'when the user was made, in UTC' },
 	},
 	sets = {
-		{ name = 'domains', kind = 'domain',
-		    help = 'domains that the user may send from' },
+		{ name = 'domains', kind = 'sender',
+		    help = 'domains and addresses that the user may send ' ..
+		    'from' },
 		{ name = 'ips', kind = 'range', most = RANGES_MAX,
 		    help = 'addresses and ranges that the user may send ' ..
 		    'from; without any, every address' },

@@ -84,7 +84,7 @@ function COLUMNS.problems(row)
 	else
 		local domains = members_or_problem(problems, row.key, 'domains')
 		check_fields(problems, ACCOUNT, fields)
-		check_domains(problems, domains)
+		check_domains(problems, ACCOUNT, domains)
 	end
 	return problems
 end
@@ -176,7 +176,7 @@ local function page_of(kind, args)
 			fields[value] = true
 		elseif CONDITIONS[option] and option ~= 'given' then
 			if option == 'domain' then
-				value = canonical.domain(value)
+				value = canonical[kind.set.domains.kind](value)
 			elseif kind.field[option] then
 				value = canonical[kind.field[option].kind](
 				    value)

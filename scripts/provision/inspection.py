@@ -26,7 +26,6 @@ USER = ("problems", "warnings", "claim", "wrong", "account", "mode", "status",
         "ip_auth", "domain_count", "ip_count")
 ACCOUNT = ("problems", "domain_count")
 SETS = {"user": ("ips", "domains"), "account": ("domains",)}
-KINDS = {"ips": "range", "domains": "domain"}
 NOT_A_SET = {"ips": "ips: not a set, so the user is refused",
              "domains": "domains: not a set, so nothing can be sent"}
 

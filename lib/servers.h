@@ -1,0 +1,65 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef SERVERS_H
+#define SERVERS_H
+
+#include <stdbool.h>
+
+#include "redisconn.h"
+
+struct conf;
+struct event_base;
+struct servers;
+struct servers_req;
+
+/*
+ * The servers that hold the data, and which of them is asked about a key: the
+ * one that the configuration names, the one that its Sentinels agree on, or
+ * the one that has the key's slot of a cluster.
+ */
+
+/*
+ * Starts to connect as the configuration says, which must outlive the servers.
+ * Returns NULL, after having logged why, when memory is short or TLS cannot be
+ * set up.
+ */
+struct servers *servers_new(struct event_base *, const struct conf *);
+
+/* Ends the connections: requests under way are dropped without a callback. */
+void servers_free(struct servers *);
+
+/* Whether there is a server that takes requests now. */
+bool servers_ready(const struct servers *);
+
+/*
+ * Has the callback called for each connection that has been made, before any
+ * request that others send on it; and at once for those that are there.
+ */
+void servers_on_connect(struct servers *, void (*)(void *, struct redisconn *),
+    void *);
+
+/*
+ * Has the callback called once, from the event loop, at the next time that a
+ * server is ready or at the latest after the time that one request may take.
+ */
+void servers_when_ready(struct servers *, void (*)(void *), void *);
+
+/*
+ * Sends a command of strings to the server that holds the key; NULL: to any.
+ * The callback comes exactly once, from the event loop, as redisconn_send()
+ * has it.  Returns NULL, with no callback to come, when that server is not
+ * connected now.
+ */
+struct servers_req *servers_send(struct servers *, const char *key,
+    redisconn_cb, void *, int, const char **);
+
+/* Makes the callback of a request under way not come. */
+void servers_cancel(struct servers_req *);
+
+/* The connection to the server that holds the key, or NULL. */
+struct redisconn *servers_of_key(struct servers *, const char *key);
+
+#endif /* SERVERS_H */

@@ -1,0 +1,63 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef STREAM_H
+#define STREAM_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <openssl/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * A connection to a server, by a socket, with TLS on it or without.  Nothing
+ * of it ever waits.
+ */
+struct stream;
+
+/* Instead of a number of bytes. */
+#define STREAM_LATER \
+	(-1) /* when stream_wants_write(), or when there is input */
+#define STREAM_FAILED (-2)
+
+/*
+ * TLS as a client has it: 1.2 at least, the server's certificate verified by
+ * what the file ca holds, or by the system's where that is NULL.  Returns NULL
+ * after having logged why.  The caller frees with SSL_CTX_free(3).
+ */
+SSL_CTX *stream_tls(const char *ca);
+
+/*
+ * Starts to connect.  With TLS, whose context may be NULL for none, the
+ * certificate must be good for the name, which may be an address.  Returns
+ * NULL, with errno set, when that fails at once.
+ */
+struct stream *
+stream_open(const struct sockaddr *, socklen_t, SSL_CTX *, const char *name);
+
+/* Wipes what TLS holds, and closes it. */
+void stream_close(struct stream *);
+
+int stream_fd(const struct stream *);
+
+/*
+ * Read or write as much as can be now.  0 is the server's end.  The first
+ * call must wait until the descriptor is writable.
+ */
+ssize_t stream_read(struct stream *, void *, size_t);
+ssize_t stream_write(struct stream *, const void *, size_t);
+
+/* Whether what stopped last waits for the descriptor to be writable. */
+bool stream_wants_write(const struct stream *);
+
+/* Whether there is more to be read without the descriptor's saying so. */
+bool stream_pending(const struct stream *);
+
+/* Why it failed. */
+const char *stream_error(const struct stream *);
+
+#endif /* STREAM_H */

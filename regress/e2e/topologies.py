@@ -1,0 +1,389 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""Many servers: a primary with replicas and Sentinels, and a cluster. They
+fail over within two or three seconds, and are reached by this harness through
+their unix sockets, however the network between them is cut."""
+
+import contextlib
+import itertools
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from places import free_port, workdir
+from redisserver import RedisServer, ReplyError, wait_until
+
+DOWN_AFTER = 1000       # milliseconds until a server is taken for dead
+NAME = "users"          # of the primary, among the Sentinels
+SLOTS = 16384
+
+# Replicas are there at once; what was said is kept when a server is killed.
+LASTING = ("--appendonly", "yes", "--repl-diskless-sync-delay", "0",
+           "--repl-ping-replica-period", "1", "--protected-mode", "no")
+
+# Periods of Sentinels, in milliseconds, which are seconds otherwise.
+HASTY = {"info-period": 200, "ping-period": 200, "ask-period": 200,
+         "publish-period": 200, "min-link-reconnect-period": 200,
+         "tilt-period": 1000, "election-timeout": 1000}
+
+
+class Place:
+    """Where a server is: on this loopback, or on a Network."""
+
+    def __init__(self, address="127.0.0.1", namespace=None):
+        self.address = address
+        self.namespace = namespace
+
+    def argv(self, argv):
+        return argv if self.namespace is None else [
+            "nsenter", "--net=/run/netns/" + self.namespace, *argv]
+
+
+class Node(RedisServer):
+    """A server that others reach by TCP."""
+
+    def __init__(self, program, *extra, place=None):
+        self.place = place or Place()
+        self.port = free_port()
+        super().__init__(workdir("node"), program, (
+            *LASTING, "--bind", self.place.address, "--port", self.port,
+            *extra))
+
+    @property
+    def address(self):
+        return "%s:%d" % (self.place.address, self.port)
+
+    def argv(self):
+        return self.place.argv(super().argv())
+
+    def info(self):
+        lines = self.cli("INFO", "replication").splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def follow(self, primary):
+        self.cli("REPLICAOF", primary.place.address, primary.port)
+
+    def is_replica(self):
+        return self.info().get("master_link_status") == "up"
+
+    def is_primary(self):
+        return self.info()["role"] == "master"
+
+
+class Sentinel(Node):
+    def __init__(self, program, primary, place=None, auth=()):
+        super().__init__(program, place=place)
+        self.conf = self.dir / "sentinel.conf"
+        self.conf.write_text("".join(line + "\n" for line in (
+            "port %d" % self.port, "bind " + self.place.address,
+            "unixsocket " + self.socket, "unixsocketperm 777",
+            "protected-mode no", "dir %s" % self.dir,
+            "logfile %s" % self.log,
+            "sentinel monitor %s %s %d 2" % (
+                NAME, primary.place.address, primary.port),
+            "sentinel down-after-milliseconds %s %d" % (NAME, DOWN_AFTER),
+            "sentinel failover-timeout %s 1500" % NAME,
+            *(line % NAME for line in auth))))
+
+    def argv(self):
+        return self.place.argv([self.program, str(self.conf), "--sentinel"])
+
+    def start(self, timeout=20):
+        super().start(timeout)
+        self.cli("SENTINEL", "DEBUG", *itertools.chain(*HASTY.items()))
+        return self
+
+    def named(self):
+        """The port of the primary that it names."""
+        return int(self.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1])
+
+    def knows_all(self, replicas, others):
+        flat = self.cli("SENTINEL", "MASTER", NAME)
+        said = dict(zip(flat[::2], flat[1::2]))
+        return (int(said["num-slaves"]) == replicas and
+                int(said["num-other-sentinels"]) == others)
+
+
+class Topology:
+    """What both have. A command goes where its key is, so that this stands
+    for a server wherever a test has one."""
+
+    def __init__(self):
+        self.servers = []       # those that hold data
+        self.sentinels = []
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.kill_all()
+            raise
+
+    def __exit__(self, *_):
+        self.kill_all()
+
+    def start_all(self):
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Node.start, self.servers))
+            list(pool.map(Sentinel.start, self.sentinels))
+
+    def kill_all(self):
+        for server in (*self.sentinels, *self.servers):
+            server.kill()
+
+    def at(self, port):
+        return next(server for server in self.servers if server.port == port)
+
+    def alive(self):
+        return [server for server in self.servers
+                if server.process is not None]
+
+
+class Sentinels(Topology):
+    """A primary, two replicas, three Sentinels."""
+
+    def __init__(self, program="redis-server", places=(None,) * 6, extra=(),
+                 auth=()):
+        super().__init__()
+        places = iter(places)
+        self.servers = [Node(program, *extra, place=next(places))
+                        for _ in range(3)]
+        self.sentinels = [
+            Sentinel(program, self.servers[0], next(places), auth)
+            for _ in range(3)]
+
+    @property
+    def url(self):
+        return "sentinel:%s@%s" % (NAME, ",".join(
+            sentinel.address for sentinel in self.sentinels))
+
+    def start(self):
+        primary, *replicas = self.servers
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Node.start, self.servers))
+            for replica in replicas:
+                replica.follow(primary)
+            wait_until(lambda: all(map(Node.is_replica, replicas)), 20,
+                       "the replicas")
+            list(pool.map(Sentinel.start, self.sentinels))
+        self.wait_settled()
+        return self
+
+    def wait_settled(self, replicas=2):
+        wait_until(lambda: all(sentinel.knows_all(replicas, 2)
+                               for sentinel in self.sentinels), 20,
+                   "the Sentinels to know all")
+
+    def primary(self):
+        """The one that most Sentinels name."""
+        named = [sentinel.named() for sentinel in self.sentinels
+                 if sentinel.process is not None]
+        return self.at(max(named, key=named.count))
+
+    def cli(self, *args, **options):
+        return self.primary().cli(*args, **options)
+
+    def wait_other(self, former, timeout=20):
+        """Until another one is the primary, for all Sentinels that run."""
+        def other():
+            named = {sentinel.named() for sentinel in self.sentinels}
+            return named != {former.port} and len(named) == 1 and (
+                self.primary().is_primary())
+        wait_until(other, timeout, "another primary")
+        return self.primary()
+
+    def fail_over(self):
+        """As an operator asks for it; the primary that was."""
+        former = self.primary()
+
+        def taken():
+            try:
+                return self.sentinels[0].cli("SENTINEL", "FAILOVER", NAME)
+            except ReplyError as error:
+                # One is under way still, or no replica is ready.
+                assert str(error).startswith(("INPROG ", "NOGOODSLAVE "))
+        wait_until(taken, 20, "the Sentinels to be ready")
+        return former
+
+
+# Commands that are about no key, but about every server.
+EVERYWHERE = ("KEYS", "FLUSHALL", "FUNCTION", "CONFIG", "ACL", "CLIENT")
+
+
+class Cluster(Topology):
+    """Three primaries, a replica of each."""
+
+    def __init__(self, program="redis-server", places=(None,) * 6, extra=()):
+        super().__init__()
+        self.program, self.extra = program, extra
+        self.servers = [self.node(place) for place in places]
+
+    def node(self, place=None):
+        return Node(self.program, "--cluster-enabled", "yes",
+                    "--cluster-port", free_port(),
+                    "--cluster-node-timeout", DOWN_AFTER, *self.extra,
+                    place=place)
+
+    @property
+    def url(self):
+        return "cluster:" + ",".join(server.address
+                                     for server in self.servers[:3])
+
+    def start(self):
+        self.start_all()
+        primaries, replicas = self.servers[:3], self.servers[3:]
+        for number, node in enumerate(primaries):
+            first, last = (SLOTS * n // 3 for n in (number, number + 1))
+            node.cli("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
+            node.cli("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.servers[1:]:
+            self.meet(node)
+        self.wait_settled()
+        for primary, replica in zip(primaries, replicas):
+            replica.cli("CLUSTER", "REPLICATE", self.identity(primary))
+        wait_until(lambda: all(map(Node.is_replica, replicas)), 20,
+                   "the replicas")
+        self.wait_settled()
+        return self
+
+    def meet(self, node):
+        port = node.extra[node.extra.index("--cluster-port") + 1]
+        self.servers[0].cli("CLUSTER", "MEET", node.place.address, node.port,
+                            port)
+
+    def wait_settled(self, timeout=20):
+        """Until all that run know each other, and agree on who is what."""
+        def settled():
+            running = self.alive()
+            views = [view_of(node) for node in running]
+            return {node.port for node in running} <= set(views[0]) and all(
+                view == views[0] for view in views) and all(
+                "cluster_state:ok" in node.cli("CLUSTER", "INFO")
+                for node in running)
+        wait_until(settled, timeout, "the cluster to be one")
+
+    @staticmethod
+    def identity(node):
+        return node.cli("CLUSTER", "MYID")
+
+    def primaries(self):
+        return [server for server in self.alive() if server.is_primary()]
+
+    def cli(self, *args, **options):
+        if args[0] in EVERYWHERE:
+            return self.everywhere(*args, **options)
+        node, asking = self.primaries()[0], False
+        while True:
+            try:
+                with node.connect() as connection:
+                    if asking:
+                        connection.command("ASKING")
+                    return connection.command(*args)
+            except ReplyError as error:
+                match = re.match(r"(MOVED|ASK) [0-9]+ .*:([0-9]+)$",
+                                 str(error))
+                if not match:
+                    raise
+                node, asking = self.at(int(match[2])), match[1] == "ASK"
+
+    def everywhere(self, *args, **options):
+        replies = [node.cli(*args, **options) for node in self.primaries()]
+        if isinstance(replies[0], list):
+            return list(itertools.chain(*replies))
+        return replies[-1]
+
+    def slot(self, key):
+        return self.alive()[0].cli("CLUSTER", "KEYSLOT", key)
+
+    def owner(self, key):
+        """The primary whose slot it is."""
+        slot = self.slot(key)
+        for first, last, primary, *_ in self.primaries()[0].cli(
+                "CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return self.at(primary[1])
+        raise AssertionError("nobody has slot %d" % slot)
+
+    def replica_of(self, primary):
+        identity = self.identity(primary)
+        return next(server for server in self.alive() if identity in
+                    server.cli("CLUSTER", "NODES").partition("myself")[2]
+                    .split("\n")[0])
+
+    def fail_over(self, primary):
+        """As an operator asks for it; who follows."""
+        replica = self.replica_of(primary)
+        replica.cli("CLUSTER", "FAILOVER")
+        return replica
+
+    def move(self, slot, source, target, between=lambda: None):
+        """A slot with its keys; between() is called after each key."""
+        for node, word, other in ((target, "IMPORTING", source),
+                                  (source, "MIGRATING", target)):
+            node.cli("CLUSTER", "SETSLOT", slot, word, self.identity(other))
+        while keys := source.cli("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            with contextlib.suppress(ReplyError):
+                source.cli("MIGRATE", target.place.address, target.port,
+                           keys[0], 0, 5000)
+            between()
+        for node in (target, source, *self.primaries()):
+            node.cli("CLUSTER", "SETSLOT", slot, "NODE",
+                     self.identity(target))
+
+
+def view_of(node):
+    """By port, what this node thinks of each: flags, primary, slots."""
+    view = {}
+    for line in node.cli("CLUSTER", "NODES").splitlines():
+        _, address, flags, primary, _, _, _, _, *slots = line.split(" ")
+        port = int(address.partition("@")[0].rpartition(":")[2])
+        view[port] = flags.replace("myself,", ""), primary, slots
+    return view
+
+
+# A network that can be cut
+
+class Network:
+    """Hosts on a bridge, each a namespace of its own."""
+
+    BRIDGE = "between"
+
+    def __init__(self, hosts):
+        self.hosts = hosts
+
+    def __enter__(self):
+        ip("link", "add", self.BRIDGE, "type", "bridge")
+        ip("addr", "add", "10.77.0.254/24", "dev", self.BRIDGE)
+        ip("link", "set", self.BRIDGE, "up")
+        return [self.add(number) for number in range(1, self.hosts + 1)]
+
+    def add(self, number):
+        name = "host%d" % number
+        ip("netns", "add", name)
+        ip("link", "add", name, "type", "veth", "peer", "name", "eth0",
+           "netns", name)
+        ip("link", "set", name, "master", self.BRIDGE, "up")
+        address = "10.77.0.%d" % number
+        ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", name, "addr", "add", address + "/24", "dev", "eth0")
+        ip("-n", name, "link", "set", "eth0", "up")
+        return Place(address, name)
+
+    def __exit__(self, *_):
+        for number in range(1, self.hosts + 1):
+            ip("netns", "del", "host%d" % number)
+        ip("link", "del", self.BRIDGE)
+
+
+def cut(place):
+    """Nothing passes from or to it, and nobody is told."""
+    ip("link", "set", place.namespace, "down")
+
+
+def mend(place):
+    ip("link", "set", place.namespace, "up")
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
