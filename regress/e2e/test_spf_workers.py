@@ -61,14 +61,10 @@ def children(pid, option):
                   and option + b"\0" in read(child, "cmdline"))
 
 
-def starter(pid):
-    """The process that starts workers for the filter with this pid."""
-    found, = children(pid, b"-S")
-    return found
-
-
 def workers(pid):
-    return children(starter(pid), b"-W")
+    """Those of the filter with this pid, which another process starts."""
+    return sorted(worker for starter in children(pid, b"-S")
+                  for worker in children(starter, b"-W"))
 
 
 def read(pid, name):
