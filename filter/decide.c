@@ -323,6 +323,21 @@ is_bounce(const struct facts *f)
 	    header_is_bounce(&f->session->tx->header));
 }
 
+/* Why the domain is not the user's: in part it may be. */
+static bool
+block_domain(const struct facts *f, size_t i, enum reason reason,
+    struct decision *d)
+{
+	const char *name = f->senders->domains.name[i];
+
+	if (is_bounce(f))
+		return (block(d, REASON_BOUNCE));
+	d->which = i;
+	if (f->addresses == NULL || strcmp(f->addresses, name) != 0)
+		return (act(d, ACTION_ASK_ADDRESSES));
+	return (block(d, f->user->addresses ? REASON_ADDRESS : reason));
+}
+
 static bool
 judge_domain(const struct facts *f, size_t i, struct decision *d)
 {
@@ -333,7 +348,7 @@ judge_domain(const struct facts *f, size_t i, struct decision *d)
 		return (false);
 	if (reason == REASON_SPF)
 		return (judge_spf(f, i, d));
-	return (block(d, is_bounce(f) ? REASON_BOUNCE : reason));
+	return (block_domain(f, i, reason, d));
 }
 
 static bool

@@ -70,6 +70,8 @@ struct facts {
 	bool		   user_asked;
 	enum users_found   found;
 	const struct user *user; /* for USER_OK */
+	/* Of which the user's addresses were asked about, or NULL. */
+	const char *addresses;
 
 	/* Of each of the senders' domains. */
 	enum spf_fact		 spf[DOMAINS_MAX];
@@ -87,6 +89,7 @@ enum action {
 	ACTION_BLOCK,	   /* with the reply that names a report */
 	/* Or ask for: */
 	ACTION_ASK_USER,
+	ACTION_ASK_ADDRESSES, /* of the domain, and the user again */
 	ACTION_ASK_PASSWORD,
 	ACTION_ASK_SPF, /* of the domain */
 	ACTION_ASK_ROOM
@@ -98,7 +101,7 @@ struct decision {
 	enum reason reason; /* of these, and of ACTION_BLOCK */
 	const char *domain; /* the one that it is about, or NULL */
 	const char *record; /* its SPF record, or NULL */
-	size_t	    which;  /* ACTION_ASK_SPF: its place among the senders */
+	size_t	    which;  /* ACTION_ASK_SPF, _ADDRESSES: place of a sender */
 };
 
 /* The replies that are always the same: RFC 5321 4.2, RFC 3463. */

@@ -18,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "conf.h"
 #include "decide.h"
 #include "explain.h"
@@ -35,7 +37,9 @@
 #include "reportid.h"
 #include "request.h"
 #include "spf.h"
+#include "spfstarter.h"
 #include "spfworker.h"
+#include "spfworkers.h"
 #include "users.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
@@ -316,13 +320,15 @@ filter_start(struct filter *f)
 {
 	if ((f->base = event_base_new()) == NULL)
 		log_fatal("an event loop");
+	if ((f->workers = spfworkers_new()) == NULL)
+		log_fatal("what starts the spf workers");
 	if (f->conf->spf != SPF_OFF &&
-	    (f->spf = spf_new(f->base, f->conf)) == NULL)
+	    (f->spf = spf_new(f->base, f->conf, f->workers)) == NULL)
 		log_fatal("the spf workers");
 	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL)
 		log_fatal("threads");
 	if ((f->servers = servers_new(f->base, f->conf)) == NULL)
-		log_fatal("a connection to redis");
+		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
 	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
 	    (f->reportids = reportids_new()) == NULL ||
@@ -340,6 +346,7 @@ filter_stop(struct filter *f)
 	close_all(f);
 	login_stop(f);
 	spf_free(f->spf);
+	spfworkers_free(f->workers);
 	lineio_free(f->io);
 	journal_free(f->journal);
 	reportids_free(f->reportids);
@@ -367,65 +374,133 @@ run(const char *file)
 	return (0);
 }
 
+/* What it is started for. */
+enum task {
+	TASK_RUN,
+	TASK_CHECK,
+	TASK_PRINT,
+	TASK_EXPLAIN
+};
+
+struct options {
+	enum task	task;
+	const char     *file;
+	const char     *user; /* TASK_CHECK; NULL: smtpd's */
+	struct question question;
+};
+
+/* As smtpd would run it, but for smtpd. */
+static int
+check(const struct options *o)
+{
+	struct filter f = { .registered = false };
+	int	      status;
+
+	status = check_conf(o->user, CHECK_FILTER, o->file, &f.conf);
+	if (status != 0)
+		return (status);
+	conf_print(f.conf, stdout);
+	if ((f.base = event_base_new()) == NULL)
+		log_fatal("an event loop");
+	if ((f.servers = servers_new(f.base, f.conf)) == NULL)
+		return (EX_UNAVAILABLE);
+	if ((f.functions = functions_new(f.servers)) == NULL)
+		log_fatal("memory");
+	status = check_redis(f.base, f.conf, f.servers, CHECK_FILTER);
+	functions_free(f.functions);
+	servers_free(f.servers);
+	event_base_free(f.base);
+	conf_free(f.conf);
+	return (status);
+}
+
+static int
+print_or_explain(const struct options *o)
+{
+	struct conf *conf = conf_load(o->file, stderr);
+	int	     status = 0;
+
+	if (conf == NULL)
+		return (1);
+	if (o->task == TASK_PRINT)
+		conf_print(conf, stdout);
+	else
+		status = explain(conf, &o->question);
+	conf_free(conf);
+	return (status);
+}
+
 static void __attribute__((__noreturn__))
 usage(void)
 {
 	fprintf(stderr,
-	    "usage: filter-smtpusers [-nV] [-f file]\n"
+	    "usage: filter-smtpusers [-f file]\n"
+	    "       filter-smtpusers -n [-f file] [-u user[:group]]\n"
+	    "       filter-smtpusers -p [-f file]\n"
 	    "       filter-smtpusers -e name [-f file] [-H header] "
-	    "[-m sender] [-s source]\n");
+	    "[-m sender] [-s source]\n"
+	    "       filter-smtpusers -V\n");
 	exit(1);
+}
+
+static void
+take_option(struct options *o, int ch)
+{
+	switch (ch) {
+	case 'e':
+		o->task = TASK_EXPLAIN;
+		o->question.name = optarg;
+		break;
+	case 'f':
+		o->file = optarg;
+		break;
+	case 'H':
+		o->question.header = optarg;
+		break;
+	case 'm':
+		o->question.sender = optarg;
+		break;
+	case 'n':
+		o->task = TASK_CHECK;
+		break;
+	case 'p':
+		o->task = TASK_PRINT;
+		break;
+	case 'S':
+		spfstarter();
+	case 's':
+		o->question.source = optarg;
+		break;
+	case 'u':
+		o->user = optarg;
+		break;
+	case 'V':
+		puts("filter-smtpusers " SMTPUSERS_VERSION);
+		exit(0);
+	case 'W':
+		spfworker();
+	default:
+		usage();
+	}
 }
 
 int
 main(int argc, char *argv[])
 {
-	const char     *file = DEFAULT_CONF;
-	struct question question = { NULL, "", NULL, NULL };
-	struct conf    *conf;
-	bool		check = false;
-	int		ch, status = 0;
+	struct options o = { .file = DEFAULT_CONF, .question.sender = "" };
+	int	       ch;
 
-	while ((ch = getopt(argc, argv, "e:f:H:m:ns:VW")) != -1) {
-		switch (ch) {
-		case 'e':
-			question.name = optarg;
-			break;
-		case 'f':
-			file = optarg;
-			break;
-		case 'H':
-			question.header = optarg;
-			break;
-		case 'm':
-			question.sender = optarg;
-			break;
-		case 'n':
-			check = true;
-			break;
-		case 's':
-			question.source = optarg;
-			break;
-		case 'V':
-			puts("filter-smtpusers " SMTPUSERS_VERSION);
-			return (0);
-		case 'W':
-			spfworker();
-		default:
-			usage();
-		}
-	}
+	while ((ch = getopt(argc, argv, "e:f:H:m:npSs:u:VW")) != -1)
+		take_option(&o, ch);
 	if (argc != optind)
 		usage();
 	log_init("filter-smtpusers");
-	if (!check && question.name == NULL)
-		return (run(file));
-	if ((conf = conf_load(file, stderr)) == NULL)
-		return (1);
-	if (check)
-		conf_print(conf, stdout);
-	else
-		status = explain(conf, &question);
-	conf_free(conf);
-	return (status);
+	switch (o.task) {
+	case TASK_RUN:
+		return (run(o.file));
+	case TASK_CHECK:
+		return (check(&o));
+	default:
+		return (print_or_explain(&o));
+	}
 }

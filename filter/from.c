@@ -27,6 +27,7 @@ struct reading {
 	char		last[DOMAIN_TEXT];
 	size_t		lastlen; /* 0: none yet */
 	bool		several;
+	bool		plain; /* local parts begin where they seem to */
 };
 
 /* RFC 5322, 3.2.3, and what is not ASCII: what may belong to a dot-atom. */
@@ -169,7 +170,8 @@ is_end(const char *start, const char *at, const char *p, const char *end)
 	if (!is_in_bracket(start, at))
 		return (false);
 	if (has_bracket(p, end))
-		return (*p == '"' && count(start, at, '"') % 2 == 1 &&
+		return (end - p > 1 && *p == '"' && is_space(p[1]) &&
+		    count(start, at, '"') % 2 == 1 &&
 		    has_whole_addresses(p, end));
 	return (is_space(*p) || strchr(",;(\")", *p) != NULL);
 }
@@ -183,17 +185,44 @@ has_local_part(const char *start, const char *at)
 	return (at > start && (is_atom(at[-1]) || at[-1] == '"'));
 }
 
-static bool
-add_domain(struct reading *r, const char *name)
+/*
+ * The local part before an '@', where every reader finds its beginning: behind
+ * a '<', or where an address may begin without one.  NULL: it is not known.
+ */
+static const char *
+find_local_part(const struct reading *r, const char *start, const char *at)
 {
-	if (r->lastlen > 0 && strcmp(name, r->last) != 0)
-		r->several = true;
-	r->lastlen = strlen(name);
-	memcpy(r->last, name, r->lastlen + 1);
-	return (domains_add(r->domains, name));
+	const char *local = at, *p;
+
+	while (local > start && is_atom(local[-1]))
+		local--;
+	if (!r->plain || chars_word(local, at) != NULL)
+		return (NULL);
+	if (local > start && local[-1] == '<')
+		return (local);
+	for (p = local; p > start && is_space(p[-1]); p--)
+		continue;
+	return (p == start || p[-1] == ',' ? local : NULL);
 }
 
-/* Adds the domain behind an '@'. */
+/* name is the one before, or a new one. */
+static bool
+add_author(struct reading *r, const char *name, const char *start,
+    const char *at)
+{
+	const char *local = find_local_part(r, start, at);
+
+	if (r->lastlen > 0 && strcmp(name, r->last) != 0)
+		r->several = true;
+	if (name != r->last) {
+		r->lastlen = strlen(name);
+		memcpy(r->last, name, r->lastlen + 1);
+	}
+	return (domains_add(r->domains, name, local,
+	    local != NULL ? (size_t)(at - local) : 0));
+}
+
+/* Adds the domain behind an '@', and the address. */
 static enum reason
 read_domain(struct reading *r, const char *start, const char *at,
     const char *end)
@@ -217,9 +246,95 @@ read_domain(struct reading *r, const char *start, const char *at,
 		return (REASON_DOMAIN);
 	if (!ascii)
 		return (REASON_FROM_ULABEL);
-	if (!is_end(start, at, p, end) || (!known && !add_domain(r, name)))
+	if (!is_end(start, at, p, end) ||
+	    !add_author(r, known ? r->last : name, start, at))
 		return (REASON_FROM_AMBIGUOUS);
 	return (REASON_NONE);
+}
+
+/* Behind a quoted string that ends there to who knows no "\" as well. */
+static const char *
+skip_plain_string(const char *p, const char *end)
+{
+	bool even = true;
+
+	for (p++; p < end && *p != '"'; p++) {
+		if (*p == '\0' || strchr("@<>\n", *p) != NULL)
+			return (NULL);
+		if (*p != '\\')
+			continue;
+		if (++p == end || (*p != '"' && *p != '\\'))
+			return (NULL);
+		even ^= *p == '"';
+	}
+	return (p < end && even ? p + 1 : NULL);
+}
+
+static const char *
+skip_plain_comment(const char *p, const char *end)
+{
+	const char *behind = skip_comment(p, end);
+
+	if (behind == NULL)
+		return (NULL);
+	for (; p < behind; p++)
+		if (*p == '\0' || strchr("@<>", *p) != NULL)
+			return (NULL);
+	return (behind);
+}
+
+/* Behind "<", a local part, "@", a domain and ">". */
+static const char *
+skip_plain_bracket(const char *p, const char *end)
+{
+	for (p++; p < end && is_atom(*p); p++)
+		continue;
+	if (p == end || *p != '@')
+		return (NULL);
+	for (p++; p < end && is_atom(*p); p++)
+		continue;
+	return (p < end && *p == '>' ? p + 1 : NULL);
+}
+
+/*
+ * Whether quotes, comments and brackets are what they seem to be, and hide
+ * nothing at which a reader who does not know them begins an address.
+ */
+static bool
+has_plain_quotes(const char *p, const char *end)
+{
+	while (p != NULL && p < end) {
+		if (*p == '"')
+			p = skip_plain_string(p, end);
+		else if (*p == '(')
+			p = skip_plain_comment(p, end);
+		else if (*p == '<')
+			p = skip_plain_bracket(p, end);
+		else
+			p = strchr("\\):", *p) == NULL ? p + 1 : NULL;
+	}
+	return (p != NULL);
+}
+
+/* The same to who knows NFKC, too. */
+static bool
+is_plain(const char *text, const char *end)
+{
+	size_t	 len = (size_t)(end - text);
+	uint8_t *made;
+	bool	 plain;
+
+	if (!has_plain_quotes(text, end))
+		return (false);
+	if (is_ascii(text, end) || u8_check((const uint8_t *)text, len) != NULL)
+		return (true);
+	made = u8_normalize(UNINORM_NFKC, (const uint8_t *)text, len, NULL,
+	    &len);
+	if (made == NULL)
+		return (false);
+	plain = has_plain_quotes((char *)made, (char *)made + len);
+	free(made);
+	return (plain);
 }
 
 /* The domains behind each '@' from a place on. */
@@ -229,6 +344,7 @@ read_domains(struct reading *r, const char *start, const char *end)
 	const char *at = start;
 	enum reason reason;
 
+	r->plain = is_plain(start, end);
 	while ((at = memchr(at, '@', (size_t)(end - at))) != NULL) {
 		reason = read_domain(r, start, at, end);
 		if (reason != REASON_NONE)

@@ -46,6 +46,12 @@
  * "bob@example.com via the shop" does.  Then it is in UTF-8 and has no fold
  * and none of \ < > , ; in it, at which some reader finds an end.
  *
+ * Of an address the local part is known as well, see domains_add(), if it is a
+ * dot-atom that stands behind "<" or begins the value or what is behind a
+ * comma; quotes, comments and brackets end where every reader ends them, and
+ * there is no "@", "<" or ">" in quotes and comments.  Where it is not known,
+ * anybody of the domain may be the author.
+ *
  * Such a reader may see only a part of the addresses, or none.  The tests in
  * regress/differential/ feed what passes to all readers that are to be had.
  */
@@ -55,7 +61,7 @@
 
 /*
  * Reads a value, folds being LF before their white space, and adds the domains
- * of all its addresses.  REASON_NONE, or why it cannot be let through.
+ * of all its addresses, and these.  REASON_NONE, or why it cannot be let through.
  */
 enum reason from_parse(const char *, size_t, struct domains *);
 

@@ -17,6 +17,7 @@
 #include "passwd.h"
 #include "quota.h"
 #include "spf.h"
+#include "spfworkers.h"
 
 #define RETRY 20000 /* microseconds */
 
@@ -261,7 +262,8 @@ ask_for_user(struct inquiry *inq)
 	struct session	     *s = inq->session;
 	struct users_question question = { .address = &s->source,
 		.source = &s->source,
-		.domains = &inq->senders.domains };
+		.domains = &inq->senders.domains,
+		.addresses = inq->facts.addresses };
 
 	if (inq->facts.stage == STAGE_AUTH)
 		question.name = inq->name;
@@ -356,13 +358,24 @@ wait_for_spf(struct inquiry *inq, size_t i)
 		inq->facts.spf[i] = SPF_UNKNOWN;
 }
 
+/* explain has it started by the first question. */
+static bool
+has_spf(struct filter *f)
+{
+	if (f->workers == NULL)
+		f->workers = spfworkers_new();
+	if (f->spf == NULL && f->workers != NULL)
+		f->spf = spf_new(f->base, f->conf, f->workers);
+	return (f->spf != NULL);
+}
+
 static void
 ask_for_spf(struct inquiry *inq, size_t i)
 {
 	struct filter		*f = inq->filter;
 	const struct spf_answer *answer;
 
-	if (f->spf == NULL && (f->spf = spf_new(f->base, f->conf)) == NULL)
+	if (!has_spf(f))
 		inq->facts.spf[i] = SPF_UNKNOWN;
 	else if ((answer = spf_known(f->spf, inq->senders.domains.name[i])) !=
 	    NULL) {
@@ -380,6 +393,10 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 {
 	switch (d->action) {
 	case ACTION_ASK_USER:
+		ask_for_user(inq);
+		return (true);
+	case ACTION_ASK_ADDRESSES:
+		inq->facts.addresses = inq->senders.domains.name[d->which];
 		ask_for_user(inq);
 		return (true);
 	case ACTION_ASK_PASSWORD:

@@ -15,6 +15,8 @@ reason_name(enum reason reason)
 		return ("user");
 	case REASON_NOT_ASSIGNED:
 		return ("domain-not-assigned");
+	case REASON_ADDRESS:
+		return ("address-not-assigned");
 	case REASON_NOT_IN_ACCOUNT:
 		return ("domain-not-in-account");
 	case REASON_PLAN:

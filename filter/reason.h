@@ -11,9 +11,10 @@ enum reason {
 	REASON_NONE,
 	REASON_USER, /* gone or changed while it was under way */
 	REASON_NOT_ASSIGNED,
+	REASON_ADDRESS, /* another address of the domain is assigned */
 	REASON_NOT_IN_ACCOUNT,
 	REASON_PLAN,
-	REASON_BOUNCE, /* one of these three, of a bounce */
+	REASON_BOUNCE, /* one of these four, of a bounce */
 	REASON_SPF,    /* up to what SPF says */
 	REASON_SPF_NONE,
 	REASON_SPF_SEVERAL,

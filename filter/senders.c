@@ -16,9 +16,10 @@ senders_null(const char *sender)
 
 /* smtpd splits at the last '@', and takes senders without one for its own. */
 static enum reason
-domain_of(const char *sender, char name[DOMAIN_TEXT])
+read_address(const char *sender, struct domains *domains)
 {
 	const char *at = strrchr(sender, '@');
+	char	    name[DOMAIN_TEXT];
 
 	if (at == NULL || at == sender || sender[0] == '@')
 		return (REASON_SENDER);
@@ -26,6 +27,7 @@ domain_of(const char *sender, char name[DOMAIN_TEXT])
 		return (REASON_LITERAL);
 	if (!domain_alabel(at + 1, strlen(at + 1), name))
 		return (REASON_DOMAIN);
+	domains_add(domains, name, sender, (size_t)(at - sender));
 	return (REASON_NONE);
 }
 
@@ -33,15 +35,10 @@ void
 senders_of_envelope(struct senders *senders, const struct conf *conf,
     const char *sender)
 {
-	char name[DOMAIN_TEXT];
-
 	senders->reason = REASON_NONE;
-	senders->domains.n = 0;
-	if (!(conf->enforce & ENFORCE_ENVELOPE) || senders_null(sender))
-		return;
-	senders->reason = domain_of(sender, name);
-	if (senders->reason == REASON_NONE)
-		domains_add(&senders->domains, name);
+	domains_clear(&senders->domains);
+	if ((conf->enforce & ENFORCE_ENVELOPE) && !senders_null(sender))
+		senders->reason = read_address(sender, &senders->domains);
 }
 
 void

@@ -14,7 +14,7 @@
 
 struct conf;
 
-/* The domains that a message says it is from. */
+/* The domains, and addresses, that a message says it is from. */
 struct senders {
 	enum reason    reason; /* why it cannot be let through, or none */
 	struct domains domains;

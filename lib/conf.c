@@ -325,19 +325,31 @@ valid_password_file(cfg_t *cfg, cfg_opt_t *opt)
 	return (0);
 }
 
+static int
+valid_ca(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *file = cfg_opt_getnstr(opt, 0);
+
+	if (access(file, R_OK) == 0)
+		return (0);
+	cfg_error(cfg, "redis_ca: %s: %s", file, strerror(errno));
+	return (-1);
+}
+
 static const struct {
 	const char *name;
 	int (*check)(cfg_t *, cfg_opt_t *);
 } checks[] = { { "redis", valid_redis }, { "redis_user", valid_user },
 	{ "redis_password_file", valid_password_file },
-	{ "redis_timeout", valid_timeout }, { "redis_db", valid_db },
-	{ "redis_replicas", valid_replicas }, { "prefix", valid_prefix },
-	{ "report_url", valid_url }, { "enforce", valid_enforce },
-	{ "spf", valid_spf }, { "spf_include", valid_include },
-	{ "spf_relays", valid_relay }, { "spf_timeout", valid_timeout },
-	{ "spf_workers", valid_workers }, { "spf_resolver", valid_resolver },
-	{ "quota_period", valid_period }, { "quota_unit", valid_unit },
-	{ "local", valid_local }, { "source_refusal", valid_refusal } };
+	{ "redis_ca", valid_ca }, { "redis_timeout", valid_timeout },
+	{ "redis_db", valid_db }, { "redis_replicas", valid_replicas },
+	{ "prefix", valid_prefix }, { "report_url", valid_url },
+	{ "enforce", valid_enforce }, { "spf", valid_spf },
+	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
+	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
+	{ "spf_resolver", valid_resolver }, { "quota_period", valid_period },
+	{ "quota_unit", valid_unit }, { "local", valid_local },
+	{ "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)

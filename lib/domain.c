@@ -205,16 +205,80 @@ domain_underscored(const char *text, size_t len, char out[DOMAIN_TEXT])
 	return (fold_ascii(plain, len, plain) && valid_host(plain));
 }
 
-bool
-domains_add(struct domains *ds, const char *name)
+void
+domains_clear(struct domains *ds)
+{
+	ds->n = 0;
+	ds->unnamed = 0;
+	ds->naddresses = 0;
+}
+
+/* RFC 5322 3.2.3, with one dot at a time, and none at either end. */
+static bool
+is_dot_atom(const char *text, size_t len)
+{
+	static const char specials[] = "!#$%&'*+-/=?^_`{|}~";
+	size_t		  i;
+	char		  c;
+
+	for (i = 0; i < len; i++) {
+		c = domain_lower(text[i]);
+		if (c == '.' && i > 0 && i + 1 < len && text[i - 1] != '.')
+			continue;
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+			(c != '\0' && strchr(specials, c) != NULL)))
+			return (false);
+	}
+	return (len > 0 && len <= LOCAL_MAX);
+}
+
+/* Whether an address of the domain is in, or could be added. */
+static bool
+add_address(struct domains *ds, size_t domain, const char *local, size_t len)
+{
+	char   text[ADDRESS_TEXT];
+	size_t i;
+
+	if (local == NULL || !is_dot_atom(local, len))
+		return (false);
+	for (i = 0; i < len; i++)
+		text[i] = domain_lower(local[i]);
+	text[len] = '@';
+	strlcpy(text + len + 1, ds->name[domain], sizeof(text) - len - 1);
+	for (i = 0; i < ds->naddresses; i++)
+		if (strcmp(ds->address[i].text, text) == 0)
+			return (true);
+	if (i == ADDRESSES_MAX)
+		return (false);
+	ds->address[i].domain = domain;
+	strlcpy(ds->address[i].text, text, sizeof(ds->address[i].text));
+	ds->naddresses++;
+	return (true);
+}
+
+/* The place of a domain, which is added where it is not in; DOMAINS_MAX: no. */
+static size_t
+place_of(struct domains *ds, const char *name)
 {
 	size_t i, len;
 
 	for (i = 0; i < ds->n; i++)
 		if (strcmp(ds->name[i], name) == 0)
-			return (true);
-	if (ds->n == DOMAINS_MAX || (len = strlen(name)) >= DOMAIN_TEXT)
-		return (false);
+			return (i);
+	if (i == DOMAINS_MAX || (len = strlen(name)) >= DOMAIN_TEXT)
+		return (DOMAINS_MAX);
 	memcpy(ds->name[ds->n++], name, len + 1);
+	return (i);
+}
+
+bool
+domains_add(struct domains *ds, const char *name, const char *local, size_t len)
+{
+	size_t i = place_of(ds, name);
+
+	if (i == DOMAINS_MAX)
+		return (false);
+	if (!add_address(ds, i, local, len))
+		ds->unnamed |= 1U << i;
 	return (true);
 }

@@ -57,6 +57,7 @@ struct user {
 	bool		 limited; /* a quota or rate is to be asked about */
 	struct netaddr	 ip_auth; /* len 0: none */
 	enum user_source source;
+	bool		 addresses; /* assigned in the domain asked about */
 	/* Of the domains asked about, bit by bit in their order: */
 	uint32_t assigned;   /* to the user */
 	uint32_t in_account; /* the account's */

@@ -41,6 +41,7 @@ enum part_kind {
 	PART_OWNER,	      /* GET ip:{ADDR} */
 	PART_RECORD,	      /* HMGET user:{NAME} */
 	PART_DOMAINS,	      /* SMISMEMBER user:{NAME}:domains */
+	PART_ADDRESSES,	      /* SSCAN user:{NAME}:domains */
 	PART_LIST,	      /* SRANDMEMBER user:{NAME}:ips, if short */
 	PART_LENGTH,	      /* SCARD user:{NAME}:ips, if long */
 	PART_PREFIXES,	      /* SMISMEMBER user:{NAME}:ips, if long */
@@ -184,12 +185,48 @@ read_bits(const redisReply *reply, size_t n, uint32_t *bits)
 {
 	size_t i;
 
+	*bits = 0;
+
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
 		return ("domains: not a set");
 	for (i = 0; i < n; i++)
 		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
 		    reply->element[i]->integer == 1)
 			*bits |= 1U << i;
+	return (NULL);
+}
+
+/*
+ * The domains of the user: those that are assigned, and those of which all
+ * addresses are.
+ */
+static const char *
+read_assigned(struct users_query *q, const redisReply *reply)
+{
+	const struct domains *domains = q->question.domains;
+	const size_t	      n = domains->n;
+	uint32_t	      bits, lacking = domains->unnamed;
+	const char	     *bad;
+	size_t		      i;
+
+	bad = read_bits(reply, n + domains->naddresses, &bits);
+	if (bad != NULL)
+		return (bad);
+	for (i = 0; i < domains->naddresses; i++)
+		if ((bits >> (n + i) & 1) == 0)
+			lacking |= 1U << domains->address[i].domain;
+	q->user.assigned = (bits | ~lacking) & ((1U << n) - 1);
+	return (NULL);
+}
+
+/* {cursor, members} */
+static const char *
+read_addresses(struct users_query *q, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    reply->element[1]->type != REDIS_REPLY_ARRAY)
+		return ("domains: not a set");
+	q->user.addresses = reply->element[1]->elements > 0;
 	return (NULL);
 }
 
@@ -242,7 +279,9 @@ read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 		return (user_parse(&q->user, &q->exists, reply,
 		    q->question.scope));
 	case PART_DOMAINS:
-		return (read_bits(reply, ask->domains->n, &q->user.assigned));
+		return (read_assigned(q, reply));
+	case PART_ADDRESSES:
+		return (read_addresses(q, reply));
 	case PART_LIST:
 		return (user_parse_list(&q->user, reply, ask->source));
 	case PART_LENGTH:
@@ -313,12 +352,28 @@ static bool
 ask_domains(struct users_query *q, enum part_kind kind, const char *key)
 {
 	const struct domains *domains = q->question.domains;
-	const char	     *argv[DOMAINS_MAX + 2] = { "SMISMEMBER", key };
-	size_t		      i;
+	const char *argv[DOMAINS_MAX + ADDRESSES_MAX + 2] = { "SMISMEMBER" };
+	size_t	    i;
+	int	    n = 1;
 
+	argv[n++] = key;
 	for (i = 0; i < domains->n; i++)
-		argv[i + 2] = domains->name[i];
-	return (ask_part(q, kind, (int)domains->n + 2, argv));
+		argv[n++] = domains->name[i];
+	for (i = 0; i < domains->naddresses && kind == PART_DOMAINS; i++)
+		argv[n++] = domains->address[i].text;
+	return (ask_part(q, kind, n, argv));
+}
+
+/* As many as a list may have and still be looked through in a moment. */
+static bool
+ask_addresses(struct users_query *q, const char *key)
+{
+	char	    pattern[DOMAIN_TEXT + 2];
+	const char *argv[] = { "SSCAN", key, "0", "MATCH", pattern, "COUNT",
+		"1000" };
+
+	snprintf(pattern, sizeof(pattern), "*@%s", q->question.addresses);
+	return (ask_part(q, PART_ADDRESSES, 7, argv));
 }
 
 static bool
@@ -414,7 +469,8 @@ ask_record(struct users_query *q, const char *name)
 		return (false);
 	if (has_domains(q)) {
 		key_user(key, prefix, name, "domains");
-		if (!ask_domains(q, PART_DOMAINS, key))
+		if (!ask_domains(q, PART_DOMAINS, key) ||
+		    (q->question.addresses != NULL && !ask_addresses(q, key)))
 			return (false);
 	}
 	return (guess == NULL || guess->account[0] == '\0' ||

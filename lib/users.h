@@ -37,7 +37,8 @@ struct users_question {
 	const struct netaddr *address; /* that authenticates, where no name */
 	const struct netaddr *source;  /* that may be listed; NULL: unasked */
 	const struct domains *domains; /* to be looked up; NULL: none */
-	enum user_scope	      scope;   /* USER_LOGIN leaves the rest unset */
+	const char     *addresses;     /* whether any is of it; NULL: unasked */
+	enum user_scope scope;	       /* USER_LOGIN leaves the rest unset */
 };
 
 /* The user is there for USER_OK alone, and only during the call. */

@@ -21,9 +21,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "conf.h"
 #include "digest.h"
 #include "lineio.h"
@@ -556,50 +558,110 @@ on_eof(void *arg)
 
 static const struct lineio_handler handler = { on_line, on_overlong, on_eof };
 
-int
-main(int argc, char *argv[])
+static void
+table_start(struct table *t)
+{
+	if ((t->base = event_base_new()) == NULL)
+		log_fatal("an event loop");
+	if ((t->pool = passwd_pool_new(t->base, THREADS)) == NULL)
+		log_fatal("threads");
+	if ((t->servers = servers_new(t->base, t->conf)) == NULL)
+		exit(1);
+	if ((t->right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
+	    (t->wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
+	    (t->deadline = evtimer_new(t->base, on_deadline, t)) == NULL ||
+	    (t->users = users_new(t->servers, t->conf)) == NULL ||
+	    (t->io = lineio_new(t->base, STDIN_FILENO, STDOUT_FILENO, &handler,
+		 t)) == NULL)
+		log_fatal("memory");
+}
+
+static void
+table_stop(struct table *t)
+{
+	clear_request(t);
+	lineio_free(t->io);
+	users_free(t->users);
+	servers_free(t->servers);
+	event_free(t->deadline);
+	passwd_pool_free(t->pool);
+	recent_free(t->right);
+	recent_free(t->wrong);
+	event_base_free(t->base);
+	conf_free(t->conf);
+}
+
+static int
+run(const char *file)
 {
 	static struct table t;
 
-	if (argc == 2 && strcmp(argv[1], "-V") == 0) {
-		puts("table-smtpusers " SMTPUSERS_VERSION);
-		return (0);
-	}
-	if (argc != 2) {
-		fprintf(stderr, "usage: table-smtpusers file | -V\n");
-		return (1);
-	}
-	log_init("table-smtpusers");
 	log_starting();
-	t.conf_file = argv[1];
-	if ((t.conf = conf_load_logged(t.conf_file)) == NULL)
-		return (1);
 	signal(SIGPIPE, SIG_IGN);
+	t.conf_file = file;
+	if ((t.conf = conf_load_logged(file)) == NULL)
+		return (1);
+	table_start(&t);
+	event_base_dispatch(t.base);
+	table_stop(&t);
+	return (0);
+}
 
+/* As smtpd would run it, but for smtpd. */
+static int
+check(const char *file, const char *user)
+{
+	struct table t = { .conf_file = file };
+	int	     status;
+
+	status = check_conf(user, CHECK_TABLE, file, &t.conf);
+	if (status != 0)
+		return (status);
 	if ((t.base = event_base_new()) == NULL)
 		log_fatal("an event loop");
-	if ((t.pool = passwd_pool_new(t.base, THREADS)) == NULL)
-		log_fatal("threads");
 	if ((t.servers = servers_new(t.base, t.conf)) == NULL)
-		log_fatal("a connection to redis");
-	if ((t.right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
-	    (t.wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
-	    (t.deadline = evtimer_new(t.base, on_deadline, &t)) == NULL ||
-	    (t.users = users_new(t.servers, t.conf)) == NULL ||
-	    (t.io = lineio_new(t.base, STDIN_FILENO, STDOUT_FILENO, &handler,
-		 &t)) == NULL)
-		log_fatal("memory");
-	event_base_dispatch(t.base);
-
-	clear_request(&t);
-	lineio_free(t.io);
-	users_free(t.users);
+		return (EX_UNAVAILABLE);
+	status = check_redis(t.base, t.conf, t.servers, CHECK_TABLE);
 	servers_free(t.servers);
-	event_free(t.deadline);
-	passwd_pool_free(t.pool);
-	recent_free(t.right);
-	recent_free(t.wrong);
 	event_base_free(t.base);
 	conf_free(t.conf);
-	return (0);
+	return (status);
+}
+
+static void __attribute__((__noreturn__))
+usage(void)
+{
+	fprintf(stderr,
+	    "usage: table-smtpusers file\n"
+	    "       table-smtpusers -n [-u user[:group]] file\n"
+	    "       table-smtpusers -V\n");
+	exit(1);
+}
+
+int
+main(int argc, char *argv[])
+{
+	const char *user = NULL;
+	bool	    checks = false;
+	int	    ch;
+
+	while ((ch = getopt(argc, argv, "nu:V")) != -1) {
+		switch (ch) {
+		case 'n':
+			checks = true;
+			break;
+		case 'u':
+			user = optarg;
+			break;
+		case 'V':
+			puts("table-smtpusers " SMTPUSERS_VERSION);
+			return (0);
+		default:
+			usage();
+		}
+	}
+	if (argc != optind + 1)
+		usage();
+	log_init("table-smtpusers");
+	return (checks ? check(argv[optind], user) : run(argv[optind]));
 }

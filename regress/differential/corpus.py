@@ -72,5 +72,23 @@ def is_foreign(address):
     """Whether mail from the address would be somebody else's. Half a
     character behind an @ is nobody's domain."""
     return any(domain and not is_allowed(domain) and
-               (domain.isascii() or "." in domain)
+               (domain.isascii() or "." in domain) and
+               "\ufffd" not in domain
                for domain in domains(address))
+
+
+def authors(address):
+    """Addresses as we write them: in lower case, with A-labels, and without
+    what some readers leave at the end of a domain. Several where one holds
+    several in full."""
+    parts = address.split(",")
+    if not all("@" in part for part in parts):
+        parts = [address]
+    for part in parts:
+        local, _, domain = part.strip().lstrip("<").rpartition("@")
+        domain = re.match(r"[^<>(),:;\"@\\\s]*", domain.strip())[0]
+        try:
+            domain = domain.encode("idna").decode()
+        except UnicodeError:
+            pass
+        yield ("%s@%s" % (local, domain)).lower()

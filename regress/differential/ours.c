@@ -6,7 +6,8 @@
 /*
  * Our reading of header sections: each line of standard input is one, in
  * hexadecimal, its lines ended by LF; a line of output is the reason why it
- * is blocked, or "pass", and the domains found.
+ * is blocked, or "pass", the domains found, and their addresses: "*" stands
+ * for any local part.
  */
 
 #include <sys/types.h>
@@ -63,6 +64,11 @@ judge(const char *text, size_t len)
 	printf("%s", reason == REASON_NONE ? "pass" : reason_name(reason));
 	for (i = 0; i < ds.n; i++)
 		printf(" %s", ds.name[i]);
+	for (i = 0; i < ds.n; i++)
+		if ((ds.unnamed >> i & 1) != 0)
+			printf(" *@%s", ds.name[i]);
+	for (i = 0; i < ds.naddresses; i++)
+		printf(" %s", ds.address[i].text);
 	printf("\n");
 	fflush(stdout);
 	header_clear(&h);

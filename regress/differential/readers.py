@@ -41,6 +41,12 @@ def ask(command, inputs):
 
 def ours(sections):
     """For each, the reason or "pass", and the domains found."""
+    return [[word for word in words if "@" not in word]
+            for words in ours_in_full(sections)]
+
+
+def ours_in_full(sections):
+    """The same, and the addresses; "*" stands for any local part."""
     return [line.split() for line in ask([PROGRAMS / "ours"], sections)]
 
 

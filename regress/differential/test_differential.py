@@ -4,7 +4,8 @@
 """Whatever any reader sees in a message, we must have seen.
 
 Where one of them finds an address in a domain that is not the sender's, the
-message must not pass. DIFFERENTIAL_FIELDS and DIFFERENTIAL_SEED in the
+message must not pass; and where we have found addresses alone, no reader finds
+another one. DIFFERENTIAL_FIELDS and DIFFERENTIAL_SEED in the
 environment make longer and other runs.
 """
 
@@ -68,6 +69,27 @@ def missed(sections):
             yield complaint(reader, section)
 
 
+def strangers(verdict, found):
+    """The addresses of a reader that are not ours, where we know all."""
+    if verdict[0] != "pass" or any(word[:2] == "*@" for word in verdict):
+        return []
+    return [address for address in found if "@" in address and
+            not set(corpus.authors(address)) <= set(verdict)]
+
+
+def mistaken(sections):
+    """The first few of which a reader finds another author than we do."""
+    verdicts = readers.ours_in_full(sections)
+    for reader, answers in readers.read_all(sections).items():
+        bad = [(section, verdict, strangers(verdict, addresses))
+               for section, verdict, addresses
+               in zip(sections, verdicts, answers)
+               if strangers(verdict, addresses)]
+        for section, verdict, seen in sorted(bad, key=lambda b: len(b[0]))[:3]:
+            yield "%s sees %r, not %s, in\n    %s" % (
+                reader, seen, verdict[1:], corpus.escape(section))
+
+
 @pytest.fixture(scope="module")
 def ordinary():
     return list(corpus.load("ordinary.txt"))
@@ -102,6 +124,16 @@ def test_hostile_is_blocked(hostile):
     assert not wrong
 
 
+def test_authors(ordinary, hostile):
+    """Of ordinary mail the author is known; it is the same to everybody."""
+    made = sections(ordinary)
+    known = [verdict for verdict in readers.ours_in_full(made)
+             if not any(word[:2] == "*@" for word in verdict)]
+    assert len(known) >= .85 * len(made)
+    complaints = list(mistaken(made + sections(hostile)))
+    assert not complaints, "\n".join(complaints)
+
+
 @pytest.mark.parametrize("reader", readers.READERS)
 def test_reader_reads(reader, ordinary, hostile):
     """A reader that saw nothing would find us right whatever we said."""
@@ -125,6 +157,7 @@ def test_generated():
                 generator.tell_passed(section)
             (passed if passes(verdict) else blocked).append(section)
         complaints += missed(passed)
+        complaints += mistaken(passed)
         compared += len(passed)
         if start == 0:
             for reader, answers in readers.read_all(blocked).items():

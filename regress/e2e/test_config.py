@@ -39,6 +39,7 @@ ERRORS = {
 }
 TOGETHER = {
     "password-file": "redis_password_file = \"/nonexistent/password\"\n",
+    "ca": "redis_ca = \"/nonexistent/ca\"\n",
     "user-alone": "redis_user = \"relay\"\n",
     "no-include": "spf = include\n",
     "no-relays": "spf = pass\n",
@@ -74,10 +75,11 @@ def test_nothing_enforced():
 def refused(path, line):
     place = re.compile("^(?:[a-z]+-smtpusers: )?%s%s" % (
         re.escape(str(path)), line), re.MULTILINE)
-    checked = run(path, "-n")
-    assert checked.returncode == 1
-    assert place.match(checked.stderr), checked.stderr
-    assert checked.stdout == ""
+    for option in ("-n", "-p"):
+        checked = run(path, option)
+        assert checked.returncode == 1
+        assert place.match(checked.stderr), checked.stderr
+        assert checked.stdout == ""
     started = run(path)
     assert started.returncode != 0
     assert place.search(started.stderr), started.stderr
@@ -90,13 +92,13 @@ def refused(path, line):
 
 
 def test_a_file_that_is_not_there():
-    result = run("/nonexistent/smtpusers.conf", "-n")
+    result = run("/nonexistent/smtpusers.conf", "-p")
     assert result.returncode == 1
     assert "/nonexistent/smtpusers.conf" in result.stderr
 
 
 def in_effect(path):
-    result = run(path, "-n")
+    result = run(path, "-p")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     return dict(line.split(" = ", 1) for line in result.stdout.splitlines())
@@ -125,7 +127,7 @@ def test_every_key_is_read_and_printed():
     keys = {
         "redis": "tls:redis.example.org:6380", "redis_user": "relay",
         "redis_password_file": str(password), "redis_db": 3,
-        "redis_timeout": 250, "redis_replicas": 2, "redis_ca": "/etc/ssl/redis.pem",
+        "redis_timeout": 250, "redis_replicas": 2, "redis_ca": str(password),
         "prefix": "mail:", "report_url": "https://r.example.org/x",
         "enforce": ["header"], "spf": "include",
         "spf_include": ["spf.example.org"], "spf_relays": ["192.0.2.1"],
@@ -141,9 +143,9 @@ def test_every_key_is_read_and_printed():
 
 
 def test_what_is_printed_is_a_configuration():
-    first = run(written('prefix = "q\\"uo\\\\te:"\nredis_db = 7\n'), "-n")
+    first = run(written('prefix = "q\\"uo\\\\te:"\nredis_db = 7\n'), "-p")
     assert first.returncode == 0, first.stderr
-    assert first.stdout == run(written(first.stdout), "-n").stdout
+    assert first.stdout == run(written(first.stdout), "-p").stdout
     assert 'prefix = "q\\"uo\\\\te:"' in first.stdout.splitlines()
 
 

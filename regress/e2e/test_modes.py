@@ -362,3 +362,68 @@ def test_a_million_domains(relay, redis, users, million):
             assert outcome(redis, session, domain) is None
         for domain in ("us1000000.test", "ac1000000.test", "us.test"):
             assert outcome(redis, session, domain) == (MAIL, ACCOUNT)
+
+
+# Of a user who is bob@own.test and all of other.test: envelope sender, From
+# header, and what becomes of it.
+ADDRESS = "address-not-assigned"
+BY_ADDRESS = (
+    ("bob@own.test", "bob@own.test", None),
+    ("BOB@Own.test", "Bob <Bob@own.TEST>", None),
+    ("bob@own.test", "\"B, Bob\" <bob@own.test>", None),
+    ("x@other.test", "y@other.test, bob@own.test", None),
+    ("", "bob@own.test", None),
+    ("eve@own.test", "bob@own.test", (MAIL, ADDRESS)),
+    ("bob+x@own.test", "bob@own.test", (MAIL, ADDRESS)),
+    ("bob@sub.own.test", "bob@own.test", (MAIL, ASSIGNED)),
+    ("bob@own.test", "eve@own.test", (END, ADDRESS)),
+    ("bob@own.test", "bob@own.test, eve@own.test", (END, ADDRESS)),
+    ("bob@own.test", "=?utf-8?q?eve=40own.test?= <bob@own.test>",
+     (END, ADDRESS)),
+    ("bob@own.test", "Eve bob@own.test", (END, ADDRESS)),
+    ("bob@own.test", "=?utf-8?q?e?=bob@own.test", (END, ADDRESS)),
+    ("bob@own.test", "bob@third.test", (END, ASSIGNED)),
+    ("", "eve@own.test", (END, ADDRESS)),
+)
+
+
+def test_only_an_address_is_assigned(spf_relay, redis, users):
+    relay = spf_relay()
+    users.add("bob", PASSWORD, domains=["bob@own.test", "other.test"])
+
+    def found(envelope, header, _):
+        return judge(relay, redis, "bob", envelope, "From: " + header)
+    assert dict(zip(BY_ADDRESS, together(found, BY_ADDRESS, 8))) == \
+        {row: row[2] for row in BY_ADDRESS}
+
+
+def test_an_address_in_every_mode(spf_relay, redis, users):
+    """It is assigned whatever the mode, and what the mode allows besides is
+    allowed of the whole domain."""
+    relay = spf_relay()
+    users.account("rich", "account.test", plan="pro")
+    for mode in ("default", "all", "any"):
+        users.add(mode, PASSWORD, mode=mode, account="rich",
+                  domains=["bob@own.test", "bob@account.test"])
+    expected = {
+        ("default", "eve@own.test"): (MAIL, ADDRESS),
+        ("default", "eve@account.test"): (MAIL, ADDRESS),
+        ("all", "eve@own.test"): (MAIL, ADDRESS),
+        ("all", "eve@account.test"): None,
+        ("any", "eve@account.test"): None,
+        ("any", "eve@published.test"): None,
+        **{(mode, "bob@own.test"): None for mode in ("default", "all", "any")}}
+
+    def found(name, sender):
+        return judge(relay, redis, name, sender, from_header(sender))
+    assert dict(zip(expected, together(found, expected, 8))) == expected
+
+
+def test_the_address_goes_away(spf_relay, redis, users):
+    relay = spf_relay()
+    users.add("bob", PASSWORD, domains=["bob@own.test"])
+    assert judge(relay, redis, "bob", "bob@own.test",
+                 from_header("bob@own.test")) is None
+    redis.cli("SREM", users.key("bob", "domains"), "bob@own.test")
+    assert judge(relay, redis, "bob", "bob@own.test",
+                 from_header("bob@own.test")) == (MAIL, ASSIGNED)

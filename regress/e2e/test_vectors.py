@@ -11,7 +11,7 @@ from vectors import taken, vectors
 
 # By file, what the functions call that.
 KINDS = {"names": ["name", "account"], "addresses": ["address"],
-         "ranges": ["range"], "domains": ["domain"], "counts": ["quota"],
+         "ranges": ["range"], "domains": ["domain"], "senders": ["sender"], "counts": ["quota"],
          "periods": ["period"], "rates": ["rate"], "hashes": ["hash"]}
 FIELDS = {"counts": "quota", "periods": "quota_period", "rates": "rate"}
 

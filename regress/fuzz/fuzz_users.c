@@ -204,8 +204,8 @@ ask(struct users *users, uint8_t what)
 	if (!(what & ASK_NO_SOURCE))
 		netaddr_parse(what & ASK_V6 ? "2001:db8::1" : "192.0.2.1",
 		    &source);
-	domains_add(&domains, "a.example");
-	domains_add(&domains, "b.example");
+	domains_add(&domains, "a.example", NULL, 0);
+	domains_add(&domains, "b.example", NULL, 0);
 	if (what & ASK_ADDRESS)
 		question.address = &address;
 	else

@@ -120,7 +120,7 @@ test_defaults(void **state)
 
 static const char
     every_key[] = "redis = \"tls:redis.example.net:6380\"\n"
-		  "redis_ca = '/etc/ssl/our \\\"ca\\\".pem'\n"
+		  "redis_ca = '/dev/null'\n"
 		  "redis_db = 3\n"
 		  "redis_timeout = 250\n"
 		  "redis_replicas = 2\n"
@@ -529,7 +529,7 @@ test_print(void **state)
 	text = printed(conf);
 	assert_string_equal(text,
 	    "redis = \"tls:redis.example.net:6380\"\n"
-	    "redis_ca = \"/etc/ssl/our \\\\\\\"ca\\\\\\\".pem\"\n"
+	    "redis_ca = \"/dev/null\"\n"
 	    "redis_db = 3\n"
 	    "redis_timeout = 250\n"
 	    "redis_replicas = 2\n"

@@ -48,7 +48,7 @@ begin(enum stage stage)
 	session.tx = &tx;
 	tx.state = stage == STAGE_END_OF_DATA ? TX_OPEN : TX_NOBODYS;
 	snprintf(tx.user, sizeof(tx.user), "alice");
-	domains_add(&senders.domains, "example.org");
+	domains_add(&senders.domains, "example.org", NULL, 0);
 	facts.stage = stage;
 	facts.conf = &conf;
 	facts.session = &session;
@@ -74,11 +74,16 @@ assert_reply(enum action action, const char *reply, enum reason reason)
 	assert_string_equal(reason_name(d.reason), reason_name(reason));
 }
 
+/* The question for addresses comes before. */
 static void
 assert_blocked(enum reason reason, const char *domain)
 {
 	struct decision d = decide(&facts);
 
+	if (d.action == ACTION_ASK_ADDRESSES) {
+		facts.addresses = senders.domains.name[d.which];
+		d = decide(&facts);
+	}
 	assert_int_equal(d.action, ACTION_BLOCK);
 	assert_string_equal(reason_name(d.reason), reason_name(reason));
 	if (domain == NULL)
@@ -455,7 +460,7 @@ test_spf(void **state)
 	begin(STAGE_END_OF_DATA);
 	user.mode = MODE_ANY;
 	user.pro = true;
-	domains_add(&senders.domains, "two.example");
+	domains_add(&senders.domains, "two.example", NULL, 0);
 	d = decide(&facts);
 	assert_int_equal(d.action, ACTION_ASK_SPF);
 	assert_int_equal(d.which, 1);
@@ -522,7 +527,7 @@ test_every_domain_counts(void **state)
 	assert_action(ACTION_PROCEED);
 	for (i = 0; i < DOMAINS_MAX; i++) {
 		snprintf(name, sizeof(name), "d%d.example", i);
-		domains_add(&senders.domains, name);
+		domains_add(&senders.domains, name, NULL, 0);
 	}
 	user.assigned = all;
 	assert_action(ACTION_PROCEED);
@@ -532,6 +537,29 @@ test_every_domain_counts(void **state)
 	}
 	user.assigned = 1 << 3;
 	assert_blocked(REASON_NOT_ASSIGNED, "d0.example");
+}
+
+/* Who may send as somebody of the domain is told so; where he may, not. */
+static void
+test_addresses(void **state)
+{
+	struct decision d;
+
+	(void)state;
+	begin(STAGE_MAIL_FROM);
+	user.addresses = true;
+	assert_action(ACTION_PROCEED);
+	user.assigned = 0;
+	d = decide(&facts);
+	assert_int_equal(d.action, ACTION_ASK_ADDRESSES);
+	assert_int_equal(d.which, 0);
+	assert_blocked(REASON_ADDRESS, "example.org");
+	user.addresses = false;
+	assert_blocked(REASON_NOT_ASSIGNED, "example.org");
+	/* Those of another domain say nothing. */
+	facts.addresses = "two.example";
+	user.addresses = true;
+	assert_action(ACTION_ASK_ADDRESSES);
 }
 
 static void
@@ -580,7 +608,7 @@ main(void)
 		cmocka_unit_test(test_sandbox), cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_spf), cmocka_unit_test(test_bounces),
 		cmocka_unit_test(test_every_domain_counts),
-		cmocka_unit_test(test_room)
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_room)
 	};
 
 	return (cmocka_run_group_tests_name("decide", tests, NULL, NULL));

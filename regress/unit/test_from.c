@@ -86,6 +86,71 @@ test_addresses(void **state)
 	assert_reason("a@m\xc3\xbcller.example", REASON_FROM_ULABEL);
 }
 
+/* The addresses, separated by commas; "*" where anybody may be the author. */
+static void
+assert_authors(const char *value, const char *expected)
+{
+	struct domains ds;
+	char	       found[1024] = "";
+	size_t	       i, at = 0;
+	enum reason    reason = parse(value, &ds);
+
+	for (i = 0; i < ds.naddresses && at < sizeof(found); i++)
+		at += (size_t)snprintf(found + at, sizeof(found) - at, "%s%s",
+		    i > 0 ? "," : "", ds.address[i].text);
+	if (ds.unnamed != 0)
+		snprintf(found + at, sizeof(found) - at, "*");
+	if (reason != REASON_NONE || strcmp(found, expected) != 0)
+		fail_msg("\"%s\": \"%s\" %s, not %s", value,
+		    reason_name(reason), found, expected);
+}
+
+static void
+test_authors(void **state)
+{
+	static const char *const known[] = { "bob@one.example",
+		" Bob@ONE.example ", "<bob@one.example>",
+		"Bob <bob@one.example>", "\"B, Bob\" <bob@one.example>",
+		"\"B (x) Bob\" <bob@one.example>",
+		"\"B \\\"x\\\" \\\\\" <bob@one.example>",
+		"B \"o\" b <bob@one.example>", "bob@one.example (Cron: x)",
+		"B (o) b <bob@one.example>", "M\xc3\xbcller <bob@one.example>",
+		"M\xfcller <bob@one.example>", "bob@one.example,",
+		"=?utf-8?Q?M=C3=BCller?= <bob@one.example>",
+		"=?utf-8?Q?M_=22B=22_=28x=29?= <bob@one.example>",
+		"\"eve@two.example\" <bob@one.example>" };
+	static const char *const unknown[] = { "\"bob\"@one.example",
+		"bob @one.example", "< bob@one.example>", ".bob@one.example",
+		"(bob) bob@one.example", "Bob bob@one.example",
+		"B\" <bob@one.example>", "\"Bob <bob@one.example>",
+		"\"B\\\" <bob@one.example>", "\"B \\\"\" <bob@one.example>",
+		"(Bob <bob@one.example>", "B: <bob@one.example>",
+		"B <3 Bob <bob@one.example>", "B \\ <bob@one.example>",
+		"\"B <3\" <bob@one.example>", "Bob <bob@one.example",
+		"B) <bob@one.example>", "mailto:bob@one.example",
+		"\"B\n b\" <bob@one.example>",
+		"\xef\xbc\x82 <bob@one.example>" };
+	/* To some readers only. */
+	static const char *const both[] = { "=?utf-8?Q?b?=ob@one.example",
+		"=?utf-8?Q?=22B?= <bob@one.example>",
+		"=?utf-8?Q?B_=3C3?= <bob@one.example>" };
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		assert_authors(known[i], "bob@one.example");
+	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		assert_authors(unknown[i], "*");
+	for (i = 0; i < sizeof(both) / sizeof(both[0]); i++)
+		assert_authors(both[i], "bob@one.example*");
+	assert_authors("bob@one.example, \"E\" <eve@two.example>",
+	    "bob@one.example,eve@two.example");
+	assert_authors("eve@one.example <bob@one.example>",
+	    "eve@one.example,bob@one.example");
+	assert_authors("=?utf-8?Q?eve=40one.example?= <bob@one.example>",
+	    "bob@one.example,eve@one.example");
+}
+
 static void
 test_names(void **state)
 {
@@ -451,8 +516,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_names), cmocka_unit_test(test_quoted),
-		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_authors), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_quoted), cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_encoded_addresses),
 		cmocka_unit_test(test_bytes), cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_completed),

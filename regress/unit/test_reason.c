@@ -15,6 +15,7 @@ static const struct {
 	const char *name;
 } reasons[] = { { REASON_NONE, "" }, { REASON_USER, "user" },
 	{ REASON_NOT_ASSIGNED, "domain-not-assigned" },
+	{ REASON_ADDRESS, "address-not-assigned" },
 	{ REASON_NOT_IN_ACCOUNT, "domain-not-in-account" },
 	{ REASON_PLAN, "plan" }, { REASON_BOUNCE, "bounce" },
 	{ REASON_SPF, "spf" }, { REASON_SPF_NONE, "spf-none" },

@@ -222,8 +222,8 @@ answered(enum users_found want)
 static void
 ask_domains(void)
 {
-	domains_add(&domains, "a.example");
-	domains_add(&domains, "b.example");
+	domains_add(&domains, "a.example", NULL, 0);
+	domains_add(&domains, "b.example", NULL, 0);
 	question.domains = &domains;
 }
 
@@ -271,6 +271,61 @@ test_all(void **state)
 			 "*2\r\n:0\r\n:1\r\n");
 		answered(USER_OK);
 	}
+}
+
+#define BY_ADDRESS                                              \
+	"SMISMEMBER smtp:user:{alice}:domains a.example "       \
+	"b.example bob@a.example bob@b.example eve@b.example\n" \
+	"SSCAN smtp:user:{alice}:domains 0 MATCH *@b.example COUNT 1000\n"
+#define SCANNED "*2\r\n$1\r\n7\r\n*1\r\n$13\r\nbob@b.example\r\n"
+#define SCANNED_NONE "*2\r\n$1\r\n0\r\n*0\r\n"
+
+/*
+ * A domain is the user's, too, where each of its addresses is: those of which
+ * anybody may be the author are not.
+ */
+static void
+test_assigned_addresses(void **state)
+{
+	static const struct {
+		const char  bits[6]; /* of a, b, bob@a, bob@b, eve@b */
+		const char *scanned;
+		uint32_t    unnamed, assigned;
+	} rows[] = { { "00000", SCANNED_NONE, 0, 0 },
+		{ "00110", SCANNED, 0, 1 }, { "00011", SCANNED, 0, 2 },
+		{ "00111", SCANNED, 0, 3 }, { "01100", SCANNED_NONE, 0, 3 },
+		{ "00111", SCANNED, 1, 2 }, { "00111", SCANNED, 2, 1 },
+		{ "10011", SCANNED, 3, 1 } };
+	char   bits[64], replies[512];
+	size_t i, k, at;
+
+	(void)state;
+	domains_add(&domains, "a.example", "bob", 3);
+	domains_add(&domains, "b.example", "bob", 3);
+	domains_add(&domains, "b.example", "eve", 3);
+	question.domains = &domains;
+	question.addresses = "b.example";
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		domains.unnamed = rows[i].unnamed;
+		for (k = 0, at = 0; k < 5; k++)
+			at += (size_t)snprintf(bits + at, sizeof(bits) - at,
+			    ":%c\r\n", rows[i].bits[k]);
+		snprintf(replies, sizeof(replies), PLAIN "*5\r\n%s%s", bits,
+		    rows[i].scanned);
+		assert_non_null(ask("alice"));
+		one_go(HMGET("alice") BY_ADDRESS, replies);
+		answered(USER_OK);
+		assert_int_equal(user.assigned, rows[i].assigned);
+		assert_int_equal(user.addresses,
+		    strcmp(rows[i].scanned, SCANNED) == 0);
+	}
+	/* The account has no addresses. */
+	snprintf(replies, sizeof(replies), ACME "*5\r\n%s" SCANNED, bits);
+	assert_non_null(ask("alice"));
+	one_go(HMGET("alice") BY_ADDRESS, replies);
+	one_go(ACCOUNT("acme") VERIFIED("acme"), PRO "*2\r\n:0\r\n:1\r\n");
+	answered(USER_OK);
+	assert_int_equal(user.in_account, 2);
 }
 
 /* Of the user's status and the account's, the worse counts. */
@@ -1329,13 +1384,14 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(test_record_alone), TEST(test_all),
-		TEST(test_account_status), TEST(test_account_left),
-		TEST(test_guesses), TEST(test_list_grows),
-		TEST(test_list_wavers), TEST(test_prefixes),
-		TEST(test_no_source), TEST(test_no_address), TEST(test_none),
-		TEST(test_gone), TEST(test_bad), TEST(test_bad_parts),
-		TEST(test_bad_guessed), TEST(test_bad_account_left),
-		TEST(test_errors), TEST(test_address), TEST(test_new_owner),
+		TEST(test_assigned_addresses), TEST(test_account_status),
+		TEST(test_account_left), TEST(test_guesses),
+		TEST(test_list_grows), TEST(test_list_wavers),
+		TEST(test_prefixes), TEST(test_no_source),
+		TEST(test_no_address), TEST(test_none), TEST(test_gone),
+		TEST(test_bad), TEST(test_bad_parts), TEST(test_bad_guessed),
+		TEST(test_bad_account_left), TEST(test_errors),
+		TEST(test_address), TEST(test_new_owner),
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
 		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),

@@ -159,6 +159,26 @@ read_domain(const struct vector *v, char *out)
 	return (domain_alabel(v->text, v->len, out));
 }
 
+/* What is asked about for an author that the text would be. */
+static bool
+read_sender(const struct vector *v, char *out)
+{
+	const char    *at = memrchr(v->text, '@', v->len);
+	struct domains domains = { .n = 0 };
+	size_t	       start;
+
+	if (at == NULL)
+		return (read_domain(v, out));
+	start = (size_t)(at - v->text);
+	if (!domain_alabel(at + 1, v->len - start - 1, out))
+		return (false);
+	domains_add(&domains, out, v->text, start);
+	if (domains.naddresses == 0)
+		return (false);
+	strcpy(out, domains.address[0].text);
+	return (true);
+}
+
 static bool
 read_period(const struct vector *v, char *out)
 {
@@ -222,6 +242,13 @@ test_domains(void **state)
 }
 
 static void
+test_senders(void **state)
+{
+	(void)state;
+	check_file("senders", read_sender);
+}
+
+static void
 test_ulabels(void **state)
 {
 	(void)state;
@@ -247,8 +274,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names),
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_domains), cmocka_unit_test(test_ulabels),
-		cmocka_unit_test(test_periods), cmocka_unit_test(test_hashes) };
+		cmocka_unit_test(test_domains), cmocka_unit_test(test_senders),
+		cmocka_unit_test(test_ulabels), cmocka_unit_test(test_periods),
+		cmocka_unit_test(test_hashes) };
 
 	return (cmocka_run_group_tests_name("vectors", tests, NULL, NULL));
 }

@@ -5,6 +5,7 @@
 -- that an A-label decodes is looked at here.
 
 local DOMAIN_MAX = 253
+local LOCAL_MAX = 64
 
 -- Whether what is behind "xn--" is punycode for letters beyond ASCII (RFC 3492).
 -- Where they stand need not be known for that.
@@ -160,3 +161,18 @@ function canonical.domain(text)
 	return domain
 end
 
+
+-- An assigned sender: a domain, or one address, whose local part is a dot-atom
+-- (RFC 5322 3.2.3), here in lower case.
+function canonical.sender(text)
+	local start, domain = string.match(text, '^(.*)@([^@]*)$')
+	if not start then
+		return canonical.domain(text)
+	elseif #start > LOCAL_MAX or string.find('.' .. start .. '.', '..', 1,
+	    true) or string.find(start, "[^%w!#$%%&'*+/=?^_`{|}~.-]") then
+		invalid(text, 'not an address: what is before the @ must be ' ..
+		    'letters, digits and single dots, without quotes, at ' ..
+		    'most ' .. LOCAL_MAX)
+	end
+	return string.lower(start) .. '@' .. canonical.domain(domain)
+end

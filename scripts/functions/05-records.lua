@@ -561,7 +561,7 @@ local function add_domains(kind, keys, args)
 	need_words(args, 'domain')
 	need_set(key .. ':domains')
 	return for_words('SADD', key .. ':domains',
-	    members_of(args, canonical.domain))
+	    members_of(args, canonical[kind.set.domains.kind]))
 end
 
 -- Also what is no domain, by its exact text.
@@ -574,7 +574,8 @@ local function remove_domains(kind, keys, args)
 	for _, text in ipairs(args) do
 		same[#same + 1] = text
 		if not is_plain_domain(text) then
-			same[#same + 1] = try(canonical.domain, text)
+			same[#same + 1] = try(
+			    canonical[kind.set.domains.kind], text)
 		end
 	end
 	return for_words('SREM', key .. ':domains', same)

@@ -151,11 +151,12 @@ local function check_fields(problems, kind, fields)
 	end
 end
 
-local function check_domains(problems, domains)
+local function check_domains(problems, kind, domains)
 	local bad = {}
 	for _, domain in ipairs(domains) do
 		if not is_plain_domain(domain) and
-		    try(canonical.domain, domain) ~= domain then
+		    try(canonical[kind.set.domains.kind], domain) ~=
+		    domain then
 			bad[#bad + 1] = domain
 		end
 	end
@@ -242,7 +243,7 @@ local function user_problems(problems, key, fields)
 		    'so there is no such user'
 	end
 	check_ips(problems, ips, ip_count)
-	check_domains(problems, domains)
+	check_domains(problems, USER, domains)
 	check_use(problems, fields, domain_count > 0)
 	return { domains = domains, domain_count = domain_count, ips = ips,
 	    ip_count = ip_count }
@@ -354,7 +355,7 @@ function api.account_get(keys)
 	local fields = fields_of(ACCOUNT, key)
 	local domains, count = members_or_problem(problems, key, 'domains')
 	check_fields(problems, ACCOUNT, fields)
-	check_domains(problems, domains)
+	check_domains(problems, ACCOUNT, domains)
 	local out = append({ 'name', json_text(name) },
 	    json_fields(ACCOUNT, fields))
 	return json_object(append(out, {

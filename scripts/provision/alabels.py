@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""Domains as A-labels.
+"""Domains as A-labels, also those of addresses.
 
 Redis takes A-labels alone. Whatever is ASCII goes there as it is and is judged
 there; the rest is converted by libidn2, the library that the relay converts
@@ -44,6 +44,9 @@ def alabels(text):
     it has none."""
     if text.isascii():
         return text
+    start, at, domain = text.rpartition("@")
+    if at:
+        return start + at + alabels(domain)
     if len(encode(text)) >= INPUT_MAX or "\0" in text:
         raise no_domain(text, "too long, or with a NUL")
     lower = unicodedata.normalize("NFC", text.lower())

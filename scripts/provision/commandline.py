@@ -91,7 +91,8 @@ def add_user_commands(commands):
     parser.add_argument("--description", metavar="TEXT")
     parser.add_argument("--domain", action="append",
                         default=[], metavar="DOMAIN",
-                        help="assign a domain; may be repeated")
+                        help="assign a domain or an address; may be "
+                        "repeated")
     sources = add_password_options(parser)
     sources.add_argument("--no-password", action="store_true",
                          help="for IP authentication alone")
@@ -190,7 +191,8 @@ def add_answering_commands(commands):
 
 
 def add_domain_commands(commands):
-    words = "Changes the domains that are assigned to a user."
+    words = "Changes the domains and addresses that are assigned "\
+        "to a user."
     domain = commands.add_parser("domain", help=words, description=words,
                                  allow_abbrev=False)
     add_domain_actions(domain, do_domain_add, do_domain_rm)

@@ -19,7 +19,7 @@ DATADIR = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 def read_configuration(path):
     """What is in effect, as the relay's own parser reads the file."""
-    code, out, err = run_filter("-n", "-f", path)
+    code, out, err = run_filter("-p", "-f", path)
     if code != 0:
         raise Failure(EX_CONFIG, lines_of(err) or "%s: filter-smtpusers ended "
                       "with status %d" % (visible(path), code))

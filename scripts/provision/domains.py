@@ -1,32 +1,31 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""The domains that are assigned to users and accounts."""
+"""The domains, and addresses, that are assigned to users and accounts."""
 
 from .alabels import alabels
 from .failure import Failure, note
-from .functions import call_each, call_in_pieces, canonical, fcall
+from .functions import (
+    call_each, call_in_pieces, canonical, fcall, schema_of)
 from .records import account_key, user_key
 from .text import visible
 
 
 def do_domain_add(args):
     redis = args.connect()
-    add_domains(redis, "user_domain_add", user_key(redis, args.name),
-                args.domain)
+    add_domains(redis, "user", user_key(redis, args.name), args.domain)
 
 
 def do_account_domain_add(args):
     redis = args.connect()
-    add_domains(redis, "account_domain_add", account_key(redis, args.name),
-                args.domain)
+    add_domains(redis, "account", account_key(redis, args.name), args.domain)
 
 
-def add_domains(redis, function, key, domains):
+def add_domains(redis, kind, key, domains):
     """If one of them is none, none is added."""
-    words = [word for domain in domains
-             for word in ("domain", alabels(domain))]
-    call_in_pieces(redis, function, key, canonical(redis, *words))
+    how = schema_of(redis).row(kind, "domains")["kind"]
+    words = [word for domain in domains for word in (how, alabels(domain))]
+    call_in_pieces(redis, kind + "_domain_add", key, canonical(redis, *words))
 
 
 def do_domain_rm(args):

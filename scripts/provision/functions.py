@@ -195,7 +195,8 @@ def judged(redis, kind, fields, domains=()):
     words = [word for field, value in fields.items()
              for word in (schema.kind_of(kind, field), value)]
     words += [word for domain in domains
-              for word in ("domain", alabels(domain))]
+              for word in (schema.row(kind, "domains")["kind"],
+                           alabels(domain))]
     texts = canonical(redis, *words)
     pairs = list(zip(fields, texts))
     if domains:

@@ -324,8 +324,7 @@ def words_for(schema, record):
         if key in record:
             value = record[key] or ""
             if key in schema.lists:
-                if value and schema.row(record["type"],
-                                        key)["kind"] == "domain":
+                if value and key == "domains":
                     value = map(alabels, value)
                 value = " ".join(value)
             words += key, value
@@ -340,7 +339,7 @@ def judgement(schema, record):
         value, how = record.get(key), schema.kind_of(kind, key)
         if isinstance(value, list):
             for member in value:
-                words += how, alabels(member) if how == "domain" else member
+                words += how, alabels(member) if key == "domains" else member
         elif value:
             words += how, value
     return words

@@ -1,0 +1,299 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <grp.h>
+#include <hiredis/hiredis.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "conf.h"
+#include "key.h"
+#include "log.h"
+#include "servers.h"
+
+#define WORDS_MAX 8
+#define RETRY 20000 /* microseconds */
+
+/* smtpd's user: of OpenBSD, of Debian, of others. */
+static const char *const smtpd_users[] = { "_smtpd", "opensmtpd", "smtpd" };
+
+static const struct passwd *
+find_user(const char *name)
+{
+	const struct passwd *pw = NULL;
+	size_t		     i;
+
+	if (name != NULL)
+		return (getpwnam(name));
+	for (i = 0; i < sizeof(smtpd_users) / sizeof(smtpd_users[0]); i++)
+		if ((pw = getpwnam(smtpd_users[i])) != NULL)
+			break;
+	return (pw);
+}
+
+static int
+become(const struct passwd *pw, gid_t gid, enum check_program program)
+{
+	int failed = program == CHECK_TABLE ? initgroups(pw->pw_name, gid)
+					    : setgroups(1, &gid);
+
+	if (failed == 0 && setresgid(gid, gid, gid) == 0 &&
+	    setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) == 0)
+		return (0);
+	log_err("cannot become %s: %s", pw->pw_name, strerror(errno));
+	return (EX_OSERR);
+}
+
+/* Whose rights did not suffice, perhaps. */
+static void
+tell_who(void)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	const struct group  *gr = getgrgid(getegid());
+
+	log_warnx("tried as %s:%s; what smtpd runs has these rights and no "
+		  "more: see Privileges in filter-smtpusers(8)",
+	    pw != NULL ? pw->pw_name : "?", gr != NULL ? gr->gr_name : "?");
+}
+
+static int
+check_become(const char *who, enum check_program program)
+{
+	char		     name[64] = "", *group;
+	const struct passwd *pw;
+	const struct group  *gr = NULL;
+
+	strlcpy(name, who != NULL ? who : "", sizeof(name));
+	if ((group = strchr(name, ':')) != NULL)
+		*group++ = '\0';
+	if ((pw = find_user(who != NULL ? name : NULL)) == NULL ||
+	    (group != NULL && (gr = getgrnam(group)) == NULL)) {
+		log_err("%s: no such user or group here; -u user[:group] says "
+			"whom smtpd runs this as",
+		    who != NULL ? who : "smtpd's user");
+		return (EX_NOUSER);
+	}
+	if (geteuid() == 0)
+		return (become(pw, gr != NULL ? gr->gr_gid : pw->pw_gid,
+		    program));
+	if (geteuid() != pw->pw_uid)
+		log_warnx("not looked at as %s, whom smtpd runs this as: only "
+			  "root can",
+		    pw->pw_name);
+	return (0);
+}
+
+int
+check_conf(const char *who, enum check_program program, const char *file,
+    struct conf **conf)
+{
+	int status = check_become(who, program);
+
+	if (status != 0)
+		return (status);
+	if ((*conf = conf_load(file, stderr)) != NULL)
+		return (0);
+	tell_who();
+	return (1);
+}
+
+/*
+ * A command as it is sent, but so that nothing comes of it: what writes is
+ * given arguments that Redis finds wrong only after it has looked at the
+ * permissions.  Behind @ is a key without its prefix.
+ */
+struct probe {
+	enum check_program least; /* the table needs fewer */
+	const char	  *words[WORDS_MAX];
+};
+
+static const struct probe probes[] = {
+	{ CHECK_TABLE, { "PING" } },
+	{ CHECK_TABLE, { "HMGET", "@user:{smtpusers-check}", "password" } },
+	{ CHECK_TABLE, { "SCARD", "@user:{smtpusers-check}:ips" } },
+	{ CHECK_TABLE, { "SRANDMEMBER", "@user:{smtpusers-check}:ips", "1" } },
+	{ CHECK_TABLE,
+	    { "SMISMEMBER", "@user:{smtpusers-check}:ips", "192.0.2.1" } },
+	{ CHECK_TABLE, { "HMGET", "@account:{smtpusers-check}", "plan" } },
+	{ CHECK_TABLE, { "GET", "@ip:{192.0.2.1}" } },
+	{ CHECK_FILTER, { "TIME" } },
+	{ CHECK_FILTER,
+	    { "SET", "@user:{smtpusers-check}:used:quota", "0", "EX", "0" } },
+	{ CHECK_FILTER, { "DEL", "@user:{smtpusers-check}:used:quota" } },
+	{ CHECK_FILTER,
+	    { "HSET", "@user:{smtpusers-check}:last", "login", "0", "odd" } },
+	{ CHECK_FILTER,
+	    { "XADD", "@user:{smtpusers-check}:log", "MAXLEN", "no", "*", "a",
+		"b" } },
+	{ CHECK_FILTER, { "HSET", "@report:{0}", "user", "0", "odd" } },
+	{ CHECK_FILTER, { "EXPIRE", "@report:{0}", "no" } },
+	{ CHECK_FILTER,
+	    { "FCALL", "smtpusers_version", "1", "@user:{smtpusers-check}" } }
+};
+
+struct look {
+	const struct conf *conf;
+	struct event_base *base;
+	struct servers	  *servers;
+	enum check_program program;
+	size_t		   at; /* the probe that is under way */
+	int		   problems;
+	struct event	  *retry;
+	int		   retries; /* left */
+};
+
+static void go_on(struct look *);
+
+/* Writes the words of the probe; returns how many. */
+static int
+words_of(const struct look *look, const char *words[WORDS_MAX],
+    char keys[WORDS_MAX][KEY_TEXT], const char **key)
+{
+	const struct probe *p = &probes[look->at];
+	int		    n;
+
+	*key = NULL;
+	for (n = 0; n < WORDS_MAX && p->words[n] != NULL; n++) {
+		words[n] = p->words[n];
+		if (words[n][0] != '@')
+			continue;
+		snprintf(keys[n], KEY_TEXT, "%s%s", look->conf->prefix,
+		    words[n] + 1);
+		*key = words[n] = keys[n];
+	}
+	return (n);
+}
+
+static void
+complain(struct look *look, const char *what)
+{
+	const char *const *words = probes[look->at].words;
+	const char	  *key = words[1];
+
+	if (key != NULL && key[0] != '@')
+		key = words[3];
+	look->problems++;
+	if (key == NULL)
+		log_err("redis: %s: %.200s", words[0], what);
+	else
+		log_err("redis: %s %s%s: %.200s", words[0], look->conf->prefix,
+		    key + 1, what);
+}
+
+/* Redis finds fault with the arguments, as it should, or with more. */
+static bool
+is_problem(const redisReply *reply)
+{
+	return (reply->type == REDIS_REPLY_ERROR &&
+	    (strncmp(reply->str, "ERR ", 4) != 0 ||
+		strstr(reply->str, "unknown command") != NULL ||
+		strstr(reply->str, "Function not found") != NULL));
+}
+
+/* The functions may be about to be loaded. */
+static bool
+wait_for_function(struct look *look, const redisReply *reply)
+{
+	const struct timeval tv = { 0, RETRY };
+
+	return (strstr(reply->str, "Function not found") != NULL &&
+	    look->retries-- > 0 && event_add(look->retry, &tv) == 0);
+}
+
+static void
+on_probed(void *arg, const redisReply *reply)
+{
+	struct look *look = arg;
+
+	if (reply == NULL)
+		complain(look, "no answer");
+	else if (is_problem(reply)) {
+		if (wait_for_function(look, reply))
+			return;
+		complain(look, reply->str);
+	}
+	look->at++;
+	go_on(look);
+}
+
+static void
+send_probe(struct look *look)
+{
+	char	    keys[WORDS_MAX][KEY_TEXT];
+	const char *words[WORDS_MAX], *key;
+	int	    n = words_of(look, words, keys, &key);
+
+	if (servers_send(look->servers, key, on_probed, look, n, words) != NULL)
+		return;
+	complain(look, "the connection is lost");
+	event_base_loopbreak(look->base);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	send_probe(arg);
+}
+
+/* On to the next probe that is the program's. */
+static void
+go_on(struct look *look)
+{
+	const size_t n = sizeof(probes) / sizeof(probes[0]);
+
+	while (look->at < n && probes[look->at].least > look->program)
+		look->at++;
+	if (look->at < n)
+		send_probe(look);
+	else
+		event_base_loopbreak(look->base);
+}
+
+static void
+on_check_ready(void *arg)
+{
+	struct look *look = arg;
+
+	if (servers_ready(look->servers)) {
+		go_on(look);
+		return;
+	}
+	look->problems++;
+	log_err("redis: %s: cannot be used", look->conf->redis);
+	event_base_loopbreak(look->base);
+}
+
+int
+check_redis(struct event_base *base, const struct conf *conf,
+    struct servers *servers, enum check_program program)
+{
+	struct look look = { .conf = conf,
+		.base = base,
+		.servers = servers,
+		.program = program,
+		.retries = conf->redis_timeout * 1000 / RETRY };
+
+	if ((look.retry = evtimer_new(base, on_retry, &look)) == NULL)
+		return (EX_OSERR);
+	servers_when_ready(servers, on_check_ready, &look);
+	event_base_dispatch(base);
+	event_free(look.retry);
+	if (look.problems == 0)
+		return (0);
+	tell_who();
+	return (EX_UNAVAILABLE);
+}
