@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "failures.h"
 #include "filterline.h"
 #include "quota.h"
 #include "session.h"
@@ -24,6 +25,7 @@ struct passwd_pool;
 struct reportids;
 struct servers;
 struct spf;
+struct spfworkers;
 struct users;
 
 /* The filter, handed down to whatever needs more than one part of it. */
@@ -35,10 +37,12 @@ struct filter {
 	struct users	     *users;
 	struct functions     *functions;
 	struct quotas	      quotas;
+	struct failures	      failures;
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
 	struct reportids     *reportids;
-	struct spf	     *spf; /* NULL: not started */
+	struct spfworkers    *workers; /* NULL: not started */
+	struct spf	     *spf;     /* likewise */
 	struct sessions	      sessions;
 	struct session	     *last; /* that a line of a message was of */
 	struct filterline_run run;  /* of those lines */
