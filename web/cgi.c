@@ -45,7 +45,9 @@ decode(const char *text, size_t len, char word[WORD_MAX])
 	for (i = 0; i < len; i++) {
 		if (n == WORD_MAX - 1)
 			return (false);
-		word[n] = text[i] == '+' ? ' ' : text[i];
+		word[n] = text[i];
+		if (text[i] == '+')
+			word[n] = ' ';
 		if (text[i] == '%') {
 			if (len - i < 3 ||
 			    (high = hex_value(text[i + 1])) == -1 ||
