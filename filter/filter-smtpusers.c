@@ -34,6 +34,7 @@
 #include "login.h"
 #include "message.h"
 #include "passwd.h"
+#include "reload.h"
 #include "reportid.h"
 #include "request.h"
 #include "spf.h"
@@ -314,7 +315,7 @@ close_all(struct filter *f)
 }
 
 static void
-filter_start(struct filter *f)
+filter_start(struct filter *f, const char *file)
 {
 	if ((f->base = event_base_new()) == NULL)
 		log_fatal("an event loop");
@@ -329,6 +330,7 @@ filter_start(struct filter *f)
 	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
 	    (f->reportids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
+	    (f->reload = reload_new(f, file)) == NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
@@ -341,6 +343,7 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
+	reload_free(f->reload);
 	spf_free(f->spf);
 	lineio_free(f->io);
 	journal_free(f->journal);
@@ -360,10 +363,11 @@ run(const char *file)
 
 	log_starting();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* until it is read again at that */
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
-	filter_start(&f);
+	filter_start(&f, file);
 	event_base_dispatch(f.base);
 	filter_stop(&f);
 	return (0);

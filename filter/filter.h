@@ -21,6 +21,7 @@ struct journal;
 struct late_login;
 struct lineio;
 struct passwd_pool;
+struct reload;
 struct reportids;
 struct servers;
 struct spf;
@@ -38,6 +39,7 @@ struct filter {
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
 	struct reportids     *reportids;
+	struct reload	     *reload;
 	struct spf	     *spf; /* NULL: not started */
 	struct sessions	      sessions;
 	struct session	     *last; /* that a line of a message was of */

@@ -233,6 +233,12 @@ journal_new(struct event_base *base, struct servers *servers)
 }
 
 void
+journal_use(struct journal *j, struct servers *servers)
+{
+	j->servers = servers;
+}
+
+void
 journal_free(struct journal *j)
 {
 	struct entry *e, *next;

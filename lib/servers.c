@@ -134,6 +134,12 @@ servers_send(struct servers *sv, const char *key, redisconn_cb cb, void *arg,
 	return (NULL);
 }
 
+bool
+servers_idle(const struct servers *sv)
+{
+	return (TAILQ_EMPTY(&sv->reqs));
+}
+
 void
 servers_cancel(struct servers_req *sr)
 {
@@ -152,7 +158,7 @@ servers_new(struct event_base *base, const struct conf *conf)
 	}
 	if ((sv = calloc(1, sizeof(*sv))) == NULL)
 		return (NULL);
-	sv->conf = conf;
+	sv->conf = conf_hold(conf);
 	TAILQ_INIT(&sv->reqs);
 	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) == NULL ||
 	    (sv->one = redisconn_new(base, conf, &conf->places.at[0])) ==
@@ -176,5 +182,6 @@ servers_free(struct servers *sv)
 		free_req(sr);
 	if (sv->waiting != NULL)
 		event_free(sv->waiting);
+	conf_free(sv->conf);
 	free(sv);
 }

@@ -22,7 +22,7 @@ struct servers_req;
  */
 
 /*
- * Starts to connect as the configuration says, which must outlive the servers.
+ * Starts to connect as the configuration says, which is held.
  * Returns NULL, after having logged why, when memory is short or TLS cannot be
  * set up.
  */
@@ -55,6 +55,9 @@ void servers_when_ready(struct servers *, void (*)(void *), void *);
  */
 struct servers_req *servers_send(struct servers *, const char *key,
     redisconn_cb, void *, int, const char **);
+
+/* Whether no request is under way. */
+bool servers_idle(const struct servers *);
 
 /* Makes the callback of a request under way not come. */
 void servers_cancel(struct servers_req *);

@@ -291,7 +291,7 @@ spf_new(struct event_base *base, const struct conf *conf)
 
 	if ((spf = calloc(1, sizeof(*spf))) == NULL)
 		return (NULL);
-	spf->conf = conf;
+	spf->conf = conf_hold(conf);
 	spf->base = base;
 	spf->exe = -1;
 	if (start(spf))
@@ -328,5 +328,6 @@ spf_free(struct spf *spf)
 		close(spf->exe);
 	spfcache_free(spf->cache);
 	spfqueue_free(spf->queue);
+	conf_free(spf->conf);
 	free(spf);
 }

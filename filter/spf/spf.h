@@ -24,7 +24,7 @@ typedef void (*spf_cb)(void *, const struct spf_answer *);
 
 /*
  * Starts the workers, as processes of the program itself that have nothing
- * but a socket to this one.  NULL when that fails.
+ * but a socket to this one, and holds the configuration.  NULL when that fails.
  */
 struct spf *spf_new(struct event_base *, const struct conf *);
 

@@ -143,6 +143,7 @@ spfworker(void)
 	if (!redirect(STDOUT_FILENO) || !redirect(STDERR_FILENO))
 		_exit(1);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
 	    (ssize_t)sizeof(check))
 		_exit(1);
