@@ -21,6 +21,7 @@
 #include "report.h"
 #include "servers.h"
 #include "spf.h"
+#include "spfworkers.h"
 #include "users.h"
 
 /* A session that never was, with one message. */
@@ -273,6 +274,7 @@ explain_stop(struct explanation *ex)
 		inquiry_cancel(ex->inquiry);
 	session_end_tx(&ex->session);
 	spf_free(f->spf);
+	spfworkers_free(f->workers);
 	functions_free(f->functions);
 	users_free(f->users);
 	servers_free(f->servers);

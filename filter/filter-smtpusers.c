@@ -38,7 +38,9 @@
 #include "reportid.h"
 #include "request.h"
 #include "spf.h"
+#include "spfstarter.h"
 #include "spfworker.h"
+#include "spfworkers.h"
 #include "users.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
@@ -319,8 +321,10 @@ filter_start(struct filter *f, const char *file)
 {
 	if ((f->base = event_base_new()) == NULL)
 		log_fatal("an event loop");
+	if ((f->workers = spfworkers_new()) == NULL)
+		log_fatal("what starts the spf workers");
 	if (f->conf->spf != SPF_OFF &&
-	    (f->spf = spf_new(f->base, f->conf)) == NULL)
+	    (f->spf = spf_new(f->base, f->conf, f->workers)) == NULL)
 		log_fatal("the spf workers");
 	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL)
 		log_fatal("threads");
@@ -345,6 +349,7 @@ filter_stop(struct filter *f)
 	login_stop(f);
 	reload_free(f->reload);
 	spf_free(f->spf);
+	spfworkers_free(f->workers);
 	lineio_free(f->io);
 	journal_free(f->journal);
 	reportids_free(f->reportids);
@@ -465,6 +470,8 @@ take_option(struct options *o, int ch)
 	case 'p':
 		o->task = TASK_PRINT;
 		break;
+	case 'S':
+		spfstarter();
 	case 's':
 		o->question.source = optarg;
 		break;
@@ -487,7 +494,7 @@ main(int argc, char *argv[])
 	struct options o = { .file = DEFAULT_CONF, .question.sender = "" };
 	int	       ch;
 
-	while ((ch = getopt(argc, argv, "e:f:H:m:nps:u:VW")) != -1)
+	while ((ch = getopt(argc, argv, "e:f:H:m:npSs:u:VW")) != -1)
 		take_option(&o, ch);
 	if (argc != optind)
 		usage();

@@ -25,6 +25,7 @@ struct reload;
 struct reportids;
 struct servers;
 struct spf;
+struct spfworkers;
 struct users;
 
 /* The filter, handed down to whatever needs more than one part of it. */
@@ -40,7 +41,8 @@ struct filter {
 	struct journal	     *journal;
 	struct reportids     *reportids;
 	struct reload	     *reload;
-	struct spf	     *spf; /* NULL: not started */
+	struct spfworkers    *workers; /* NULL: not started */
+	struct spf	     *spf;     /* likewise */
 	struct sessions	      sessions;
 	struct session	     *last; /* that a line of a message was of */
 	struct filterline_run run;  /* of those lines */

@@ -17,6 +17,7 @@
 #include "passwd.h"
 #include "quota.h"
 #include "spf.h"
+#include "spfworkers.h"
 
 #define RETRY 20000 /* microseconds */
 
@@ -357,13 +358,24 @@ wait_for_spf(struct inquiry *inq, size_t i)
 		inq->facts.spf[i] = SPF_UNKNOWN;
 }
 
+/* explain has it started by the first question. */
+static bool
+has_spf(struct filter *f)
+{
+	if (f->workers == NULL)
+		f->workers = spfworkers_new();
+	if (f->spf == NULL && f->workers != NULL)
+		f->spf = spf_new(f->base, f->conf, f->workers);
+	return (f->spf != NULL);
+}
+
 static void
 ask_for_spf(struct inquiry *inq, size_t i)
 {
 	struct filter		*f = inq->filter;
 	const struct spf_answer *answer;
 
-	if (f->spf == NULL && (f->spf = spf_new(f->base, f->conf)) == NULL)
+	if (!has_spf(f))
 		inq->facts.spf[i] = SPF_UNKNOWN;
 	else if ((answer = spf_known(f->spf, inq->senders.domains.name[i])) !=
 	    NULL) {

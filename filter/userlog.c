@@ -53,6 +53,13 @@ add_tx(struct args *args, const struct tx *tx, struct tx_text *text)
 	add_field(args, "message_id", tx->header.message_id);
 }
 
+static bool
+is_failed_login(const struct userlog_entry *entry)
+{
+	return (strcmp(entry->event, "login") == 0 &&
+	    strcmp(entry->result, "accepted") != 0);
+}
+
 void
 userlog_add(struct journal *journal, const char *prefix,
     const struct session *s, const char *name,
@@ -68,7 +75,7 @@ userlog_add(struct journal *journal, const char *prefix,
 	struct command commands[] = { { 0, 1, args.v }, { 4, 1, use } };
 	bool	       used = strcmp(entry->result, "accepted") == 0;
 
-	key_user(key, prefix, name, "log");
+	key_user(key, prefix, name, is_failed_login(entry) ? "failed" : "log");
 	snprintf(max, sizeof(max), "%d", USERLOG_MAX);
 	snprintf(session, sizeof(session), "%016" PRIx64, s->id);
 	add_field(&args, "event", entry->event);

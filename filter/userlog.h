@@ -11,13 +11,14 @@
 struct journal;
 struct session;
 
-/* Entries that a user's log keeps, about. */
+/* Entries that each of the two streams keeps, about. */
 #define USERLOG_MAX 1000
 
 /*
  * user:{NAME}:log, a stream of what happened to the user's logins and
- * messages.  The time of an entry is its id.  Fields that do not apply are
- * left out:
+ * messages, and user:{NAME}:failed, of logins that were not accepted: strangers
+ * can try as many as they like, and push nothing else out.  The time of an
+ * entry is its id.  Fields that do not apply are left out:
  *
  *	event	login or message
  *	result	accepted, refused, failed (by smtpd, after we accepted it)

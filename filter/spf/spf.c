@@ -5,12 +5,9 @@
 
 #include <sys/socket.h>
 #include <sys/types.h>
-#include <sys/wait.h>
 
 #include <bsd/string.h>
 #include <event2/event.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,16 +19,15 @@
 #include "spf.h"
 #include "spfcache.h"
 #include "spfqueue.h"
+#include "spfworkers.h"
 
-#define WORKERS_MAX 64
 #define BACKOFF_MIN 100 /* milliseconds */
 #define BACKOFF_MAX 5000
-#define EXECUTABLE "/proc/self/exe"
 
 struct worker {
 	struct spf	  *spf;
-	pid_t		   pid; /* 0: none now */
-	int		   fd;
+	size_t		   number;
+	int		   fd; /* -1: none now */
 	struct event	  *readable;
 	struct event	  *timer;  /* the question's, or the restart's */
 	struct spf_lookup *lookup; /* NULL: idle */
@@ -44,9 +40,9 @@ struct spf {
 	struct spfcache	  *cache;
 	struct spfqueue	  *queue;
 	struct spf_orders  orders;
-	int		   exe;
+	struct spfworkers *processes;
 	size_t		   nworkers;
-	struct worker	   workers[WORKERS_MAX];
+	struct worker	   workers[SPF_WORKERS_MAX];
 };
 
 static void assign(struct spf *);
@@ -72,8 +68,8 @@ replace_worker(struct worker *w)
 		event_free(w->readable);
 	w->readable = NULL;
 	close(w->fd);
-	kill(w->pid, SIGKILL);
-	w->pid = 0;
+	w->fd = -1;
+	spfworkers_stop(w->spf->processes, w->number);
 	add_timer(w->timer, w->backoff);
 	w->backoff = w->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX
 						  : w->backoff * 2;
@@ -126,7 +122,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (w->pid == 0)
+	if (w->fd == -1)
 		start_worker(w);
 	else {
 		log_warnx("spf: a worker has not answered in time");
@@ -135,53 +131,20 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	assign(w->spf);
 }
 
-/* In the child: nothing but what is safe between fork(2) and execve(2). */
-static void
-exec_worker(int exe, int fd)
-{
-	static char name[] = "filter-smtpusers", option[] = "-W";
-	char	   *argv[] = { name, option, NULL }, *envp[] = { NULL };
-
-	if (dup2(fd, STDIN_FILENO) != -1)
-		fexecve(exe, argv, envp);
-	_exit(1);
-}
-
-/* Workers that have been killed are gone by the time that others start. */
-static void
-reap(void)
-{
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		continue;
-}
-
 static void
 start_worker(struct worker *w)
 {
 	struct spf *spf = w->spf;
-	int	    sp[2];
 
-	reap();
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sp) == -1) {
-		add_timer(w->timer, w->backoff);
-		return;
-	}
-	w->pid = fork();
-	if (w->pid == 0)
-		exec_worker(spf->exe, sp[1]);
-	close(sp[1]);
-	w->fd = sp[0];
-	if (w->pid == -1) {
-		w->pid = 0;
-		close(w->fd);
+	w->fd = spfworkers_start(spf->processes, w->number,
+	    spf->conf->spf_resolver, &spf->orders);
+	if (w->fd == -1) {
 		add_timer(w->timer, w->backoff);
 		return;
 	}
 	w->readable = event_new(spf->base, w->fd, EV_READ | EV_PERSIST,
 	    on_worker_readable, w);
-	if (w->readable == NULL || event_add(w->readable, NULL) == -1 ||
-	    send(w->fd, &spf->orders, sizeof(spf->orders),
-		MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)sizeof(spf->orders))
+	if (w->readable == NULL || event_add(w->readable, NULL) == -1)
 		replace_worker(w);
 }
 
@@ -196,7 +159,7 @@ assign(struct spf *spf)
 
 	for (i = 0; i < spf->nworkers; i++) {
 		w = &spf->workers[i];
-		if (w->pid == 0 || w->lookup != NULL)
+		if (w->fd == -1 || w->lookup != NULL)
 			continue;
 		if ((q = spfqueue_next(spf->queue, spf->nworkers)) == NULL)
 			return;
@@ -245,9 +208,6 @@ take_conf(struct spf *spf)
 
 	orders->mode = conf->spf;
 	orders->timeout = conf->spf_timeout;
-	if (conf->spf_resolver != NULL)
-		strlcpy(orders->resolver, conf->spf_resolver,
-		    sizeof(orders->resolver));
 	if (conf->nspf_include > CONF_INCLUDES ||
 	    conf->nspf_relays > CONF_RELAYS)
 		return (false);
@@ -270,11 +230,12 @@ start(struct spf *spf)
 	if ((spf->cache = spfcache_new()) == NULL ||
 	    (spf->queue = spfqueue_new(spf->base, spf->conf->spf_timeout)) ==
 		NULL ||
-	    !take_conf(spf) ||
-	    (spf->exe = open(EXECUTABLE, O_RDONLY | O_CLOEXEC)) == -1)
+	    !take_conf(spf))
 		return (false);
 	while (spf->nworkers < (size_t)spf->conf->spf_workers) {
-		w = &spf->workers[spf->nworkers++];
+		w = &spf->workers[spf->nworkers];
+		w->number = spf->nworkers++;
+		w->fd = -1;
 		w->spf = spf;
 		w->backoff = BACKOFF_MIN;
 		if ((w->timer = evtimer_new(spf->base, on_timer, w)) == NULL)
@@ -285,7 +246,8 @@ start(struct spf *spf)
 }
 
 struct spf *
-spf_new(struct event_base *base, const struct conf *conf)
+spf_new(struct event_base *base, const struct conf *conf,
+    struct spfworkers *processes)
 {
 	struct spf *spf;
 
@@ -293,14 +255,13 @@ spf_new(struct event_base *base, const struct conf *conf)
 		return (NULL);
 	spf->conf = conf_hold(conf);
 	spf->base = base;
-	spf->exe = -1;
+	spf->processes = processes;
 	if (start(spf))
 		return (spf);
 	spf_free(spf);
 	return (NULL);
 }
 
-/* Killed, it is gone as soon as it runs: this does not wait long. */
 static void
 stop_worker(struct worker *w)
 {
@@ -308,11 +269,10 @@ stop_worker(struct worker *w)
 		event_free(w->readable);
 	if (w->timer != NULL)
 		event_free(w->timer);
-	if (w->pid == 0)
+	if (w->fd == -1)
 		return;
 	close(w->fd);
-	kill(w->pid, SIGKILL);
-	waitpid(w->pid, NULL, 0);
+	spfworkers_stop(w->spf->processes, w->number);
 }
 
 void
@@ -324,8 +284,6 @@ spf_free(struct spf *spf)
 		return;
 	for (i = 0; i < spf->nworkers; i++)
 		stop_worker(&spf->workers[i]);
-	if (spf->exe != -1)
-		close(spf->exe);
 	spfcache_free(spf->cache);
 	spfqueue_free(spf->queue);
 	conf_free(spf->conf);

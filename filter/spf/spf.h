@@ -11,6 +11,7 @@
 struct event_base;
 struct spf;
 struct spf_question;
+struct spfworkers;
 
 /*
  * Whether a domain publishes SPF (RFC 7208) in the way that the configuration
@@ -23,10 +24,12 @@ struct spf_question;
 typedef void (*spf_cb)(void *, const struct spf_answer *);
 
 /*
- * Starts the workers, as processes of the program itself that have nothing
- * but a socket to this one, and holds the configuration.  NULL when that fails.
+ * Has the workers started, and again when they end, and holds the configuration.
+ * What starts them outlives this.  NULL when memory is short or the configuration
+ * is bad.
  */
-struct spf *spf_new(struct event_base *, const struct conf *);
+struct spf *
+spf_new(struct event_base *, const struct conf *, struct spfworkers *);
 
 /* Ends the workers.  Questions under way are not answered any more. */
 void spf_free(struct spf *);

@@ -20,15 +20,12 @@
 
 #include <spf2/spf.h>
 
+#include "spfask.h"
 #include "spfdns.h"
 
 #define ANSWER_MAX 65536
 #define TTL_MAX 86400
-#define SERVER_MAX 128
 #define NOT_TEXT '\177'
-
-static struct __res_state  state;
-static struct sockaddr_in6 server6; /* state points to it */
 
 static struct {
 	char	     domain[256];
@@ -213,11 +210,9 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 		rr->herrno = HOST_NOT_FOUND;
 		return (rr);
 	}
-	len = res_nquery(&state, domain, ns_c_in, type, answer, sizeof(answer));
+	len = spfask(domain, type, answer, sizeof(answer));
 	if (len < 0)
-		rr->herrno = state.res_h_errno;
-	else if ((size_t)len > sizeof(answer))
-		rr->herrno = NO_RECOVERY;
+		rr->herrno = -len;
 	else
 		take_answer(rr, answer, len);
 	if (rr->herrno == TRY_AGAIN || rr->herrno == NO_RECOVERY)
@@ -231,60 +226,13 @@ destroy(SPF_dns_server_t *dns)
 	free(dns);
 }
 
-/* Cuts address:port or [address]:port up in place. */
-static in_port_t
-cut_port(char *server)
-{
-	char *colon = strrchr(server, ':'), *end;
-
-	if (colon == NULL || (strchr(server, ':') != colon && server[0] != '['))
-		return (htons(NS_DEFAULTPORT));
-	if (server[0] == '[' && colon[-1] != ']')
-		return (htons(NS_DEFAULTPORT));
-	*colon = '\0';
-	return (htons((in_port_t)strtoul(colon + 1, &end, 10)));
-}
-
-static bool
-use_server(const char *text)
-{
-	char	  server[SERVER_MAX], *addr = server;
-	in_port_t port;
-
-	strlcpy(server, text, sizeof(server));
-	port = cut_port(server);
-	if (addr[0] == '[') {
-		addr++;
-		addr[strcspn(addr, "]")] = '\0';
-	}
-	state.nscount = 1;
-	memset(&state.nsaddr_list[0], 0, sizeof(state.nsaddr_list[0]));
-	if (inet_pton(AF_INET, addr, &state.nsaddr_list[0].sin_addr) == 1) {
-		state.nsaddr_list[0].sin_family = AF_INET;
-		state.nsaddr_list[0].sin_port = port;
-		return (true);
-	}
-	if (inet_pton(AF_INET6, addr, &server6.sin6_addr) != 1)
-		return (false);
-	server6.sin6_family = AF_INET6;
-	server6.sin6_port = port;
-	/* res_nclose(3), never called here, would free it. */
-	state._u._ext.nsaddrs[0] = &server6;
-	return (true);
-}
-
 SPF_dns_server_t *
-spfdns_new(const char *server, int timeout)
+spfdns_new(int timeout)
 {
 	SPF_dns_server_t *dns;
 
-	if (res_ninit(&state) == -1 || (server != NULL && !use_server(server)))
-		return (NULL);
-	/* One try, and time left for what follows from its answer. */
-	state.retrans = timeout < 2000 ? 1 : timeout / 1000 - 1;
-	state.retry = 1;
-	/* No search list: the names are whole. */
-	state.options &= ~(unsigned long)(RES_DNSRCH | RES_DEFNAMES);
+	/* Time left for what follows from an answer. */
+	spfask_init(timeout < 2000 ? 1000 : timeout - 1000);
 	if ((dns = calloc(1, sizeof(*dns))) == NULL)
 		return (NULL);
 	dns->destroy = destroy;

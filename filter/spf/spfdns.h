@@ -11,17 +11,17 @@
 #include <stdint.h>
 
 /*
- * A resolver for libspf2, on res_nquery(3): unlike libspf2's own it takes the
- * address of a name server, tells the TTL, and asks for no records of the
- * type SPF, which RFC 7208, 3.1 has done away with.
+ * A resolver for libspf2, on spfask.h: unlike libspf2's own it needs to open
+ * nothing, tells the TTL, and asks for no records of the type SPF, which
+ * RFC 7208, 3.1 has done away with.
  */
 
 /*
- * Makes the one resolver of the process.  server is an address or
- * address:port, NULL for the system's; a question is given up a second before
- * timeout milliseconds, but not within the first.  NULL when there is none to ask.
+ * Makes the one resolver of the process.  A question is given up a second
+ * before timeout milliseconds, but not within the first.  NULL when memory is
+ * short.
  */
-SPF_dns_server_t *spfdns_new(const char *server, int timeout);
+SPF_dns_server_t *spfdns_new(int timeout);
 
 /* Forgets the TTLs met, and sets the domain whose record is kept. */
 void spfdns_begin(const char *domain);

@@ -6,6 +6,7 @@
 #ifndef SPFWIRE_H
 #define SPFWIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,17 +14,44 @@
 #include "domain.h"
 
 /*
- * What goes between the filter and a worker, over a socket of type
- * SOCK_SEQPACKET, a message each: a struct spf_orders first, then a domain as
- * A-labels without a NUL, answered by a struct spf_answer before the next one.
- * Both sides are the same program on the same machine.
+ * What goes between the filter, the starter of its workers, and those: over
+ * sockets of type SOCK_SEQPACKET, a message each.  All of them are the same
+ * program on the same machine.
+ *
+ * The filter sends the starter a struct spf_start; a worker gets a struct
+ * spf_orders first, then a domain as A-labels without a NUL, which it answers
+ * by a struct spf_answer before the next one.  For every question to the DNS
+ * the worker sends the starter a struct spf_want, answered by a struct
+ * spf_given and a socket.
  */
+
+#define SPF_WORKERS_MAX 64
+#define SPF_RESOLVER 128
+
+/*
+ * With a descriptor, the worker's end of its socket to the filter, a worker is
+ * started in place of the one before; without, that one is only ended.
+ */
+struct spf_start {
+	uint32_t worker;		 /* below SPF_WORKERS_MAX */
+	char	 resolver[SPF_RESOLVER]; /* "": the system's */
+};
+
+/* A socket to a name server, for one question. */
+struct spf_want {
+	uint32_t server; /* the first one is 0 */
+	bool	 stream; /* TCP */
+};
+
+struct spf_given {
+	uint32_t nservers;
+	bool	 given; /* the socket comes along */
+};
 
 /* What a check asks for: the part of the configuration that workers get. */
 struct spf_orders {
 	enum spf_mode  mode;
-	int	       timeout;	      /* milliseconds */
-	char	       resolver[128]; /* "": the system's */
+	int	       timeout; /* milliseconds */
 	size_t	       nincludes;
 	char	       includes[CONF_INCLUDES][DOMAIN_TEXT];
 	size_t	       nrelays;

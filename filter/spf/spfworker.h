@@ -8,9 +8,11 @@
 
 /*
  * A worker process: the same program, started anew with the option -W so that
- * it shares no memory with the filter.  It has one descriptor, a socket
- * on standard input, over which goes what spfwire.h says.
+ * it shares no memory with the filter.  It has two descriptors, over which goes
+ * what spfwire.h says: a socket to the filter on standard input, and one to the
+ * starter.
  */
+#define SPFWORKER_STARTER_FD 3
 
 /*
  * Runs until the other end is closed.  Lets go of every other descriptor and

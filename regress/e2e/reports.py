@@ -40,10 +40,14 @@ def blocked(redis, reply, name="alice"):
     return report(redis, ident)
 
 
-def entries(redis, name, prefix="smtp:"):
+def entries(redis, name, prefix="smtp:", parts=("log", "failed")):
     """The user's log, oldest first."""
-    key = "%suser:{%s}:log" % (prefix, name)
-    return [fields(values) for _, values in redis.cli("XRANGE", key, "-", "+")]
+    found = []
+    for part in parts:
+        key = "%suser:{%s}:%s" % (prefix, name, part)
+        found += redis.cli("XRANGE", key, "-", "+")
+    found.sort(key=lambda entry: [int(n) for n in entry[0].split("-")])
+    return [fields(values) for _, values in found]
 
 
 def log(redis, name, count):

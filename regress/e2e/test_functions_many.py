@@ -110,12 +110,13 @@ def test_a_page_tells_what_is_wrong(library):
     library.redis.cli("HSET", key, "password", SLOW, "ip_auth", "192.0.2.7",
                       "mode", "x")
     library.redis.cli("SET", key + ":log", "x")
+    library.redis.cli("SET", key + ":failed", "x")
     library.redis.cli("SET", library.user("bob"), "no hash")
     library.redis.cli("HSET", library.user("Bad name"), "mode", "all")
     rows = listed(library, "fields", "mode problems warnings claim wrong")
     assert set(rows) == {"alice", "bob"}
     mode, problems, (warning,), claim, wrong = rows["alice"]
-    assert (mode, claim, wrong) == ("x", "", ["log"])
+    assert (mode, claim, sorted(wrong)) == ("x", "", ["failed", "log"])
     assert problems == library.call("user_check", key)
     assert warning == library.get(key)["warnings"][0]
     assert rows["bob"] == []
@@ -238,8 +239,8 @@ def test_strays(library):
             (library.address("192.0.2.010"), "alice", "strange", "")):
         library.redis.cli("SET", key, value)
         expected.add((key, what, name))
-    for key in (library.user("eve", "log"), library.user("eve", "used:quota"),
-                "smtp:report:{1}", "other", "smtp:users", "x:user:{eve}"):
+    for key in (library.user("eve", "log"), library.user("eve", "failed"),
+                library.user("eve", "used:quota"), "smtp:report:{1}", "other", "smtp:users", "x:user:{eve}"):
         library.redis.cli("SET", key, "x")
     rows, _ = pages(library, "strays")
     found = {(key, what, "" if what == "strange" else name)
@@ -250,7 +251,7 @@ def test_strays(library):
 def test_bury(library):
     alice, eve = library.user(), library.user("eve")
     library.call("user_add", alice, "domains", "a.b")
-    for suffix in ("domains", "ips", "last", "log"):
+    for suffix in ("domains", "ips", "last", "log", "failed"):
         library.redis.cli("SET", library.user("eve", suffix), "x")
     assert library.call("bury", alice, "domains") == 0
     assert library.call("bury", eve, "domains", "last") == 2
@@ -396,7 +397,8 @@ def test_rename(library):
     library.call("user_add", old, "password", HASH, "quota", "5", "rate",
                  "9/1h", "ip_auth", "192.0.2.7", "domains", "a.b", "ips",
                  "::1")
-    library.redis.cli("XADD", old + ":log", "*", "event", "login")
+    for part in (":log", ":failed"):
+        library.redis.cli("XADD", old + part, "*", "event", "login")
     library.redis.cli("SADD", new + ":domains", "left.example")
     assert library.redis.cli(
         "FCALL", "smtpusers_reserve", 4, old, old + ":used:quota",
@@ -409,6 +411,7 @@ def test_rename(library):
     assert after == {**before, "name": "bob"}
     assert library.redis.cli("GET", library.address("192.0.2.7")) == "bob"
     assert library.redis.cli("XLEN", new + ":log") == 1
+    assert library.redis.cli("XLEN", new + ":failed") == 1
     assert {key for key in library.keys() if "{alice}" in key} == {
         old + ":used:hold:1"}
     assert 0 < library.redis.cli("PTTL", new + ":used:quota") <= 86400000

@@ -25,7 +25,7 @@ STORED = dict(zip(pairs(password=0, account=0, mode=0, status=0, quota=0,
                         created=0)[::2],
                   [HASH, "acme", "any", "blocked", "100", "1d", "1/1h 5/1d",
                    "Bücher", "2020-02-29T23:59:59Z"]))
-LEFTOVERS = ("domains", "ips", "log", "last", "used:quota")
+LEFTOVERS = ("domains", "ips", "log", "failed", "last", "used:quota")
 
 
 @pytest.fixture
@@ -362,8 +362,9 @@ def test_delete(library, alice):
     assert library.snapshot() == before
 
 
-def test_the_log_of_who_is_deleted_stays_a_while(library, alice):
-    log = alice + ":log"
+@pytest.mark.parametrize("part", ["log", "failed"])
+def test_the_log_of_who_is_deleted_stays_a_while(library, alice, part):
+    log = alice + ":" + part
     library.redis.cli("XADD", log, "*", "event", "login")
     assert library.call("user_del", alice) == 1
     assert library.keys() == {log}

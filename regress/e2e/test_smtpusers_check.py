@@ -92,6 +92,9 @@ STAYS = {
     "a log of the wrong type": (
         [BOB, SENDS, ("SET", "smtp:user:{bob}:log", "x")],
         ("type", "bob", "smtp:user:{bob}:log", "log: not a stream")),
+    "failed logins of the wrong type": (
+        [BOB, SENDS, ("SET", "smtp:user:{bob}:failed", "x")],
+        ("type", "bob", "smtp:user:{bob}:failed", "failed: not a stream")),
     "a last use of the wrong type": (
         [BOB, SENDS, ("SET", "smtp:user:{bob}:last", "x")],
         ("type", "bob", "smtp:user:{bob}:last", "last: not a hash")),
@@ -297,6 +300,7 @@ MENDED = {
         [("SADD", "smtp:user:{bob}:domains", "b.example"),
          ("SADD", "smtp:user:{bob}:ips", "192.0.2.1"),
          ("XADD", "smtp:user:{bob}:log", "*", "event", "x"),
+         ("XADD", "smtp:user:{bob}:failed", "*", "event", "x"),
          ("HSET", "smtp:user:{bob}:last", "login", CREATED)],
         [("orphan", "bob", "smtp:user:{bob}:%s" % suffix,
           "%s: left over: no user bob" % suffix, "removed")

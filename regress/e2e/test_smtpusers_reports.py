@@ -132,9 +132,9 @@ def test_a_real_report(cmd, relay, redis, users):
 
 # log
 
-def add_entry(cmd, name="alice", **fields):
+def add_entry(cmd, name="alice", part=":log", ident="*", **fields):
     words = [word for pair in fields.items() for word in pair]
-    return cmd.server.cli("XADD", cmd.key(name, ":log"), "*", *words)
+    return cmd.server.cli("XADD", cmd.key(name, part), ident, *words)
 
 
 def test_a_log_for_people_and_programs(cmd, relay, redis, users):
@@ -225,11 +225,24 @@ def test_a_log_is_followed_past_a_field_that_is_named_like_an_id(
 
 def test_a_log_of_nobody(cmd):
     cmd.fails(EX_NOUSER, "log", "alice")
-    cmd.server.cli("SET", cmd.key("alice", ":log"), "x")
-    assert "not a stream" in cmd.fails(EX_DATAERR, "log", "alice")
-    cmd.server.cli("DEL", cmd.key("alice", ":log"))
+    for part in (":log", ":failed"):
+        key = cmd.key("alice", part)
+        cmd.server.cli("SET", key, "x")
+        said = cmd.fails(EX_DATAERR, "log", "alice")
+        assert key + ": not a stream" in said
+        cmd.server.cli("DEL", key)
     add_entry(cmd, event="login", result="refused")
     assert "refused" in cmd.ok("log", "alice").stdout
+
+
+def test_failed_logins_stand_among_the_others(cmd):
+    for n in range(12):
+        add_entry(cmd, part=":failed" if n % 3 else ":log",
+                  ident="1700000000%03d-%d" % (n // 2, n), n=str(n))
+    for count in (1, 5, 12, 20):
+        found = [json.loads(line)["n"] for line in cmd.ok(
+            "log", "alice", "--json", "-n", str(count)).stdout.splitlines()]
+        assert found == [str(n) for n in range(12)][-count:]
 
 
 def test_a_log_is_followed(cmd):
@@ -240,8 +253,8 @@ def test_a_log_is_followed(cmd):
     try:
         assert json.loads(process.stdout.readline())["source"] == "new"
         for n in range(5):
-            add_entry(cmd, event="login", result="accepted",
-                      source="later%d" % n)
+            add_entry(cmd, part=":failed" if n % 2 else ":log",
+                      event="login", source="later%d" % n)
             line = json.loads(process.stdout.readline())
             assert line["source"] == "later%d" % n
         assert process.poll() is None

@@ -456,13 +456,13 @@ def test_rm_removes_everything_of_the_user_and_nothing_else(cmd):
     assert cmd.snapshot() == kept
 
 
-def test_rm_keeps_the_log_for_a_while(alice):
-    alice.server.cli("XADD", alice.key("alice", ":log"), "*", "event", "x")
+@pytest.mark.parametrize("part", [":log", ":failed"])
+def test_rm_keeps_the_log_for_a_while(alice, part):
+    key = alice.key("alice", part)
+    alice.server.cli("XADD", key, "*", "event", "x")
     alice.ok("rm", "alice", "--yes")
-    assert alice.server.cli("KEYS", "*{alice}*") == [
-        alice.key("alice", ":log")]
-    assert 29 * 86400 < alice.server.cli(
-        "TTL", alice.key("alice", ":log")) <= 30 * 86400
+    assert alice.server.cli("KEYS", "*{alice}*") == [key]
+    assert 29 * 86400 < alice.server.cli("TTL", key) <= 30 * 86400
     assert "event" in alice.ok("log", "alice", "--json").stdout
 
 

@@ -53,12 +53,18 @@ def filter_of(relay):
     return next(pid for pid in mine if rows.get(pid) not in mine)
 
 
-def workers(pid):
-    """The workers of the filter with this pid; those that start are not yet
-    anything, those that ended nothing any more."""
+def children(pid, option):
+    """What runs with that option; those that start are not yet anything,
+    those that ended nothing any more."""
     return sorted(child for child, parent in parents().items()
                   if parent == pid and alive(child)
-                  and b"-W\0" in read(child, "cmdline"))
+                  and option + b"\0" in read(child, "cmdline"))
+
+
+def workers(pid):
+    """Those of the filter with this pid, which another process starts."""
+    return sorted(worker for starter in children(pid, b"-S")
+                  for worker in children(starter, b"-W"))
 
 
 def read(pid, name):
@@ -125,8 +131,8 @@ def check_confined(pid, uid=None):
     assert state["Threads"] == "1"
     fds = {int(fd): os.stat("/proc/%d/fd/%s" % (pid, fd))
            for fd in os.listdir("/proc/%d/fd" % pid)}
-    assert set(fds) == {0, 1, 2}
-    assert stat.S_ISSOCK(fds[0].st_mode)
+    assert set(fds) == {0, 1, 2, 3}
+    assert stat.S_ISSOCK(fds[0].st_mode) and stat.S_ISSOCK(fds[3].st_mode)
     null = os.stat("/dev/null").st_rdev
     assert fds[1].st_rdev == fds[2].st_rdev == null
     limits = read(pid, "limits").decode()

@@ -224,6 +224,37 @@ def test_the_log_is_capped(redis, users, name):
     assert MAX <= redis.cli("XLEN", users.key(name, "log")) < MAX + 200
 
 
+def added(redis, stream):
+    """Entries that a stream has had, those that are gone too."""
+    if not redis.cli("EXISTS", stream):
+        return 0
+    told = redis.cli("XINFO", "STREAM", stream)
+    return told[told.index("entries-added") + 1]
+
+
+def test_strangers_push_nothing_out(redis, users, name):
+    """Wrong passwords, far more than the log has room for."""
+    users.add(name, PASSWORD)
+    ident = "00000000000000aa"
+    with FilterDriver(workdir("filter"), configuration(redis=redis.url)) as f:
+        f.connect(ident)
+        f.authenticate(ident, name)
+        assert report_id(f.ask("mail-from", ident, "a@bank.test")
+                         .partition("|")[2], name)
+        log(redis, name, 2)
+        for n in range(3 * MAX):
+            other = "%016x" % (n + 256)
+            f.connect(other)
+            f.report("link-auth", other, "fail", name)
+            f.disconnect(other)
+        wait_until(lambda: added(redis, users.key(name, "failed")) == 3 * MAX,
+                   20, "failed logins")
+    assert redis.cli("XLEN", users.key(name, "failed")) < MAX + 200
+    kept = entries(redis, name, parts=["log"])
+    assert [(entry["event"], entry["result"]) for entry in kept] == [
+        ("login", "accepted"), ("message", "refused")]
+
+
 LATER = "451 4.3.0 Temporary failure"
 
 

@@ -194,9 +194,12 @@ test_login_entry(void **state)
 	add_entry("login", "refused", "535 no", NULL, -1);
 	unit_run_until(base, fake.ncommands == 1);
 	assert_string_equal(fake.log,
-	    "XADD smtp:user:{alice}:log MAXLEN ~ "
+	    "XADD smtp:user:{alice}:failed MAXLEN ~ "
 	    "1000 * event login result refused reply 535 no source 192.0.2.1 "
 	    "session 0000123456789abc\n");
+	add_entry("login", "accepted", NULL, NULL, -1);
+	unit_run_until(base, fake.ncommands == 3);
+	assert_contains(fake.log, "\nXADD smtp:user:{alice}:log MAXLEN ");
 }
 
 static void

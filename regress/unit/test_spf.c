@@ -29,6 +29,8 @@
 #include "domain.h"
 #include "log.h"
 #include "spf.h"
+#include "spfstarter.h"
+#include "spfworkers.h"
 
 /* Milliseconds, of a question: what is waited for, and what should not be. */
 #define TIMEOUT 2000
@@ -39,6 +41,7 @@
 static char		  asked[UNIT_PATH];
 static struct event_base *base;
 static struct spf	 *spf;
+static struct spfworkers *workers;
 static struct conf	  conf;
 
 /* The worker. */
@@ -158,8 +161,8 @@ work(void)
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
 	    (ssize_t)sizeof(check))
 		return (1);
-	/* There is nothing else by which to know the directory. */
-	strlcpy(asked, check.resolver, sizeof(asked));
+	/* Where the test was when it had its starter started. */
+	strlcpy(asked, ".", sizeof(asked));
 	while ((n = recv(STDIN_FILENO, domain, sizeof(domain) - 1, 0)) > 0) {
 		domain[n] = '\0';
 		serve_one(domain);
@@ -190,9 +193,10 @@ start_workers(void **state, int nworkers)
 	conf.spf = SPF_PUBLISHED;
 	conf.spf_timeout = *(int *)*state;
 	conf.spf_workers = nworkers;
-	conf.spf_resolver = asked;
 	base = event_base_new();
-	spf = spf_new(base, &conf);
+	if (chdir(asked) == -1 || (workers = spfworkers_new()) == NULL)
+		return (-1);
+	spf = spf_new(base, &conf, workers);
 	return (spf == NULL ? -1 : 0);
 }
 
@@ -230,14 +234,13 @@ end(void **state)
 {
 	(void)state;
 	spf_free(spf);
+	/* Waits for the starter, and that for every worker. */
+	alarm(UNIT_PATIENCE / 1000);
+	spfworkers_free(workers);
+	alarm(0);
 	event_base_free(base);
 	remove_files();
-	/* Every worker has been told to end. */
-	alarm(UNIT_PATIENCE / 1000);
-	while (waitpid(-1, NULL, 0) != -1 || errno == EINTR)
-		continue;
-	alarm(0);
-	return (errno == ECHILD ? 0 : -1);
+	return (waitpid(-1, NULL, 0) == -1 && errno == ECHILD ? 0 : -1);
 }
 
 static void
@@ -699,11 +702,12 @@ test_bad_conf(void **state)
 	other.spf_include = names;
 	other.nspf_include = 1;
 	unit_capture(&c);
-	assert_null(spf_new(base, &other));
+	assert_null(spf_new(base, &other, workers));
 	unit_captured(&c);
 	other.nspf_include = CONF_INCLUDES + 1;
-	assert_null(spf_new(base, &other));
+	assert_null(spf_new(base, &other, workers));
 	spf_free(NULL);
+	spfworkers_free(NULL);
 }
 
 int
@@ -729,6 +733,8 @@ main(int argc, char *argv[])
 
 	if (argc == 2 && strcmp(argv[1], "-W") == 0)
 		return (work());
+	if (argc == 2 && strcmp(argv[1], "-S") == 0)
+		spfstarter();
 	log_init("test_spf");
 	signal(SIGPIPE, SIG_IGN);
 	return (cmocka_run_group_tests_name("spf", tests, NULL, NULL));

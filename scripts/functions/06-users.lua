@@ -39,10 +39,12 @@ local USER = record_kind({
 		    help = 'addresses and ranges that the user may send ' ..
 		    'from; without any, every address' },
 	},
-	leftover = { ':domains', ':ips', ':log', ':last', ':used:quota' },
+	leftover = { ':domains', ':ips', ':log', ':failed', ':last',
+	    ':used:quota' },
 })
 
-local LOG_KEPT = 30 * 86400	-- seconds that the log of a deleted user stays
+local LOGS = { [':log'] = true, [':failed'] = true }
+local LOGS_KEPT = 30 * 86400	-- seconds that those of a deleted user stay
 
 function api.user_add(keys, args)
 	return add_record(USER, keys, args)
@@ -66,17 +68,19 @@ function api.user_del(keys, args)
 	end
 	local there = exists(key)
 	local held = there and redis.call('HMGET', key, 'ip_auth', 'rate') or {}
-	local steps, gone = {}, { key }
+	local steps, gone, kept = {}, { key }, {}
 	address_steps(steps, key, string.match(key, '{(.*)}'), held[1], '')
 	for _, left in ipairs(leftovers(USER, key, held[2])) do
-		if purge or left ~= key .. ':log' then
+		if purge or not LOGS[string.sub(left, #key + 1)] then
 			gone[#gone + 1] = left
+		elseif redis.call('EXISTS', left) == 1 then
+			kept[#kept + 1] = left
 		end
 	end
 	add_step(steps, 'UNLINK', gone[1], { unpack(gone, 2) })
-	if not purge and redis.call('EXISTS', key .. ':log') == 1 then
-		add_step(steps, 'EXPIRE', key .. ':log',
-		    { string.format('%.0f', LOG_KEPT) })
+	for _, log in ipairs(kept) do
+		add_step(steps, 'EXPIRE', log,
+		    { string.format('%.0f', LOGS_KEPT) })
 	end
 	take(steps)
 	return there and 1 or 0

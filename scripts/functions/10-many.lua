@@ -102,10 +102,12 @@ function COLUMNS.claim(row)
 	    (owner_of(key_beside(row.key, 'ip', address)) or '') or false
 end
 
--- Types of the log and of the last use, where they are wrong.
+-- What the relay writes for people, and the types of it that are wrong.
+local WRITTEN = { log = 'stream', failed = 'stream', last = 'hash' }
+
 function COLUMNS.wrong(row)
 	local wrong = {}
-	for suffix, wanted in pairs({ log = 'stream', last = 'hash' }) do
+	for suffix, wanted in pairs(WRITTEN) do
 		local found = type_of(row.key .. ':' .. suffix)
 		if found ~= 'none' and found ~= wanted then
 			wrong[#wrong + 1] = suffix
@@ -315,7 +317,7 @@ local function stray_of(prefix, key, seen)
 		    user
 	elseif not try(kind.check, name) or string.lower(name) ~= name then
 		return 'name', name
-	elseif key == owner or (word == 'user' and (suffix == 'log' or
+	elseif key == owner or (word == 'user' and (LOGS[':' .. suffix] or
 	    string.sub(suffix, 1, 5) == 'used:')) then
 		return nil
 	elseif key ~= owner .. ':' .. suffix or

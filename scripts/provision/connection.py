@@ -7,12 +7,13 @@ import re
 
 import redis
 from redis.connection import (
-    Connection, DefaultParser, Encoder, PythonRespSerializer, SSLConnection,
+    Connection, Encoder, PythonRespSerializer, SSLConnection,
     UnixDomainSocketConnection)
 
 from .failure import (
     EX_CANTCREAT, EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_NOUSER,
     EX_UNAVAILABLE, Failure)
+from .parser import PARSER, READ
 from .text import decode, encode, printable, visible
 
 # Commands that are sent before their replies are read.
@@ -64,14 +65,6 @@ class Away(Failure):
     """Redis cannot be asked now; what was asked may have been done."""
 
 
-class Parser(DefaultParser):
-    """Errors keep their first word, which the library leaves out."""
-
-    @classmethod
-    def parse_error(cls, response):
-        return redis.ResponseError(response)
-
-
 class Redis:
     """One connection. Words are texts in which surrogateescape has what is no
     UTF-8; replies are lists, texts, numbers and None.
@@ -88,7 +81,9 @@ class Redis:
         self.size = 0
         self.prepared = False
         self.schema = None
-        self.connection = make_connection(conf, self.timeout)
+        self.parser = PARSER(READ)
+        self.connection = make_connection(conf, self.timeout,
+                                          lambda **_: self.parser)
         self.connect()
 
     def another(self):
@@ -115,33 +110,33 @@ class Redis:
     def key(self, *parts):
         return self.prefix + "".join(parts)
 
+    def nodes(self):
+        """For each server that has keys, what makes a connection to it."""
+        return [self.another]
+
     def send(self, commands):
         """Asks; receive() has the replies, and comes before the next."""
-        data = self.connection.pack_commands(commands)
-        self.size = sum(map(len, data))
-        self.asked = len(commands)
+        self.send_packed(b"".join(map(packed, commands)), len(commands))
+
+    def send_packed(self, data, count):
+        """The same, of so many commands in Redis's own protocol."""
+        self.size = len(data)
+        self.asked = count
         try:
-            self.connection.send_packed_command(data)
+            self.connection.send_packed_command([data])
         except redis.RedisError as error:
             raise self.lost(error) from None
 
     def receive(self):
         """The replies to what was sent, in order; errors among them."""
         count, self.asked = self.asked, 0
-        patience = self.timeout + self.size / BYTES_A_SECOND
+        self.parser.expect(count, self.timeout + self.size / BYTES_A_SECOND)
         try:
-            return [self.reply(patience) for _ in range(count)]
+            replies = self.connection.read_response()
         except redis.RedisError as error:
             raise self.lost(error) from None
-
-    def reply(self, patience):
-        try:
-            if patience > self.timeout and not self.connection.can_read(
-                    patience):
-                raise redis.TimeoutError
-            return self.connection.read_response()
-        except redis.ResponseError as error:
-            return ReplyError(str(error))
+        return [ReplyError(str(reply)) if isinstance(
+            reply, redis.ResponseError) else reply for reply in replies]
 
     def lost(self, error):
         self.close()
@@ -173,29 +168,25 @@ class Redis:
             replies += self.receive()
         return replies
 
-    def scan(self, pattern):
-        """Every key that matches, some perhaps twice, without standing in
-        anybody's way."""
-        yield from self.pages(("SCAN",), "MATCH", pattern, "COUNT", "1000")
 
-    def pages(self, command, *options):
-        """What a command with a cursor replies."""
-        cursor = "0"
-        while True:
-            cursor, found = self.one(*command, cursor, *options)
-            yield from found
-            if cursor == "0":
-                return
+def packed(words):
+    """A command in Redis's own protocol."""
+    return b"*%d\r\n%s" % (len(words), b"".join(map(bulk, words)))
 
 
-def make_connection(conf, timeout):
+def bulk(word):
+    data = encode(word)
+    return b"$%d\r\n%s\r\n" % (len(data), data)
+
+
+def make_connection(conf, timeout, parser):
     transport, _, place = conf["redis"].partition(":")
     words = Encoder("utf-8", "surrogateescape", True)
     options = {
         "db": conf["redis_db"], "username": conf.get("redis_user"),
         "password": password_of(conf), "socket_timeout": timeout,
         "encoding": words.encoding, "encoding_errors": words.encoding_errors,
-        "decode_responses": True, "parser_class": Parser,
+        "decode_responses": True, "parser_class": parser,
         # The other one takes UTF-8 alone.
         "command_packer": PythonRespSerializer(1 << 16, words.encode),
         # Which are commands that an ACL user would have to be given.

@@ -12,8 +12,8 @@ from .failure import EX_DATAERR, EX_NOUSER, Failure, note
 from .functions import prepare, schema_of
 from .inspection import (
     ACCOUNT, USER, Inspection, inspect_account, inspect_claim, inspect_users,
-    orphan, release_claim, rows_of, strange)
-from .pages import records, strays
+    orphan, release_claim, strange)
+from .pages import records, rows_of, strays
 from .progress import Progress, counted, make_way
 from .records import NAME, user_key
 from .server import check_server
@@ -145,7 +145,7 @@ def check_users(run, names, report):
     missing = 0
     for start in range(0, len(names), NAMES):
         some = names[start:start + NAMES]
-        rows = rows_of(run, "user", some, USER)
+        rows = rows_of(run.redis, "user", some, "fields", " ".join(USER))
         for name, row in zip(some, rows):
             if row:
                 report.tell(inspect_users(run, [row]))

@@ -5,17 +5,18 @@
 
 import sys
 
-from .connection import ReplyError, glob_escape
+from .connection import ReplyError
 from .failure import EX_DATAERR, Failure, note
 from .functions import schema_of
 from .interchange import Bad, csv_header, csv_text, json_text
-from .pages import keys, members, records
+from .pages import members, read_rows
 from .progress import Progress, counted, make_way
-from .records import NAME, account_key, user_key
 from .schema import KINDS
 from .text import visible
 
 WRITERS = {"csv": csv_text, "jsonl": json_text}
+
+BEGINNING = "100"       # members of a set that come with the record
 
 
 def do_export(args):
@@ -26,63 +27,57 @@ def do_export(args):
     if args.format == "csv":
         out.write(csv_header(schema))
     left_out = 0
+
+    def leave_out(key, why="not a name"):
+        nonlocal left_out
+        make_way()
+        note("%s: %s" % (visible(key), why))
+        left_out += 1
+
     # Accounts first: users name them.
     for kind in (args.only,) if args.only else reversed(KINDS):
-        for key, record in read_all(redis, schema, kind):
+        for row in read_all(redis, schema, kind, leave_out):
             try:
-                if isinstance(record, Bad):
-                    raise record
+                record = record_of(redis, schema, kind, row)
                 make_way(for_good=True)
                 out.write(write(record, schema))
             except Bad as bad:
-                make_way()
-                note("%s: %s" % (visible(key), bad))
-                left_out += 1
+                leave_out(redis.key(kind, ":{", row[0], "}"), bad)
     if left_out:
         out.flush()
         raise Failure(EX_DATAERR, "%s could not be exported" %
                       counted(left_out, "record"))
 
 
-def read_all(redis, schema, kind):
-    """Keys and records, or what is Bad about them."""
+def read_all(redis, schema, kind, strange):
+    """Rows of a name, the values of all fields, and the beginning of each
+    set."""
     progress = Progress(kind)
-    for page in records(redis, kind, "fields", " ".join(schema.keys[kind])):
+    columns = [("HMGET", "", *schema.fields[kind])]
+    columns += [("SSCAN", ":" + name, "0", "COUNT", BEGINNING)
+                for name in schema.sets[kind]]
+    for page in read_rows(redis, kind, columns, strange=strange):
         progress.add(len(page))
-        for row in page:
-            key = (user_key if kind == "user" else account_key)(redis, row[0])
-            yield key, read_record(redis, schema, kind, key, row)
+        yield from page
     progress.clear()
-    yield from strangers(redis, kind)
 
 
-def strangers(redis, kind):
-    """What has no name, which pages leave out."""
-    before = redis.key(kind, ":{")
-    for page in keys(redis, glob_escape(before) + "*}"):
-        for key in page:
-            if not NAME.fullmatch(key[len(before):-1]):
-                yield key, Bad("not a name")
-
-
-def read_record(redis, schema, kind, key, row):
-    if len(row) == 1:
-        return Bad("not a hash")
-    record = {"type": kind, "name": row[0],
-              **dict(zip(schema.keys[kind], row[1:]))}
-    for name in schema.sets[kind]:
-        try:
-            record[name] = read_set(redis, key + ":" + name, record[name])
-        except ReplyError as error:
-            if error.kind != "WRONGTYPE":
-                raise
-            return Bad(name + ": not a set")
+def record_of(redis, schema, kind, row):
+    name, values, *sets = row
+    if isinstance(values, ReplyError):
+        raise Bad("not a hash")
+    record = {"type": kind, "name": name,
+              **dict(zip(schema.fields[kind], values))}
+    for which, found in zip(schema.sets[kind], sets):
+        if isinstance(found, ReplyError):
+            raise Bad(which + ": not a set")
+        record[which] = read_set(redis, redis.key(
+            kind, ":{", name, "}:", which), *found)
     return record
 
 
-def read_set(redis, key, found):
-    """Of one that is large, the number is found."""
-    if isinstance(found, list):
-        return sorted(found)
-    return sorted({member for page in members(redis, key)
-                   for member in page})
+def read_set(redis, key, cursor, found):
+    """All of it, of which the first step of SSCAN is there."""
+    if cursor != "0":
+        found = (member for page in members(redis, key) for member in page)
+    return sorted(set(found))

@@ -14,7 +14,8 @@ from .addresses import clear_address, release
 from .alabels import alabels
 from .connection import ReplyError
 from .failure import Failure
-from .functions import call, canonical_or_none, fcall
+from .functions import call, canonical_or_none
+from .pages import rows_of
 from .records import NAME, account_key, fold, user_key
 from .text import visible
 
@@ -78,9 +79,9 @@ def inspect_user(run, row):
         problems = whole_problems(run, key)
     findings = value_findings(name, key, problems)
     findings += [Finding("slow", name, key, text) for text in warnings or ()]
-    if "log" in wrong:
-        findings.append(Finding("type", name, key + ":log", "log: not a "
-                                "stream, so nothing is logged"))
+    findings += [Finding("type", name, key + ":" + log, log + ": not a "
+                         "stream, so nothing is logged")
+                 for log in ("log", "failed") if log in wrong]
     if "last" in wrong:
         findings.append(Finding("type", name, key + ":last", "last: not a "
                                 "hash, so the last use is not kept"))
@@ -156,12 +157,8 @@ def look_up(run, accounts):
         run.accounts.clear()
     names = sorted(name for name in accounts
                    if NAME.fullmatch(name) and name not in run.accounts)
-    for start in range(0, len(names), MENDED):
-        some = names[start:start + MENDED]
-        rows = call(run.redis, "rows", [account_key(run.redis, name)
-                                        for name in some],
-                    "account", "fields", "plan status domain_count")
-        run.accounts.update(zip(some, rows))
+    run.accounts.update(zip(names, rows_of(
+        run.redis, "account", names, "fields", "plan status domain_count")))
 
 
 # Sets
@@ -366,11 +363,3 @@ def strange(key, name=None):
     what = "not a name" if name is not None else "not a key of the relay's"
     return [Finding("name", key if name is None else name, key,
                     what + ", so it is nobody's")]
-
-
-def rows_of(run, kind, names, fields):
-    """As a page has them, of these; None for one that is not there."""
-    key = user_key if kind == "user" else account_key
-    commands = [fcall("rows", [key(run.redis, name)], kind, "fields",
-                      " ".join(fields)) for name in names]
-    return [rows[0] for rows in run.redis.each(commands)]

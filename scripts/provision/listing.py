@@ -8,9 +8,10 @@ import re
 import time
 
 from .alabels import alabels
-from .connection import glob_escape
+from .connection import ReplyError, glob_escape
 from .failure import note
-from .pages import keys, records
+from .functions import canonical
+from .pages import keys, read_rows, rows_of
 from .progress import Progress, make_way
 from .records import NAME, fold
 from .text import clean, visible
@@ -26,8 +27,13 @@ SORTED = 1000
 
 USER = ("status", "mode", "account", "ip_auth", "created", "quota",
         "last_login", "last_message", "ip_count", "used")
+STATUS, MODE, OWNER, IP_AUTH, _, QUOTA, _, _, _, USED = range(
+    1, len(USER) + 1)
+USER_COLUMNS = (("HMGET", "", *USER[:6]), ("HMGET", ":last", "login",
+                                           "message"),
+                ("GET", ":used:quota"), ("SCARD", ":ips"))
 ACCOUNT = ("status", "plan", "domain_count")
-DEFAULTS = {"status": "allowed", "mode": "default"}
+ACCOUNT_COLUMNS = (("HMGET", "", *ACCOUNT[:2]), ("SCARD", ":domains"))
 UNREADABLE = "wrong type of key"
 
 
@@ -84,39 +90,82 @@ def glob_of(text):
 
 def users(args):
     redis = args.connect()
-    options = ["fields", " ".join(USER), "period",
-               "%ds" % redis.quota_period]
-    for option in ("status", "mode"):
-        if getattr(args, option) is not None:
-            options += [option, getattr(args, option)]
-    if args.account is not None:
-        options += ["account", fold(args.account)]
+    columns, tests = list(USER_COLUMNS), conditions(redis, args)
     if args.domain is not None:
-        options += ["domain", alabels(args.domain)]
-    if args.ip_auth:
-        options += ["given", "ip_auth"]
-    if args.match is not None:
-        options += ["match", glob_of(args.match)]
-    filtered = args.unused is not None or len(options) > 4
-    since = None if args.unused is None else time.strftime(
-        TIME, time.gmtime(time.time() - args.unused * DAY))
+        columns.append(("SISMEMBER", ":domains", canonical(
+            redis, "domain", alabels(args.domain))[0]))
+        tests.append(lambda row: row[-1] == 1)
+    match = "*" if args.match is None else glob_of(args.match)
     progress = Progress("user")
-    for page in records(redis, "user", *options):
+    for page in read_rows(redis, "user", columns, match):
         progress.add(len(page))
-        for row in page:
-            if filtered and len(row) == 1:
-                continue
-            if since is None or last_used(row) <= since:
-                yield row
+        found = [row for row in map(user_of, page)
+                 if not tests or len(row) > 1 and all(
+                     test(row) for test in tests)]
+        count_used(redis, found)
+        yield from found
     progress.clear()
+
+
+def conditions(redis, args):
+    """What the options ask of a row."""
+    tests = []
+    if args.status is not None:
+        tests.append(lambda row: (row[STATUS] or "allowed") == args.status)
+    if args.mode is not None:
+        tests.append(lambda row: (row[MODE] or "default") == args.mode)
+    if args.account is not None:
+        account = canonical(redis, "account", args.account)[0]
+        tests.append(lambda row: fold(row[OWNER] or "") == account)
+    if args.ip_auth:
+        tests.append(lambda row: row[IP_AUTH])
+    if args.unused is not None:
+        since = time.strftime(TIME, time.gmtime(
+            time.time() - args.unused * DAY))
+        tests.append(lambda row: last_used(row) <= since)
+    return tests
+
+
+def user_of(row):
+    """What USER has, behind the name; the name alone where it cannot be
+    read."""
+    name, fields, last, counter, count, *more = row
+    for reply in (fields, last, counter):
+        if isinstance(reply, ReplyError):
+            return [name]
+    return [name, *fields, *last, number_of(count), counter, *more]
+
+
+def number_of(count):
+    """Of the members of a set, if it is one."""
+    return None if isinstance(count, ReplyError) else count
+
+
+def count_used(redis, found):
+    """In the place of counters, the messages of this period, which the
+    functions know; None where there is no quota."""
+    asked = []
+    for row in found:
+        if len(row) > 1 and not (row[QUOTA] or "").strip("0"):
+            row[USED] = None
+        elif len(row) > 1 and row[USED] is None:
+            row[USED] = "0"
+        elif len(row) > 1:
+            asked.append(row)
+    period = "%ds" % redis.quota_period
+    for row, reply in zip(asked, rows_of(
+            redis, "user", [row[0] for row in asked], "fields", "used",
+            "period", period)):
+        row[USED] = reply[1] if reply else None
 
 
 def accounts(args):
     progress = Progress("account")
-    for page in records(args.connect(), "account", "fields",
-                        " ".join(ACCOUNT)):
+    for page in read_rows(args.connect(), "account", ACCOUNT_COLUMNS):
         progress.add(len(page))
-        yield from page
+        for name, fields, count in page:
+            yield [name] if isinstance(fields, ReplyError) else [
+                name, *fields, number_of(count)]
     progress.clear()
 
 
@@ -225,7 +274,8 @@ def account_row(row):
 
 def filled(row, fields):
     """A record that cannot be read has a name alone."""
-    return row if len(row) > 1 else row + [None] * len(fields)
+    return row[:len(fields) + 1] if len(row) > 1 else (
+        row + [None] * len(fields))
 
 
 def error_of(row, count):

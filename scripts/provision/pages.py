@@ -2,19 +2,26 @@
 # See LICENSE.
 
 """What Redis tells in pages. The next one is asked for while the last one is
-made use of; there is no more in memory than these, however many there are."""
+made use of; there is no more in memory than these, however many there are.
 
-import contextlib
+Redis answers nobody else while it makes a page, and makes all that it has read
+at once, so a page is small: a tenth of a millisecond, about."""
 
-from .connection import ReplyError
-from .functions import fcall, need_functions
+from contextlib import closing
 
-SCANNED = "5000"        # keys of a step of SCAN, about
+from .connection import ReplyError, bulk, glob_escape
+from .functions import call_each, fcall, need_functions
+from .records import NAME, account_key, user_key
+from .text import encode
+
+SCANNED = "100"         # keys of a step of SCAN, about
+ROWS = 25               # records that are asked about together
 
 
-def pages(redis, ask):
-    """The lists of what ask(cursor), a command, replies behind a cursor."""
-    with contextlib.closing(redis.another()) as link:
+def pages(link, ask):
+    """The lists of what ask(cursor), a command, replies behind a cursor, on a
+    connection that is closed then."""
+    with closing(link):
         link.send([ask("0")])
         cursor = None
         while cursor != "0":
@@ -27,26 +34,127 @@ def pages(redis, ask):
             yield page
 
 
+def everywhere(redis, ask):
+    """The same of every server that has keys."""
+    for connect in redis.nodes():
+        yield from pages(connect(), ask)
+
+
 def records(redis, kind, *options):
     """Rows of records: a name, and the values that the options ask for."""
     need_functions(redis)
-    return pages(redis, lambda cursor: fcall(
+    return everywhere(redis, lambda cursor: fcall(
         "page", [], redis.prefix, kind, cursor, *options))
 
 
 def strays(redis):
     """What is nobody's: key, what it is, the name in it."""
     need_functions(redis)
-    return pages(redis, lambda cursor: fcall("strays", [], redis.prefix,
-                                             cursor))
+    return everywhere(redis, lambda cursor: fcall(
+        "strays", [], redis.prefix, cursor))
 
 
 def keys(redis, pattern):
-    return (page for page, in pages(redis, lambda cursor: (
-        "SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)))
+    return (page for page, in everywhere(redis, scan(pattern)))
 
 
 def members(redis, key):
     """A set, of which some may come twice."""
-    return (page for page, in pages(redis, lambda cursor: (
-        "SSCAN", key, cursor, "COUNT", SCANNED)))
+    return (page for page, in pages(redis.another(), lambda cursor: (
+        "SSCAN", key, cursor, "COUNT", "1000")))
+
+
+def scan(pattern):
+    return lambda cursor: ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
+
+
+def rows_of(redis, kind, names, *options):
+    """The same rows of these, None for one that is not there; in a cluster
+    with a call for each, since they are in different slots."""
+    key = user_key if kind == "user" else account_key
+    keys, some = [key(redis, name) for name in names], ROWS
+    if len(redis.nodes()) > 1:
+        some = 1
+    return [row for page in call_each(redis, [
+        fcall("rows", keys[at:at + some], kind, *options)
+        for at in range(0, len(keys), some)]) for row in page]
+
+
+# Records by plain commands, which take Redis less than half the time of those
+# in a function
+
+def read_rows(redis, kind, columns, match="*", strange=None):
+    """Pages of records: a name, and the reply to each column. That is a
+    command, with what its key has behind {NAME} in second place; the first
+    one is HMGET. Replies may be errors of the type of a key. The keys of
+    records without a name go to strange()."""
+    before = redis.key(kind, ":{")
+    question = Question(columns)
+    for connect in redis.nodes():
+        found = (page for page, in pages(connect(), scan(
+            glob_escape(before) + match + "}")))
+        for some, replies in answered(connect(), question, batches(
+                found, len(before), strange)):
+            page = [[key[len(before):-1], *replies[at:at + len(columns)]]
+                    for at, key in zip(range(0, len(replies), len(columns)),
+                                       some)]
+            yield [row for row, key in zip(page, some)
+                   if is_there(redis, key, row[1])]
+
+
+def batches(found, before, strange):
+    """Keys of records, not many at once."""
+    for page in found:
+        some = []
+        for key in page:
+            if NAME.fullmatch(key, before, len(key) - 1):
+                some.append(key)
+            elif strange:
+                strange(key)
+        for first in range(0, len(some), ROWS):
+            yield some[first:first + ROWS]
+
+
+def answered(link, question, asked):
+    """The lists of keys that are asked about, each with the replies."""
+    with closing(link):
+        last = None
+        for some in asked:
+            replies = last and link.receive()
+            link.send_packed(*question.about(some))
+            if last:
+                yield last, checked(replies)
+            last = some
+        if last:
+            yield last, checked(link.receive())
+
+
+def checked(replies):
+    for reply in replies:
+        if isinstance(reply, ReplyError) and reply.kind != "WRONGTYPE":
+            raise reply
+    return replies
+
+
+def is_there(redis, key, held):
+    """Whether a record is, which may have gone since its key was found."""
+    return isinstance(held, ReplyError) or any(
+        value is not None for value in held) or redis.one("EXISTS", key)
+
+
+class Question:
+    """Commands that are the same about each key, packed but for the key."""
+
+    def __init__(self, columns):
+        self.parts = [(b"*%d\r\n" % (len(rest) + 2) + bulk(verb),
+                       encode(suffix), b"".join(map(bulk, rest)))
+                      for verb, suffix, *rest in columns]
+
+    def about(self, some):
+        """Data, and how many commands they are."""
+        out = []
+        for key in map(encode, some):
+            for verb, suffix, rest in self.parts:
+                out.append(b"%s$%d\r\n%s%s\r\n%s" % (
+                    verb, len(key) + len(suffix), key, suffix, rest))
+        return b"".join(out), len(out)

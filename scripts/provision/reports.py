@@ -17,6 +17,7 @@ from .connection import ReplyError, wrong_type
 from .text import columns, print_json, visible
 
 SHOWN_ENTRIES = 20
+LOGS = (":log", ":failed")
 
 PLACEHOLDERS = {"user": "(none)", "account": "(none)", "domain": "(none)",
                 "spf": "(no record)", "envelope_sender": "", "from": ""}
@@ -87,31 +88,46 @@ def report_rows(ident, fields):
 
 def do_log(args):
     redis = args.connect()
-    key = user_key(redis, args.name, ":log")
+    entries, last = [], {}
+    for part in LOGS:
+        key = user_key(redis, args.name, part)
+        found = last_entries(redis, key, max(args.count, 1))
+        last[key] = found[-1]["id"] if found else "0"
+        entries += found
+    if not entries:
+        get_fields(redis, args.name)
+    entries.sort(key=entry_time)
+    show_entries(args, entries[-args.count:] if args.count else [])
+    while args.follow:
+        follow_logs(args, redis, last)
+
+
+def last_entries(redis, key, count):
     try:
-        found = redis.one("XREVRANGE", key, "+", "-",
-                          "COUNT", str(max(args.count, 1)))
-        entries = list(map(stream_entry, reversed(found)))
-        if not entries:
-            get_fields(redis, args.name)
-        last = entries[-1]["id"] if entries else "0"
-        show_entries(args, entries[len(entries) - args.count:]
-                     if args.count else [])
-        while args.follow:
-            last = follow_log(args, redis, key, last)
+        found = redis.one("XREVRANGE", key, "+", "-", "COUNT", str(count))
     except ReplyError as error:
         raise wrong_type(error, key, "stream")
+    return list(map(stream_entry, reversed(found)))
 
 
-def follow_log(args, redis, key, last):
-    """Waits for entries behind the last one; the last one then."""
+def follow_logs(args, redis, last):
+    """Waits for entries behind the last ones, and notes the last ones then."""
     patience = str(max(1, int(redis.timeout * 1000 / 2)))
-    found = redis.one("XREAD", "BLOCK", patience, "COUNT", "1000",
-                      "STREAMS", key, last)
-    entries = [stream_entry(entry) for _, some in found or ()
-               for entry in some]
-    show_entries(args, entries)
-    return entries[-1]["id"] if entries else last
+    try:
+        found = redis.one("XREAD", "BLOCK", patience, "COUNT", "1000",
+                          "STREAMS", *last, *last.values())
+    except ReplyError as error:
+        raise wrong_type(error, " or ".join(last), "stream")
+    entries = []
+    for key, some in found or ():
+        entries += map(stream_entry, some)
+        last[key] = entries[-1]["id"]
+    show_entries(args, sorted(entries, key=entry_time))
+
+
+def entry_time(entry):
+    """What to sort by."""
+    return [int(part) for part in entry["id"].split("-")]
 
 
 def stream_entry(entry):

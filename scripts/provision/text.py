@@ -16,6 +16,8 @@ ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 def visible(text):
     """The text with everything that is not plainly visible escaped: a field
     must not move the cursor, forge a line or turn the reading direction."""
+    if text.isprintable() and "\\" not in text:
+        return text
     return "".join(map(visible_character, text))
 
 

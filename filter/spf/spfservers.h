@@ -1,0 +1,41 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef SPFSERVERS_H
+#define SPFSERVERS_H
+
+#include <sys/socket.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The name servers that are asked: resolv.conf(5). */
+
+#define SPFSERVERS_MAX 3
+
+struct spfservers {
+	size_t n;
+	struct {
+		struct sockaddr_storage addr;
+		socklen_t		len;
+	} server[SPFSERVERS_MAX];
+};
+
+/*
+ * resolver is address, address:port or [address]:port; "" means those of
+ * /etc/resolv.conf, or the one of this machine where none is there.
+ */
+void spfservers_read(struct spfservers *, const char *resolver);
+
+/* Those of a file like that. */
+void spfservers_read_file(struct spfservers *, const char *path);
+
+/*
+ * A new socket to one of them, non-blocking and closed at execve(2): connected
+ * for UDP, connected or about to be for TCP.  -1 when there is none to be had.
+ */
+int spfservers_connect(const struct spfservers *, size_t, bool stream);
+
+#endif /* SPFSERVERS_H */
