@@ -22,14 +22,13 @@
 #include "users.h"
 
 /*
- * What has been replaced, and is asked nothing any more; but questions that
- * are under way are still answered by it.
+ * Servers that are asked nothing any more; but questions that are under way are
+ * still answered by them.
  */
 struct retired {
 	LIST_ENTRY(retired) entry;
-	struct servers	 *servers;   /* NULL: stays */
-	struct functions *functions; /* of these, if they were in use */
-	struct spf	 *spf;	     /* NULL: stays */
+	struct servers	 *servers;
+	struct functions *functions; /* of these, NULL: not in use yet */
 	struct event	 *over;
 };
 
@@ -41,7 +40,6 @@ struct reload {
 	struct conf	 *conf;	     /* to be in force; NULL: nothing goes on */
 	struct servers	 *servers;   /* its own; NULL: the ones in use */
 	struct functions *functions; /* of these */
-	struct spf	 *spf;	     /* its own */
 	LIST_HEAD(, retired) retired;
 };
 
@@ -53,7 +51,6 @@ free_retired(struct retired *old)
 	LIST_REMOVE(old, entry);
 	functions_free(old->functions);
 	servers_free(old->servers);
-	spf_free(old->spf);
 	if (old->over != NULL)
 		event_free(old->over);
 	free(old);
@@ -73,22 +70,11 @@ on_over(evutil_socket_t fd, short what, void *arg)
 		free_retired(old);
 }
 
-/* No question is under way longer than that. */
-static struct timeval
-time_of_questions(const struct conf *conf)
-{
-	int ms = conf->spf_timeout > conf->redis_timeout ? conf->spf_timeout
-							 : conf->redis_timeout;
-	struct timeval tv = { ms * 2 / 1000 + 1, 0 };
-
-	return (tv);
-}
-
 /* NULL when memory is short: then nothing has been replaced. */
 static struct retired *
 new_retired(struct reload *r)
 {
-	struct timeval	tv = time_of_questions(r->f->conf);
+	struct timeval	tv = { r->f->conf->redis_timeout / 1000 + 1, 0 };
 	struct retired *old = calloc(1, sizeof(*old));
 
 	if (old == NULL)
@@ -107,7 +93,6 @@ finish(struct reload *r)
 	r->conf = NULL;
 	r->servers = NULL;
 	r->functions = NULL;
-	r->spf = NULL;
 	if (!r->again)
 		return;
 	r->again = false;
@@ -124,12 +109,11 @@ give_up(struct reload *r)
 	struct retired *old = NULL;
 
 	log_err("%s: the configuration in force stays as it was", r->file);
-	if (r->servers != NULL || r->spf != NULL)
+	if (r->servers != NULL)
 		old = new_retired(r);
 	if (old != NULL) {
 		old->servers = r->servers;
 		old->functions = r->functions;
-		old->spf = r->spf;
 	}
 	conf_free(r->conf);
 	finish(r);
@@ -147,17 +131,23 @@ replace_servers(struct reload *r, struct retired *old)
 	journal_use(f->journal, f->servers);
 }
 
+/* The workers of before stay, idle, where SPF is asked about no more. */
+static bool
+replace_spf(struct filter *f, const struct conf *conf)
+{
+	if (conf->spf == SPF_OFF || conf_same_spf(f->conf, conf))
+		return (true);
+	if (f->spf != NULL)
+		return (spf_use(f->spf, conf));
+	f->spf = spf_new(f->base, conf, f->workers);
+	return (f->spf != NULL);
+}
+
 static void
-put_in_force(struct reload *r, struct retired *old, bool same_spf)
+put_in_force(struct reload *r)
 {
 	struct filter *f = r->f;
 
-	if (r->servers != NULL)
-		replace_servers(r, old);
-	if (!same_spf) {
-		old->spf = f->spf;
-		f->spf = r->spf;
-	}
 	users_use(f->users, f->servers, r->conf);
 	f->quotas.conf = r->conf;
 	f->quotas.functions = f->functions;
@@ -171,19 +161,17 @@ put_in_force(struct reload *r, struct retired *old, bool same_spf)
 static void
 take_over(struct reload *r)
 {
-	struct filter  *f = r->f;
-	bool		same_spf = conf_same_spf(f->conf, r->conf);
 	struct retired *old = NULL;
 
-	if (!same_spf && r->conf->spf != SPF_OFF &&
-	    (r->spf = spf_new(f->base, r->conf)) == NULL) {
-		log_err("cannot start the spf workers");
+	if ((r->servers != NULL && (old = new_retired(r)) == NULL) ||
+	    !replace_spf(r->f, r->conf)) {
+		log_err("cannot go by a new configuration: out of memory");
 		give_up(r);
-	} else if ((r->servers != NULL || !same_spf) &&
-	    (old = new_retired(r)) == NULL)
-		give_up(r);
-	else
-		put_in_force(r, old, same_spf);
+		return;
+	}
+	if (r->servers != NULL)
+		replace_servers(r, old);
+	put_in_force(r);
 }
 
 static void

@@ -31,6 +31,13 @@ typedef void (*spf_cb)(void *, const struct spf_answer *);
 struct spf *
 spf_new(struct event_base *, const struct conf *, struct spfworkers *);
 
+/*
+ * Goes by another configuration from now on, which is held, with nothing known
+ * from before.  A worker that is at work is replaced once it has answered.
+ * False, and nothing has changed, when memory is short.
+ */
+bool spf_use(struct spf *, const struct conf *);
+
 /* Ends the workers.  Questions under way are not answered any more. */
 void spf_free(struct spf *);
 

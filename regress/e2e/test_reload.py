@@ -15,8 +15,8 @@ from nameserver import OddServer, spf
 from places import SOURCE, configuration, workdir
 from quotas import Functions
 from redisserver import RedisServer, wait_until
-from relay import parents
 from session import Session, simple
+from test_spf_workers import wait_workers, workers
 from users import Users
 
 PASSWORD = "Open-Sesame1"
@@ -44,10 +44,6 @@ def clients(server):
     """The ids of those that the server knows."""
     return set(re.findall(r"\bid=(\d+) .*cmd=(?!client)",
                           server.cli("CLIENT", "LIST")))
-
-
-def children(pid):
-    return {child for child, parent in parents().items() if parent == pid}
 
 
 def descriptors(pid):
@@ -102,12 +98,12 @@ def test_an_error_leaves_what_is_in_force(new_relay, users):
 def test_the_connection_stays_where_its_keys_do(new_relay, users, redis):
     relay = new_relay(quota_period="1d")
     filter_ = relay.pid_of("filter-smtpusers")
-    workers, before = children(filter_), clients(redis)
+    asking, before = wait_workers(filter_, 4), clients(redis)
     held = descriptors(filter_)
     for period in ("2d", "3d", "4d", "5d"):
         reload(relay, quota_period=period)
     assert clients(redis) == before
-    assert children(filter_) == workers
+    assert workers(filter_) == asking
     assert descriptors(filter_) == held
 
 
@@ -172,11 +168,11 @@ def test_spf_is_answered_by_who_was_asked(new_relay, users):
         names.tell("slow.test", spf())
         names.tell("other.test", spf())
         relay = new_relay(spf="published", spf_resolver=names.address,
-                          spf_timeout=1500, spf_workers=2)
+                          spf_timeout=5000, spf_workers=2)
         users.account("acme", plan="pro")
         users.add("alice", PASSWORD, account="acme", mode="any")
         filter_ = relay.pid_of("filter-smtpusers")
-        workers = children(filter_)
+        asking = set(wait_workers(filter_, 2))
         with Session(relay) as session, Session(relay) as next_:
             for one in (session, next_):
                 assert one.plain("alice", PASSWORD) == OK
@@ -186,32 +182,34 @@ def test_spf_is_answered_by_who_was_asked(new_relay, users):
                 session.command("DATA")
                 session.send(simple("x", "a@slow.test") + ".\r\n")
                 names.wait_asked("slow.test")
-                reload(relay, spf_timeout=1600)
-                assert workers & children(filter_) == workers
+                reload(relay, spf_timeout=6000, spf_workers=3)
+                wait_until(lambda: len(asking & set(workers(filter_))) == 1,
+                           20, "the worker that is idle to end")
             assert session.read().startswith("250")
             assert next_.message("y", "a@other.test").startswith("250")
-        assert len(children(filter_) - workers) == 2
-        wait_until(lambda: not workers & children(filter_), 30,
+        wait_until(lambda: not asking & set(workers(filter_)), 20,
                    "the workers of before to end")
+        wait_workers(filter_, 3)
+        reload(relay, spf_workers=1)
+        wait_workers(filter_, 1)
 
 
 def test_spf_on_and_off(new_relay, users):
     with OddServer() as names:
-        names.tell("none.test", lambda *_: None)
         relay = new_relay(spf="off", spf_resolver=names.address,
                           spf_timeout=300, spf_workers=1)
         users.account("acme", plan="pro")
         users.add("alice", PASSWORD, account="acme", mode="any")
-        filter_ = relay.pid_of("filter-smtpusers")
-        assert not children(filter_)
         with Session(relay) as session:
             assert session.plain("alice", PASSWORD) == OK
-            assert session.message("x", "a@none.test").startswith("250")
+            assert session.message("v", "a@none.test").startswith("250")
             reload(relay, spf="published")
-            assert session.message("y", "a@none.test").startswith("4")
+            assert "[ACL]" in session.message("w", "a@none.test")
             reload(relay, spf="off")
-            assert session.message("z", "a@none.test").startswith("250")
-        wait_until(lambda: not children(filter_), 30, "the workers to end")
+            assert session.message("x", "a@none.test").startswith("250")
+            names.tell("none.test", spf())
+            reload(relay, spf="published")
+            assert session.message("y", "a@none.test").startswith("250")
 
 
 def test_the_manuals_pattern_finds_the_filter(new_relay):
@@ -220,8 +218,13 @@ def test_the_manuals_pattern_finds_the_filter(new_relay):
     relay = new_relay()
     found = subprocess.run(["pgrep", pattern], capture_output=True, text=True,
                            check=True).stdout.split()
-    mine = {str(pid) for pid in relay.descendants()}
-    assert mine & set(found) == {str(relay.pid_of("filter-smtpusers"))}
+    mine = {str(pid) for pid in relay.descendants()} & set(found)
+    filter_ = relay.pid_of("filter-smtpusers")
+    assert str(filter_) in mine
+    asking = wait_workers(filter_, 4)
+    subprocess.run(["kill", "-HUP", *mine], check=True)
+    wait_until(lambda: AGAIN in relay.log(), 20, AGAIN)
+    assert workers(filter_) == asking
 
 
 def test_signals_in_a_row(redis, other, users):
