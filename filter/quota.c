@@ -190,8 +190,6 @@ on_quota_reply(void *arg, const redisReply *reply)
 		conclude_array(q, reply);
 		return;
 	}
-	if (reply->type == REDIS_REPLY_ERROR)
-		log_once("redis: %s: %.200s", function_of(q), reply->str);
 	/* An attempt whose reply was lost may have been charged. */
 	if (q->reserves)
 		quota_refund(q->quotas, q->user, q->id);

@@ -151,6 +151,12 @@ put_in_force(struct reload *r)
 	users_use(f->users, f->servers, r->conf);
 	f->quotas.conf = r->conf;
 	f->quotas.functions = f->functions;
+	f->failures.conf = r->conf;
+	f->failures.functions = f->functions;
+	/* smtpd asks for what it was told at registration. */
+	if (f->conf->auth_failures == 0 && r->conf->auth_failures > 0)
+		log_warnx("auth_failures was 0: no connection is refused for "
+			  "it before smtpd is started again");
 	conf_free(f->conf);
 	f->conf = r->conf;
 	log_info("%s: the configuration has been read again", r->file);

@@ -22,6 +22,7 @@
 #include "key.h"
 #include "log.h"
 #include "servers.h"
+#include "trouble.h"
 
 #define WORDS_MAX 8
 #define RETRY 20000 /* microseconds */
@@ -119,29 +120,33 @@ struct probe {
 	const char	  *words[WORDS_MAX];
 };
 
-static const struct probe probes[] = {
-	{ CHECK_TABLE, { "PING" } },
-	{ CHECK_TABLE, { "HMGET", "@user:{smtpusers-check}", "password" } },
-	{ CHECK_TABLE, { "SCARD", "@user:{smtpusers-check}:ips" } },
-	{ CHECK_TABLE, { "SRANDMEMBER", "@user:{smtpusers-check}:ips", "1" } },
-	{ CHECK_TABLE,
-	    { "SMISMEMBER", "@user:{smtpusers-check}:ips", "192.0.2.1" } },
-	{ CHECK_TABLE, { "HMGET", "@account:{smtpusers-check}", "plan" } },
-	{ CHECK_TABLE, { "GET", "@ip:{192.0.2.1}" } },
+#define USER "@user:" TROUBLE_PROBE
+#define LIST USER ":ips"
+#define LAST USER ":last"
+#define LOG USER ":log"
+#define USED USER ":used:quota"
+#define ACCOUNT "@account:" TROUBLE_PROBE
+#define REPORT "@report:" TROUBLE_PROBE
+#define FAILURES "@failures:" TROUBLE_PROBE
+#define VERSION "smtpusers_version"
+
+static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
+	{ CHECK_TABLE, { "HMGET", USER, "password" } },
+	{ CHECK_TABLE, { "HMGET", ACCOUNT, "plan" } },
+	{ CHECK_TABLE, { "SCARD", LIST } },
+	{ CHECK_TABLE, { "SRANDMEMBER", LIST, "1" } },
+	{ CHECK_TABLE, { "SMISMEMBER", LIST, "192.0.2.1" } },
+	{ CHECK_TABLE, { "MEMORY", "USAGE", USER } },
+	{ CHECK_TABLE, { "GET", "@ip:" TROUBLE_PROBE } },
 	{ CHECK_FILTER, { "TIME" } },
-	{ CHECK_FILTER,
-	    { "SET", "@user:{smtpusers-check}:used:quota", "0", "EX", "0" } },
-	{ CHECK_FILTER, { "DEL", "@user:{smtpusers-check}:used:quota" } },
-	{ CHECK_FILTER,
-	    { "HSET", "@user:{smtpusers-check}:last", "login", "0", "odd" } },
-	{ CHECK_FILTER,
-	    { "XADD", "@user:{smtpusers-check}:log", "MAXLEN", "no", "*", "a",
-		"b" } },
-	{ CHECK_FILTER, { "HSET", "@report:{0}", "user", "0", "odd" } },
-	{ CHECK_FILTER, { "EXPIRE", "@report:{0}", "no" } },
-	{ CHECK_FILTER,
-	    { "FCALL", "smtpusers_version", "1", "@user:{smtpusers-check}" } }
-};
+	{ CHECK_FILTER, { "SET", USED, "0", "EX", "0" } },
+	{ CHECK_FILTER, { "DEL", USED } },
+	{ CHECK_FILTER, { "HSET", LAST, "login", "0", "odd" } },
+	{ CHECK_FILTER, { "XADD", LOG, "MAXLEN", "no", "*", "a", "b" } },
+	{ CHECK_FILTER, { "HSET", REPORT, "user", "0", "odd" } },
+	{ CHECK_FILTER, { "EXPIRE", REPORT, "no" } },
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } } };
 
 struct look {
 	const struct conf *conf;
@@ -179,17 +184,13 @@ words_of(const struct look *look, const char *words[WORDS_MAX],
 static void
 complain(struct look *look, const char *what)
 {
-	const char *const *words = probes[look->at].words;
-	const char	  *key = words[1];
+	char	    keys[WORDS_MAX][KEY_TEXT];
+	const char *words[WORDS_MAX], *key;
 
-	if (key != NULL && key[0] != '@')
-		key = words[3];
+	words_of(look, words, keys, &key);
 	look->problems++;
-	if (key == NULL)
-		log_err("redis: %s: %.200s", words[0], what);
-	else
-		log_err("redis: %s %s%s: %.200s", words[0], look->conf->prefix,
-		    key + 1, what);
+	log_err("redis: %s%s%s: %.200s", probes[look->at].words[0],
+	    key != NULL ? " " : "", key != NULL ? key : "", what);
 }
 
 /* Redis finds fault with the arguments, as it should, or with more. */

@@ -18,11 +18,18 @@
 #include "guess.h"
 #include "key.h"
 #include "log.h"
+#include "redisread.h"
 #include "servers.h"
 #include "users.h"
 
 #define LOG_PAUSE 60 /* seconds between words about one record */
 #define LOG_RECENT 64
+
+/*
+ * A record that was too large to be read is asked for its size first for so
+ * many seconds, lest each login that is tried make Redis send it.
+ */
+#define LARGE_PAUSE 60
 
 #define PREFIXES_MAX 129 /* of an IPv6 address, /0 to /128 */
 
@@ -47,6 +54,9 @@ enum part_kind {
 	PART_PREFIXES,	      /* SMISMEMBER user:{NAME}:ips, if long */
 	PART_ACCOUNT,	      /* HMGET account:{NAME} */
 	PART_ACCOUNT_DOMAINS, /* SMISMEMBER account:{NAME}:domains */
+	PART_RECORD_SIZE,     /* MEMORY USAGE user:{NAME} */
+	PART_LIST_SIZE,	      /* MEMORY USAGE user:{NAME}:ips */
+	PART_ACCOUNT_SIZE,    /* MEMORY USAGE account:{NAME} */
 	NPARTS
 };
 
@@ -65,6 +75,10 @@ struct users_query {
 	const char	     *bad;	   /* what is wrong */
 	const char	     *bad_account; /* the same of what was guessed */
 	bool		      unavailable;
+	bool		      too_large; /* is what is bad */
+	bool		      sizing;	 /* sizes are asked for */
+	bool		      sized;	 /* and were good */
+	bool		      list_is_large;
 	bool		      bad_owner; /* it is the address's key */
 	bool		      exists;
 	bool		      long_list;
@@ -77,6 +91,17 @@ struct users_query {
 	struct user user;
 	struct user of_account; /* plan, status, prefix, in_account */
 };
+
+static const char too_large[] = "too large";
+
+static time_t
+now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec);
+}
 
 struct users *
 users_new(struct servers *servers, const struct conf *conf)
@@ -113,19 +138,18 @@ users_free(struct users *us)
 static bool
 worth_logging(struct users *us, const char *key)
 {
-	struct timespec now;
-	uint32_t	hash = 2166136261U;
-	size_t		i;
+	time_t	 now = now_seconds();
+	uint32_t hash = 2166136261U;
+	size_t	 i;
 
 	for (i = 0; key[i] != '\0'; i++)
 		hash = (hash ^ (unsigned char)key[i]) * 16777619U;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	i = hash % LOG_RECENT;
 	if (us->logged[i].hash == hash && us->logged[i].when != 0 &&
-	    now.tv_sec - us->logged[i].when < LOG_PAUSE)
+	    now - us->logged[i].when < LOG_PAUSE)
 		return (false);
 	us->logged[i].hash = hash;
-	us->logged[i].when = now.tv_sec;
+	us->logged[i].when = now;
 	return (true);
 }
 
@@ -159,18 +183,39 @@ users_cancel(struct users_query *q)
 	free_query(q);
 }
 
+/* Remembers that what was asked for is not to be read as it is. */
+static void
+learn_large(struct users_query *q)
+{
+	struct guess guess = { .long_list = q->long_list,
+		.large_until = now_seconds() + LARGE_PAUSE };
+
+	strlcpy(guess.name, q->name, sizeof(guess.name));
+	strlcpy(guess.account, q->account, sizeof(guess.account));
+	guess_learn_user(q->users->guesses, &guess);
+}
+
 static void
 finish_query(struct users_query *q, enum users_found found)
 {
 	if (found == USER_BAD)
 		log_bad(q);
+	if (found == USER_BAD && q->too_large && q->name[0] != '\0')
+		learn_large(q);
 	q->cb(q->arg, found, found == USER_OK ? &q->user : NULL);
 	free_query(q);
 }
 
+static bool
+is_too_large(const redisReply *reply)
+{
+	return (strncmp(reply->str, REDIS_TOO_LARGE,
+		    sizeof(REDIS_TOO_LARGE) - 1) == 0);
+}
+
 /*
- * A value of the wrong type is the record's fault, every other error is
- * Redis's: it is loading, has no master, or does not let us.
+ * A value of the wrong type or size is the record's fault, every other error is
+ * Redis's, and logged with the connection.
  */
 static const char *
 usable(struct users_query *q, const redisReply *reply)
@@ -179,8 +224,10 @@ usable(struct users_query *q, const redisReply *reply)
 		return (NULL);
 	if (reply != NULL && strncmp(reply->str, "WRONGTYPE", 9) == 0)
 		return ("wrong type");
-	if (reply != NULL)
-		log_once("redis: %.200s", reply->str);
+	if (reply != NULL && is_too_large(reply)) {
+		q->too_large = true;
+		return (too_large);
+	}
 	q->unavailable = true;
 	return (NULL);
 }
@@ -299,10 +346,30 @@ read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 	case PART_ACCOUNT_DOMAINS:
 		return (read_bits(reply, ask->domains->n,
 		    &q->of_account.in_account));
-	case NPARTS:
+	default:
 		break;
 	}
 	return (NULL);
+}
+
+/* Who may not ask for the size of a value has no choice but to read it. */
+static const char *
+read_size(struct users_query *q, enum part_kind kind, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_INTEGER ||
+	    reply->integer <= REDISREAD_MAX)
+		return (NULL);
+	if (kind != PART_LIST_SIZE)
+		return (too_large);
+	q->list_is_large = true;
+	return (NULL);
+}
+
+static bool
+of_account(enum part_kind kind)
+{
+	return (kind == PART_ACCOUNT || kind == PART_ACCOUNT_DOMAINS ||
+	    kind == PART_ACCOUNT_SIZE);
 }
 
 static void judge_replies(struct users_query *);
@@ -313,12 +380,14 @@ on_part(void *arg, const redisReply *reply)
 	struct part	   *part = arg;
 	struct users_query *q = part->query;
 	enum part_kind	    kind = (enum part_kind)(part - q->parts);
-	const char **first = kind >= PART_ACCOUNT ? &q->bad_account : &q->bad;
+	const char **first = of_account(kind) ? &q->bad_account : &q->bad;
 	const char  *bad;
 
 	part->req = NULL;
 	q->nwaiting--;
-	if ((bad = usable(q, reply)) == NULL && !q->unavailable)
+	if (kind >= PART_RECORD_SIZE && reply != NULL)
+		bad = read_size(q, kind, reply);
+	else if ((bad = usable(q, reply)) == NULL && !q->unavailable)
 		bad = read_reply(q, kind, reply);
 	if (bad != NULL && kind == PART_OWNER)
 		q->bad_owner = true;
@@ -328,16 +397,17 @@ on_part(void *arg, const redisReply *reply)
 		judge_replies(q);
 }
 
-/* The key is the first argument of all that is asked. */
+/* The key is the first argument of all that is asked but MEMORY USAGE. */
 static bool
 ask_part(struct users_query *q, enum part_kind kind, int argc,
     const char **argv)
 {
 	struct part *part = &q->parts[kind];
+	const char  *key = argv[kind >= PART_RECORD_SIZE ? 2 : 1];
 
 	part->query = q;
-	part->req = servers_send(q->users->servers, argv[1], on_part, part,
-	    argc, argv);
+	part->req = servers_send(q->users->servers, key, on_part, part, argc,
+	    argv);
 	if (part->req == NULL)
 		return (false);
 	q->nwaiting++;
@@ -456,6 +526,37 @@ ask_account(struct users_query *q, const char *account)
 }
 
 static bool
+ask_size(struct users_query *q, enum part_kind kind, const char *key)
+{
+	const char *argv[] = { "MEMORY", "USAGE", key, "SAMPLES", "100" };
+
+	return (ask_part(q, kind, 5, argv));
+}
+
+/* How large are what is read as a whole, and the list should it be short. */
+static bool
+ask_sizes(struct users_query *q, const struct guess *guess)
+{
+	const char *prefix = q->users->conf->prefix;
+	char	    key[KEY_TEXT], ips[KEY_TEXT];
+	const char *count[] = { "SCARD", ips };
+
+	q->sizing = true;
+	q->bad_account = NULL;
+	key_user(key, prefix, q->name, "");
+	key_user(ips, prefix, q->name, "ips");
+	if (!ask_size(q, PART_RECORD_SIZE, key) ||
+	    !ask_size(q, PART_LIST_SIZE, ips) ||
+	    !ask_part(q, PART_LENGTH, 2, count))
+		return (false);
+	if (guess->account[0] == '\0')
+		return (true);
+	strlcpy(q->account, guess->account, sizeof(q->account));
+	key_account(key, prefix, guess->account, "");
+	return (ask_size(q, PART_ACCOUNT_SIZE, key));
+}
+
+static bool
 ask_record(struct users_query *q, const char *name)
 {
 	const struct guess *guess = guess_user(q->users->guesses, name);
@@ -467,6 +568,8 @@ ask_record(struct users_query *q, const char *name)
 	strlcpy(q->name, name, sizeof(q->name));
 	user_clear(&q->user);
 	strlcpy(q->user.name, name, sizeof(q->user.name));
+	if (!q->sized && guess != NULL && guess->large_until > now_seconds())
+		return (ask_sizes(q, guess));
 	q->long_list = guess != NULL && guess->long_list;
 	key_user(key, prefix, name, "");
 	nfields = user_scope_fields(q->question.scope, fields);
@@ -594,10 +697,29 @@ ask_new_owner(struct users_query *q)
 {
 	guess_learn_address(q->users->guesses, q->question.address, q->owner);
 	q->bad = NULL;
+	q->sizing = q->sized = q->list_is_large = false;
 	q->exists = false;
 	q->account[0] = '\0';
 	memset(q->parts, 0, sizeof(q->parts));
 	if (!ask_record(q, q->owner))
+		finish_query(q, USER_UNAVAILABLE);
+}
+
+/* The sizes are known: what is not too large is asked for. */
+static void
+judge_sizes(struct users_query *q)
+{
+	char name[USER_NAME_MAX + 1];
+
+	q->sizing = false;
+	q->sized = true;
+	strlcpy(name, q->name, sizeof(name));
+	if (q->bad == NULL && (q->bad = q->bad_account) == NULL &&
+	    q->list_is_large && !q->long_list)
+		q->bad = too_large;
+	if (q->bad != NULL)
+		finish_query(q, USER_BAD);
+	else if (!ask_record(q, name))
 		finish_query(q, USER_UNAVAILABLE);
 }
 
@@ -616,6 +738,8 @@ judge_replies(struct users_query *q)
 		finish_query(q, USER_NONE);
 	} else if (by_address && strcmp(q->owner, q->name) != 0)
 		ask_new_owner(q);
+	else if (q->sizing)
+		judge_sizes(q);
 	else if (q->bad != NULL)
 		finish_query(q, USER_BAD);
 	else

@@ -12,10 +12,11 @@ import pytest
 
 from places import REDIS7, free_port
 from cli import (EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, Smtpusers,
-                       log_in_as)
+                       log_in_as, package)
 from redisserver import RedisServer, wait_until
 from transfers import (CREATED, HASH, contents, fill, lines_of, peak, schema,
                        user)
+from vectors import vectors
 
 SCHEMA = schema("check.json")
 
@@ -662,3 +663,15 @@ def test_redis_that_may_not_be_written(server, tmp_path):
     result = cmd.run("check", "--fix")
     assert result.returncode == EX_UNAVAILABLE
     assert "READONLY" in result.stderr
+
+
+def test_server_information():
+    """The command says what the relay says in its log."""
+    server = package("provision.server")
+    for case in vectors("serverinfo"):
+        info = server.parsed(case.text)
+        replicas = int(info.get("redis_replicas", 0))
+        said = "".join(problem + "|"
+                       for problem in server.info_problems(info, replicas))
+        assert said == (case.rest[0].decode() if case.canonical is None
+                        else "")

@@ -977,8 +977,6 @@ test_errors(void **state)
 	} cases[] = { { HMGET("ivan") LIST("ivan"), LOADING EMPTY, NULL },
 		{ HMGET("ivan") LIST("ivan"), PLAIN LOADING, NULL },
 		{ HMGET("ivan") LIST("ivan"),
-		    "-MASTERDOWN Link with MASTER is down\r\n" EMPTY, NULL },
-		{ HMGET("ivan") LIST("ivan"),
 		    "-NOPERM no permissions\r\n" WRONGTYPE, NULL },
 		{ HMGET("ivan") LIST("ivan"), BAD LOADING, NULL },
 		{ HMGET("ivan") LIST("ivan"), WRONGTYPE LOADING, NULL },
@@ -1380,6 +1378,130 @@ test_together(void **state)
 	assert_int_equal(fake.ncommands, n);
 }
 
+#define USAGE(key) "MEMORY USAGE smtp:" key " SAMPLES 100\n"
+#define SIZES(name) \
+	USAGE("user:{" name "}") USAGE("user:{" name "}:ips") COUNT(name)
+#define LARGE ":40000000\r\n"
+
+/* A reply of one value, too large to be read. */
+static char *
+giant(void)
+{
+	const size_t n = 2 << 20;
+	char	    *text = malloc(n + 64);
+	int	     head;
+
+	assert_non_null(text);
+	head = sprintf(text, "*1\r\n$%zu\r\n", n);
+	memset(text + head, 'x', n);
+	strcpy(text + head + n, "\r\n");
+	return (text);
+}
+
+static void
+check_too_large(const char *key)
+{
+	char want[128];
+
+	snprintf(want, sizeof(want), "unit: %s: bad record: too large\n", key);
+	assert_string_equal(logged(), want);
+}
+
+/* Once it is known to be too large, it is not asked for again. */
+static void
+test_too_large(void **state)
+{
+	char *text = giant();
+
+	(void)state;
+	set_source("192.0.2.1");
+	ask("alice");
+	unit_run_until(base, fake.ncommands >= 2);
+	fakeredis_script(&fake, NULL, 0);
+	fakeredis_send(&fake, text, strlen(text));
+	fakeredis_send(&fake, EMPTY, strlen(EMPTY));
+	answered(USER_BAD);
+	free(text);
+	ask("alice");
+	one_go(SIZES("alice"), LARGE NIL ":0\r\n");
+	answered(USER_BAD);
+	check_too_large("smtp:user:{alice}");
+	/* Another one is. */
+	ask("bob");
+	one_go(HMGET("bob") LIST("bob"), PLAIN EMPTY);
+	answered(USER_OK);
+	/* And it is again as soon as it is not. */
+	ask("alice");
+	one_go(SIZES("alice"), ":100\r\n" NIL ":0\r\n");
+	one_go(HMGET("alice") LIST("alice"), PLAIN EMPTY);
+	answered(USER_OK);
+	ask("alice");
+	one_go(HMGET("alice") LIST("alice"), PLAIN EMPTY);
+	answered(USER_OK);
+}
+
+static void
+read_giant_list(void)
+{
+	char *text = giant();
+
+	set_source("192.0.2.1");
+	ask("alice");
+	unit_run_until(base, fake.ncommands >= 2);
+	fakeredis_script(&fake, NULL, 0);
+	fakeredis_send(&fake, PLAIN, strlen(PLAIN));
+	fakeredis_send(&fake, text, strlen(text));
+	answered(USER_BAD);
+	free(text);
+}
+
+/* A large list of few is bad, one of many is none that is read. */
+static void
+test_large_list(void **state)
+{
+	(void)state;
+	read_giant_list();
+	ask("alice");
+	one_go(SIZES("alice"), ":100\r\n" LARGE ":2\r\n");
+	answered(USER_BAD);
+	ask("alice");
+	one_go(SIZES("alice"), ":100\r\n" LARGE ":70\r\n");
+	one_go(HMGET("alice") LIST("alice"), PLAIN EMPTY);
+	answered(USER_OK);
+}
+
+/* Who may not ask for sizes reads it again. */
+static void
+test_size_denied(void **state)
+{
+	(void)state;
+	read_giant_list();
+	ask("alice");
+	one_go(SIZES("alice"), "-NOPERM no\r\n-NOPERM no\r\n:2\r\n");
+	one_go(HMGET("alice") LIST("alice"), PLAIN EMPTY);
+	answered(USER_OK);
+}
+
+/* An account's record is read with each of its users. */
+static void
+test_large_account(void **state)
+{
+	char *text = giant();
+
+	(void)state;
+	ask("alice");
+	one_go(HMGET("alice"), ACME);
+	unit_run_until(base, fake.ncommands >= 1);
+	fakeredis_script(&fake, NULL, 0);
+	fakeredis_send(&fake, text, strlen(text));
+	answered(USER_BAD);
+	free(text);
+	ask("alice");
+	one_go(SIZES("alice") USAGE("account:{acme}"),
+	    ":100\r\n" NIL ":0\r\n" LARGE);
+	answered(USER_BAD);
+}
+
 int
 main(void)
 {
@@ -1397,7 +1519,9 @@ main(void)
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
 		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),
-		TEST(test_freed), TEST(test_unavailable), TEST(test_together)
+		TEST(test_freed), TEST(test_unavailable), TEST(test_together),
+		TEST(test_too_large), TEST(test_large_list),
+		TEST(test_size_denied), TEST(test_large_account)
 	};
 
 	return (cmocka_run_group_tests_name("users", tests, NULL, NULL));

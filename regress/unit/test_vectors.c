@@ -14,6 +14,7 @@
 #include "netaddr.h"
 #include "passwd.h"
 #include "period.h"
+#include "serverinfo.h"
 #include "user.h"
 
 #define DIRECTORY "regress/vectors/"
@@ -213,6 +214,27 @@ read_hash(const struct vector *v, char *out)
 	return (v->taken);
 }
 
+/* Sound, or refused for what the third column says. */
+static bool
+read_info(const struct vector *v, char *out)
+{
+	static const char replicas[] = "redis_replicas:";
+	char		  text[DANGERS][DANGER_TEXT], all[LONGEST] = "";
+	size_t		  i, n = 0;
+	int		  wanted = 0;
+
+	if (strncmp(v->text, replicas, sizeof(replicas) - 1) == 0)
+		wanted = (int)strtol(v->text + sizeof(replicas) - 1, NULL, 10);
+	serverinfo_read(v->text, wanted, text);
+	for (i = 0; i < DANGERS; i++)
+		if (text[i][0] != '\0')
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%s|",
+			    text[i]);
+	assert_string_equal(all, v->rest);
+	out[0] = '\0';
+	return (n == 0);
+}
+
 static void
 test_names(void **state)
 {
@@ -269,6 +291,13 @@ test_hashes(void **state)
 	check_file("hashes", read_hash);
 }
 
+static void
+test_serverinfo(void **state)
+{
+	(void)state;
+	check_file("serverinfo", read_info);
+}
+
 int
 main(void)
 {
@@ -276,7 +305,8 @@ main(void)
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_domains), cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_ulabels), cmocka_unit_test(test_periods),
-		cmocka_unit_test(test_hashes) };
+		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_serverinfo) };
 
 	return (cmocka_run_group_tests_name("vectors", tests, NULL, NULL));
 }

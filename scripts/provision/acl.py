@@ -15,13 +15,15 @@ CALLING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
 LOADING = ["multi", "exec", "function|delete", "function|load"]
 
 RIGHTS = {
-    "relay": [*"ping select hmget scard srandmember smismember get set del "
-              "time hset expire xadd fcall".split(), *LOADING],
+    "relay": [*"ping select info hmget scard srandmember smismember get "
+              "memory|usage set del time hset expire xadd fcall".split(),
+              *LOADING],
     "command": [*CALLING, "scan", "xrevrange", "xread", "info", *LOADING],
     "panel": [*CALLING, "scan"]}
 
 # Of which keys, behind the prefix.
-KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*"), "command": ("~*",),
+KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*",
+                  "%RW~failures:*"), "command": ("~*",),
         "panel": ("~user:*", "~account:*", "~ip:*")}
 
 

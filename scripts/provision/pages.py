@@ -54,8 +54,8 @@ def strays(redis):
         "strays", [], redis.prefix, cursor))
 
 
-def keys(redis, pattern):
-    return (page for page, in everywhere(redis, scan(pattern)))
+def keys(redis, pattern, count=SCANNED):
+    return (page for page, in everywhere(redis, scan(pattern, count)))
 
 
 def members(redis, key):
@@ -64,8 +64,8 @@ def members(redis, key):
         "SSCAN", key, cursor, "COUNT", "1000")))
 
 
-def scan(pattern):
-    return lambda cursor: ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
+def scan(pattern, count=SCANNED):
+    return lambda cursor: ("SCAN", cursor, "MATCH", pattern, "COUNT", count)
 
 
 def rows_of(redis, kind, names, *options):

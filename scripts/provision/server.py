@@ -81,7 +81,8 @@ def server_problems(file):
         redis = Redis(conf)
     except Failure as failure:
         return [reach_of(file, failure)]
-    return [*password_problems(conf), *reply_problems(redis)]
+    return [*password_problems(conf),
+            *reply_problems(redis, int(conf.get("redis_replicas", 0)))]
 
 
 def reach_of(file, failure):
@@ -94,22 +95,32 @@ def password_problems(conf):
         yield "%s: others on this system may read or write it" % visible(path)
 
 
-def reply_problems(redis):
+def reply_problems(redis, replicas):
     try:
         info = info_of(redis)
     except ReplyError as error:
         yield "INFO: %s: nothing can be told of the server" % error
         return
-    yield from eviction(info)
-    yield from persistence(redis, info)
-    yield from roles(info)
+    yield from info_problems(info, replicas)
     problem = functions_problem(redis)
     if problem:
         yield problem
 
 
+def info_problems(info, replicas):
+    """What the server says of itself that endangers users or counters. The
+    relay says the same in its log: lib/serverinfo.c."""
+    yield from eviction(info)
+    yield from persistence(info)
+    yield from roles(info, replicas)
+
+
 def info_of(redis):
-    lines = redis.one("INFO").splitlines()
+    return parsed(redis.one("INFO"))
+
+
+def parsed(text):
+    lines = text.splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
@@ -125,7 +136,7 @@ def eviction(info):
                "maxmemory; it should be noeviction" % policy)
 
 
-def persistence(_, info):
+def persistence(info):
     if info.get("aof_enabled") != "1":
         yield ("there is no append-only file: what was written last, counters "
                "among it, is lost with a crash; appendonly should be yes")
@@ -133,9 +144,14 @@ def persistence(_, info):
         yield "the append-only file cannot be written"
 
 
-def roles(info):
-    if info.get("role") != "master":
+def roles(info, replicas):
+    connected = int(info.get("connected_slaves", 0))
+    if info.get("role", "master") != "master":
         yield "this is a replica, which cannot be written"
-    elif int(info.get("connected_slaves", 0)) > 0:
+    elif connected < replicas:
+        yield ("redis_replicas is %d, and there are %d: messages with a quota "
+               "are deferred" % (replicas, connected))
+    elif connected > 0 and replicas == 0:
         yield ("there are replicas: after a fail-over to one of them, "
-               "messages that were counted last may not be counted")
+               "messages that were counted last may not be counted; see "
+               "redis_replicas")
