@@ -338,7 +338,7 @@ filter_start(struct filter *f, const char *file)
 		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
 	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
-	    (f->reportids = reportids_new()) == NULL ||
+	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->reload = reload_new(f, file)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
@@ -346,10 +346,7 @@ filter_start(struct filter *f, const char *file)
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
-	f->failures.conf = f->conf;
-	f->failures.functions = f->functions;
-	f->quotas = (struct quotas){ f->base, f->conf, f->functions,
-		f->journal };
+	filter_share(f);
 }
 
 static void
@@ -362,7 +359,7 @@ filter_stop(struct filter *f)
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
 	journal_free(f->journal);
-	reportids_free(f->reportids);
+	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);
 	functions_free(f->functions);
 	users_free(f->users);

@@ -13,6 +13,7 @@
 #include "failures.h"
 #include "filterline.h"
 #include "quota.h"
+#include "report.h"
 #include "session.h"
 
 struct conf;
@@ -23,7 +24,6 @@ struct late_login;
 struct lineio;
 struct passwd_pool;
 struct reload;
-struct reportids;
 struct servers;
 struct spf;
 struct spfworkers;
@@ -41,7 +41,7 @@ struct filter {
 	struct failures	      failures;
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
-	struct reportids     *reportids;
+	struct reports	      reports;
 	struct reload	     *reload;
 	struct spfworkers    *workers; /* NULL: not started */
 	struct spf	     *spf;     /* likewise */
@@ -51,5 +51,11 @@ struct filter {
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
 };
+
+/*
+ * Hands the configuration, the servers and their functions down to the parts
+ * that go by them: at the start, and when they have been replaced.
+ */
+void filter_share(struct filter *);
 
 #endif /* FILTER_H */

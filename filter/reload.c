@@ -45,6 +45,22 @@ struct reload {
 
 static void begin(struct reload *);
 
+void
+filter_share(struct filter *f)
+{
+	users_use(f->users, f->servers, f->conf);
+	journal_use(f->journal, f->servers);
+	f->quotas.base = f->base;
+	f->quotas.conf = f->conf;
+	f->quotas.functions = f->functions;
+	f->quotas.journal = f->journal;
+	f->failures.conf = f->conf;
+	f->failures.functions = f->functions;
+	f->reports.conf = f->conf;
+	f->reports.servers = f->servers;
+	f->reports.journal = f->journal;
+}
+
 static void
 free_retired(struct retired *old)
 {
@@ -128,7 +144,6 @@ replace_servers(struct reload *r, struct retired *old)
 	old->functions = f->functions;
 	f->servers = r->servers;
 	f->functions = r->functions;
-	journal_use(f->journal, f->servers);
 }
 
 /* The workers of before stay, idle, where SPF is asked about no more. */
@@ -148,17 +163,13 @@ put_in_force(struct reload *r)
 {
 	struct filter *f = r->f;
 
-	users_use(f->users, f->servers, r->conf);
-	f->quotas.conf = r->conf;
-	f->quotas.functions = f->functions;
-	f->failures.conf = r->conf;
-	f->failures.functions = f->functions;
 	/* smtpd asks for what it was told at registration. */
 	if (f->conf->auth_failures == 0 && r->conf->auth_failures > 0)
 		log_warnx("auth_failures was 0: no connection is refused for "
 			  "it before smtpd is started again");
 	conf_free(f->conf);
 	f->conf = r->conf;
+	filter_share(f);
 	log_info("%s: the configuration has been read again", r->file);
 	finish(r);
 }

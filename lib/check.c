@@ -22,7 +22,6 @@
 #include "key.h"
 #include "log.h"
 #include "servers.h"
-#include "trouble.h"
 
 #define WORDS_MAX 8
 #define RETRY 20000 /* microseconds */
@@ -120,14 +119,16 @@ struct probe {
 	const char	  *words[WORDS_MAX];
 };
 
-#define USER "@user:" TROUBLE_PROBE
-#define LIST USER ":ips"
-#define LAST USER ":last"
-#define LOG USER ":log"
-#define USED USER ":used:quota"
-#define ACCOUNT "@account:" TROUBLE_PROBE
-#define REPORT "@report:" TROUBLE_PROBE
-#define FAILURES "@failures:" TROUBLE_PROBE
+/* TROUBLE_PROBE is in each key, of which none can be there. */
+#define USER "@user:{-n}"
+#define LIST "@user:{-n}:ips"
+#define LAST "@user:{-n}:last"
+#define LOG "@user:{-n}:log"
+#define USED "@user:{-n}:used:quota"
+#define ACCOUNT "@account:{-n}"
+#define ADDRESS "@ip:{-n}"
+#define REPORT "@report:{-n}"
+#define FAILURES "@failures:{-n}"
 #define VERSION "smtpusers_version"
 
 static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
@@ -136,9 +137,10 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_TABLE, { "SCARD", LIST } },
 	{ CHECK_TABLE, { "SRANDMEMBER", LIST, "1" } },
 	{ CHECK_TABLE, { "SMISMEMBER", LIST, "192.0.2.1" } },
+	{ CHECK_TABLE, { "SSCAN", LIST, "0", "COUNT", "1" } },
 	{ CHECK_TABLE, { "MEMORY", "USAGE", USER } },
-	{ CHECK_TABLE, { "GET", "@ip:" TROUBLE_PROBE } },
-	{ CHECK_FILTER, { "TIME" } },
+	{ CHECK_TABLE, { "GET", ADDRESS } }, { CHECK_FILTER, { "TIME" } },
+	{ CHECK_FILTER, { "WAIT", "0", "1" } },
 	{ CHECK_FILTER, { "SET", USED, "0", "EX", "0" } },
 	{ CHECK_FILTER, { "DEL", USED } },
 	{ CHECK_FILTER, { "HSET", LAST, "login", "0", "odd" } },
@@ -250,13 +252,21 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	send_probe(arg);
 }
 
+static bool
+is_needed(const struct look *look, const struct probe *p)
+{
+	if (strcmp(p->words[0], "WAIT") == 0 && look->conf->redis_replicas == 0)
+		return (false);
+	return (p->least <= look->program);
+}
+
 /* On to the next probe that is the program's. */
 static void
 go_on(struct look *look)
 {
 	const size_t n = sizeof(probes) / sizeof(probes[0]);
 
-	while (look->at < n && probes[look->at].least > look->program)
+	while (look->at < n && !is_needed(look, &probes[look->at]))
 		look->at++;
 	if (look->at < n)
 		send_probe(look);

@@ -142,7 +142,8 @@ def needed():
     """Each right of a relay that it needs to work at all."""
     acl = package("provision.acl")
     return [right for right in acl.RIGHTS["relay"]
-            if right not in ("select", "info", *acl.LOADING)]
+            if right not in ("select", "info", "wait", *acl.SEVERAL,
+                             *acl.LOADING)]
 
 
 @both
@@ -157,6 +158,15 @@ def test_a_right_that_is_missing(granted, right):
     assert status == EX_UNAVAILABLE
     command = right.partition("|")[0].upper()
     assert re.search(r"redis: .*\b%s\b.*: NOPERM" % command, said), said
+
+
+def test_waiting_for_replicas(granted):
+    path = granted("-wait")
+    assert tried("filter-smtpusers", path) == (0, "")
+    path.write_text(path.read_text() + "redis_replicas = 1\n")
+    status, said = tried("filter-smtpusers", path)
+    assert status == EX_UNAVAILABLE
+    assert "redis: WAIT: NOPERM" in said
 
 
 KEYS = [rule.replace("~", "~smtp:")
