@@ -130,6 +130,7 @@ install: all $(TOLD) install-hooks
 	$(call put,644,$(filter %.5,$(MANUALS)),$(MANDIR)/man5)
 	$(call put,644,$(filter %.7,$(MANUALS)),$(MANDIR)/man7)
 	$(call put,644,$(filter %.8,$(MANUALS)),$(MANDIR)/man8)
+	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))
 	$(call put,644,scripts/completion/smtpusers.bash,$(BASHCOMPDIR),smtpusers)
 

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "failures.h"
 #include "filterline.h"
 #include "quota.h"
 #include "session.h"
@@ -36,6 +37,7 @@ struct filter {
 	struct users	     *users;
 	struct functions     *functions;
 	struct quotas	      quotas;
+	struct failures	      failures;
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
 	struct reportids     *reportids;

@@ -43,6 +43,8 @@ static const char *
 name_of(enum filterline_event event)
 {
 	switch (event) {
+	case EV_CONNECT:
+		return ("connect");
 	case EV_AUTH:
 		return ("auth");
 	case EV_MAIL_FROM:
@@ -96,6 +98,12 @@ void
 request_disconnect(struct request *req, const char *reply)
 {
 	log_refusal(req, reply);
+	request_drop(req, reply);
+}
+
+void
+request_drop(struct request *req, const char *reply)
+{
 	answer_request(req, "disconnect", reply);
 }
 

@@ -51,4 +51,7 @@ void request_rewrite(struct request *, const char *recipient);
 void request_reject(struct request *, const char *reply);
 void request_disconnect(struct request *, const char *reply);
 
+/* As request_disconnect(), but not logged. */
+void request_drop(struct request *, const char *reply);
+
 #endif /* REQUEST_H */
