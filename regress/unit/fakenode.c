@@ -63,7 +63,7 @@ reply_to(const struct fakenode *node, const char *line)
 	const char *command;
 	size_t	    i;
 
-	for (i = 0; i < node->nrules; i++) {
+	for (i = node->nrules; i-- > 0;) {
 		command = node->rules[i].command;
 		if (strncmp(line, command, strlen(command)) == 0)
 			return (node->rules[i].reply);

@@ -47,7 +47,7 @@ void fakenode_start(struct fakenode *, struct event_base *);
 /* Closes everything. */
 void fakenode_stop(struct fakenode *);
 
-/* Has commands that begin so answered so from now on. */
+/* Has commands that begin so answered so from now on, whatever was before. */
 void fakenode_say(struct fakenode *, const char *command, const char *reply);
 
 /* Sends bytes, asked for or not, to those who have sent such a command. */

@@ -510,6 +510,9 @@ test_free_strays(void **state)
 
 /* Replicas */
 
+#define HAS_ONE "$18\r\nconnected_slaves:1\r\n"
+#define HAS_TWO "$18\r\nconnected_slaves:2\r\n"
+
 static void
 start_commits(void)
 {
@@ -517,6 +520,7 @@ start_commits(void)
 	conf.places.at[0] = a.place;
 	conf.redis_replicas = 2;
 	fakenode_say(&a, "FCALL f", ":7\r\n");
+	fakenode_say(&a, "INFO replication", NODE_HOLD);
 	servers = servers_new(base, &conf);
 	assert_non_null(servers);
 	unit_run_until(base, servers_ready(servers));
@@ -541,19 +545,27 @@ first_commit(size_t i)
 }
 
 static void
+answer_wait(const char *replicas, const char *info)
+{
+	fakenode_send(&a, "WAIT", replicas);
+	fakenode_send(&a, "WAIT", info);
+}
+
+static void
 test_commit(void **state)
 {
 	(void)state;
 	start_commits();
 	first_commit(0);
-	unit_run_until(base, fakenode_heard(&a, "WAIT 2 30000") == 1);
-	assert_contains(a.log, "FCALL f 1 k\nWAIT 2 30000\n");
+	unit_run_until(base, fakenode_heard(&a, "INFO replication") == 1);
+	assert_contains(a.log, "FCALL f 1 k\nWAIT 2 30000\nINFO rep");
 	assert_int_equal(got[0].called, 0);
-	fakenode_send(&a, "WAIT", ":2\r\n");
+	answer_wait(":2\r\n", HAS_TWO);
 	unit_run_until(base, got[0].called);
 	assert_int_equal(got[0].integer, 7);
 	/* One replica is not enough. */
 	fakenode_say(&a, "WAIT", ":1\r\n");
+	fakenode_say(&a, "INFO replication", HAS_TWO);
 	assert_non_null(commit(1));
 	unit_run_until(base, got[1].called);
 	assert_int_equal(got[1].integer, -1);
@@ -563,6 +575,60 @@ test_commit(void **state)
 	assert_non_null(commit(2));
 	unit_run_until(base, got[2].called);
 	assert_int_equal(got[2].integer, -2);
+}
+
+/* All that there are are waited for; a slow one is not for a while. */
+static void
+test_slow_replica(void **state)
+{
+	(void)state;
+	start_commits();
+	conf.redis_replicas = 1;
+	fakenode_say(&a, "WAIT", ":2\r\n");
+	fakenode_say(&a, "INFO replication", HAS_TWO);
+	first_commit(0);
+	unit_run_until(base, got[0].called);
+	assert_non_null(commit(1));
+	unit_run_until(base, got[1].called);
+	assert_int_equal(fakenode_heard(&a, "WAIT 1 "), 1);
+	assert_int_equal(fakenode_heard(&a, "WAIT 2 "), 1);
+	fakenode_say(&a, "WAIT", ":1\r\n");
+	assert_non_null(commit(2));
+	unit_run_until(base, got[2].called);
+	assert_int_equal(got[2].integer, 7);
+	assert_non_null(commit(3));
+	unit_run_until(base, got[3].called);
+	assert_int_equal(got[3].integer, 7);
+	assert_int_equal(fakenode_heard(&a, "WAIT 1 "), 2);
+	assert_int_equal(fakenode_heard(&a, "WAIT 2 "), 2);
+}
+
+/* It may have become the primary. */
+static void
+test_replica_gone(void **state)
+{
+	const int64_t began = unit_now();
+	int64_t	      pause;
+	size_t	      n = 1;
+
+	(void)state;
+	start_commits();
+	conf.redis_replicas = 1;
+	fakenode_say(&a, "WAIT", ":2\r\n");
+	fakenode_say(&a, "INFO replication", HAS_TWO);
+	first_commit(0);
+	unit_run_until(base, got[0].called);
+	fakenode_say(&a, "WAIT", ":1\r\n");
+	fakenode_say(&a, "INFO replication", HAS_ONE);
+	do {
+		pause = unit_now() + 100;
+		unit_run_until(base, unit_now() >= pause);
+		got[1].called = 0;
+		assert_non_null(commit(1));
+		unit_run_until(base, got[1].called);
+		n++;
+	} while (got[1].integer != 7);
+	assert_true(n > 2 && unit_now() - began >= 3000);
 }
 
 /* Those that come while one WAIT is under way share the next. */
@@ -579,12 +645,12 @@ test_group(void **state)
 		assert_non_null(commit(i));
 	servers_cancel(commit(50));
 	assert_int_equal(fakenode_heard(&a, "FCALL f"), 1);
-	fakenode_send(&a, "WAIT", ":2\r\n");
+	answer_wait(":2\r\n", HAS_TWO);
 	unit_run_until(base, fakenode_heard(&a, "WAIT") == 2);
 	assert_int_equal(fakenode_heard(&a, "FCALL f"), 50);
 	assert_int_equal(got[0].called, 1);
 	assert_int_equal(got[49].called, 0);
-	fakenode_send(&a, "WAIT", ":3\r\n");
+	answer_wait(":3\r\n", HAS_TWO);
 	unit_run_until(base, got[49].called);
 	for (i = 1; i < 50; i++)
 		assert_int_equal(got[i].integer, 7);
@@ -617,6 +683,7 @@ main(void)
 		TEST(test_ask), TEST(test_later), TEST(test_too_late),
 		TEST(test_circle), TEST(test_cut_off), TEST(test_away),
 		TEST(test_free_strays), TEST(test_commit), TEST(test_group),
+		TEST(test_slow_replica), TEST(test_replica_gone),
 		TEST(test_commit_lost)
 	};
 
