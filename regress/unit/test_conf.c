@@ -628,8 +628,8 @@ test_same(void **state)
 	(void)state;
 	must_load("");
 	plain = conf;
+	conf = NULL;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		conf = NULL;
 		must_load(rows[i].text);
 		if (conf_same_redis(plain, conf) != rows[i].redis ||
 		    conf_same_spf(conf, plain) != rows[i].spf)
