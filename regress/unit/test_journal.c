@@ -185,7 +185,7 @@ test_refused_for_now(void **state)
 {
 	(void)state;
 	connect_now();
-	SCRIPT("-READONLY You can't write against a read only replica.\r\n");
+	SCRIPT("-MISCONF Redis is configured to save\r\n");
 	write_one("one");
 	unit_run_until(base, fake.ncommands == 1);
 	SCRIPT("-OOM command not allowed\r\n");

@@ -977,8 +977,6 @@ test_errors(void **state)
 	} cases[] = { { HMGET("ivan") LIST("ivan"), LOADING EMPTY, NULL },
 		{ HMGET("ivan") LIST("ivan"), PLAIN LOADING, NULL },
 		{ HMGET("ivan") LIST("ivan"),
-		    "-MASTERDOWN Link with MASTER is down\r\n" EMPTY, NULL },
-		{ HMGET("ivan") LIST("ivan"),
 		    "-NOPERM no permissions\r\n" WRONGTYPE, NULL },
 		{ HMGET("ivan") LIST("ivan"), BAD LOADING, NULL },
 		{ HMGET("ivan") LIST("ivan"), WRONGTYPE LOADING, NULL },
