@@ -15,6 +15,7 @@
  */
 typedef bool rule(const struct facts *, struct decision *);
 
+static rule source_may_try;
 static rule user_at_auth, source_at_auth;
 static rule local_is_trusted, sender_fits, has_user, user_may_send;
 static rule message_is_whole, message_is_users, user_is_same, sandbox_is_same;
@@ -22,6 +23,8 @@ static rule text_is_safe, senders_are_read, domains_are_users, room_is_there;
 static rule sandbox_swallows;
 
 /* The whole policy, in its order. */
+static rule *const at_connect[] = { source_may_try, NULL };
+
 static rule *const at_auth[] = { user_at_auth, source_at_auth, NULL };
 
 static rule *const at_mail_from[] = { sender_fits, local_is_trusted, has_user,
@@ -34,7 +37,8 @@ static rule *const at_end_of_data[] = { message_is_whole, local_is_trusted,
 	message_is_users, user_is_same, sandbox_is_same, text_is_safe,
 	senders_are_read, domains_are_users, room_is_there, NULL };
 
-static rule *const *const policy[] = { [STAGE_AUTH] = at_auth,
+static rule *const *const policy[] = { [STAGE_CONNECT] = at_connect,
+	[STAGE_AUTH] = at_auth,
 	[STAGE_MAIL_FROM] = at_mail_from,
 	[STAGE_RCPT_TO] = at_rcpt_to,
 	[STAGE_END_OF_DATA] = at_end_of_data };
@@ -92,6 +96,26 @@ static bool
 source_is_allowed(const struct facts *f)
 {
 	return (decide_trusted(f) || user_source_allowed(f->user));
+}
+
+/* Connect */
+static bool
+source_may_try(const struct facts *f, struct decision *d)
+{
+	if (f->conf->auth_failures == 0 || f->session->source.len == 0)
+		return (false);
+	switch (f->logins) {
+	case LOGINS_UNASKED:
+		return (act(d, ACTION_ASK_LOGINS));
+	case LOGINS_OK:
+		return (false);
+	case LOGINS_FAILED:
+		return (refuse(d, ACTION_DISCONNECT, REPLY_FAILURES,
+		    REASON_FAILURES));
+	case LOGINS_UNKNOWN:
+		break;
+	}
+	return (refuse(d, ACTION_DISCONNECT, REPLY_AWAY, REASON_AWAY));
 }
 
 /*

@@ -277,7 +277,7 @@ write_call(const struct quotas *quotas, const char *function, const char *user,
 
 	make_keys(quotas->conf, user, id, &keys);
 	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
-	journal_write(quotas->journal, 1, &command);
+	journal_write(quotas->journal, JOURNAL_CHARGES, user, 1, &command);
 }
 
 void

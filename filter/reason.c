@@ -83,6 +83,8 @@ reason_name(enum reason reason)
 		return ("source-not-listed");
 	case REASON_LONG:
 		return ("sender-too-long");
+	case REASON_FAILURES:
+		return ("failed-logins");
 	case REASON_QUOTA:
 		return ("quota");
 	case REASON_LIMITS:

@@ -45,7 +45,8 @@ enum reason {
 	REASON_NOBODY,	 /* the session is no user's */
 	REASON_ANOTHER,	 /* the source is another user's */
 	REASON_SOURCE,
-	REASON_LONG, /* the envelope sender */
+	REASON_LONG,	 /* the envelope sender */
+	REASON_FAILURES, /* failed logins of the source */
 	REASON_QUOTA,
 	REASON_LIMITS, /* cannot be read */
 	REASON_SANDBOX,

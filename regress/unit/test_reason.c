@@ -44,7 +44,8 @@ static const struct {
 	{ REASON_NOBODY, "not-logged-in" },
 	{ REASON_ANOTHER, "source-of-another-user" },
 	{ REASON_SOURCE, "source-not-listed" },
-	{ REASON_LONG, "sender-too-long" }, { REASON_QUOTA, "quota" },
+	{ REASON_LONG, "sender-too-long" },
+	{ REASON_FAILURES, "failed-logins" }, { REASON_QUOTA, "quota" },
 	{ REASON_LIMITS, "limits-unreadable" },
 	{ REASON_SANDBOX, "sandboxed-meanwhile" },
 	{ REASON_DAMAGED, "line-too-long" }, { REASON_AWAY, "redis-away" } };
