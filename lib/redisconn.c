@@ -404,12 +404,6 @@ redisconn_on_message(struct redisconn *rc, redisconn_cb cb, void *arg)
 	rc->on_message_arg = arg;
 }
 
-const char *
-redisconn_why(const struct redisconn *rc)
-{
-	return (trouble_why(rc->trouble));
-}
-
 void
 redisconn_on_connect(struct redisconn *rc,
     void (*cb)(void *, struct redisconn *), void *arg)
