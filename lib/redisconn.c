@@ -56,13 +56,13 @@ struct output {
 };
 
 struct redisconn {
-	const struct conf  *conf;
-	struct event_base  *base;
-	struct place	    place;
-	enum redisconn_peer peer;
-	bool		    is_primary;
-	struct trouble	   *trouble;
-	SSL_CTX		   *tls; /* NULL: without */
+	const struct redisconn_common *common;
+	const struct conf	      *conf;
+	struct place		       place;
+	enum redisconn_peer	       peer;
+	bool			       is_primary;
+	struct trouble		      *trouble;
+	SSL_CTX			      *tls; /* NULL: without */
 
 	/* Where the host is, which of that was tried, and why in vain. */
 	struct resolve	      *resolve; /* under way */
@@ -683,9 +683,10 @@ set_up(struct redisconn *rc)
 	int fd = stream_fd(rc->stream);
 
 	rc->input = redisread_new();
-	rc->readable = event_new(rc->base, fd, EV_READ | EV_PERSIST,
+	rc->readable = event_new(rc->common->base, fd, EV_READ | EV_PERSIST,
 	    on_readable, rc);
-	rc->writable = event_new(rc->base, fd, EV_WRITE, on_writable, rc);
+	rc->writable = event_new(rc->common->base, fd, EV_WRITE, on_writable,
+	    rc);
 	/* Nothing is written before there is a connection. */
 	return (rc->input != NULL && rc->readable != NULL &&
 	    rc->writable != NULL && event_add(rc->readable, NULL) == 0 &&
@@ -700,7 +701,7 @@ connect_next(struct redisconn *rc)
 	add_timer(rc->giveup,
 	    rc->tried < rc->naddresses ? CONNECT_NEXT : CONNECT_MAX);
 	rc->stream = stream_open((const struct sockaddr *)&a->sa, a->len,
-	    rc->tls, rc->place.host);
+	    rc->tls, rc->place.host, &rc->conf->places);
 	if (rc->stream == NULL)
 		drop_connection(rc, strerror(errno));
 	else if (!set_up(rc))
@@ -756,8 +757,8 @@ take_path(struct resolve_address *a, const char *path)
 static void
 look_up_host(struct redisconn *rc)
 {
-	rc->resolve = resolve_start(rc->base, rc->place.host, rc->place.port,
-	    on_resolved, rc);
+	rc->resolve = resolve_start(rc->common->base, rc->place.host,
+	    rc->place.port, on_resolved, rc);
 	if (rc->resolve == NULL)
 		drop_connection(rc, "cannot look up the host");
 }
@@ -814,32 +815,31 @@ new_trouble(const struct conf *conf, const struct place *place)
 static bool
 init(struct redisconn *rc)
 {
-	if (rc->place.transport == REDIS_TLS &&
-	    (rc->tls = stream_tls(rc->conf->redis_ca)) == NULL)
-		return (false);
+	if (rc->place.transport == REDIS_TLS)
+		rc->tls = rc->common->tls;
 	rc->trouble = new_trouble(rc->conf, &rc->place);
-	rc->turned = event_new(rc->base, -1, 0, on_turned, rc);
-	rc->overdue = evtimer_new(rc->base, on_overdue, rc);
-	rc->reconnect = evtimer_new(rc->base, on_reconnect, rc);
-	rc->giveup = evtimer_new(rc->base, on_giveup, rc);
+	rc->turned = event_new(rc->common->base, -1, 0, on_turned, rc);
+	rc->overdue = evtimer_new(rc->common->base, on_overdue, rc);
+	rc->reconnect = evtimer_new(rc->common->base, on_reconnect, rc);
+	rc->giveup = evtimer_new(rc->common->base, on_giveup, rc);
 	return (rc->trouble != NULL && rc->turned != NULL &&
 	    rc->overdue != NULL && rc->reconnect != NULL && rc->giveup != NULL);
 }
 
 struct redisconn *
-redisconn_new(struct event_base *base, const struct conf *conf,
-    const struct place *place, enum redisconn_peer peer)
+redisconn_new(const struct redisconn_common *common, const struct place *place,
+    enum redisconn_peer peer)
 {
 	struct redisconn *rc;
 
 	if ((rc = calloc(1, sizeof(*rc))) == NULL)
 		return (NULL);
-	rc->conf = conf;
+	rc->common = common;
+	rc->conf = common->conf;
 	rc->place = *place;
 	rc->peer = peer;
-	rc->base = base;
 	rc->backoff = BACKOFF_MIN;
-	rc->timeout = conf->redis_timeout * 95LL / 100;
+	rc->timeout = rc->conf->redis_timeout * 95LL / 100;
 	STAILQ_INIT(&rc->requests);
 	STAILQ_INIT(&rc->failing);
 	if (!init(rc)) {
@@ -875,7 +875,6 @@ free_all(struct redisconn *rc)
 	free_event(&rc->overdue);
 	free_event(&rc->reconnect);
 	free_event(&rc->giveup);
-	SSL_CTX_free(rc->tls);
 	trouble_free(rc->trouble);
 	free(rc);
 }
