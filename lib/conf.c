@@ -4,6 +4,7 @@
  */
 
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
@@ -449,7 +450,10 @@ static int
 valid_whole(struct conf *conf, cfg_t *cfg)
 {
 	const char *wrong = "cannot be read";
+	struct stat st;
 
+	if (conf->redis_ca != NULL && stat(conf->redis_ca, &st) == 0)
+		conf->redis_ca_time = st.st_mtim;
 	if (conf->redis_password_file != NULL) {
 		conf->redis_password = read_password(conf->redis_password_file,
 		    &wrong);
@@ -703,13 +707,18 @@ conf_print(const struct conf *conf, FILE *fp)
 	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);
 }
 
-void
-conf_free(struct conf *conf)
+const struct conf *
+conf_hold(const struct conf *conf)
+{
+	((struct conf *)(uintptr_t)conf)->holders++;
+	return (conf);
+}
+
+static void
+destroy(struct conf *conf)
 {
 	size_t i;
 
-	if (conf == NULL)
-		return;
 	for (i = 0; i < conf->nspf_include; i++)
 		free(conf->spf_include[i]);
 	if (conf->redis_password != NULL)
@@ -724,6 +733,57 @@ conf_free(struct conf *conf)
 	free(conf->spf_relays);
 	free(conf->spf_resolver);
 	free(conf);
+}
+
+void
+conf_free(const struct conf *held)
+{
+	struct conf *conf = (struct conf *)(uintptr_t)held;
+
+	if (conf == NULL)
+		return;
+	if (conf->holders == 0)
+		destroy(conf);
+	else
+		conf->holders--;
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return (a == NULL || b == NULL ? a == b : strcmp(a, b) == 0);
+}
+
+bool
+conf_same_redis(const struct conf *a, const struct conf *b)
+{
+	return (same_text(a->redis, b->redis) &&
+	    same_text(a->redis_user, b->redis_user) &&
+	    same_text(a->redis_password, b->redis_password) &&
+	    same_text(a->redis_ca, b->redis_ca) &&
+	    timespeccmp(&a->redis_ca_time, &b->redis_ca_time, ==) &&
+	    a->redis_db == b->redis_db &&
+	    a->redis_timeout == b->redis_timeout &&
+	    a->redis_replicas == b->redis_replicas);
+}
+
+bool
+conf_same_spf(const struct conf *a, const struct conf *b)
+{
+	size_t i;
+
+	if (a->nspf_include != b->nspf_include ||
+	    a->nspf_relays != b->nspf_relays)
+		return (false);
+	for (i = 0; i < a->nspf_include; i++)
+		if (strcmp(a->spf_include[i], b->spf_include[i]) != 0)
+			return (false);
+	for (i = 0; i < a->nspf_relays; i++)
+		if (!netaddr_equal(&a->spf_relays[i], &b->spf_relays[i]))
+			return (false);
+	return (a->spf == b->spf && a->spf_timeout == b->spf_timeout &&
+	    a->spf_workers == b->spf_workers &&
+	    same_text(a->spf_resolver, b->spf_resolver));
 }
 
 struct timeval
