@@ -27,6 +27,7 @@
 #include "redisfmt.h"
 #include "redisread.h"
 #include "resolve.h"
+#include "slots.h"
 #include "stream.h"
 #include "trouble.h"
 
@@ -469,7 +470,8 @@ on_info(void *arg, const redisReply *reply)
 {
 	struct redisconn *rc = arg;
 
-	if (reply != NULL)
+	/* A node that is a replica is one of those that may be. */
+	if (reply != NULL && (rc->peer != REDISCONN_NODE || rc->is_primary))
 		trouble_info(rc->trouble, reply, rc->conf->redis_replicas);
 }
 
@@ -571,6 +573,17 @@ log_in(struct redisconn *rc)
 	    append(rc, on_ping, rc, NULL, 1, &ping) != NULL);
 }
 
+/* A node of a cluster that tells where to ask is well. */
+static bool
+is_direction(const struct redisconn *rc, const redisReply *reply)
+{
+	const enum redirect_kind kind = slots_redirect(reply, &rc->place).kind;
+
+	return (rc->conf->places.topology == REDIS_CLUSTER &&
+	    (kind == REDIRECT_MOVED || kind == REDIRECT_ASK ||
+		strncmp(reply->str, "TRYAGAIN", 8) == 0));
+}
+
 /* Replies come in the order of the requests. */
 static void
 take_reply(struct redisconn *rc, const redisReply *reply)
@@ -580,7 +593,8 @@ take_reply(struct redisconn *rc, const redisReply *reply)
 	void		*arg = req->arg;
 
 	STAILQ_REMOVE_HEAD(&rc->requests, entry);
-	if (rc->ready)
+	if (rc->ready &&
+	    (reply->type != REDIS_REPLY_ERROR || !is_direction(rc, reply)))
 		trouble_reply(rc->trouble, req->what, reply);
 	free(req);
 	if (cb != NULL)
