@@ -337,7 +337,7 @@ filter_start(struct filter *f)
 		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
 	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
-	    (f->reportids = reportids_new()) == NULL ||
+	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
 		 FAILURES_LOG_PAUSE)) == NULL ||
@@ -348,6 +348,9 @@ filter_start(struct filter *f)
 	f->failures.functions = f->functions;
 	f->quotas = (struct quotas){ f->base, f->conf, f->functions,
 		f->journal };
+	f->reports.conf = f->conf;
+	f->reports.servers = f->servers;
+	f->reports.journal = f->journal;
 }
 
 static void
@@ -359,7 +362,7 @@ filter_stop(struct filter *f)
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
 	journal_free(f->journal);
-	reportids_free(f->reportids);
+	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);
 	functions_free(f->functions);
 	users_free(f->users);

@@ -13,6 +13,7 @@
 #include "failures.h"
 #include "filterline.h"
 #include "quota.h"
+#include "report.h"
 #include "session.h"
 
 struct conf;
@@ -22,7 +23,6 @@ struct journal;
 struct late_login;
 struct lineio;
 struct passwd_pool;
-struct reportids;
 struct servers;
 struct spf;
 struct spfworkers;
@@ -40,7 +40,7 @@ struct filter {
 	struct failures	      failures;
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
-	struct reportids     *reportids;
+	struct reports	      reports;
 	struct spfworkers    *workers; /* NULL: not started */
 	struct spf	     *spf;     /* likewise */
 	struct sessions	      sessions;

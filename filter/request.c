@@ -12,6 +12,7 @@
 #include "inquiry.h"
 #include "lineio.h"
 #include "log.h"
+#include "report.h"
 #include "request.h"
 
 static void
@@ -20,6 +21,8 @@ request_free(struct request *req)
 	LIST_REMOVE(req, entry);
 	if (req->inquiry != NULL)
 		inquiry_cancel(req->inquiry);
+	if (req->report != NULL)
+		report_cancel(req->report);
 	free(req);
 }
 

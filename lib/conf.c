@@ -21,7 +21,7 @@
 #include "log.h"
 #include "period.h"
 
-#define REPORT_URL_MAX 300 /* the reply line has 512 bytes, RFC 5321 */
+#define REPORT_URL_MAX 256 /* the reply line has 512 bytes, RFC 5321 */
 #define REDIS_MAX 2048
 #define PREFIX_MAX 64
 #define PASSWORD_MAX 512

@@ -241,15 +241,15 @@ user_parse_account(struct user *user, const redisReply *reply)
 
 	if (reply->type != REDIS_REPLY_ARRAY ||
 	    reply->elements != USER_ACCOUNT_FIELDS)
-		return ("account: not a hash");
+		return ("not a hash");
 	plan = text_of(reply->element[0]);
 	text = text_of(reply->element[1]);
 	if (plan == NULL || text == NULL || !parse_status(text, &status))
-		return ("account: plan or status");
+		return ("plan or status");
 	if ((prefix = text_of(reply->element[2])) == NULL ||
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))
-		return ("account: user_prefix");
+		return ("user_prefix");
 	user->pro = strcmp(plan, "pro") == 0;
 	if (status == STATUS_BLOCKED || user->status == STATUS_ALLOWED)
 		user->status = status;
@@ -266,7 +266,7 @@ user_parse_list(struct user *user, const redisReply *reply,
 
 	user->source = SOURCE_UNASKED;
 	if (reply->type != REDIS_REPLY_ARRAY)
-		return ("ips: not a set");
+		return ("not a set");
 	if (reply->elements > USER_SHORT_LIST)
 		return (NULL);
 	user->source = reply->elements == 0 ? SOURCE_ANY : SOURCE_UNLISTED;

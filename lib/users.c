@@ -65,21 +65,26 @@ struct part {
 	struct servers_req *req; /* NULL: not under way */
 };
 
+/* What is wrong with a key. */
+struct fault {
+	const char    *what; /* NULL: nothing */
+	enum part_kind part; /* that asked about the key */
+};
+
 struct users_query {
 	struct users	     *users;
 	struct users_question question;
 	users_cb	      cb;
 	void		     *arg;
 	struct part	      parts[NPARTS];
-	size_t		      nwaiting;	   /* parts under way */
-	const char	     *bad;	   /* what is wrong */
-	const char	     *bad_account; /* the same of what was guessed */
+	size_t		      nwaiting; /* parts under way */
+	struct fault	      bad;
+	struct fault	      bad_account; /* the same of what was guessed */
 	bool		      unavailable;
 	bool		      too_large; /* is what is bad */
 	bool		      sizing;	 /* sizes are asked for */
 	bool		      sized;	 /* and were good */
 	bool		      list_is_large;
-	bool		      bad_owner; /* it is the address's key */
 	bool		      exists;
 	bool		      long_list;
 	bool		      by_prefixes; /* asked so, the last time */
@@ -147,17 +152,41 @@ worth_logging(struct users *us, const char *key)
 	return (true);
 }
 
+static bool
+of_account(enum part_kind kind)
+{
+	return (kind == PART_ACCOUNT || kind == PART_ACCOUNT_DOMAINS ||
+	    kind == PART_ACCOUNT_SIZE);
+}
+
+static const char *
+key_of_part(const struct users_query *q, enum part_kind kind,
+    char key[KEY_TEXT])
+{
+	static const char *const sets[NPARTS] = { [PART_DOMAINS] = "domains",
+		[PART_ADDRESSES] = "domains",
+		[PART_LIST] = "ips",
+		[PART_LENGTH] = "ips",
+		[PART_PREFIXES] = "ips",
+		[PART_LIST_SIZE] = "ips",
+		[PART_ACCOUNT_DOMAINS] = "domains" };
+	const char		*prefix = q->users->conf->prefix;
+	const char		*set = sets[kind] != NULL ? sets[kind] : "";
+
+	if (kind == PART_OWNER)
+		return (key_address(key, prefix, q->question.address));
+	if (of_account(kind))
+		return (key_account(key, prefix, q->account, set));
+	return (key_user(key, prefix, q->name, set));
+}
+
 static void
 log_bad(struct users_query *q)
 {
 	char key[KEY_TEXT];
 
-	if (q->bad_owner)
-		key_address(key, q->users->conf->prefix, q->question.address);
-	else
-		key_user(key, q->users->conf->prefix, q->name, "");
-	if (worth_logging(q->users, key))
-		log_warnx("%s: bad record: %s", key, q->bad);
+	if (worth_logging(q->users, key_of_part(q, q->bad.part, key)))
+		log_warnx("%s: bad record: %s", key, q->bad.what);
 }
 
 static void
@@ -235,7 +264,7 @@ read_bits(const redisReply *reply, size_t n, uint32_t *bits)
 	*bits = 0;
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
-		return ("domains: not a set");
+		return ("not a set");
 	for (i = 0; i < n; i++)
 		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
 		    reply->element[i]->integer == 1)
@@ -272,7 +301,7 @@ read_addresses(struct users_query *q, const redisReply *reply)
 {
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
 	    reply->element[1]->type != REDIS_REPLY_ARRAY)
-		return ("domains: not a set");
+		return ("not a set");
 	q->user.addresses = reply->element[1]->elements > 0;
 	return (NULL);
 }
@@ -294,7 +323,7 @@ static const char *
 read_length(struct users_query *q, const redisReply *reply)
 {
 	if (reply->type != REDIS_REPLY_INTEGER)
-		return ("ips: not a set");
+		return ("not a set");
 	q->long_list = reply->integer > USER_SHORT_LIST;
 	return (NULL);
 }
@@ -305,7 +334,7 @@ read_prefixes(struct users_query *q, const redisReply *reply)
 	size_t i;
 
 	if (reply->type != REDIS_REPLY_ARRAY)
-		return ("ips: not a set");
+		return ("not a set");
 	/* Of a source that is none, nothing but "" was asked about. */
 	for (i = 0; i < reply->elements && q->question.source->len != 0; i++)
 		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
@@ -359,13 +388,6 @@ read_size(struct users_query *q, enum part_kind kind, const redisReply *reply)
 	return (NULL);
 }
 
-static bool
-of_account(enum part_kind kind)
-{
-	return (kind == PART_ACCOUNT || kind == PART_ACCOUNT_DOMAINS ||
-	    kind == PART_ACCOUNT_SIZE);
-}
-
 static void judge_replies(struct users_query *);
 
 static void
@@ -374,8 +396,8 @@ on_part(void *arg, const redisReply *reply)
 	struct part	   *part = arg;
 	struct users_query *q = part->query;
 	enum part_kind	    kind = (enum part_kind)(part - q->parts);
-	const char **first = of_account(kind) ? &q->bad_account : &q->bad;
-	const char  *bad;
+	struct fault *first = of_account(kind) ? &q->bad_account : &q->bad;
+	const char   *bad;
 
 	part->req = NULL;
 	q->nwaiting--;
@@ -383,10 +405,9 @@ on_part(void *arg, const redisReply *reply)
 		bad = read_size(q, kind, reply);
 	else if ((bad = usable(q, reply)) == NULL && !q->unavailable)
 		bad = read_reply(q, kind, reply);
-	if (bad != NULL && kind == PART_OWNER)
-		q->bad_owner = true;
-	if (*first == NULL)
-		*first = bad;
+	/* What is wrong with the address's key comes before all else. */
+	if (bad != NULL && (first->what == NULL || kind == PART_OWNER))
+		*first = (struct fault){ bad, kind };
 	if (q->nwaiting == 0)
 		judge_replies(q);
 }
@@ -507,7 +528,7 @@ ask_account(struct users_query *q, const char *account)
 	const char *prefix = q->users->conf->prefix;
 
 	strlcpy(q->account, account, sizeof(q->account));
-	q->bad_account = NULL;
+	q->bad_account.what = NULL;
 	memset(&q->of_account, 0, sizeof(q->of_account));
 	key_account(key, prefix, account, "");
 	if (!ask_hash(q, PART_ACCOUNT, key, user_account_fields,
@@ -536,7 +557,7 @@ ask_sizes(struct users_query *q, const struct guess *guess)
 	const char *count[] = { "SCARD", ips };
 
 	q->sizing = true;
-	q->bad_account = NULL;
+	q->bad_account.what = NULL;
 	key_user(key, prefix, q->name, "");
 	key_user(ips, prefix, q->name, "ips");
 	if (!ask_size(q, PART_RECORD_SIZE, key) ||
@@ -671,7 +692,8 @@ judge_record(struct users_query *q)
 		finish_query(q, USER_UNAVAILABLE);
 	if (!asked || account || missing != MISSING_NOTHING)
 		return;
-	if (q->user.account[0] != '\0' && (q->bad = q->bad_account) != NULL) {
+	if (q->user.account[0] != '\0' && q->bad_account.what != NULL) {
+		q->bad = q->bad_account;
 		finish_query(q, USER_BAD);
 		return;
 	}
@@ -690,7 +712,7 @@ static void
 ask_new_owner(struct users_query *q)
 {
 	guess_learn_address(q->users->guesses, q->question.address, q->owner);
-	q->bad = NULL;
+	q->bad.what = NULL;
 	q->sizing = q->sized = q->list_is_large = false;
 	q->exists = false;
 	q->account[0] = '\0';
@@ -708,10 +730,11 @@ judge_sizes(struct users_query *q)
 	q->sizing = false;
 	q->sized = true;
 	strlcpy(name, q->name, sizeof(name));
-	if (q->bad == NULL && (q->bad = q->bad_account) == NULL &&
-	    q->list_is_large && !q->long_list)
-		q->bad = too_large;
-	if (q->bad != NULL)
+	if (q->bad.what == NULL)
+		q->bad = q->bad_account;
+	if (q->bad.what == NULL && q->list_is_large && !q->long_list)
+		q->bad = (struct fault){ too_large, PART_LIST_SIZE };
+	if (q->bad.what != NULL)
 		finish_query(q, USER_BAD);
 	else if (!ask_record(q, name))
 		finish_query(q, USER_UNAVAILABLE);
@@ -724,7 +747,7 @@ judge_replies(struct users_query *q)
 
 	if (q->unavailable)
 		finish_query(q, USER_UNAVAILABLE);
-	else if (by_address && q->bad_owner)
+	else if (by_address && q->bad.what != NULL && q->bad.part == PART_OWNER)
 		finish_query(q, USER_BAD);
 	else if (by_address && q->owner[0] == '\0') {
 		guess_learn_address(q->users->guesses, q->question.address,
@@ -734,7 +757,7 @@ judge_replies(struct users_query *q)
 		ask_new_owner(q);
 	else if (q->sizing)
 		judge_sizes(q);
-	else if (q->bad != NULL)
+	else if (q->bad.what != NULL)
 		finish_query(q, USER_BAD);
 	else
 		judge_record(q);

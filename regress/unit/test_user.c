@@ -442,7 +442,7 @@ test_not_a_set(void **state)
 		reply = resp_read(cases[i], strlen(cases[i]));
 		user.source = SOURCE_LISTED;
 		assert_string_equal(user_parse_list(&user, reply, &na),
-		    "ips: not a set");
+		    "not a set");
 		assert_false(user_source_allowed(&user));
 		freeReplyObject(reply);
 	}

@@ -185,7 +185,8 @@ answered(enum users_found want)
 #define BULK_ACME "$4\r\nacme\r\n"
 #define BULK_ADDRESS "$9\r\n192.0.2.1\r\n"
 #define PLAIN "*8\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL
-#define ACME "*8\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL NIL NIL
+#define OF(account) "*8\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL
+#define ACME OF(BULK_ACME)
 #define OF_IP "*8\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL
 #define OF_IP_ACME "*8\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL
 #define NOBODY "*8\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
@@ -837,36 +838,48 @@ test_bad(void **state)
 struct bad_part {
 	const char *name; /* of a user of its own */
 	const char *replies[6];
+	const char *key; /* that is named */
 	const char *words;
 };
 
 static const struct bad_part bad_parts[] = {
-	{ "a1", { WRONGTYPE, EMPTY, "*2\r\n:0\r\n:0\r\n" }, "wrong type" },
-	{ "a2", { ":1\r\n", EMPTY, "*2\r\n:0\r\n:0\r\n" }, "not a hash" },
-	{ "a3", { PLAIN, WRONGTYPE, "*2\r\n:0\r\n:0\r\n" }, "wrong type" },
-	{ "a4", { PLAIN, "$1\r\nx\r\n", "*2\r\n:0\r\n:0\r\n" },
-	    "ips: not a set" },
-	{ "a5", { PLAIN, NIL, "*2\r\n:0\r\n:0\r\n" }, "ips: not a set" },
-	{ "a6", { PLAIN, EMPTY, WRONGTYPE }, "wrong type" },
-	{ "a7", { PLAIN, EMPTY, "*1\r\n:1\r\n" }, "domains: not a set" },
+	{ "a1", { WRONGTYPE, EMPTY, "*2\r\n:0\r\n:0\r\n" }, "user:{a1}",
+	    "wrong type" },
+	{ "a2", { ":1\r\n", EMPTY, "*2\r\n:0\r\n:0\r\n" }, "user:{a2}",
+	    "not a hash" },
+	{ "a3", { PLAIN, WRONGTYPE, "*2\r\n:0\r\n:0\r\n" }, "user:{a3}:ips",
+	    "wrong type" },
+	{ "a4", { PLAIN, "$1\r\nx\r\n", "*2\r\n:0\r\n:0\r\n" }, "user:{a4}:ips",
+	    "not a set" },
+	{ "a5", { PLAIN, NIL, "*2\r\n:0\r\n:0\r\n" }, "user:{a5}:ips",
+	    "not a set" },
+	{ "a6", { PLAIN, EMPTY, WRONGTYPE }, "user:{a6}:domains",
+	    "wrong type" },
+	{ "a7", { PLAIN, EMPTY, "*1\r\n:1\r\n" }, "user:{a7}:domains",
+	    "not a set" },
 	{ "a8", { PLAIN, EMPTY, "*3\r\n:1\r\n:1\r\n:1\r\n" },
-	    "domains: not a set" },
-	{ "a9", { PLAIN, EMPTY, ":1\r\n" }, "domains: not a set" },
-	{ "b1", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", WRONGTYPE, EMPTY },
-	    "wrong type" },
+	    "user:{a8}:domains", "not a set" },
+	{ "a9", { PLAIN, EMPTY, ":1\r\n" }, "user:{a9}:domains", "not a set" },
+	{ "b1",
+	    { OF("$2\r\nb1\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", WRONGTYPE,
+		EMPTY },
+	    "account:{b1}", "wrong type" },
 	{ "b2",
-	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", ":1\r\n",
+	    { OF("$2\r\nb2\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", ":1\r\n",
 		"*2\r\n:0\r\n:0\r\n" },
-	    "account: not a hash" },
+	    "account:{b2}", "not a hash" },
 	{ "b3",
-	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", "*3\r\n" NIL "$1\r\nx\r\n" NIL,
-		"*2\r\n:0\r\n:0\r\n" },
-	    "account: plan or status" },
-	{ "b4", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, WRONGTYPE },
+	    { OF("$2\r\nb3\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n",
+		"*3\r\n" NIL "$1\r\nx\r\n" NIL, "*2\r\n:0\r\n:0\r\n" },
+	    "account:{b3}", "plan or status" },
+	{ "b4",
+	    { OF("$2\r\nb4\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, WRONGTYPE },
+	    "account:{b4}:domains", "wrong type" },
+	{ "b5",
+	    { OF("$2\r\nb5\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, "*0\r\n" },
+	    "account:{b5}:domains", "not a set" },
+	{ "b6", { WRONGTYPE, WRONGTYPE, WRONGTYPE }, "user:{b6}",
 	    "wrong type" },
-	{ "b5", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, "*0\r\n" },
-	    "domains: not a set" },
-	{ "b6", { WRONGTYPE, WRONGTYPE, WRONGTYPE }, "wrong type" },
 };
 
 #define NBAD (sizeof(bad_parts) / sizeof(bad_parts[0]))
@@ -893,7 +906,7 @@ test_bad_parts(void **state)
 	text = logged();
 	for (i = 0; i < NBAD; i++) {
 		snprintf(words, sizeof(words),
-		    "unit: smtp:user:{%s}: bad record: %s\n", bad_parts[i].name,
+		    "unit: smtp:%s: bad record: %s\n", bad_parts[i].key,
 		    bad_parts[i].words);
 		assert_contains(text, words);
 	}

@@ -14,6 +14,7 @@
 #include "netaddr.h"
 #include "passwd.h"
 #include "period.h"
+#include "place.h"
 #include "serverinfo.h"
 #include "user.h"
 
@@ -214,6 +215,27 @@ read_hash(const struct vector *v, char *out)
 	return (v->taken);
 }
 
+static bool
+read_places(const struct vector *v, char *out)
+{
+	static const char *const topologies[] = { "one", "sentinel",
+		"cluster" };
+	static const char *const transports[] = { "unix", "tcp", "tls" };
+	struct places		 places;
+	char			 text[PLACE_TEXT];
+	size_t			 i, n;
+
+	if (!is_string(v) || !places_parse(&places, v->text))
+		return (false);
+	n = (size_t)snprintf(out, LONGEST, "%s %s", topologies[places.topology],
+	    places.name[0] == '\0' ? "-" : places.name);
+	for (i = 0; i < places.n; i++)
+		n += (size_t)snprintf(out + n, LONGEST - n, " %s:%s",
+		    transports[places.at[i].transport],
+		    place_text(&places.at[i], text));
+	return (true);
+}
+
 /* Sound, or refused for what the third column says. */
 static bool
 read_info(const struct vector *v, char *out)
@@ -292,6 +314,13 @@ test_hashes(void **state)
 }
 
 static void
+test_places(void **state)
+{
+	(void)state;
+	check_file("places", read_places);
+}
+
+static void
 test_serverinfo(void **state)
 {
 	(void)state;
@@ -305,7 +334,7 @@ main(void)
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_domains), cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_ulabels), cmocka_unit_test(test_periods),
-		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_hashes), cmocka_unit_test(test_places),
 		cmocka_unit_test(test_serverinfo) };
 
 	return (cmocka_run_group_tests_name("vectors", tests, NULL, NULL));

@@ -348,8 +348,9 @@ function api.strays(keys, args)
 		    string.find(rest, '^ip:') then
 			local ok, what, name = pcall(stray_of, prefix, key,
 			    seen)
-			if not ok and string.find(error_text(what) or '',
-			    '^WRONGTYPE ') then
+			local text = not ok and error_text(what) or ''
+			if string.find(text, '^WRONGTYPE ') or
+			    string.find(text, '^CROSSSLOT ') then
 				what, name = 'claim', ''
 			elseif not ok then
 				error(what, 0)

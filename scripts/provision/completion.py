@@ -10,10 +10,11 @@ import sys
 import time
 
 from .configuration import read_configuration
-from .connection import Redis, glob_escape
+from .connection import glob_escape
 from .failure import Failure
 from .pages import keys
 from .records import NAME, fold
+from .servers import connect
 
 # A shell waits for no more: of millions of users, those that were found.
 SECONDS = 0.1
@@ -38,7 +39,7 @@ def main(words):
     file, words = behind_file(words)
     what, *rest = words[1:] or [""]
     try:
-        redis = Redis(read_configuration(file))
+        redis = connect(read_configuration(file))
         for word in offers(redis, what, rest):
             print(word)
         sys.stdout.flush()

@@ -16,15 +16,15 @@ from .connection import ReplyError
 from .failure import Failure
 from .functions import call, canonical_or_none
 from .pages import rows_of
-from .records import NAME, account_key, fold, user_key
+from .records import NAME, account_key, fold, ip_key, user_key
 from .text import visible
 
 ACCOUNTS_KEPT = 10000
 MENDED = 200            # members of a call
 
 # What is asked of each record in a page.
-USER = ("problems", "warnings", "claim", "wrong", "account", "mode", "status",
-        "ip_auth", "domain_count", "ip_count")
+USER = ("problems", "warnings", "wrong", "account", "mode", "status",
+        "ip_auth", "domain_count", "ip_count", "claim")
 ACCOUNT = ("problems", "domain_count")
 SETS = {"user": ("ips", "domains"), "account": ("domains",)}
 NOT_A_SET = {"ips": "ips: not a set, so the user is refused",
@@ -57,13 +57,15 @@ class Inspection:
         self.fix = fix
         self.listed = limits["listed"]
         self.accounts = {}
+        # In a cluster whose an address is must be asked elsewhere.
+        self.user = USER[:-1] if redis.spread else USER
 
 
 # Users
 
 def inspect_users(run, page):
     """The findings of a page of rows, which have what USER says."""
-    look_up(run, {fold(row[5] or "") for row in page if len(row) > 1})
+    look_up(run, {fold(row[4] or "") for row in page if len(row) > 1})
     for row in page:
         yield from inspect_user(run, row)
 
@@ -73,8 +75,8 @@ def inspect_user(run, row):
     if len(row) == 1:
         return [Finding("type", name, key, "not a hash, so the user is "
                         "refused")]
-    problems, warnings, claim, wrong, account, mode, status, ip_auth, \
-        domains, ips = row[1:]
+    problems, warnings, wrong, account, mode, status, ip_auth, domains, \
+        ips, *claims = row[1:]
     if problems is None:
         problems = whole_problems(run, key)
     findings = value_findings(name, key, problems)
@@ -87,7 +89,8 @@ def inspect_user(run, row):
                                 "hash, so the last use is not kept"))
     findings += inspect_sets(run, "user", name, key, problems,
                              {"domains": domains, "ips": ips})
-    findings += inspect_address(run, name, key, ip_auth, claim)
+    findings += inspect_address(run, name, key, ip_auth, claims[0] if claims
+                                else claim_of(run, ip_auth))
     return findings + inspect_reach(run, name, key, account, mode, status,
                                     domains != 0)
 
@@ -125,6 +128,20 @@ def inspect_address(run, name, key, ip_auth, claim):
     if run.fix and clear_address(run.redis, name, address):
         finding.fixed = "cleared"
     return [finding]
+
+
+def claim_of(run, ip_auth):
+    """As a page has it."""
+    address = ip_auth and canonical_or_none(run.redis, "address", ip_auth)
+    if not address:
+        return None
+    try:
+        owner = fold(run.redis.one("GET", ip_key(run.redis, address)) or "")
+    except ReplyError as error:
+        if error.kind != "WRONGTYPE":
+            raise
+        return ""
+    return owner if NAME.fullmatch(owner) else ""
 
 
 def inspect_reach(run, name, key, account, mode, status, has_domains):

@@ -9,10 +9,12 @@ import pwd
 import stat
 
 from .configuration import read_configuration
-from .connection import Redis, ReplyError
+from .connection import ReplyError
 from .failure import EX_NOUSER, EX_UNAVAILABLE, Failure
 from .functions import functions_problem
 from .inspection import Finding
+from .places import read_places
+from .servers import connect, primary_named
 from .text import decode, visible
 
 # Whom smtpd runs its tables and filters as: OpenBSD, Debian, others.
@@ -78,11 +80,28 @@ def server_problems(file):
     """What is not so, in words."""
     try:
         conf = read_configuration(file)
-        redis = Redis(conf)
+        redis = connect(conf)
+        return [*password_problems(conf), *sentinel_problems(conf),
+                *(about(redis, server, problem)
+                  for server in redis.primaries()
+                  for problem in reply_problems(
+                      server, conf["redis_replicas"]))]
     except Failure as failure:
         return [reach_of(file, failure)]
-    return [*password_problems(conf),
-            *reply_problems(redis, int(conf.get("redis_replicas", 0)))]
+
+
+def about(redis, server, problem):
+    return "%s: %s" % (server.place, problem) if redis.spread else problem
+
+
+def sentinel_problems(conf):
+    """What one of them lacks is no failure, until there are more."""
+    places = read_places(conf["redis"])
+    for sentinel in places.at if places.topology == "sentinel" else ():
+        try:
+            primary_named(conf, places, sentinel)
+        except Failure as failure:
+            yield str(failure)
 
 
 def reach_of(file, failure):
