@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <unistr.h>
 
 #include "conf.h"
 #include "domain.h"
@@ -220,6 +221,36 @@ valid_period(cfg_t *cfg, cfg_opt_t *opt)
 	return (-1);
 }
 
+/* A line for people, in UTF-8. */
+static int
+valid_line(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+	size_t	    len = strlen(value), i;
+
+	for (i = 0; i < len && (unsigned char)value[i] >= ' '; i++)
+		continue;
+	if (i == len && len <= REPORT_URL_MAX &&
+	    u8_check((const uint8_t *)value, len) == NULL)
+		return (0);
+	cfg_error(cfg, "%s: not a line of UTF-8 of at most %d bytes",
+	    cfg_opt_name(opt), REPORT_URL_MAX);
+	return (-1);
+}
+
+static int
+valid_logo(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+
+	if (value[0] == '\0' ||
+	    (is_graphic(value, REPORT_URL_MAX) &&
+		strncmp(value, "https://", 8) == 0))
+		return (0);
+	cfg_error(cfg, "report_logo: \"%s\" is not an https URL", value);
+	return (-1);
+}
+
 static int
 valid_failures(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -358,12 +389,14 @@ static const struct {
 	{ "redis_ca", valid_ca }, { "redis_timeout", valid_timeout },
 	{ "redis_db", valid_db }, { "redis_replicas", valid_replicas },
 	{ "prefix", valid_prefix }, { "report_url", valid_url },
-	{ "enforce", valid_enforce }, { "spf", valid_spf },
-	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
-	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
-	{ "spf_resolver", valid_resolver }, { "auth_failures", valid_failures },
-	{ "quota_period", valid_period }, { "quota_unit", valid_unit },
-	{ "local", valid_local }, { "source_refusal", valid_refusal } };
+	{ "report_title", valid_line }, { "report_logo", valid_logo },
+	{ "report_contact", valid_line }, { "enforce", valid_enforce },
+	{ "spf", valid_spf }, { "spf_include", valid_include },
+	{ "spf_relays", valid_relay }, { "spf_timeout", valid_timeout },
+	{ "spf_workers", valid_workers }, { "spf_resolver", valid_resolver },
+	{ "auth_failures", valid_failures }, { "quota_period", valid_period },
+	{ "quota_unit", valid_unit }, { "local", valid_local },
+	{ "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
@@ -424,6 +457,9 @@ take_values(struct conf *conf, cfg_t *cfg)
 	conf->redis_replicas = (int)cfg_getint(cfg, "redis_replicas");
 	conf->prefix = dup_str(cfg, "prefix");
 	conf->report_url = dup_str(cfg, "report_url");
+	conf->report_title = dup_str(cfg, "report_title");
+	conf->report_logo = dup_str(cfg, "report_logo");
+	conf->report_contact = dup_str(cfg, "report_contact");
 	conf->spf = (enum spf_mode)get_keyword(spf_words,
 	    cfg_getstr(cfg, "spf"));
 	conf->spf_timeout = (int)cfg_getint(cfg, "spf_timeout");
@@ -438,7 +474,8 @@ take_values(struct conf *conf, cfg_t *cfg)
 	rate_parse(cfg_getstr(cfg, "auth_failures"), &conf->auth_failures,
 	    &conf->auth_failures_period);
 	if (conf->redis == NULL || conf->prefix == NULL ||
-	    conf->report_url == NULL ||
+	    conf->report_url == NULL || conf->report_title == NULL ||
+	    conf->report_logo == NULL || conf->report_contact == NULL ||
 	    !places_parse(&conf->places, conf->redis) ||
 	    !period_parse(cfg_getstr(cfg, "quota_period"), &conf->quota_period))
 		return (-1);
@@ -511,6 +548,9 @@ new_parser(void)
 		  CFG_STR("prefix", "smtp:", CFGF_NONE),
 		  CFG_STR("report_url", "https://reports.example.net/",
 		      CFGF_NONE),
+		  CFG_STR("report_title", "", CFGF_NONE),
+		  CFG_STR("report_logo", "", CFGF_NONE),
+		  CFG_STR("report_contact", "", CFGF_NONE),
 		  CFG_STR_LIST("enforce", enforce_default, CFGF_NONE),
 		  CFG_STR("spf", "published", CFGF_NONE),
 		  CFG_STR_LIST("spf_include", NULL, CFGF_NONE),
@@ -692,6 +732,9 @@ conf_print(const struct conf *conf, FILE *fp)
 	fprintf(fp, "redis_replicas = %d\n", conf->redis_replicas);
 	print_str(fp, "prefix", conf->prefix);
 	print_str(fp, "report_url", conf->report_url);
+	print_str(fp, "report_title", conf->report_title);
+	print_str(fp, "report_logo", conf->report_logo);
+	print_str(fp, "report_contact", conf->report_contact);
 	print_str(fp, "spf", spf_words[conf->spf]);
 	print_lists(conf, fp);
 	fprintf(fp, "spf_timeout = %d\n", conf->spf_timeout);
@@ -729,6 +772,9 @@ destroy(struct conf *conf)
 	free(conf->redis_ca);
 	free(conf->prefix);
 	free(conf->report_url);
+	free(conf->report_title);
+	free(conf->report_logo);
+	free(conf->report_contact);
 	free(conf->spf_include);
 	free(conf->spf_relays);
 	free(conf->spf_resolver);

@@ -60,6 +60,10 @@ struct conf {
 	int		    redis_replicas;
 	char		   *prefix;
 	char		   *report_url;
+	char		   *report_title;   /* of the page; "": none */
+	char		   *report_logo;    /* URL; "": none */
+	char		   *report_contact; /* "": none */
+	bool		    reader;  /* only reads: set by the program itself */
 	unsigned int	    enforce; /* ENFORCE_* */
 	enum spf_mode	    spf;
 	char		  **spf_include;

@@ -127,6 +127,9 @@ static const char
 		  "redis_replicas = 2\n"
 		  "prefix = relay1:\n"
 		  "report_url = \"https://example.org/r\"\n"
+		  "report_title = \"B\xc3\xbc" "cher & Co\"\n"
+		  "report_logo = https://example.org/logo.svg\n"
+		  "report_contact = \"Call 1\"\n"
 		  "enforce = {header}\n"
 		  "spf = pass\n"
 		  "spf_include = {spf.example.net, \"_spf.example.org\"}\n"
@@ -331,6 +334,12 @@ test_bad_values(void **state)
 		{ "report_url = 'ftp://example.net/'", 1, "report_url" },
 		{ "report_url = 'https://a b/'", 1, "report_url" },
 		{ "report_url = \"https://a/\\r\\nx\"", 1, "report_url" },
+		{ "report_title = \"\xff\"", 1,
+		    "report_title: not a line of UTF-8" },
+		{ "report_contact = \"a\\nb\"", 1,
+		    "report_contact: not a line of UTF-8" },
+		{ "report_logo = 'http://a/'", 1, "is not an https URL" },
+		{ "report_logo = 'javascript:x'", 1, "is not an https URL" },
 		{ "redis_user = ''", 1, "redis_user" },
 		{ "redis_user = 'a b'", 1, "redis_user" },
 		{ "enforce = {envelope, body}", 1,
@@ -550,6 +559,9 @@ test_print(void **state)
 	    "redis_replicas = 2\n"
 	    "prefix = \"relay1:\"\n"
 	    "report_url = \"https://example.org/r\"\n"
+	    "report_title = \"B\xc3\xbc" "cher & Co\"\n"
+	    "report_logo = \"https://example.org/logo.svg\"\n"
+	    "report_contact = \"Call 1\"\n"
 	    "spf = \"pass\"\n"
 	    "enforce = {\"header\"}\n"
 	    "spf_include = {\"spf.example.net\", \"_spf.example.org\"}\n"
