@@ -22,8 +22,11 @@
 
 #include "sandbox.h"
 
-/* How much memory a worker may have, in bytes: ten times what it needs. */
-#define WORKER_DATA (32 << 20)
+/*
+ * How many bytes of memory a worker may write to: ten times what answers made
+ * to take much of it were seen to take.
+ */
+#define WORKER_DATA (8 << 20)
 
 /*
  * A call that is let through when its arguments are like that.  Of several
