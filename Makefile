@@ -43,6 +43,7 @@ UNITFILES :=	$(wildcard $(HOOKS)/systemd/*)
 CFLAGS ?=	-O2 -g
 PKG_CONFIG ?=	pkg-config
 INSTALL ?=	install
+PYTHON ?=	python3
 LIBS :=		libevent_core hiredis libssl libcrypto libconfuse \
 		libidn2 libcrypt libbsd-overlay libseccomp
 INCLUDES :=	-Ilib -Ifilter -Ifilter/spf -Itable
@@ -130,10 +131,12 @@ install: all $(TOLD) install-hooks
 	$(call put,644,$(filter %.5,$(MANUALS)),$(MANDIR)/man5)
 	$(call put,644,$(filter %.7,$(MANUALS)),$(MANDIR)/man7)
 	$(call put,644,$(filter %.8,$(MANUALS)),$(MANDIR)/man8)
+	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))
 	$(call put,644,scripts/completion/smtpusers.bash,$(BASHCOMPDIR),smtpusers)
 
-# With what the command and the hooks share.
+# With what the command and the hooks share, compiled: they do not write there
+# themselves, and each run would begin by compiling.
 install-hooks: $(TOLD_HOOKS) $(B)/smtpusers.lua
 	$(call put,644,scripts/reasons.ini $(B)/smtpusers.lua VERSION,$(DATADIR))
 	$(call put,644,$(PACKAGE),$(DATADIR)/provision)
@@ -143,6 +146,8 @@ install-hooks: $(TOLD_HOOKS) $(B)/smtpusers.lua
 	$(call put,644,$(filter %-notify.conf.sample,$(TOLD_HOOKS)),$(DATADIR)/hooks)
 	$(call put,644,$(filter %.py,$(TOLD_HOOKS)),$(DATADIR)/hooks/smtpusers_hooks)
 	$(call put,644,$(filter %.service %.timer,$(TOLD_HOOKS)),$(DATADIR)/hooks/systemd)
+	-$(PYTHON) -m compileall -q $(if $(DESTDIR),-s $(DESTDIR) -p /) \
+	    $(addprefix $(DESTDIR)$(DATADIR)/,provision hooks/smtpusers_hooks)
 
 clean:
 	rm -rf $(addprefix build/,native trixie forky check)

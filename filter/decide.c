@@ -15,6 +15,7 @@
  */
 typedef bool rule(const struct facts *, struct decision *);
 
+static rule source_may_try;
 static rule user_at_auth, source_at_auth;
 static rule local_is_trusted, sender_fits, has_user, user_may_send;
 static rule message_is_whole, message_is_users, user_is_same, sandbox_is_same;
@@ -22,6 +23,8 @@ static rule text_is_safe, senders_are_read, domains_are_users, room_is_there;
 static rule sandbox_swallows;
 
 /* The whole policy, in its order. */
+static rule *const at_connect[] = { source_may_try, NULL };
+
 static rule *const at_auth[] = { user_at_auth, source_at_auth, NULL };
 
 static rule *const at_mail_from[] = { sender_fits, local_is_trusted, has_user,
@@ -34,7 +37,8 @@ static rule *const at_end_of_data[] = { message_is_whole, local_is_trusted,
 	message_is_users, user_is_same, sandbox_is_same, text_is_safe,
 	senders_are_read, domains_are_users, room_is_there, NULL };
 
-static rule *const *const policy[] = { [STAGE_AUTH] = at_auth,
+static rule *const *const policy[] = { [STAGE_CONNECT] = at_connect,
+	[STAGE_AUTH] = at_auth,
 	[STAGE_MAIL_FROM] = at_mail_from,
 	[STAGE_RCPT_TO] = at_rcpt_to,
 	[STAGE_END_OF_DATA] = at_end_of_data };
@@ -88,10 +92,43 @@ decide_trusted(const struct facts *f)
 	return (f->session->local && f->conf->local == LOCAL_TRUST);
 }
 
+enum reason
+decide_why_blocked(const struct user *user)
+{
+	return (user->no_account ? REASON_NO_ACCOUNT : REASON_BLOCKED);
+}
+
+enum reason
+decide_why_source(const struct user *user)
+{
+	return (user_list_missing(user) ? REASON_NO_LIST : REASON_SOURCE);
+}
+
 static bool
 source_is_allowed(const struct facts *f)
 {
-	return (decide_trusted(f) || user_source_allowed(f->user));
+	return (!user_list_missing(f->user) &&
+	    (decide_trusted(f) || user_source_allowed(f->user)));
+}
+
+/* Connect */
+static bool
+source_may_try(const struct facts *f, struct decision *d)
+{
+	if (f->conf->auth_failures == 0 || f->session->source.len == 0)
+		return (false);
+	switch (f->logins) {
+	case LOGINS_UNASKED:
+		return (act(d, ACTION_ASK_LOGINS));
+	case LOGINS_OK:
+		return (false);
+	case LOGINS_FAILED:
+		return (refuse(d, ACTION_DISCONNECT, REPLY_FAILURES,
+		    REASON_FAILURES));
+	case LOGINS_UNKNOWN:
+		break;
+	}
+	return (refuse(d, ACTION_DISCONNECT, REPLY_AWAY, REASON_AWAY));
 }
 
 /*
@@ -123,7 +160,7 @@ source_at_auth(const struct facts *f, struct decision *d)
 	if (f->password == PASSWORD_UNASKED)
 		return (act(d, ACTION_ASK_PASSWORD));
 	return (f->password == PASSWORD_FITS &&
-	    reject(d, REPLY_SOURCE, REASON_SOURCE));
+	    reject(d, REPLY_SOURCE, decide_why_source(f->user)));
 }
 
 /* MAIL FROM, and the end of data. */
@@ -199,12 +236,13 @@ user_may_send(const struct facts *f, struct decision *d)
 	case STANDING_NOBODY:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
 	case STANDING_BLOCKED:
-		return (reject(d, REPLY_AUTH_REQUIRED, REASON_BLOCKED));
+		return (reject(d, REPLY_AUTH_REQUIRED,
+		    decide_why_blocked(f->user)));
 	case STANDING_CHANGED:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER));
 	case STANDING_SOURCE:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_SOURCE,
-		    REASON_SOURCE));
+		    decide_why_source(f->user)));
 	case STANDING_UNBOUND:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
 		    REASON_AWAY));

@@ -26,10 +26,18 @@ struct spf_answer;
 
 /* Where smtpd stands in the session, and asks. */
 enum stage {
+	STAGE_CONNECT,
 	STAGE_AUTH,
 	STAGE_MAIL_FROM,
 	STAGE_RCPT_TO,
 	STAGE_END_OF_DATA
+};
+
+enum logins_fact {
+	LOGINS_UNASKED,
+	LOGINS_OK,     /* few have failed */
+	LOGINS_FAILED, /* too many */
+	LOGINS_UNKNOWN
 };
 
 enum password_fact {
@@ -56,6 +64,9 @@ struct facts {
 	enum stage	      stage;
 	const struct conf    *conf;
 	const struct session *session; /* with its message, if any */
+
+	/* At connect, of the source. */
+	enum logins_fact logins;
 
 	/* At AUTH: whether the client shows its password there. */
 	bool		   shows_password;
@@ -88,6 +99,7 @@ enum action {
 	ACTION_DISCONNECT, /* with the reply */
 	ACTION_BLOCK,	   /* with the reply that names a report */
 	/* Or ask for: */
+	ACTION_ASK_LOGINS,
 	ACTION_ASK_USER,
 	ACTION_ASK_ADDRESSES, /* of the domain, and the user again */
 	ACTION_ASK_PASSWORD,
@@ -109,12 +121,18 @@ struct decision {
 #define REPLY_AUTH_FAILED "535 Authentication failed"
 #define REPLY_SOURCE "535 5.7.8 IP not authorized"
 #define REPLY_TEMPFAIL "451 4.3.0 Temporary failure"
+#define REPLY_FAILURES "421 4.7.0 Too many failed logins, try again later"
+#define REPLY_AWAY "421 4.3.0 Temporary failure"
 #define REPLY_SPF                                \
 	"451 4.4.3 SPF could not be looked up, " \
 	"try again later"
 
 /* Decides.  What it points to is the facts'. */
 struct decision decide(const struct facts *);
+
+/* Why a user who is not active is not, and why a source is not allowed. */
+enum reason decide_why_blocked(const struct user *);
+enum reason decide_why_source(const struct user *);
 
 /* Whether the session's own socket is trusted, as `local` has it. */
 bool decide_trusted(const struct facts *);

@@ -34,6 +34,7 @@
 #include "login.h"
 #include "message.h"
 #include "passwd.h"
+#include "recent.h"
 #include "reportid.h"
 #include "request.h"
 #include "sandbox.h"
@@ -53,7 +54,7 @@ static const char registration[] = "register|report|smtp-in|link-connect\n"
 				   "register|report|smtp-in|tx-rcpt\n"
 				   "register|report|smtp-in|tx-commit\n"
 				   "register|report|smtp-in|tx-rollback\n"
-				   "register|filter|smtp-in|auth\n"
+				   "%sregister|filter|smtp-in|auth\n"
 				   "register|filter|smtp-in|mail-from\n"
 				   "register|filter|smtp-in|rcpt-to\n"
 				   "register|filter|smtp-in|data-line\n"
@@ -69,6 +70,9 @@ on_request(struct filter *f, const struct filterline *fl)
 	if ((req = request_new(f, s, fl)) == NULL)
 		return;
 	switch (fl->event) {
+	case EV_CONNECT:
+		login_connect(req);
+		break;
 	case EV_AUTH:
 		login_request(req, fl->params);
 		break;
@@ -211,7 +215,9 @@ on_filter_ready(void *arg)
 	struct filter *f = arg;
 
 	f->registered = true;
-	lineio_write(f->io, registration, sizeof(registration) - 1);
+	lineio_printf(f->io, registration,
+	    f->conf->auth_failures > 0 ? "register|filter|smtp-in|connect\n"
+				       : "");
 	log_started();
 }
 
@@ -332,13 +338,20 @@ filter_start(struct filter *f)
 		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
 	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
-	    (f->reportids = reportids_new()) == NULL ||
+	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
+	    (f->failures.logged = recent_new(FAILURES_LOGGED,
+		 FAILURES_LOG_PAUSE)) == NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
+	f->failures.conf = f->conf;
+	f->failures.functions = f->functions;
 	f->quotas = (struct quotas){ f->base, f->conf, f->functions,
 		f->journal };
+	f->reports.conf = f->conf;
+	f->reports.servers = f->servers;
+	f->reports.journal = f->journal;
 }
 
 static void
@@ -350,7 +363,8 @@ filter_stop(struct filter *f)
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
 	journal_free(f->journal);
-	reportids_free(f->reportids);
+	reportids_free(f->reports.ids);
+	recent_free(f->failures.logged);
 	functions_free(f->functions);
 	users_free(f->users);
 	servers_free(f->servers);

@@ -10,8 +10,10 @@
 
 #include <stdbool.h>
 
+#include "failures.h"
 #include "filterline.h"
 #include "quota.h"
+#include "report.h"
 #include "session.h"
 
 struct conf;
@@ -21,7 +23,6 @@ struct journal;
 struct late_login;
 struct lineio;
 struct passwd_pool;
-struct reportids;
 struct servers;
 struct spf;
 struct spfworkers;
@@ -36,9 +37,10 @@ struct filter {
 	struct users	     *users;
 	struct functions     *functions;
 	struct quotas	      quotas;
+	struct failures	      failures;
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
-	struct reportids     *reportids;
+	struct reports	      reports;
 	struct spfworkers    *workers; /* NULL: not started */
 	struct spf	     *spf;     /* likewise */
 	struct sessions	      sessions;

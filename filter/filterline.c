@@ -19,10 +19,10 @@ static const struct {
 	{ "tx-data", EV_TX_DATA }, { "tx-commit", EV_TX_COMMIT },
 	{ "tx-rollback", EV_TX_ROLLBACK }, { "tx-reset", EV_TX_RESET },
 	{ NULL, EV_UNKNOWN } },
-  requests[] = { { "auth", EV_AUTH }, { "mail-from", EV_MAIL_FROM },
-	  { "rcpt-to", EV_RCPT_TO }, { "data", EV_DATA },
-	  { "data-line", EV_DATA_LINE }, { "commit", EV_COMMIT },
-	  { NULL, EV_UNKNOWN } };
+  requests[] = { { "connect", EV_CONNECT }, { "auth", EV_AUTH },
+	  { "mail-from", EV_MAIL_FROM }, { "rcpt-to", EV_RCPT_TO },
+	  { "data", EV_DATA }, { "data-line", EV_DATA_LINE },
+	  { "commit", EV_COMMIT }, { NULL, EV_UNKNOWN } };
 
 static int
 hex_digit(char c)

@@ -32,6 +32,7 @@ enum filterline_event {
 	EV_TX_ROLLBACK,
 	EV_TX_RESET,
 	/* requests */
+	EV_CONNECT,
 	EV_AUTH,
 	EV_MAIL_FROM,
 	EV_RCPT_TO,

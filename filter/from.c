@@ -170,8 +170,8 @@ is_end(const char *start, const char *at, const char *p, const char *end)
 	if (!is_in_bracket(start, at))
 		return (false);
 	if (has_bracket(p, end))
-		return (end - p > 1 && *p == '"' && is_space(p[1]) &&
-		    count(start, at, '"') % 2 == 1 &&
+		return (*p == '"' && count(start, at, '"') % 2 == 1 &&
+		    chars_word(start, end) == NULL &&
 		    has_whole_addresses(p, end));
 	return (is_space(*p) || strchr(",;(\")", *p) != NULL);
 }
@@ -283,6 +283,16 @@ skip_plain_comment(const char *p, const char *end)
 	return (behind);
 }
 
+/* Behind "[" and what it closes; some take what is not closed for the rest. */
+static const char *
+skip_plain_square(const char *p, const char *end)
+{
+	for (p++; p < end && *p != ']'; p++)
+		if (*p == '\0' || strchr("@<>[()\"\\", *p) != NULL)
+			return (NULL);
+	return (p < end ? p + 1 : NULL);
+}
+
 /* Behind "<", a local part, "@", a domain and ">". */
 static const char *
 skip_plain_bracket(const char *p, const char *end)
@@ -310,8 +320,10 @@ has_plain_quotes(const char *p, const char *end)
 			p = skip_plain_comment(p, end);
 		else if (*p == '<')
 			p = skip_plain_bracket(p, end);
+		else if (*p == '[')
+			p = skip_plain_square(p, end);
 		else
-			p = strchr("\\):", *p) == NULL ? p + 1 : NULL;
+			p = strchr("\\):]", *p) == NULL ? p + 1 : NULL;
 	}
 	return (p != NULL);
 }

@@ -39,7 +39,7 @@ struct version {
 struct loading {
 	LIST_ENTRY(loading) entry;
 	struct functions *fn;
-	struct redisconn *server;
+	struct server	 *server;
 	int		  nreplies; /* to come */
 	int		  tries;    /* left to put ours in place */
 };
@@ -94,7 +94,8 @@ send_words(struct loading *l, redisconn_cb cb, const char *one, const char *two,
 {
 	const char *argv[] = { one, two, three };
 
-	if (redisconn_send(l->server, cb, l, two == NULL ? 1 : 3, argv) != NULL)
+	if (servers_send_to(l->fn->servers, l->server, cb, l,
+		two == NULL ? 1 : 3, argv) != NULL)
 		l->nreplies++;
 }
 
@@ -158,7 +159,7 @@ ask_version(struct loading *l)
 }
 
 static struct loading *
-begin_loading(struct functions *fn, struct redisconn *server)
+begin_loading(struct functions *fn, struct server *server)
 {
 	struct loading *l;
 
@@ -173,7 +174,7 @@ begin_loading(struct functions *fn, struct redisconn *server)
 }
 
 static void
-on_connect(void *arg, struct redisconn *server)
+on_connect(void *arg, struct server *server)
 {
 	struct loading *l;
 
@@ -250,6 +251,18 @@ functions_call(struct functions *fn, redisconn_cb cb, void *arg,
 	return (servers_send(fn->servers, out[FUNCTIONS_KEY], cb, arg, n, out));
 }
 
+struct servers_req *
+functions_commit(struct functions *fn, redisconn_cb cb, void *arg,
+    const char *name, int nkeys, int argc, const char **argv)
+{
+	const char *out[FUNCTIONS_ARGS];
+	int	    n;
+
+	n = functions_command(name, nkeys, argc, argv, out);
+	return (servers_commit(fn->servers, out[FUNCTIONS_KEY], cb, arg, n,
+	    out));
+}
+
 /* Where there is another version, the question for it goes behind. */
 static void
 on_lost(void *arg, const redisReply *reply)
@@ -261,8 +274,8 @@ on_lost(void *arg, const redisReply *reply)
 bool
 functions_lost(struct functions *fn, const char *key, const redisReply *reply)
 {
-	struct redisconn *server;
-	struct loading	 *l;
+	struct server  *server;
+	struct loading *l;
 
 	if (reply == NULL || reply->type != REDIS_REPLY_ERROR ||
 	    strstr(reply->str, "Function not found") == NULL)

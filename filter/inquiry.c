@@ -35,14 +35,15 @@ struct inquiry {
 	struct event	*deadline;
 	struct event	*retry; /* of the question about the user */
 	/* Under way: */
-	struct users_query  *users_query;
-	struct passwd_job   *passwd_job;
-	struct quota_query  *quota_query;
-	struct spf_question *spf_question;
-	char		     name[USER_NAME_MAX + 1];	   /* AUTH shows */
-	char		     room_name[USER_NAME_MAX + 1]; /* whose room */
-	char		     room_reply[QUOTA_REPLY];
-	char		    *password;
+	struct failures_query *failures_query;
+	struct users_query    *users_query;
+	struct passwd_job     *passwd_job;
+	struct quota_query    *quota_query;
+	struct spf_question   *spf_question;
+	char		       name[USER_NAME_MAX + 1];	     /* AUTH shows */
+	char		       room_name[USER_NAME_MAX + 1]; /* whose room */
+	char		       room_reply[QUOTA_REPLY];
+	char		      *password;
 };
 
 static void proceed_with(struct inquiry *);
@@ -64,6 +65,8 @@ release_hold(struct inquiry *inq)
 static void
 inquiry_free(struct inquiry *inq)
 {
+	if (inq->failures_query != NULL)
+		failures_cancel(inq->failures_query);
 	if (inq->users_query != NULL)
 		users_cancel(inq->users_query);
 	if (inq->passwd_job != NULL)
@@ -99,10 +102,14 @@ conclude(struct inquiry *inq, const struct decision *d)
 static void
 conclude_tempfail(struct inquiry *inq)
 {
-	const struct decision d = { .action = ACTION_REJECT,
+	struct decision d = { .action = ACTION_REJECT,
 		.reply = REPLY_TEMPFAIL,
 		.reason = REASON_AWAY };
 
+	if (inq->facts.stage == STAGE_CONNECT) {
+		d.action = ACTION_DISCONNECT;
+		d.reply = REPLY_AWAY;
+	}
 	conclude(inq, &d);
 }
 
@@ -127,8 +134,9 @@ set_deadline(struct inquiry *inq)
 static bool
 is_waiting(const struct inquiry *inq)
 {
-	return (inq->users_query != NULL || inq->passwd_job != NULL ||
-	    inq->quota_query != NULL || inq->spf_question != NULL ||
+	return (inq->failures_query != NULL || inq->users_query != NULL ||
+	    inq->passwd_job != NULL || inq->quota_query != NULL ||
+	    inq->spf_question != NULL ||
 	    event_pending(inq->retry, EV_TIMEOUT, NULL));
 }
 
@@ -387,11 +395,37 @@ ask_for_spf(struct inquiry *inq, size_t i)
 		wait_for_spf(inq, i);
 }
 
+static void
+on_inquiry_failures(void *arg, enum failures_result result)
+{
+	static const enum logins_fact facts[] = { [FAILURES_FEW] = LOGINS_OK,
+		[FAILURES_MANY] = LOGINS_FAILED,
+		[FAILURES_UNREAD] = LOGINS_UNKNOWN };
+	struct inquiry		     *inq = arg;
+
+	inq->failures_query = NULL;
+	inq->facts.logins = facts[result];
+	go_on(inq);
+}
+
+static void
+ask_for_logins(struct inquiry *inq)
+{
+	set_deadline(inq);
+	inq->failures_query = failures_ask(&inq->filter->failures,
+	    &inq->session->source, on_inquiry_failures, inq);
+	if (inq->failures_query == NULL)
+		inq->facts.logins = LOGINS_UNKNOWN;
+}
+
 /* False when it is a decision, and not a question. */
 static bool
 ask_for_fact(struct inquiry *inq, const struct decision *d)
 {
 	switch (d->action) {
+	case ACTION_ASK_LOGINS:
+		ask_for_logins(inq);
+		return (true);
 	case ACTION_ASK_USER:
 		ask_for_user(inq);
 		return (true);

@@ -6,44 +6,114 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include <bsd/string.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "journal.h"
 #include "log.h"
 #include "servers.h"
+#include "shares.h"
 
 #define RETRY_SECONDS 1
 #define RETRY_BURST 256 /* entries sent again at a time */
 
+/* From a loss to the word about it, and between two words. */
+#define TELL_SECONDS 1
+#define TELL_PAUSE 60
+
+enum part_state {
+	PART_UNSENT,
+	PART_SENT,
+	PART_DONE,   /* written, or refused for good */
+	PART_REFUSED /* for now, or its reply was lost */
+};
+
+struct part {
+	struct entry	   *entry;
+	enum part_state	    state;
+	struct servers_req *req; /* PART_SENT */
+	struct command	    command;
+};
+
 struct entry {
+	struct shares_item item; /* first: the item is its entry */
 	TAILQ_ENTRY(entry) next;
-	struct journal	   *journal;
-	struct servers_req *reqs[JOURNAL_COMMANDS]; /* under way */
-	bool		    again;		    /* one was not written */
-	size_t		    bytes;
-	size_t		    ncommands;
-	struct command	    commands[JOURNAL_COMMANDS];
-	const char	   *argv[]; /* and the strings it points to */
+	struct journal	 *journal;
+	enum journal_kind kind;
+	size_t		  nparts;
+	struct part	  parts[JOURNAL_COMMANDS];
+	const char	 *argv[]; /* and the strings it points to */
+};
+
+struct shelf {
+	TAILQ_HEAD(, entry) entries; /* the oldest first */
+	struct shares *shares;
 };
 
 struct journal {
 	struct servers *servers;
 	struct event   *retry;
-	TAILQ_HEAD(, entry) entries;
-	size_t bytes;
+	struct event   *tell;
+	struct shelf	shelves[JOURNAL_KINDS];
+	size_t		lost; /* and not told yet */
+	time_t		told; /* when last, 0: never */
+	char		why[160];
 };
+
+static time_t
+monotonic(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec);
+}
+
+static void
+tell(struct journal *j)
+{
+	if (j->lost > 0)
+		log_err("%zu entries of users' logs or counters are lost: %s",
+		    j->lost, j->why);
+	j->lost = 0;
+	j->told = monotonic();
+}
+
+static void
+on_tell(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	tell(arg);
+}
+
+/* An entry is lost, which is told soon, together with those that follow. */
+static void
+lose(struct journal *j, const char *why)
+{
+	struct timeval tv = { TELL_SECONDS, 0 };
+
+	j->lost++;
+	strlcpy(j->why, why, sizeof(j->why));
+	if (event_pending(j->tell, EV_TIMEOUT, NULL))
+		return;
+	if (j->told != 0 && monotonic() - j->told < TELL_PAUSE)
+		tv.tv_sec = TELL_PAUSE;
+	event_add(j->tell, &tv);
+}
 
 static bool
 under_way(const struct entry *e)
 {
 	size_t i;
 
-	for (i = 0; i < e->ncommands; i++)
-		if (e->reqs[i] != NULL)
+	for (i = 0; i < e->nparts; i++)
+		if (e->parts[i].state == PART_SENT)
 			return (true);
 	return (false);
 }
@@ -51,14 +121,14 @@ under_way(const struct entry *e)
 static void
 drop(struct entry *e)
 {
-	struct journal *j = e->journal;
-	size_t		i;
+	struct shelf *shelf = &e->journal->shelves[e->kind];
+	size_t	      i;
 
-	TAILQ_REMOVE(&j->entries, e, next);
-	j->bytes -= e->bytes;
-	for (i = 0; i < e->ncommands; i++)
-		if (e->reqs[i] != NULL)
-			servers_cancel(e->reqs[i]);
+	TAILQ_REMOVE(&shelf->entries, e, next);
+	shares_remove(shelf->shares, &e->item);
+	for (i = 0; i < e->nparts; i++)
+		if (e->parts[i].state == PART_SENT)
+			servers_cancel(e->parts[i].req);
 	free(e);
 }
 
@@ -72,81 +142,116 @@ retry_later(struct journal *j)
 }
 
 /*
- * Redis says no for good to what it does not let us do or does not know, and
- * for the time being otherwise: it loads, is a replica, or is out of memory.
+ * What Redis says while it cannot write: it loads, is a replica, is out of
+ * memory or of disk, is busy, or the cluster is being changed.  A function that
+ * is missing is loaded with the next connection, or by who needs it first.
+ * Anything else is said for good.
  */
 static bool
-refused_for_good(const redisReply *reply)
+refused_for_now(const char *error)
 {
-	/* It is loaded with the next connection, or by who needs it first. */
-	if (strstr(reply->str, "Function not found") != NULL)
-		return (false);
-	return (strncmp(reply->str, "ERR", 3) == 0 ||
-	    strncmp(reply->str, "NOPERM", 6) == 0 ||
-	    strncmp(reply->str, "WRONGTYPE", 9) == 0);
+	static const char *const states[] = { "LOADING ", "READONLY ",
+		"MASTERDOWN ", "OOM ", "MISCONF ", "NOREPLICAS ", "BUSY ",
+		"TRYAGAIN ", "CLUSTERDOWN ", "MOVED ", "ASK " };
+	size_t			 i;
+
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+		if (strncmp(error, states[i], strlen(states[i])) == 0)
+			return (true);
+	return (strstr(error, "Function not found") != NULL);
 }
 
-/* The replies come in the order of the commands. */
+static enum part_state
+state_after(struct journal *j, const redisReply *reply)
+{
+	if (reply == NULL)
+		return (PART_REFUSED);
+	if (reply->type != REDIS_REPLY_ERROR)
+		return (PART_DONE);
+	if (refused_for_now(reply->str))
+		return (PART_REFUSED);
+	lose(j, reply->str);
+	return (PART_DONE);
+}
+
+/* Drops what is all done; the rest is sent again. */
+static void
+settle(struct entry *e)
+{
+	size_t i;
+
+	for (i = 0; i < e->nparts; i++)
+		if (e->parts[i].state != PART_DONE) {
+			retry_later(e->journal);
+			return;
+		}
+	drop(e);
+}
+
 static void
 on_written(void *arg, const redisReply *reply)
 {
-	struct entry *e = arg;
-	size_t	      i;
+	struct part  *part = arg;
+	struct entry *e = part->entry;
 
-	for (i = 0; e->reqs[i] == NULL; i++)
-		continue;
-	e->reqs[i] = NULL;
-	if (reply == NULL)
-		e->again = true;
-	else if (reply->type == REDIS_REPLY_ERROR) {
-		log_once("redis: cannot write the log: %.200s", reply->str);
-		if (!refused_for_good(reply))
-			e->again = true;
-	}
-	if (under_way(e))
-		return;
-	if (e->again)
-		retry_later(e->journal);
-	else
-		drop(e);
+	part->state = state_after(e->journal, reply);
+	if (!under_way(e))
+		settle(e);
 }
 
 static void
+send_part(struct part *part)
+{
+	const struct command *c = &part->command;
+
+	part->req = servers_send(part->entry->journal->servers, c->argv[c->key],
+	    on_written, part, c->argc, c->argv);
+	part->state = part->req != NULL ? PART_SENT : PART_UNSENT;
+}
+
+/* Those behind one that was not written are sent again too, in their order. */
+static void
 send_entry(struct entry *e)
 {
-	const struct command *c;
-	size_t		      i;
+	size_t i = 0;
 
-	e->again = false;
-	for (i = 0; i < e->ncommands; i++) {
-		c = &e->commands[i];
-		e->reqs[i] = servers_send(e->journal->servers, c->argv[c->key],
-		    on_written, e, c->argc, c->argv);
-		if (e->reqs[i] == NULL)
-			e->again = true;
-	}
-	if (e->again)
+	while (i < e->nparts && e->parts[i].state == PART_DONE)
+		i++;
+	for (; i < e->nparts; i++)
+		send_part(&e->parts[i]);
+	if (!under_way(e))
 		retry_later(e->journal);
+}
+
+/* False when that is enough for now. */
+static bool
+resend(struct journal *j, struct shelf *shelf, size_t *n)
+{
+	struct entry *e;
+
+	TAILQ_FOREACH(e, &shelf->entries, next) {
+		if (under_way(e))
+			continue;
+		if (!servers_ready(j->servers) || (*n)++ == RETRY_BURST)
+			return (false);
+		send_entry(e);
+	}
+	return (true);
 }
 
 static void
 on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct journal *j = arg;
-	struct entry   *e;
-	size_t		n = 0;
+	size_t		i, n = 0;
 
 	(void)fd;
 	(void)what;
-	TAILQ_FOREACH(e, &j->entries, next) {
-		if (under_way(e))
-			continue;
-		if (!servers_ready(j->servers) || n++ == RETRY_BURST) {
+	for (i = 0; i < JOURNAL_KINDS; i++)
+		if (!resend(j, &j->shelves[i], &n)) {
 			retry_later(j);
 			return;
 		}
-		send_entry(e);
-	}
 }
 
 static size_t
@@ -175,9 +280,9 @@ copy_commands(struct entry *e, size_t n, const struct command *commands)
 		total += (size_t)commands[i].argc;
 	text = (char *)(argv + total);
 	for (i = 0; i < n; i++) {
-		e->commands[i].argc = commands[i].argc;
-		e->commands[i].key = commands[i].key;
-		e->commands[i].argv = argv;
+		e->parts[i].entry = e;
+		e->parts[i].command = commands[i];
+		e->parts[i].command.argv = argv;
 		for (k = 0; k < commands[i].argc; k++) {
 			len = strlen(commands[i].argv[k]) + 1;
 			memcpy(text, commands[i].argv[k], len);
@@ -185,34 +290,40 @@ copy_commands(struct entry *e, size_t n, const struct command *commands)
 			text += len;
 		}
 	}
-	e->ncommands = n;
+	e->nparts = n;
 }
 
 static void
-make_room(struct journal *j, size_t bytes)
+make_room(struct journal *j, struct shelf *shelf, size_t bytes)
 {
-	while (j->bytes + bytes > JOURNAL_MAX && !TAILQ_EMPTY(&j->entries)) {
-		log_once("entries of the log are lost: redis takes none");
-		drop(TAILQ_FIRST(&j->entries));
+	struct shares_item *item;
+
+	while (shares_bytes(shelf->shares) + bytes > JOURNAL_MAX &&
+	    (item = shares_surplus(shelf->shares)) != NULL) {
+		lose(j, "too many wait for redis");
+		drop((struct entry *)item);
 	}
 }
 
 void
-journal_write(struct journal *j, size_t n, const struct command *commands)
+journal_write(struct journal *j, enum journal_kind kind, const char *user,
+    size_t n, const struct command *commands)
 {
+	struct shelf *shelf = &j->shelves[kind];
 	struct entry *e;
 	size_t	      bytes = sizeof(*e) + text_size(n, commands);
 
-	make_room(j, bytes);
-	if ((e = calloc(1, bytes)) == NULL) {
-		log_once("entries of the log are lost: out of memory");
+	make_room(j, shelf, bytes);
+	e = calloc(1, bytes);
+	if (e == NULL || !shares_add(shelf->shares, user, &e->item, bytes)) {
+		lose(j, "out of memory");
+		free(e);
 		return;
 	}
 	e->journal = j;
-	e->bytes = bytes;
+	e->kind = kind;
 	copy_commands(e, n, commands);
-	j->bytes += bytes;
-	TAILQ_INSERT_TAIL(&j->entries, e, next);
+	TAILQ_INSERT_TAIL(&shelf->entries, e, next);
 	send_entry(e);
 }
 
@@ -220,27 +331,48 @@ struct journal *
 journal_new(struct event_base *base, struct servers *servers)
 {
 	struct journal *j;
+	bool		whole = true;
+	size_t		i;
 
 	if ((j = calloc(1, sizeof(*j))) == NULL)
 		return (NULL);
 	j->servers = servers;
-	TAILQ_INIT(&j->entries);
-	if ((j->retry = evtimer_new(base, on_retry, j)) == NULL) {
-		free(j);
-		return (NULL);
+	for (i = 0; i < JOURNAL_KINDS; i++) {
+		TAILQ_INIT(&j->shelves[i].entries);
+		j->shelves[i].shares = shares_new();
+		whole = whole && j->shelves[i].shares != NULL;
 	}
-	return (j);
+	j->retry = evtimer_new(base, on_retry, j);
+	j->tell = evtimer_new(base, on_tell, j);
+	if (whole && j->retry != NULL && j->tell != NULL)
+		return (j);
+	journal_free(j);
+	return (NULL);
+}
+
+static void
+clear(struct shelf *shelf)
+{
+	struct entry *e, *next;
+
+	TAILQ_FOREACH_SAFE(e, &shelf->entries, next, next)
+		drop(e);
+	shares_free(shelf->shares);
 }
 
 void
 journal_free(struct journal *j)
 {
-	struct entry *e, *next;
+	size_t i;
 
 	if (j == NULL)
 		return;
-	TAILQ_FOREACH_SAFE(e, &j->entries, next, next)
-		drop(e);
-	event_free(j->retry);
+	tell(j);
+	for (i = 0; i < JOURNAL_KINDS; i++)
+		clear(&j->shelves[i]);
+	if (j->retry != NULL)
+		event_free(j->retry);
+	if (j->tell != NULL)
+		event_free(j->tell);
 	free(j);
 }

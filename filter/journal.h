@@ -13,13 +13,22 @@ struct journal;
 struct servers;
 
 /*
- * What is to be written to Redis for people to read, and must neither hold up
- * a session nor get lost with a connection: kept until Redis has said that it
- * is written, and sent again when it has not.  An entry whose reply was lost
- * may so be written twice.
+ * What is to be written to Redis, and must neither hold up a session nor get
+ * lost with a connection: kept until Redis has said that it is written, and
+ * sent again when it has not.  A command whose reply was lost may so be run
+ * twice.  What Redis refuses for good is given up, and logged.
  */
 
-/* Bytes kept at most; above it the oldest entry makes room. */
+enum journal_kind {
+	JOURNAL_CHARGES, /* reservations that stay, or are given back */
+	JOURNAL_WORDS,	 /* for people to read */
+	JOURNAL_KINDS
+};
+
+/*
+ * Bytes kept at most of each kind.  Above it an entry of a user who has most
+ * makes room, the oldest one.
+ */
 #define JOURNAL_MAX (4 << 20)
 
 /* Commands of one entry at most. */
@@ -38,9 +47,10 @@ struct journal *journal_new(struct event_base *, struct servers *);
 void journal_free(struct journal *);
 
 /*
- * Writes commands, in one go and in their order.  They are copied.  All are
- * sent again when one was not written.
+ * Writes commands about a user, in one go and in their order.  They are copied.
+ * From the first on that was not written they are sent again.
  */
-void journal_write(struct journal *, size_t, const struct command *);
+void journal_write(struct journal *, enum journal_kind, const char *user,
+    size_t, const struct command *);
 
 #endif /* JOURNAL_H */

@@ -11,6 +11,7 @@
 
 #include "conf.h"
 #include "decide.h"
+#include "failures.h"
 #include "filter.h"
 #include "inquiry.h"
 #include "log.h"
@@ -29,6 +30,32 @@ log_login(struct filter *f, const struct session *s, const char *result,
 	};
 
 	userlog_add(f->journal, f->conf->prefix, s, s->name, &entry);
+}
+
+/* What comes again and again is logged once in a while. */
+static void
+on_connect_decided(void *arg, const struct decision *d, const struct user *user)
+{
+	struct request *req = arg;
+
+	(void)user;
+	if (d->action == ACTION_PROCEED)
+		request_proceed(req);
+	else if (failures_worth_logging(&req->filter->failures,
+		     &req->session->source))
+		request_disconnect(req, d->reply);
+	else
+		request_drop(req, d->reply);
+}
+
+void
+login_connect(struct request *req)
+{
+	const struct inquiry_subject subject = { .stage = STAGE_CONNECT,
+		.session = req->session };
+
+	inquiry_begin(req->filter, &subject, on_connect_decided, req,
+	    &req->inquiry);
 }
 
 /* Keeps who it may be, and with which hash, for when smtpd has verified it. */
@@ -186,6 +213,7 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 {
 	char name[USER_NAME_MAX + 1];
 
+	failures_count(&f->failures, &s->source, false);
 	if (!user_fold_name(as_typed, name)) {
 		log_session(s->id, "authenticated as no possible user");
 		s->name[0] = '\0';
@@ -208,6 +236,7 @@ login_failed(struct filter *f, struct session *s, const char *as_typed)
 {
 	char name[USER_NAME_MAX + 1];
 
+	failures_count(&f->failures, &s->source, true);
 	if (session_authenticated(s) || !user_fold_name(as_typed, name))
 		return;
 	if (s->login != LOGIN_NONE && strcmp(s->name, name) == 0)

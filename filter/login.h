@@ -15,6 +15,9 @@ struct session;
  * says when it has.
  */
 
+/* Connect: a source whose logins have failed too often is refused. */
+void login_connect(struct request *);
+
 /*
  * AUTH: a right credential from a source that its user does not allow is
  * refused here where the credential can be seen.  Everything else is smtpd's

@@ -70,26 +70,40 @@ refuse_message(struct request *req, const struct decision *d,
 		request_reject(req, d->reply);
 }
 
+/* The reply names no report that is not there. */
+static void
+on_reported(void *arg, const char *id)
+{
+	struct request *req = arg;
+	struct session *s = req->session;
+	const char     *log_of = req->log_of;
+	const char     *user = log_of[0] != '\0' ? log_of : s->tx->user;
+	const char     *reply = REPLY_TEMPFAIL;
+	char		buf[REPORT_REPLY];
+
+	if (id != NULL)
+		reply = report_reply(req->filter->conf, id, user, buf);
+	if (log_of[0] != '\0')
+		log_message(req->filter, s, log_of, "refused", reply, id, -1);
+	request_reject(req, reply);
+}
+
 static void
 block_message(struct request *req, const struct decision *d,
     const struct user *user)
 {
-	struct filter  *f = req->filter;
 	struct session *s = req->session;
 	struct report	report = {
 		  .reason = d->reason, .domain = d->domain, .spf = d->record
 	};
-	char id[REPORT_ID + 1], reply[REPORT_REPLY];
-	bool theirs;
+	bool theirs = user != NULL && concerned(req, d, user)[0] != '\0';
 
-	theirs = user != NULL && concerned(req, d, user)[0] != '\0';
 	report.user = theirs ? user->name : s->tx->user;
 	report.account = theirs ? user->account : NULL;
-	report_write(f->journal, f->reportids, f->conf, s, &report, id);
-	report_reply(f->conf, id, report.user, reply);
 	if (theirs)
-		log_message(f, s, report.user, "refused", reply, id, -1);
-	request_reject(req, reply);
+		strlcpy(req->log_of, user->name, sizeof(req->log_of));
+	report_write(&req->filter->reports, s, &report, on_reported, req,
+	    &req->report);
 }
 
 static void

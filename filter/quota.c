@@ -190,8 +190,6 @@ on_quota_reply(void *arg, const redisReply *reply)
 		conclude_array(q, reply);
 		return;
 	}
-	if (reply->type == REDIS_REPLY_ERROR)
-		log_once("redis: %s: %.200s", function_of(q), reply->str);
 	/* An attempt whose reply was lost may have been charged. */
 	if (q->reserves)
 		quota_refund(q->quotas, q->user, q->id);
@@ -206,8 +204,9 @@ ask_quota(struct quota_query *q)
 		keys.text[2], keys.text[3], keys.period, q->units };
 
 	make_keys(q->quotas->conf, q->user, q->id, &keys);
-	q->req = functions_call(q->quotas->functions, on_quota_reply, q,
-	    function_of(q), NKEYS, NKEYS + 2, argv);
+	q->req = (q->reserves ? functions_commit
+			      : functions_call)(q->quotas->functions,
+	    on_quota_reply, q, function_of(q), NKEYS, NKEYS + 2, argv);
 	if (q->req == NULL)
 		ask_later(q);
 	else
@@ -279,7 +278,7 @@ write_call(const struct quotas *quotas, const char *function, const char *user,
 
 	make_keys(quotas->conf, user, id, &keys);
 	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
-	journal_write(quotas->journal, 1, &command);
+	journal_write(quotas->journal, JOURNAL_CHARGES, user, 1, &command);
 }
 
 void

@@ -5,7 +5,10 @@
 
 #include <sys/types.h>
 
+#include <bsd/string.h>
+#include <hiredis/hiredis.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +19,27 @@
 #include "journal.h"
 #include "key.h"
 #include "report.h"
+#include "servers.h"
 #include "session.h"
+#include "user.h"
 #include "utc.h"
 
-#define ARGS_MAX 32
+#define FIELDS 12
 #define FROM_TEXT 1024 /* of the From header, in a report */
 #define RELAY_TEXT 256
+#define URL_NAME (3 * USER_NAME_MAX + 1)
+
+struct report_query {
+	const struct reports *reports;
+	report_cb	      cb;
+	void		     *arg;
+	struct report_query **slot;
+	struct servers_req   *req;
+	char		      id[REPORT_ID + 1];
+	char		      key[KEY_TEXT];
+	char		      user[USER_NAME_MAX + 1];
+	char		      account[USER_NAME_MAX + 1];
+};
 
 static time_t
 monotonic(void)
@@ -48,45 +66,139 @@ text_or_none(const char *text)
 	return (text != NULL ? text : "");
 }
 
-void
-report_write(struct journal *journal, struct reportids *ids,
-    const struct conf *conf, const struct session *s,
-    const struct report *report, char id[REPORT_ID + 1])
+/* It is there, or may be: it goes in its time. */
+static void
+let_expire(const struct report_query *q)
+{
+	char	       ttl[16];
+	const char    *expire[] = { "EXPIRE", q->key, ttl };
+	struct command command = { 3, 1, expire };
+
+	snprintf(ttl, sizeof(ttl), "%d", REPORT_DAYS * 86400);
+	journal_write(q->reports->journal, JOURNAL_WORDS, q->user, 1, &command);
+}
+
+static void
+conclude_report(struct report_query *q, bool there)
+{
+	*q->slot = NULL;
+	q->cb(q->arg, there ? q->id : NULL);
+	free(q);
+}
+
+static void
+conclude_unwritten(struct report_query *q)
+{
+	reportids_failed(q->reports->ids, q->user, q->account);
+	conclude_report(q, false);
+}
+
+static void
+on_report_written(void *arg, const redisReply *reply)
+{
+	struct report_query *q = arg;
+
+	q->req = NULL;
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
+		conclude_unwritten(q);
+		return;
+	}
+	let_expire(q);
+	if (reply == NULL) {
+		conclude_unwritten(q);
+		return;
+	}
+	reportids_written(q->reports->ids, q->user, q->id);
+	conclude_report(q, true);
+}
+
+static void
+send_report(struct report_query *q, const struct session *s,
+    const struct report *report)
 {
 	const struct tx *tx = s->tx;
-	char		 key[KEY_TEXT], now[UTC_TEXT], relay[RELAY_TEXT] = "";
-	char		 source[NETADDR_TEXT], from[FROM_TEXT], msgid[16] = "";
-	char		 ttl[16];
-	const char *hset[ARGS_MAX] = { "HSET", key, "time", now, "relay", relay,
-		"user", report->user, "account", text_or_none(report->account),
-		"reason", reason_name(report->reason), "domain",
-		text_or_none(report->domain), "spf", text_or_none(report->spf),
-		"envelope_sender", tx->sender, "from", from, "source",
-		session_source(s, source), "message_id", tx->header.message_id,
-		"message", msgid };
-	const char *expire[] = { "EXPIRE", key, ttl };
-	struct command commands[2] = { { 26, 1, hset }, { 3, 1, expire } };
+	char		 now[UTC_TEXT], relay[RELAY_TEXT] = "", msgid[16] = "";
+	char		 source[NETADDR_TEXT], from[FROM_TEXT];
+	const char	*hset[2 + 2 * FIELDS] = { "HSET", q->key, "time", now,
+		     "relay", relay, "user", report->user, "account",
+		     text_or_none(report->account), "reason",
+		     reason_name(report->reason), "domain",
+		     text_or_none(report->domain), "spf", text_or_none(report->spf),
+		     "envelope_sender", tx->sender, "from", from, "source",
+		     session_source(s, source), "message_id", tx->header.message_id,
+		     "message", msgid };
 
-	if (!reportids_draw(ids, report->user, monotonic(), id))
-		return;
-	key_report(key, conf->prefix, id);
-	snprintf(ttl, sizeof(ttl), "%d", REPORT_DAYS * 86400);
 	utc_text(time(NULL), now);
 	if (gethostname(relay, sizeof(relay) - 1) == -1)
 		relay[0] = '\0';
 	copy_from(&tx->header, from);
 	if (tx->msgid != 0)
 		snprintf(msgid, sizeof(msgid), "%08" PRIx32, tx->msgid);
-	journal_write(journal, 2, commands);
+	q->req = servers_send(q->reports->servers, q->key, on_report_written, q,
+	    2 + 2 * FIELDS, hset);
+	if (q->req == NULL)
+		conclude_unwritten(q);
+}
+
+void
+report_write(const struct reports *reports, const struct session *s,
+    const struct report *report, report_cb cb, void *arg,
+    struct report_query **slot)
+{
+	struct report_query *q;
+
+	if ((q = calloc(1, sizeof(*q))) == NULL) {
+		cb(arg, NULL);
+		return;
+	}
+	q->reports = reports;
+	q->cb = cb;
+	q->arg = arg;
+	q->slot = slot;
+	*slot = q;
+	strlcpy(q->user, report->user, sizeof(q->user));
+	strlcpy(q->account, text_or_none(report->account), sizeof(q->account));
+	if (!reportids_draw(reports->ids, q->user, q->account, monotonic(),
+		q->id)) {
+		conclude_report(q, true);
+		return;
+	}
+	key_report(q->key, reports->conf->prefix, q->id);
+	send_report(q, s, report);
+}
+
+void
+report_cancel(struct report_query *q)
+{
+	servers_cancel(q->req);
+	let_expire(q);
+	free(q);
+}
+
+/* RFC 3986, 2.3: in a name nothing but "+" needs it. */
+static void
+encode_name(const char *name, char buf[URL_NAME])
+{
+	size_t n = 0;
+
+	for (; *name != '\0' && n < URL_NAME - 3; name++)
+		if (*name == '+')
+			n += (size_t)snprintf(buf + n, URL_NAME - n, "%%2B");
+		else
+			buf[n++] = *name;
+	buf[n] = '\0';
 }
 
 const char *
 report_reply(const struct conf *conf, const char *id, const char *user,
     char buf[REPORT_REPLY])
 {
+	char name[URL_NAME];
+
+	encode_name(user, name);
 	snprintf(buf, REPORT_REPLY,
 	    "550 5.7.1 [ACL] Blocked. See "
 	    "%s?id=%s&auth=%s",
-	    conf->report_url, id, user);
+	    conf->report_url, id, name);
 	return (buf);
 }

@@ -13,6 +13,8 @@
 
 struct conf;
 struct journal;
+struct report_query;
+struct servers;
 struct session;
 
 /* Longest reply that names a report, with its NUL. */
@@ -20,6 +22,14 @@ struct session;
 
 /* Days that a report is kept in Redis. */
 #define REPORT_DAYS 30
+
+/* What reports are written with; all must outlive the queries. */
+struct reports {
+	const struct conf *conf;
+	struct servers	  *servers;
+	struct journal	  *journal;
+	struct reportids  *ids;
+};
 
 /* Why a message is blocked; the session, and its message, say the rest. */
 struct report {
@@ -30,12 +40,20 @@ struct report {
 	const char *spf;     /* its record, or NULL */
 };
 
+/* Takes the id of a report that is there; NULL: it could not be written. */
+typedef void (*report_cb)(void *, const char *id);
+
 /*
- * Writes a report to Redis, as report:{ID}, and its id; or the id of the
- * report before, where the user has caused too many.
+ * Writes a report to Redis, as report:{ID}.  Where the user, or the users of
+ * the account, have caused too many, it is the user's report before.  Calls
+ * back exactly once, maybe from within, and at the latest when redis_timeout is
+ * over.  Until then *slot leads to the query, afterwards it is NULL.
  */
-void report_write(struct journal *, struct reportids *, const struct conf *,
-    const struct session *, const struct report *, char[REPORT_ID + 1]);
+void report_write(const struct reports *, const struct session *,
+    const struct report *, report_cb, void *, struct report_query **slot);
+
+/* Makes the callback not come, and frees the query. */
+void report_cancel(struct report_query *);
 
 /* Writes the reply that sends a blocked sender to the report. */
 const char *report_reply(const struct conf *, const char *id, const char *user,

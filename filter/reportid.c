@@ -7,6 +7,7 @@
 
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,15 +17,19 @@
 #include "reportid.h"
 #include "user.h"
 
-struct blocked {
+/* "NAME" of a user, "/NAME" of an account. */
+#define KEY (USER_NAME_MAX + 2)
+
+/* How much of a limit is used up. */
+struct bucket {
 	UT_hash_handle hh;
-	time_t	       level; /* when the burst is whole again */
-	char	       last[REPORT_ID + 1];
-	char	       user[USER_NAME_MAX + 1];
+	time_t	       level;		    /* when the burst is whole again */
+	char	       last[REPORT_ID + 1]; /* of a user; "": none */
+	char	       key[KEY];
 };
 
 struct reportids {
-	struct blocked *byuser; /* who was blocked last is the last */
+	struct bucket *bykey; /* who was blocked last is the last */
 };
 
 static void
@@ -37,41 +42,83 @@ draw(char id[REPORT_ID + 1])
 	id[i] = '\0';
 }
 
-static void
-add(struct reportids *ids, struct blocked *b)
+static const char *
+key_of_account(char key[KEY], const char *account)
 {
-	HASH_ADD_KEYPTR(hh, ids->byuser, b->user, strlen(b->user), b);
-	if (b->hh.tbl == NULL)
-		free(b);
+	snprintf(key, KEY, "/%s", account);
+	return (key);
+}
+
+static struct bucket *
+find(struct reportids *ids, const char *key)
+{
+	struct bucket *b;
+
+	HASH_FIND(hh, ids->bykey, key, strlen(key), b);
+	return (b);
 }
 
 static void
-forget(struct reportids *ids, struct blocked *b)
+forget(struct reportids *ids, struct bucket *b)
 {
 	/* The analyser loses track of what HASH_DEL() makes the head. */
-	HASH_DEL(ids->byuser, b); /* NOLINT(clang-analyzer-unix.Malloc) */
+	HASH_DEL(ids->bykey, b); /* NOLINT(clang-analyzer-*) */
 }
 
-static struct blocked *
-take(struct reportids *ids, const char *user, time_t now)
+/* Puts it behind all others.  False, and it is gone: memory is short. */
+static bool
+append(struct reportids *ids, struct bucket *b)
 {
-	struct blocked *b;
+	HASH_ADD_KEYPTR(hh, ids->bykey, b->key, strlen(b->key), b);
+	if (b->hh.tbl != NULL)
+		return (true);
+	free(b);
+	return (false);
+}
 
-	HASH_FIND(hh, ids->byuser, user, strlen(user), b);
-	if (b != NULL) {
-		forget(ids, b);
-		return (b);
-	}
-	if (HASH_COUNT(ids->byuser) >= REPORTID_USERS) {
-		b = ids->byuser;
+static struct bucket *
+make(struct reportids *ids, const char *key)
+{
+	struct bucket *b;
+
+	if (HASH_COUNT(ids->bykey) >= REPORTID_NAMES) {
+		b = ids->bykey;
 		forget(ids, b);
 		free(b);
 	}
-	if ((b = calloc(1, sizeof(*b))) == NULL)
-		return (NULL);
-	strlcpy(b->user, user, sizeof(b->user));
-	b->level = now;
+	if ((b = calloc(1, sizeof(*b))) != NULL)
+		strlcpy(b->key, key, sizeof(b->key));
 	return (b);
+}
+
+/* The bucket, now the last; NULL when memory is short. */
+static struct bucket *
+touch(struct reportids *ids, const char *key, time_t now)
+{
+	struct bucket *b = find(ids, key);
+
+	if (b != NULL)
+		forget(ids, b);
+	else if ((b = make(ids, key)) == NULL)
+		return (NULL);
+	if (b->level < now)
+		b->level = now;
+	return (append(ids, b) ? b : NULL);
+}
+
+static bool
+has_room(const struct bucket *b, time_t now, time_t burst, time_t seconds)
+{
+	return (b == NULL || b->level - now <= (burst - 1) * seconds);
+}
+
+static void
+charge(struct bucket *user, struct bucket *account, int sign)
+{
+	if (user != NULL)
+		user->level += sign * REPORTID_SECONDS;
+	if (account != NULL)
+		account->level += sign * REPORTID_ACCOUNT_SECONDS;
 }
 
 struct reportids *
@@ -83,11 +130,11 @@ reportids_new(void)
 void
 reportids_free(struct reportids *ids)
 {
-	struct blocked *b, *next;
+	struct bucket *b, *next;
 
 	if (ids == NULL)
 		return;
-	HASH_ITER(hh, ids->byuser, b, next)
+	HASH_ITER(hh, ids->bykey, b, next)
 	{
 		forget(ids, b);
 		free(b);
@@ -96,25 +143,40 @@ reportids_free(struct reportids *ids)
 }
 
 bool
-reportids_draw(struct reportids *ids, const char *user, time_t now,
-    char id[REPORT_ID + 1])
+reportids_draw(struct reportids *ids, const char *user, const char *account,
+    time_t now, char id[REPORT_ID + 1])
 {
-	struct blocked *b;
-	bool		room = true;
+	struct bucket *u, *a = NULL;
+	char	       key[KEY];
 
 	draw(id);
-	if ((b = take(ids, user, now)) == NULL)
+	if (account[0] != '\0')
+		a = touch(ids, key_of_account(key, account), now);
+	u = touch(ids, user, now);
+	if (u == NULL || u->last[0] == '\0' ||
+	    (has_room(u, now, REPORTID_BURST, REPORTID_SECONDS) &&
+		has_room(a, now, REPORTID_ACCOUNT_BURST,
+		    REPORTID_ACCOUNT_SECONDS))) {
+		charge(u, a, 1);
 		return (true);
-	if (b->level < now)
-		b->level = now;
-	if (b->last[0] != '\0' &&
-	    b->level - now > (REPORTID_BURST - 1) * REPORTID_SECONDS)
-		room = false;
-	if (room) {
-		b->level += REPORTID_SECONDS;
-		strlcpy(b->last, id, sizeof(b->last));
-	} else
-		strlcpy(id, b->last, REPORT_ID + 1);
-	add(ids, b);
-	return (room);
+	}
+	strlcpy(id, u->last, REPORT_ID + 1);
+	return (false);
+}
+
+void
+reportids_written(struct reportids *ids, const char *user, const char *id)
+{
+	struct bucket *u = find(ids, user);
+
+	if (u != NULL)
+		strlcpy(u->last, id, sizeof(u->last));
+}
+
+void
+reportids_failed(struct reportids *ids, const char *user, const char *account)
+{
+	char key[KEY];
+
+	charge(find(ids, user), find(ids, key_of_account(key, account)), -1);
 }

@@ -12,6 +12,7 @@
 #include "inquiry.h"
 #include "lineio.h"
 #include "log.h"
+#include "report.h"
 #include "request.h"
 
 static void
@@ -20,6 +21,8 @@ request_free(struct request *req)
 	LIST_REMOVE(req, entry);
 	if (req->inquiry != NULL)
 		inquiry_cancel(req->inquiry);
+	if (req->report != NULL)
+		report_cancel(req->report);
 	free(req);
 }
 
@@ -43,6 +46,8 @@ static const char *
 name_of(enum filterline_event event)
 {
 	switch (event) {
+	case EV_CONNECT:
+		return ("connect");
 	case EV_AUTH:
 		return ("auth");
 	case EV_MAIL_FROM:
@@ -96,6 +101,12 @@ void
 request_disconnect(struct request *req, const char *reply)
 {
 	log_refusal(req, reply);
+	request_drop(req, reply);
+}
+
+void
+request_drop(struct request *req, const char *reply)
+{
 	answer_request(req, "disconnect", reply);
 }
 

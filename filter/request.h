@@ -12,9 +12,11 @@
 #include <stdint.h>
 
 #include "filterline.h"
+#include "user.h"
 
 struct filter;
 struct inquiry;
+struct report_query;
 struct session;
 
 /*
@@ -28,7 +30,11 @@ struct request {
 	struct session	     *session;
 	uint64_t	      token;
 	enum filterline_event event;
-	struct inquiry	     *inquiry; /* that its answer waits for, or NULL */
+	/* What its answer waits for, or NULL: */
+	struct inquiry	    *inquiry;
+	struct report_query *report;
+	/* Whose log tells of what the report is about; "": nobody's. */
+	char log_of[USER_NAME_MAX + 1];
 };
 
 /*
@@ -50,5 +56,8 @@ void request_proceed(struct request *);
 void request_rewrite(struct request *, const char *recipient);
 void request_reject(struct request *, const char *reply);
 void request_disconnect(struct request *, const char *reply);
+
+/* As request_disconnect(), but not logged. */
+void request_drop(struct request *, const char *reply);
 
 #endif /* REQUEST_H */

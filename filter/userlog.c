@@ -93,5 +93,5 @@ userlog_add(struct journal *journal, const char *prefix,
 	commands[0].argc = args.n;
 	key_user(last, prefix, name, "last");
 	utc_text(time(NULL), now);
-	journal_write(journal, used ? 2 : 1, commands);
+	journal_write(journal, JOURNAL_WORDS, name, used ? 2 : 1, commands);
 }

@@ -21,7 +21,7 @@
 #include "log.h"
 #include "period.h"
 
-#define REPORT_URL_MAX 300 /* the reply line has 512 bytes, RFC 5321 */
+#define REPORT_URL_MAX 256 /* the reply line has 512 bytes, RFC 5321 */
 #define REDIS_MAX 2048
 #define PREFIX_MAX 64
 #define PASSWORD_MAX 512
@@ -220,6 +220,19 @@ valid_period(cfg_t *cfg, cfg_opt_t *opt)
 }
 
 static int
+valid_failures(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+	int64_t	    count, seconds;
+
+	if (value[0] == '\0' || rate_parse(value, &count, &seconds))
+		return (0);
+	cfg_error(cfg, "auth_failures: \"%s\" is not a rate like 20/10m",
+	    value);
+	return (-1);
+}
+
+static int
 valid_include(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
@@ -347,9 +360,9 @@ static const struct {
 	{ "enforce", valid_enforce }, { "spf", valid_spf },
 	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
 	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
-	{ "spf_resolver", valid_resolver }, { "quota_period", valid_period },
-	{ "quota_unit", valid_unit }, { "local", valid_local },
-	{ "source_refusal", valid_refusal } };
+	{ "spf_resolver", valid_resolver }, { "auth_failures", valid_failures },
+	{ "quota_period", valid_period }, { "quota_unit", valid_unit },
+	{ "local", valid_local }, { "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
@@ -421,6 +434,8 @@ take_values(struct conf *conf, cfg_t *cfg)
 	    cfg_getstr(cfg, "local"));
 	conf->source_refusal = (enum source_refusal)get_keyword(refusal_words,
 	    cfg_getstr(cfg, "source_refusal"));
+	rate_parse(cfg_getstr(cfg, "auth_failures"), &conf->auth_failures,
+	    &conf->auth_failures_period);
 	if (conf->redis == NULL || conf->prefix == NULL ||
 	    conf->report_url == NULL ||
 	    !places_parse(&conf->places, conf->redis) ||
@@ -499,6 +514,7 @@ new_parser(void)
 		  CFG_INT("spf_timeout", 5000, CFGF_NONE),
 		  CFG_INT("spf_workers", 4, CFGF_NONE),
 		  CFG_STR("spf_resolver", NULL, CFGF_NONE),
+		  CFG_STR("auth_failures", "", CFGF_NONE),
 		  CFG_STR("quota_period", "1d", CFGF_NONE),
 		  CFG_STR("quota_unit", "message", CFGF_NONE),
 		  CFG_STR("local", "trust", CFGF_NONE),
@@ -680,7 +696,11 @@ conf_print(const struct conf *conf, FILE *fp)
 	fprintf(fp, "spf_timeout = %d\n", conf->spf_timeout);
 	fprintf(fp, "spf_workers = %d\n", conf->spf_workers);
 	print_str(fp, "spf_resolver", conf->spf_resolver);
-	fprintf(fp, "quota_period = %" PRId64 "\n", conf->quota_period);
+	fprintf(fp, "auth_failures = \"");
+	if (conf->auth_failures > 0)
+		fprintf(fp, "%" PRId64 "/%" PRId64, conf->auth_failures,
+		    conf->auth_failures_period);
+	fprintf(fp, "\"\nquota_period = %" PRId64 "\n", conf->quota_period);
 	print_str(fp, "quota_unit", unit_words[conf->quota_unit]);
 	print_str(fp, "local", local_words[conf->local]);
 	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);

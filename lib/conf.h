@@ -65,8 +65,10 @@ struct conf {
 	size_t		    nspf_relays;
 	int		    spf_timeout; /* milliseconds */
 	int		    spf_workers;
-	char		   *spf_resolver; /* NULL: the system's */
-	int64_t		    quota_period; /* seconds */
+	char		   *spf_resolver;  /* NULL: the system's */
+	int64_t		    quota_period;  /* seconds */
+	int64_t		    auth_failures; /* of a source; 0: as many as ever */
+	int64_t		    auth_failures_period; /* in so many seconds */
 	enum quota_unit	    quota_unit;
 	enum local_policy   local;
 	enum source_refusal source_refusal;

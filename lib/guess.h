@@ -7,6 +7,7 @@
 #define GUESS_H
 
 #include <stdbool.h>
+#include <time.h>
 
 #include "netaddr.h"
 #include "user.h"
@@ -20,10 +21,11 @@
 struct guesses;
 
 struct guess {
-	char name[USER_NAME_MAX + 1];
-	char account[USER_NAME_MAX + 1]; /* "": none */
-	bool limited;
-	bool long_list; /* of sources */
+	char   name[USER_NAME_MAX + 1];
+	char   account[USER_NAME_MAX + 1]; /* "": none */
+	bool   limited;
+	bool   long_list;   /* of sources */
+	time_t large_until; /* seconds, monotonic; 0: it is not too large */
 };
 
 /* NULL when memory is short. */

@@ -47,6 +47,16 @@ key_address(char buf[KEY_TEXT], const char *prefix, const struct netaddr *na)
 }
 
 const char *
+key_failures(char buf[KEY_TEXT], const char *prefix, const struct netaddr *na,
+    const char *part)
+{
+	char addr[NETADDR_TEXT];
+
+	return (write_key(buf, prefix, "failures", netaddr_text(na, addr),
+	    part));
+}
+
+const char *
 key_report(char buf[KEY_TEXT], const char *prefix, const char *id)
 {
 	return (write_key(buf, prefix, "report", id, ""));

@@ -37,6 +37,10 @@ key_hold(char[KEY_TEXT], const char *prefix, const char *name, const char *id);
 const char *
 key_address(char[KEY_TEXT], const char *prefix, const struct netaddr *);
 
+/* failures:{ADDR}, or with a part: failures:{ADDR}:PART. */
+const char *key_failures(char[KEY_TEXT], const char *prefix,
+    const struct netaddr *, const char		    *part);
+
 /* report:{ID} */
 const char *key_report(char[KEY_TEXT], const char *prefix, const char *id);
 

@@ -39,3 +39,15 @@ period_parse(const char *text, int64_t *seconds)
 	*seconds = n * unit;
 	return (true);
 }
+
+bool
+rate_parse(const char *text, int64_t *count, int64_t *seconds)
+{
+	const char *p;
+
+	*count = 0;
+	for (p = text; *p >= '0' && *p <= '9' && *count <= RATE_MAX; p++)
+		*count = *count * 10 + (*p - '0');
+	return (*count >= 1 && *count <= RATE_MAX && *p == '/' &&
+	    period_parse(p + 1, seconds));
+}

@@ -12,11 +12,17 @@
 /* Longest period: ten years, in seconds. */
 #define PERIOD_MAX (3650LL * 86400)
 
+/* Most that a rate allows in its period. */
+#define RATE_MAX 1000000
+
 /*
  * Reads a period of time as users and the configuration write it: a number
  * of seconds, or a number followed by s, m, h, d or w.  Zero, signs, spaces
  * and anything over PERIOD_MAX are errors.  The result is in seconds.
  */
 bool period_parse(const char *, int64_t *);
+
+/* Reads a rate, "20/10m": a number from 1 to a million, and a period. */
+bool rate_parse(const char *, int64_t *count, int64_t *seconds);
 
 #endif /* PERIOD_H */

@@ -56,11 +56,13 @@ struct output {
 };
 
 struct redisconn {
-	const struct conf *conf;
-	struct event_base *base;
-	struct place	   place;
-	struct trouble	  *trouble;
-	SSL_CTX		  *tls; /* NULL: without */
+	const struct conf  *conf;
+	struct event_base  *base;
+	struct place	    place;
+	enum redisconn_peer peer;
+	bool		    is_primary;
+	struct trouble	   *trouble;
+	SSL_CTX		   *tls; /* NULL: without */
 
 	/* Where the host is, which of that was tried, and why in vain. */
 	struct resolve	      *resolve; /* under way */
@@ -88,10 +90,12 @@ struct redisconn {
 	struct event *reconnect;
 	struct event *giveup; /* the attempt under way */
 	void (*on_connect)(void *, struct redisconn *);
-	void   *on_connect_arg;
-	int	backoff;
-	int64_t timeout; /* milliseconds, one request */
-	size_t	taken;	 /* bytes, since overdue was looked at */
+	void	    *on_connect_arg;
+	redisconn_cb on_message;
+	void	    *on_message_arg;
+	int	     backoff;
+	int64_t	     timeout; /* milliseconds, one request */
+	size_t	     taken;   /* bytes, since overdue was looked at */
 };
 
 static int64_t
@@ -381,10 +385,23 @@ redisconn_ready(const struct redisconn *rc)
 	return (rc->ready);
 }
 
-const char *
-redisconn_why(const struct redisconn *rc)
+bool
+redisconn_is_primary(const struct redisconn *rc)
 {
-	return (trouble_why(rc->trouble));
+	return (rc->is_primary);
+}
+
+void
+redisconn_drop(struct redisconn *rc, const char *why)
+{
+	drop_connection(rc, why);
+}
+
+void
+redisconn_on_message(struct redisconn *rc, redisconn_cb cb, void *arg)
+{
+	rc->on_message = cb;
+	rc->on_message_arg = arg;
 }
 
 void
@@ -456,12 +473,38 @@ on_info(void *arg, const redisReply *reply)
 		trouble_info(rc->trouble, reply, rc->conf->redis_replicas);
 }
 
+/* HELLO's reply is names and values; every ACL user may ask. */
+static void
+on_hello(void *arg, const redisReply *reply)
+{
+	struct redisconn *rc = arg;
+	const redisReply *value;
+	size_t		  i;
+
+	if (reply == NULL)
+		return;
+	if (reply->type != REDIS_REPLY_ARRAY) {
+		login_step(rc, reply, "HELLO");
+		return;
+	}
+	for (i = 0; i + 1 < reply->elements; i += 2) {
+		value = reply->element[i + 1];
+		if (value->type == REDIS_REPLY_STRING &&
+		    strcmp(reply->element[i]->str, "role") == 0)
+			rc->is_primary = strcmp(value->str, "master") == 0;
+	}
+}
+
+/* A Sentinel that wants a password says so when it is asked something. */
 static void
 on_ping(void *arg, const redisReply *reply)
 {
 	struct redisconn *rc = arg;
 
-	login_step(rc, reply, "PING");
+	if (rc->peer != REDISCONN_SENTINEL || reply == NULL ||
+	    reply->type != REDIS_REPLY_ERROR ||
+	    strncmp(reply->str, "NOAUTH", 6) != 0)
+		login_step(rc, reply, "PING");
 	if (reply == NULL || rc->stream == NULL)
 		return;
 	event_del(rc->giveup);
@@ -474,33 +517,57 @@ on_ping(void *arg, const redisReply *reply)
 		rc->on_connect(rc->on_connect_arg, rc);
 }
 
+static bool
+show_password(struct redisconn *rc)
+{
+	const struct conf *conf = rc->conf;
+	const char	  *auth[3] = { "AUTH" };
+	int		   n = 1;
+
+	if (conf->redis_password == NULL)
+		return (true);
+	if (conf->redis_user != NULL)
+		auth[n++] = conf->redis_user;
+	auth[n++] = conf->redis_password;
+	return (append(rc, on_auth, rc, "AUTH", n, auth) != NULL);
+}
+
+static bool
+choose_database(struct redisconn *rc)
+{
+	char	    db[16];
+	const char *argv[] = { "SELECT", db };
+
+	if (rc->conf->redis_db == 0)
+		return (true);
+	snprintf(db, sizeof(db), "%d", rc->conf->redis_db);
+	return (append(rc, on_select, rc, NULL, 2, argv) != NULL);
+}
+
+/* What is to be known of a server, once. */
+static bool
+ask_what_it_is(struct redisconn *rc)
+{
+	const char *hello[] = { "HELLO", "2" };
+	const char *functions[] = { "FCALL", "smtpusers_version", "0" };
+	const char *info[] = { "INFO", "memory", "persistence", "replication" };
+
+	rc->is_primary = false;
+	return ((rc->peer != REDISCONN_NODE ||
+		    append(rc, on_hello, rc, NULL, 2, hello) != NULL) &&
+	    append(rc, on_functions, rc, NULL, 3, functions) != NULL &&
+	    append(rc, on_info, rc, NULL, 4, info) != NULL);
+}
+
 /* Sent in one go; the replies are judged as they come. */
 static bool
 log_in(struct redisconn *rc)
 {
-	const struct conf *conf = rc->conf;
-	const char	  *auth[3] = { "AUTH" }, *sel[2], *ping = "PING";
-	const char	  *functions[] = { "FCALL", "smtpusers_version", "0" };
-	const char *info[] = { "INFO", "memory", "persistence", "replication" };
-	char	    db[16];
-	int	    n = 1;
+	const bool  sentinel = rc->peer == REDISCONN_SENTINEL;
+	const char *ping = "PING";
 
-	if (conf->redis_user != NULL)
-		auth[n++] = conf->redis_user;
-	if (conf->redis_password != NULL) {
-		auth[n++] = conf->redis_password;
-		if (append(rc, on_auth, rc, "AUTH", n, auth) == NULL)
-			return (false);
-	}
-	if (conf->redis_db != 0) {
-		snprintf(db, sizeof(db), "%d", conf->redis_db);
-		sel[0] = "SELECT";
-		sel[1] = db;
-		if (append(rc, on_select, rc, NULL, 2, sel) == NULL)
-			return (false);
-	}
-	return (append(rc, on_functions, rc, NULL, 3, functions) != NULL &&
-	    append(rc, on_info, rc, NULL, 4, info) != NULL &&
+	return (show_password(rc) && (sentinel || choose_database(rc)) &&
+	    (sentinel || rc->peer == REDISCONN_AGAIN || ask_what_it_is(rc)) &&
 	    append(rc, on_ping, rc, NULL, 1, &ping) != NULL);
 }
 
@@ -535,17 +602,19 @@ take_replies(struct redisconn *rc)
 
 	while ((status = redisread_next(rc->input, &reply)) ==
 	    REDISREAD_REPLY) {
-		if (STAILQ_EMPTY(&rc->requests)) {
+		if (!STAILQ_EMPTY(&rc->requests))
+			take_reply(rc, reply);
+		else if (rc->on_message != NULL)
+			rc->on_message(rc->on_message_arg, reply);
+		else
 			drop_connection(rc, unasked);
-			return;
-		}
-		take_reply(rc, reply);
 		if (turn != rc->turn)
 			return;
 	}
 	if (status == REDISREAD_BROKEN)
 		drop_connection(rc, "not the protocol of Redis");
-	else if (STAILQ_EMPTY(&rc->requests) && redisread_begun(rc->input))
+	else if (STAILQ_EMPTY(&rc->requests) && rc->on_message == NULL &&
+	    redisread_begun(rc->input))
 		drop_connection(rc, unasked);
 }
 
@@ -759,7 +828,7 @@ init(struct redisconn *rc)
 
 struct redisconn *
 redisconn_new(struct event_base *base, const struct conf *conf,
-    const struct place *place)
+    const struct place *place, enum redisconn_peer peer)
 {
 	struct redisconn *rc;
 
@@ -767,6 +836,7 @@ redisconn_new(struct event_base *base, const struct conf *conf,
 		return (NULL);
 	rc->conf = conf;
 	rc->place = *place;
+	rc->peer = peer;
 	rc->base = base;
 	rc->backoff = BACKOFF_MIN;
 	rc->timeout = conf->redis_timeout * 95LL / 100;

@@ -43,13 +43,21 @@ struct redisreq;
  */
 typedef void (*redisconn_cb)(void *, const struct redisReply *);
 
+/* What is there, and so what is said to log in. */
+enum redisconn_peer {
+	REDISCONN_SERVER,
+	REDISCONN_NODE,	 /* a server that may be a primary or not */
+	REDISCONN_AGAIN, /* a server that there is another connection to */
+	REDISCONN_SENTINEL
+};
+
 /*
  * Starts to connect to the place, which is copied, as the configuration says,
  * which must outlive the connection.  Returns NULL, after having logged why,
  * when memory is short or TLS cannot be set up.
  */
-struct redisconn *
-redisconn_new(struct event_base *, const struct conf *, const struct place *);
+struct redisconn *redisconn_new(struct event_base *, const struct conf *,
+    const struct place *, enum redisconn_peer);
 
 /*
  * Ends the connection, also from within a callback of its own: requests under
@@ -60,8 +68,14 @@ void redisconn_free(struct redisconn *);
 /* Whether requests are taken now: connected, logged in, database chosen. */
 bool redisconn_ready(const struct redisconn *);
 
-/* Why there is no connection, for the log; "" where nothing was found yet. */
-const char *redisconn_why(const struct redisconn *);
+/* Whether a REDISCONN_NODE said at login that it is a primary. */
+bool redisconn_is_primary(const struct redisconn *);
+
+/*
+ * Ends this connection and makes another: those under way are called back with
+ * REDIS_NO_REPLY, from the event loop.
+ */
+void redisconn_drop(struct redisconn *, const char *why);
 
 /*
  * Has the callback called each time that a connection has been made, before
@@ -77,6 +91,13 @@ void redisconn_on_connect(struct redisconn *,
  */
 struct redisreq *
 redisconn_send(struct redisconn *, redisconn_cb, void *, int, const char **);
+
+/*
+ * Has the callback called for what comes unasked, which ends the connection
+ * otherwise: the messages that a request has subscribed to.  Nothing but that
+ * request may be sent there.
+ */
+void redisconn_on_message(struct redisconn *, redisconn_cb, void *);
 
 /* Makes the callback of a request under way not come. */
 void redisconn_cancel(struct redisreq *);

@@ -88,8 +88,8 @@ replication(const char *info, int replicas, char text[DANGER_TEXT])
 		    DANGER_TEXT);
 	else if (connected < replicas)
 		snprintf(text, DANGER_TEXT,
-		    "redis_replicas is %d, and replicas there are %ld: "
-		    "messages with a quota are deferred",
+		    "redis_replicas is %d, and there are %ld: messages "
+		    "with a quota are deferred",
 		    replicas, connected);
 	else if (connected > 0 && replicas == 0)
 		strlcpy(text,

@@ -7,30 +7,397 @@
 #include <sys/types.h>
 
 #include <event2/event.h>
+#include <hiredis/hiredis.h>
 #include <stdlib.h>
 
+#include "argv.h"
+#include "cluster.h"
+#include "commits.h"
 #include "conf.h"
 #include "log.h"
+#include "sentinels.h"
+#include "server.h"
 #include "servers.h"
+#include "slots.h"
 
+#define STRAY_PAUSE 20	/* milliseconds until it is tried again */
+#define HOPS_MAX 5	/* from server to server without a pause */
+#define LOOK_EVERY 1000 /* milliseconds, at most, for the primary of a name */
+
+/*
+ * A request is under way at a server, or a stray: the server has said that it
+ * is not the one, and the next is not known or not connected.
+ */
 struct servers_req {
 	TAILQ_ENTRY(servers_req) entry;
 	struct servers	*servers;
-	struct redisreq *req;
+	struct server	*server; /* NULL: it is a stray */
 	redisconn_cb	 cb;
 	void		*arg;
+	bool		 commits;
+	bool		 bound; /* to this server, whatever it says */
+	struct redisreq *req;	/* under way is one of these, or neither */
+	struct commit	*commit;
+	/* Of a cluster alone, to be sent elsewhere; argv NULL: it is not. */
+	struct argv  *argv;
+	uint16_t      slot;
+	int64_t	      deadline;
+	unsigned int  hops;
+	struct event *timer; /* once it had to be */
 };
 
 struct servers {
+	struct event_base *base;
 	const struct conf *conf;
-	struct redisconn  *one;
-	TAILQ_HEAD(, servers_req) reqs; /* under way */
-	struct event *waiting;		/* servers_when_ready() */
-	void (*on_connect)(void *, struct redisconn *);
+	struct server	  *one;	 /* of a topology that has one; NULL: unknown */
+	struct server	  *next; /* of REDIS_ONE, where that was no primary */
+	int64_t		   looked;    /* for it, the last time */
+	struct sentinels  *sentinels; /* of REDIS_SENTINEL */
+	struct cluster	  *cluster;   /* of REDIS_CLUSTER */
+	struct server_reqs strays;
+	struct event	  *waiting; /* servers_when_ready() */
+	void (*on_connect)(void *, struct server *);
 	void *on_connect_arg;
 	void (*when_ready)(void *);
 	void *when_ready_arg;
 };
+
+/* Requests */
+
+static struct server_reqs *
+list_of(struct servers_req *sr)
+{
+	return (sr->server != NULL ? &sr->server->reqs : &sr->servers->strays);
+}
+
+static void
+move_req(struct servers_req *sr, struct server *to)
+{
+	TAILQ_REMOVE(list_of(sr), sr, entry);
+	sr->server = to;
+	TAILQ_INSERT_TAIL(list_of(sr), sr, entry);
+}
+
+static void
+free_req(struct servers_req *sr)
+{
+	if (sr->req != NULL)
+		redisconn_cancel(sr->req);
+	if (sr->commit != NULL)
+		commit_cancel(sr->commit);
+	if (sr->timer != NULL)
+		event_free(sr->timer);
+	TAILQ_REMOVE(list_of(sr), sr, entry);
+	argv_free(sr->argv);
+	free(sr);
+}
+
+void
+servers_cancel(struct servers_req *sr)
+{
+	free_req(sr);
+}
+
+static void
+conclude(struct servers_req *sr, const redisReply *reply)
+{
+	redisconn_cb cb = sr->cb;
+	void	    *arg = sr->arg;
+
+	free_req(sr);
+	cb(arg, reply);
+}
+
+/* For a server that is left: nothing there will be answered. */
+static void
+conclude_all(struct server_reqs *list)
+{
+	struct servers_req *sr;
+
+	while ((sr = TAILQ_FIRST(list)) != NULL)
+		conclude(sr, REDIS_NO_REPLY);
+}
+
+static void on_reply(void *, const redisReply *);
+
+/* ASKING's own reply tells nothing that the next one does not. */
+static void
+on_asking(void *arg, const redisReply *reply)
+{
+	(void)arg;
+	(void)reply;
+}
+
+static bool
+send_simple(struct servers_req *sr, struct server *to, bool asking, int argc,
+    const char **argv)
+{
+	const char *word = "ASKING";
+
+	if (asking && redisconn_send(to->rc, on_asking, NULL, 1, &word) == NULL)
+		return (false);
+	sr->req = redisconn_send(to->rc, on_reply, sr, argc, argv);
+	return (sr->req != NULL);
+}
+
+static bool
+send_commit(struct servers_req *sr, struct server *to, bool asking, int argc,
+    const char **argv)
+{
+	struct commits *commits = server_commits(to, sr->servers->sentinels);
+
+	if (commits != NULL)
+		sr->commit = commits_send(commits, asking, on_reply, sr, argc,
+		    argv);
+	return (sr->commit != NULL);
+}
+
+/* False when that server does not take it now. */
+static bool
+hand_to(struct servers_req *sr, struct server *to, bool asking, int argc,
+    const char **argv)
+{
+	bool sent;
+
+	if (to == NULL)
+		return (false);
+	sent = sr->commits ? send_commit(sr, to, asking, argc, argv)
+			   : send_simple(sr, to, asking, argc, argv);
+	if (sent)
+		move_req(sr, to);
+	return (sent);
+}
+
+/* The server has lost its connection, or should not be asked any more. */
+static void
+doubt_server(struct servers *sv)
+{
+	if (sv->sentinels != NULL)
+		sentinels_hurry(sv->sentinels);
+	if (sv->cluster != NULL)
+		cluster_doubt(sv->cluster);
+}
+
+static void on_timer(evutil_socket_t, short, void *);
+static void look_again(struct servers *);
+
+static bool
+wait_for(struct servers_req *sr, int64_t ms)
+{
+	const struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	if (sr->timer == NULL)
+		sr->timer = evtimer_new(sr->servers->base, on_timer, sr);
+	return (sr->timer != NULL && event_add(sr->timer, &tv) == 0);
+}
+
+/* Waits for a pause, or for its reply, but no longer than it may. */
+static void
+go_on(struct servers_req *sr)
+{
+	const int64_t left = sr->deadline - server_now();
+
+	if (left <= 0 ||
+	    !wait_for(sr,
+		sr->server == NULL && left > STRAY_PAUSE ? STRAY_PAUSE : left))
+		conclude(sr, REDIS_NO_REPLY);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct servers_req *sr = arg;
+
+	(void)fd;
+	(void)what;
+	if (sr->server == NULL)
+		hand_to(sr, cluster_owner(sr->servers->cluster, sr->slot),
+		    false, sr->argv->argc, sr->argv->argv);
+	go_on(sr);
+}
+
+/* To where a server of a cluster says. */
+static void
+follow(struct servers_req *sr, const struct redirect *r)
+{
+	struct cluster *cl = sr->servers->cluster;
+	struct server  *to = NULL;
+
+	if (r->kind == REDIRECT_MOVED || r->kind == REDIRECT_ASK)
+		to = cluster_at(cl, &r->place);
+	if (r->kind == REDIRECT_MOVED && to != NULL)
+		cluster_moved(cl, r->slot, to);
+	if (r->kind == REDIRECT_LATER)
+		cluster_doubt(cl);
+	move_req(sr, NULL);
+	if (sr->hops++ < HOPS_MAX)
+		hand_to(sr, to, r->kind == REDIRECT_ASK, sr->argv->argc,
+		    sr->argv->argv);
+	go_on(sr);
+}
+
+/* The one server is no primary any more. */
+static void
+leave(struct servers *sv, const char *why)
+{
+	if (sv->sentinels == NULL)
+		look_again(sv);
+	else {
+		server_drop(sv->one, why);
+		sentinels_hurry(sv->sentinels);
+	}
+}
+
+/* Whether an error is about who has been asked, and not the answer. */
+static bool
+redirect(struct servers_req *sr, const redisReply *reply)
+{
+	const struct redirect r = slots_redirect(reply, &sr->server->place);
+
+	if (r.kind == REDIRECT_NONE || sr->bound)
+		return (false);
+	if (sr->argv != NULL) {
+		follow(sr, &r);
+		return (true);
+	}
+	if (r.kind != REDIRECT_LEAVE)
+		return (false);
+	leave(sr->servers, reply->str);
+	conclude(sr, REDIS_NO_REPLY);
+	return (true);
+}
+
+static void
+on_reply(void *arg, const redisReply *reply)
+{
+	struct servers_req *sr = arg;
+
+	sr->req = NULL;
+	sr->commit = NULL;
+	if (reply == NULL)
+		doubt_server(sr->servers);
+	if (reply == NULL || reply->type != REDIS_REPLY_ERROR ||
+	    !redirect(sr, reply))
+		conclude(sr, reply);
+}
+
+static struct servers_req *
+new_req(struct servers *sv, bool commits, redisconn_cb cb, void *arg)
+{
+	struct servers_req *sr;
+
+	if ((sr = calloc(1, sizeof(*sr))) == NULL)
+		return (NULL);
+	sr->servers = sv;
+	sr->commits = commits;
+	sr->cb = cb;
+	sr->arg = arg;
+	TAILQ_INSERT_TAIL(&sv->strays, sr, entry);
+	return (sr);
+}
+
+/* What it takes to send it to another node. */
+static bool
+make_movable(struct servers_req *sr, const char *key, int argc,
+    const char **argv)
+{
+	const struct timeval tv = conf_deadline(sr->servers->conf);
+
+	sr->slot = key != NULL ? slots_of_key(key) : 0;
+	sr->deadline = server_now() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
+	sr->argv = argv_copy(argc, argv);
+	return (sr->argv != NULL);
+}
+
+/* A node that was heard of just now is waited for; one that is away is not. */
+static bool
+send_in_cluster(struct servers_req *sr, const char *key, int argc,
+    const char **argv)
+{
+	struct server *owner = servers_of_key(sr->servers, key);
+
+	if (owner == NULL || !make_movable(sr, key, argc, argv))
+		return (false);
+	return (hand_to(sr, owner, false, argc, argv) ||
+	    (server_is_new(owner) && wait_for(sr, STRAY_PAUSE)));
+}
+
+static struct servers_req *
+send_request(struct servers *sv, bool commits, const char *key, redisconn_cb cb,
+    void *arg, int argc, const char **argv)
+{
+	struct servers_req *sr = new_req(sv, commits, cb, arg);
+	bool		    sent;
+
+	if (sr == NULL)
+		return (NULL);
+	sent = sv->cluster != NULL ? send_in_cluster(sr, key, argc, argv)
+				   : hand_to(sr, sv->one, false, argc, argv);
+	if (sent)
+		return (sr);
+	free_req(sr);
+	doubt_server(sv);
+	return (NULL);
+}
+
+struct servers_req *
+servers_send(struct servers *sv, const char *key, redisconn_cb cb, void *arg,
+    int argc, const char **argv)
+{
+	return (send_request(sv, false, key, cb, arg, argc, argv));
+}
+
+struct servers_req *
+servers_commit(struct servers *sv, const char *key, redisconn_cb cb, void *arg,
+    int argc, const char **argv)
+{
+	return (send_request(sv, sv->conf->redis_replicas > 0, key, cb, arg,
+	    argc, argv));
+}
+
+struct servers_req *
+servers_send_to(struct servers *sv, struct server *server, redisconn_cb cb,
+    void *arg, int argc, const char **argv)
+{
+	struct servers_req *sr = new_req(sv, false, cb, arg);
+
+	if (sr == NULL)
+		return (NULL);
+	sr->bound = true;
+	if (hand_to(sr, server, false, argc, argv))
+		return (sr);
+	free_req(sr);
+	return (NULL);
+}
+
+/* Which servers there are */
+
+bool
+servers_ready(const struct servers *sv)
+{
+	if (sv->cluster != NULL)
+		return (cluster_any(sv->cluster) != NULL);
+	return (sv->one != NULL && server_ready(sv->one));
+}
+
+/* Whether all requests are taken, as far as that can be. */
+static bool
+all_ready(const struct servers *sv)
+{
+	if (sv->cluster != NULL)
+		return (cluster_whole(sv->cluster));
+	return (servers_ready(sv));
+}
+
+struct server *
+servers_of_key(struct servers *sv, const char *key)
+{
+	if (sv->cluster == NULL)
+		return (sv->one);
+	if (key == NULL)
+		return (cluster_any(sv->cluster));
+	return (cluster_owner(sv->cluster, slots_of_key(key)));
+}
 
 static void
 tell_ready(struct servers *sv)
@@ -51,94 +418,187 @@ on_waiting(evutil_socket_t fd, short what, void *arg)
 	tell_ready(arg);
 }
 
-static void
-on_connected(void *arg, struct redisconn *rc)
-{
-	struct servers *sv = arg;
-
-	if (sv->on_connect != NULL)
-		sv->on_connect(sv->on_connect_arg, rc);
-	tell_ready(sv);
-}
-
-bool
-servers_ready(const struct servers *sv)
-{
-	return (redisconn_ready(sv->one));
-}
-
-void
-servers_on_connect(struct servers *sv, void (*cb)(void *, struct redisconn *),
-    void			  *arg)
-{
-	sv->on_connect = cb;
-	sv->on_connect_arg = arg;
-	if (cb != NULL && redisconn_ready(sv->one))
-		cb(arg, sv->one);
-}
-
 void
 servers_when_ready(struct servers *sv, void (*cb)(void *), void *arg)
 {
 	struct timeval tv = { 0, 0 };
 
-	if (!servers_ready(sv))
+	if (!all_ready(sv))
 		tv = conf_deadline(sv->conf);
 	sv->when_ready = cb;
 	sv->when_ready_arg = arg;
 	event_add(sv->waiting, &tv);
 }
 
-struct redisconn *
-servers_of_key(struct servers *sv, const char *key)
+static void
+on_mapped(void *arg)
 {
-	(void)key;
-	return (sv->one);
+	struct servers *sv = arg;
+
+	if (all_ready(sv))
+		tell_ready(sv);
 }
 
 static void
-free_req(struct servers_req *sr)
+on_server_connected(void *arg, struct server *server)
 {
-	TAILQ_REMOVE(&sr->servers->reqs, sr, entry);
-	free(sr);
+	struct servers *sv = arg;
+
+	if (sv->on_connect != NULL)
+		sv->on_connect(sv->on_connect_arg, server);
+	on_mapped(sv);
 }
 
 static void
-on_reply(void *arg, const struct redisReply *reply)
+on_server_leaving(void *arg, struct server *server)
 {
-	struct servers_req *sr = arg;
-	redisconn_cb	    cb = sr->cb;
-	void		   *cb_arg = sr->arg;
-
-	free_req(sr);
-	cb(cb_arg, reply);
+	(void)arg;
+	conclude_all(&server->reqs);
 }
 
-struct servers_req *
-servers_send(struct servers *sv, const char *key, redisconn_cb cb, void *arg,
-    int argc, const char **argv)
-{
-	struct servers_req *sr;
+static const struct cluster_handler cluster_handler = { on_server_connected,
+	on_server_leaving, on_mapped };
 
-	if ((sr = calloc(1, sizeof(*sr))) == NULL)
-		return (NULL);
-	sr->servers = sv;
-	sr->cb = cb;
-	sr->arg = arg;
-	TAILQ_INSERT_TAIL(&sv->reqs, sr, entry);
-	sr->req = redisconn_send(servers_of_key(sv, key), on_reply, sr, argc,
-	    argv);
-	if (sr->req != NULL)
-		return (sr);
-	free_req(sr);
-	return (NULL);
+static void
+on_one_connected(void *arg, struct redisconn *rc)
+{
+	struct servers *sv = arg;
+
+	if (sv->sentinels == NULL || redisconn_is_primary(rc)) {
+		on_server_connected(sv, sv->one);
+		return;
+	}
+	redisconn_drop(rc, "a replica, and not the primary");
+	sentinels_hurry(sv->sentinels);
+}
+
+static struct server *
+connect_one(struct servers *sv, const struct place *place,
+    enum redisconn_peer peer, void (*connected)(void *, struct redisconn *))
+{
+	struct server *server = server_new(sv->base, sv->conf, place, peer);
+
+	if (server != NULL)
+		redisconn_on_connect(server->rc, connected, sv);
+	return (server);
+}
+
+/* What is under way at the former one is asked again by who has asked it. */
+static void
+replace_one(struct servers *sv, struct server *server)
+{
+	struct server *former = sv->one;
+	char	       text[PLACE_TEXT];
+
+	sv->one = server;
+	if (former == NULL)
+		return;
+	log_warnx("redis: %s: the primary is %s now", sv->conf->redis,
+	    place_text(&server->place, text));
+	conclude_all(&former->reqs);
+	server_free(former);
+}
+
+static void
+on_agreed(void *arg, const struct place *place)
+{
+	struct servers *sv = arg;
+	struct server  *server;
+
+	server = connect_one(sv, place, REDISCONN_NODE, on_one_connected);
+	if (server == NULL)
+		log_err("redis: %s: out of memory", sv->conf->redis);
+	else
+		replace_one(sv, server);
+}
+
+/*
+ * The name may lead to another server by now.  Where that is no primary either,
+ * nothing is gained: who only reads goes on with the one that is there.
+ */
+static void
+on_next_connected(void *arg, struct redisconn *rc)
+{
+	struct servers *sv = arg;
+	struct server  *next = sv->next;
+
+	sv->next = NULL;
+	if (!redisconn_is_primary(rc)) {
+		server_free(next);
+		return;
+	}
+	redisconn_on_connect(rc, on_one_connected, sv);
+	replace_one(sv, next);
+	on_one_connected(sv, rc);
+}
+
+static void
+look_again(struct servers *sv)
+{
+	const int64_t now = server_now();
+
+	if (sv->next != NULL || now - sv->looked < LOOK_EVERY)
+		return;
+	sv->looked = now;
+	sv->next = connect_one(sv, &sv->one->place, REDISCONN_NODE,
+	    on_next_connected);
+}
+
+static void
+each_server(struct servers *sv, void (*cb)(void *, struct server *))
+{
+	if (sv->one != NULL)
+		cb(sv, sv->one);
+	if (sv->cluster != NULL)
+		cluster_each(sv->cluster, cb, sv);
+}
+
+static bool
+may_be_written_to(const struct servers *sv, const struct server *server)
+{
+	return (server_ready(server) &&
+	    (sv->conf->places.topology == REDIS_ONE ||
+		redisconn_is_primary(server->rc)));
+}
+
+static void
+tell_of(void *arg, struct server *server)
+{
+	struct servers *sv = arg;
+
+	if (may_be_written_to(sv, server))
+		sv->on_connect(sv->on_connect_arg, server);
 }
 
 void
-servers_cancel(struct servers_req *sr)
+servers_on_connect(struct servers *sv, void (*cb)(void *, struct server *),
+    void			  *arg)
 {
-	redisconn_cancel(sr->req);
-	free_req(sr);
+	sv->on_connect = cb;
+	sv->on_connect_arg = arg;
+	if (cb != NULL)
+		each_server(sv, tell_of);
+}
+
+static bool
+connect_servers(struct servers *sv)
+{
+	const struct places *places = &sv->conf->places;
+
+	switch (places->topology) {
+	case REDIS_SENTINEL:
+		sv->sentinels = sentinels_new(sv->base, sv->conf, on_agreed,
+		    sv);
+		return (sv->sentinels != NULL);
+	case REDIS_CLUSTER:
+		sv->cluster = cluster_new(sv->base, sv->conf, &cluster_handler,
+		    sv);
+		return (sv->cluster != NULL);
+	default:
+		sv->one = connect_one(sv, &places->at[0], REDISCONN_SERVER,
+		    on_one_connected);
+		return (sv->one != NULL);
+	}
 }
 
 struct servers *
@@ -146,34 +606,46 @@ servers_new(struct event_base *base, const struct conf *conf)
 {
 	struct servers *sv;
 
-	if (conf->places.topology != REDIS_ONE) {
-		log_warnx("redis: %s: not served yet", conf->redis);
-		return (NULL);
-	}
 	if ((sv = calloc(1, sizeof(*sv))) == NULL)
 		return (NULL);
+	sv->base = base;
 	sv->conf = conf;
-	TAILQ_INIT(&sv->reqs);
-	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) == NULL ||
-	    (sv->one = redisconn_new(base, conf, &conf->places.at[0])) ==
-		NULL) {
-		servers_free(sv);
-		return (NULL);
-	}
-	redisconn_on_connect(sv->one, on_connected, sv);
-	return (sv);
+	TAILQ_INIT(&sv->strays);
+	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) != NULL &&
+	    connect_servers(sv))
+		return (sv);
+	servers_free(sv);
+	return (NULL);
+}
+
+static void
+free_reqs(struct server_reqs *list)
+{
+	struct servers_req *sr;
+
+	while ((sr = TAILQ_FIRST(list)) != NULL)
+		free_req(sr);
+}
+
+/* The requests of a server go before it. */
+static void
+forget_server(void *arg, struct server *server)
+{
+	(void)arg;
+	free_reqs(&server->reqs);
 }
 
 void
 servers_free(struct servers *sv)
 {
-	struct servers_req *sr;
-
 	if (sv == NULL)
 		return;
-	redisconn_free(sv->one);
-	while ((sr = TAILQ_FIRST(&sv->reqs)) != NULL)
-		free_req(sr);
+	free_reqs(&sv->strays);
+	each_server(sv, forget_server);
+	cluster_free(sv->cluster);
+	server_free(sv->one);
+	server_free(sv->next);
+	sentinels_free(sv->sentinels);
 	if (sv->waiting != NULL)
 		event_free(sv->waiting);
 	free(sv);

@@ -12,6 +12,7 @@
 
 struct conf;
 struct event_base;
+struct server;
 struct servers;
 struct servers_req;
 
@@ -35,11 +36,12 @@ void servers_free(struct servers *);
 bool servers_ready(const struct servers *);
 
 /*
- * Has the callback called for each connection that has been made, before any
- * request that others send on it; and at once for those that are there.
+ * Has the callback called for each server that may be written to once it is
+ * connected, before any request that others send there; and at once for those
+ * that are.
  */
-void servers_on_connect(struct servers *, void (*)(void *, struct redisconn *),
-    void *);
+void
+servers_on_connect(struct servers *, void (*)(void *, struct server *), void *);
 
 /*
  * Has the callback called once, from the event loop, at the next time that a
@@ -48,18 +50,31 @@ void servers_on_connect(struct servers *, void (*)(void *, struct redisconn *),
 void servers_when_ready(struct servers *, void (*)(void *), void *);
 
 /*
- * Sends a command of strings to the server that holds the key; NULL: to any.
- * The callback comes exactly once, from the event loop, as redisconn_send()
- * has it.  Returns NULL, with no callback to come, when that server is not
- * connected now.
+ * Sends a command of strings to the server that holds the key.  The callback
+ * comes exactly once, from the event loop, as redisconn_send() has it; with
+ * REDIS_NO_REPLY as well when the server turned out not to be the one that
+ * holds the key, and no other was found in the time that a request may take.
+ * Returns NULL, with no callback to come, when the server is not connected now.
  */
 struct servers_req *servers_send(struct servers *, const char *key,
+    redisconn_cb, void *, int, const char **);
+
+/*
+ * The same, but the reply, unless it is an error, comes once as many replicas
+ * as the configuration asks for have what the command wrote; REDIS_NO_REPLY
+ * when they do not in time.  A command that is sent again must write again.
+ */
+struct servers_req *servers_commit(struct servers *, const char *key,
+    redisconn_cb, void *, int, const char **);
+
+/* The same as servers_send(), to one server. */
+struct servers_req *servers_send_to(struct servers *, struct server *,
     redisconn_cb, void *, int, const char **);
 
 /* Makes the callback of a request under way not come. */
 void servers_cancel(struct servers_req *);
 
-/* The connection to the server that holds the key, or NULL. */
-struct redisconn *servers_of_key(struct servers *, const char *key);
+/* The server that holds the key, connected or not; NULL when none is known. */
+struct server *servers_of_key(struct servers *, const char *key);
 
 #endif /* SERVERS_H */

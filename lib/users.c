@@ -18,11 +18,18 @@
 #include "guess.h"
 #include "key.h"
 #include "log.h"
+#include "redisread.h"
 #include "servers.h"
 #include "users.h"
 
 #define LOG_PAUSE 60 /* seconds between words about one record */
 #define LOG_RECENT 64
+
+/*
+ * A record that was too large to be read is asked for its size first for so
+ * many seconds, lest each login that is tried make Redis send it.
+ */
+#define LARGE_PAUSE 60
 
 #define PREFIXES_MAX 129 /* of an IPv6 address, /0 to /128 */
 
@@ -47,6 +54,9 @@ enum part_kind {
 	PART_PREFIXES,	      /* SMISMEMBER user:{NAME}:ips, if long */
 	PART_ACCOUNT,	      /* HMGET account:{NAME} */
 	PART_ACCOUNT_DOMAINS, /* SMISMEMBER account:{NAME}:domains */
+	PART_RECORD_SIZE,     /* MEMORY USAGE user:{NAME} */
+	PART_LIST_SIZE,	      /* MEMORY USAGE user:{NAME}:ips */
+	PART_ACCOUNT_SIZE,    /* MEMORY USAGE account:{NAME} */
 	NPARTS
 };
 
@@ -55,17 +65,26 @@ struct part {
 	struct servers_req *req; /* NULL: not under way */
 };
 
+/* What is wrong with a key. */
+struct fault {
+	const char    *what; /* NULL: nothing */
+	enum part_kind part; /* that asked about the key */
+};
+
 struct users_query {
 	struct users	     *users;
 	struct users_question question;
 	users_cb	      cb;
 	void		     *arg;
 	struct part	      parts[NPARTS];
-	size_t		      nwaiting;	   /* parts under way */
-	const char	     *bad;	   /* what is wrong */
-	const char	     *bad_account; /* the same of what was guessed */
+	size_t		      nwaiting; /* parts under way */
+	struct fault	      bad;
+	struct fault	      bad_account; /* the same of what was guessed */
 	bool		      unavailable;
-	bool		      bad_owner; /* it is the address's key */
+	bool		      too_large; /* is what is bad */
+	bool		      sizing;	 /* sizes are asked for */
+	bool		      sized;	 /* and were good */
+	bool		      list_is_large;
 	bool		      exists;
 	bool		      long_list;
 	bool		      by_prefixes; /* asked so, the last time */
@@ -77,6 +96,17 @@ struct users_query {
 	struct user user;
 	struct user of_account; /* plan, status, prefix, in_account */
 };
+
+static const char too_large[] = "too large";
+
+static time_t
+now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec);
+}
 
 struct users *
 users_new(struct servers *servers, const struct conf *conf)
@@ -107,20 +137,47 @@ users_free(struct users *us)
 static bool
 worth_logging(struct users *us, const char *key)
 {
-	struct timespec now;
-	uint32_t	hash = 2166136261U;
-	size_t		i;
+	time_t	 now = now_seconds();
+	uint32_t hash = 2166136261U;
+	size_t	 i;
 
 	for (i = 0; key[i] != '\0'; i++)
 		hash = (hash ^ (unsigned char)key[i]) * 16777619U;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	i = hash % LOG_RECENT;
 	if (us->logged[i].hash == hash && us->logged[i].when != 0 &&
-	    now.tv_sec - us->logged[i].when < LOG_PAUSE)
+	    now - us->logged[i].when < LOG_PAUSE)
 		return (false);
 	us->logged[i].hash = hash;
-	us->logged[i].when = now.tv_sec;
+	us->logged[i].when = now;
 	return (true);
+}
+
+static bool
+of_account(enum part_kind kind)
+{
+	return (kind == PART_ACCOUNT || kind == PART_ACCOUNT_DOMAINS ||
+	    kind == PART_ACCOUNT_SIZE);
+}
+
+static const char *
+key_of_part(const struct users_query *q, enum part_kind kind,
+    char key[KEY_TEXT])
+{
+	static const char *const sets[NPARTS] = { [PART_DOMAINS] = "domains",
+		[PART_ADDRESSES] = "domains",
+		[PART_LIST] = "ips",
+		[PART_LENGTH] = "ips",
+		[PART_PREFIXES] = "ips",
+		[PART_LIST_SIZE] = "ips",
+		[PART_ACCOUNT_DOMAINS] = "domains" };
+	const char		*prefix = q->users->conf->prefix;
+	const char		*set = sets[kind] != NULL ? sets[kind] : "";
+
+	if (kind == PART_OWNER)
+		return (key_address(key, prefix, q->question.address));
+	if (of_account(kind))
+		return (key_account(key, prefix, q->account, set));
+	return (key_user(key, prefix, q->name, set));
 }
 
 static void
@@ -128,12 +185,8 @@ log_bad(struct users_query *q)
 {
 	char key[KEY_TEXT];
 
-	if (q->bad_owner)
-		key_address(key, q->users->conf->prefix, q->question.address);
-	else
-		key_user(key, q->users->conf->prefix, q->name, "");
-	if (worth_logging(q->users, key))
-		log_warnx("%s: bad record: %s", key, q->bad);
+	if (worth_logging(q->users, key_of_part(q, q->bad.part, key)))
+		log_warnx("%s: bad record: %s", key, q->bad.what);
 }
 
 static void
@@ -153,18 +206,39 @@ users_cancel(struct users_query *q)
 	free_query(q);
 }
 
+/* Remembers that what was asked for is not to be read as it is. */
+static void
+learn_large(struct users_query *q)
+{
+	struct guess guess = { .long_list = q->long_list,
+		.large_until = now_seconds() + LARGE_PAUSE };
+
+	strlcpy(guess.name, q->name, sizeof(guess.name));
+	strlcpy(guess.account, q->account, sizeof(guess.account));
+	guess_learn_user(q->users->guesses, &guess);
+}
+
 static void
 finish_query(struct users_query *q, enum users_found found)
 {
 	if (found == USER_BAD)
 		log_bad(q);
+	if (found == USER_BAD && q->too_large && q->name[0] != '\0')
+		learn_large(q);
 	q->cb(q->arg, found, found == USER_OK ? &q->user : NULL);
 	free_query(q);
 }
 
+static bool
+is_too_large(const redisReply *reply)
+{
+	return (strncmp(reply->str, REDIS_TOO_LARGE,
+		    sizeof(REDIS_TOO_LARGE) - 1) == 0);
+}
+
 /*
- * A value of the wrong type is the record's fault, every other error is
- * Redis's: it is loading, has no master, or does not let us.
+ * A value of the wrong type or size is the record's fault, every other error is
+ * Redis's, and logged with the connection.
  */
 static const char *
 usable(struct users_query *q, const redisReply *reply)
@@ -173,8 +247,10 @@ usable(struct users_query *q, const redisReply *reply)
 		return (NULL);
 	if (reply != NULL && strncmp(reply->str, "WRONGTYPE", 9) == 0)
 		return ("wrong type");
-	if (reply != NULL)
-		log_once("redis: %.200s", reply->str);
+	if (reply != NULL && is_too_large(reply)) {
+		q->too_large = true;
+		return (too_large);
+	}
 	q->unavailable = true;
 	return (NULL);
 }
@@ -188,7 +264,7 @@ read_bits(const redisReply *reply, size_t n, uint32_t *bits)
 	*bits = 0;
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
-		return ("domains: not a set");
+		return ("not a set");
 	for (i = 0; i < n; i++)
 		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
 		    reply->element[i]->integer == 1)
@@ -225,7 +301,7 @@ read_addresses(struct users_query *q, const redisReply *reply)
 {
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
 	    reply->element[1]->type != REDIS_REPLY_ARRAY)
-		return ("domains: not a set");
+		return ("not a set");
 	q->user.addresses = reply->element[1]->elements > 0;
 	return (NULL);
 }
@@ -247,7 +323,7 @@ static const char *
 read_length(struct users_query *q, const redisReply *reply)
 {
 	if (reply->type != REDIS_REPLY_INTEGER)
-		return ("ips: not a set");
+		return ("not a set");
 	q->long_list = reply->integer > USER_SHORT_LIST;
 	return (NULL);
 }
@@ -258,7 +334,7 @@ read_prefixes(struct users_query *q, const redisReply *reply)
 	size_t i;
 
 	if (reply->type != REDIS_REPLY_ARRAY)
-		return ("ips: not a set");
+		return ("not a set");
 	/* Of a source that is none, nothing but "" was asked about. */
 	for (i = 0; i < reply->elements && q->question.source->len != 0; i++)
 		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
@@ -293,9 +369,22 @@ read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 	case PART_ACCOUNT_DOMAINS:
 		return (read_bits(reply, ask->domains->n,
 		    &q->of_account.in_account));
-	case NPARTS:
+	default:
 		break;
 	}
+	return (NULL);
+}
+
+/* Who may not ask for the size of a value has no choice but to read it. */
+static const char *
+read_size(struct users_query *q, enum part_kind kind, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_INTEGER ||
+	    reply->integer <= REDISREAD_MAX)
+		return (NULL);
+	if (kind != PART_LIST_SIZE)
+		return (too_large);
+	q->list_is_large = true;
 	return (NULL);
 }
 
@@ -307,31 +396,33 @@ on_part(void *arg, const redisReply *reply)
 	struct part	   *part = arg;
 	struct users_query *q = part->query;
 	enum part_kind	    kind = (enum part_kind)(part - q->parts);
-	const char **first = kind >= PART_ACCOUNT ? &q->bad_account : &q->bad;
-	const char  *bad;
+	struct fault *first = of_account(kind) ? &q->bad_account : &q->bad;
+	const char   *bad;
 
 	part->req = NULL;
 	q->nwaiting--;
-	if ((bad = usable(q, reply)) == NULL && !q->unavailable)
+	if (kind >= PART_RECORD_SIZE && reply != NULL)
+		bad = read_size(q, kind, reply);
+	else if ((bad = usable(q, reply)) == NULL && !q->unavailable)
 		bad = read_reply(q, kind, reply);
-	if (bad != NULL && kind == PART_OWNER)
-		q->bad_owner = true;
-	if (*first == NULL)
-		*first = bad;
+	/* What is wrong with the address's key comes before all else. */
+	if (bad != NULL && (first->what == NULL || kind == PART_OWNER))
+		*first = (struct fault){ bad, kind };
 	if (q->nwaiting == 0)
 		judge_replies(q);
 }
 
-/* The key is the first argument of all that is asked. */
+/* The key is the first argument of all that is asked but MEMORY USAGE. */
 static bool
 ask_part(struct users_query *q, enum part_kind kind, int argc,
     const char **argv)
 {
 	struct part *part = &q->parts[kind];
+	const char  *key = argv[kind >= PART_RECORD_SIZE ? 2 : 1];
 
 	part->query = q;
-	part->req = servers_send(q->users->servers, argv[1], on_part, part,
-	    argc, argv);
+	part->req = servers_send(q->users->servers, key, on_part, part, argc,
+	    argv);
 	if (part->req == NULL)
 		return (false);
 	q->nwaiting++;
@@ -437,7 +528,7 @@ ask_account(struct users_query *q, const char *account)
 	const char *prefix = q->users->conf->prefix;
 
 	strlcpy(q->account, account, sizeof(q->account));
-	q->bad_account = NULL;
+	q->bad_account.what = NULL;
 	memset(&q->of_account, 0, sizeof(q->of_account));
 	key_account(key, prefix, account, "");
 	if (!ask_hash(q, PART_ACCOUNT, key, user_account_fields,
@@ -447,6 +538,37 @@ ask_account(struct users_query *q, const char *account)
 		return (true);
 	key_account(key, prefix, account, "domains");
 	return (ask_domains(q, PART_ACCOUNT_DOMAINS, key));
+}
+
+static bool
+ask_size(struct users_query *q, enum part_kind kind, const char *key)
+{
+	const char *argv[] = { "MEMORY", "USAGE", key, "SAMPLES", "100" };
+
+	return (ask_part(q, kind, 5, argv));
+}
+
+/* How large are what is read as a whole, and the list should it be short. */
+static bool
+ask_sizes(struct users_query *q, const struct guess *guess)
+{
+	const char *prefix = q->users->conf->prefix;
+	char	    key[KEY_TEXT], ips[KEY_TEXT];
+	const char *count[] = { "SCARD", ips };
+
+	q->sizing = true;
+	q->bad_account.what = NULL;
+	key_user(key, prefix, q->name, "");
+	key_user(ips, prefix, q->name, "ips");
+	if (!ask_size(q, PART_RECORD_SIZE, key) ||
+	    !ask_size(q, PART_LIST_SIZE, ips) ||
+	    !ask_part(q, PART_LENGTH, 2, count))
+		return (false);
+	if (guess->account[0] == '\0')
+		return (true);
+	strlcpy(q->account, guess->account, sizeof(q->account));
+	key_account(key, prefix, guess->account, "");
+	return (ask_size(q, PART_ACCOUNT_SIZE, key));
 }
 
 static bool
@@ -461,6 +583,8 @@ ask_record(struct users_query *q, const char *name)
 	strlcpy(q->name, name, sizeof(q->name));
 	user_clear(&q->user);
 	strlcpy(q->user.name, name, sizeof(q->user.name));
+	if (!q->sized && guess != NULL && guess->large_until > now_seconds())
+		return (ask_sizes(q, guess));
 	q->long_list = guess != NULL && guess->long_list;
 	key_user(key, prefix, name, "");
 	nfields = user_scope_fields(q->question.scope, fields);
@@ -536,6 +660,7 @@ take_account(struct users_query *q)
 		q->user.status = STATUS_BLOCKED;
 		return;
 	}
+	q->user.no_account = q->of_account.no_account;
 	q->user.pro = q->of_account.pro;
 	q->user.in_account = q->of_account.in_account;
 	if (q->of_account.status == STATUS_BLOCKED ||
@@ -568,7 +693,8 @@ judge_record(struct users_query *q)
 		finish_query(q, USER_UNAVAILABLE);
 	if (!asked || account || missing != MISSING_NOTHING)
 		return;
-	if (q->user.account[0] != '\0' && (q->bad = q->bad_account) != NULL) {
+	if (q->user.account[0] != '\0' && q->bad_account.what != NULL) {
+		q->bad = q->bad_account;
 		finish_query(q, USER_BAD);
 		return;
 	}
@@ -587,11 +713,31 @@ static void
 ask_new_owner(struct users_query *q)
 {
 	guess_learn_address(q->users->guesses, q->question.address, q->owner);
-	q->bad = NULL;
+	q->bad.what = NULL;
+	q->sizing = q->sized = q->list_is_large = false;
 	q->exists = false;
 	q->account[0] = '\0';
 	memset(q->parts, 0, sizeof(q->parts));
 	if (!ask_record(q, q->owner))
+		finish_query(q, USER_UNAVAILABLE);
+}
+
+/* The sizes are known: what is not too large is asked for. */
+static void
+judge_sizes(struct users_query *q)
+{
+	char name[USER_NAME_MAX + 1];
+
+	q->sizing = false;
+	q->sized = true;
+	strlcpy(name, q->name, sizeof(name));
+	if (q->bad.what == NULL)
+		q->bad = q->bad_account;
+	if (q->bad.what == NULL && q->list_is_large && !q->long_list)
+		q->bad = (struct fault){ too_large, PART_LIST_SIZE };
+	if (q->bad.what != NULL)
+		finish_query(q, USER_BAD);
+	else if (!ask_record(q, name))
 		finish_query(q, USER_UNAVAILABLE);
 }
 
@@ -602,7 +748,7 @@ judge_replies(struct users_query *q)
 
 	if (q->unavailable)
 		finish_query(q, USER_UNAVAILABLE);
-	else if (by_address && q->bad_owner)
+	else if (by_address && q->bad.what != NULL && q->bad.part == PART_OWNER)
 		finish_query(q, USER_BAD);
 	else if (by_address && q->owner[0] == '\0') {
 		guess_learn_address(q->users->guesses, q->question.address,
@@ -610,7 +756,9 @@ judge_replies(struct users_query *q)
 		finish_query(q, USER_NONE);
 	} else if (by_address && strcmp(q->owner, q->name) != 0)
 		ask_new_owner(q);
-	else if (q->bad != NULL)
+	else if (q->sizing)
+		judge_sizes(q);
+	else if (q->bad.what != NULL)
 		finish_query(q, USER_BAD);
 	else
 		judge_record(q);

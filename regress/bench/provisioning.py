@@ -9,7 +9,7 @@ import threading
 import time
 
 from linedriver import TableDriver
-from places import configuration, program, workdir
+from places import SOURCE, build, configuration, program, workdir
 from cli import Smtpusers
 from transfers import HASH, lines_of, peak, user
 
@@ -34,6 +34,7 @@ link.read_response()
 def bench_provisioning(table, redis):
     directory = workdir("provisioning")
     cmd = Smtpusers(redis, directory)
+    cmd.script = installed(directory)
     cmd.environment["SMTPUSERS_FILTER"] = str(program("filter-smtpusers",
                                                       "rel"))
     cmd.patience = 600
@@ -55,6 +56,15 @@ def bench_provisioning(table, redis):
     redis.cli("FLUSHALL")
     table.at_most("memory, import of %d users" % USERS,
                   peak(cmd, "import", lines) * 1024 / MIB, 64, " MiB")
+
+
+def installed(directory):
+    """The command as make install installs it, which is compiled then."""
+    subprocess.run(["make", "-s", "-C", str(SOURCE), "install",
+                    "B=%s" % build(), "PREFIX=%s" % directory,
+                    "SYSCONFDIR=%s" % directory, "LIBEXECDIR=%s" % directory],
+                   check=True, stdout=subprocess.DEVNULL)
+    return directory / "sbin" / "smtpusers"
 
 
 def recorded(number):

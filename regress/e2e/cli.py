@@ -59,9 +59,10 @@ class Smtpusers:
         self.file.write_text(configuration(**keys))
         self.environment = {**os.environ, "SMTPUSERS_FILTER": str(FILTER)}
         self.patience = 60
+        self.script = SCRIPT
 
     def argv(self, *args):
-        return [SCRIPT, "-f", self.file, *args]
+        return [self.script, "-f", self.file, *args]
 
     def start(self, *args, **options):
         return subprocess.Popen(

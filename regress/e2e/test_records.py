@@ -150,11 +150,26 @@ def test_a_user_needs_no_more_than_a_password(relay, users):
         assert session.message().startswith("250")
 
 
-def test_the_log_names_the_key(relay, users):
-    """Once a while: the name is one that no other test has spoiled."""
-    users.add("spoilt", PASSWORD)
-    users.set("spoilt", status="bogus")
+SPOILT = {
+    "user": (("HSET", "smtp:user:{spoilt}", "status", "bogus"),
+             "smtp:user:{spoilt}: bad record: status"),
+    "ips": (("SET", "smtp:user:{spoilt}:ips", "x"),
+            "smtp:user:{spoilt}:ips: bad record: wrong type"),
+    "account": (("SET", "smtp:account:{rotten}", "x"),
+                "smtp:account:{rotten}: bad record: wrong type"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_the_log_names_the_key(relay, users, kind):
+    """Once a while: the names are ones that no other test has spoiled."""
+    command, words = SPOILT[kind]
+    users.add("spoilt", PASSWORD, account="rotten")
+    users.redis.cli(*command)
     before = len(relay.log())
     with Session(relay) as session:
-        assert session.plain("spoilt", PASSWORD).startswith("4")
-    assert "user:{spoilt}" in relay.log()[before:]
+        reply = session.plain("spoilt", PASSWORD)
+        if reply == OK:
+            reply = session.mail()
+        assert reply.startswith("4")
+    assert words in relay.log()[before:]

@@ -18,6 +18,7 @@ from redisserver import wait_until
 from session import Session
 
 MAIL, END = "MAIL FROM", "end of data"
+LATER = "451 4.3.0 Temporary failure"
 GOOD = from_header("alice@example.org")
 
 
@@ -277,6 +278,48 @@ def test_what_a_header_holds_cannot_forge_a_report(relay, redis, users):
     assert "reason none" in found["from"]
 
 
+def test_a_report_is_there_before_the_reply(redis, users):
+    users.add("alice", PASSWORD)
+    with FilterDriver(workdir("filter"), configuration(redis=redis.url)) as f:
+        f.connect("00000000000000aa")
+        f.authenticate("00000000000000aa", "alice")
+        for _ in range(200):
+            verdict = f.ask("mail-from", "00000000000000aa", "a@bank.test")
+            ident = report_id(verdict.partition("|")[2], "alice")
+            assert redis.cli("EXISTS", "smtp:report:{%s}" % ident) == 1
+
+
+def test_a_plus_sign_is_encoded_in_the_url(relay, redis, users):
+    users.add("bob+news", PASSWORD)
+    with logged_in(relay, "bob+news") as session:
+        found = blocked(redis, session.mail("a@bank.test"), "bob%2Bnews")
+    assert found["user"] == "bob+news"
+
+
+def test_the_reports_of_an_account_are_bounded(redis, users):
+    """Three users cause more than two may; each has one at least."""
+    users.account("acme")
+    names, most = ["alice", "bob", "carol"], 2000
+    for name in names:
+        users.add(name, PASSWORD, account="acme")
+    users.add("dave", PASSWORD)
+    with FilterDriver(workdir("filter"), configuration(redis=redis.url)) as f:
+        def ask(name, number):
+            ident = "%016x" % number
+            f.connect(ident)
+            f.authenticate(ident, name)
+            verdict = f.ask("mail-from", ident, "a@bank.test")
+            f.disconnect(ident)
+            return report_id(verdict.partition("|")[2], name)
+
+        ids = {name: {ask(name, n) for n in range(1, 1001)}
+               for name in names}
+        assert ask("dave", 1) not in set().union(*ids.values())
+    assert [len(ids[name]) for name in names[:2]] == [1000, 1000]
+    assert 1 <= len(ids["carol"]) < 20
+    assert most < len(redis.cli("KEYS", "smtp:report:*")) < most + 20
+
+
 # Redis is lost after the verdict, before the report is written
 
 def out_of_memory(redis):
@@ -308,21 +351,41 @@ def killed(redis):
 
 
 @pytest.mark.parametrize("loss", [out_of_memory, read_only, cut, killed])
-def test_a_report_outlives_the_loss_of_redis(relay, redis, users, loss):
+def test_no_reply_names_a_report_that_is_not_there(relay, redis, users, loss):
     users.add("alice", PASSWORD)
     with logged_in(relay) as session:
         log(redis, "alice", 1)
         back = loss(redis)
-        reply = session.mail("a@bank.test")
-        ident = report_id(reply, "alice")
-        assert ident, reply
-        assert not redis.cli("EXISTS", "smtp:report:{%s}" % ident)
+        assert session.mail("a@bank.test") == LATER
+        assert redis.cli("KEYS", "smtp:report:*") == []
         assert len(entries(redis, "alice")) == 1
         back()
-        found = report(redis, ident)
+        # The log of the user waits until it can be written.
+        wait_until(lambda: [entry for entry in entries(redis, "alice")
+                            if entry.get("reply") == LATER], 20,
+                   "the entry of the log")
+    # A Redis that was killed has forgotten her.
+    users.add("alice", PASSWORD)
+
+    def named():
+        with Session(relay) as session:
+            if session.plain("alice", PASSWORD) != OK:
+                return None
+            return report_id(session.mail("a@bank.test"), "alice")
+    found = report(redis, wait_until(named, 20, "a report"))
     assert found["reason"] == "domain-not-assigned"
-    assert found["domain"] == "bank.test"
-    wait_until(lambda: [entry for entry in entries(redis, "alice")
-                        if entry.get("report") == ident], 20,
-               "the entry of the log")
-    assert redis.cli("TTL", "smtp:report:{%s}" % ident) > 0
+    for key in redis.cli("KEYS", "smtp:report:*"):
+        wait_until(lambda k=key: redis.cli("TTL", k) > 0, 20, "its end")
+
+
+def test_one_users_reports_while_redis_is_full_cost_others_nothing(
+        relay, redis, users):
+    """No memory is left: mail that is allowed, and needs none, passes."""
+    users.add("alice", PASSWORD)
+    users.add("bob", PASSWORD)
+    with logged_in(relay) as session, logged_in(relay, "bob") as other:
+        back = out_of_memory(redis)
+        for n in range(20):
+            assert session.mail("a@bank.test") == LATER
+            assert other.message("m%d" % n).startswith("250")
+        back()

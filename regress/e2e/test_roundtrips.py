@@ -19,7 +19,7 @@ from redisserver import Connection, wait_until
 
 PASSWORD = "Open-Sesame1"
 SOURCE = "192.0.2.1"
-# What is written for people waits for nothing, and nobody waits for it.
+# What is written for people waits for nothing; a report is waited for.
 WRITTEN = {"XADD", "HSET", "EXPIRE"}
 
 
@@ -240,6 +240,16 @@ def test_a_wrong_guess_costs_a_trip_and_decides_nothing(watched, filter_,
     watched.forget()
     assert mail.sender("a@example.net") == "proceed"
     assert len(watched.decisions()) == 2
+
+
+def test_a_blocked_message_waits_for_its_report(watched, filter_, users):
+    users.add("alice", PASSWORD)
+    mail = Mail(filter_, "alice")
+    assert mail.sender().startswith("proceed")
+    watched.forget()
+    assert mail.sender("a@bank.test").startswith("reject|550 5.7.1 [ACL]")
+    trips = [name_of(trip[0]) for trip in watched.trips]
+    assert trips.index("HSET") == len(watched.decisions())
 
 
 def test_an_address_given_to_another_user(filter_, users):

@@ -4,11 +4,14 @@
 """smtpusers(8): reports, logs, and what the relay would do."""
 
 import configparser
+import importlib.util
 import json
+import marshal
 import re
 import signal
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +28,8 @@ from users import Users, crypt
 EX_NOINPUT = 66
 ID = "123456789012345678"
 # What explain says beside the reasons of reports.
-BESIDE = {"user-blocked", "source-not-listed", "quota"}
+BESIDE = {"user-blocked", "account-missing", "source-not-listed",
+          "source-list-missing", "quota"}
 
 
 @pytest.fixture
@@ -448,6 +452,23 @@ def test_explain_about_nobody_or_nothing(cmd, redis, users):
 
 # installed
 
+def test_installed_it_is_compiled(tmp_path):
+    """Python takes what was compiled where the time of the source is as it was
+    then, and the name of the source is that of the installed file."""
+    subprocess.run(
+        ["make", "-C", SOURCE, "install-hooks", "DESTDIR=%s" % tmp_path,
+         "B=%s/build" % tmp_path, "PREFIX=/opt/x"],
+        check=True, capture_output=True)
+    for module in ("provision/commandline.py", "provision/connection.py",
+                   "hooks/smtpusers_hooks/relay.py"):
+        source = tmp_path / "opt/x/share/smtpusers" / module
+        data = Path(importlib.util.cache_from_source(source)).read_bytes()
+        assert int.from_bytes(data[8:12], "little") == int(
+            source.stat().st_mtime)
+        assert marshal.loads(data[16:]).co_filename == (
+            "/opt/x/share/smtpusers/" + module)
+
+
 def test_installed_it_finds_its_words(cmd):
     """make install fills in where they are."""
     place = workdir("install")
@@ -470,10 +491,12 @@ def test_installed_it_finds_its_words(cmd):
                               capture_output=True).stdout
     assert "What to do" in run("report", ID)
     # The functions are found too, and nothing is left behind.
+    files = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
     cmd.server.cli("FUNCTION", "FLUSH")
     run("add", "alice", "--no-password")
     assert "name          alice\n" in run("show", "alice")
-    assert not list(place.rglob("__pycache__"))
+    assert files == {path: path.stat().st_mtime_ns
+                     for path in place.rglob("*")}
     for path, source in (
             ("opt/x/share/bash-completion/completions/smtpusers",
              "smtpusers.bash"),

@@ -22,6 +22,10 @@ SLOTS = 16384
 LASTING = ("--appendonly", "yes", "--repl-diskless-sync-delay", "0",
            "--repl-ping-replica-period", "1", "--protected-mode", "no")
 
+# What Sentinels are told of it.
+PASSWORDS = ("requirepass %s", "sentinel sentinel-pass %s",
+             "sentinel auth-pass " + NAME + " %s")
+
 # Periods of Sentinels, in milliseconds, which are seconds otherwise.
 HASTY = {"info-period": 200, "ping-period": 200, "ask-period": 200,
          "publish-period": 200, "min-link-reconnect-period": 200,
@@ -43,8 +47,9 @@ class Place:
 class Node(RedisServer):
     """A server that others reach by TCP."""
 
-    def __init__(self, program, *extra, place=None):
+    def __init__(self, program, *extra, place=None, password=None):
         self.place = place or Place()
+        self.password = password
         self.port = free_port()
         super().__init__(workdir("node"), program, (
             *LASTING, "--bind", self.place.address, "--port", self.port,
@@ -56,6 +61,12 @@ class Node(RedisServer):
 
     def argv(self):
         return self.place.argv(super().argv())
+
+    def connect(self, timeout=10):
+        connection = super().connect(timeout)
+        if self.password is not None:
+            connection.command("AUTH", self.password)
+        return connection
 
     def info(self):
         lines = self.cli("INFO", "replication").splitlines()
@@ -72,8 +83,8 @@ class Node(RedisServer):
 
 
 class Sentinel(Node):
-    def __init__(self, program, primary, place=None, auth=()):
-        super().__init__(program, place=place)
+    def __init__(self, program, primary, place=None, password=None):
+        super().__init__(program, place=place, password=password)
         self.conf = self.dir / "sentinel.conf"
         self.conf.write_text("".join(line + "\n" for line in (
             "port %d" % self.port, "bind " + self.place.address,
@@ -84,7 +95,7 @@ class Sentinel(Node):
                 NAME, primary.place.address, primary.port),
             "sentinel down-after-milliseconds %s %d" % (NAME, DOWN_AFTER),
             "sentinel failover-timeout %s 1500" % NAME,
-            *(line % NAME for line in auth))))
+            *(line % password for line in PASSWORDS if password))))
 
     def argv(self):
         return self.place.argv([self.program, str(self.conf), "--sentinel"])
@@ -143,14 +154,16 @@ class Topology:
 class Sentinels(Topology):
     """A primary, two replicas, three Sentinels."""
 
-    def __init__(self, program="redis-server", places=(None,) * 6, extra=(),
-                 auth=()):
+    def __init__(self, program="redis-server", places=(None,) * 6,
+                 password=None):
         super().__init__()
         places = iter(places)
-        self.servers = [Node(program, *extra, place=next(places))
+        extra = ("--requirepass", password, "--masterauth", password)
+        self.servers = [Node(program, *(extra if password else ()),
+                             place=next(places), password=password)
                         for _ in range(3)]
         self.sentinels = [
-            Sentinel(program, self.servers[0], next(places), auth)
+            Sentinel(program, self.servers[0], next(places), password)
             for _ in range(3)]
 
     @property
@@ -214,16 +227,15 @@ EVERYWHERE = ("KEYS", "FLUSHALL", "FUNCTION", "CONFIG", "ACL", "CLIENT")
 class Cluster(Topology):
     """Three primaries, a replica of each."""
 
-    def __init__(self, program="redis-server", places=(None,) * 6, extra=()):
+    def __init__(self, program="redis-server", places=(None,) * 6):
         super().__init__()
-        self.program, self.extra = program, extra
+        self.program = program
         self.servers = [self.node(place) for place in places]
 
     def node(self, place=None):
         return Node(self.program, "--cluster-enabled", "yes",
                     "--cluster-port", free_port(),
-                    "--cluster-node-timeout", DOWN_AFTER, *self.extra,
-                    place=place)
+                    "--cluster-node-timeout", DOWN_AFTER, place=place)
 
     @property
     def url(self):

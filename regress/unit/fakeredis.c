@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <bsd/string.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
@@ -40,13 +41,15 @@ end_connection(struct fakeredis *fr)
 static void
 note(struct fakeredis *fr, const redisReply *cmd)
 {
-	size_t i, len = strlen(fr->log);
+	size_t i;
 
 	assert_int_equal(cmd->type, REDIS_REPLY_ARRAY);
-	for (i = 0; i < cmd->elements; i++)
-		len += (size_t)snprintf(fr->log + len, sizeof(fr->log) - len,
-		    "%s%s", i > 0 ? " " : "", cmd->element[i]->str);
-	snprintf(fr->log + len, sizeof(fr->log) - len, "\n");
+	for (i = 0; i < cmd->elements; i++) {
+		if (i > 0)
+			strlcat(fr->log, " ", sizeof(fr->log));
+		strlcat(fr->log, cmd->element[i]->str, sizeof(fr->log));
+	}
+	strlcat(fr->log, "\n", sizeof(fr->log));
 }
 
 /* Of a server that keeps what it is told. */

@@ -110,6 +110,7 @@ test_defaults(void **state)
 	assert_int_equal(conf->spf_timeout, 5000);
 	assert_int_equal(conf->spf_workers, 4);
 	assert_null(conf->spf_resolver);
+	assert_int_equal(conf->auth_failures, 0);
 	assert_int_equal(conf->quota_period, 86400);
 	assert_int_equal(conf->quota_unit, UNIT_MESSAGE);
 	assert_int_equal(conf->local, LOCAL_TRUST);
@@ -133,6 +134,7 @@ static const char
 		  "spf_timeout = 1000\n"
 		  "spf_workers = 64\n"
 		  "spf_resolver = \"[2001:db8::53]:5353\"\n"
+		  "auth_failures = \"20/10m\"\n"
 		  "quota_period = 30d\n"
 		  "quota_unit = recipient\n"
 		  "local = enforce\n"
@@ -168,6 +170,8 @@ test_every_key(void **state)
 	assert_int_equal(conf->spf_workers, 64);
 	assert_string_equal(conf->spf_resolver, "[2001:db8::53]:5353");
 	assert_int_equal(conf->quota_period, 30 * 86400);
+	assert_int_equal(conf->auth_failures, 20);
+	assert_int_equal(conf->auth_failures_period, 600);
 	assert_int_equal(conf->quota_unit, UNIT_RECIPIENT);
 	assert_int_equal(conf->local, LOCAL_ENFORCE);
 	assert_int_equal(conf->source_refusal, REFUSE_AT_MAIL_FROM);
@@ -336,6 +340,17 @@ test_bad_values(void **state)
 		{ "spf = on", 1, "spf: unknown word \"on\"" },
 		{ "spf = ''", 1, "unknown word" },
 		{ "quota_unit = bytes", 1, "quota_unit: unknown word" },
+		{ "auth_failures = 20", 1,
+		    "auth_failures: \"20\" is not a rate like 20/10m" },
+		{ "auth_failures = 0/10m", 1, "is not a rate" },
+		{ "auth_failures = /10m", 1, "is not a rate" },
+		{ "auth_failures = -1/10m", 1, "is not a rate" },
+		{ "auth_failures = 1000001/10m", 1, "is not a rate" },
+		{ "auth_failures = 99999999999999999999/1m", 1,
+		    "is not a rate" },
+		{ "auth_failures = '5/'", 1, "is not a rate" },
+		{ "auth_failures = '5/1m 9/1h'", 1, "is not a rate" },
+		{ "auth_failures = '5 /1m'", 1, "is not a rate" },
 		{ "local = ignore", 1, "local: unknown word" },
 		{ "source_refusal = rcpt", 1, "source_refusal: unknown word" },
 		{ "spf_include = {a.example, 'b c'}", 1, "spf_include" },
@@ -542,6 +557,7 @@ test_print(void **state)
 	    "spf_timeout = 1000\n"
 	    "spf_workers = 64\n"
 	    "spf_resolver = \"[2001:db8::53]:5353\"\n"
+	    "auth_failures = \"20/600\"\n"
 	    "quota_period = 2592000\n"
 	    "quota_unit = \"recipient\"\n"
 	    "local = \"enforce\"\n"

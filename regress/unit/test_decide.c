@@ -103,12 +103,12 @@ find(enum users_found found)
 static void
 test_ordinary_mail_passes(void **state)
 {
-	static const enum stage stages[] = { STAGE_AUTH, STAGE_MAIL_FROM,
-		STAGE_RCPT_TO, STAGE_END_OF_DATA };
+	static const enum stage stages[] = { STAGE_CONNECT, STAGE_AUTH,
+		STAGE_MAIL_FROM, STAGE_RCPT_TO, STAGE_END_OF_DATA };
 	size_t			i;
 
 	(void)state;
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 5; i++) {
 		begin(stages[i]);
 		assert_action(ACTION_PROCEED);
 	}
@@ -129,6 +129,28 @@ test_the_user_is_asked_for(void **state)
 		facts.user = NULL;
 		assert_action(ACTION_ASK_USER);
 	}
+}
+
+static void
+test_failed_logins(void **state)
+{
+	(void)state;
+	begin(STAGE_CONNECT);
+	conf.auth_failures = 20;
+	assert_action(ACTION_ASK_LOGINS);
+	facts.logins = LOGINS_OK;
+	assert_action(ACTION_PROCEED);
+	facts.logins = LOGINS_FAILED;
+	assert_reply(ACTION_DISCONNECT, REPLY_FAILURES, REASON_FAILURES);
+	facts.logins = LOGINS_UNKNOWN;
+	assert_reply(ACTION_DISCONNECT, REPLY_AWAY, REASON_AWAY);
+	conf.auth_failures = 0;
+	assert_action(ACTION_PROCEED);
+	/* smtpd's own socket has no source. */
+	begin(STAGE_CONNECT);
+	conf.auth_failures = 20;
+	session.source.len = 0;
+	assert_action(ACTION_PROCEED);
 }
 
 /* AUTH: smtpd refuses all of these itself. */
@@ -179,6 +201,32 @@ test_auth_from_a_source_not_listed(void **state)
 	assert_action(ACTION_PROCEED);
 	conf.local = LOCAL_ENFORCE;
 	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
+}
+
+/* What must be there and is not lets nobody in, and has reasons of its own. */
+static void
+test_what_is_missing(void **state)
+{
+	(void)state;
+	begin(STAGE_AUTH);
+	facts.shows_password = true;
+	facts.password = PASSWORD_FITS;
+	user.restricted = true;
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_NO_LIST);
+	session.local = true;
+	conf.local = LOCAL_TRUST;
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_NO_LIST);
+	begin(STAGE_MAIL_FROM);
+	user.restricted = true;
+	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_NO_LIST);
+	user.source = SOURCE_UNLISTED;
+	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE);
+	user.source = SOURCE_LISTED;
+	assert_action(ACTION_PROCEED);
+	begin(STAGE_MAIL_FROM);
+	user.status = STATUS_BLOCKED;
+	user.no_account = true;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NO_ACCOUNT);
 }
 
 static void
@@ -601,6 +649,7 @@ main(void)
 		cmocka_unit_test(test_auth_from_a_source_not_listed),
 		cmocka_unit_test(test_auth_leaves_the_source_to_mail_from),
 		cmocka_unit_test(test_standing),
+		cmocka_unit_test(test_what_is_missing),
 		cmocka_unit_test(test_nobody_is_asked_for),
 		cmocka_unit_test(test_local),
 		cmocka_unit_test(test_a_long_sender),
@@ -608,6 +657,7 @@ main(void)
 		cmocka_unit_test(test_sandbox), cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_spf), cmocka_unit_test(test_bounces),
 		cmocka_unit_test(test_every_domain_counts),
+		cmocka_unit_test(test_failed_logins),
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_room)
 	};
 

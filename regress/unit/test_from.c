@@ -114,7 +114,8 @@ test_authors(void **state)
 		"\"B (x) Bob\" <bob@one.example>",
 		"\"B \\\"x\\\" \\\\\" <bob@one.example>",
 		"B \"o\" b <bob@one.example>", "bob@one.example (Cron: x)",
-		"B (o) b <bob@one.example>", "M\xc3\xbcller <bob@one.example>",
+		"B (o) b <bob@one.example>", "[B] ob <bob@one.example>",
+		"M\xc3\xbcller <bob@one.example>",
 		"M\xfcller <bob@one.example>", "bob@one.example,",
 		"=?utf-8?Q?M=C3=BCller?= <bob@one.example>",
 		"=?utf-8?Q?M_=22B=22_=28x=29?= <bob@one.example>",
@@ -127,8 +128,9 @@ test_authors(void **state)
 		"(Bob <bob@one.example>", "B: <bob@one.example>",
 		"B <3 Bob <bob@one.example>", "B \\ <bob@one.example>",
 		"\"B <3\" <bob@one.example>", "Bob <bob@one.example",
-		"B) <bob@one.example>", "mailto:bob@one.example",
-		"\"B\n b\" <bob@one.example>",
+		"B) <bob@one.example>", "B [<bob@one.example>",
+		"B] <bob@one.example>", "[B (] <bob@one.example>",
+		"mailto:bob@one.example", "\"B\n b\" <bob@one.example>",
 		"\xef\xbc\x82 <bob@one.example>" };
 	/* To some readers only. */
 	static const char *const both[] = { "=?utf-8?Q?b?=ob@one.example",

@@ -84,7 +84,7 @@ write_one(const char *text)
 	struct command command = { 3, 1, argv };
 
 	assert_non_null(copy);
-	journal_write(j, 1, &command);
+	journal_write(j, JOURNAL_WORDS, "alice", 1, &command);
 	memset(copy, 'X', strlen(copy));
 	free(copy);
 }
@@ -96,7 +96,7 @@ write_two(const char *text)
 	const char    *second[] = { "EXPIRE", "key", "", "10" };
 	struct command commands[] = { { 3, 1, first }, { 4, 1, second } };
 
-	journal_write(j, 2, commands);
+	journal_write(j, JOURNAL_WORDS, "alice", 2, commands);
 }
 
 #define WROTE(text) "SET key " text "\n"
@@ -133,7 +133,7 @@ test_written(void **state)
 	wait_for(WROTE("one") WROTE_TWO("two 2") WROTE(""));
 	assert_forgotten();
 	/* Once only, so nowhere else. */
-	assert_contains(logged(), "cannot write the log: LOADING");
+	assert_contains(logged(), "LOADING");
 }
 
 /* Kept until there is a connection, and written in the order it came. */
@@ -150,7 +150,7 @@ test_no_connection(void **state)
 	assert_contains(fake.log, WROTE("one") WROTE_TWO("two"));
 }
 
-/* What was under way when the connection went is sent again, whole. */
+/* What was under way when the connection went is sent again, and that alone. */
 static void
 test_lost(void **state)
 {
@@ -159,9 +159,10 @@ test_lost(void **state)
 	SCRIPT("+OK\r\n", FAKE_CLOSE);
 	write_two("two");
 	unit_run_until(base, fake.ncommands == 2);
-	SCRIPT("+OK\r\n", ":1\r\n");
-	unit_run_until(base, fake.ncommands == 2);
-	assert_contains(fake.log, WROTE_TWO("two"));
+	SCRIPT(":1\r\n");
+	unit_run_until(base, fake.ncommands == 1);
+	assert_contains(fake.log, "EXPIRE key  10\n");
+	assert_lacks(fake.log, WROTE("two"));
 	assert_forgotten();
 }
 
@@ -175,9 +176,10 @@ test_lost_first(void **state)
 	unit_run_until(base, fake.ncommands == 1);
 	SCRIPT("+OK\r\n", FAKE_CLOSE);
 	unit_run_until(base, fake.ncommands == 2);
-	SCRIPT("+OK\r\n", ":1\r\n");
-	unit_run_until(base, fake.ncommands == 2);
-	assert_contains(fake.log, WROTE_TWO("two"));
+	SCRIPT(":1\r\n");
+	unit_run_until(base, fake.ncommands == 1);
+	assert_contains(fake.log, "EXPIRE key  10\n");
+	assert_lacks(fake.log, WROTE("two"));
 }
 
 static void
@@ -185,7 +187,7 @@ test_refused_for_now(void **state)
 {
 	(void)state;
 	connect_now();
-	SCRIPT("-READONLY You can't write against a read only replica.\r\n");
+	SCRIPT("-MISCONF Redis is configured to save\r\n");
 	write_one("one");
 	unit_run_until(base, fake.ncommands == 1);
 	SCRIPT("-OOM command not allowed\r\n");
@@ -202,21 +204,41 @@ test_refused_for_good(void **state)
 	(void)state;
 	connect_now();
 	SCRIPT("-WRONGTYPE Operation\r\n", "-ERR unknown command\r\n",
-	    "-NOPERM no permission\r\n", ":0\r\n");
+	    "-NOPERM no permission\r\n", ":0\r\n", "-NEWS of tomorrow\r\n");
 	write_one("one");
 	write_one("two");
 	write_two("three");
-	unit_run_until(base, fake.ncommands == 4);
+	write_one("four");
+	unit_run_until(base, fake.ncommands == 5);
 	assert_forgotten();
+	unit_run_until(base, unit_logged(&capture, "lost"));
+	assert_contains(logged(),
+	    "4 entries of users' logs or counters are "
+	    "lost: NEWS of tomorrow\n");
 }
 
-/* One of the two was refused for now: both come again. */
+/* A command that is refused for good has nobody write the others again. */
 static void
 test_refused_half(void **state)
 {
 	(void)state;
 	connect_now();
 	SCRIPT("-ERR no\r\n", "-LOADING Redis is loading\r\n");
+	write_two("two");
+	unit_run_until(base, fake.ncommands == 2);
+	SCRIPT(":1\r\n");
+	unit_run_until(base, fake.ncommands == 1);
+	assert_string_equal(fake.log, "EXPIRE key  10\n");
+	assert_forgotten();
+}
+
+/* The first was not written: what is behind it comes behind it again. */
+static void
+test_refused_first(void **state)
+{
+	(void)state;
+	connect_now();
+	SCRIPT("-LOADING Redis is loading\r\n", ":0\r\n");
 	write_two("two");
 	unit_run_until(base, fake.ncommands == 2);
 	SCRIPT("+OK\r\n", ":1\r\n");
@@ -260,9 +282,45 @@ test_bound(void **state)
 	unit_run_until(base, fake.ncommands == 2);
 	assert_contains(fake.log, WROTE("last"));
 	assert_lacks(fake.log, "first");
-	assert_contains(logged(), "entries of the log are lost");
+	unit_run_until(base, unit_logged(&capture, "lost"));
+	assert_contains(logged(), "are lost: too many wait");
 	unit_run_until(base, fakeredis_heard(&fake));
-	capture.fp = NULL;
+}
+
+static void
+write_for(const char *user, enum journal_kind kind, const char *text)
+{
+	const char    *argv[] = { "SET", user, text };
+	struct command command = { 3, 1, argv };
+
+	journal_write(j, kind, user, 1, &command);
+}
+
+/* While there is no Redis: who writes most loses his own, and words only. */
+static void
+test_shares(void **state)
+{
+	static const char honest[] = "SET bob refund\nSET bob word\n"
+				     "SET carol word\nSET eve";
+	char		  text[4096];
+	int		  i;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	write_for("bob", JOURNAL_WORDS, "word");
+	write_for("carol", JOURNAL_WORDS, "word");
+	write_for("eve", JOURNAL_WORDS, "word");
+	for (i = 0; i < 12000; i++)
+		write_for("eve", JOURNAL_WORDS, text);
+	/* What is charged comes first, whatever else waits. */
+	write_for("bob", JOURNAL_CHARGES, "refund");
+	fakeredis_start(&fake);
+	unit_run_until(base, fake.ncommands > 3);
+	assert_contains(fake.log, honest);
+	assert_lacks(fake.log, "SET eve word");
+	unit_run_until(base, unit_logged(&capture, "lost"));
+	logged();
 }
 
 /* More than is sent at a time: the rest follows. */
@@ -317,7 +375,8 @@ main(void)
 		test(test_no_connection), test(test_lost),
 		test(test_lost_first), test(test_refused_for_now),
 		test(test_refused_for_good), test(test_refused_half),
-		test(test_bound), test(test_many), test(test_end) };
+		test(test_refused_first), test(test_bound), test(test_shares),
+		test(test_many), test(test_end) };
 
 	return (cmocka_run_group_tests_name("journal", tests, NULL, NULL));
 }

@@ -33,6 +33,10 @@ test_keys(void **state)
 	assert_true(netaddr_parse("::ffff:192.0.2.1", &na));
 	assert_string_equal(key_address(key, "smtp:", &na),
 	    "smtp:ip:{192.0.2.1}");
+	assert_string_equal(key_failures(key, "smtp:", &na, ""),
+	    "smtp:failures:{192.0.2.1}");
+	assert_string_equal(key_failures(key, "smtp:", &na, "known"),
+	    "smtp:failures:{192.0.2.1}:known");
 	assert_true(netaddr_parse("[2001:DB8:0::1]", &na));
 	assert_string_equal(key_address(key, "smtp:", &na),
 	    "smtp:ip:{2001:db8::1}");

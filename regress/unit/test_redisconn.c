@@ -87,7 +87,8 @@ logged(void)
 static void
 connect_now(void)
 {
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
+	    REDISCONN_SERVER);
 	assert_non_null(rc);
 	unit_run_until(base, redisconn_ready(rc));
 }
@@ -165,7 +166,8 @@ check_refused(const char **step, const char *reply, const char *words)
 	fake.conf.redis_db = 1;
 	*step = reply;
 	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
+	    REDISCONN_SERVER);
 	assert_non_null(rc);
 	unit_run_until(base, fake.naccepted == 3 || redisconn_ready(rc));
 	assert_false(redisconn_ready(rc));
@@ -442,7 +444,8 @@ test_silent_at_login(void **state)
 	(void)state;
 	fakeredis_start(&fake);
 	fake.ping = "*"; /* of which nothing more comes */
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
+	    REDISCONN_SERVER);
 	unit_run_until(base, fake.log[0] != '\0');
 	fake.ping = NULL;
 	unit_run_until(base, redisconn_ready(rc));
@@ -674,7 +677,8 @@ test_nobody_there(void **state)
 	const char *text;
 
 	(void)state;
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
+	    REDISCONN_SERVER);
 	assert_non_null(rc);
 	assert_false(redisconn_ready(rc));
 	assert_null(ask(0));
@@ -698,7 +702,8 @@ test_backoff(void **state)
 	(void)state;
 	fake.greeting = FAKE_CLOSE;
 	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
+	    REDISCONN_SERVER);
 	unit_run_until(base, fake.naccepted == 6);
 	for (i = 1; i < 6; i++, least *= 2) {
 		pause = fake.accepted[i] - fake.accepted[i - 1];
@@ -783,8 +788,8 @@ test_free_under_way(void **state)
 	assert_non_null(ask(0));
 	assert_non_null(ask(1));
 	redisconn_free(rc);
-	rc = redisconn_new(base, &fake.conf,
-	    fake.conf.places.at); /* freed before connected */
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
+	    REDISCONN_SERVER); /* freed before connected */
 	assert_non_null(rc);
 	redisconn_free(rc);
 	rc = NULL;
@@ -830,7 +835,8 @@ test_tcp(void **state)
 	(void)state;
 	/* Nobody listens on port 1 here. */
 	assert_true(places_parse(&fake.conf.places, "tcp:127.0.0.1:1"));
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at);
+	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
+	    REDISCONN_SERVER);
 	assert_non_null(rc);
 	assert_null(ask(0));
 	unit_run_until(base, ftell(capture.fp) > 0);
@@ -846,7 +852,8 @@ test_no_ca(void **state)
 	(void)state;
 	assert_true(places_parse(&fake.conf.places, "tls:127.0.0.1:1"));
 	fake.conf.redis_ca = ca;
-	assert_null(redisconn_new(base, &fake.conf, fake.conf.places.at));
+	assert_null(redisconn_new(base, &fake.conf, fake.conf.places.at,
+	    REDISCONN_SERVER));
 	assert_contains(logged(), "redis_ca: /nonexistent/ca.pem: ");
 }
 

@@ -3,6 +3,7 @@
  * See LICENSE.
  */
 
+#include <bsd/string.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,19 @@
 #include "session.h"
 #include "userlog.h"
 
-static struct event_base  *base;
-static struct fakeredis	   fake;
-static struct servers	  *servers;
-static struct journal	  *journal;
-static struct reportids	  *ids;
-static struct sessions	   sessions;
-static struct session	  *s;
-static struct unit_capture capture;
+static struct event_base   *base;
+static struct fakeredis	    fake;
+static struct servers	   *servers;
+static struct journal	   *journal;
+static struct reports	    reports;
+static struct report_query *query;
+static char		    told[REPORT_ID + 1]; /* "": it is not there */
+static int		    calls;
+static struct sessions	    sessions;
+static struct session	   *s;
+static struct unit_capture  capture;
+
+static const char *const ok[] = { ":12\r\n", ":1\r\n" };
 
 static int
 set_up(void **state)
@@ -42,8 +48,12 @@ set_up(void **state)
 	assert_non_null(servers);
 	journal = journal_new(base, servers);
 	assert_non_null(journal);
-	ids = reportids_new();
-	assert_non_null(ids);
+	reports.conf = &fake.conf;
+	reports.servers = servers;
+	reports.journal = journal;
+	reports.ids = reportids_new();
+	assert_non_null(reports.ids);
+	calls = 0;
 	s = session_open(&sessions, 0x123456789abc, "192.0.2.1:25");
 	assert_non_null(s);
 	assert_non_null(session_begin_tx(s, "a@two.example"));
@@ -60,7 +70,7 @@ tear_down(void **state)
 	unit_captured(&capture);
 	session_close(&sessions, s);
 	journal_free(journal);
-	reportids_free(ids);
+	reportids_free(reports.ids);
 	servers_free(servers);
 	fakeredis_free(&fake);
 	event_base_free(base);
@@ -74,8 +84,15 @@ take(const char *line)
 }
 
 static void
-write_report(const char *user, enum reason reason, const char *domain,
-    char id[REPORT_ID + 1])
+on_reported(void *arg, const char *id)
+{
+	(void)arg;
+	calls++;
+	strlcpy(told, id != NULL ? id : "", sizeof(told));
+}
+
+static void
+begin_report(const char *user, enum reason reason, const char *domain)
 {
 	const struct report report = { .reason = reason,
 		.user = user,
@@ -83,7 +100,18 @@ write_report(const char *user, enum reason reason, const char *domain,
 		.domain = domain,
 		.spf = "v=spf1 -all" };
 
-	report_write(journal, ids, &fake.conf, s, &report, id);
+	report_write(&reports, s, &report, on_reported, NULL, &query);
+}
+
+/* Writes one, and waits until it can be told of. */
+static void
+write_report(const char *user, enum reason reason, const char *domain)
+{
+	int before = calls;
+
+	begin_report(user, reason, domain);
+	unit_run_until(base, calls > before);
+	assert_null(query);
 }
 
 static void
@@ -99,17 +127,18 @@ add_entry(const char *event, const char *result, const char *reply,
 static void
 test_report(void **state)
 {
-	char id[REPORT_ID + 1], text[512];
+	char text[512];
 
 	(void)state;
+	fakeredis_script(&fake, ok, 2);
 	s->tx->msgid = 0xbeef;
 	take("From: A <a@two.example>");
 	take("Message-ID: <1@two.example>");
-	write_report("alice", REASON_NOT_ASSIGNED, "two.example", id);
-	assert_int_equal(strlen(id), 18);
-	assert_int_equal(strspn(id, "0123456789"), 18);
+	write_report("alice", REASON_NOT_ASSIGNED, "two.example");
+	assert_int_equal(strlen(told), 18);
+	assert_int_equal(strspn(told, "0123456789"), 18);
 	unit_run_until(base, fake.ncommands == 2);
-	snprintf(text, sizeof(text), "HSET smtp:report:{%s} time 20", id);
+	snprintf(text, sizeof(text), "HSET smtp:report:{%s} time 20", told);
 	assert_contains(fake.log, text);
 	assert_contains(fake.log, "Z relay ");
 	assert_contains(fake.log,
@@ -117,7 +146,8 @@ test_report(void **state)
 	    "domain-not-assigned domain two.example spf v=spf1 -all envelope_sender "
 	    "a@two.example from  A <a@two.example> source 192.0.2.1 "
 	    "message_id <1@two.example> message 0000beef\n");
-	snprintf(text, sizeof(text), "\nEXPIRE smtp:report:{%s} 2592000\n", id);
+	snprintf(text, sizeof(text), "\nEXPIRE smtp:report:{%s} 2592000\n",
+	    told);
 	assert_contains(fake.log, text);
 }
 
@@ -126,11 +156,11 @@ static void
 test_report_least(void **state)
 {
 	const struct report report = { .reason = REASON_USER, .user = "alice" };
-	char		    id[REPORT_ID + 1];
 
 	(void)state;
-	report_write(journal, ids, &fake.conf, s, &report, id);
-	unit_run_until(base, fake.ncommands == 2);
+	fakeredis_script(&fake, ok, 2);
+	report_write(&reports, s, &report, on_reported, NULL, &query);
+	unit_run_until(base, calls == 1);
 	assert_contains(fake.log,
 	    " user alice account  reason user domain  spf  "
 	    "envelope_sender a@two.example from  source 192.0.2.1 "
@@ -140,14 +170,14 @@ test_report_least(void **state)
 static void
 test_report_long_from(void **state)
 {
-	char id[REPORT_ID + 1], text[4096];
+	char text[4096];
 
 	(void)state;
+	fakeredis_script(&fake, ok, 2);
 	memset(text, 'x', sizeof(text));
 	memcpy(text, "From:", 5);
 	header_line(&s->tx->header, text, sizeof(text));
-	write_report("alice", REASON_FROM_AMBIGUOUS, NULL, id);
-	unit_run_until(base, fake.ncommands == 2);
+	write_report("alice", REASON_FROM_AMBIGUOUS, NULL);
 	text[5 + 1023] = '\0';
 	assert_contains(fake.log, text + 5);
 	text[5 + 1023] = 'x';
@@ -159,32 +189,111 @@ test_report_long_from(void **state)
 static void
 test_too_many(void **state)
 {
-	char	     last[REPORT_ID + 1], id[REPORT_ID + 1];
+	char	     last[REPORT_ID + 1];
 	const time_t now = (time_t)(unit_now() / 1000);
 
 	(void)state;
-	while (reportids_draw(ids, "alice", now, last))
-		continue;
-	write_report("alice", REASON_USER, NULL, id);
-	assert_string_equal(id, last);
+	while (reportids_draw(reports.ids, "alice", "acme", now, last))
+		reportids_written(reports.ids, "alice", last);
+	write_report("alice", REASON_USER, NULL);
+	assert_string_equal(told, last);
 	/* What comes behind shows that nothing came before it. */
 	add_entry("login", "refused", NULL, NULL, -1);
 	unit_run_until(base, fake.ncommands > 0);
 	assert_int_equal(fake.ncommands, 1);
 	/* Others have theirs. */
-	write_report("bob", REASON_USER, NULL, id);
-	unit_run_until(base, fake.ncommands == 3);
+	fakeredis_script(&fake, ok, 2);
+	write_report("bob", REASON_USER, NULL);
+	unit_run_until(base, fake.ncommands == 2);
+}
+
+/* No report is named before it is there. */
+static void
+test_held(void **state)
+{
+	static const char *const hold[] = { FAKE_HOLD };
+
+	(void)state;
+	fakeredis_script(&fake, hold, 1);
+	begin_report("alice", REASON_USER, NULL);
+	unit_run_until(base, fake.ncommands == 1);
+	assert_int_equal(calls, 0);
+	assert_non_null(query);
+	fakeredis_script(&fake, ok, 1);
+	fakeredis_send(&fake, ":12\r\n", 5);
+	unit_run_until(base, calls == 1);
+	assert_int_equal(strlen(told), 18);
+	unit_run_until(base, fake.ncommands == 1);
+	assert_contains(fake.log, "EXPIRE smtp:report:{");
+}
+
+/* Redis refuses it: nothing is there that would have to go. */
+static void
+test_refused(void **state)
+{
+	static const char *const oom[] = { "-OOM command not allowed\r\n" };
+
+	(void)state;
+	fakeredis_script(&fake, oom, 1);
+	write_report("alice", REASON_USER, NULL);
+	assert_string_equal(told, "");
+	assert_contains(fake.log, "HSET ");
+	fakeredis_script(&fake, ok, 1);
+	add_entry("login", "refused", NULL, NULL, -1);
+	unit_run_until(base, fake.ncommands == 1);
+	assert_contains(fake.log, "XADD ");
+}
+
+/* Its reply is lost: should it be there, it goes in its time. */
+static void
+test_lost(void **state)
+{
+	static const char *const lost[] = { FAKE_CLOSE };
+
+	(void)state;
+	fakeredis_script(&fake, lost, 1);
+	write_report("alice", REASON_USER, NULL);
+	assert_string_equal(told, "");
+	fakeredis_script(&fake, ok, 1);
+	unit_run_until(base, strstr(fake.log, "EXPIRE smtp:report:{") != NULL);
+	fakeredis_hang_up(&fake);
+	unit_run_until(base, !servers_ready(servers));
+	write_report("alice", REASON_USER, NULL);
+	assert_string_equal(told, "");
+}
+
+/* The client has left before it was there. */
+static void
+test_cancel(void **state)
+{
+	static const char *const hold[] = { FAKE_HOLD, ":1\r\n" };
+
+	(void)state;
+	fakeredis_script(&fake, hold, 2);
+	begin_report("alice", REASON_USER, NULL);
+	unit_run_until(base, fake.ncommands == 1);
+	report_cancel(query);
+	unit_run_until(base, fake.ncommands == 2);
+	assert_contains(fake.log, "\nEXPIRE smtp:report:{");
+	assert_int_equal(calls, 0);
 }
 
 static void
 test_reply(void **state)
 {
-	char buf[REPORT_REPLY];
+	char buf[REPORT_REPLY], name[USER_NAME_MAX + 1];
 
 	(void)state;
 	assert_string_equal(report_reply(&fake.conf, "123", "alice", buf),
 	    "550 5.7.1 [ACL] Blocked. See https://reports.example.net/"
 	    "?id=123&auth=alice");
+	assert_string_equal(report_reply(&fake.conf, "1", "a.b_c-d+e+", buf),
+	    "550 5.7.1 [ACL] Blocked. See https://reports.example.net/"
+	    "?id=1&auth=a.b_c-d%2Be%2B");
+	memset(name, '+', sizeof(name));
+	name[USER_NAME_MAX] = '\0';
+	report_reply(&fake.conf, "1", name, buf);
+	assert_int_equal(strlen(strstr(buf, "auth=")), 5 + 3 * USER_NAME_MAX);
 }
 
 static void
@@ -250,9 +359,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { test(test_report),
 		test(test_report_least), test(test_report_long_from),
-		test(test_too_many), test(test_reply), test(test_login_entry),
-		test(test_message_entry), test(test_blocked_entry),
-		test(test_bare_entry) };
+		test(test_too_many), test(test_held), test(test_refused),
+		test(test_lost), test(test_cancel), test(test_reply),
+		test(test_login_entry), test(test_message_entry),
+		test(test_blocked_entry), test(test_bare_entry) };
 
 	return (cmocka_run_group_tests_name("report", tests, NULL, NULL));
 }

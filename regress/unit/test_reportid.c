@@ -38,14 +38,24 @@ by_text(const void *a, const void *b)
 
 /* Whether a new one was drawn. */
 static bool
-draws(const char *user, time_t now)
+draws_of(const char *user, const char *account, time_t now,
+    char id[REPORT_ID + 1])
 {
-	char id[REPORT_ID + 1];
-	bool drawn = reportids_draw(ids, user, now, id);
+	bool drawn = reportids_draw(ids, user, account, now, id);
 
 	assert_int_equal(strlen(id), REPORT_ID);
 	assert_int_equal(strspn(id, "0123456789"), REPORT_ID);
+	if (drawn)
+		reportids_written(ids, user, id);
 	return (drawn);
+}
+
+static bool
+draws(const char *user, time_t now)
+{
+	char id[REPORT_ID + 1];
+
+	return (draws_of(user, "", now, id));
 }
 
 static void
@@ -68,7 +78,7 @@ test_they_differ(void **state)
 	(void)state;
 	for (i = 0; i < 1000; i++) {
 		snprintf(user, sizeof(user), "user%zu", i / 100);
-		assert_true(reportids_draw(ids, user, 1, drawn[i]));
+		assert_true(draws_of(user, "", 1, drawn[i]));
 	}
 	qsort(drawn, 1000, sizeof(drawn[0]), by_text);
 	for (i = 1; i < 1000; i++)
@@ -83,9 +93,9 @@ test_the_last_again(void **state)
 
 	(void)state;
 	for (i = 0; i < REPORTID_BURST; i++)
-		assert_true(reportids_draw(ids, "alice", 7, last));
+		assert_true(draws_of("alice", "", 7, last));
 	for (i = 0; i < 3; i++) {
-		assert_false(reportids_draw(ids, "alice", 7, id));
+		assert_false(draws_of("alice", "", 7, id));
 		assert_string_equal(id, last);
 	}
 	assert_true(draws("bob", 7));
@@ -103,6 +113,54 @@ test_one_more_after_a_while(void **state)
 	use_up("alice", 1000 + 9000 * REPORTID_SECONDS);
 }
 
+/* The users of an account together, but one of each in any case. */
+static void
+test_an_account(void **state)
+{
+	char   user[16], first[REPORT_ID + 1], id[REPORT_ID + 1];
+	size_t i;
+
+	(void)state;
+	assert_true(draws_of("alice", "acme", 1, first));
+	for (i = 1; i < REPORTID_ACCOUNT_BURST; i++) {
+		snprintf(user, sizeof(user), "user%zu", i / 100);
+		assert_true(draws_of(user, "acme", 1, id));
+	}
+	assert_false(draws_of("alice", "acme", 1, id));
+	assert_string_equal(id, first);
+	assert_true(draws_of("bob", "acme", 1, id));
+	assert_false(draws_of("bob", "acme", 1, id));
+	/* An account is no user, and none is none. */
+	assert_true(draws_of("acme", "", 1, id));
+	assert_true(draws_of("carol", "", 1, id));
+	assert_true(draws_of("carol", "other", 1, id));
+	assert_false(draws_of("alice", "acme", REPORTID_ACCOUNT_SECONDS, id));
+	/* Bob's own was one more. */
+	assert_true(draws_of("alice", "acme", 1 + 2 * REPORTID_ACCOUNT_SECONDS,
+	    id));
+	assert_false(draws_of("alice", "acme", 1 + 2 * REPORTID_ACCOUNT_SECONDS,
+	    id));
+}
+
+/* What is not written does not count, and is nobody's last one. */
+static void
+test_failed(void **state)
+{
+	char   last[REPORT_ID + 1], id[REPORT_ID + 1];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2 * REPORTID_ACCOUNT_BURST; i++) {
+		assert_true(reportids_draw(ids, "alice", "acme", 1, id));
+		reportids_failed(ids, "alice", "acme");
+	}
+	for (i = 0; i < REPORTID_BURST; i++)
+		assert_true(draws_of("alice", "acme", 1, last));
+	assert_false(draws_of("alice", "acme", 1, id));
+	assert_string_equal(id, last);
+	reportids_failed(ids, "nobody", "nowhere");
+}
+
 /* Whoever was blocked last is remembered. */
 static void
 test_many_users(void **state)
@@ -113,7 +171,7 @@ test_many_users(void **state)
 	(void)state;
 	use_up("alice", 1);
 	use_up("bob", 1);
-	for (i = 0; i < REPORTID_USERS - 2; i++) {
+	for (i = 0; i < REPORTID_NAMES - 2; i++) {
 		snprintf(user, sizeof(user), "user%zu", i);
 		assert_true(draws(user, 1));
 	}
@@ -130,6 +188,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { test(test_they_differ),
 		test(test_the_last_again), test(test_one_more_after_a_while),
+		test(test_an_account), test(test_failed),
 		test(test_many_users) };
 
 	return (cmocka_run_group_tests_name("reportid", tests, NULL, NULL));

@@ -12,6 +12,7 @@
 
 #include "fakeredis.h"
 #include "log.h"
+#include "server.h"
 #include "servers.h"
 
 static struct event_base  *base;
@@ -152,9 +153,9 @@ test_free_under_way(void **state)
 }
 
 static void
-on_server(void *arg, struct redisconn *rc)
+on_server(void *arg, struct server *server)
 {
-	assert_true(redisconn_ready(rc));
+	assert_true(server_ready(server));
 	++*(int *)arg;
 }
 

@@ -184,24 +184,27 @@ answered(enum users_found want)
 #define BULK_HASH "$12\r\n" HASH "\r\n"
 #define BULK_ACME "$4\r\nacme\r\n"
 #define BULK_ADDRESS "$9\r\n192.0.2.1\r\n"
-#define PLAIN "*8\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL
-#define ACME "*8\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL NIL NIL
-#define OF_IP "*8\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL
-#define OF_IP_ACME "*8\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL
-#define NOBODY "*8\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
-#define BAD "*8\r\n" BULK_HASH NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL
-#define LIMITED "*8\r\n" BULK_HASH NIL NIL NIL "$1\r\n9\r\n" NIL NIL NIL
+#define PLAIN "*9\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL
+#define OF(account) "*9\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL
+#define ACME OF(BULK_ACME)
+#define OF_IP "*9\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL
+#define OF_IP_ACME \
+	"*9\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL NIL
+#define NOBODY "*9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define BAD "*9\r\n" BULK_HASH NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL
+#define LIMITED "*9\r\n" BULK_HASH NIL NIL NIL "$1\r\n9\r\n" NIL NIL NIL NIL
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
 #define PRO "*3\r\n$3\r\npro\r\n" NIL NIL
+#define NO_ACCOUNT "*3\r\n" NIL NIL NIL
 #define BLOCKED "*3\r\n" NIL "$7\r\nblocked\r\n" NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
 #define HMGET(name)                                                      \
 	"HMGET smtp:user:{" name "} password account mode status quota " \
-	"rate ip_auth created\n"
+	"rate ip_auth created restricted\n"
 #define LIST(name) "SRANDMEMBER smtp:user:{" name "}:ips 65\n"
 #define COUNT(name) "SCARD smtp:user:{" name "}:ips\n"
 #define NONE_LISTED(name) "SMISMEMBER smtp:user:{" name "}:ips \n"
@@ -337,7 +340,7 @@ test_account_status(void **state)
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_SANDBOXED, STATUS_BLOCKED };
 	const char		     *fields[USER_FIELDS] = { HASH, "acme" };
-	const char		     *account[] = { NULL, NULL, NULL };
+	const char		     *account[] = { "basic", NULL, NULL };
 	char			      replies[512];
 	size_t			      i, j;
 
@@ -359,6 +362,24 @@ test_account_status(void **state)
 			assert_int_equal(user.status, status[i > j ? i : j]);
 			assert_int_equal(user_active(&user), i < 2 && j < 2);
 		}
+}
+
+/* A guess that turns out wrong leaves nothing of this behind. */
+static void
+test_no_account(void **state)
+{
+	(void)state;
+	SCRIPT(ACME, NO_ACCOUNT);
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_false(user_active(&user));
+	assert_true(user.no_account);
+	fakeredis_script(&fake, NULL, 0);
+	assert_non_null(ask("alice"));
+	one_go(HMGET("alice") ACCOUNT("acme"), PLAIN NO_ACCOUNT);
+	answered(USER_OK);
+	assert_true(user_active(&user));
+	assert_false(user.no_account);
 }
 
 /* The bits of a user who has no account are not those of the one guessed. */
@@ -481,14 +502,14 @@ static void
 expect_record(const struct world *w, const char *name)
 {
 	const char *fields[USER_FIELDS] = { HASH, w->account, NULL, NULL, NULL,
-		NULL, "192.0.2.1", NULL };
+		NULL, "192.0.2.1" };
 	const char *other[USER_FIELDS] = { HASH };
 	bool	    is_owner = strcmp(name, w->owner) == 0;
 	char	    command[256];
 
 	snprintf(command, sizeof(command),
 	    "HMGET smtp:user:{%s} password account mode status quota "
-	    "rate ip_auth created\n",
+	    "rate ip_auth created restricted\n",
 	    name);
 	expect(command, resp_array(is_owner ? fields : other, USER_FIELDS));
 }
@@ -837,36 +858,48 @@ test_bad(void **state)
 struct bad_part {
 	const char *name; /* of a user of its own */
 	const char *replies[6];
+	const char *key; /* that is named */
 	const char *words;
 };
 
 static const struct bad_part bad_parts[] = {
-	{ "a1", { WRONGTYPE, EMPTY, "*2\r\n:0\r\n:0\r\n" }, "wrong type" },
-	{ "a2", { ":1\r\n", EMPTY, "*2\r\n:0\r\n:0\r\n" }, "not a hash" },
-	{ "a3", { PLAIN, WRONGTYPE, "*2\r\n:0\r\n:0\r\n" }, "wrong type" },
-	{ "a4", { PLAIN, "$1\r\nx\r\n", "*2\r\n:0\r\n:0\r\n" },
-	    "ips: not a set" },
-	{ "a5", { PLAIN, NIL, "*2\r\n:0\r\n:0\r\n" }, "ips: not a set" },
-	{ "a6", { PLAIN, EMPTY, WRONGTYPE }, "wrong type" },
-	{ "a7", { PLAIN, EMPTY, "*1\r\n:1\r\n" }, "domains: not a set" },
+	{ "a1", { WRONGTYPE, EMPTY, "*2\r\n:0\r\n:0\r\n" }, "user:{a1}",
+	    "wrong type" },
+	{ "a2", { ":1\r\n", EMPTY, "*2\r\n:0\r\n:0\r\n" }, "user:{a2}",
+	    "not a hash" },
+	{ "a3", { PLAIN, WRONGTYPE, "*2\r\n:0\r\n:0\r\n" }, "user:{a3}:ips",
+	    "wrong type" },
+	{ "a4", { PLAIN, "$1\r\nx\r\n", "*2\r\n:0\r\n:0\r\n" }, "user:{a4}:ips",
+	    "not a set" },
+	{ "a5", { PLAIN, NIL, "*2\r\n:0\r\n:0\r\n" }, "user:{a5}:ips",
+	    "not a set" },
+	{ "a6", { PLAIN, EMPTY, WRONGTYPE }, "user:{a6}:domains",
+	    "wrong type" },
+	{ "a7", { PLAIN, EMPTY, "*1\r\n:1\r\n" }, "user:{a7}:domains",
+	    "not a set" },
 	{ "a8", { PLAIN, EMPTY, "*3\r\n:1\r\n:1\r\n:1\r\n" },
-	    "domains: not a set" },
-	{ "a9", { PLAIN, EMPTY, ":1\r\n" }, "domains: not a set" },
-	{ "b1", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", WRONGTYPE, EMPTY },
-	    "wrong type" },
+	    "user:{a8}:domains", "not a set" },
+	{ "a9", { PLAIN, EMPTY, ":1\r\n" }, "user:{a9}:domains", "not a set" },
+	{ "b1",
+	    { OF("$2\r\nb1\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", WRONGTYPE,
+		EMPTY },
+	    "account:{b1}", "wrong type" },
 	{ "b2",
-	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", ":1\r\n",
+	    { OF("$2\r\nb2\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", ":1\r\n",
 		"*2\r\n:0\r\n:0\r\n" },
-	    "account: not a hash" },
+	    "account:{b2}", "not a hash" },
 	{ "b3",
-	    { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", "*3\r\n" NIL "$1\r\nx\r\n" NIL,
-		"*2\r\n:0\r\n:0\r\n" },
-	    "account: plan or status" },
-	{ "b4", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, WRONGTYPE },
+	    { OF("$2\r\nb3\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n",
+		"*3\r\n" NIL "$1\r\nx\r\n" NIL, "*2\r\n:0\r\n:0\r\n" },
+	    "account:{b3}", "plan or status" },
+	{ "b4",
+	    { OF("$2\r\nb4\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, WRONGTYPE },
+	    "account:{b4}:domains", "wrong type" },
+	{ "b5",
+	    { OF("$2\r\nb5\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, "*0\r\n" },
+	    "account:{b5}:domains", "not a set" },
+	{ "b6", { WRONGTYPE, WRONGTYPE, WRONGTYPE }, "user:{b6}",
 	    "wrong type" },
-	{ "b5", { ACME, EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, "*0\r\n" },
-	    "domains: not a set" },
-	{ "b6", { WRONGTYPE, WRONGTYPE, WRONGTYPE }, "wrong type" },
 };
 
 #define NBAD (sizeof(bad_parts) / sizeof(bad_parts[0]))
@@ -893,7 +926,7 @@ test_bad_parts(void **state)
 	text = logged();
 	for (i = 0; i < NBAD; i++) {
 		snprintf(words, sizeof(words),
-		    "unit: smtp:user:{%s}: bad record: %s\n", bad_parts[i].name,
+		    "unit: smtp:%s: bad record: %s\n", bad_parts[i].key,
 		    bad_parts[i].words);
 		assert_contains(text, words);
 	}
@@ -955,8 +988,8 @@ test_bad_account_left(void **state)
 	fakeredis_script(&fake, NULL, 0);
 	assert_non_null(ask("alice"));
 	one_go(HMGET("alice") ACCOUNT("acme"),
-	    "*8\r\n" BULK_HASH
-	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL WRONGTYPE);
+	    "*9\r\n" BULK_HASH
+	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL WRONGTYPE);
 	one_go(ACCOUNT("big"), PRO);
 	answered(USER_OK);
 	assert_true(user.pro);
@@ -976,8 +1009,6 @@ test_errors(void **state)
 		const char *more;
 	} cases[] = { { HMGET("ivan") LIST("ivan"), LOADING EMPTY, NULL },
 		{ HMGET("ivan") LIST("ivan"), PLAIN LOADING, NULL },
-		{ HMGET("ivan") LIST("ivan"),
-		    "-MASTERDOWN Link with MASTER is down\r\n" EMPTY, NULL },
 		{ HMGET("ivan") LIST("ivan"),
 		    "-NOPERM no permissions\r\n" WRONGTYPE, NULL },
 		{ HMGET("ivan") LIST("ivan"), BAD LOADING, NULL },
@@ -1170,15 +1201,15 @@ test_guess_limited(void **state)
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	/* A question about a login does not read limits, nor forget them. */
-	SCRIPT(LIMITED, "*4\r\n" NIL NIL NIL NIL);
+	SCRIPT(LIMITED, "*5\r\n" NIL NIL NIL NIL NIL);
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	question.scope = USER_LOGIN;
 	assert_non_null(ask("alice"));
 	wait_for(USER_NONE);
 	assert_contains(fake.log,
-	    "\nHMGET smtp:user:{alice} password account status ip_auth\n");
-	SCRIPT("*4\r\n$12\r\n" HASH "\r\n" NIL NIL NIL);
+	    "\nHMGET smtp:user:{alice} password account status ip_auth restricted\n");
+	SCRIPT("*5\r\n$12\r\n" HASH "\r\n" NIL NIL NIL NIL);
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	question.scope = USER_WHOLE;
@@ -1380,6 +1411,130 @@ test_together(void **state)
 	assert_int_equal(fake.ncommands, n);
 }
 
+#define USAGE(key) "MEMORY USAGE smtp:" key " SAMPLES 100\n"
+#define SIZES(name) \
+	USAGE("user:{" name "}") USAGE("user:{" name "}:ips") COUNT(name)
+#define LARGE ":40000000\r\n"
+
+/* A reply of one value, too large to be read. */
+static char *
+giant(void)
+{
+	const size_t n = 2 << 20;
+	char	    *text = malloc(n + 64);
+	int	     head;
+
+	assert_non_null(text);
+	head = sprintf(text, "*1\r\n$%zu\r\n", n);
+	memset(text + head, 'x', n);
+	strcpy(text + head + n, "\r\n");
+	return (text);
+}
+
+static void
+check_too_large(const char *key)
+{
+	char want[128];
+
+	snprintf(want, sizeof(want), "unit: %s: bad record: too large\n", key);
+	assert_string_equal(logged(), want);
+}
+
+/* Once it is known to be too large, it is not asked for again. */
+static void
+test_too_large(void **state)
+{
+	char *text = giant();
+
+	(void)state;
+	set_source("192.0.2.1");
+	ask("alice");
+	unit_run_until(base, fake.ncommands >= 2);
+	fakeredis_script(&fake, NULL, 0);
+	fakeredis_send(&fake, text, strlen(text));
+	fakeredis_send(&fake, EMPTY, strlen(EMPTY));
+	answered(USER_BAD);
+	free(text);
+	ask("alice");
+	one_go(SIZES("alice"), LARGE NIL ":0\r\n");
+	answered(USER_BAD);
+	check_too_large("smtp:user:{alice}");
+	/* Another one is. */
+	ask("bob");
+	one_go(HMGET("bob") LIST("bob"), PLAIN EMPTY);
+	answered(USER_OK);
+	/* And it is again as soon as it is not. */
+	ask("alice");
+	one_go(SIZES("alice"), ":100\r\n" NIL ":0\r\n");
+	one_go(HMGET("alice") LIST("alice"), PLAIN EMPTY);
+	answered(USER_OK);
+	ask("alice");
+	one_go(HMGET("alice") LIST("alice"), PLAIN EMPTY);
+	answered(USER_OK);
+}
+
+static void
+read_giant_list(void)
+{
+	char *text = giant();
+
+	set_source("192.0.2.1");
+	ask("alice");
+	unit_run_until(base, fake.ncommands >= 2);
+	fakeredis_script(&fake, NULL, 0);
+	fakeredis_send(&fake, PLAIN, strlen(PLAIN));
+	fakeredis_send(&fake, text, strlen(text));
+	answered(USER_BAD);
+	free(text);
+}
+
+/* A large list of few is bad, one of many is none that is read. */
+static void
+test_large_list(void **state)
+{
+	(void)state;
+	read_giant_list();
+	ask("alice");
+	one_go(SIZES("alice"), ":100\r\n" LARGE ":2\r\n");
+	answered(USER_BAD);
+	ask("alice");
+	one_go(SIZES("alice"), ":100\r\n" LARGE ":70\r\n");
+	one_go(HMGET("alice") LIST("alice"), PLAIN EMPTY);
+	answered(USER_OK);
+}
+
+/* Who may not ask for sizes reads it again. */
+static void
+test_size_denied(void **state)
+{
+	(void)state;
+	read_giant_list();
+	ask("alice");
+	one_go(SIZES("alice"), "-NOPERM no\r\n-NOPERM no\r\n:2\r\n");
+	one_go(HMGET("alice") LIST("alice"), PLAIN EMPTY);
+	answered(USER_OK);
+}
+
+/* An account's record is read with each of its users. */
+static void
+test_large_account(void **state)
+{
+	char *text = giant();
+
+	(void)state;
+	ask("alice");
+	one_go(HMGET("alice"), ACME);
+	unit_run_until(base, fake.ncommands >= 1);
+	fakeredis_script(&fake, NULL, 0);
+	fakeredis_send(&fake, text, strlen(text));
+	answered(USER_BAD);
+	free(text);
+	ask("alice");
+	one_go(SIZES("alice") USAGE("account:{acme}"),
+	    ":100\r\n" NIL ":0\r\n" LARGE);
+	answered(USER_BAD);
+}
+
 int
 main(void)
 {
@@ -1387,17 +1542,19 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(test_record_alone), TEST(test_all),
 		TEST(test_assigned_addresses), TEST(test_account_status),
-		TEST(test_account_left), TEST(test_guesses),
-		TEST(test_list_grows), TEST(test_list_wavers),
-		TEST(test_prefixes), TEST(test_no_source),
-		TEST(test_no_address), TEST(test_none), TEST(test_gone),
-		TEST(test_bad), TEST(test_bad_parts), TEST(test_bad_guessed),
-		TEST(test_bad_account_left), TEST(test_errors),
-		TEST(test_address), TEST(test_new_owner),
+		TEST(test_no_account), TEST(test_account_left),
+		TEST(test_guesses), TEST(test_list_grows),
+		TEST(test_list_wavers), TEST(test_prefixes),
+		TEST(test_no_source), TEST(test_no_address), TEST(test_none),
+		TEST(test_gone), TEST(test_bad), TEST(test_bad_parts),
+		TEST(test_bad_guessed), TEST(test_bad_account_left),
+		TEST(test_errors), TEST(test_address), TEST(test_new_owner),
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
 		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),
-		TEST(test_freed), TEST(test_unavailable), TEST(test_together)
+		TEST(test_freed), TEST(test_unavailable), TEST(test_together),
+		TEST(test_too_large), TEST(test_large_list),
+		TEST(test_size_denied), TEST(test_large_account)
 	};
 
 	return (cmocka_run_group_tests_name("users", tests, NULL, NULL));

@@ -14,6 +14,8 @@
 #include "netaddr.h"
 #include "passwd.h"
 #include "period.h"
+#include "place.h"
+#include "serverinfo.h"
 #include "user.h"
 
 #define DIRECTORY "regress/vectors/"
@@ -213,6 +215,48 @@ read_hash(const struct vector *v, char *out)
 	return (v->taken);
 }
 
+static bool
+read_places(const struct vector *v, char *out)
+{
+	static const char *const topologies[] = { "one", "sentinel",
+		"cluster" };
+	static const char *const transports[] = { "unix", "tcp", "tls" };
+	struct places		 places;
+	char			 text[PLACE_TEXT];
+	size_t			 i, n;
+
+	if (!is_string(v) || !places_parse(&places, v->text))
+		return (false);
+	n = (size_t)snprintf(out, LONGEST, "%s %s", topologies[places.topology],
+	    places.name[0] == '\0' ? "-" : places.name);
+	for (i = 0; i < places.n; i++)
+		n += (size_t)snprintf(out + n, LONGEST - n, " %s:%s",
+		    transports[places.at[i].transport],
+		    place_text(&places.at[i], text));
+	return (true);
+}
+
+/* Sound, or refused for what the third column says. */
+static bool
+read_info(const struct vector *v, char *out)
+{
+	static const char replicas[] = "redis_replicas:";
+	char		  text[DANGERS][DANGER_TEXT], all[LONGEST] = "";
+	size_t		  i, n = 0;
+	int		  wanted = 0;
+
+	if (strncmp(v->text, replicas, sizeof(replicas) - 1) == 0)
+		wanted = (int)strtol(v->text + sizeof(replicas) - 1, NULL, 10);
+	serverinfo_read(v->text, wanted, text);
+	for (i = 0; i < DANGERS; i++)
+		if (text[i][0] != '\0')
+			n += (size_t)snprintf(all + n, sizeof(all) - n, "%s|",
+			    text[i]);
+	assert_string_equal(all, v->rest);
+	out[0] = '\0';
+	return (n == 0);
+}
+
 static void
 test_names(void **state)
 {
@@ -269,6 +313,20 @@ test_hashes(void **state)
 	check_file("hashes", read_hash);
 }
 
+static void
+test_places(void **state)
+{
+	(void)state;
+	check_file("places", read_places);
+}
+
+static void
+test_serverinfo(void **state)
+{
+	(void)state;
+	check_file("serverinfo", read_info);
+}
+
 int
 main(void)
 {
@@ -276,7 +334,8 @@ main(void)
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_domains), cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_ulabels), cmocka_unit_test(test_periods),
-		cmocka_unit_test(test_hashes) };
+		cmocka_unit_test(test_hashes), cmocka_unit_test(test_places),
+		cmocka_unit_test(test_serverinfo) };
 
 	return (cmocka_run_group_tests_name("vectors", tests, NULL, NULL));
 }

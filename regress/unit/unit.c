@@ -95,6 +95,17 @@ unit_captured(struct unit_capture *c)
 	return (c->text);
 }
 
+bool
+unit_logged(struct unit_capture *c, const char *part)
+{
+	ssize_t n;
+
+	fflush(stderr);
+	n = pread(fileno(c->fp), c->text, sizeof(c->text) - 1, 0);
+	c->text[n > 0 ? n : 0] = '\0';
+	return (strstr(c->text, part) != NULL);
+}
+
 void
 unit_write_file(char path[UNIT_PATH], const char *text, size_t len)
 {

@@ -58,6 +58,9 @@ struct unit_capture {
 void	    unit_capture(struct unit_capture *);
 const char *unit_captured(struct unit_capture *);
 
+/* Whether it has written this by now. */
+bool unit_logged(struct unit_capture *, const char *part);
+
 /* Writes a file of its own under /tmp, whose path is put into the buffer. */
 #define UNIT_PATH 64
 void unit_write_file(char[UNIT_PATH], const char *text, size_t len);

@@ -90,7 +90,9 @@ function COLUMNS.problems(row)
 end
 
 function COLUMNS.warnings(row)
-	return { slow_text(redis.call('HGET', row.key, 'password') or '') }
+	local held = redis.call('HMGET', row.key, 'password', 'restricted')
+	return warnings_of(held[1] or '', held[2] or '',
+	    row.kind == USER and count_of(row, 'ips') or 0)
 end
 
 -- The name that the key of the user's ip_auth holds; nil where there is none,
@@ -348,8 +350,9 @@ function api.strays(keys, args)
 		    string.find(rest, '^ip:') then
 			local ok, what, name = pcall(stray_of, prefix, key,
 			    seen)
-			if not ok and string.find(error_text(what) or '',
-			    '^WRONGTYPE ') then
+			local text = not ok and error_text(what) or ''
+			if string.find(text, '^WRONGTYPE ') or
+			    string.find(text, '^CROSSSLOT ') then
 				what, name = 'claim', ''
 			elseif not ok then
 				error(what, 0)

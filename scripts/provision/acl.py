@@ -14,14 +14,22 @@ CALLING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
 # Who may replace the functions by newer ones.
 LOADING = ["multi", "exec", "function|delete", "function|load"]
 
+# With Sentinels, and in a cluster.
+SEVERAL = ["role", "cluster|slots", "asking"]
+MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
+          "watch"]
+
 RIGHTS = {
-    "relay": [*"ping select hmget scard srandmember smismember get set del "
-              "time hset expire xadd fcall".split(), *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "info", *LOADING],
+    "relay": [*"ping select info hmget scard srandmember smismember sscan get "
+              "memory|usage set del time hset expire xadd fcall wait".split(),
+              *SEVERAL, *LOADING],
+    "command": [*CALLING, "scan", "xrevrange", "xread", "info", *SEVERAL,
+                *MOVING, *LOADING],
     "panel": [*CALLING, "scan"]}
 
 # Of which keys, behind the prefix.
-KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*"), "command": ("~*",),
+KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*",
+                  "%RW~failures:*"), "command": ("~*",),
         "panel": ("~user:*", "~account:*", "~ip:*")}
 
 

@@ -32,7 +32,15 @@ def do_ip_rm(args):
         if not removed:
             note("%s: not on the list" % visible(text))
     if any(replies) and not redis.one("SCARD", key + ":ips"):
-        note("the list of %s is empty now: any source is allowed" % args.name)
+        note(empty_list(args.name, redis.one("HGET", key, "restricted")))
+
+
+def empty_list(name, restricted):
+    if restricted == "1":
+        return ("the list of %s is empty now: nobody is let in as this user; "
+                "to let in any source, smtpusers set %s restricted 0" % (
+                    name, name))
+    return "the list of %s is empty now: any source is allowed" % name
 
 
 # IP authentication.  Readers demand that ip:{ADDR} names the user and that
@@ -81,6 +89,50 @@ def set_in_cluster(redis, name, key, text):
     call(redis, "ip_claim", ip_key(redis, address), name)
     if held_address(redis, name) != address:
         release(redis, name, address)
+    return former
+
+
+def write_record(redis, function, name, key, words):
+    """A call that writes a user, perhaps with an address; what became of
+    it."""
+    try:
+        return call(redis, function, key, *words)
+    except ReplyError as error:
+        if error.kind != "CROSSSLOT":
+            raise
+    return write_in_cluster(redis, function, name, key, words)
+
+
+def write_in_cluster(redis, function, name, key, words):
+    """The address is claimed first, so that nothing is written where it is
+    somebody else's."""
+    fields = dict(zip(words[::2], words[1::2]))
+    text = fields.pop("ip_auth")
+    address = text and canonical(redis, "address", text)[0]
+    fresh = address and call(redis, "ip_claim", ip_key(redis, address), name)
+    result = "same"
+    # Of a user who is there, all else has been found to be the same.
+    if function != "user_add" or not redis.one("EXISTS", key):
+        try:
+            result = call(redis, function, key,
+                          *(word for pair in fields.items() for word in pair))
+        except ReplyError:
+            if fresh:
+                release(redis, name, address)
+            raise
+    return moved(result, address, set_in_cluster(redis, name, key, address)
+                 if address else leave_address(redis, name))
+
+
+def moved(result, address, former):
+    return "changed" if result == "same" and former != address else result
+
+
+def leave_address(redis, name):
+    """What was there before."""
+    former = get_fields(redis, name).get("ip_auth") or ""
+    if former:
+        clear_address(redis, name, former)
     return former
 
 

@@ -11,7 +11,6 @@ from .accounts import (
     do_account_add, do_account_rm, do_account_set, do_account_show)
 from .addresses import do_ip_add, do_ip_rm, do_ipauth_clear, do_ipauth_set
 from .configuration import read_configuration, version
-from .connection import Redis
 from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
@@ -27,6 +26,7 @@ from .records import name_of
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
 from .schema import do_fields
+from .servers import connect
 from .setup import do_setup
 from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
@@ -379,7 +379,7 @@ def main(argv):
 
 def run(argv):
     args = make_parser().parse_args(argv)
-    args.connect = lambda: Redis(read_configuration(args.file))
+    args.connect = lambda: connect(read_configuration(args.file))
     args.run(args)
 
 

@@ -10,11 +10,16 @@ import sys
 import time
 
 from .configuration import read_configuration
+from .connection import glob_escape
 from .failure import Failure
+from .pages import keys
+from .records import NAME, fold
+from .servers import connect
 
 # A shell waits for no more: of millions of users, those that were found.
 SECONDS = 0.1
 NAMES = 1000
+SCANNED = "1000"        # keys of a step: half a millisecond of Redis
 
 
 def is_asked(words):
@@ -34,8 +39,7 @@ def main(words):
     file, words = behind_file(words)
     what, *rest = words[1:] or [""]
     try:
-        from .connection import Redis
-        redis = Redis(read_configuration(file))
+        redis = connect(read_configuration(file))
         for word in offers(redis, what, rest):
             print(word)
         sys.stdout.flush()
@@ -63,19 +67,14 @@ def offers(redis, what, rest):
 
 def names(redis, kind, prefix):
     """A prefix that no name has cannot have been meant."""
-    from .connection import glob_escape
-    from .records import NAME, fold
     prefix = fold(prefix)
     if prefix and not NAME.fullmatch(prefix):
         return
-    before, cursor, found = redis.key(kind, ":{"), "0", set()
+    before, found = redis.key(kind, ":{"), set()
     until = time.monotonic() + SECONDS
-    while True:
-        cursor, keys = redis.one(
-            "SCAN", cursor, "MATCH", glob_escape(before + prefix) + "*}",
-            "COUNT", "10000")
-        found.update(name for name in (key[len(before):-1] for key in keys)
+    for page in keys(redis, glob_escape(before + prefix) + "*}", SCANNED):
+        found.update(name for name in (key[len(before):-1] for key in page)
                      if NAME.fullmatch(name))
-        if cursor == "0" or len(found) > NAMES or time.monotonic() > until:
+        if len(found) > NAMES or time.monotonic() > until:
             break
     yield from sorted(found)[:NAMES]

@@ -1,8 +1,9 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""Redis, by way of python3-redis."""
+"""One Redis server, by way of python3-redis."""
 
+import contextlib
 import re
 
 import redis
@@ -48,10 +49,10 @@ class ReplyError(Failure):
         text = IN_SCRIPT.sub("", text)
         if text.startswith(NOPERM_IN_SCRIPT):
             text = text.replace("ERR", "NOPERM", 1)
-        self.kind, _, words = text.partition(" ")
-        if self.kind in REFUSALS or ": not a " in words:
+        self.kind, _, self.words = text.partition(" ")
+        if self.kind in REFUSALS or ": not a " in self.words:
             super().__init__(REFUSALS.get(self.kind, EX_DATAERR),
-                             printable(words))
+                             printable(self.words))
             return
         super().__init__(REPLY_CODES.get(self.kind, EX_UNAVAILABLE),
                          "Redis: " + visible(text))
@@ -65,32 +66,78 @@ class Away(Failure):
     """Redis cannot be asked now; what was asked may have been done."""
 
 
-class Redis:
-    """One connection. Words are texts in which surrogateescape has what is no
-    UTF-8; replies are lists, texts, numbers and None.
+class Asking:
+    """What is asked of one server or of many. Words are texts in which
+    surrogateescape has what is no UTF-8; replies are lists, texts, numbers and
+    None.
 
     prepared is whether the functions are known to be there, schema what they
-    have said of users and accounts."""
+    have said of users and accounts, spread whether two records may be on two
+    servers."""
+
+    spread = False
 
     def __init__(self, conf):
         self.conf = conf
         self.prefix = conf["prefix"]
         self.quota_period = conf["quota_period"]
         self.timeout = conf["redis_timeout"] / 1000 * PATIENCE
-        self.asked = 0
-        self.size = 0
         self.prepared = False
         self.schema = None
+
+    def known(self, other):
+        """Takes over what the other one has learnt."""
+        self.prepared, self.schema = other.prepared, other.schema
+        return self
+
+    def key(self, *parts):
+        return self.prefix + "".join(parts)
+
+    def one(self, *words):
+        """The reply to one command."""
+        return self.each([words])[0]
+
+    def each(self, commands):
+        """The replies to the commands, or the first error among them."""
+        replies = self.many(commands)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise reply
+        return replies
+
+    def many(self, commands):
+        """The replies to the commands, in order; errors among them."""
+        replies = []
+        for start in range(0, len(commands), BATCH):
+            self.send(commands[start:start + BATCH])
+            replies += self.receive()
+        return replies
+
+
+class Redis(Asking):
+    """One connection to one server."""
+
+    def __init__(self, conf, place):
+        super().__init__(conf)
+        self.place = place
+        self.asked = 0
+        self.size = 0
         self.parser = PARSER(READ)
-        self.connection = make_connection(conf, self.timeout,
+        self.connection = make_connection(conf, place, self.timeout,
                                           lambda **_: self.parser)
         self.connect()
 
     def another(self):
         """A connection besides, for what is asked while this one waits."""
-        other = Redis(self.conf)
-        other.prepared, other.schema = self.prepared, self.schema
-        return other
+        return Redis(self.conf, self.place).known(self)
+
+    def primaries(self):
+        """A connection to each of the servers that hold the keys."""
+        return [self]
+
+    def standing_still(self):
+        """While every key is looked at."""
+        return contextlib.nullcontext()
 
     def connect(self):
         try:
@@ -102,17 +149,10 @@ class Redis:
                        self.timeout) from None
         except redis.RedisError as error:
             raise Away(EX_UNAVAILABLE, "cannot connect to Redis at %s: %s" % (
-                visible(self.conf["redis"]), reason_of(error))) from None
+                visible(str(self.place)), reason_of(error))) from None
 
     def close(self):
         self.connection.disconnect()
-
-    def key(self, *parts):
-        return self.prefix + "".join(parts)
-
-    def nodes(self):
-        """For each server that has keys, what makes a connection to it."""
-        return [self.another]
 
     def send(self, commands):
         """Asks; receive() has the replies, and comes before the next."""
@@ -148,26 +188,6 @@ class Redis:
                     "what was asked may have been done all the same" %
                     reason_of(error))
 
-    def one(self, *words):
-        """The reply to one command."""
-        return self.each([words])[0]
-
-    def each(self, commands):
-        """The replies to the commands, or the first error among them."""
-        replies = self.many(commands)
-        for reply in replies:
-            if isinstance(reply, ReplyError):
-                raise reply
-        return replies
-
-    def many(self, commands):
-        """The replies to the commands, in order; errors among them."""
-        replies = []
-        for start in range(0, len(commands), BATCH):
-            self.send(commands[start:start + BATCH])
-            replies += self.receive()
-        return replies
-
 
 def packed(words):
     """A command in Redis's own protocol."""
@@ -179,8 +199,7 @@ def bulk(word):
     return b"$%d\r\n%s\r\n" % (len(data), data)
 
 
-def make_connection(conf, timeout, parser):
-    transport, _, place = conf["redis"].partition(":")
+def make_connection(conf, place, timeout, parser):
     words = Encoder("utf-8", "surrogateescape", True)
     options = {
         "db": conf["redis_db"], "username": conf.get("redis_user"),
@@ -191,12 +210,10 @@ def make_connection(conf, timeout, parser):
         "command_packer": PythonRespSerializer(1 << 16, words.encode),
         # Which are commands that an ACL user would have to be given.
         "lib_name": None, "lib_version": None}
-    if transport == "unix":
-        return UnixDomainSocketConnection(path=encode(place), **options)
-    host, _, port = place.rpartition(":")
-    host = host[1:-1] if host.startswith("[") else host
-    options.update(host=host, port=int(port))
-    if transport == "tls":
+    if place.transport == "unix":
+        return UnixDomainSocketConnection(path=encode(place.host), **options)
+    options.update(host=place.host, port=place.port)
+    if place.transport == "tls":
         return SSLConnection(ssl_ca_certs=conf.get("redis_ca") or None,
                              ssl_check_hostname=True, **options)
     return Connection(**options)

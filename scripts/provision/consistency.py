@@ -11,7 +11,7 @@ from collections import deque
 from .failure import EX_DATAERR, EX_NOUSER, Failure, note
 from .functions import prepare, schema_of
 from .inspection import (
-    ACCOUNT, USER, Inspection, inspect_account, inspect_claim, inspect_users,
+    ACCOUNT, Inspection, inspect_account, inspect_claim, inspect_users,
     orphan, release_claim, strange)
 from .pages import records, rows_of, strays
 from .progress import Progress, counted, make_way
@@ -73,7 +73,7 @@ def text_of(finding):
 def check_all(run, report):
     later = Later(run, report)
     progress = Progress("user")
-    for page in records(run.redis, "user", "fields", " ".join(USER)):
+    for page in records(run.redis, "user", "fields", " ".join(run.user)):
         progress.add(len(page))
         report.tell(inspect_users(run, page))
     progress.clear()
@@ -145,7 +145,7 @@ def check_users(run, names, report):
     missing = 0
     for start in range(0, len(names), NAMES):
         some = names[start:start + NAMES]
-        rows = rows_of(run.redis, "user", some, "fields", " ".join(USER))
+        rows = rows_of(run.redis, "user", some, "fields", " ".join(run.user))
         for name, row in zip(some, rows):
             if row:
                 report.tell(inspect_users(run, [row]))

@@ -49,12 +49,17 @@ def read_text(path):
 def prepare(redis):
     """Loads the functions where there are none, or older ones; newer ones
     are used as they are."""
+    for server in redis.primaries():
+        prepare_one(server)
+    redis.prepared = True
+
+
+def prepare_one(redis):
     text = library_text()
     wanted = version_of(NAME.match(text).groups())
     for _ in range(TRIES):
         there = version_there(redis)
         if will_do(there, wanted):
-            redis.prepared = True
             return
         load_functions(redis, there, text)
     raise Failure(EX_UNAVAILABLE, "the functions in Redis are others all the "

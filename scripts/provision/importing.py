@@ -8,6 +8,7 @@ import stat
 import sys
 import time
 
+from .addresses import write_in_cluster
 from .alabels import alabels
 from .connection import REFUSALS, Away, ReplyError
 from .failure import (
@@ -353,6 +354,7 @@ class Desk:
         self.function = "put" if args.replace else "add"
         self.patience = patience
         self.batch = None
+        self.asked = []
 
     def send(self, batch):
         self.batch = batch
@@ -377,9 +379,8 @@ class Desk:
                     self.trying(before)
 
     def ask(self):
-        commands = [command for _, call in self.batch.calls
-                    for command in self.commands(call)]
-        self.redis.send(commands)
+        self.asked = [self.commands(call) for _, call in self.batch.calls]
+        self.redis.send(sum(self.asked, []))
 
     def commands(self, call):
         if isinstance(call, LargeRecord):
@@ -387,22 +388,43 @@ class Desk:
         if not is_import(call):
             return [call]
         kind, keys, words = call
-        return [fcall("import", [self.redis.prefix + key for key in keys],
-                      "%s_%s" % (kind, self.function), *words)]
+        function = "%s_%s" % (kind, self.function)
+        keys = [self.redis.prefix + key for key in keys]
+        # In a cluster no two keys go in one call.
+        return [fcall("import", [key], function, *some) for key, some in zip(
+            keys, records_of(words))] if self.redis.spread else [
+                fcall("import", keys, function, *words)]
 
     def hear(self):
         replies = iter(self.redis.receive())
         found = []
-        for _, call in self.batch.calls:
+        for commands, (_, call) in zip(self.asked, self.batch.calls):
             reply = call.run(self.redis) if isinstance(
-                call, LargeRecord) else next(replies)
+                call, LargeRecord) else joined(
+                    [next(replies) for _ in commands])
             if is_import(call) and isinstance(reply, list):
-                reply = [as_error(some) or some for some in reply]
+                reply = [self.whole(some, call, number)
+                         for number, some in enumerate(reply)]
             for some in reply if isinstance(reply, list) else [reply]:
                 if isinstance(some, ReplyError) and some.is_passing():
                     raise Away(some.code, str(some))
             found.append(reply)
         return found
+
+    def whole(self, reply, call, number):
+        """A user whose address is in another slot is written step by step."""
+        error = as_error(reply)
+        if error is None or error.kind != "CROSSSLOT":
+            return error or reply
+        kind, keys, words = call
+        name = keys[number].partition("{")[2][:-1]
+        try:
+            return write_in_cluster(
+                self.redis, "%s_%s" % (kind, self.function), name,
+                self.redis.prefix + keys[number],
+                list(records_of(words))[number][1:])
+        except ReplyError as error:
+            return error
 
     def settle(self, about, call, reply):
         if isinstance(reply, Bad) or not isinstance(reply, (list,
@@ -424,8 +446,27 @@ def is_import(call):
     return isinstance(call, tuple) and call[0] != "FCALL"
 
 
+def records_of(words):
+    """The words of each record, behind their number."""
+    at = 0
+    while at < len(words):
+        count = 1 + int(words[at])
+        yield words[at:at + count]
+        at += count
+
+
+def joined(replies):
+    """Those for the parts of a call as the one for the whole."""
+    if len(replies) == 1:
+        return replies[0]
+    return [some for reply in replies for some in (
+        reply if isinstance(reply, list) else [reply])]
+
+
 def as_error(reply):
     """An error among the replies for many, which comes as a text."""
+    if isinstance(reply, ReplyError):
+        return reply
     if reply.partition(" ")[0].isupper():
         return ReplyError(reply)
     return None

@@ -16,15 +16,15 @@ from .connection import ReplyError
 from .failure import Failure
 from .functions import call, canonical_or_none
 from .pages import rows_of
-from .records import NAME, account_key, fold, user_key
+from .records import NAME, account_key, fold, ip_key, user_key
 from .text import visible
 
 ACCOUNTS_KEPT = 10000
 MENDED = 200            # members of a call
 
 # What is asked of each record in a page.
-USER = ("problems", "warnings", "claim", "wrong", "account", "mode", "status",
-        "ip_auth", "domain_count", "ip_count")
+USER = ("problems", "warnings", "wrong", "account", "mode", "status",
+        "ip_auth", "domain_count", "ip_count", "claim")
 ACCOUNT = ("problems", "domain_count")
 SETS = {"user": ("ips", "domains"), "account": ("domains",)}
 NOT_A_SET = {"ips": "ips: not a set, so the user is refused",
@@ -57,13 +57,15 @@ class Inspection:
         self.fix = fix
         self.listed = limits["listed"]
         self.accounts = {}
+        # In a cluster whose an address is must be asked elsewhere.
+        self.user = USER[:-1] if redis.spread else USER
 
 
 # Users
 
 def inspect_users(run, page):
     """The findings of a page of rows, which have what USER says."""
-    look_up(run, {fold(row[5] or "") for row in page if len(row) > 1})
+    look_up(run, {fold(row[4] or "") for row in page if len(row) > 1})
     for row in page:
         yield from inspect_user(run, row)
 
@@ -73,12 +75,12 @@ def inspect_user(run, row):
     if len(row) == 1:
         return [Finding("type", name, key, "not a hash, so the user is "
                         "refused")]
-    problems, warnings, claim, wrong, account, mode, status, ip_auth, \
-        domains, ips = row[1:]
+    problems, warnings, wrong, account, mode, status, ip_auth, domains, \
+        ips, *claims = row[1:]
     if problems is None:
         problems = whole_problems(run, key)
     findings = value_findings(name, key, problems)
-    findings += [Finding("slow", name, key, text) for text in warnings or ()]
+    findings += warning_findings(run, name, key, warnings or ())
     findings += [Finding("type", name, key + ":" + log, log + ": not a "
                          "stream, so nothing is logged")
                  for log in ("log", "failed") if log in wrong]
@@ -87,7 +89,8 @@ def inspect_user(run, row):
                                 "hash, so the last use is not kept"))
     findings += inspect_sets(run, "user", name, key, problems,
                              {"domains": domains, "ips": ips})
-    findings += inspect_address(run, name, key, ip_auth, claim)
+    findings += inspect_address(run, name, key, ip_auth, claims[0] if claims
+                                else claim_of(run, ip_auth))
     return findings + inspect_reach(run, name, key, account, mode, status,
                                     domains != 0)
 
@@ -107,8 +110,28 @@ def value_findings(name, key, problems):
             if not text.startswith(("ips: ", "domains: "))]
 
 
+def warning_findings(run, name, key, warnings):
+    findings = []
+    for text in warnings:
+        unguarded = text.startswith("restricted: ")
+        findings.append(Finding("list" if unguarded else "slow", name, key,
+                                text, unguarded))
+        if unguarded and run.fix and guard(run, key):
+            findings[-1].fixed = "set to 1"
+    return findings
+
+
+def guard(run, key):
+    try:
+        return call(run.redis, "user_set", key, "restricted", "1") == "changed"
+    except ReplyError as error:
+        if error.kind != "NOUSER":
+            raise
+        return False
+
+
 def kind_of(problem):
-    if "can never send" in problem or "nobody can log in" in problem:
+    if any(words in problem for words in UNUSABLE):
         return "use"
     return "value"
 
@@ -127,6 +150,20 @@ def inspect_address(run, name, key, ip_auth, claim):
     return [finding]
 
 
+def claim_of(run, ip_auth):
+    """As a page has it."""
+    address = ip_auth and canonical_or_none(run.redis, "address", ip_auth)
+    if not address:
+        return None
+    try:
+        owner = fold(run.redis.one("GET", ip_key(run.redis, address)) or "")
+    except ReplyError as error:
+        if error.kind != "WRONGTYPE":
+            raise
+        return ""
+    return owner if NAME.fullmatch(owner) else ""
+
+
 def inspect_reach(run, name, key, account, mode, status, has_domains):
     """Whether the account lets the user send at all."""
     account = fold(account or "")
@@ -134,8 +171,8 @@ def inspect_reach(run, name, key, account, mode, status, has_domains):
         return []
     row = run.accounts[account]
     if not row:
-        return [Finding("account", name, key, "account: %s: no such account" %
-                        account)]
+        return [Finding("account", name, key, "account: %s: no such account, so "
+                        "the user is refused" % account)]
     if len(row) == 1:
         return [Finding("account", name, key, "account: %s: not a hash, so "
                         "the user is refused" % account)]
@@ -232,6 +269,8 @@ def finding_of(name, place, which, member, form, others):
     return Finding("value", name, place, "%s: %s: %s" % (
         which, visible(member), WRONG[which]), not kept)
 
+
+UNUSABLE = ("can never send", "nobody can log in", "nobody is let in")
 
 WRONG = {"ips": "neither an address nor a range, such as 192.0.2.1 or "
          "2001:db8::/32", "domains": "not a domain"}

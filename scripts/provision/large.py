@@ -8,8 +8,9 @@ record begins blocked by what it lacks, and is whole when the last piece is
 there. What a cut has left is finished by the same record again.
 """
 
+from .addresses import write_record
 from .connection import REFUSALS, ReplyError
-from .functions import call, call_in_pieces, canonical
+from .functions import call_in_pieces, canonical
 from .interchange import Bad
 from .pages import members
 from .records import account_key, fold, get_hash, user_key
@@ -118,5 +119,5 @@ class LargeRecord:
             words += name, " ".join(some)
         for name in self.empty:
             words += name, ""
-        return call(redis, self.kind + ("_put" if self.replace else "_add"),
-                    key, *words)
+        function = self.kind + ("_put" if self.replace else "_add")
+        return write_record(redis, function, self.name, key, words)

@@ -18,6 +18,13 @@ SCANNED = "100"         # keys of a step of SCAN, about
 ROWS = 25               # records that are asked about together
 
 
+def nodes(redis):
+    """For each server that has keys, what makes a connection to it."""
+    with redis.standing_still():
+        for server in redis.primaries():
+            yield server.another
+
+
 def pages(link, ask):
     """The lists of what ask(cursor), a command, replies behind a cursor, on a
     connection that is closed then."""
@@ -36,7 +43,7 @@ def pages(link, ask):
 
 def everywhere(redis, ask):
     """The same of every server that has keys."""
-    for connect in redis.nodes():
+    for connect in nodes(redis):
         yield from pages(connect(), ask)
 
 
@@ -54,8 +61,8 @@ def strays(redis):
         "strays", [], redis.prefix, cursor))
 
 
-def keys(redis, pattern):
-    return (page for page, in everywhere(redis, scan(pattern)))
+def keys(redis, pattern, count=SCANNED):
+    return (page for page, in everywhere(redis, scan(pattern, count)))
 
 
 def members(redis, key):
@@ -64,8 +71,8 @@ def members(redis, key):
         "SSCAN", key, cursor, "COUNT", "1000")))
 
 
-def scan(pattern):
-    return lambda cursor: ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED)
+def scan(pattern, count=SCANNED):
+    return lambda cursor: ("SCAN", cursor, "MATCH", pattern, "COUNT", count)
 
 
 def rows_of(redis, kind, names, *options):
@@ -73,7 +80,7 @@ def rows_of(redis, kind, names, *options):
     with a call for each, since they are in different slots."""
     key = user_key if kind == "user" else account_key
     keys, some = [key(redis, name) for name in names], ROWS
-    if len(redis.nodes()) > 1:
+    if redis.spread:
         some = 1
     return [row for page in call_each(redis, [
         fcall("rows", keys[at:at + some], kind, *options)
@@ -90,7 +97,7 @@ def read_rows(redis, kind, columns, match="*", strange=None):
     records without a name go to strange()."""
     before = redis.key(kind, ":{")
     question = Question(columns)
-    for connect in redis.nodes():
+    for connect in nodes(redis):
         found = (page for page, in pages(connect(), scan(
             glob_escape(before) + match + "}")))
         for some, replies in answered(connect(), question, batches(

@@ -9,10 +9,12 @@ import pwd
 import stat
 
 from .configuration import read_configuration
-from .connection import Redis, ReplyError
+from .connection import ReplyError
 from .failure import EX_NOUSER, EX_UNAVAILABLE, Failure
 from .functions import functions_problem
 from .inspection import Finding
+from .places import read_places
+from .servers import connect, primary_named
 from .text import decode, visible
 
 # Whom smtpd runs its tables and filters as: OpenBSD, Debian, others.
@@ -78,10 +80,28 @@ def server_problems(file):
     """What is not so, in words."""
     try:
         conf = read_configuration(file)
-        redis = Redis(conf)
+        redis = connect(conf)
+        return [*password_problems(conf), *sentinel_problems(conf),
+                *(about(redis, server, problem)
+                  for server in redis.primaries()
+                  for problem in reply_problems(
+                      server, conf["redis_replicas"]))]
     except Failure as failure:
         return [reach_of(file, failure)]
-    return [*password_problems(conf), *reply_problems(redis)]
+
+
+def about(redis, server, problem):
+    return "%s: %s" % (server.place, problem) if redis.spread else problem
+
+
+def sentinel_problems(conf):
+    """What one of them lacks is no failure, until there are more."""
+    places = read_places(conf["redis"])
+    for sentinel in places.at if places.topology == "sentinel" else ():
+        try:
+            primary_named(conf, places, sentinel)
+        except Failure as failure:
+            yield str(failure)
 
 
 def reach_of(file, failure):
@@ -94,22 +114,32 @@ def password_problems(conf):
         yield "%s: others on this system may read or write it" % visible(path)
 
 
-def reply_problems(redis):
+def reply_problems(redis, replicas):
     try:
         info = info_of(redis)
     except ReplyError as error:
         yield "INFO: %s: nothing can be told of the server" % error
         return
-    yield from eviction(info)
-    yield from persistence(redis, info)
-    yield from roles(info)
+    yield from info_problems(info, replicas)
     problem = functions_problem(redis)
     if problem:
         yield problem
 
 
+def info_problems(info, replicas):
+    """What the server says of itself that endangers users or counters. The
+    relay says the same in its log: lib/serverinfo.c."""
+    yield from eviction(info)
+    yield from persistence(info)
+    yield from roles(info, replicas)
+
+
 def info_of(redis):
-    lines = redis.one("INFO").splitlines()
+    return parsed(redis.one("INFO"))
+
+
+def parsed(text):
+    lines = text.splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
@@ -125,7 +155,7 @@ def eviction(info):
                "maxmemory; it should be noeviction" % policy)
 
 
-def persistence(_, info):
+def persistence(info):
     if info.get("aof_enabled") != "1":
         yield ("there is no append-only file: what was written last, counters "
                "among it, is lost with a crash; appendonly should be yes")
@@ -133,9 +163,14 @@ def persistence(_, info):
         yield "the append-only file cannot be written"
 
 
-def roles(info):
-    if info.get("role") != "master":
+def roles(info, replicas):
+    connected = int(info.get("connected_slaves", 0))
+    if info.get("role", "master") != "master":
         yield "this is a replica, which cannot be written"
-    elif int(info.get("connected_slaves", 0)) > 0:
+    elif connected < replicas:
+        yield ("redis_replicas is %d, and there are %d: messages with a quota "
+               "are deferred" % (replicas, connected))
+    elif connected > 0 and replicas == 0:
         yield ("there are replicas: after a fail-over to one of them, "
-               "messages that were counted last may not be counted")
+               "messages that were counted last may not be counted; see "
+               "redis_replicas")

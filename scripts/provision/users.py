@@ -7,12 +7,13 @@ from .accounts import (
     account_problems, complete, set_field, warn_of_account)
 from .addresses import clear_address, is_claimed
 from .connection import ReplyError
-from .failure import EX_CANTCREAT, EX_UNAVAILABLE, Failure
+from .failure import EX_CANTCREAT, Failure
 from .functions import call, call_json, judged, warned
 from .passwords import (
     hash_password, read_password, tell_generated, warn_if_weak)
 from .quotas import quota_text, usage_text
 from .records import fold, get_fields, user_key
+from .renaming import rename_in_cluster
 from .text import (
     columns, confirm, list_rows, print_json, printable, shorten, visible)
 
@@ -94,7 +95,8 @@ def user_rows(user, quota_period):
     yield "rate", visible(user["rate"] or "-")
     yield from list_rows("used", map(usage_text, user["usage"] or []))
     yield "ip auth", visible(ip_auth_text(user))
-    yield from list_rows("sources", shorten(user["ips"]) or ["any"])
+    yield from list_rows("sources", shorten(user["ips"]) or [
+        "none" if user["restricted"] == "1" else "any"])
     yield from list_rows("domains", shorten(user["domains"]) or ["-"])
     yield "description", visible(user["description"] or "-")
     yield from other_rows(user)
@@ -164,14 +166,9 @@ def do_rm(args):
 
 
 def do_rename(args):
-    """In a cluster there is no one step for it."""
     redis = args.connect()
-    old, new = user_key(redis, args.name), user_key(redis, args.new)
-    try:
-        call(redis, "user_rename", [old, new])
-    except ReplyError as error:
-        if error.kind != "CROSSSLOT":
-            raise
-        raise Failure(EX_UNAVAILABLE, "in a cluster no user can be renamed: "
-                      "export, change the name, import, and remove the old "
-                      "one") from None
+    if redis.spread:
+        rename_in_cluster(redis, args.name, args.new)
+        return
+    call(redis, "user_rename", [user_key(redis, args.name),
+                                user_key(redis, args.new)])

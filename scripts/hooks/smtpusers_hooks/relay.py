@@ -9,11 +9,12 @@ Each step says what is to be, not what to change, and may be repeated.
 from provision.accounts import users_of
 from provision.alabels import alabels
 from provision.configuration import read_configuration
-from provision.connection import Redis, ReplyError
+from provision.connection import ReplyError
 from provision.failure import EX_DATAERR, Failure
 from provision.functions import call, call_json
 from provision.pages import members
 from provision.records import account_key, user_key
+from provision.servers import connect
 
 from .events import BadEvent
 from .text import domain_key
@@ -41,7 +42,7 @@ class Relay:
     def __init__(self, path):
         """path is the relay's configuration."""
         with understood():
-            self.redis = Redis(read_configuration(path))
+            self.redis = connect(read_configuration(path))
 
     def ask(self, function, key, *words, unless=()):
         """The reply; None for a refusal of one of these kinds."""

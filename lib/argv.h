@@ -1,0 +1,24 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef ARGV_H
+#define ARGV_H
+
+#include <stddef.h>
+
+/* A command that is kept, to be sent once more. */
+struct argv {
+	size_t	    bytes; /* of all of it */
+	int	    argc;
+	const char *argv[]; /* and the strings it points to */
+};
+
+/* Copies a command.  NULL when memory is short. */
+struct argv *argv_copy(int, const char **);
+
+/* Wipes it, as it may hold what nobody else should read, and frees it. */
+void argv_free(struct argv *);
+
+#endif /* ARGV_H */

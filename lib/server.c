@@ -1,0 +1,82 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <sys/types.h>
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "commits.h"
+#include "server.h"
+
+#define NEW_FOR 1000 /* milliseconds */
+
+int64_t
+server_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
+}
+
+struct server *
+server_new(struct event_base *base, const struct conf *conf,
+    const struct place *place, enum redisconn_peer peer)
+{
+	struct server *server;
+
+	if ((server = calloc(1, sizeof(*server))) == NULL)
+		return (NULL);
+	server->base = base;
+	server->conf = conf;
+	server->place = *place;
+	server->born = server->used = server_now();
+	TAILQ_INIT(&server->reqs);
+	server->rc = redisconn_new(base, conf, place, peer);
+	if (server->rc != NULL)
+		return (server);
+	free(server);
+	return (NULL);
+}
+
+void
+server_free(struct server *server)
+{
+	if (server == NULL)
+		return;
+	redisconn_free(server->rc);
+	commits_free(server->commits);
+	free(server);
+}
+
+struct commits *
+server_commits(struct server *server, const struct sentinels *sentinels)
+{
+	if (server->commits == NULL)
+		server->commits = commits_new(server->base, server->conf,
+		    &server->place, sentinels);
+	return (server->commits);
+}
+
+bool
+server_is_new(const struct server *server)
+{
+	return (server_now() - server->born < NEW_FOR);
+}
+
+bool
+server_ready(const struct server *server)
+{
+	return (redisconn_ready(server->rc));
+}
+
+void
+server_drop(struct server *server, const char *why)
+{
+	redisconn_drop(server->rc, why);
+	if (server->commits != NULL)
+		commits_drop(server->commits, why);
+}

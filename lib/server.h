@@ -1,0 +1,69 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "place.h"
+#include "redisconn.h"
+
+struct commits;
+struct conf;
+struct event_base;
+struct sentinels;
+struct servers_req;
+
+/*
+ * One server that holds data: its connections, and the requests that are under
+ * way there.
+ */
+struct server {
+	LIST_ENTRY(server) entry;
+	void		  *keeper; /* who has made it */
+	const struct conf *conf;
+	struct event_base *base;
+	struct place	   place;
+	struct redisconn  *rc;
+	struct commits	  *commits; /* NULL: none so far */
+	TAILQ_HEAD(server_reqs, servers_req) reqs;
+	int64_t born;  /* when, in milliseconds, monotonic */
+	int64_t used;  /* by a request, the last time */
+	int64_t asked; /* for the map of the cluster, the last time */
+};
+
+/*
+ * Starts to connect.  NULL, after having logged why, when memory is short or
+ * TLS cannot be set up.
+ */
+struct server *server_new(struct event_base *, const struct conf *,
+    const struct place *, enum redisconn_peer);
+
+/* Ends the connections.  No request may be under way any more. */
+void server_free(struct server *);
+
+/*
+ * The connection for commits, which is made when it is first asked for, and
+ * asks the Sentinels, where there are any.
+ */
+struct commits *server_commits(struct server *, const struct sentinels *);
+
+/* Whether it was heard of so lately that it may just not be connected yet. */
+bool server_is_new(const struct server *);
+
+/* Whether requests are taken now. */
+bool server_ready(const struct server *);
+
+/* Has its connections made anew; what is under way gets REDIS_NO_REPLY. */
+void server_drop(struct server *, const char *why);
+
+/* Milliseconds, monotonic. */
+int64_t server_now(void);
+
+#endif /* SERVER_H */
