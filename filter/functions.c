@@ -251,6 +251,18 @@ functions_call(struct functions *fn, redisconn_cb cb, void *arg,
 	return (servers_send(fn->servers, out[FUNCTIONS_KEY], cb, arg, n, out));
 }
 
+struct servers_req *
+functions_commit(struct functions *fn, redisconn_cb cb, void *arg,
+    const char *name, int nkeys, int argc, const char **argv)
+{
+	const char *out[FUNCTIONS_ARGS];
+	int	    n;
+
+	n = functions_command(name, nkeys, argc, argv, out);
+	return (servers_commit(fn->servers, out[FUNCTIONS_KEY], cb, arg, n,
+	    out));
+}
+
 /* Where there is another version, the question for it goes behind. */
 static void
 on_lost(void *arg, const redisReply *reply)

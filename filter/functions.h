@@ -36,6 +36,10 @@ void		  functions_free(struct functions *);
 struct servers_req *functions_call(struct functions *, redisconn_cb, void *,
     const char *name, int nkeys, int argc, const char **argv);
 
+/* The same, but as servers_commit() has it: replicas are waited for. */
+struct servers_req *functions_commit(struct functions *, redisconn_cb, void *,
+    const char *name, int nkeys, int argc, const char **argv);
+
 /*
  * Whether a reply says that the function is not there any more; it is loaded
  * again then on the server that holds the key, and the call can be made again.

@@ -204,8 +204,9 @@ ask_quota(struct quota_query *q)
 		keys.text[2], keys.text[3], keys.period, q->units };
 
 	make_keys(q->quotas->conf, q->user, q->id, &keys);
-	q->req = functions_call(q->quotas->functions, on_quota_reply, q,
-	    function_of(q), NKEYS, NKEYS + 2, argv);
+	q->req = (q->reserves ? functions_commit
+			      : functions_call)(q->quotas->functions,
+	    on_quota_reply, q, function_of(q), NKEYS, NKEYS + 2, argv);
 	if (q->req == NULL)
 		ask_later(q);
 	else

@@ -44,8 +44,9 @@ typedef void (*quota_cb)(void *, enum quota_result, const char *);
 void quota_id(char[QUOTA_ID]);
 
 /*
- * Asks whether there is room for units more, or reserves them.  Redis is asked
- * again for as long as it does not answer: the caller cancels when its own
+ * Asks whether there is room for units more, or reserves them.  A reservation
+ * counts once as many replicas as the configuration asks for have it.  Redis is
+ * asked again for as long as it does not answer: the caller cancels when its own
  * time is over.  NULL when memory is short.
  */
 struct quota_query *

@@ -16,6 +16,12 @@
 #include "argv.h"
 #include "commits.h"
 #include "conf.h"
+#include "sentinels.h"
+#include "server.h"
+
+/* Milliseconds. */
+#define SETTLE 3000
+#define LAG_PAUSE 60000
 
 TAILQ_HEAD(commit_list, commit);
 
@@ -32,12 +38,18 @@ struct commit {
 };
 
 struct commits {
-	const struct conf *conf;
-	struct redisconn  *rc;
-	bool		   waiting; /* a WAIT is under way */
-	struct commit_list next;    /* to be sent with the next one */
-	struct commit_list sent;    /* before that one */
-	struct commit_list done;    /* to be called back */
+	const struct conf      *conf;
+	const struct sentinels *sentinels;
+	struct redisconn       *rc;
+	bool			waiting; /* a WAIT is under way */
+	long long		asked;	 /* how many replicas it waits for */
+	long long		have_it; /* what it said */
+	long long		known;	 /* replicas that the server had */
+	int64_t gone_at;   /* when it had fewer, in milliseconds; 0: not */
+	int64_t lag_until; /* until then one of them counts as slow */
+	struct commit_list next; /* to be sent with the next one */
+	struct commit_list sent; /* before that one */
+	struct commit_list done; /* to be called back */
 };
 
 static void
@@ -161,18 +173,73 @@ call_back(struct commits *cs, bool have_it)
 static void send_next(struct commits *);
 
 static void
-on_waited(void *arg, const redisReply *reply)
+finish_group(struct commits *cs, bool have_it)
 {
-	struct commits *cs = arg;
-	struct commit  *c;
+	struct commit *c;
 
 	cs->waiting = false;
 	while ((c = TAILQ_FIRST(&cs->sent)) != NULL)
 		move(c, &cs->done);
 	send_next(cs);
-	call_back(cs,
-	    reply != NULL && reply->type == REDIS_REPLY_INTEGER &&
-		reply->integer >= cs->conf->redis_replicas);
+	call_back(cs, have_it);
+}
+
+/*
+ * A replica that has gone may be the primary now, without what was written
+ * since.  Until that would have been heard of, nothing counts; then the others
+ * do, if the Sentinels still name this server.
+ */
+static bool
+is_trusted(struct commits *cs, long long connected)
+{
+	const int64_t now = server_now();
+
+	if (connected < cs->known) {
+		if (cs->gone_at == 0)
+			cs->gone_at = now;
+		if (now - cs->gone_at < SETTLE ||
+		    (cs->sentinels != NULL && !sentinels_agree(cs->sentinels)))
+			return (false);
+	} else if (cs->have_it < cs->asked)
+		cs->lag_until = now + LAG_PAUSE;
+	cs->gone_at = 0;
+	cs->known = connected;
+	return (true);
+}
+
+/* -1: the server does not say. */
+static long long
+read_connected(const redisReply *info)
+{
+	static const char name[] = "connected_slaves:";
+	const char	 *at;
+
+	if (info == NULL || info->type != REDIS_REPLY_STRING ||
+	    (at = strstr(info->str, name)) == NULL)
+		return (-1);
+	return (strtoll(at + strlen(name), NULL, 10));
+}
+
+static void
+on_info(void *arg, const redisReply *reply)
+{
+	struct commits *cs = arg;
+	long long	connected = read_connected(reply);
+	bool		have_it = cs->have_it >= cs->conf->redis_replicas;
+
+	if (have_it && connected >= 0)
+		have_it = is_trusted(cs, connected);
+	finish_group(cs, reply != NULL && have_it);
+}
+
+static void
+on_waited(void *arg, const redisReply *reply)
+{
+	struct commits *cs = arg;
+
+	cs->have_it = -1;
+	if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
+		cs->have_it = reply->integer;
 }
 
 /* ASKING's own reply tells nothing that the next one does not. */
@@ -196,15 +263,24 @@ send_one(struct commits *cs, struct commit *c)
 	return (c->req != NULL);
 }
 
-static void
+/*
+ * All replicas are waited for, since any of them may be the next primary; but
+ * one that is slow only once in a while.
+ */
+static bool
 send_wait(struct commits *cs)
 {
-	char	    replicas[16], ms[16];
-	const char *argv[] = { "WAIT", replicas, ms };
+	const int   n = cs->conf->redis_replicas;
+	char	    replicas[24], ms[16];
+	const char *wait[] = { "WAIT", replicas, ms };
+	const char *info[] = { "INFO", "replication" };
 
-	snprintf(replicas, sizeof(replicas), "%d", cs->conf->redis_replicas);
+	cs->asked = cs->known > n && server_now() >= cs->lag_until ? cs->known
+								   : n;
+	snprintf(replicas, sizeof(replicas), "%lld", cs->asked);
 	snprintf(ms, sizeof(ms), "%d", cs->conf->redis_timeout / 2);
-	cs->waiting = redisconn_send(cs->rc, on_waited, cs, 3, argv) != NULL;
+	return (redisconn_send(cs->rc, on_waited, cs, 3, wait) != NULL &&
+	    redisconn_send(cs->rc, on_info, cs, 2, info) != NULL);
 }
 
 /* All that have gathered; those that cannot be sent are called back. */
@@ -216,7 +292,7 @@ send_next(struct commits *cs)
 	while ((c = TAILQ_FIRST(&cs->next)) != NULL)
 		move(c, send_one(cs, c) ? &cs->sent : &cs->done);
 	if (!TAILQ_EMPTY(&cs->sent))
-		send_wait(cs);
+		cs->waiting = send_wait(cs);
 }
 
 struct commit *
@@ -243,13 +319,14 @@ commits_send(struct commits *cs, bool asking, redisconn_cb cb, void *arg,
 
 struct commits *
 commits_new(struct event_base *base, const struct conf *conf,
-    const struct place *place)
+    const struct place *place, const struct sentinels *sentinels)
 {
 	struct commits *cs;
 
 	if ((cs = calloc(1, sizeof(*cs))) == NULL)
 		return (NULL);
 	cs->conf = conf;
+	cs->sentinels = sentinels;
 	TAILQ_INIT(&cs->next);
 	TAILQ_INIT(&cs->sent);
 	TAILQ_INIT(&cs->done);

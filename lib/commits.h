@@ -13,6 +13,7 @@
 struct commit;
 struct commits;
 struct place;
+struct sentinels;
 
 /*
  * Commands whose replies are good once replicas have what they wrote (WAIT,
@@ -21,17 +22,21 @@ struct place;
  * one WAIT is under way are sent together when it ends, with one behind them
  * all, so that as many can be in a second with far replicas as with near ones.
  *
+ * redis_replicas of them must have it.  But each replica may be the next
+ * primary, and a primary that has been followed goes on until it hears of
+ * that: so all that are connected (INFO) are waited for, and when one goes,
+ * nothing counts for three seconds.
+ *
  * A command that is asked again must write something again: WAIT counts from
  * the last write of its own connection.
  */
 
 /*
- * Starts to connect.  As many replicas are waited for as the configuration,
- * which must outlive this, says.  NULL, after having logged why, when memory
- * is short.
+ * Starts to connect.  The configuration, and the Sentinels where there are any,
+ * must outlive this.  NULL, after having logged why, when memory is short.
  */
-struct commits *
-commits_new(struct event_base *, const struct conf *, const struct place *);
+struct commits *commits_new(struct event_base *, const struct conf *,
+    const struct place *, const struct sentinels *);
 
 /* Ends the connection: nothing that is under way is called back. */
 void commits_free(struct commits *);

@@ -88,6 +88,14 @@ look_at_votes(struct sentinels *ss)
 	ss->cb(ss->arg, &ss->agreed);
 }
 
+bool
+sentinels_agree(const struct sentinels *ss)
+{
+	const struct place *primary = count_votes(ss);
+
+	return (primary != NULL && place_equal(primary, &ss->agreed));
+}
+
 /* {host, port}, both strings. */
 static bool
 read_primary(struct place *place, const redisReply *reply)

@@ -6,6 +6,8 @@
 #ifndef SENTINELS_H
 #define SENTINELS_H
 
+#include <stdbool.h>
+
 struct conf;
 struct event_base;
 struct place;
@@ -31,6 +33,9 @@ struct sentinels *sentinels_new(struct event_base *, const struct conf *,
     void (*)(void *, const struct place *), void *);
 
 void sentinels_free(struct sentinels *);
+
+/* Whether more than half of them have just named who was agreed on. */
+bool sentinels_agree(const struct sentinels *);
 
 /* Has them asked soon, as the primary may be another. */
 void sentinels_hurry(struct sentinels *);

@@ -53,11 +53,11 @@ server_free(struct server *server)
 }
 
 struct commits *
-server_commits(struct server *server)
+server_commits(struct server *server, const struct sentinels *sentinels)
 {
 	if (server->commits == NULL)
 		server->commits = commits_new(server->base, server->conf,
-		    &server->place);
+		    &server->place, sentinels);
 	return (server->commits);
 }
 

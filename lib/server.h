@@ -17,6 +17,7 @@
 struct commits;
 struct conf;
 struct event_base;
+struct sentinels;
 struct servers_req;
 
 /*
@@ -47,8 +48,11 @@ struct server *server_new(struct event_base *, const struct conf *,
 /* Ends the connections.  No request may be under way any more. */
 void server_free(struct server *);
 
-/* The connection for commits, which is made when it is first asked for. */
-struct commits *server_commits(struct server *);
+/*
+ * The connection for commits, which is made when it is first asked for, and
+ * asks the Sentinels, where there are any.
+ */
+struct commits *server_commits(struct server *, const struct sentinels *);
 
 /* Whether it was heard of so lately that it may just not be connected yet. */
 bool server_is_new(const struct server *);

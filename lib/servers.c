@@ -144,7 +144,7 @@ static bool
 send_commit(struct servers_req *sr, struct server *to, bool asking, int argc,
     const char **argv)
 {
-	struct commits *commits = server_commits(to);
+	struct commits *commits = server_commits(to, sr->servers->sentinels);
 
 	if (commits != NULL)
 		sr->commit = commits_send(commits, asking, on_reply, sr, argc,
@@ -643,9 +643,9 @@ servers_free(struct servers *sv)
 	free_reqs(&sv->strays);
 	each_server(sv, forget_server);
 	cluster_free(sv->cluster);
-	sentinels_free(sv->sentinels);
 	server_free(sv->one);
 	server_free(sv->next);
+	sentinels_free(sv->sentinels);
 	if (sv->waiting != NULL)
 		event_free(sv->waiting);
 	free(sv);

@@ -164,6 +164,8 @@ end
 local function reserve(keys, args)
 	local hold = redis.call('GET', keys[4])
 	if hold then
+		-- WAIT counts from the last write of its own connection.
+		redis.call('SET', keys[4], hold, 'KEEPTTL')
 		return { hold == 'void' and 'void' or 'ok' }
 	end
 	local l, bad = limits(keys[1], args[1])
