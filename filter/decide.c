@@ -92,10 +92,23 @@ decide_trusted(const struct facts *f)
 	return (f->session->local && f->conf->local == LOCAL_TRUST);
 }
 
+enum reason
+decide_why_blocked(const struct user *user)
+{
+	return (user->no_account ? REASON_NO_ACCOUNT : REASON_BLOCKED);
+}
+
+enum reason
+decide_why_source(const struct user *user)
+{
+	return (user_list_missing(user) ? REASON_NO_LIST : REASON_SOURCE);
+}
+
 static bool
 source_is_allowed(const struct facts *f)
 {
-	return (decide_trusted(f) || user_source_allowed(f->user));
+	return (!user_list_missing(f->user) &&
+	    (decide_trusted(f) || user_source_allowed(f->user)));
 }
 
 /* Connect */
@@ -147,7 +160,7 @@ source_at_auth(const struct facts *f, struct decision *d)
 	if (f->password == PASSWORD_UNASKED)
 		return (act(d, ACTION_ASK_PASSWORD));
 	return (f->password == PASSWORD_FITS &&
-	    reject(d, REPLY_SOURCE, REASON_SOURCE));
+	    reject(d, REPLY_SOURCE, decide_why_source(f->user)));
 }
 
 /* MAIL FROM, and the end of data. */
@@ -223,12 +236,13 @@ user_may_send(const struct facts *f, struct decision *d)
 	case STANDING_NOBODY:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
 	case STANDING_BLOCKED:
-		return (reject(d, REPLY_AUTH_REQUIRED, REASON_BLOCKED));
+		return (reject(d, REPLY_AUTH_REQUIRED,
+		    decide_why_blocked(f->user)));
 	case STANDING_CHANGED:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER));
 	case STANDING_SOURCE:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_SOURCE,
-		    REASON_SOURCE));
+		    decide_why_source(f->user)));
 	case STANDING_UNBOUND:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
 		    REASON_AWAY));

@@ -130,6 +130,10 @@ struct decision {
 /* Decides.  What it points to is the facts'. */
 struct decision decide(const struct facts *);
 
+/* Why a user who is not active is not, and why a source is not allowed. */
+enum reason decide_why_blocked(const struct user *);
+enum reason decide_why_source(const struct user *);
+
 /* Whether the session's own socket is trusted, as `local` has it. */
 bool decide_trusted(const struct facts *);
 

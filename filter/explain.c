@@ -105,7 +105,7 @@ static const char *
 place_of(const struct explanation *ex, const char *stage,
     const struct decision *d)
 {
-	if (d->reason == REASON_SOURCE)
+	if (d->reason == REASON_SOURCE || d->reason == REASON_NO_LIST)
 		return (ex->filter.conf->source_refusal == REFUSE_AT_AUTH
 			? "AUTH or MAIL FROM"
 			: "MAIL FROM");
@@ -229,7 +229,8 @@ on_user_explained(void *arg, enum users_found found, const struct user *user)
 		return;
 	print_user(user);
 	if (!user_active(user))
-		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED, REASON_BLOCKED);
+		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED,
+		    decide_why_blocked(user));
 	else if (!log_in_as(ex, user))
 		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED,
 		    REASON_NO_LOGIN);

@@ -73,6 +73,8 @@ reason_name(enum reason reason)
 		return ("body-hidden-end");
 	case REASON_BLOCKED:
 		return ("user-blocked");
+	case REASON_NO_ACCOUNT:
+		return ("account-missing");
 	case REASON_NO_LOGIN:
 		return ("user-without-login");
 	case REASON_NOBODY:
@@ -81,6 +83,8 @@ reason_name(enum reason reason)
 		return ("source-of-another-user");
 	case REASON_SOURCE:
 		return ("source-not-listed");
+	case REASON_NO_LIST:
+		return ("source-list-missing");
 	case REASON_LONG:
 		return ("sender-too-long");
 	case REASON_FAILURES:

@@ -41,10 +41,12 @@ enum reason {
 	REASON_BODY,
 	/* Not of reports, but of other refusals: */
 	REASON_BLOCKED,
-	REASON_NO_LOGIN, /* the user has neither password nor address */
-	REASON_NOBODY,	 /* the session is no user's */
-	REASON_ANOTHER,	 /* the source is another user's */
+	REASON_NO_ACCOUNT, /* it is named, and not there */
+	REASON_NO_LOGIN,   /* the user has neither password nor address */
+	REASON_NOBODY,	   /* the session is no user's */
+	REASON_ANOTHER,	   /* the source is another user's */
 	REASON_SOURCE,
+	REASON_NO_LIST,	 /* of sources, which must be there */
 	REASON_LONG,	 /* the envelope sender */
 	REASON_FAILURES, /* failed logins of the source */
 	REASON_QUOTA,

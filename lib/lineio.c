@@ -3,6 +3,7 @@
  * See LICENSE.
  */
 
+#include <bsd/stdlib.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/util.h>
@@ -52,6 +53,20 @@ end(struct lineio *io)
 	io->handler->eof(io->arg);
 }
 
+/* Moves what is held to the front, leaving nothing where it was. */
+static void
+buf_compact(struct buf *b)
+{
+	size_t held = b->len - b->off;
+
+	if (b->off == 0)
+		return;
+	memmove(b->data, b->data + b->off, held);
+	explicit_bzero(b->data + held, b->len - held);
+	b->len = held;
+	b->off = 0;
+}
+
 /* Makes room for n more bytes behind what is held. */
 static bool
 buf_reserve(struct buf *b, size_t n)
@@ -59,33 +74,31 @@ buf_reserve(struct buf *b, size_t n)
 	size_t size;
 	char  *data;
 
-	if (b->off > 0) {
-		memmove(b->data, b->data + b->off, b->len - b->off);
-		b->len -= b->off;
-		b->off = 0;
-	}
+	buf_compact(b);
 	if (b->size - b->len >= n)
 		return (true);
 	for (size = b->size; size - b->len < n; size *= 2)
 		continue;
-	if ((data = realloc(b->data, size)) == NULL)
+	if ((data = malloc(size)) == NULL)
 		return (false);
+	memcpy(data, b->data, b->len);
+	freezero(b->data, b->size);
 	b->data = data;
 	b->size = size;
 	return (true);
 }
 
-/* Gives back what a burst has made a buffer grow by. */
+/* Empties it, and gives back what a burst has made it grow by. */
 static void
 buf_relax(struct buf *b)
 {
 	char *data;
 
+	explicit_bzero(b->data, b->len);
 	b->off = b->len = 0;
-	if (b->size <= BUF_MIN * 2)
+	if (b->size <= BUF_MIN * 2 || (data = malloc(BUF_MIN)) == NULL)
 		return;
-	if ((data = realloc(b->data, BUF_MIN)) == NULL)
-		return;
+	free(b->data);
 	b->data = data;
 	b->size = BUF_MIN;
 }
@@ -160,11 +173,11 @@ lineio_printf(struct lineio *io, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(line)) {
+	if (n >= 0 && (size_t)n < sizeof(line))
+		lineio_write(io, line, (size_t)n);
+	else
 		log_once("an answer is too long to be written");
-		return;
-	}
-	lineio_write(io, line, (size_t)n);
+	explicit_bzero(line, sizeof(line));
 }
 
 static void
@@ -221,6 +234,7 @@ drop_overlong(struct lineio *io)
 		memcpy(head, b->data + b->off, LINEIO_HEAD);
 		head[LINEIO_HEAD] = '\0';
 		io->handler->overlong(io->arg, head, LINEIO_HEAD);
+		explicit_bzero(head, sizeof(head));
 	}
 	io->skipping = true;
 	io->scanned = 0;
@@ -261,8 +275,10 @@ on_input(evutil_socket_t fd, short what, void *arg)
 	take_lines(io);
 	if (b->off == b->len)
 		buf_relax(b);
-	else
+	else {
 		drop_overlong(io);
+		buf_compact(b);
+	}
 	io->reading = false;
 	flush(io);
 	pause_if_full(io);
@@ -273,6 +289,13 @@ buf_init(struct buf *b)
 {
 	b->size = BUF_MIN;
 	return ((b->data = malloc(b->size)) != NULL);
+}
+
+static void
+buf_free(struct buf *b)
+{
+	if (b->data != NULL)
+		freezero(b->data, b->size);
 }
 
 struct lineio *
@@ -308,7 +331,7 @@ lineio_free(struct lineio *io)
 		event_free(io->readable);
 	if (io->writable != NULL)
 		event_free(io->writable);
-	free(io->in.data);
-	free(io->out.data);
+	buf_free(&io->in);
+	buf_free(&io->out);
 	free(io);
 }

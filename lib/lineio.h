@@ -18,7 +18,8 @@ struct lineio;
  * Input is handed out line by line.  Output is gathered and written once per
  * read; when the peer does not take it, reading stops above LINEIO_HIGH bytes
  * of it and goes on below LINEIO_LOW, so that what is held is bounded by what
- * one read can bring about.
+ * one read can bring about.  Lines may hold passwords and their hashes: each is
+ * wiped once it has been handed out or written.
  */
 
 /* Longest line taken, without its newline. */

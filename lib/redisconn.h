@@ -77,9 +77,6 @@ bool redisconn_is_primary(const struct redisconn *);
  */
 void redisconn_drop(struct redisconn *, const char *why);
 
-/* Why there is no connection, for the log; "" where nothing was found yet. */
-const char *redisconn_why(const struct redisconn *);
-
 /*
  * Has the callback called each time that a connection has been made, before
  * any request that others send on it.

@@ -64,7 +64,11 @@ trouble_free(struct trouble *t)
 	free(t);
 }
 
-static void
+/*
+ * False when it was not said, as too much has been: then it counts as unknown,
+ * so that it is told later, should it still be so.
+ */
+static bool
 say(struct trouble *t, int priority, const char *text)
 {
 	struct timespec now;
@@ -74,13 +78,14 @@ say(struct trouble *t, int priority, const char *text)
 		t->minute = now.tv_sec;
 		t->lines = 0;
 	}
-	if (t->lines++ < TROUBLE_LINES)
+	if (t->lines < TROUBLE_LINES)
 		log_at(priority, "redis: %s: %s", t->name, text);
-	else if (t->lines == TROUBLE_LINES + 1)
-		log_at(priority,
-		    "redis: %s: what else changes within a minute is not "
-		    "logged",
+	else if (t->lines == TROUBLE_LINES)
+		log_warnx("redis: %s: more changes are logged in a minute",
 		    t->name);
+	else
+		return (false);
+	return (t->lines++ < TROUBLE_LINES);
 }
 
 void
@@ -88,23 +93,15 @@ trouble_away(struct trouble *t, const char *why)
 {
 	if (strncmp(t->why, why, sizeof(t->why) - 1) == 0)
 		return;
-	strlcpy(t->why, why, sizeof(t->why));
-	say(t, LOG_WARNING, why);
+	if (say(t, LOG_WARNING, why))
+		strlcpy(t->why, why, sizeof(t->why));
 }
 
 void
 trouble_back(struct trouble *t)
 {
-	if (t->why[0] == '\0')
-		return;
-	t->why[0] = '\0';
-	say(t, LOG_INFO, "connected");
-}
-
-const char *
-trouble_why(const struct trouble *t)
-{
-	return (t->why);
+	if (t->why[0] != '\0' && say(t, LOG_INFO, "connected"))
+		t->why[0] = '\0';
 }
 
 void
@@ -158,6 +155,7 @@ static bool
 is_trouble(const char *request, const char *error)
 {
 	if (strncmp(error, "WRONGTYPE", 9) == 0 ||
+	    strstr(request, TROUBLE_PROBE) != NULL ||
 	    strncmp(error, REDIS_TOO_LARGE, sizeof(REDIS_TOO_LARGE) - 1) == 0)
 		return (false);
 	return (strstr(error, "Function not found") == NULL ||
@@ -198,12 +196,13 @@ begins(struct trouble *t, const char *request, const char *error)
 	code_of(error, code);
 	if (code[0] == '\0' || state_of(t, code, request) != NULL)
 		return;
+	snprintf(text, sizeof(text), "%s: %.200s", request, error);
+	if (!say(t, LOG_WARNING, text))
+		return;
 	s = free_state(t);
 	strlcpy(s->code, code, sizeof(s->code));
 	strlcpy(s->request, request, sizeof(s->request));
 	s->of_all = of_all(code);
-	snprintf(text, sizeof(text), "%s: %.200s", request, error);
-	say(t, LOG_WARNING, text);
 }
 
 static void
@@ -213,9 +212,10 @@ is_over(struct trouble *t, struct state *s)
 
 	snprintf(text, sizeof(text), "%.79s: no longer %.31s", s->request,
 	    s->code);
+	if (!say(t, LOG_INFO, text))
+		return;
 	s->code[0] = '\0';
 	t->nstates--;
-	say(t, LOG_INFO, text);
 }
 
 void
@@ -239,16 +239,17 @@ note_danger(struct trouble *t, char known[DANGER_TEXT],
     const char text[DANGER_TEXT])
 {
 	char over[DANGER_TEXT + 32];
+	bool said;
 
 	if (strcmp(known, text) == 0)
 		return;
+	snprintf(over, sizeof(over), "no longer: %s", known);
 	if (text[0] != '\0')
-		say(t, LOG_WARNING, text);
-	else {
-		snprintf(over, sizeof(over), "no longer: %s", known);
-		say(t, LOG_INFO, over);
-	}
-	strlcpy(known, text, DANGER_TEXT);
+		said = say(t, LOG_WARNING, text);
+	else
+		said = say(t, LOG_INFO, over);
+	if (said)
+		strlcpy(known, text, DANGER_TEXT);
 }
 
 static void
@@ -256,13 +257,10 @@ note_unseen(struct trouble *t, const redisReply *reply)
 {
 	char text[TEXT];
 
-	if (t->unseen)
-		return;
-	t->unseen = true;
 	snprintf(text, sizeof(text),
 	    "INFO: %.120s: whether what it is told is kept cannot be seen",
 	    reply->type == REDIS_REPLY_ERROR ? reply->str : "no text");
-	say(t, LOG_WARNING, text);
+	t->unseen = t->unseen || say(t, LOG_WARNING, text);
 }
 
 void

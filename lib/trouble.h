@@ -14,13 +14,16 @@ struct trouble;
 
 /*
  * What is wrong with a server, told in the log when it begins, when its cause
- * changes, and when it is over: at most TROUBLE_LINES lines a minute, since
+ * changes, and when it is over: TROUBLE_LINES lines a minute and no more, since
  * states may alternate with every request.
  */
-#define TROUBLE_LINES 10
+#define TROUBLE_LINES 20
 
 /* What a request was, for the log: the command and its key or function. */
 #define TROUBLE_REQUEST 80
+
+/* In place of {NAME}: whoever asks about it expects an error. */
+#define TROUBLE_PROBE "{-n}"
 
 /* name is how the log calls the server.  NULL when memory is short. */
 struct trouble *trouble_new(const char *name);
@@ -29,9 +32,6 @@ void		trouble_free(struct trouble *);
 /* There is no connection, for this reason; and there is one again. */
 void trouble_away(struct trouble *, const char *why);
 void trouble_back(struct trouble *);
-
-/* The reason that there is none, as it was told last. */
-const char *trouble_why(const struct trouble *);
 
 /*
  * Writes what a request is, from its words: no more of them than the command,

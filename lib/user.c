@@ -22,16 +22,17 @@ enum field {
 	F_QUOTA,
 	F_RATE,
 	F_IP_AUTH,
-	F_CREATED
+	F_CREATED,
+	F_RESTRICTED
 };
 
 const char *const user_fields[USER_FIELDS] = { "password", "account", "mode",
-	"status", "quota", "rate", "ip_auth", "created" };
+	"status", "quota", "rate", "ip_auth", "created", "restricted" };
 
 static const enum field whole[] = { F_PASSWORD, F_ACCOUNT, F_MODE, F_STATUS,
-	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED };
-static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS,
-	F_IP_AUTH };
+	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED, F_RESTRICTED };
+static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS, F_IP_AUTH,
+	F_RESTRICTED };
 
 static const struct {
 	const enum field *fields;
@@ -87,7 +88,14 @@ user_active(const struct user *user)
 bool
 user_source_allowed(const struct user *user)
 {
-	return (user->source == SOURCE_ANY || user->source == SOURCE_LISTED);
+	return (user->source == SOURCE_LISTED ||
+	    (user->source == SOURCE_ANY && !user->restricted));
+}
+
+bool
+user_list_missing(const struct user *user)
+{
+	return (user->source == SOURCE_ANY && user->restricted);
 }
 
 bool
@@ -175,6 +183,13 @@ parse_status(const char *text, enum user_status *status)
 	return (true);
 }
 
+static bool
+set_restricted(struct user *user, const char *text)
+{
+	user->restricted = strcmp(text, "1") == 0;
+	return (user->restricted || text[0] == '\0' || strcmp(text, "0") == 0);
+}
+
 /*
  * The functions in Redis read the limits and judge them: here is told only
  * whether there is anything that they might find.
@@ -205,6 +220,8 @@ set_field(struct user *user, enum field field, const char *text)
 		return (true);
 	case F_IP_AUTH:
 		return (text[0] == '\0' || netaddr_parse(text, &user->ip_auth));
+	case F_RESTRICTED:
+		return (set_restricted(user, text));
 	case F_CREATED:
 		break;
 	}
@@ -233,6 +250,17 @@ user_parse(struct user *user, bool *exists, const redisReply *reply,
 	return (NULL);
 }
 
+static bool
+is_nothing(const redisReply *reply)
+{
+	size_t i;
+
+	for (i = 0; i < reply->elements; i++)
+		if (reply->element[i]->type != REDIS_REPLY_NIL)
+			return (false);
+	return (true);
+}
+
 const char *
 user_parse_account(struct user *user, const redisReply *reply)
 {
@@ -251,6 +279,9 @@ user_parse_account(struct user *user, const redisReply *reply)
 		sizeof(user->prefix))
 		return ("user_prefix");
 	user->pro = strcmp(plan, "pro") == 0;
+	user->no_account = is_nothing(reply);
+	if (user->no_account)
+		status = STATUS_BLOCKED;
 	if (status == STATUS_BLOCKED || user->status == STATUS_ALLOWED)
 		user->status = status;
 	return (NULL);

@@ -51,11 +51,13 @@ struct user {
 	char		 password[CRYPT_OUTPUT_SIZE]; /* "": none */
 	char		 account[USER_NAME_MAX + 1];  /* "": none */
 	enum user_mode	 mode;
-	enum user_status status; /* the worse of user, account */
-	bool		 pro;	 /* plan of the account */
+	enum user_status status;     /* the worse of user, account */
+	bool		 no_account; /* it is named, and not there */
+	bool		 pro;	     /* plan of the account */
 	char		 prefix[USER_NAME_MAX + 1]; /* of the account's users */
-	bool		 limited; /* a quota or rate is to be asked about */
-	struct netaddr	 ip_auth; /* len 0: none */
+	bool		 limited;    /* a quota or rate is to be asked about */
+	struct netaddr	 ip_auth;    /* len 0: none */
+	bool		 restricted; /* not there: no list is no source */
 	enum user_source source;
 	bool		 addresses; /* assigned in the domain asked about */
 	/* Of the domains asked about, bit by bit in their order: */
@@ -64,13 +66,13 @@ struct user {
 };
 
 /* The fields of a record that are read. */
-#define USER_FIELDS 8
+#define USER_FIELDS 9
 extern const char *const user_fields[USER_FIELDS];
 
 /* How many of them a question needs. */
 enum user_scope {
 	USER_WHOLE,
-	USER_LOGIN /* password, account, status, ip_auth: who may log in */
+	USER_LOGIN /* who may log in, from where */
 };
 
 /* The same of an account, for user_parse_account(). */
@@ -95,6 +97,9 @@ bool user_in_account(const struct user *account, const char *name);
 /* Whether mail may come from the source that was asked about. */
 bool user_source_allowed(const struct user *);
 
+/* Whether it may not because the list that must be there is not. */
+bool user_list_missing(const struct user *);
+
 /* Whether any domain with SPF is the user's to send as. */
 bool user_any_domain(const struct user *);
 
@@ -111,8 +116,10 @@ const char *user_parse(struct user *, bool *exists, const struct redisReply *,
     enum user_scope);
 
 /*
- * HMGET of user_account_fields.  Of both statuses the worse counts.  Whether the
- * user's name begins with the prefix is for user_in_account() to tell.
+ * HMGET of user_account_fields.  Of both statuses the worse counts; where there
+ * is none of the fields there is no such account, and its users are blocked: the
+ * key that said so may be what is lost.  Whether the user's name begins with the
+ * prefix is for user_in_account() to tell.
  */
 const char *user_parse_account(struct user *, const struct redisReply *);
 

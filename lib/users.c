@@ -119,9 +119,15 @@ users_new(struct servers *servers, const struct conf *conf)
 		free(us);
 		return (NULL);
 	}
+	users_use(us, servers, conf);
+	return (us);
+}
+
+void
+users_use(struct users *us, struct servers *servers, const struct conf *conf)
+{
 	us->servers = servers;
 	us->conf = conf;
-	return (us);
 }
 
 void
@@ -660,6 +666,7 @@ take_account(struct users_query *q)
 		q->user.status = STATUS_BLOCKED;
 		return;
 	}
+	q->user.no_account = q->of_account.no_account;
 	q->user.pro = q->of_account.pro;
 	q->user.in_account = q->of_account.in_account;
 	if (q->of_account.status == STATUS_BLOCKED ||

@@ -78,13 +78,19 @@ struct verification {
 	uint8_t	      digest[DIGEST_LEN];
 };
 
+/* Where the answers come from: a configuration, and what it leads to. */
+struct source {
+	struct conf    *conf;
+	struct servers *servers;
+	struct users   *users;
+};
+
 struct table {
 	const char	   *conf_file;
-	struct conf	   *conf;
+	struct source	    source;
+	struct source	    next; /* of an update, until it has answered */
 	struct event_base  *base;
 	struct lineio	   *io;
-	struct servers	   *servers;
-	struct users	   *users;
 	struct passwd_pool *pool;
 	struct event	   *deadline;
 	bool		    offers_auth;
@@ -136,6 +142,27 @@ operation(enum tableline_kind kind)
 	}
 }
 
+static void
+close_source(struct source *s)
+{
+	users_free(s->users);
+	servers_free(s->servers);
+	conf_free(s->conf);
+	memset(s, 0, sizeof(*s));
+}
+
+/* Takes the configuration, also where it fails. */
+static bool
+open_source(struct source *s, struct event_base *base, struct conf *conf)
+{
+	s->conf = conf;
+	if ((s->servers = servers_new(base, conf)) != NULL &&
+	    (s->users = users_new(s->servers, conf)) != NULL)
+		return (true);
+	close_source(s);
+	return (false);
+}
+
 /* Forgets the request, and everything that was going on for it. */
 static void
 clear_request(struct table *t)
@@ -143,6 +170,7 @@ clear_request(struct table *t)
 	struct request *req = &t->request;
 
 	event_del(t->deadline);
+	close_source(&t->next);
 	if (req->query != NULL)
 		users_cancel(req->query);
 	if (req->verification != NULL)
@@ -173,6 +201,14 @@ answer_credentials(struct table *t, const struct user *user)
 }
 
 static void
+refuse_update(struct table *t, const char *why)
+{
+	log_err("%s: %s: the configuration in force stays as it was",
+	    t->conf_file, why);
+	answer(t, "error|the configuration in force stays as it was");
+}
+
+static void
 waited_for(struct table *t, const struct verification *v)
 {
 	int64_t now = now_us();
@@ -191,7 +227,10 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (t->request.verification != NULL)
 		waited_for(t, t->request.verification);
-	answer(t, "error|no answer in time");
+	if (t->request.kind == TABLE_UPDATE)
+		refuse_update(t, "no answer of redis in time");
+	else
+		answer(t, "error|no answer in time");
 }
 
 static void
@@ -358,7 +397,7 @@ ask_user(struct table *t, const char *key)
 		check_user(t, NULL);
 		return;
 	}
-	t->request.query = users_ask(t->users, &question, on_user, t);
+	t->request.query = users_ask(t->source.users, &question, on_user, t);
 	if (t->request.query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -376,7 +415,7 @@ ask_address(struct table *t, const char *key)
 		answer(t, "not-found");
 		return;
 	}
-	req->query = users_ask(t->users, &question, on_user, t);
+	req->query = users_ask(t->source.users, &question, on_user, t);
 	if (req->query == NULL)
 		answer(t, "error|redis cannot be asked");
 }
@@ -404,43 +443,34 @@ ask_auth(struct table *t, const char *key)
 	ask_user(t, name);
 }
 
+/* What the new servers are wanting the log has said. */
 static void
 on_updated(void *arg)
 {
 	struct table *t = arg;
+	struct source before = t->source;
 
-	if (t->request.pending && t->request.kind == TABLE_UPDATE)
-		answer(t, "ok");
+	if (!servers_ready(t->next.servers)) {
+		refuse_update(t, "redis cannot be asked");
+		return;
+	}
+	t->source = t->next;
+	memset(&t->next, 0, sizeof(t->next));
+	close_source(&before);
+	answer(t, "ok");
 }
 
 static void
 update(struct table *t)
 {
-	struct conf    *conf = conf_load_logged(t->conf_file);
-	struct servers *servers;
-	struct users   *users;
+	struct conf *conf = conf_load_logged(t->conf_file);
 
-	if (conf == NULL) {
-		answer(t,
-		    "error|the configuration has errors, "
-		    "the old one stays");
-		return;
-	}
-	if ((servers = servers_new(t->base, conf)) == NULL ||
-	    (users = users_new(servers, conf)) == NULL) {
-		if (servers != NULL)
-			servers_free(servers);
-		conf_free(conf);
-		answer(t, "error|cannot connect, the old configuration stays");
-		return;
-	}
-	users_free(t->users);
-	servers_free(t->servers);
-	conf_free(t->conf);
-	t->conf = conf;
-	t->servers = servers;
-	t->users = users;
-	servers_when_ready(servers, on_updated, t);
+	if (conf == NULL)
+		refuse_update(t, "it has errors");
+	else if (!open_source(&t->next, t->base, conf))
+		refuse_update(t, "redis cannot be set up");
+	else
+		servers_when_ready(t->next.servers, on_updated, t);
 }
 
 static bool
@@ -461,7 +491,7 @@ static void
 serve(struct table *t, const struct tableline *tl)
 {
 	struct request *req = &t->request;
-	struct timeval	tv = conf_deadline(t->conf);
+	struct timeval	tv = conf_deadline(t->source.conf);
 
 	req->pending = true;
 	req->kind = tl->kind;
@@ -504,7 +534,7 @@ configure(struct table *t, const struct tableline *tl)
 	else if (strcmp(tl->name, "smtpd-version") == 0)
 		t->offers_auth = keeps_case(tl->key);
 	else if (strcmp(tl->name, "ready") == 0)
-		servers_when_ready(t->servers, on_ready, t);
+		servers_when_ready(t->source.servers, on_ready, t);
 }
 
 /*
@@ -559,18 +589,17 @@ on_eof(void *arg)
 static const struct lineio_handler handler = { on_line, on_overlong, on_eof };
 
 static void
-table_start(struct table *t)
+table_start(struct table *t, struct conf *conf)
 {
 	if ((t->base = event_base_new()) == NULL)
 		log_fatal("an event loop");
 	if ((t->pool = passwd_pool_new(t->base, THREADS)) == NULL)
 		log_fatal("threads");
-	if ((t->servers = servers_new(t->base, t->conf)) == NULL)
+	if (!open_source(&t->source, t->base, conf))
 		exit(1);
 	if ((t->right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
 	    (t->wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
 	    (t->deadline = evtimer_new(t->base, on_deadline, t)) == NULL ||
-	    (t->users = users_new(t->servers, t->conf)) == NULL ||
 	    (t->io = lineio_new(t->base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 t)) == NULL)
 		log_fatal("memory");
@@ -581,27 +610,26 @@ table_stop(struct table *t)
 {
 	clear_request(t);
 	lineio_free(t->io);
-	users_free(t->users);
-	servers_free(t->servers);
+	close_source(&t->source);
 	event_free(t->deadline);
 	passwd_pool_free(t->pool);
 	recent_free(t->right);
 	recent_free(t->wrong);
 	event_base_free(t->base);
-	conf_free(t->conf);
 }
 
 static int
 run(const char *file)
 {
 	static struct table t;
+	struct conf	   *conf;
 
 	log_starting();
 	signal(SIGPIPE, SIG_IGN);
 	t.conf_file = file;
-	if ((t.conf = conf_load_logged(file)) == NULL)
+	if ((conf = conf_load_logged(file)) == NULL)
 		return (1);
-	table_start(&t);
+	table_start(&t, conf);
 	event_base_dispatch(t.base);
 	table_stop(&t);
 	return (0);
@@ -611,20 +639,21 @@ run(const char *file)
 static int
 check(const char *file, const char *user)
 {
-	struct table t = { .conf_file = file };
-	int	     status;
+	struct event_base *base;
+	struct conf	  *conf;
+	struct servers	  *servers;
+	int		   status = check_conf(user, CHECK_TABLE, file, &conf);
 
-	status = check_conf(user, CHECK_TABLE, file, &t.conf);
 	if (status != 0)
 		return (status);
-	if ((t.base = event_base_new()) == NULL)
+	if ((base = event_base_new()) == NULL)
 		log_fatal("an event loop");
-	if ((t.servers = servers_new(t.base, t.conf)) == NULL)
+	if ((servers = servers_new(base, conf)) == NULL)
 		return (EX_UNAVAILABLE);
-	status = check_redis(t.base, t.conf, t.servers, CHECK_TABLE);
-	servers_free(t.servers);
-	event_base_free(t.base);
-	conf_free(t.conf);
+	status = check_redis(base, conf, servers, CHECK_TABLE);
+	servers_free(servers);
+	event_base_free(base);
+	conf_free(conf);
 	return (status);
 }
 

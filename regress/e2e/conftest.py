@@ -139,10 +139,11 @@ def new_relay(redis, sink, users, tls):
     """A relay of the test's own: new_relay(socket_filter=True, prefix="x:")."""
     relays = []
 
-    def make(url=None, start=True, socket_filter=False, rules=None, **keys):
+    def make(url=None, start=True, socket_filter=False, rules=None,
+             kind="san", **keys):
         conf = configuration(redis=url or redis.url, report_url=REPORT_URL,
                              **keys)
-        relay = Relay(workdir("relay"), *tls, sink.port, conf,
+        relay = Relay(workdir("relay"), *tls, sink.port, conf, kind=kind,
                       socket_filter=socket_filter, rules=rules)
         relays.append(relay)
         return relay.start() if start else relay

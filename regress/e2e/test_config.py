@@ -254,6 +254,49 @@ def test_update_by_the_protocol(redis, users):
         assert table.lookup("credentials", "bob").startswith("found|bob:")
 
 
+@pytest.mark.parametrize("url, why", [
+    ("unix:/nonexistent/redis.sock", "No such file or directory"),
+    ("tcp:127.0.0.1:1", "Connection refused"),
+    ("tcp:nowhere.invalid:6379", "nowhere.invalid")])
+def test_an_update_to_a_server_that_is_away(redis, users, url, why):
+    """The connection that works is kept, and the log says what is wrong."""
+    conf = configuration(redis=redis.url, redis_timeout=1000)
+    users.add("alice", PASSWORD)
+    with TableDriver(workdir("table"), conf) as table:
+        table.conf_path.write_text(configuration(redis=url,
+                                                 redis_timeout=1000))
+        for _ in range(3):
+            assert table.update() == \
+                "error|the configuration in force stays as it was"
+            assert table.lookup("credentials", "alice").startswith("found|")
+        assert "redis: %s: " % url in table.stderr()
+        assert why in table.stderr()
+        assert "%s: redis cannot be asked: the configuration in force stays " \
+            "as it was" % table.conf_path in table.stderr()
+        # Within the time that the one in force allows.
+        table.conf_path.write_text(configuration(redis=url,
+                                                 redis_timeout=9000))
+        assert table.update().startswith("error|")
+        table.conf_path.write_text(conf)
+        assert table.update() == "ok"
+        assert table.lookup("credentials", "alice").startswith("found|")
+
+
+def test_an_update_with_a_wrong_password(redis, users):
+    conf = configuration(redis=redis.url, redis_timeout=1000)
+    directory = workdir("table")
+    (directory / "password").write_text("Not-The-Secret\n")
+    users.add("alice", PASSWORD)
+    with TableDriver(directory, conf) as table:
+        table.conf_path.write_text(conf + 'redis_user = "nobody"\n'
+                                   'redis_password_file = "%s"\n' % (
+                                       directory / "password"))
+        assert table.update().startswith("error|")
+        assert table.lookup("credentials", "alice").startswith("found|")
+        assert "AUTH: WRONGPASS" in table.stderr()
+        assert "Not-The-Secret" not in table.stderr()
+
+
 def test_all_programs_are_of_one_version():
     version = (SOURCE / "VERSION").read_text().strip()
     for name in ("filter-smtpusers", "table-smtpusers"):

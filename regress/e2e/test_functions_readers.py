@@ -70,6 +70,8 @@ def test_what_is_written_is_read(library, table, field):
             refused += 1
             continue
         taken += 1
+        account = library.fields(key).get("account", "acme")
+        library.redis.cli("HSET", library.account(account), "plan", "basic")
         if library.fields(key).get("password", "!")[0] not in "!*":
             assert table.lookup("credentials", "alice").startswith(
                 "found|"), value

@@ -366,3 +366,82 @@ def test_what_another_has_is_never_set(library, alice, table):
     assert library.redis.cli("GET", library.address(ADDRESS)) == "bob"
     client.release(ADDRESS, "bob")
     assert not lets_in(table, ADDRESS)
+
+
+# A list that is lost, or empty, opens nothing
+
+def restricted(library, key):
+    return library.fields(key).get("restricted")
+
+
+@pytest.mark.parametrize("function", ["user_add", "user_set", "user_put"])
+@pytest.mark.parametrize("words, stored", [
+    (("ips", "192.0.2.1"), "1"),
+    (("ips", "192.0.2.1", "restricted", ""), "1"),
+    (("restricted", "0", "ips", "192.0.2.1"), "0"),
+    (("restricted", "1"), "1"), (("restricted", "1", "ips", ""), "1"),
+    (("ips", ""), None), (("mode", "all"), None)])
+def test_who_gives_a_list_means_it_to_stay(library, function, words, stored):
+    key = library.user()
+    if function == "user_set":
+        library.call("user_add", key, "password", HASH)
+    library.call(function, key, "quota", "1", *words)
+    assert restricted(library, key) == stored
+
+
+def test_an_empty_list_that_is_given_lifts_it(library):
+    key = library.user()
+    library.call("user_add", key, "password", HASH, "ips", "192.0.2.1")
+    assert library.call("user_set", key, "mode", "all") == "changed"
+    assert restricted(library, key) == "1"
+    assert library.call("user_set", key, "ips", "") == "changed"
+    assert restricted(library, key) is None
+    assert library.call("user_set", key, "ips", "") == "same"
+
+
+@pytest.mark.parametrize("stored, after", [(None, "1"), ("", "1"), ("0", "0"),
+                                           ("1", "1")])
+def test_addresses_one_by_one(library, stored, after):
+    """Also of a record from before there was such a field."""
+    key = library.user()
+    library.redis.cli("HSET", key, "password", HASH)
+    for function, reply in (("user_ip_add", 2), ("user_ip_rm", 2)):
+        if stored is None:
+            library.redis.cli("HDEL", key, "restricted")
+        else:
+            library.redis.cli("HSET", key, "restricted", stored)
+        assert library.call(function, key, "192.0.2.1", "::1") == reply
+        assert restricted(library, key) == after
+
+
+def test_nothing_that_was_removed_changes_nothing(library):
+    key = library.user()
+    library.redis.cli("HSET", key, "password", HASH)
+    assert library.call("user_ip_rm", key, "192.0.2.1") == 0
+    assert restricted(library, key) is None
+
+
+def test_what_is_said_of_lists(library):
+    key = library.user()
+    library.redis.cli("HSET", key, "password", HASH, "restricted", "1")
+    library.redis.cli("SADD", key + ":domains", "a.example")
+    lost = ["restricted: there is no list of sources, so nobody is let in"]
+    assert library.call("user_check", key) == lost
+    assert library.get(key)["problems"] == lost
+    assert library.get(key)["warnings"] == []
+    library.redis.cli("SADD", key + ":ips", "192.0.2.1")
+    assert library.get(key)["problems"] == []
+    for value in ("", None):
+        if value is None:
+            library.redis.cli("HDEL", key, "restricted")
+        else:
+            library.redis.cli("HSET", key, "restricted", value)
+        assert library.get(key)["problems"] == []
+        assert library.get(key)["warnings"] == [
+            "restricted: not set, so any source is let in should the list of "
+            "sources get lost"]
+    library.redis.cli("HSET", key, "restricted", "0")
+    assert library.get(key)["warnings"] == []
+    library.redis.cli("HSET", key, "restricted", "yes")
+    assert library.call("user_check", key) == [
+        "restricted: yes: none of 0, 1"]

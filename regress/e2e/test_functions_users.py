@@ -21,10 +21,10 @@ FULL = pairs(password=HASH, account="Acme", mode="any", status="blocked",
              description="Bücher", created="2020-02-29T23:59:59Z",
              domains="B.example a.example.", ips="192.0.2.9/24 [2001:DB8::1]")
 STORED = dict(zip(pairs(password=0, account=0, mode=0, status=0, quota=0,
-                        quota_period=0, rate=0, description=0,
+                        quota_period=0, rate=0, restricted=0, description=0,
                         created=0)[::2],
                   [HASH, "acme", "any", "blocked", "100", "1d", "1/1h 5/1d",
-                   "Bücher", "2020-02-29T23:59:59Z"]))
+                   "1", "Bücher", "2020-02-29T23:59:59Z"]))
 LEFTOVERS = ("domains", "ips", "log", "failed", "last", "used:quota")
 
 
@@ -163,7 +163,7 @@ def test_an_empty_value_removes(library, alice, function):
 
 @pytest.mark.parametrize("function", ["user_set", "user_put"])
 def test_a_user_is_never_lost_with_the_last_field(library, alice, function):
-    library.redis.cli("HDEL", alice, "created")
+    library.redis.cli("HDEL", alice, "created", "restricted")
     assert library.call(function, alice, *pairs(
         password="", description="x")) == "changed"
     assert set(library.fields(alice)) == {"created", "description"}
@@ -200,7 +200,7 @@ def test_large_sets(library, alice, count):
 # What is refused
 
 GIVEN = ("password, account, mode, status, quota, quota_period, rate, ip_auth, "
-         "description, created, domains, ips")
+         "restricted, description, created, domains, ips")
 BAD_CALLS = [
     (("quota",), "a field without a value: they come in pairs"),
     (("quota", "1", "quota", "1"), "quota: named twice"),
@@ -483,7 +483,8 @@ def test_get_of_next_to_nothing(library):
     assert view == {
         "name": "alice", "password": None, "account": None, "mode": None,
         "status": None, "quota": None, "quota_period": None, "rate": None,
-        "ip_auth": None, "description": None, "created": "x",
+        "ip_auth": None, "restricted": None, "description": None,
+        "created": "x",
         "last_login": None, "last_message": None, "domains": [],
         "domain_count": 0, "ips": [], "ip_count": 0, "other": {}, "usage": [],
         "warnings": []}

@@ -85,6 +85,8 @@ def test_all_recipes(recipes, relay, users, redis):
     assert alice(relay) == UNLISTED
     assert alice(relay, "::1").startswith(SAID)
     recipes.line("Sources", 1, 1)
+    assert alice(relay, "::1") == UNLISTED
+    recipes.line("Sources", 1, 2)
     assert alice(relay, "2001:db8:25::1").startswith(SAID)
 
     recipes.run("Appliances that cannot log in")

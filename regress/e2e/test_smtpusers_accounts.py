@@ -300,7 +300,7 @@ def test_a_removal_of_an_account_cut_short_unblocks_nobody(acme, tmp_path):
 
 
 def test_show_names_an_account_that_is_not_there(acme):
-    problem = "account: acme: no such account"
+    problem = "account: acme: no such account, so the user is refused"
     for name in ("free", "folded"):
         assert problem not in acme.json("show", name)["problems"]
     acme.ok("account", "rm", "acme", "--yes")

@@ -104,11 +104,12 @@ def test_ip_rm_removes_what_is_no_range(cmd):
     assert cmd.members("alice", ":ips") == {"192.0.2.1"}
 
 
-def test_ip_rm_warns_before_any_source_is_allowed(cmd):
+def test_ip_rm_warns_when_the_list_is_empty(cmd):
     cmd.ok("ip", "add", "alice", "192.0.2.1", "192.0.2.2")
     assert cmd.ok("ip", "rm", "alice", "192.0.2.1").stderr == ""
     assert cmd.ok("ip", "rm", "alice", "192.0.2.2").stderr == (
-        "smtpusers: the list of alice is empty now: any source is allowed\n")
+        "smtpusers: the list of alice is empty now: nobody is let in as this "
+        "user; to let in any source, smtpusers set alice restricted 0\n")
 
 
 def test_ip_rm_tells_what_is_not_on_the_list(cmd):

@@ -29,7 +29,8 @@ def cmd(redis, tmp_path):
               "allowed")
     redis.cli("SADD", "smtp:account:{acme}:domains", "acme.example")
     redis.cli("HSET", cmd.key("alice"), "password", HASH, "account", "acme",
-              "mode", "all", "created", CREATED, "ip_auth", "192.0.2.1")
+              "mode", "all", "created", CREATED, "ip_auth", "192.0.2.1",
+              "restricted", "1")
     redis.cli("SET", "smtp:ip:{192.0.2.1}", "alice")
     redis.cli("SADD", cmd.key("alice", ":domains"), "a.example")
     redis.cli("SADD", cmd.key("alice", ":ips"), "192.0.2.0/24", "2001:db8::1")
@@ -74,7 +75,7 @@ def test_an_empty_redis_is_clean(redis, tmp_path):
 
 
 USABLE = ("password", HASH, "account", "acme")
-BOB = ("HSET", "smtp:user:{bob}", *USABLE)
+BOB = ("HSET", "smtp:user:{bob}", *USABLE, "restricted", "0")
 SENDS = ("SADD", "smtp:user:{bob}:domains", "b.example")
 
 # What is done to Redis; then kind, name, key and problem of what is found, of
@@ -246,12 +247,12 @@ MENDED = {
         [(*BOB, "ip_auth", "192.0.2.9"), SENDS],
         [("claim", "bob", "smtp:user:{bob}",
           "ip_auth: 192.0.2.9: not claimed for this user", "cleared")],
-        {"smtp:user:{bob}": {"password": HASH, "account": "acme"}}),
+        {"smtp:user:{bob}": {"password": HASH, "account": "acme", "restricted": "0"}}),
     "an address that another user has": (
         [(*BOB, "ip_auth", "::ffff:192.0.2.1"), SENDS],
         [("claim", "bob", "smtp:user:{bob}",
           "ip_auth: 192.0.2.1: not claimed for this user", "cleared")],
-        {"smtp:user:{bob}": {"password": HASH, "account": "acme"},
+        {"smtp:user:{bob}": {"password": HASH, "account": "acme", "restricted": "0"},
          "smtp:ip:{192.0.2.1}": "alice"}),
     "ranges that are written otherwise": (
         [("SADD", "smtp:user:{alice}:ips", "192.0.2.7/24", "2001:DB8::1",

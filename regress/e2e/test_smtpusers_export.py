@@ -19,8 +19,8 @@ from transfers import CREATED, HASH, contents, fill, peak, schema
 SCHEMA = schema("export.json")
 EX_IOERR = 74
 COLUMNS = ["type", "name", "password", "account", "mode", "status", "quota",
-           "quota_period", "rate", "ip_auth", "description", "created",
-           "plan", "user_prefix", "domains", "ips"]
+           "quota_period", "rate", "ip_auth", "restricted", "description",
+           "created", "plan", "user_prefix", "domains", "ips"]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def populate(server):
                "acme", "mode", "any", "status", "sandboxed", "quota", "1000",
                "quota_period", "30d", "rate", "10/1m 100/1h", "description",
                "the \"big\" one, \\ é 本 🙂", "created", CREATED, "ip_auth",
-               "2001:db8::1")
+               "2001:db8::1", "restricted", "1")
     server.cli("SET", "smtp:ip:{2001:db8::1}", "alice")
     server.cli("SADD", "smtp:user:{alice}:domains", "example.org",
                "example.net")
@@ -80,7 +80,7 @@ def test_a_record_is_an_object(cmd):
         "mode": "any", "status": "sandboxed", "quota": "1000",
         "quota_period": "30d", "rate": "10/1m 100/1h",
         "description": "the \"big\" one, \\ é 本 🙂", "created": CREATED,
-        "ip_auth": "2001:db8::1", "domains": ["example.net", "example.org"],
+        "ip_auth": "2001:db8::1", "restricted": "1", "domains": ["example.net", "example.org"],
         "ips": ["192.0.2.0/24", "2001:db8::/32"]}
     assert records["printer"]["password"] is None
     assert records["printer"]["domains"] == []

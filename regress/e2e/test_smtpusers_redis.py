@@ -89,7 +89,7 @@ def test_bytes_that_are_no_text_are_named_among_the_problems(cmd):
     assert "\ufffd\ufffd(" in cmd.ok("show", "bob").stdout
     assert "ips: \\xff\\xc3(: neither" in cmd.ok("show", "bob").stdout
     assert cmd.ok("ip", "rm", "bob", b"\xff\xc3(").stderr.endswith(
-        "empty now: any source is allowed\n")
+        "smtpusers set bob restricted 0\n")
 
 
 def test_every_byte_goes_in(cmd):

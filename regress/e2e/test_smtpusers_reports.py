@@ -28,7 +28,8 @@ from users import Users, crypt
 EX_NOINPUT = 66
 ID = "123456789012345678"
 # What explain says beside the reasons of reports.
-BESIDE = {"user-blocked", "source-not-listed", "quota"}
+BESIDE = {"user-blocked", "account-missing", "source-not-listed",
+          "source-list-missing", "quota"}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from linedriver import TableDriver
 from places import REDIS7, configuration, free_port, workdir
-from redisserver import RedisServer
+from redisserver import RedisServer, wait_until
 from relay import certificate
 from session import Session
 from users import Users
@@ -72,6 +72,38 @@ def acl():
 def test_tcp(acl, new_relay, host):
     relay = new_relay("tcp:%s:%d" % (host, acl.plain_port), **acl.login)
     smoke(relay, Users(acl), acl)
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_one_address_of_a_name(acl, scheme, address):
+    """localhost has both, Redis listens on one of them alone."""
+    Users(acl).add("alice", PASSWORD)
+    acl.cli("CONFIG", "SET", "bind", address)
+    port = acl.plain_port if scheme == "tcp" else acl.tls_port
+    conf = configuration(redis="%s:localhost:%d" % (scheme, port),
+                         redis_ca=str(acl.cert), **acl.login)
+    with TableDriver(workdir("table"), conf) as table:
+        wait_until(lambda: table.lookup("credentials", "alice")
+                   .startswith("found|"), 20, "the other address to be tried")
+        # With one of them refusing there was no outage.
+        assert "refused" not in table.stderr()
+        # And from one to the other.
+        acl.cli("CONFIG", "SET", "bind",
+                "::1" if address == "127.0.0.1" else "127.0.0.1")
+        acl.cli("CLIENT", "KILL", "TYPE", "normal")
+        wait_until(lambda: table.lookup("credentials", "alice")
+                   .startswith("found|"), 20, "the first address to be tried")
+
+
+def test_no_address_of_a_name():
+    """The log names each, and why."""
+    conf = configuration(redis="tcp:localhost:1", redis_timeout=500)
+    with TableDriver(workdir("table"), conf) as table:
+        assert table.lookup("credentials", "alice").startswith("error")
+        text = table.stderr()
+    for address in ("127.0.0.1", "::1"):
+        assert "%s: Connection refused" % address in text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -60,6 +60,7 @@ def fill(server, count):
             'account', 'acme')
         redis.call('SADD', key .. ':domains', 'example.org')
         redis.call('SADD', key .. ':ips', '192.0.2.0/24')
+        redis.call('HSET', key, 'restricted', '1')
         end
         redis.call('HSET', 'smtp:account:{acme}', 'plan', 'pro')""",
                0, count, HASH, timeout=60)

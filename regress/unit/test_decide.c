@@ -203,6 +203,32 @@ test_auth_from_a_source_not_listed(void **state)
 	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
 }
 
+/* What must be there and is not lets nobody in, and has reasons of its own. */
+static void
+test_what_is_missing(void **state)
+{
+	(void)state;
+	begin(STAGE_AUTH);
+	facts.shows_password = true;
+	facts.password = PASSWORD_FITS;
+	user.restricted = true;
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_NO_LIST);
+	session.local = true;
+	conf.local = LOCAL_TRUST;
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_NO_LIST);
+	begin(STAGE_MAIL_FROM);
+	user.restricted = true;
+	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_NO_LIST);
+	user.source = SOURCE_UNLISTED;
+	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE);
+	user.source = SOURCE_LISTED;
+	assert_action(ACTION_PROCEED);
+	begin(STAGE_MAIL_FROM);
+	user.status = STATUS_BLOCKED;
+	user.no_account = true;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NO_ACCOUNT);
+}
+
 static void
 test_auth_leaves_the_source_to_mail_from(void **state)
 {
@@ -623,6 +649,7 @@ main(void)
 		cmocka_unit_test(test_auth_from_a_source_not_listed),
 		cmocka_unit_test(test_auth_leaves_the_source_to_mail_from),
 		cmocka_unit_test(test_standing),
+		cmocka_unit_test(test_what_is_missing),
 		cmocka_unit_test(test_nobody_is_asked_for),
 		cmocka_unit_test(test_local),
 		cmocka_unit_test(test_a_long_sender),

@@ -19,7 +19,8 @@ enum {
 	QUOTA,
 	RATE,
 	IP_AUTH,
-	CREATED
+	CREATED,
+	RESTRICTED
 };
 
 #define HASH "$6$salt$hash"
@@ -84,6 +85,7 @@ test_whole(void **state)
 	fields[RATE] = "100/1h 1000/1d";
 	fields[IP_AUTH] = "::ffff:192.0.2.9";
 	fields[CREATED] = "2026-01-01";
+	fields[RESTRICTED] = "1";
 	assert_null(parse());
 	assert_true(exists);
 	assert_string_equal(user.password, HASH);
@@ -92,6 +94,7 @@ test_whole(void **state)
 	assert_int_equal(user.status, STATUS_SANDBOXED);
 	assert_true(user.limited);
 	assert_string_equal(netaddr_text(&user.ip_auth, buf), "192.0.2.9");
+	assert_true(user.restricted);
 	assert_true(user_active(&user));
 }
 
@@ -134,17 +137,18 @@ static void
 test_scope_of_a_login(void **state)
 {
 	static const char *const values[] = { HASH, "acme", "blocked",
-		"192.0.2.9" };
+		"192.0.2.9", "1" };
 	const char		*names[USER_FIELDS] = { NULL }, *bytes;
 	redisReply		*reply;
 
 	(void)state;
-	assert_int_equal(user_scope_fields(USER_LOGIN, names), 4);
+	assert_int_equal(user_scope_fields(USER_LOGIN, names), 5);
 	assert_string_equal(names[0], "password");
 	assert_string_equal(names[1], "account");
 	assert_string_equal(names[2], "status");
 	assert_string_equal(names[3], "ip_auth");
-	bytes = resp_array(values, 4);
+	assert_string_equal(names[4], "restricted");
+	bytes = resp_array(values, 5);
 	reply = resp_read(bytes, strlen(bytes));
 	user_clear(&user);
 	assert_null(user_parse(&user, &exists, reply, USER_LOGIN));
@@ -153,6 +157,7 @@ test_scope_of_a_login(void **state)
 	assert_string_equal(user.account, "acme");
 	assert_false(user_active(&user));
 	assert_int_equal(user.ip_auth.len, 4);
+	assert_true(user.restricted);
 	assert_string_equal(user_parse(&user, &exists, reply, USER_WHOLE),
 	    "not a hash");
 	freeReplyObject(reply);
@@ -171,6 +176,7 @@ test_empty_fields(void **state)
 	assert_true(exists);
 	assert_int_equal(user.status, STATUS_ALLOWED);
 	assert_false(user.limited);
+	assert_false(user.restricted);
 }
 
 /* Redis is asked about limits where there may be any, well formed or not. */
@@ -208,7 +214,8 @@ static const struct {
 	{ STATUS, "blocked" }, { STATUS, "sandboxed" },
 	{ QUOTA, "anything \x01 at all" }, { RATE, "anything \x01 at all" },
 	{ IP_AUTH, "192.0.2.1" }, { IP_AUTH, "[2001:db8::1]" },
-	{ CREATED, "anything \x01 at all" } },
+	{ CREATED, "anything \x01 at all" }, { RESTRICTED, "0" },
+	{ RESTRICTED, "1" } },
   bad_values[] = { { PASSWORD, "$6$a b$c" }, { PASSWORD, "$6$a:b" },
 	  { PASSWORD, "$6$a\xc3\xa9" }, { PASSWORD, "$6$\n" },
 	  { PASSWORD, "$6$a;b" }, { PASSWORD, "$6$a\\b" },
@@ -222,7 +229,8 @@ static const struct {
 	  { STATUS, "allowed " }, { STATUS, "1" }, { IP_AUTH, "192.0.2.0/24" },
 	  { IP_AUTH, "192.0.2.1/32" }, { IP_AUTH, "relay.example" },
 	  { IP_AUTH, "192.0.2.1 " }, { IP_AUTH, "192.0.2.1,192.0.2.2" },
-	  { IP_AUTH, "fe80::1%lo" } };
+	  { IP_AUTH, "fe80::1%lo" }, { RESTRICTED, "yes" },
+	  { RESTRICTED, "01" }, { RESTRICTED, "1 " } };
 
 static void
 test_values(void **state)
@@ -462,6 +470,26 @@ test_source_allowed(void **state)
 	assert_false(user_source_allowed(&user));
 }
 
+/* Without the list that must be there, nothing is allowed. */
+static void
+test_restricted(void **state)
+{
+	(void)state;
+	user.restricted = true;
+	user.source = SOURCE_ANY;
+	assert_false(user_source_allowed(&user));
+	assert_true(user_list_missing(&user));
+	user.source = SOURCE_LISTED;
+	assert_true(user_source_allowed(&user));
+	assert_false(user_list_missing(&user));
+	user.source = SOURCE_UNLISTED;
+	assert_false(user_source_allowed(&user));
+	assert_false(user_list_missing(&user));
+	user.restricted = false;
+	user.source = SOURCE_ANY;
+	assert_false(user_list_missing(&user));
+}
+
 static void
 test_any_domain(void **state)
 {
@@ -529,7 +557,7 @@ test_account_status(void **state)
 		"*3\r\n$-1\r\n$7\r\nallowed\r\n$-1\r\n",
 		"*3\r\n$-1\r\n$7\r\nblocked\r\n$-1\r\n",
 		"*3\r\n$-1\r\n$9\r\nsandboxed\r\n$-1\r\n",
-		"*3\r\n$-1\r\n$-1\r\n$-1\r\n"
+		"*3\r\n$5\r\nbasic\r\n$-1\r\n$-1\r\n"
 	};
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_BLOCKED, STATUS_SANDBOXED, STATUS_ALLOWED };
@@ -547,6 +575,27 @@ test_account_status(void **state)
 			assert_int_equal(badness[user.status], worse);
 			assert_int_equal(user_active(&user), worse < 2);
 		}
+	}
+}
+
+/* What said that it was blocked may be what is lost. */
+static void
+test_no_account(void **state)
+{
+	static const char *const there[] = { "*3\r\n$0\r\n\r\n$-1\r\n$-1\r\n",
+		"*3\r\n$-1\r\n$0\r\n\r\n$-1\r\n",
+		"*3\r\n$-1\r\n$-1\r\n$0\r\n\r\n" };
+	size_t			 i;
+
+	(void)state;
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*3\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	assert_true(user.no_account);
+	assert_false(user_active(&user));
+	for (i = 0; i < 3; i++) {
+		assert_null(parse_account(STATUS_ALLOWED, there[i]));
+		assert_false(user.no_account);
+		assert_true(user_active(&user));
 	}
 }
 
@@ -615,7 +664,8 @@ main(void)
 		TEST(test_long), TEST(test_nul_and_types),
 		TEST(test_not_a_hash), TEST(test_sources), TEST(test_families),
 		TEST(test_longest_list), TEST(test_not_a_set),
-		TEST(test_source_allowed), TEST(test_any_domain),
+		TEST(test_source_allowed), TEST(test_restricted),
+		TEST(test_any_domain), TEST(test_no_account),
 		TEST(test_fold_name), TEST(test_account_status),
 		TEST(test_plan), TEST(test_prefix), TEST(test_bad_account)
 	};

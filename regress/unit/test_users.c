@@ -184,25 +184,27 @@ answered(enum users_found want)
 #define BULK_HASH "$12\r\n" HASH "\r\n"
 #define BULK_ACME "$4\r\nacme\r\n"
 #define BULK_ADDRESS "$9\r\n192.0.2.1\r\n"
-#define PLAIN "*8\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL
-#define OF(account) "*8\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL
+#define PLAIN "*9\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL
+#define OF(account) "*9\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL
 #define ACME OF(BULK_ACME)
-#define OF_IP "*8\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL
-#define OF_IP_ACME "*8\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL
-#define NOBODY "*8\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
-#define BAD "*8\r\n" BULK_HASH NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL
-#define LIMITED "*8\r\n" BULK_HASH NIL NIL NIL "$1\r\n9\r\n" NIL NIL NIL
+#define OF_IP "*9\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL
+#define OF_IP_ACME \
+	"*9\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL NIL
+#define NOBODY "*9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define BAD "*9\r\n" BULK_HASH NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL
+#define LIMITED "*9\r\n" BULK_HASH NIL NIL NIL "$1\r\n9\r\n" NIL NIL NIL NIL
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
 #define PRO "*3\r\n$3\r\npro\r\n" NIL NIL
+#define NO_ACCOUNT "*3\r\n" NIL NIL NIL
 #define BLOCKED "*3\r\n" NIL "$7\r\nblocked\r\n" NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
 #define HMGET(name)                                                      \
 	"HMGET smtp:user:{" name "} password account mode status quota " \
-	"rate ip_auth created\n"
+	"rate ip_auth created restricted\n"
 #define LIST(name) "SRANDMEMBER smtp:user:{" name "}:ips 65\n"
 #define COUNT(name) "SCARD smtp:user:{" name "}:ips\n"
 #define NONE_LISTED(name) "SMISMEMBER smtp:user:{" name "}:ips \n"
@@ -338,7 +340,7 @@ test_account_status(void **state)
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_SANDBOXED, STATUS_BLOCKED };
 	const char		     *fields[USER_FIELDS] = { HASH, "acme" };
-	const char		     *account[] = { NULL, NULL, NULL };
+	const char		     *account[] = { "basic", NULL, NULL };
 	char			      replies[512];
 	size_t			      i, j;
 
@@ -360,6 +362,24 @@ test_account_status(void **state)
 			assert_int_equal(user.status, status[i > j ? i : j]);
 			assert_int_equal(user_active(&user), i < 2 && j < 2);
 		}
+}
+
+/* A guess that turns out wrong leaves nothing of this behind. */
+static void
+test_no_account(void **state)
+{
+	(void)state;
+	SCRIPT(ACME, NO_ACCOUNT);
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_false(user_active(&user));
+	assert_true(user.no_account);
+	fakeredis_script(&fake, NULL, 0);
+	assert_non_null(ask("alice"));
+	one_go(HMGET("alice") ACCOUNT("acme"), PLAIN NO_ACCOUNT);
+	answered(USER_OK);
+	assert_true(user_active(&user));
+	assert_false(user.no_account);
 }
 
 /* The bits of a user who has no account are not those of the one guessed. */
@@ -482,14 +502,14 @@ static void
 expect_record(const struct world *w, const char *name)
 {
 	const char *fields[USER_FIELDS] = { HASH, w->account, NULL, NULL, NULL,
-		NULL, "192.0.2.1", NULL };
+		NULL, "192.0.2.1" };
 	const char *other[USER_FIELDS] = { HASH };
 	bool	    is_owner = strcmp(name, w->owner) == 0;
 	char	    command[256];
 
 	snprintf(command, sizeof(command),
 	    "HMGET smtp:user:{%s} password account mode status quota "
-	    "rate ip_auth created\n",
+	    "rate ip_auth created restricted\n",
 	    name);
 	expect(command, resp_array(is_owner ? fields : other, USER_FIELDS));
 }
@@ -968,8 +988,8 @@ test_bad_account_left(void **state)
 	fakeredis_script(&fake, NULL, 0);
 	assert_non_null(ask("alice"));
 	one_go(HMGET("alice") ACCOUNT("acme"),
-	    "*8\r\n" BULK_HASH
-	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL WRONGTYPE);
+	    "*9\r\n" BULK_HASH
+	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL WRONGTYPE);
 	one_go(ACCOUNT("big"), PRO);
 	answered(USER_OK);
 	assert_true(user.pro);
@@ -1181,15 +1201,15 @@ test_guess_limited(void **state)
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	/* A question about a login does not read limits, nor forget them. */
-	SCRIPT(LIMITED, "*4\r\n" NIL NIL NIL NIL);
+	SCRIPT(LIMITED, "*5\r\n" NIL NIL NIL NIL NIL);
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	question.scope = USER_LOGIN;
 	assert_non_null(ask("alice"));
 	wait_for(USER_NONE);
 	assert_contains(fake.log,
-	    "\nHMGET smtp:user:{alice} password account status ip_auth\n");
-	SCRIPT("*4\r\n$12\r\n" HASH "\r\n" NIL NIL NIL);
+	    "\nHMGET smtp:user:{alice} password account status ip_auth restricted\n");
+	SCRIPT("*5\r\n$12\r\n" HASH "\r\n" NIL NIL NIL NIL);
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	question.scope = USER_WHOLE;
@@ -1522,13 +1542,13 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(test_record_alone), TEST(test_all),
 		TEST(test_assigned_addresses), TEST(test_account_status),
-		TEST(test_account_left), TEST(test_guesses),
-		TEST(test_list_grows), TEST(test_list_wavers),
-		TEST(test_prefixes), TEST(test_no_source),
-		TEST(test_no_address), TEST(test_none), TEST(test_gone),
-		TEST(test_bad), TEST(test_bad_parts), TEST(test_bad_guessed),
-		TEST(test_bad_account_left), TEST(test_errors),
-		TEST(test_address), TEST(test_new_owner),
+		TEST(test_no_account), TEST(test_account_left),
+		TEST(test_guesses), TEST(test_list_grows),
+		TEST(test_list_wavers), TEST(test_prefixes),
+		TEST(test_no_source), TEST(test_no_address), TEST(test_none),
+		TEST(test_gone), TEST(test_bad), TEST(test_bad_parts),
+		TEST(test_bad_guessed), TEST(test_bad_account_left),
+		TEST(test_errors), TEST(test_address), TEST(test_new_owner),
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
 		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),

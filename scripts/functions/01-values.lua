@@ -29,6 +29,7 @@ local SLOW = 5			-- milliseconds that verifying a hash may take
 
 local UNITS = { [''] = 1, s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
 local MODES = { 'default', 'all', 'any' }
+local FLAGS = { '0', '1' }
 local STATUSES = { 'allowed', 'blocked', 'sandboxed' }
 
 -- By what stands between the first two dollars.
@@ -194,6 +195,10 @@ end
 
 function canonical.status(text)
 	return one_of(text, STATUSES)
+end
+
+function canonical.flag(text)
+	return one_of(text, FLAGS)
 end
 
 function canonical.plan(text)

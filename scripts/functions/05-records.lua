@@ -8,8 +8,9 @@
 --   missing   the error where there is none
 --   fields    in order: name, kind of value, help; what the relay takes for it
 --             where it is not there (absent) and what a new record gets
---             (given); the words that it can be (words); whether it is secret,
---             a number, a note that the relay does not read
+--             (given); the words that it can be (words); the set that must
+--             not be lost where it is 1 (follows); whether it is secret, a
+--             number, a note that the relay does not read
 --   sets      in order: name, kind of member, help
 --   leftover  keys behind its own that go when it comes or goes
 --   field     the fields by name, set the sets
@@ -105,6 +106,13 @@ local function for_words(command, key, words)
 	return sum
 end
 
+local function append(list, more)
+	for _, word in ipairs(more) do
+		list[#list + 1] = word
+	end
+	return list
+end
+
 -- Canonical members, each once.
 local function members_of(words, check)
 	local members, seen = {}, {}
@@ -157,6 +165,17 @@ local function names_of(kind)
 	return table.concat(names, ', ')
 end
 
+-- Who gives a set that restricts, without a word on that, means it to stay: what
+-- is lost must not open anything.  Who gives an empty one lifts it.
+local function follow_sets(kind, changes)
+	for _, field in ipairs(kind.fields) do
+		local members = changes.sets[field.follows or '']
+		if members and (changes.values[field.name] or '') == '' then
+			changes.values[field.name] = #members > 0 and '1' or ''
+		end
+	end
+end
+
 -- What a call wants to have: canonical values by field, "" for none; members
 -- by set; a warning.  When a record was created is not unsaid.
 local function changes_of(kind, args)
@@ -183,6 +202,7 @@ local function changes_of(kind, args)
 		end
 		named[name] = true
 	end
+	follow_sets(kind, changes)
 	if changes.values.password then
 		changes.warning = slow_text(changes.values.password)
 	end

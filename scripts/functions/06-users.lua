@@ -26,6 +26,10 @@ local USER = record_kind({
 		    help = 'messages/period, as many as eight of them' },
 		{ name = 'ip_auth', kind = 'address',
 		    help = 'the address that authenticates as the user' },
+		{ name = 'restricted', kind = 'flag', words = FLAGS,
+		    absent = '0', follows = 'ips',
+		    help = 'whether nobody is let in without a list of ' ..
+		    'sources; 1 as soon as there is one' },
 		{ name = 'description', kind = 'description', note = true,
 		    help = 'one line of text' },
 		{ name = 'created', kind = 'time',
@@ -37,7 +41,8 @@ local USER = record_kind({
 		    'from' },
 		{ name = 'ips', kind = 'range', most = RANGES_MAX,
 		    help = 'addresses and ranges that the user may send ' ..
-		    'from; without any, every address' },
+		    'from; without any, every address, or none for a ' ..
+		    'restricted user' },
 	},
 	leftover = { ':domains', ':ips', ':log', ':failed', ':last',
 	    ':used:quota' },

@@ -6,6 +6,14 @@
 
 local SMALL_LIST = 512		-- entries that are all read
 
+-- Whoever changes a list through here means it to restrict: neither a list that
+-- is lost nor one that has become empty opens anything.
+local function add_guard(steps, key)
+	if (redis.call('HGET', key, 'restricted') or '') == '' then
+		add_step(steps, 'HSET', key, { 'restricted', '1' })
+	end
+end
+
 function api.user_ip_add(keys, args)
 	local key, name = record_of(keys, USER)
 	local ips = key .. ':ips'
@@ -18,7 +26,11 @@ function api.user_ip_add(keys, args)
 		fail('INVALID', name .. ': a list has at most ' .. RANGES_MAX ..
 		    ' entries')
 	end
-	return for_words('SADD', ips, ranges)
+	local steps = {}
+	add_step(steps, 'SADD', ips, ranges)
+	add_guard(steps, key)
+	take(steps)
+	return fresh
 end
 
 -- The entries that mean one of the ranges, however they are written.  IPv4
@@ -53,8 +65,16 @@ function api.user_ip_rm(keys, args)
 			wanted[range] = true
 		end
 	end
-	local same = next(wanted) and same_ranges(ips, wanted) or {}
-	return for_words('SREM', ips, texts) + for_words('SREM', ips, same)
+	texts = members_of(append(texts, next(wanted) and
+	    same_ranges(ips, wanted) or {}), tostring)
+	local there = for_words('SMISMEMBER', ips, texts)
+	if there > 0 then
+		local steps = {}
+		add_guard(steps, key)
+		add_step(steps, 'SREM', ips, texts)
+		take(steps)
+	end
+	return there
 end
 
 -- IP authentication

@@ -186,6 +186,15 @@ local function check_ips(problems, ips, count)
 	end
 end
 
+-- What is better changed.
+local function warnings_of(password, restricted, ip_count)
+	local unguarded = ip_count > 0 and (restricted or '') == '' and
+	    'restricted: not set, so any source is let in should the list ' ..
+	    'of sources get lost' or nil
+	local slow = slow_text(password or '')
+	return { slow or unguarded, slow and unguarded }
+end
+
 -- What is missing for the user to be of use.
 local function check_use(problems, fields, has_domains)
 	local function given(name)
@@ -243,6 +252,10 @@ local function user_problems(problems, key, fields)
 		    'so there is no such user'
 	end
 	check_ips(problems, ips, ip_count)
+	if fields.restricted == '1' and type_of(key .. ':ips') == 'none' then
+		problems[#problems + 1] = 'restricted: there is no list of ' ..
+		    'sources, so nobody is let in'
+	end
 	check_domains(problems, USER, domains)
 	check_use(problems, fields, domain_count > 0)
 	return { domains = domains, domain_count = domain_count, ips = ips,
@@ -314,13 +327,6 @@ local function json_fields(kind, fields)
 	return out
 end
 
-local function append(list, more)
-	for _, word in ipairs(more) do
-		list[#list + 1] = word
-	end
-	return list
-end
-
 function api.user_get(keys, args)
 	local key, name = record_of(keys, USER)
 	local period = args[1] or DEFAULT_PERIOD
@@ -343,7 +349,8 @@ function api.user_get(keys, args)
 		'ip_count', tostring(sets.ip_count),
 		'other', json_others(USER, fields),
 		'usage', json_usage(used),
-		'warnings', json_list({ slow_text(fields.password or '') }),
+		'warnings', json_list(warnings_of(fields.password,
+		    fields.restricted, sets.ip_count)),
 		'problems', json_list(problems) }))
 end
 

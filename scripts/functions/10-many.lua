@@ -90,7 +90,9 @@ function COLUMNS.problems(row)
 end
 
 function COLUMNS.warnings(row)
-	return { slow_text(redis.call('HGET', row.key, 'password') or '') }
+	local held = redis.call('HMGET', row.key, 'password', 'restricted')
+	return warnings_of(held[1] or '', held[2] or '',
+	    row.kind == USER and count_of(row, 'ips') or 0)
 end
 
 -- The name that the key of the user's ip_auth holds; nil where there is none,

@@ -101,8 +101,9 @@ def do_account_rm(args):
 def who_has(count, status):
     words = "1 user has it" if count == 1 else "%s users have it" % (
         count or "No")
-    if count and status != "allowed":
-        words += ", and will be %s like it" % status
+    if count:
+        words += ", and will be refused without it" if status == "allowed" \
+            else ", and will be %s like it" % status
     return words
 
 
@@ -118,9 +119,9 @@ def status_of(fields):
 
 
 def hand_down(redis, account):
-    """An account that is gone keeps nobody from sending: its users get its
-    status before, so that a cut anywhere allows none of them.  They are done
-    again if the account has got worse meanwhile."""
+    """The next account of the name must not free the users of this one: they
+    get its status before.  They are done again if the account has got worse
+    meanwhile."""
     done = "allowed"
     while True:
         status = status_of(get_hash(redis, account_key(redis, account)))
@@ -166,9 +167,10 @@ def account_problems(redis, text):
     if not NAME.fullmatch(account) or redis.one(
             "EXISTS", account_key(redis, account)):
         return []
-    return ["account: %s: no such account" % account]
+    return ["account: %s: no such account, so the user is refused" % account]
 
 
 def warn_of_account(redis, account):
     if not redis.one("EXISTS", account_key(redis, account)):
-        note("account %s does not exist yet" % visible(account))
+        note("account %s does not exist yet: until it does, its users are "
+             "refused" % visible(account))

@@ -32,7 +32,15 @@ def do_ip_rm(args):
         if not removed:
             note("%s: not on the list" % visible(text))
     if any(replies) and not redis.one("SCARD", key + ":ips"):
-        note("the list of %s is empty now: any source is allowed" % args.name)
+        note(empty_list(args.name, redis.one("HGET", key, "restricted")))
+
+
+def empty_list(name, restricted):
+    if restricted == "1":
+        return ("the list of %s is empty now: nobody is let in as this user; "
+                "to let in any source, smtpusers set %s restricted 0" % (
+                    name, name))
+    return "the list of %s is empty now: any source is allowed" % name
 
 
 # IP authentication.  Readers demand that ip:{ADDR} names the user and that

@@ -80,7 +80,7 @@ def inspect_user(run, row):
     if problems is None:
         problems = whole_problems(run, key)
     findings = value_findings(name, key, problems)
-    findings += [Finding("slow", name, key, text) for text in warnings or ()]
+    findings += warning_findings(run, name, key, warnings or ())
     findings += [Finding("type", name, key + ":" + log, log + ": not a "
                          "stream, so nothing is logged")
                  for log in ("log", "failed") if log in wrong]
@@ -110,8 +110,28 @@ def value_findings(name, key, problems):
             if not text.startswith(("ips: ", "domains: "))]
 
 
+def warning_findings(run, name, key, warnings):
+    findings = []
+    for text in warnings:
+        unguarded = text.startswith("restricted: ")
+        findings.append(Finding("list" if unguarded else "slow", name, key,
+                                text, unguarded))
+        if unguarded and run.fix and guard(run, key):
+            findings[-1].fixed = "set to 1"
+    return findings
+
+
+def guard(run, key):
+    try:
+        return call(run.redis, "user_set", key, "restricted", "1") == "changed"
+    except ReplyError as error:
+        if error.kind != "NOUSER":
+            raise
+        return False
+
+
 def kind_of(problem):
-    if "can never send" in problem or "nobody can log in" in problem:
+    if any(words in problem for words in UNUSABLE):
         return "use"
     return "value"
 
@@ -151,8 +171,8 @@ def inspect_reach(run, name, key, account, mode, status, has_domains):
         return []
     row = run.accounts[account]
     if not row:
-        return [Finding("account", name, key, "account: %s: no such account" %
-                        account)]
+        return [Finding("account", name, key, "account: %s: no such account, so "
+                        "the user is refused" % account)]
     if len(row) == 1:
         return [Finding("account", name, key, "account: %s: not a hash, so "
                         "the user is refused" % account)]
@@ -249,6 +269,8 @@ def finding_of(name, place, which, member, form, others):
     return Finding("value", name, place, "%s: %s: %s" % (
         which, visible(member), WRONG[which]), not kept)
 
+
+UNUSABLE = ("can never send", "nobody can log in", "nobody is let in")
 
 WRONG = {"ips": "neither an address nor a range, such as 192.0.2.1 or "
          "2001:db8::/32", "domains": "not a domain"}

@@ -95,7 +95,8 @@ def user_rows(user, quota_period):
     yield "rate", visible(user["rate"] or "-")
     yield from list_rows("used", map(usage_text, user["usage"] or []))
     yield "ip auth", visible(ip_auth_text(user))
-    yield from list_rows("sources", shorten(user["ips"]) or ["any"])
+    yield from list_rows("sources", shorten(user["ips"]) or [
+        "none" if user["restricted"] == "1" else "any"])
     yield from list_rows("domains", shorten(user["domains"]) or ["-"])
     yield "description", visible(user["description"] or "-")
     yield from other_rows(user)
