@@ -282,6 +282,7 @@ sources       192.0.2.0/24
 domains       a.example
               b.example
 description   -
+restricted    1
 created       %s
 last login    2026-11-20T10:00:00Z
 last message  -
@@ -292,7 +293,8 @@ last message  -
         "quota_period": None, "rate": None, "ip_auth": "198.51.100.7",
         "ip_auth_claimed": True, "ips": ["192.0.2.0/24", "2001:db8::/32"],
         "domains": ["a.example", "b.example"], "description": None,
-        "created": created, "last_login": "2026-11-20T10:00:00Z",
+        "restricted": "1", "over": None, "max_recipients": None,
+        "max_size": None, "created": created, "last_login": "2026-11-20T10:00:00Z",
         "last_message": None, "other": {}, "problems": [],
         "warnings": [], "domain_count": 2, "ip_count": 2,
         "usage": [{"limit": "quota", "count": 1000, "period": "1d", "used": 0,

@@ -4,6 +4,9 @@
 -- Many records in one call: pages of a list, what is left over, imports; and
 -- what mends a record.  A call does little, so that nobody waits for it.
 
+-- The library has 200 local names at most; these are of this part alone.
+do
+
 -- Pages
 
 -- What a row may have beside the fields.
@@ -496,3 +499,4 @@ function api.import(keys, args)
 	return out
 end
 
+end

@@ -6,6 +6,9 @@
 -- adds its share of the period.  The keys are those of the source and of its
 -- right logins; the arguments, how many failures in how many seconds.
 
+-- The library has 200 local names at most; these are of this part alone.
+do
+
 local KNOWN_FOR = 86400		-- seconds that a right login is remembered
 local KNOWN_TIMES = 4		-- as many failures are allowed then
 
@@ -65,4 +68,6 @@ function api.login_passed(keys, args)
 	share_of(keys, args)
 	redis.call('SET', keys[2], '1', 'EX', KNOWN_FOR)
 	return redis.status_reply('OK')
+end
+
 end
