@@ -341,13 +341,17 @@ filter_start(struct filter *f)
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
 		 FAILURES_LOG_PAUSE)) == NULL ||
+	    (f->quotas.logged = recent_new(QUOTA_LOGGED, QUOTA_LOG_PAUSE)) ==
+		NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
 	f->failures.conf = f->conf;
 	f->failures.functions = f->functions;
-	f->quotas = (struct quotas){ f->base, f->conf, f->functions,
-		f->journal };
+	f->quotas.base = f->base;
+	f->quotas.conf = f->conf;
+	f->quotas.functions = f->functions;
+	f->quotas.journal = f->journal;
 	f->reports.conf = f->conf;
 	f->reports.servers = f->servers;
 	f->reports.journal = f->journal;
@@ -364,6 +368,7 @@ filter_stop(struct filter *f)
 	journal_free(f->journal);
 	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);
+	recent_free(f->quotas.logged);
 	functions_free(f->functions);
 	users_free(f->users);
 	servers_free(f->servers);

@@ -166,12 +166,13 @@ class TableDriver(LineDriver):
 class FilterDriver(LineDriver):
     """filter-smtpusers as smtpd runs it."""
 
-    def __init__(self, directory, conf, version="7.6.0-portable", kind="san"):
+    def __init__(self, directory, conf, version="7.6.0-portable", kind="san",
+                 executable=None):
         path = directory / "smtpusers.conf"
         path.write_text(conf)
         self.count = 0
-        super().__init__([program("filter-smtpusers", kind), "-f", path],
-                         directory)
+        super().__init__([executable or program("filter-smtpusers", kind),
+                          "-f", path], directory)
         self.send("config|smtpd-version|" + version, "config|protocol|0.7",
                   "config|smtp-session-timeout|300", "config|subsystem|smtp-in",
                   "config|admd|mx.test", "config|ready")

@@ -45,7 +45,7 @@ local USER = record_kind({
 		    'restricted user' },
 	},
 	leftover = { ':domains', ':ips', ':log', ':failed', ':last',
-	    ':used:quota' },
+	    ':used:quota', ':used:rate' },
 })
 
 local LOGS = { [':log'] = true, [':failed'] = true }
@@ -95,7 +95,7 @@ end
 function api.user_reset(keys)
 	local key, name = record_of(keys, USER)
 	need(USER, key, name)
-	local gone = { key .. ':used:quota' }
+	local gone = { key .. ':used:quota', key .. ':used:rate' }
 	for _, rate in ipairs(parse_rates(redis.call('HGET', key, 'rate') or
 	    '') or {}) do
 		gone[#gone + 1] = key .. ':used:rate:' .. rate.name
