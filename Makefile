@@ -15,6 +15,7 @@ PREFIX ?=	/usr/local
 SBINDIR ?=	$(PREFIX)/sbin
 MANDIR ?=	$(PREFIX)/share/man
 SYSCONFDIR ?=	/etc
+CGIDIR ?=	$(PREFIX)/lib/cgi-bin
 DATADIR ?=	$(PREFIX)/share/smtpusers
 UNITDIR ?=	$(PREFIX)/lib/systemd/system
 BASHCOMPDIR ?=	$(PREFIX)/share/bash-completion/completions
@@ -33,7 +34,8 @@ FILTER_C :=	$(filter-out filter/filter-smtpusers.c,$(wildcard filter/*.c \
 		filter/spf/*.c))
 TABLE_C :=	$(filter-out table/table-smtpusers.c,$(wildcard table/*.c))
 FUNCTIONS :=	$(sort $(wildcard scripts/functions/*.lua))
-MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 scripts/*.7 scripts/*.8)
+WEB_C :=	$(filter-out web/report.c,$(wildcard web/*.c))
+MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 web/*.8 scripts/*.7 scripts/*.8)
 PACKAGE :=	$(wildcard scripts/provision/*.py)
 HOOKS :=	scripts/hooks
 HOOKS_PY :=	$(wildcard $(HOOKS)/smtpusers_hooks/*.py)
@@ -46,7 +48,7 @@ INSTALL ?=	install
 PYTHON ?=	python3
 LIBS :=		libevent_core hiredis libssl libcrypto libconfuse \
 		libidn2 libcrypt libbsd-overlay libseccomp
-INCLUDES :=	-Ilib -Ifilter -Ifilter/spf -Itable
+INCLUDES :=	-Ilib -Ifilter -Ifilter/spf -Itable -Iweb
 WARN :=		-Wall -Wextra -Wshadow -Wmissing-prototypes \
 		-Wstrict-prototypes -Wpointer-arith -Wformat=2 \
 		-Wno-format-nonliteral
@@ -62,8 +64,9 @@ OUR_LIBS =	$(eval OUR_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS)) \
 		-lspf2 -lunistring -lresolv)$(OUR_LIBS)
 
 PROGRAMS :=	$(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers
+CGI :=		$(B)/rel/report.cgi
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(CGI)
 
 # The text of the Redis functions, which knows its own hash, is part of the
 # program.
@@ -89,17 +92,21 @@ define libraries
 $(call library,$(1),libsmtpusers,$(LIB_C))
 $(call library,$(1),libfilter,$(FILTER_C))
 $(call library,$(1),libtable,$(TABLE_C))
+$(call library,$(1),libweb,$(WEB_C))
+$(B)/$(1)/obj/web/wording.o: scripts/reasons.ini
 $(B)/$(1)/obj/filter/functions.o: $(B)/smtpusers.lua
 $(B)/$(1)/obj/filter/functions.o: override CPPFLAGS += -Wa,-I$(B)
 $(B)/$(1)/filter-smtpusers: $(B)/$(1)/obj/filter/filter-smtpusers.o \
     $(B)/$(1)/libfilter.a $(B)/$(1)/libsmtpusers.a
 $(B)/$(1)/table-smtpusers: $(B)/$(1)/obj/table/table-smtpusers.o \
     $(B)/$(1)/libtable.a $(B)/$(1)/libsmtpusers.a
+$(B)/$(1)/report.cgi: $(B)/$(1)/obj/web/report.o $(B)/$(1)/libweb.a \
+    $(B)/$(1)/libfilter.a $(B)/$(1)/libsmtpusers.a
 endef
 
 $(eval $(call libraries,rel))
 
-$(PROGRAMS):
+$(PROGRAMS) $(CGI):
 	$(CC) -pthread $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
 
 # Scripts and samples, told where the rest is.
@@ -126,6 +133,7 @@ put =		$(foreach file,$(2),$(INSTALL) -D -m $(1) $(file) \
 install: all $(TOLD) install-hooks
 	$(call put,755,$(PROGRAMS),$(LIBEXECDIR))
 	$(call put,755,$(TOLD),$(SBINDIR))
+	$(call put,755,$(CGI),$(CGIDIR))
 	$(call put,644,lib/smtpusers.conf.sample,$(SYSCONFDIR))
 	$(call put,644,scripts/opensmtpd.service.conf,$(UNITDIR)/opensmtpd.service.d,smtpusers.conf)
 	$(call put,644,$(filter %.5,$(MANUALS)),$(MANDIR)/man5)

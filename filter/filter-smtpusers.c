@@ -35,6 +35,7 @@
 #include "message.h"
 #include "passwd.h"
 #include "recent.h"
+#include "reload.h"
 #include "reportid.h"
 #include "request.h"
 #include "spf.h"
@@ -322,7 +323,7 @@ close_all(struct filter *f)
 }
 
 static void
-filter_start(struct filter *f)
+filter_start(struct filter *f, const char *file)
 {
 	if ((f->base = event_base_new()) == NULL)
 		log_fatal("an event loop");
@@ -339,6 +340,7 @@ filter_start(struct filter *f)
 	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
 	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
+	    (f->reload = reload_new(f, file)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
 		 FAILURES_LOG_PAUSE)) == NULL ||
 	    (f->quotas.logged = recent_new(QUOTA_LOGGED, QUOTA_LOG_PAUSE)) ==
@@ -346,15 +348,7 @@ filter_start(struct filter *f)
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
-	f->failures.conf = f->conf;
-	f->failures.functions = f->functions;
-	f->quotas.base = f->base;
-	f->quotas.conf = f->conf;
-	f->quotas.functions = f->functions;
-	f->quotas.journal = f->journal;
-	f->reports.conf = f->conf;
-	f->reports.servers = f->servers;
-	f->reports.journal = f->journal;
+	filter_share(f);
 }
 
 static void
@@ -362,6 +356,7 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
+	reload_free(f->reload);
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
@@ -384,10 +379,11 @@ run(const char *file)
 
 	log_starting();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* until it is read again at that */
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
-	filter_start(&f);
+	filter_start(&f, file);
 	event_base_dispatch(f.base);
 	filter_stop(&f);
 	return (0);

@@ -23,6 +23,7 @@ struct journal;
 struct late_login;
 struct lineio;
 struct passwd_pool;
+struct reload;
 struct servers;
 struct spf;
 struct spfworkers;
@@ -41,6 +42,7 @@ struct filter {
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
 	struct reports	      reports;
+	struct reload	     *reload;
 	struct spfworkers    *workers; /* NULL: not started */
 	struct spf	     *spf;     /* likewise */
 	struct sessions	      sessions;
@@ -49,5 +51,11 @@ struct filter {
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
 };
+
+/*
+ * Hands the configuration, the servers and their functions down to the parts
+ * that go by them: at the start, and when they have been replaced.
+ */
+void filter_share(struct filter *);
 
 #endif /* FILTER_H */

@@ -454,6 +454,8 @@ proceed_with(struct inquiry *inq)
 	struct decision d;
 
 	do {
+		/* It may have been replaced meanwhile. */
+		inq->facts.conf = inq->filter->conf;
 		d = decide(&inq->facts);
 		if (!ask_for_fact(inq, &d)) {
 			conclude(inq, &d);
@@ -489,7 +491,6 @@ take_subject(struct inquiry *inq, const struct inquiry_subject *subject)
 		return (false);
 	inq->dry = subject->dry;
 	inq->facts.stage = subject->stage;
-	inq->facts.conf = inq->filter->conf;
 	inq->facts.session = subject->session;
 	if (subject->name != NULL)
 		strlcpy(inq->name, subject->name, sizeof(inq->name));

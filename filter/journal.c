@@ -361,6 +361,12 @@ clear(struct shelf *shelf)
 }
 
 void
+journal_use(struct journal *j, struct servers *servers)
+{
+	j->servers = servers;
+}
+
+void
 journal_free(struct journal *j)
 {
 	size_t i;

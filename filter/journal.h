@@ -43,6 +43,9 @@ struct command {
 /* The servers must outlive the journal. */
 struct journal *journal_new(struct event_base *, struct servers *);
 
+/* Writes to these from now on; what is under way goes on. */
+void journal_use(struct journal *, struct servers *);
+
 /* Drops what is not written yet. */
 void journal_free(struct journal *);
 

@@ -119,29 +119,36 @@ struct probe {
 	const char	  *words[WORDS_MAX];
 };
 
-static const struct probe probes[] = {
-	{ CHECK_TABLE, { "PING" } },
-	{ CHECK_TABLE, { "HMGET", "@user:{smtpusers-check}", "password" } },
-	{ CHECK_TABLE, { "SCARD", "@user:{smtpusers-check}:ips" } },
-	{ CHECK_TABLE, { "SRANDMEMBER", "@user:{smtpusers-check}:ips", "1" } },
-	{ CHECK_TABLE,
-	    { "SMISMEMBER", "@user:{smtpusers-check}:ips", "192.0.2.1" } },
-	{ CHECK_TABLE, { "HMGET", "@account:{smtpusers-check}", "plan" } },
-	{ CHECK_TABLE, { "GET", "@ip:{192.0.2.1}" } },
-	{ CHECK_FILTER, { "TIME" } },
-	{ CHECK_FILTER,
-	    { "SET", "@user:{smtpusers-check}:used:quota", "0", "EX", "0" } },
-	{ CHECK_FILTER, { "DEL", "@user:{smtpusers-check}:used:quota" } },
-	{ CHECK_FILTER,
-	    { "HSET", "@user:{smtpusers-check}:last", "login", "0", "odd" } },
-	{ CHECK_FILTER,
-	    { "XADD", "@user:{smtpusers-check}:log", "MAXLEN", "no", "*", "a",
-		"b" } },
-	{ CHECK_FILTER, { "HSET", "@report:{0}", "user", "0", "odd" } },
-	{ CHECK_FILTER, { "EXPIRE", "@report:{0}", "no" } },
-	{ CHECK_FILTER,
-	    { "FCALL", "smtpusers_version", "1", "@user:{smtpusers-check}" } }
-};
+/* TROUBLE_PROBE is in each key, of which none can be there. */
+#define USER "@user:{-n}"
+#define LIST "@user:{-n}:ips"
+#define LAST "@user:{-n}:last"
+#define LOG "@user:{-n}:log"
+#define USED "@user:{-n}:used:quota"
+#define ACCOUNT "@account:{-n}"
+#define ADDRESS "@ip:{-n}"
+#define REPORT "@report:{-n}"
+#define FAILURES "@failures:{-n}"
+#define VERSION "smtpusers_version"
+
+static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
+	{ CHECK_TABLE, { "HMGET", USER, "password" } },
+	{ CHECK_TABLE, { "HMGET", ACCOUNT, "plan" } },
+	{ CHECK_TABLE, { "SCARD", LIST } },
+	{ CHECK_TABLE, { "SRANDMEMBER", LIST, "1" } },
+	{ CHECK_TABLE, { "SMISMEMBER", LIST, "192.0.2.1" } },
+	{ CHECK_TABLE, { "SSCAN", LIST, "0", "COUNT", "1" } },
+	{ CHECK_TABLE, { "MEMORY", "USAGE", USER } },
+	{ CHECK_TABLE, { "GET", ADDRESS } }, { CHECK_FILTER, { "TIME" } },
+	{ CHECK_FILTER, { "WAIT", "0", "1" } },
+	{ CHECK_FILTER, { "SET", USED, "0", "EX", "0" } },
+	{ CHECK_FILTER, { "DEL", USED } },
+	{ CHECK_FILTER, { "HSET", LAST, "login", "0", "odd" } },
+	{ CHECK_FILTER, { "XADD", LOG, "MAXLEN", "no", "*", "a", "b" } },
+	{ CHECK_FILTER, { "HSET", REPORT, "user", "0", "odd" } },
+	{ CHECK_FILTER, { "EXPIRE", REPORT, "no" } },
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } } };
 
 struct look {
 	const struct conf *conf;
@@ -179,17 +186,13 @@ words_of(const struct look *look, const char *words[WORDS_MAX],
 static void
 complain(struct look *look, const char *what)
 {
-	const char *const *words = probes[look->at].words;
-	const char	  *key = words[1];
+	char	    keys[WORDS_MAX][KEY_TEXT];
+	const char *words[WORDS_MAX], *key;
 
-	if (key != NULL && key[0] != '@')
-		key = words[3];
+	words_of(look, words, keys, &key);
 	look->problems++;
-	if (key == NULL)
-		log_err("redis: %s: %.200s", words[0], what);
-	else
-		log_err("redis: %s %s%s: %.200s", words[0], look->conf->prefix,
-		    key + 1, what);
+	log_err("redis: %s%s%s: %.200s", probes[look->at].words[0],
+	    key != NULL ? " " : "", key != NULL ? key : "", what);
 }
 
 /* Redis finds fault with the arguments, as it should, or with more. */
@@ -249,13 +252,21 @@ on_retry(evutil_socket_t fd, short what, void *arg)
 	send_probe(arg);
 }
 
+static bool
+is_needed(const struct look *look, const struct probe *p)
+{
+	if (strcmp(p->words[0], "WAIT") == 0 && look->conf->redis_replicas == 0)
+		return (false);
+	return (p->least <= look->program);
+}
+
 /* On to the next probe that is the program's. */
 static void
 go_on(struct look *look)
 {
 	const size_t n = sizeof(probes) / sizeof(probes[0]);
 
-	while (look->at < n && probes[look->at].least > look->program)
+	while (look->at < n && !is_needed(look, &probes[look->at]))
 		look->at++;
 	if (look->at < n)
 		send_probe(look);

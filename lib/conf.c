@@ -4,6 +4,7 @@
  */
 
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <unistr.h>
 
 #include "conf.h"
 #include "domain.h"
@@ -219,6 +221,36 @@ valid_period(cfg_t *cfg, cfg_opt_t *opt)
 	return (-1);
 }
 
+/* A line for people, in UTF-8. */
+static int
+valid_line(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+	size_t	    len = strlen(value), i;
+
+	for (i = 0; i < len && (unsigned char)value[i] >= ' '; i++)
+		continue;
+	if (i == len && len <= REPORT_URL_MAX &&
+	    u8_check((const uint8_t *)value, len) == NULL)
+		return (0);
+	cfg_error(cfg, "%s: not a line of UTF-8 of at most %d bytes",
+	    cfg_opt_name(opt), REPORT_URL_MAX);
+	return (-1);
+}
+
+static int
+valid_logo(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+
+	if (value[0] == '\0' ||
+	    (is_graphic(value, REPORT_URL_MAX) &&
+		strncmp(value, "https://", 8) == 0))
+		return (0);
+	cfg_error(cfg, "report_logo: \"%s\" is not an https URL", value);
+	return (-1);
+}
+
 static int
 valid_failures(cfg_t *cfg, cfg_opt_t *opt)
 {
@@ -357,12 +389,14 @@ static const struct {
 	{ "redis_ca", valid_ca }, { "redis_timeout", valid_timeout },
 	{ "redis_db", valid_db }, { "redis_replicas", valid_replicas },
 	{ "prefix", valid_prefix }, { "report_url", valid_url },
-	{ "enforce", valid_enforce }, { "spf", valid_spf },
-	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
-	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
-	{ "spf_resolver", valid_resolver }, { "auth_failures", valid_failures },
-	{ "quota_period", valid_period }, { "quota_unit", valid_unit },
-	{ "local", valid_local }, { "source_refusal", valid_refusal } };
+	{ "report_title", valid_line }, { "report_logo", valid_logo },
+	{ "report_contact", valid_line }, { "enforce", valid_enforce },
+	{ "spf", valid_spf }, { "spf_include", valid_include },
+	{ "spf_relays", valid_relay }, { "spf_timeout", valid_timeout },
+	{ "spf_workers", valid_workers }, { "spf_resolver", valid_resolver },
+	{ "auth_failures", valid_failures }, { "quota_period", valid_period },
+	{ "quota_unit", valid_unit }, { "local", valid_local },
+	{ "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
@@ -423,6 +457,9 @@ take_values(struct conf *conf, cfg_t *cfg)
 	conf->redis_replicas = (int)cfg_getint(cfg, "redis_replicas");
 	conf->prefix = dup_str(cfg, "prefix");
 	conf->report_url = dup_str(cfg, "report_url");
+	conf->report_title = dup_str(cfg, "report_title");
+	conf->report_logo = dup_str(cfg, "report_logo");
+	conf->report_contact = dup_str(cfg, "report_contact");
 	conf->spf = (enum spf_mode)get_keyword(spf_words,
 	    cfg_getstr(cfg, "spf"));
 	conf->spf_timeout = (int)cfg_getint(cfg, "spf_timeout");
@@ -437,7 +474,8 @@ take_values(struct conf *conf, cfg_t *cfg)
 	rate_parse(cfg_getstr(cfg, "auth_failures"), &conf->auth_failures,
 	    &conf->auth_failures_period);
 	if (conf->redis == NULL || conf->prefix == NULL ||
-	    conf->report_url == NULL ||
+	    conf->report_url == NULL || conf->report_title == NULL ||
+	    conf->report_logo == NULL || conf->report_contact == NULL ||
 	    !places_parse(&conf->places, conf->redis) ||
 	    !period_parse(cfg_getstr(cfg, "quota_period"), &conf->quota_period))
 		return (-1);
@@ -449,7 +487,10 @@ static int
 valid_whole(struct conf *conf, cfg_t *cfg)
 {
 	const char *wrong = "cannot be read";
+	struct stat st;
 
+	if (conf->redis_ca != NULL && stat(conf->redis_ca, &st) == 0)
+		conf->redis_ca_time = st.st_mtim;
 	if (conf->redis_password_file != NULL) {
 		conf->redis_password = read_password(conf->redis_password_file,
 		    &wrong);
@@ -507,6 +548,9 @@ new_parser(void)
 		  CFG_STR("prefix", "smtp:", CFGF_NONE),
 		  CFG_STR("report_url", "https://reports.example.net/",
 		      CFGF_NONE),
+		  CFG_STR("report_title", "", CFGF_NONE),
+		  CFG_STR("report_logo", "", CFGF_NONE),
+		  CFG_STR("report_contact", "", CFGF_NONE),
 		  CFG_STR_LIST("enforce", enforce_default, CFGF_NONE),
 		  CFG_STR("spf", "published", CFGF_NONE),
 		  CFG_STR_LIST("spf_include", NULL, CFGF_NONE),
@@ -688,6 +732,9 @@ conf_print(const struct conf *conf, FILE *fp)
 	fprintf(fp, "redis_replicas = %d\n", conf->redis_replicas);
 	print_str(fp, "prefix", conf->prefix);
 	print_str(fp, "report_url", conf->report_url);
+	print_str(fp, "report_title", conf->report_title);
+	print_str(fp, "report_logo", conf->report_logo);
+	print_str(fp, "report_contact", conf->report_contact);
 	print_str(fp, "spf", spf_words[conf->spf]);
 	print_lists(conf, fp);
 	fprintf(fp, "spf_timeout = %d\n", conf->spf_timeout);
@@ -703,13 +750,18 @@ conf_print(const struct conf *conf, FILE *fp)
 	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);
 }
 
-void
-conf_free(struct conf *conf)
+const struct conf *
+conf_hold(const struct conf *conf)
+{
+	((struct conf *)(uintptr_t)conf)->holders++;
+	return (conf);
+}
+
+static void
+destroy(struct conf *conf)
 {
 	size_t i;
 
-	if (conf == NULL)
-		return;
 	for (i = 0; i < conf->nspf_include; i++)
 		free(conf->spf_include[i]);
 	if (conf->redis_password != NULL)
@@ -720,10 +772,64 @@ conf_free(struct conf *conf)
 	free(conf->redis_ca);
 	free(conf->prefix);
 	free(conf->report_url);
+	free(conf->report_title);
+	free(conf->report_logo);
+	free(conf->report_contact);
 	free(conf->spf_include);
 	free(conf->spf_relays);
 	free(conf->spf_resolver);
 	free(conf);
+}
+
+void
+conf_free(const struct conf *held)
+{
+	struct conf *conf = (struct conf *)(uintptr_t)held;
+
+	if (conf == NULL)
+		return;
+	if (conf->holders == 0)
+		destroy(conf);
+	else
+		conf->holders--;
+}
+
+static bool
+same_text(const char *a, const char *b)
+{
+	return (a == NULL || b == NULL ? a == b : strcmp(a, b) == 0);
+}
+
+bool
+conf_same_redis(const struct conf *a, const struct conf *b)
+{
+	return (same_text(a->redis, b->redis) &&
+	    same_text(a->redis_user, b->redis_user) &&
+	    same_text(a->redis_password, b->redis_password) &&
+	    same_text(a->redis_ca, b->redis_ca) &&
+	    timespeccmp(&a->redis_ca_time, &b->redis_ca_time, ==) &&
+	    a->redis_db == b->redis_db &&
+	    a->redis_timeout == b->redis_timeout &&
+	    a->redis_replicas == b->redis_replicas);
+}
+
+bool
+conf_same_spf(const struct conf *a, const struct conf *b)
+{
+	size_t i;
+
+	if (a->nspf_include != b->nspf_include ||
+	    a->nspf_relays != b->nspf_relays)
+		return (false);
+	for (i = 0; i < a->nspf_include; i++)
+		if (strcmp(a->spf_include[i], b->spf_include[i]) != 0)
+			return (false);
+	for (i = 0; i < a->nspf_relays; i++)
+		if (!netaddr_equal(&a->spf_relays[i], &b->spf_relays[i]))
+			return (false);
+	return (a->spf == b->spf && a->spf_timeout == b->spf_timeout &&
+	    a->spf_workers == b->spf_workers &&
+	    same_text(a->spf_resolver, b->spf_resolver));
 }
 
 struct timeval

@@ -8,6 +8,7 @@
 
 #include <sys/time.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,19 +45,25 @@ enum source_refusal {
 #define ENFORCE_ENVELOPE 0x01
 #define ENFORCE_HEADER 0x02
 
-/* smtpusers.conf(5) in effect; every member is set and valid. */
+/* smtpusers.conf(5) in effect; every member is set and valid, and stays so. */
 struct conf {
-	char		   *redis; /* as written */
+	unsigned int	    holders; /* besides whoever has loaded it */
+	char		   *redis;   /* as written */
 	struct places	    places;
 	char		   *redis_user; /* NULL: none */
 	char		   *redis_password_file;
 	char		   *redis_password;
-	char		   *redis_ca; /* NULL: the system's */
+	char		   *redis_ca;	   /* NULL: the system's */
+	struct timespec	    redis_ca_time; /* of its last change */
 	int		    redis_db;
 	int		    redis_timeout; /* milliseconds */
 	int		    redis_replicas;
 	char		   *prefix;
 	char		   *report_url;
+	char		   *report_title;   /* of the page; "": none */
+	char		   *report_logo;    /* URL; "": none */
+	char		   *report_contact; /* "": none */
+	bool		    reader;  /* only reads: set by the program itself */
 	unsigned int	    enforce; /* ENFORCE_* */
 	enum spf_mode	    spf;
 	char		  **spf_include;
@@ -76,7 +83,7 @@ struct conf {
 
 /*
  * Reads the file.  Returns NULL after having told every error to errors, a
- * line each that starts with file:line.  The caller frees with conf_free().
+ * line each that starts with file:line.  The caller ends with conf_free().
  */
 struct conf *conf_load(const char *file, FILE *errors);
 
@@ -86,7 +93,21 @@ struct conf *conf_load_logged(const char *file);
 /* Prints the configuration in effect, `key = value` a line, no password. */
 void conf_print(const struct conf *, FILE *);
 
-void conf_free(struct conf *);
+/*
+ * A configuration is replaced by another while what was made with it lives on:
+ * that holds it, and frees it once more.  Returns it.
+ */
+const struct conf *conf_hold(const struct conf *);
+
+/* Frees it, unless another holds it still. */
+void conf_free(const struct conf *);
+
+/*
+ * Whether two are the same to a connection to Redis, the password included;
+ * and to what asks about SPF.
+ */
+bool conf_same_redis(const struct conf *, const struct conf *);
+bool conf_same_spf(const struct conf *, const struct conf *);
 
 /*
  * How long after its arrival a question of smtpd's is answered at the latest:

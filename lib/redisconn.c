@@ -555,8 +555,10 @@ ask_what_it_is(struct redisconn *rc)
 	rc->is_primary = false;
 	return ((rc->peer != REDISCONN_NODE ||
 		    append(rc, on_hello, rc, NULL, 2, hello) != NULL) &&
-	    append(rc, on_functions, rc, NULL, 3, functions) != NULL &&
-	    append(rc, on_info, rc, NULL, 4, info) != NULL);
+	    (rc->conf->reader ||
+		append(rc, on_functions, rc, NULL, 3, functions) != NULL) &&
+	    (rc->conf->reader ||
+		append(rc, on_info, rc, NULL, 4, info) != NULL));
 }
 
 /* Sent in one go; the replies are judged as they come. */

@@ -55,7 +55,8 @@ struct servers {
 	struct sentinels  *sentinels; /* of REDIS_SENTINEL */
 	struct cluster	  *cluster;   /* of REDIS_CLUSTER */
 	struct server_reqs strays;
-	struct event	  *waiting; /* servers_when_ready() */
+	size_t		   under_way; /* requests, strays and others */
+	struct event	  *waiting;   /* servers_when_ready() */
 	void (*on_connect)(void *, struct server *);
 	void *on_connect_arg;
 	void (*when_ready)(void *);
@@ -88,6 +89,7 @@ free_req(struct servers_req *sr)
 	if (sr->timer != NULL)
 		event_free(sr->timer);
 	TAILQ_REMOVE(list_of(sr), sr, entry);
+	sr->servers->under_way--;
 	argv_free(sr->argv);
 	free(sr);
 }
@@ -293,6 +295,7 @@ new_req(struct servers *sv, bool commits, redisconn_cb cb, void *arg)
 	sr->cb = cb;
 	sr->arg = arg;
 	TAILQ_INSERT_TAIL(&sv->strays, sr, entry);
+	sv->under_way++;
 	return (sr);
 }
 
@@ -570,6 +573,12 @@ tell_of(void *arg, struct server *server)
 		sv->on_connect(sv->on_connect_arg, server);
 }
 
+bool
+servers_idle(const struct servers *sv)
+{
+	return (sv->under_way == 0);
+}
+
 void
 servers_on_connect(struct servers *sv, void (*cb)(void *, struct server *),
     void			  *arg)
@@ -609,7 +618,7 @@ servers_new(struct event_base *base, const struct conf *conf)
 	if ((sv = calloc(1, sizeof(*sv))) == NULL)
 		return (NULL);
 	sv->base = base;
-	sv->conf = conf;
+	sv->conf = conf_hold(conf);
 	TAILQ_INIT(&sv->strays);
 	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) != NULL &&
 	    connect_servers(sv))
@@ -648,5 +657,6 @@ servers_free(struct servers *sv)
 	sentinels_free(sv->sentinels);
 	if (sv->waiting != NULL)
 		event_free(sv->waiting);
+	conf_free(sv->conf);
 	free(sv);
 }

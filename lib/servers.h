@@ -23,7 +23,7 @@ struct servers_req;
  */
 
 /*
- * Starts to connect as the configuration says, which must outlive the servers.
+ * Starts to connect as the configuration says, which is held.
  * Returns NULL, after having logged why, when memory is short or TLS cannot be
  * set up.
  */
@@ -70,6 +70,9 @@ struct servers_req *servers_commit(struct servers *, const char *key,
 /* The same as servers_send(), to one server. */
 struct servers_req *servers_send_to(struct servers *, struct server *,
     redisconn_cb, void *, int, const char **);
+
+/* Whether no request is under way. */
+bool servers_idle(const struct servers *);
 
 /* Makes the callback of a request under way not come. */
 void servers_cancel(struct servers_req *);

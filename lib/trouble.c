@@ -155,6 +155,7 @@ static bool
 is_trouble(const char *request, const char *error)
 {
 	if (strncmp(error, "WRONGTYPE", 9) == 0 ||
+	    strstr(request, TROUBLE_PROBE) != NULL ||
 	    strncmp(error, REDIS_TOO_LARGE, sizeof(REDIS_TOO_LARGE) - 1) == 0)
 		return (false);
 	return (strstr(error, "Function not found") == NULL ||

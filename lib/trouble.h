@@ -22,6 +22,9 @@ struct trouble;
 /* What a request was, for the log: the command and its key or function. */
 #define TROUBLE_REQUEST 80
 
+/* In place of {NAME}: whoever asks about it expects an error. */
+#define TROUBLE_PROBE "{-n}"
+
 /* name is how the log calls the server.  NULL when memory is short. */
 struct trouble *trouble_new(const char *name);
 void		trouble_free(struct trouble *);

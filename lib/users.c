@@ -119,9 +119,15 @@ users_new(struct servers *servers, const struct conf *conf)
 		free(us);
 		return (NULL);
 	}
+	users_use(us, servers, conf);
+	return (us);
+}
+
+void
+users_use(struct users *us, struct servers *servers, const struct conf *conf)
+{
 	us->servers = servers;
 	us->conf = conf;
-	return (us);
 }
 
 void

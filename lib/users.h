@@ -47,6 +47,9 @@ typedef void (*users_cb)(void *, enum users_found, const struct user *);
 /* Both must outlive it.  NULL when memory is short. */
 struct users *users_new(struct servers *, const struct conf *);
 
+/* From now on asks these, by this; queries that are under way go on. */
+void users_use(struct users *, struct servers *, const struct conf *);
+
 /* No query may be left. */
 void users_free(struct users *);
 

@@ -29,8 +29,9 @@ struct worker {
 	size_t		   number;
 	int		   fd; /* -1: none now */
 	struct event	  *readable;
-	struct event	  *timer;  /* the question's, or the restart's */
-	struct spf_lookup *lookup; /* NULL: idle */
+	struct event	  *timer;    /* the question's, or the restart's */
+	struct spf_lookup *lookup;   /* NULL: idle */
+	bool		   outdated; /* it has the orders of before */
 	int		   backoff;
 };
 
@@ -41,7 +42,8 @@ struct spf {
 	struct spfqueue	  *queue;
 	struct spf_orders  orders;
 	struct spfworkers *processes;
-	size_t		   nworkers;
+	size_t		   nworkers; /* that there may be: of spf_workers */
+	size_t		   nmade;    /* that there have been */
 	struct worker	   workers[SPF_WORKERS_MAX];
 };
 
@@ -56,6 +58,20 @@ add_timer(struct event *ev, int ms)
 	event_add(ev, &tv);
 }
 
+static void
+end_worker(struct worker *w)
+{
+	event_del(w->timer);
+	if (w->readable != NULL)
+		event_free(w->readable);
+	w->readable = NULL;
+	if (w->fd == -1)
+		return;
+	close(w->fd);
+	w->fd = -1;
+	spfworkers_stop(w->spf->processes, w->number);
+}
+
 /* Ends a worker, and starts another one after a pause. */
 static void
 replace_worker(struct worker *w)
@@ -63,18 +79,20 @@ replace_worker(struct worker *w)
 	struct spf_lookup *l = w->lookup;
 
 	w->lookup = NULL;
-	event_del(w->timer);
-	if (w->readable != NULL)
-		event_free(w->readable);
-	w->readable = NULL;
-	close(w->fd);
-	w->fd = -1;
-	spfworkers_stop(w->spf->processes, w->number);
+	end_worker(w);
 	add_timer(w->timer, w->backoff);
 	w->backoff = w->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX
 						  : w->backoff * 2;
 	if (l != NULL)
 		spfqueue_fail(l);
+}
+
+/* One that is idle gets its new orders with its start. */
+static void
+renew_worker(struct worker *w)
+{
+	end_worker(w);
+	start_worker(w);
 }
 
 /* An answer names its domain: an old one is none to another question. */
@@ -108,7 +126,10 @@ on_worker_readable(evutil_socket_t fd, short what, void *arg)
 		w->lookup = NULL;
 		w->backoff = BACKOFF_MIN;
 		event_del(w->timer);
-		spfcache_add(spf->cache, answer.domain, &answer);
+		if (w->outdated)
+			renew_worker(w);
+		else
+			spfcache_add(spf->cache, answer.domain, &answer);
 		spfqueue_answer(l, &answer);
 	}
 	assign(spf);
@@ -136,6 +157,9 @@ start_worker(struct worker *w)
 {
 	struct spf *spf = w->spf;
 
+	w->outdated = false;
+	if (w->number >= spf->nworkers)
+		return;
 	w->fd = spfworkers_start(spf->processes, w->number,
 	    spf->conf->spf_resolver, &spf->orders);
 	if (w->fd == -1) {
@@ -157,7 +181,7 @@ assign(struct spf *spf)
 	const char	    *domain;
 	size_t		     i;
 
-	for (i = 0; i < spf->nworkers; i++) {
+	for (i = 0; i < spf->nmade; i++) {
 		w = &spf->workers[i];
 		if (w->fd == -1 || w->lookup != NULL)
 			continue;
@@ -198,14 +222,13 @@ spf_cancel(struct spf_question *q)
 	spfqueue_remove(q);
 }
 
-/* Hands the workers what they need of the configuration, as A-labels. */
+/* What the workers need of the configuration, as A-labels. */
 static bool
-take_conf(struct spf *spf)
+make_orders(struct spf_orders *orders, const struct conf *conf)
 {
-	const struct conf *conf = spf->conf;
-	struct spf_orders *orders = &spf->orders;
-	size_t		   i;
+	size_t i;
 
+	memset(orders, 0, sizeof(*orders));
 	orders->mode = conf->spf;
 	orders->timeout = conf->spf_timeout;
 	if (conf->nspf_include > CONF_INCLUDES ||
@@ -222,27 +245,62 @@ take_conf(struct spf *spf)
 	return (true);
 }
 
+/* Starts the workers that there have not been yet. */
 static bool
-start(struct spf *spf)
+make_workers(struct spf *spf)
 {
 	struct worker *w;
 
-	if ((spf->cache = spfcache_new()) == NULL ||
-	    (spf->queue = spfqueue_new(spf->base, spf->conf->spf_timeout)) ==
-		NULL ||
-	    !take_conf(spf))
-		return (false);
-	while (spf->nworkers < (size_t)spf->conf->spf_workers) {
-		w = &spf->workers[spf->nworkers];
-		w->number = spf->nworkers++;
+	while (spf->nmade < spf->nworkers) {
+		w = &spf->workers[spf->nmade];
+		w->number = spf->nmade;
 		w->fd = -1;
 		w->spf = spf;
 		w->backoff = BACKOFF_MIN;
 		if ((w->timer = evtimer_new(spf->base, on_timer, w)) == NULL)
 			return (false);
+		spf->nmade++;
 		start_worker(w);
 	}
 	return (true);
+}
+
+bool
+spf_use(struct spf *spf, const struct conf *conf)
+{
+	struct spf_orders orders;
+	struct spfcache	 *cache;
+	size_t		  i;
+
+	if (!make_orders(&orders, conf) || (cache = spfcache_new()) == NULL)
+		return (false);
+	spfcache_free(spf->cache);
+	conf_free(spf->conf);
+	spf->cache = cache;
+	spf->conf = conf_hold(conf);
+	spf->orders = orders;
+	spf->nworkers = (size_t)conf->spf_workers;
+	spfqueue_set_timeout(spf->queue, conf->spf_timeout);
+	for (i = 0; i < spf->nmade; i++) {
+		spf->workers[i].outdated = true;
+		if (spf->workers[i].lookup == NULL)
+			renew_worker(&spf->workers[i]);
+	}
+	/* With fewer workers than that it goes, too. */
+	make_workers(spf);
+	assign(spf);
+	return (true);
+}
+
+static bool
+start(struct spf *spf)
+{
+	spf->nworkers = (size_t)spf->conf->spf_workers;
+	return (make_orders(&spf->orders, spf->conf) &&
+	    (spf->cache = spfcache_new()) != NULL &&
+	    (spf->queue = spfqueue_new(spf->base, spf->conf->spf_timeout)) !=
+		NULL &&
+	    make_workers(spf));
 }
 
 struct spf *
@@ -253,26 +311,13 @@ spf_new(struct event_base *base, const struct conf *conf,
 
 	if ((spf = calloc(1, sizeof(*spf))) == NULL)
 		return (NULL);
-	spf->conf = conf;
+	spf->conf = conf_hold(conf);
 	spf->base = base;
 	spf->processes = processes;
 	if (start(spf))
 		return (spf);
 	spf_free(spf);
 	return (NULL);
-}
-
-static void
-stop_worker(struct worker *w)
-{
-	if (w->readable != NULL)
-		event_free(w->readable);
-	if (w->timer != NULL)
-		event_free(w->timer);
-	if (w->fd == -1)
-		return;
-	close(w->fd);
-	spfworkers_stop(w->spf->processes, w->number);
 }
 
 void
@@ -282,9 +327,12 @@ spf_free(struct spf *spf)
 
 	if (spf == NULL)
 		return;
-	for (i = 0; i < spf->nworkers; i++)
-		stop_worker(&spf->workers[i]);
+	for (i = 0; i < spf->nmade; i++) {
+		end_worker(&spf->workers[i]);
+		event_free(spf->workers[i].timer);
+	}
 	spfcache_free(spf->cache);
 	spfqueue_free(spf->queue);
+	conf_free(spf->conf);
 	free(spf);
 }

@@ -24,11 +24,19 @@ struct spfworkers;
 typedef void (*spf_cb)(void *, const struct spf_answer *);
 
 /*
- * Has the workers started, and again when they end.  What starts them outlives
- * this.  NULL when memory is short or the configuration is bad.
+ * Has the workers started, and again when they end, and holds the configuration.
+ * What starts them outlives this.  NULL when memory is short or the configuration
+ * is bad.
  */
 struct spf *
 spf_new(struct event_base *, const struct conf *, struct spfworkers *);
+
+/*
+ * Goes by another configuration from now on, which is held, with nothing known
+ * from before.  A worker that is at work is replaced once it has answered.
+ * False, and nothing has changed, when memory is short.
+ */
+bool spf_use(struct spf *, const struct conf *);
 
 /* Ends the workers.  Questions under way are not answered any more. */
 void spf_free(struct spf *);

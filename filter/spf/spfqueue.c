@@ -301,6 +301,13 @@ spfqueue_fail(struct spf_lookup *l)
 	drop_unwanted(l);
 }
 
+void
+spfqueue_set_timeout(struct spfqueue *queue, int timeout)
+{
+	queue->patience.tv_sec = timeout * 2 / 1000;
+	queue->patience.tv_usec = timeout * 2 % 1000 * 1000;
+}
+
 struct spfqueue *
 spfqueue_new(struct event_base *base, int timeout)
 {
@@ -313,8 +320,7 @@ spfqueue_new(struct event_base *base, int timeout)
 		return (NULL);
 	}
 	queue->base = base;
-	queue->patience.tv_sec = timeout * 2 / 1000;
-	queue->patience.tv_usec = timeout * 2 % 1000 * 1000;
+	spfqueue_set_timeout(queue, timeout);
 	TAILQ_INIT(&queue->lookups);
 	return (queue);
 }

@@ -24,6 +24,9 @@ struct spfqueue;
 /* A question may take two timeouts, of so many milliseconds each. */
 struct spfqueue *spfqueue_new(struct event_base *, int timeout);
 
+/* The same for questions from now on. */
+void spfqueue_set_timeout(struct spfqueue *, int timeout);
+
 /* Forgets the questions. */
 void spfqueue_free(struct spfqueue *);
 

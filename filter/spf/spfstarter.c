@@ -193,6 +193,7 @@ set_up(struct starter *s)
 	if ((s->exe = open(EXECUTABLE, O_RDONLY | O_CLOEXEC)) == -1)
 		return (false);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* meant for the filter, by its name */
 	return (sandbox_child());
 }
 

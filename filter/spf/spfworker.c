@@ -68,6 +68,7 @@ spfworker(void)
 
 	closefrom(SPFWORKER_STARTER_FD + 1);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN); /* meant for the filter, by its name */
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=
 	    (ssize_t)sizeof(check))
 		_exit(1);

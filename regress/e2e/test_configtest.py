@@ -31,7 +31,10 @@ def tried(name, path, *options, before=()):
     done = subprocess.run(
         [*before, program(name, "rel"), "-n", *options, *PROGRAMS[name], path],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
-    return done.returncode, done.stderr
+    # What is said of the server is not this option's.
+    return done.returncode, "".join(
+        line for line in done.stderr.splitlines(True)
+        if "there is no append-only file" not in line)
 
 
 @both
@@ -139,7 +142,8 @@ def needed():
     """Each right of a relay that it needs to work at all."""
     acl = package("provision.acl")
     return [right for right in acl.RIGHTS["relay"]
-            if right not in ("select", *acl.LOADING)]
+            if right not in ("select", "info", "wait", *acl.SEVERAL,
+                             *acl.LOADING)]
 
 
 @both
@@ -152,14 +156,26 @@ def test_a_right_that_is_missing(granted, right):
     assert tried("filter-smtpusers", granted()) == (0, "")
     status, said = tried("filter-smtpusers", granted("-" + right))
     assert status == EX_UNAVAILABLE
-    assert re.search(r"redis: .*\b%s\b.*: NOPERM" % right.upper(), said), said
+    command = right.partition("|")[0].upper()
+    assert re.search(r"redis: .*\b%s\b.*: NOPERM" % command, said), said
 
 
-@pytest.mark.parametrize("keys", ["%R~smtp:*", "%W~smtp:report:*",
-                                  "%RW~smtp:user:*"])
+def test_waiting_for_replicas(granted):
+    path = granted("-wait")
+    assert tried("filter-smtpusers", path) == (0, "")
+    path.write_text(path.read_text() + "redis_replicas = 1\n")
+    status, said = tried("filter-smtpusers", path)
+    assert status == EX_UNAVAILABLE
+    assert "redis: WAIT: NOPERM" in said
+
+
+KEYS = [rule.replace("~", "~smtp:")
+        for rule in package("provision.acl").KEYS["relay"]]
+
+
+@pytest.mark.parametrize("keys", KEYS)
 def test_keys_that_are_not_permitted(granted, keys):
-    others = [rule for rule in ("%R~smtp:*", "%W~smtp:report:*",
-                                "%RW~smtp:user:*") if rule != keys]
+    others = [rule for rule in KEYS if rule != keys]
     status, said = tried("filter-smtpusers", granted("resetkeys", *others))
     assert status == EX_UNAVAILABLE
     assert "NOPERM" in said

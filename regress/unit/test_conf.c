@@ -127,6 +127,9 @@ static const char
 		  "redis_replicas = 2\n"
 		  "prefix = relay1:\n"
 		  "report_url = \"https://example.org/r\"\n"
+		  "report_title = \"B\xc3\xbc" "cher & Co\"\n"
+		  "report_logo = https://example.org/logo.svg\n"
+		  "report_contact = \"Call 1\"\n"
 		  "enforce = {header}\n"
 		  "spf = pass\n"
 		  "spf_include = {spf.example.net, \"_spf.example.org\"}\n"
@@ -331,6 +334,12 @@ test_bad_values(void **state)
 		{ "report_url = 'ftp://example.net/'", 1, "report_url" },
 		{ "report_url = 'https://a b/'", 1, "report_url" },
 		{ "report_url = \"https://a/\\r\\nx\"", 1, "report_url" },
+		{ "report_title = \"\xff\"", 1,
+		    "report_title: not a line of UTF-8" },
+		{ "report_contact = \"a\\nb\"", 1,
+		    "report_contact: not a line of UTF-8" },
+		{ "report_logo = 'http://a/'", 1, "is not an https URL" },
+		{ "report_logo = 'javascript:x'", 1, "is not an https URL" },
 		{ "redis_user = ''", 1, "redis_user" },
 		{ "redis_user = 'a b'", 1, "redis_user" },
 		{ "enforce = {envelope, body}", 1,
@@ -550,6 +559,9 @@ test_print(void **state)
 	    "redis_replicas = 2\n"
 	    "prefix = \"relay1:\"\n"
 	    "report_url = \"https://example.org/r\"\n"
+	    "report_title = \"B\xc3\xbc" "cher & Co\"\n"
+	    "report_logo = \"https://example.org/logo.svg\"\n"
+	    "report_contact = \"Call 1\"\n"
 	    "spf = \"pass\"\n"
 	    "enforce = {\"header\"}\n"
 	    "spf_include = {\"spf.example.net\", \"_spf.example.org\"}\n"
@@ -599,6 +611,78 @@ test_deadline(void **state)
 	assert_in_range(tv.tv_usec, 0, 999999);
 }
 
+/* What differs in one key only: is it another to Redis, to SPF? */
+static void
+test_same(void **state)
+{
+	static const struct {
+		const char *text;
+		bool	    redis, spf;
+	} rows[] = { { "", true, true }, { "redis_db = 1", false, true },
+		{ "redis = 'tcp:localhost:1'", false, true },
+		{ "redis_timeout = 501", false, true },
+		{ "redis_replicas = 1", false, true },
+		{ "redis_ca = '/dev/null'", false, true },
+		{ "redis_password_file = '/proc/self/comm'", false, true },
+		{ "spf = off", true, false },
+		{ "spf_timeout = 10", true, false },
+		{ "spf_timeout = 5000", true, true },
+		{ "spf_workers = 5", true, false },
+		{ "spf_resolver = '192.0.2.1'", true, false },
+		{ "spf_include = {a.example}", true, false },
+		{ "spf_relays = {192.0.2.1}", true, false },
+		{ "prefix = 'x:'", true, true },
+		{ "local = enforce", true, true },
+		{ "quota_unit = recipient", true, true } };
+	const struct conf *plain;
+	size_t		   i;
+
+	(void)state;
+	must_load("");
+	plain = conf;
+	conf = NULL;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		must_load(rows[i].text);
+		if (conf_same_redis(plain, conf) != rows[i].redis ||
+		    conf_same_spf(conf, plain) != rows[i].spf)
+			fail_msg("%s", rows[i].text);
+	}
+	conf_free(plain);
+}
+
+static void
+test_same_lists(void **state)
+{
+	const struct conf *one;
+
+	(void)state;
+	must_load("spf_include = {a.example}\nspf_relays = {192.0.2.1}");
+	one = conf;
+	conf = NULL;
+	must_load("spf_include = {a.example}\nspf_relays = {192.0.2.1}");
+	assert_true(conf_same_spf(one, conf));
+	must_load("spf_include = {b.example}\nspf_relays = {192.0.2.1}");
+	assert_false(conf_same_spf(one, conf));
+	must_load("spf_include = {a.example}\nspf_relays = {192.0.2.2}");
+	assert_false(conf_same_spf(one, conf));
+	conf_free(one);
+}
+
+/* It is there until the last who holds it has freed it: or memory leaks. */
+static void
+test_hold(void **state)
+{
+	const struct conf *held;
+
+	(void)state;
+	must_load("prefix = 'x:'");
+	held = conf_hold(conf);
+	conf_free(conf);
+	conf = NULL;
+	assert_string_equal(held->prefix, "x:");
+	conf_free(held);
+}
+
 int
 main(void)
 {
@@ -619,7 +703,10 @@ main(void)
 		cmocka_unit_test_teardown(test_bad_password, clean_up),
 		cmocka_unit_test_teardown(test_print, clean_up),
 		cmocka_unit_test_teardown(test_print_dollar, clean_up),
-		cmocka_unit_test_teardown(test_deadline, clean_up)
+		cmocka_unit_test_teardown(test_deadline, clean_up),
+		cmocka_unit_test_teardown(test_same, clean_up),
+		cmocka_unit_test_teardown(test_same_lists, clean_up),
+		cmocka_unit_test_teardown(test_hold, clean_up)
 	};
 
 	return (cmocka_run_group_tests_name("conf", tests, NULL, NULL));

@@ -45,7 +45,7 @@ local LIMITS = {
 	decoded = 8192,		-- bytes of A-labels that are decoded
 	records = 100,		-- that are imported, and words of these
 	words = 5000,
-	page = 500,		-- records of a page, about
+	page = 100,		-- keys that a page looks at
 	checked = 100,		-- of one that looks for problems
 	read = 2500,		-- members of all sets that a page reads
 	listed = 500,		-- members of a set that are shown or looked at
@@ -445,7 +445,7 @@ end
 -- The rates of a text, of which those that mean the same count once: each with
 -- its number, its period in seconds, its text, and the name of its counter.
 -- Nil and the word that is none.
-local function parse_rates(text)
+local function read_rates(text)
 	local rates, seen = {}, {}
 	for word in string.gmatch(text, '[^ ]+') do
 		local count, period = string.match(word, '^(%d+)/(%w+)$')
@@ -463,6 +463,27 @@ local function parse_rates(text)
 		seen[name] = true
 	end
 	return rates
+end
+
+-- The same, of which many have the same: those of the last texts are kept.
+local parse_rates
+do
+	local KEPT = 100
+	local kept, count = {}, 0
+
+	function parse_rates(text)
+		if kept[text] then
+			return kept[text]
+		end
+		local rates, bad = read_rates(text)
+		if rates and #text <= FIELD_MAX then
+			if count == KEPT then
+				kept, count = {}, 0
+			end
+			kept[text], count = rates, count + 1
+		end
+		return rates, bad
+	end
 end
 
 function canonical.rate(text)

@@ -192,6 +192,16 @@ do
 		    not string.find(text, '::', at + 1, true)
 	end
 
+	-- Where the prefix length ends between two numbers, and those behind it
+	-- are zeros.
+	local ZEROS = { ['8'] = '%.0%.0%.0$', ['16'] = '%.0%.0$',
+	    ['24'] = '%.0$' }
+
+	local function is_plain_ipv4_range(base, length)
+		return ZEROS[length] and string.find(base, ZEROS[length]) and
+		    is_plain_ipv4(base)
+	end
+
 	-- Groups and ::, none of which the prefix length cuts.
 	local function is_plain_ipv6_range(base, length)
 		if not string.find(base, '::$') or not is_plain_ipv6(base) or
@@ -209,7 +219,8 @@ do
 		end
 		local base, length = string.match(text, '^([^/]*)/(.*)$')
 		if base then
-			return is_plain_ipv6_range(base, length)
+			return is_plain_ipv4_range(base, length) or
+			    is_plain_ipv6_range(base, length)
 		end
 		return is_plain_ipv6(text)
 	end

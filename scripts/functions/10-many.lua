@@ -168,7 +168,6 @@ local function page_of(kind, args)
 					fields.quota = true
 					fields.quota_period = true
 				end
-				page.slow = page.slow or word == 'problems'
 			end
 		elseif option == 'period' then
 			page.period = canonical.period(value)
@@ -266,7 +265,7 @@ function api.page(keys, args)
 	local before = prefix .. kind.word .. ':{'
 	local found = redis.call('SCAN', args[3], 'MATCH', glob_text(before) ..
 	    (asked.match or '*') .. '}', 'COUNT',
-	    tostring(asked.slow and LIMITS.checked or LIMITS.page))
+	    tostring(LIMITS.page))
 	local out = { found[1] }
 	for _, key in ipairs(found[2]) do
 		local name = string.sub(key, #before + 1, -2)
@@ -384,7 +383,7 @@ end
 function api.odd_members(keys, args)
 	local key, check = set_of(keys, args)
 	local found = redis.call('SSCAN', key, args[2] or '0', 'COUNT',
-	    tostring(LIMITS.page))
+	    tostring(LIMITS.listed))
 	local out, count = { found[1], 0 }, 0
 	for _, member in ipairs(found[2]) do
 		local right = check == canonical.range and

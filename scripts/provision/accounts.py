@@ -7,7 +7,7 @@ from .failure import EX_CANTCREAT, EX_USAGE, Failure, note
 from .connection import ReplyError
 from .functions import (
     call, call_json, call_many, fcall, judged, schema_of, warned)
-from .pages import members, records
+from .pages import members, read_rows
 from .records import (
     NAME, account_key, fold, get_hash, no_account, user_key)
 from .text import (
@@ -156,9 +156,9 @@ def changed(reply):
 def users_of(redis, account):
     """Names and statuses of the users whom the relay takes for the
     account's, in lists that are not long: what is read is soon used."""
-    for page in records(redis, "user", "fields", "status", "account",
-                        account):
-        yield [(row[0], row[1]) for row in page if len(row) > 1]
+    for page in read_rows(redis, "user", [("HMGET", "", "status", "account")]):
+        yield [(name, held[0]) for name, held in page
+               if isinstance(held, list) and fold(held[1] or "") == account]
 
 
 def account_problems(redis, text):

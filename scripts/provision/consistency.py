@@ -13,7 +13,7 @@ from .functions import prepare, schema_of
 from .inspection import (
     ACCOUNT, Inspection, inspect_account, inspect_claim, inspect_users,
     orphan, release_claim, strange)
-from .pages import records, rows_of, strays
+from .pages import judged_rows, rows_of, strays
 from .progress import Progress, counted, make_way
 from .records import NAME, user_key
 from .server import check_server
@@ -73,11 +73,11 @@ def text_of(finding):
 def check_all(run, report):
     later = Later(run, report)
     progress = Progress("user")
-    for page in records(run.redis, "user", "fields", " ".join(run.user)):
+    for page in judged_rows(run.redis, "user", run.user):
         progress.add(len(page))
         report.tell(inspect_users(run, page))
     progress.clear()
-    for page in records(run.redis, "account", "fields", " ".join(ACCOUNT)):
+    for page in judged_rows(run.redis, "account", ACCOUNT):
         for row in page:
             report.tell(inspect_account(run, row))
     for page in strays(run.redis):

@@ -19,7 +19,7 @@ from .pages import rows_of
 from .records import NAME, account_key, fold, ip_key, user_key
 from .text import visible
 
-ACCOUNTS_KEPT = 10000
+ACCOUNTS_KEPT = 20000
 MENDED = 200            # members of a call
 
 # What is asked of each record in a page.

@@ -1,0 +1,215 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "unit.h"
+
+#include "cgi.h"
+#include "escape.h"
+#include "wording.h"
+
+#define ID "123456789012345678"
+
+static struct cgi cgi;
+
+static void
+parse(const char *query)
+{
+	cgi_parse(&cgi, "GET", query, NULL);
+}
+
+static void
+test_method(void **state)
+{
+	(void)state;
+	cgi_parse(&cgi, "GET", "", NULL);
+	assert_int_equal(cgi.method, CGI_GET);
+	cgi_parse(&cgi, "HEAD", NULL, NULL);
+	assert_int_equal(cgi.method, CGI_HEAD);
+	cgi_parse(&cgi, "POST", NULL, NULL);
+	assert_int_equal(cgi.method, CGI_OTHER);
+	cgi_parse(&cgi, "get", NULL, NULL);
+	assert_int_equal(cgi.method, CGI_OTHER);
+	cgi_parse(&cgi, NULL, NULL, NULL);
+	assert_int_equal(cgi.method, CGI_OTHER);
+}
+
+static void
+test_query(void **state)
+{
+	static const char *const good[] = { "id=" ID "&auth=bob+news",
+		"auth=bob%2Bnews&id=" ID, "id=" ID "&auth=BOB%2bNEWS&x=1",
+		"&&id=" ID "&&auth=bob%2Bnews&",
+		"id=1&id=" ID "&auth=bob%2Bnews",
+		"i%64=" ID "&auth=bob%2Bnews" };
+	size_t			 i;
+
+	(void)state;
+	for (i = 1; i < sizeof(good) / sizeof(good[0]); i++) {
+		parse(good[i]);
+		assert_string_equal(cgi.id, ID);
+		assert_string_equal(cgi.auth, "bob+news");
+	}
+	/* A plus sign is a space, as no name has it. */
+	parse(good[0]);
+	assert_string_equal(cgi.id, ID);
+	assert_string_equal(cgi.auth, "");
+}
+
+static void
+test_bad_queries(void **state)
+{
+	static const char *const ids[] = { "", "id", "id=", "id=1",
+		"id=" ID "9", "id=12345678901234567x", "id=" ID "%00", "id=%",
+		"id=%3", "id=%zz" ID, "ID=" ID, "id==" ID, "=" ID, "id= " ID,
+		"id=-12345678901234567", "xid=" ID };
+	static const char *const names[] = { "auth", "auth=", "auth=-a",
+		"auth=a%20b", "auth=a%00b", "auth=a/b", "auth=a%",
+		"auth=%C3%A4",
+		"auth=0123456789012345678901234567890123456789012345678901234567"
+		"8901234" };
+	char			 query[2048];
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		parse(ids[i]);
+		assert_string_equal(cgi.id, "");
+	}
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		parse(names[i]);
+		assert_string_equal(cgi.auth, "");
+	}
+	memset(query, 'a', sizeof(query));
+	memcpy(query, "id=", 3);
+	query[sizeof(query) - 1] = '\0';
+	parse(query);
+	assert_string_equal(cgi.id, "");
+	query[sizeof(query) - 40] = '\0';
+	strcat(query, "&id=" ID);
+	parse(query);
+	assert_string_equal(cgi.id, ID);
+}
+
+static void
+test_accept(void **state)
+{
+	static const struct {
+		const char *accept;
+		bool	    json;
+	} rows[] = { { NULL, false }, { "", false }, { "*/*", false },
+		{ "text/html,application/xhtml+xml,*/*;q=0.8", false },
+		{ "application/json", true },
+		{ "application/json, text/plain, */*", true },
+		{ "text/html, application/json", false },
+		{ "application/json, text/html;q=0.5", true } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cgi_parse(&cgi, "GET", "", rows[i].accept);
+		assert_int_equal(cgi.json, rows[i].json);
+	}
+}
+
+static void
+assert_escaped(void (*escape)(FILE *, const char *), const char *text,
+    const char *want)
+{
+	char  *got = NULL;
+	size_t size;
+	FILE  *fp = open_memstream(&got, &size);
+
+	assert_non_null(fp);
+	escape(fp, text);
+	fclose(fp);
+	assert_string_equal(got, want);
+	free(got);
+}
+
+static void
+test_escape_html(void **state)
+{
+	(void)state;
+	assert_escaped(escape_html, "", "");
+	assert_escaped(escape_html, "M\xc3\xbcller \\", "M\xc3\xbcller \\");
+	assert_escaped(escape_html, "<b a=\"x\" c='y'>&amp;",
+	    "&lt;b a=&quot;x&quot; c=&#39;y&#39;&gt;&amp;amp;");
+	assert_escaped(escape_html, "a\xff\xc3", "a\\xff\\xc3");
+	assert_escaped(escape_html, "\xed\xa0\x80\xc0\xbc",
+	    "\\xed\\xa0\\x80\\xc0\\xbc");
+	assert_escaped(escape_html, "\x01\n\x7f\xc2\x85",
+	    "\\u{0001}\\u{000a}\\u{007f}\\u{0085}");
+	/* The marks that turn the direction, and what nobody sees. */
+	assert_escaped(escape_html, "\xe2\x80\xae\xe2\x81\xa6\xe2\x80\xa8",
+	    "\\u{202e}\\u{2066}\\u{2028}");
+	assert_escaped(escape_html, "\xe2\x80\x8b\xef\xbb\xbf",
+	    "\\u{200b}\\u{feff}");
+}
+
+static void
+test_escape_json(void **state)
+{
+	(void)state;
+	assert_escaped(escape_json, "", "\"\"");
+	assert_escaped(escape_json, "M\xc3\xbcller <\"\\>",
+	    "\"M\xc3\xbcller <\\u0022\\u005c>\"");
+	assert_escaped(escape_json, "a\n\x7f\xff",
+	    "\"a\\u000a\\u007f\\ufffd\"");
+}
+
+static const char *
+value(void *arg, const char *name)
+{
+	(void)arg;
+	return (strcmp(name, "user") == 0 ? "{domain}<bob>" : NULL);
+}
+
+static void
+test_wording(void **state)
+{
+	static const char *const parts[] = { "what", "why", "fix" };
+	char			*text;
+	size_t			 i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		text = wording_of("source-not-listed", parts[i], value, NULL);
+		assert_non_null(text);
+		assert_null(strchr(text, '\n'));
+		assert_null(strchr(text, '\t'));
+		assert_null(strstr(text, "  "));
+		free(text);
+	}
+	text = wording_of("source-not-listed", "what", value, NULL);
+	assert_string_equal(text,
+	    "The user {domain}<bob> may not send from this address.");
+	free(text);
+	/* What cannot be filled in stays. */
+	text = wording_of("plan", "fix", value, NULL);
+	assert_contains(text, "{domain}");
+	free(text);
+	assert_null(wording_of("", "what", value, NULL));
+	assert_null(wording_of("source", "what", value, NULL));
+	assert_null(wording_of("source-not-listed] x", "what", value, NULL));
+	assert_null(wording_of("plan", "wha", value, NULL));
+	assert_null(wording_of("redis-away", "x\nfix", value, NULL));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_method),
+		cmocka_unit_test(test_query),
+		cmocka_unit_test(test_bad_queries),
+		cmocka_unit_test(test_accept),
+		cmocka_unit_test(test_escape_html),
+		cmocka_unit_test(test_escape_json),
+		cmocka_unit_test(test_wording) };
+
+	return (cmocka_run_group_tests_name("cgi", tests, NULL, NULL));
+}

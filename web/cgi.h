@@ -1,0 +1,40 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef CGI_H
+#define CGI_H
+
+#include <stdbool.h>
+
+#include "reportid.h"
+#include "user.h"
+
+/*
+ * A request as a web server hands it to a CGI program, RFC 3875: in the
+ * environment.  All of it is the client's and may be anything.
+ */
+
+enum cgi_method {
+	CGI_GET,
+	CGI_HEAD,
+	CGI_OTHER
+};
+
+struct cgi {
+	enum cgi_method method;
+	bool		json; /* is preferred to HTML */
+	/* Of the query; "" where it is none, or could be none of ours. */
+	char id[REPORT_ID + 1];
+	char auth[USER_NAME_MAX + 1];
+};
+
+/* Reads REQUEST_METHOD, QUERY_STRING and HTTP_ACCEPT. */
+void cgi_read(struct cgi *);
+
+/* The same from texts, each of which may be NULL. */
+void cgi_parse(struct cgi *, const char *method, const char *query,
+    const char *accept);
+
+#endif /* CGI_H */

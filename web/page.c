@@ -1,0 +1,270 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <sys/types.h>
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "escape.h"
+#include "page.h"
+#include "wording.h"
+
+#define DIGEST_SIZE 32
+#define DIGEST_TEXT 48 /* in base64, with its NUL */
+
+const char *const page_fields[PAGE_FIELDS] = { "reason", "time", "relay",
+	"user", "account", "domain", "spf", "envelope_sender", "from", "source",
+	"message_id", "message" };
+
+static const char *const labels[PAGE_FIELDS] = { "Reason", "Time", "Relay",
+	"User", "Account", "Domain", "SPF record", "Envelope sender",
+	"From header", "Sent from", "Message-ID",
+	"Message in the relay's log" };
+
+static const struct {
+	const char *part;
+	const char *title;
+} parts[] = { { "what", "What happened" }, { "why", "Why" },
+	{ "fix", "What to do" } };
+
+#define NPARTS (sizeof(parts) / sizeof(parts[0]))
+
+static const struct {
+	const char *status;
+	const char *header;
+	const char *title;
+	const char *text;
+} errors[] = {
+	[PAGE_NOT_FOUND] = { "404 Not Found", "", "No such report",
+	    "There is no report at this address. Copy the whole link "
+	    "from the error message; reports are kept for 30 days." },
+	[PAGE_NOT_ALLOWED] = { "405 Method Not Allowed", "Allow: GET, HEAD\n",
+	    "Not allowed", "Open the link from the error message." },
+	[PAGE_UNAVAILABLE] = { "503 Service Unavailable", "Retry-After: 60\n",
+	    "Try again later",
+	    "The report cannot be read now. Try again in a minute." },
+	[PAGE_BROKEN] = { "500 Internal Server Error", "", "Not set up",
+	    "The report cannot be read. The log of the web server says why." }
+};
+
+/* Dark where the reader wants that; without colours in print. */
+static const char style[] =
+    ":root{color-scheme:light dark}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;font:1rem/1.55 system-ui,sans-serif;color:#1c1c1e;"
+    "background:#f4f4f6}"
+    "header,main,footer{max-width:44rem;margin:0 auto;padding:1rem}"
+    "header img{max-height:3rem;max-width:100%}"
+    "main{background:#fff;border-radius:.5rem;padding:1.25rem}"
+    "h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem}"
+    "h2{font-size:1.1rem;margin:1.5rem 0 .25rem}"
+    "p{margin:0;overflow-wrap:anywhere}"
+    "dl{margin:0;display:grid;grid-template-columns:minmax(8rem,1fr) 3fr;"
+    "gap:.35rem 1rem}"
+    "dt{color:#55555c}"
+    "dd{margin:0;overflow-wrap:anywhere;font-family:ui-monospace,monospace}"
+    "footer{color:#55555c}"
+    "@media(max-width:34rem){dl{display:block}dd{margin:0 0 .6rem}"
+    "main{border-radius:0}}"
+    "@media(prefers-color-scheme:dark){body{color:#ececf0;background:#161618}"
+    "main{background:#222226}dt,footer{color:#b4b4bd}}"
+    "@media print{body,main{background:none;color:#000}main{padding:0}}";
+
+/* The one style sheet that the browser is to take, by its hash. */
+static const char *
+style_digest(char text[DIGEST_TEXT])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int  len;
+
+	text[0] = '\0';
+	if (EVP_Digest(style, sizeof(style) - 1, digest, &len, EVP_sha256(),
+		NULL) == 1 &&
+	    len == DIGEST_SIZE)
+		EVP_EncodeBlock((unsigned char *)text, digest, DIGEST_SIZE);
+	return (text);
+}
+
+static void
+put_header(FILE *fp, const struct page_form *form, const char *status,
+    const char *more)
+{
+	char digest[DIGEST_TEXT];
+
+	fprintf(fp,
+	    "Status: %s\n%sContent-Type: %s; charset=utf-8\n"
+	    "Content-Security-Policy: default-src 'none'; style-src 'sha256-%s'; "
+	    "img-src https:; base-uri 'none'; form-action 'none'; "
+	    "frame-ancestors 'none'\n"
+	    "Cache-Control: no-store\nReferrer-Policy: no-referrer\n"
+	    "Vary: Accept\nX-Content-Type-Options: nosniff\n"
+	    "X-Robots-Tag: noindex\n\n",
+	    status, more, form->json ? "application/json" : "text/html",
+	    style_digest(digest));
+}
+
+static void
+put_top(FILE *fp, const struct page_form *form, const char *title)
+{
+	const struct conf *conf = form->conf;
+
+	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
+	      "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+	      "content=\"width=device-width, initial-scale=1\">\n<title>",
+	    fp);
+	escape_html(fp, title);
+	fprintf(fp, "</title>\n<style>%s</style>\n</head>\n<body>\n<header>\n",
+	    style);
+	if (conf != NULL && conf->report_logo[0] != '\0') {
+		fputs("<img src=\"", fp);
+		escape_html(fp, conf->report_logo);
+		fputs("\" alt=\"\">\n", fp);
+	}
+	if (conf != NULL && conf->report_title[0] != '\0') {
+		fputs("<p>", fp);
+		escape_html(fp, conf->report_title);
+		fputs("</p>\n", fp);
+	}
+	fputs("</header>\n<main>\n<h1>", fp);
+	escape_html(fp, title);
+	fputs("</h1>\n", fp);
+}
+
+static void
+put_bottom(FILE *fp, const struct page_form *form)
+{
+	const struct conf *conf = form->conf;
+
+	fputs("</main>\n", fp);
+	if (conf != NULL && conf->report_contact[0] != '\0') {
+		fputs("<footer>\n<p>", fp);
+		escape_html(fp, conf->report_contact);
+		fputs("</p>\n</footer>\n", fp);
+	}
+	fputs("</body>\n</html>\n", fp);
+}
+
+/* What the words of a reason leave to be filled in. */
+static const char *
+value_of(void *arg, const char *name)
+{
+	const struct page_report *report = arg;
+	size_t			  i;
+
+	for (i = 0; i < PAGE_FIELDS; i++)
+		if (strcmp(page_fields[i], name) == 0)
+			return (report->field[i][0] != '\0' ? report->field[i]
+							    : "(none)");
+	return (NULL);
+}
+
+static char *
+words_of(const struct page_report *report, size_t part)
+{
+	return (wording_of(report->field[PAGE_REASON], parts[part].part,
+	    value_of, (void *)(uintptr_t)report));
+}
+
+static void
+put_words(FILE *fp, const struct page_report *report)
+{
+	char  *text;
+	size_t i;
+
+	for (i = 0; i < NPARTS; i++) {
+		if ((text = words_of(report, i)) == NULL)
+			continue;
+		fprintf(fp, "<h2>%s</h2>\n<p>", parts[i].title);
+		escape_html(fp, text);
+		fputs("</p>\n", fp);
+		free(text);
+	}
+}
+
+static void
+put_row(FILE *fp, const char *label, const char *text)
+{
+	fprintf(fp, "<dt>%s</dt><dd>", label);
+	escape_html(fp, text);
+	fputs("</dd>\n", fp);
+}
+
+static void
+put_report_html(FILE *fp, const struct page_form *form,
+    const struct page_report *report)
+{
+	size_t i;
+
+	put_top(fp, form, "Message blocked");
+	put_words(fp, report);
+	fputs("<h2>Details</h2>\n<dl>\n", fp);
+	put_row(fp, "Report", report->id);
+	for (i = 0; i < PAGE_FIELDS; i++)
+		if (report->field[i][0] != '\0')
+			put_row(fp, labels[i], report->field[i]);
+	fputs("</dl>\n", fp);
+	put_bottom(fp, form);
+}
+
+static void
+put_member(FILE *fp, const char *name, const char *text)
+{
+	fprintf(fp, ",\n\"%s\": ", name);
+	escape_json(fp, text);
+}
+
+static void
+put_report_json(FILE *fp, const struct page_report *report)
+{
+	char  *text;
+	size_t i;
+
+	fputs("{\"id\": ", fp);
+	escape_json(fp, report->id);
+	for (i = 0; i < PAGE_FIELDS; i++)
+		put_member(fp, page_fields[i], report->field[i]);
+	for (i = 0; i < NPARTS; i++) {
+		if ((text = words_of(report, i)) == NULL)
+			continue;
+		put_member(fp, parts[i].part, text);
+		free(text);
+	}
+	fputs("}\n", fp);
+}
+
+void
+page_report(FILE *fp, const struct page_form *form,
+    const struct page_report *report)
+{
+	put_header(fp, form, "200 OK", "");
+	if (form->head)
+		return;
+	if (form->json)
+		put_report_json(fp, report);
+	else
+		put_report_html(fp, form, report);
+}
+
+void
+page_error(FILE *fp, const struct page_form *form, enum page_error error)
+{
+	put_header(fp, form, errors[error].status, errors[error].header);
+	if (form->head)
+		return;
+	if (form->json) {
+		fputs("{\"error\": ", fp);
+		escape_json(fp, errors[error].text);
+		fputs("}\n", fp);
+		return;
+	}
+	put_top(fp, form, errors[error].title);
+	fputs("<p>", fp);
+	escape_html(fp, errors[error].text);
+	fputs("</p>\n", fp);
+	put_bottom(fp, form);
+}

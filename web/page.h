@@ -1,0 +1,63 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef PAGE_H
+#define PAGE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct conf;
+
+/* The fields of a report that are shown, in this order; see page_fields. */
+enum page_field {
+	PAGE_REASON,
+	PAGE_TIME,
+	PAGE_RELAY,
+	PAGE_USER,
+	PAGE_ACCOUNT,
+	PAGE_DOMAIN,
+	PAGE_SPF,
+	PAGE_ENVELOPE_SENDER,
+	PAGE_FROM,
+	PAGE_SOURCE,
+	PAGE_MESSAGE_ID,
+	PAGE_MESSAGE,
+	PAGE_FIELDS
+};
+
+/* What they are called in Redis, smtpusers-schema(7). */
+extern const char *const page_fields[PAGE_FIELDS];
+
+/* Strangers have written most of it. */
+struct page_report {
+	const char *id;
+	const char *field[PAGE_FIELDS]; /* "": there is none */
+};
+
+/* What is said instead of a report. */
+enum page_error {
+	PAGE_NOT_FOUND,	  /* 404 */
+	PAGE_NOT_ALLOWED, /* 405 */
+	PAGE_UNAVAILABLE, /* 503 */
+	PAGE_BROKEN	  /* 500 */
+};
+
+/* How it is said. */
+struct page_form {
+	const struct conf *conf; /* NULL: it could not be read */
+	bool		   json; /* or HTML */
+	bool		   head; /* no body */
+};
+
+/*
+ * Write a whole response, RFC 3875 6: header fields and body.  Nothing that a
+ * stranger has written ends up in the header, or in the body as it is: it
+ * becomes text in UTF-8 without anything that does not print.
+ */
+void page_report(FILE *, const struct page_form *, const struct page_report *);
+void page_error(FILE *, const struct page_form *, enum page_error);
+
+#endif /* PAGE_H */
