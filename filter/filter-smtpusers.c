@@ -38,6 +38,7 @@
 #include "reload.h"
 #include "reportid.h"
 #include "request.h"
+#include "sandbox.h"
 #include "spf.h"
 #include "spfstarter.h"
 #include "spfworker.h"
@@ -380,10 +381,16 @@ run(const char *file)
 	log_starting();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* until it is read again at that */
+	if (!sandbox_begin())
+		log_fatal("the right to give rights up");
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
 	filter_start(&f, file);
+	if (!sandbox_program())
+		log_fatal("a seccomp(2) filter");
+	log_info("confined to Redis, the DNS and reading files; spf workers to "
+		 "name servers");
 	event_base_dispatch(f.base);
 	filter_stop(&f);
 	return (0);

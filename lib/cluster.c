@@ -19,10 +19,9 @@
 #define IDLE_MAX 60000 /* that a node without slots is kept */
 
 struct cluster {
-	struct event_base	     *base;
-	const struct conf	     *conf;
-	const struct cluster_handler *handler;
-	void			     *arg;
+	const struct redisconn_common *common;
+	const struct cluster_handler  *handler;
+	void			      *arg;
 	LIST_HEAD(, server) nodes;
 	struct server *owner[SLOTS];
 	struct server *fresh[SLOTS]; /* that are just being told */
@@ -53,7 +52,7 @@ add_node(struct cluster *cl, const struct place *place)
 {
 	struct server *node;
 
-	node = server_new(cl->base, cl->conf, place, REDISCONN_NODE);
+	node = server_new(cl->common, place, REDISCONN_NODE);
 	if (node == NULL)
 		return (NULL);
 	node->keeper = cl;
@@ -232,8 +231,8 @@ add_seeds(struct cluster *cl)
 {
 	size_t i;
 
-	for (i = 0; i < cl->conf->places.n; i++)
-		if (cluster_at(cl, &cl->conf->places.at[i]) == NULL)
+	for (i = 0; i < cl->common->conf->places.n; i++)
+		if (cluster_at(cl, &cl->common->conf->places.at[i]) == NULL)
 			return (false);
 	return (true);
 }
@@ -267,19 +266,18 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 struct cluster *
-cluster_new(struct event_base *base, const struct conf *conf,
+cluster_new(const struct redisconn_common *common,
     const struct cluster_handler *handler, void *arg)
 {
 	struct cluster *cl;
 
 	if ((cl = calloc(1, sizeof(*cl))) == NULL)
 		return (NULL);
-	cl->base = base;
-	cl->conf = conf;
+	cl->common = common;
 	cl->handler = handler;
 	cl->arg = arg;
 	LIST_INIT(&cl->nodes);
-	if ((cl->tick = evtimer_new(base, on_tick, cl)) == NULL ||
+	if ((cl->tick = evtimer_new(common->base, on_tick, cl)) == NULL ||
 	    !add_seeds(cl)) {
 		cluster_free(cl);
 		return (NULL);

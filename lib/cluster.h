@@ -28,7 +28,7 @@ struct cluster_handler {
 };
 
 /* Starts to connect to the nodes of the configuration.  NULL: no memory. */
-struct cluster *cluster_new(struct event_base *, const struct conf *,
+struct cluster *cluster_new(const struct redisconn_common *,
     const struct cluster_handler *, void *);
 
 void cluster_free(struct cluster *);

@@ -318,19 +318,19 @@ commits_send(struct commits *cs, bool asking, redisconn_cb cb, void *arg,
 }
 
 struct commits *
-commits_new(struct event_base *base, const struct conf *conf,
-    const struct place *place, const struct sentinels *sentinels)
+commits_new(const struct redisconn_common *common, const struct place *place,
+    const struct sentinels *sentinels)
 {
 	struct commits *cs;
 
 	if ((cs = calloc(1, sizeof(*cs))) == NULL)
 		return (NULL);
-	cs->conf = conf;
+	cs->conf = common->conf;
 	cs->sentinels = sentinels;
 	TAILQ_INIT(&cs->next);
 	TAILQ_INIT(&cs->sent);
 	TAILQ_INIT(&cs->done);
-	cs->rc = redisconn_new(base, conf, place, REDISCONN_AGAIN);
+	cs->rc = redisconn_new(common, place, REDISCONN_AGAIN);
 	if (cs->rc != NULL)
 		return (cs);
 	free(cs);

@@ -32,10 +32,10 @@ struct sentinels;
  */
 
 /*
- * Starts to connect.  The configuration, and the Sentinels where there are any,
- * must outlive this.  NULL, after having logged why, when memory is short.
+ * Starts to connect.  The Sentinels, where there are any, must outlive this.
+ * NULL when memory is short.
  */
-struct commits *commits_new(struct event_base *, const struct conf *,
+struct commits *commits_new(const struct redisconn_common *,
     const struct place *, const struct sentinels *);
 
 /* Ends the connection: nothing that is under way is called back. */

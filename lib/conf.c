@@ -606,17 +606,20 @@ read_file(const char *file, const char **wrong)
 static int
 parse(cfg_t *cfg, const char *text)
 {
-	FILE *null = fopen("/dev/null", "we"), *was = cfg_yyout;
-	int   ret;
+	FILE  *was = cfg_yyout;
+	char  *written = NULL;
+	size_t size;
+	int    ret;
 
-	if (null == NULL) {
-		fprintf(reading.errors, "/dev/null: %s\n", strerror(errno));
+	if ((cfg_yyout = open_memstream(&written, &size)) == NULL) {
+		cfg_yyout = was;
+		fprintf(reading.errors, "%s\n", strerror(errno));
 		return (-1);
 	}
-	cfg_yyout = null;
 	ret = cfg_parse_buf(cfg, text);
+	fclose(cfg_yyout);
 	cfg_yyout = was;
-	fclose(null);
+	free(written);
 	if (ret == CFG_SUCCESS)
 		return (0);
 	if (reading.nerrors == 0)

@@ -168,16 +168,18 @@ lineio_printf(struct lineio *io, const char *fmt, ...)
 {
 	char	line[4096];
 	va_list ap;
+	size_t	used = sizeof(line);
 	int	n;
 
 	va_start(ap, fmt);
 	n = vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(line))
-		lineio_write(io, line, (size_t)n);
-	else
+	if (n >= 0 && (size_t)n < sizeof(line)) {
+		used = (size_t)n;
+		lineio_write(io, line, used);
+	} else
 		log_once("an answer is too long to be written");
-	explicit_bzero(line, sizeof(line));
+	explicit_bzero(line, used);
 }
 
 static void

@@ -27,6 +27,7 @@
 #include "redisfmt.h"
 #include "redisread.h"
 #include "resolve.h"
+#include "slots.h"
 #include "stream.h"
 #include "trouble.h"
 
@@ -56,13 +57,13 @@ struct output {
 };
 
 struct redisconn {
-	const struct conf  *conf;
-	struct event_base  *base;
-	struct place	    place;
-	enum redisconn_peer peer;
-	bool		    is_primary;
-	struct trouble	   *trouble;
-	SSL_CTX		   *tls; /* NULL: without */
+	const struct redisconn_common *common;
+	const struct conf	      *conf;
+	struct place		       place;
+	enum redisconn_peer	       peer;
+	bool			       is_primary;
+	struct trouble		      *trouble;
+	SSL_CTX			      *tls; /* NULL: without */
 
 	/* Where the host is, which of that was tried, and why in vain. */
 	struct resolve	      *resolve; /* under way */
@@ -469,7 +470,8 @@ on_info(void *arg, const redisReply *reply)
 {
 	struct redisconn *rc = arg;
 
-	if (reply != NULL)
+	/* A node that is a replica is one of those that may be. */
+	if (reply != NULL && (rc->peer != REDISCONN_NODE || rc->is_primary))
 		trouble_info(rc->trouble, reply, rc->conf->redis_replicas);
 }
 
@@ -573,6 +575,17 @@ log_in(struct redisconn *rc)
 	    append(rc, on_ping, rc, NULL, 1, &ping) != NULL);
 }
 
+/* A node of a cluster that tells where to ask is well. */
+static bool
+is_direction(const struct redisconn *rc, const redisReply *reply)
+{
+	const enum redirect_kind kind = slots_redirect(reply, &rc->place).kind;
+
+	return (rc->conf->places.topology == REDIS_CLUSTER &&
+	    (kind == REDIRECT_MOVED || kind == REDIRECT_ASK ||
+		strncmp(reply->str, "TRYAGAIN", 8) == 0));
+}
+
 /* Replies come in the order of the requests. */
 static void
 take_reply(struct redisconn *rc, const redisReply *reply)
@@ -582,7 +595,8 @@ take_reply(struct redisconn *rc, const redisReply *reply)
 	void		*arg = req->arg;
 
 	STAILQ_REMOVE_HEAD(&rc->requests, entry);
-	if (rc->ready)
+	if (rc->ready &&
+	    (reply->type != REDIS_REPLY_ERROR || !is_direction(rc, reply)))
 		trouble_reply(rc->trouble, req->what, reply);
 	free(req);
 	if (cb != NULL)
@@ -685,9 +699,10 @@ set_up(struct redisconn *rc)
 	int fd = stream_fd(rc->stream);
 
 	rc->input = redisread_new();
-	rc->readable = event_new(rc->base, fd, EV_READ | EV_PERSIST,
+	rc->readable = event_new(rc->common->base, fd, EV_READ | EV_PERSIST,
 	    on_readable, rc);
-	rc->writable = event_new(rc->base, fd, EV_WRITE, on_writable, rc);
+	rc->writable = event_new(rc->common->base, fd, EV_WRITE, on_writable,
+	    rc);
 	/* Nothing is written before there is a connection. */
 	return (rc->input != NULL && rc->readable != NULL &&
 	    rc->writable != NULL && event_add(rc->readable, NULL) == 0 &&
@@ -702,7 +717,7 @@ connect_next(struct redisconn *rc)
 	add_timer(rc->giveup,
 	    rc->tried < rc->naddresses ? CONNECT_NEXT : CONNECT_MAX);
 	rc->stream = stream_open((const struct sockaddr *)&a->sa, a->len,
-	    rc->tls, rc->place.host);
+	    rc->tls, rc->place.host, &rc->conf->places);
 	if (rc->stream == NULL)
 		drop_connection(rc, strerror(errno));
 	else if (!set_up(rc))
@@ -758,8 +773,8 @@ take_path(struct resolve_address *a, const char *path)
 static void
 look_up_host(struct redisconn *rc)
 {
-	rc->resolve = resolve_start(rc->base, rc->place.host, rc->place.port,
-	    on_resolved, rc);
+	rc->resolve = resolve_start(rc->common->base, rc->place.host,
+	    rc->place.port, on_resolved, rc);
 	if (rc->resolve == NULL)
 		drop_connection(rc, "cannot look up the host");
 }
@@ -816,32 +831,31 @@ new_trouble(const struct conf *conf, const struct place *place)
 static bool
 init(struct redisconn *rc)
 {
-	if (rc->place.transport == REDIS_TLS &&
-	    (rc->tls = stream_tls(rc->conf->redis_ca)) == NULL)
-		return (false);
+	if (rc->place.transport == REDIS_TLS)
+		rc->tls = rc->common->tls;
 	rc->trouble = new_trouble(rc->conf, &rc->place);
-	rc->turned = event_new(rc->base, -1, 0, on_turned, rc);
-	rc->overdue = evtimer_new(rc->base, on_overdue, rc);
-	rc->reconnect = evtimer_new(rc->base, on_reconnect, rc);
-	rc->giveup = evtimer_new(rc->base, on_giveup, rc);
+	rc->turned = event_new(rc->common->base, -1, 0, on_turned, rc);
+	rc->overdue = evtimer_new(rc->common->base, on_overdue, rc);
+	rc->reconnect = evtimer_new(rc->common->base, on_reconnect, rc);
+	rc->giveup = evtimer_new(rc->common->base, on_giveup, rc);
 	return (rc->trouble != NULL && rc->turned != NULL &&
 	    rc->overdue != NULL && rc->reconnect != NULL && rc->giveup != NULL);
 }
 
 struct redisconn *
-redisconn_new(struct event_base *base, const struct conf *conf,
-    const struct place *place, enum redisconn_peer peer)
+redisconn_new(const struct redisconn_common *common, const struct place *place,
+    enum redisconn_peer peer)
 {
 	struct redisconn *rc;
 
 	if ((rc = calloc(1, sizeof(*rc))) == NULL)
 		return (NULL);
-	rc->conf = conf;
+	rc->common = common;
+	rc->conf = common->conf;
 	rc->place = *place;
 	rc->peer = peer;
-	rc->base = base;
 	rc->backoff = BACKOFF_MIN;
-	rc->timeout = conf->redis_timeout * 95LL / 100;
+	rc->timeout = rc->conf->redis_timeout * 95LL / 100;
 	STAILQ_INIT(&rc->requests);
 	STAILQ_INIT(&rc->failing);
 	if (!init(rc)) {
@@ -877,7 +891,6 @@ free_all(struct redisconn *rc)
 	free_event(&rc->overdue);
 	free_event(&rc->reconnect);
 	free_event(&rc->giveup);
-	SSL_CTX_free(rc->tls);
 	trouble_free(rc->trouble);
 	free(rc);
 }

@@ -6,6 +6,7 @@
 #ifndef REDISCONN_H
 #define REDISCONN_H
 
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -43,6 +44,13 @@ struct redisreq;
  */
 typedef void (*redisconn_cb)(void *, const struct redisReply *);
 
+/* What connections have in common; it must outlive them. */
+struct redisconn_common {
+	struct event_base *base;
+	const struct conf *conf;
+	SSL_CTX		  *tls; /* stream_tls(); NULL: no place is REDIS_TLS */
+};
+
 /* What is there, and so what is said to log in. */
 enum redisconn_peer {
 	REDISCONN_SERVER,
@@ -52,11 +60,11 @@ enum redisconn_peer {
 };
 
 /*
- * Starts to connect to the place, which is copied, as the configuration says,
- * which must outlive the connection.  Returns NULL, after having logged why,
- * when memory is short or TLS cannot be set up.
+ * Starts to connect to the place, which is copied, as the configuration says.
+ * Of a server that others have told of the certificate must name the place, or
+ * a host of the configuration.  NULL when memory is short.
  */
-struct redisconn *redisconn_new(struct event_base *, const struct conf *,
+struct redisconn *redisconn_new(const struct redisconn_common *,
     const struct place *, enum redisconn_peer);
 
 /*

@@ -236,10 +236,10 @@ reserve(struct redisread *r, size_t n)
 	redisReply  *node;
 	redisReply **element;
 
-	if (n <= r->capacity)
-		return (true);
 	if (n < NODES_MIN)
 		n = NODES_MIN;
+	if (n <= r->capacity)
+		return (true);
 	node = calloc(n, sizeof(*node));
 	element = calloc(n, sizeof(*element));
 	if (node == NULL || element == NULL) {

@@ -32,14 +32,15 @@ struct voter {
 };
 
 struct sentinels {
-	struct event_base *base;
-	const struct conf *conf;
-	struct conf	   open; /* the same, without a password */
-	struct voter	   voters[PLACES_MAX];
-	struct place	   agreed;
-	bool		   have_agreed;
-	struct event	  *tick;
-	bool		   hurries;
+	const struct conf      *conf;
+	struct conf		open; /* the same, without a password */
+	struct redisconn_common common;
+	struct redisconn_common open_common;
+	struct voter		voters[PLACES_MAX];
+	struct place		agreed;
+	bool			have_agreed;
+	struct event	       *tick;
+	bool			hurries;
 	void (*cb)(void *, const struct place *);
 	void *arg;
 };
@@ -198,12 +199,13 @@ on_hears_connected(void *arg, struct redisconn *rc)
 static bool
 connect_voter(struct voter *v)
 {
-	struct sentinels   *ss = v->sentinels;
-	const struct conf  *conf = v->logs_in ? ss->conf : &ss->open;
+	struct sentinels	      *ss = v->sentinels;
+	const struct redisconn_common *common = v->logs_in ? &ss->common
+							   : &ss->open_common;
 	const struct place *place = &ss->conf->places.at[v - ss->voters];
 
-	v->asks = redisconn_new(ss->base, conf, place, REDISCONN_SENTINEL);
-	v->hears = redisconn_new(ss->base, conf, place, REDISCONN_SENTINEL);
+	v->asks = redisconn_new(common, place, REDISCONN_SENTINEL);
+	v->hears = redisconn_new(common, place, REDISCONN_SENTINEL);
 	if (v->asks == NULL || v->hears == NULL)
 		return (false);
 	redisconn_on_connect(v->asks, on_asks_connected, v);
@@ -234,8 +236,8 @@ log_in(struct voter *v)
 }
 
 struct sentinels *
-sentinels_new(struct event_base *base, const struct conf *conf,
-    void (*cb)(void *, const struct place *), void	 *arg)
+sentinels_new(const struct redisconn_common *common,
+    void (*cb)(void *, const struct place *), void *arg)
 {
 	struct sentinels *ss;
 	size_t		  i;
@@ -243,14 +245,15 @@ sentinels_new(struct event_base *base, const struct conf *conf,
 
 	if ((ss = calloc(1, sizeof(*ss))) == NULL)
 		return (NULL);
-	ss->base = base;
-	ss->conf = conf;
-	ss->open = *conf;
+	ss->common = ss->open_common = *common;
+	ss->conf = common->conf;
+	ss->open = *common->conf;
+	ss->open_common.conf = &ss->open;
 	ss->open.redis_password = ss->open.redis_user = NULL;
 	ss->cb = cb;
 	ss->arg = arg;
-	ok = (ss->tick = evtimer_new(base, on_tick, ss)) != NULL;
-	for (i = 0; ok && i < conf->places.n; i++) {
+	ok = (ss->tick = evtimer_new(common->base, on_tick, ss)) != NULL;
+	for (i = 0; ok && i < ss->conf->places.n; i++) {
 		ss->voters[i].sentinels = ss;
 		ok = connect_voter(&ss->voters[i]);
 	}

@@ -8,9 +8,8 @@
 
 #include <stdbool.h>
 
-struct conf;
-struct event_base;
 struct place;
+struct redisconn_common;
 struct sentinels;
 
 /*
@@ -27,9 +26,9 @@ struct sentinels;
 /*
  * Starts to ask.  The callback comes each time that they agree on another
  * primary than before; the place is good for the call alone.  NULL when memory
- * is short, or TLS cannot be set up.
+ * is short.
  */
-struct sentinels *sentinels_new(struct event_base *, const struct conf *,
+struct sentinels *sentinels_new(const struct redisconn_common *,
     void (*)(void *, const struct place *), void *);
 
 void sentinels_free(struct sentinels *);

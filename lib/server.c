@@ -23,19 +23,18 @@ server_now(void)
 }
 
 struct server *
-server_new(struct event_base *base, const struct conf *conf,
-    const struct place *place, enum redisconn_peer peer)
+server_new(const struct redisconn_common *common, const struct place *place,
+    enum redisconn_peer peer)
 {
 	struct server *server;
 
 	if ((server = calloc(1, sizeof(*server))) == NULL)
 		return (NULL);
-	server->base = base;
-	server->conf = conf;
+	server->common = common;
 	server->place = *place;
 	server->born = server->used = server_now();
 	TAILQ_INIT(&server->reqs);
-	server->rc = redisconn_new(base, conf, place, peer);
+	server->rc = redisconn_new(common, place, peer);
 	if (server->rc != NULL)
 		return (server);
 	free(server);
@@ -56,8 +55,8 @@ struct commits *
 server_commits(struct server *server, const struct sentinels *sentinels)
 {
 	if (server->commits == NULL)
-		server->commits = commits_new(server->base, server->conf,
-		    &server->place, sentinels);
+		server->commits = commits_new(server->common, &server->place,
+		    sentinels);
 	return (server->commits);
 }
 

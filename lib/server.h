@@ -15,8 +15,6 @@
 #include "redisconn.h"
 
 struct commits;
-struct conf;
-struct event_base;
 struct sentinels;
 struct servers_req;
 
@@ -26,24 +24,20 @@ struct servers_req;
  */
 struct server {
 	LIST_ENTRY(server) entry;
-	void		  *keeper; /* who has made it */
-	const struct conf *conf;
-	struct event_base *base;
-	struct place	   place;
-	struct redisconn  *rc;
-	struct commits	  *commits; /* NULL: none so far */
+	void			      *keeper; /* who has made it */
+	const struct redisconn_common *common;
+	struct place		       place;
+	struct redisconn	      *rc;
+	struct commits		      *commits; /* NULL: none so far */
 	TAILQ_HEAD(server_reqs, servers_req) reqs;
 	int64_t born;  /* when, in milliseconds, monotonic */
 	int64_t used;  /* by a request, the last time */
 	int64_t asked; /* for the map of the cluster, the last time */
 };
 
-/*
- * Starts to connect.  NULL, after having logged why, when memory is short or
- * TLS cannot be set up.
- */
-struct server *server_new(struct event_base *, const struct conf *,
-    const struct place *, enum redisconn_peer);
+/* Starts to connect.  NULL when memory is short. */
+struct server *server_new(const struct redisconn_common *, const struct place *,
+    enum redisconn_peer);
 
 /* Ends the connections.  No request may be under way any more. */
 void server_free(struct server *);

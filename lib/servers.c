@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 
 #include "argv.h"
@@ -19,6 +20,7 @@
 #include "server.h"
 #include "servers.h"
 #include "slots.h"
+#include "stream.h"
 
 #define STRAY_PAUSE 20	/* milliseconds until it is tried again */
 #define HOPS_MAX 5	/* from server to server without a pause */
@@ -47,8 +49,8 @@ struct servers_req {
 };
 
 struct servers {
-	struct event_base *base;
-	const struct conf *conf;
+	struct redisconn_common common;
+	const struct conf      *conf;
 	struct server	  *one;	 /* of a topology that has one; NULL: unknown */
 	struct server	  *next; /* of REDIS_ONE, where that was no primary */
 	int64_t		   looked;    /* for it, the last time */
@@ -189,7 +191,7 @@ wait_for(struct servers_req *sr, int64_t ms)
 	const struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
 	if (sr->timer == NULL)
-		sr->timer = evtimer_new(sr->servers->base, on_timer, sr);
+		sr->timer = evtimer_new(sr->servers->common.base, on_timer, sr);
 	return (sr->timer != NULL && event_add(sr->timer, &tv) == 0);
 }
 
@@ -479,7 +481,7 @@ static struct server *
 connect_one(struct servers *sv, const struct place *place,
     enum redisconn_peer peer, void (*connected)(void *, struct redisconn *))
 {
-	struct server *server = server_new(sv->base, sv->conf, place, peer);
+	struct server *server = server_new(&sv->common, place, peer);
 
 	if (server != NULL)
 		redisconn_on_connect(server->rc, connected, sv);
@@ -596,18 +598,26 @@ connect_servers(struct servers *sv)
 
 	switch (places->topology) {
 	case REDIS_SENTINEL:
-		sv->sentinels = sentinels_new(sv->base, sv->conf, on_agreed,
-		    sv);
+		sv->sentinels = sentinels_new(&sv->common, on_agreed, sv);
 		return (sv->sentinels != NULL);
 	case REDIS_CLUSTER:
-		sv->cluster = cluster_new(sv->base, sv->conf, &cluster_handler,
-		    sv);
+		sv->cluster = cluster_new(&sv->common, &cluster_handler, sv);
 		return (sv->cluster != NULL);
 	default:
 		sv->one = connect_one(sv, &places->at[0], REDISCONN_SERVER,
 		    on_one_connected);
 		return (sv->one != NULL);
 	}
+}
+
+/* Read once: later the file may be out of reach. */
+static bool
+set_up_tls(struct servers *sv)
+{
+	if (sv->conf->places.at[0].transport == REDIS_TLS)
+		sv->common.tls = stream_tls(sv->conf->redis_ca);
+	return (sv->conf->places.at[0].transport != REDIS_TLS ||
+	    sv->common.tls != NULL);
 }
 
 struct servers *
@@ -617,11 +627,11 @@ servers_new(struct event_base *base, const struct conf *conf)
 
 	if ((sv = calloc(1, sizeof(*sv))) == NULL)
 		return (NULL);
-	sv->base = base;
-	sv->conf = conf_hold(conf);
+	sv->common.base = base;
+	sv->common.conf = sv->conf = conf_hold(conf);
 	TAILQ_INIT(&sv->strays);
 	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) != NULL &&
-	    connect_servers(sv))
+	    set_up_tls(sv) && connect_servers(sv))
 		return (sv);
 	servers_free(sv);
 	return (NULL);
@@ -655,6 +665,7 @@ servers_free(struct servers *sv)
 	server_free(sv->one);
 	server_free(sv->next);
 	sentinels_free(sv->sentinels);
+	SSL_CTX_free(sv->common.tls);
 	if (sv->waiting != NULL)
 		event_free(sv->waiting);
 	conf_free(sv->conf);

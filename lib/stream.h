@@ -17,6 +17,7 @@
  * A connection to a server, by a socket, with TLS on it or without.  Nothing
  * of it ever waits.
  */
+struct places;
 struct stream;
 
 /* Instead of a number of bytes. */
@@ -33,11 +34,12 @@ SSL_CTX *stream_tls(const char *ca);
 
 /*
  * Starts to connect.  With TLS, whose context may be NULL for none, the
- * certificate must be good for the name, which may be an address.  Returns
- * NULL, with errno set, when that fails at once.
+ * certificate must be good for the name, which may be an address, or for the
+ * host of one of the places, which must outlive the stream.  Returns NULL, with
+ * errno set, when that fails at once.
  */
-struct stream *
-stream_open(const struct sockaddr *, socklen_t, SSL_CTX *, const char *name);
+struct stream *stream_open(const struct sockaddr *, socklen_t, SSL_CTX *,
+    const char *name, const struct places *);
 
 /* Wipes what TLS holds, and closes it. */
 void stream_close(struct stream *);

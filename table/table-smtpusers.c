@@ -33,6 +33,7 @@
 #include "netaddr.h"
 #include "passwd.h"
 #include "recent.h"
+#include "sandbox.h"
 #include "servers.h"
 #include "stall.h"
 #include "tableline.h"
@@ -626,10 +627,15 @@ run(const char *file)
 
 	log_starting();
 	signal(SIGPIPE, SIG_IGN);
+	if (!sandbox_begin())
+		log_fatal("the right to give rights up");
 	t.conf_file = file;
 	if ((conf = conf_load_logged(file)) == NULL)
 		return (1);
 	table_start(&t, conf);
+	if (!sandbox_program())
+		log_fatal("a seccomp(2) filter");
+	log_info("confined to Redis, the DNS and reading files");
 	event_base_dispatch(t.base);
 	table_stop(&t);
 	return (0);

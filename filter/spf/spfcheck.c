@@ -36,6 +36,7 @@ read_record(SPF_server_t *server, const char *domain)
 	req->cur_dom = domain;
 	resp = SPF_response_new(req);
 	err = SPF_server_get_record(server, req, resp, &record);
+	spfdns_check_memory(err);
 	flawed = SPF_response_errors(resp) > 0;
 	if (record != NULL)
 		SPF_record_free(record);
@@ -216,7 +217,7 @@ check_relay(SPF_server_t *server, const char *domain,
 	if (set_address(req, relay) &&
 	    SPF_request_set_helo_dom(req, domain) == SPF_E_SUCCESS &&
 	    SPF_request_set_env_from(req, sender) == 0) {
-		SPF_request_query_mailfrom(req, &resp);
+		spfdns_check_memory(SPF_request_query_mailfrom(req, &resp));
 		if (resp != NULL)
 			result = SPF_response_result(resp);
 	}

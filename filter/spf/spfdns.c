@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include <spf2/spf.h>
 
@@ -60,6 +61,13 @@ spfdns_record(void)
 	return (met.record);
 }
 
+void
+spfdns_check_memory(SPF_errcode_t err)
+{
+	if (err == SPF_E_NO_MEMORY)
+		_exit(1);
+}
+
 static void
 note_record(const char *domain, const char *text)
 {
@@ -70,6 +78,12 @@ note_record(const char *domain, const char *text)
 		strlcpy(met.record, text, sizeof(met.record));
 }
 
+static void
+make_room(SPF_dns_rr_t *rr, int n, size_t len)
+{
+	spfdns_check_memory(SPF_dns_rr_buf_realloc(rr, n, len));
+}
+
 /* Joins the strings of a TXT record, RFC 7208, 3.3. */
 static bool
 take_txt(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len)
@@ -77,8 +91,7 @@ take_txt(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len)
 	char  *dst, *text;
 	size_t part;
 
-	if (SPF_dns_rr_buf_realloc(rr, n, len + 1) != SPF_E_SUCCESS)
-		return (false);
+	make_room(rr, n, len + 1);
 	dst = rr->rr[n]->txt;
 	while (len > 0) {
 		part = *data++;
@@ -107,8 +120,7 @@ take_name(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const u_char *data)
 	if (ns_name_uncompress(ns_msg_base(*msg), ns_msg_end(*msg), data, name,
 		sizeof(name)) < 0)
 		return (false);
-	if (SPF_dns_rr_buf_realloc(rr, n, strlen(name) + 1) != SPF_E_SUCCESS)
-		return (false);
+	make_room(rr, n, strlen(name) + 1);
 	memcpy(rr->rr[n]->mx, name, strlen(name) + 1);
 	return (true);
 }
@@ -116,8 +128,9 @@ take_name(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const u_char *data)
 static bool
 take_addr(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len, size_t want)
 {
-	if (len != want || SPF_dns_rr_buf_realloc(rr, n, want) != SPF_E_SUCCESS)
+	if (len != want)
 		return (false);
+	make_room(rr, n, want);
 	memcpy(rr->rr[n], data, want);
 	return (true);
 }
@@ -201,7 +214,7 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 	(void)cache;
 	rr = SPF_dns_rr_new_init(dns, domain, type, 0, NETDB_SUCCESS);
 	if (rr == NULL)
-		return (NULL);
+		spfdns_check_memory(SPF_E_NO_MEMORY);
 	if (type == ns_t_spf) {
 		rr->herrno = NO_DATA;
 		return (rr);

@@ -7,6 +7,7 @@
 #define SPFDNS_H
 
 #include <spf2/spf_dns.h>
+#include <spf2/spf_response.h>
 
 #include <stdint.h>
 
@@ -34,5 +35,12 @@ unsigned int spfdns_failures(void);
  * SPFDNS_RECORD - 1 bytes. */
 #define SPFDNS_RECORD 4096
 const char *spfdns_record(void);
+
+/*
+ * Ends the process when that is what libspf2 says of memory: nothing is known
+ * of the domain then, and what has been lost of memory comes back with another
+ * process.
+ */
+void spfdns_check_memory(SPF_errcode_t);
 
 #endif /* SPFDNS_H */

@@ -31,7 +31,8 @@ from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
 from relays import BareFilterRelay, LeastFilterRelay      # noqa: E402
 from sources import bench_crowd, bench_sources         # noqa: E402
-from spf import bench_spf_known, bench_spf_others         # noqa: E402
+from spf import (bench_spf_known, bench_spf_others,       # noqa: E402
+                 bench_spf_silent)
 from users import Users                                   # noqa: E402
 
 MIB = 1 << 20
@@ -532,7 +533,7 @@ BENCHES = {"forky": (bench_guesses,)}
 BENCHES_ELSE = (
     bench_echo, bench_scan, bench_lookups, bench_decisions, bench_sources,
     bench_crowd, bench_spf_known,
-    bench_spf_others, bench_charges, bench_provisioning, bench_memory,
+    bench_spf_others, bench_spf_silent, bench_charges, bench_provisioning, bench_memory,
     bench_messages)
 
 

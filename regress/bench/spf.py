@@ -25,11 +25,13 @@ PACE = 200              # of them in a second
 TURNS = 3
 PER_SESSION = 50        # messages; smtpd takes no more than 100
 KNOWN = 4000            # questions about a known domain, and about an own one
+HONEST = 400            # messages of new domains, beside silent ones
+HOSTILE = 20            # users of an account, of silent domains
 
 
 class SlowServer:
     """A name server, a process of its own, that takes its time: every name
-    has a record."""
+    has a record, but of those that begin with "silent" nothing is said."""
 
     def __init__(self, delay):
         self.delay = delay
@@ -54,6 +56,8 @@ class SlowServer:
             wait = max(0, due[0][0] - time.monotonic()) if due else None
             if select.select([self.socket], [], [], wait)[0]:
                 message, peer = self.socket.recvfrom(4096)
+                if message[13:].startswith(b"silent"):
+                    continue
                 heapq.heappush(due, (time.monotonic() + self.delay, peer,
                                      message))
             while due and due[0][0] <= time.monotonic():
@@ -184,3 +188,60 @@ def bench_spf_known(table, redis):
     table.note("MAIL FROM, own domain, and one whose SPF is known",
                "%.1f, %.1f us" % (own * 1e6, known * 1e6))
     table.at_most("MAIL FROM, SPF known / own domain", known / own, 1.05)
+
+
+def message_of(driver, session, domain):
+    """Seconds from MAIL FROM to the end of data."""
+    began = time.perf_counter()
+    if driver.ask("mail-from", session, "a@" + domain) != "proceed":
+        raise AssertionError(domain)
+    for line in ("From: <a@%s>" % domain, "", "text", "."):
+        driver.send("filter|0.7|1.0|smtp-in|data-line|%s|%016x|%s" % (
+            session, 1, line))
+        driver.line()
+    if driver.ask("commit", session) != "proceed":
+        raise AssertionError(domain)
+    took = time.perf_counter() - began
+    driver.report("tx-rollback", session, "00000000")
+    return took
+
+
+def fill(driver):
+    """Each of the users asks about as many silent names as may wait."""
+    for user in range(HOSTILE):
+        session = "%016x" % (user + 100)
+        driver.connect(session)
+        driver.authenticate(session, "eve%d" % user)
+        for number in range(PER_SESSION):
+            driver.ask("mail-from", session,
+                       "a@silent%d-%d.test" % (user, number))
+
+
+def bench_spf_silent(table, redis):
+    """Messages of one user, each of a new domain, alone and beside the users
+    of another account whose domains have silent name servers."""
+    users = Users(redis)
+    names = {"bob": "acme", **{"eve%d" % n: "evil" for n in range(HOSTILE)}}
+    for name, account in names.items():
+        users.add(name, PASSWORD)
+        users.set(name, mode="any", account=account)
+        redis.cli("HSET", "smtp:account:{%s}" % account, "plan", "pro")
+    session, times = "%016x" % 1, {}
+    with SlowServer(0) as server:
+        conf = configuration(redis=redis.url, spf_resolver=server.address)
+        with FilterDriver(workdir("silent"), conf, kind="rel") as driver:
+            driver.connect(session)
+            driver.authenticate(session, "bob")
+            for beside in ("nobody", "silent"):
+                if beside == "silent":
+                    fill(driver)
+                times[beside] = [
+                    message_of(driver, session, "%s%d.test" % (
+                        "alone" if beside == "nobody" else "beside", number))
+                    for number in range(HONEST)]
+    alone, beside = map(statistics.median, times.values())
+    table.note("message of a new domain, alone, and beside %d users of silent "
+               "ones" % HOSTILE, "%.2f, %.2f ms (worst %.2f)" % (
+                   alone * 1e3, beside * 1e3, max(times["silent"]) * 1e3))
+    table.at_most("message of a new domain, beside silent ones / alone",
+                  beside / alone, 1.5)

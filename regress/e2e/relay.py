@@ -59,14 +59,17 @@ TROUBLE = re.compile(
     rb"|fatal(x)?: |lost processor|processor .* exited", re.IGNORECASE)
 
 
-def certificate(directory):
-    """A self-signed certificate for every address of loopback."""
+LOOPBACK = "DNS:mx.test,DNS:localhost,IP:127.0.0.1,IP:::1"
+
+
+def certificate(directory, names=LOOPBACK):
+    """A self-signed certificate, for every address of loopback."""
     key, cert = directory / "key.pem", directory / "cert.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
          "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", "/CN=mx.test", "-addext",
-         "subjectAltName=DNS:mx.test,DNS:localhost,IP:127.0.0.1,IP:::1",
+         "subjectAltName=" + names,
          "-keyout", key, "-out", cert],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     key.chmod(0o600)

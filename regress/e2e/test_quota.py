@@ -12,6 +12,7 @@ from fakeredis import FakeRedis
 from places import REDIS7, workdir
 from quotas import LUA, Functions, Sender, limited
 from redisserver import RedisServer, ReplyError, wait_until
+from reports import entries
 from session import Session, simple
 from users import Users
 
@@ -196,6 +197,31 @@ def test_lower_between_mail_from_and_end_of_data(sender, users):
     assert sender.mail() == "proceed"
     users.set("alice", quota="2")
     refusal(sender.commit())
+
+
+def test_another_users_refusals_push_no_refund_out(sender, redis, users):
+    """While Redis stands still: far more of them than there is room for."""
+    limited(users, quota="3")
+    users.add("eve", PASSWORD)
+    counters = Functions(redis)
+    filt, eve = sender.driver, "%016x" % 999
+    filt.connect(eve)
+    filt.authenticate(eve, "eve")
+    assert filt.ask("mail-from", eve, "a@example.org") == "proceed"
+    assert (sender.mail(), sender.commit()) == ("proceed", "proceed")
+    assert counters.used() == {"quota": 1}
+    redis.pause()
+    try:
+        sender.report("tx-rollback")
+        for _ in range(12000):
+            assert filt.ask("mail-from", eve, "a@example.org") == TEMPFAIL
+    finally:
+        redis.resume()
+    wait_until(lambda: counters.used() == {"quota": 0}, 20, "the refund")
+    wait_until(lambda: [entry["result"] for entry in entries(redis, "alice")]
+               == ["failed"], 60, "the entry of alice's log")
+    wait_until(lambda: "too many wait for redis" in filt.stderr(), 60,
+               "a word about those that are lost")
 
 
 @pytest.mark.parametrize("field, value", [

@@ -43,9 +43,9 @@ function redis.call(command, key, value, option, amount)
 			return false
 		end
 		return text
-	elseif command == 'SET' and option == 'KEEPTTL' then
-		return real.call('SET', key, string.match(real.call('GET',
-		    key), '^%d+ ') .. value)
+	elseif option == 'KEEPTTL' then
+		local expiry = string.match(real.call('GET', key), '^%d+')
+		return real.call('SET', key, expiry .. ' ' .. value)
 	elseif command == 'SET' then
 		local ms = option == 'EX' and amount * 1000 or amount
 		return real.call('SET', key, string.format('%.0f %s',

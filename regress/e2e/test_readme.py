@@ -13,7 +13,6 @@ from places import SOURCE, build, workdir
 from cli import on_terminal
 from redisserver import RedisServer, wait_until
 from relay import certificate, greets
-from session import simple
 
 README = SOURCE / "README.md"
 PASSWORD = "Rumpel-Stilz 9"
@@ -94,13 +93,9 @@ def write(path, text, mode=0o644):
 @pytest.fixture
 def host():
     with Host(workdir("host")) as machine:
-        cert, key = certificate(machine.place)
-        write(machine.place / "etc" / "ssl" / "relay.crt", cert.read_text())
-        write(machine.place / "etc" / "ssl" / "private" / "relay.key",
-              key.read_text(), 0o600)
         # As of the package ca-certificates.
         write(machine.place / "etc" / "ssl" / "certs" / "ca-certificates.crt",
-              cert.read_text())
+              certificate(machine.place)[0].read_text())
         yield machine
 
 
@@ -121,15 +116,20 @@ def test_the_readme(host, server):
         conf.write(tcp)
     assert tcp.strip() in host.type(checked)
 
-    conf, = BLOCKS["smtpd.conf"]
-    write(host.place / "etc" / "smtpd.conf", conf, 0o600)
+    make_certificate, conf, restart = BLOCKS["smtpd.conf"]
+    host.type(make_certificate)
+    write(host.place / "etc" / "smtpd.conf", conf)
+    assert restart.endswith("systemctl restart opensmtpd\n")
     host.start("/etc/smtpd.conf")
 
     add, curl, look, account, keep = BLOCKS["Users"]
-    write(host.place / "message.txt", simple("hello"))
     assert "alice" in host.type(add, PASSWORD, PASSWORD)
     host.type(curl, PASSWORD)
     assert " smtp message msgid=" in host.log()
+    host.type("echo to root | /usr/sbin/sendmail root")
+    wait_until(lambda: "to root" in host.type(
+        "cat /var/spool/mail/root 2>/dev/null || cat /var/mail/root || :"),
+        30, "local mail")
     look = host.type(look)
     assert "accepted" in look
     assert "550 5.7.1" in look

@@ -9,7 +9,10 @@ import re
 import signal
 import subprocess
 
-from places import SOURCE
+from cli import FILTER, SCRIPT
+from manual import displays
+from places import SOURCE, free_port
+from redisserver import wait_until
 from session import Closed, Session
 
 PASSWORD = "Open-Sesame1"
@@ -53,3 +56,40 @@ def test_systemd_starts_it_again_whatever_its_status():
     assert {section: dict(unit[section]) for section in unit.sections()} == {
         "Unit": {"StartLimitIntervalSec": "0"},
         "Service": {"Restart": "always", "RestartSec": "2"}}
+
+
+def test_a_stolen_password_by_the_manual(new_relay, users, redis):
+    """What was accepted meanwhile goes from the queue, and nobody else's."""
+    relay = new_relay(rules=[
+        'match auth from any for any action "relay"'])
+    relay.sink_port = free_port()
+    relay.stop()
+    relay.start()
+    for name in ("alice", "bob"):
+        users.add(name, PASSWORD)
+        with Session(relay) as session:
+            assert session.plain(name, PASSWORD).startswith("235")
+            for mark in range(3):
+                assert session.message(str(mark)).startswith("250")
+
+    def queued():
+        return len(relay.ctl("show", "queue").stdout.splitlines())
+
+    wait_until(lambda: redis.cli("XLEN", users.key("alice", "log")) == 4, 20,
+               "alice's log")
+    assert queued() == 6
+    page, = [text for _, text in displays(
+        SOURCE / "scripts" / "smtpusers.8") if "smtpctl remove" in text]
+    block, remove = re.fullmatch(
+        r"(# smtpusers block alice\n)(.*done\n)# smtpusers passwd.*", page,
+        re.DOTALL).groups()
+    shell = "smtpusers() { %s -f %s \"$@\"; }\n" % (SCRIPT, relay.conf_path)
+    for text in (block, remove):
+        done = relay.enter("sh", "-euc", shell + re.sub(
+            r"^[#>] ", "", text, flags=re.MULTILINE),
+            env={**os.environ, "SMTPUSERS_FILTER": str(FILTER)})
+        assert done.returncode == 0, done.stderr
+    assert queued() == 3
+    with Session(relay) as session:
+        assert session.plain("alice", PASSWORD).startswith("535")
+        assert session.plain("bob", PASSWORD).startswith("235")

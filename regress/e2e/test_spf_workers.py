@@ -6,10 +6,12 @@
 question when they or the name server fail."""
 
 import os
+import re
 import signal
 import stat
 import struct
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -53,18 +55,14 @@ def filter_of(relay):
     return next(pid for pid in mine if rows.get(pid) not in mine)
 
 
-def children(pid, option):
-    """What runs with that option; those that start are not yet anything,
-    those that ended nothing any more."""
-    return sorted(child for child, parent in parents().items()
-                  if parent == pid and alive(child)
-                  and option + b"\0" in read(child, "cmdline"))
-
-
 def workers(pid):
-    """Those of the filter with this pid, which another process starts."""
-    return sorted(worker for starter in children(pid, b"-S")
-                  for worker in children(starter, b"-W"))
+    """The workers of the filter with this pid, which another process starts;
+    those that start are not yet anything, those that ended nothing any
+    more."""
+    rows = parents()
+    return sorted(child for child, parent in rows.items()
+                  if rows.get(parent) == pid and alive(child)
+                  and b"-W\0" in read(child, "cmdline"))
 
 
 def read(pid, name):
@@ -92,11 +90,11 @@ def wait_workers(pid, count):
     return wait_until(ready, 20, "%d workers" % count)
 
 
-def driver(redis, names, **keys):
+def driver(redis, names, kind="san", **keys):
     conf = configuration(redis=redis.url, report_url=REPORT_URL,
                          spf_resolver=names.address,
                          **{"spf": "published", **keys})
-    return FilterDriver(workdir("filter"), conf)
+    return FilterDriver(workdir("filter"), conf, kind=kind)
 
 
 # What a worker is
@@ -564,7 +562,7 @@ def test_a_question_is_asked_once_more(odd_relay, names, alice, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_question_is_not_asked_for_ever(odd_relay, names, alice, way):
-    relay = odd_relay(spf_workers=1, spf_timeout=1500)
+    relay = odd_relay(spf_workers=1, spf_timeout=2500)
     pid = filter_of(relay)
     names.tell("deadly.test", spf())
     names.tell("good.test", spf())
@@ -675,10 +673,7 @@ def test_workers_that_died_unseen(redis, names, users):
         assert filt.ask("mail-from", session, "a@ill.test") == "proceed"
         names.wait_answered("ill.test")
         filt.report("tx-begin", session, "12345678")
-        for line in ("From: <a@ill.test>", "", "text", "."):
-            filt.send("filter|0.7|1795237821.5|smtp-in|data-line|%s|%016x|%s"
-                      % (session, 99, line))
-            filt.line()
+        write(filt, session, "ill.test")
         names.wait_answered("ill.test", 2)
         names.tell("ill.test", spf())
         redis.pause()
@@ -701,6 +696,59 @@ def test_workers_that_died_unseen(redis, names, users):
         reply = filt.line(20)
         assert reply == "filter-result|%s|%016x|proceed" % (session, 100)
         filt.disconnect(session)
+
+
+def lower_memory(pid, size):
+    """Of a process of nobody's, as whom the kernel lets it be done."""
+    subprocess.run(
+        [sys.executable, "-c", "import resource as r, sys; "
+         "r.prlimit(int(sys.argv[1]), r.RLIMIT_DATA, (int(sys.argv[2]),) * 2)",
+         str(pid), str(size)], check=True, user=int(NOBODY), group=int(NOBODY),
+        extra_groups=[])
+
+
+def test_workers_that_run_out_of_memory(redis, names, users):
+    """Both that are asked do, so nobody knows the answer."""
+    users.add("alice", PASSWORD, mode="any", account="acme")
+    redis.cli("HSET", "smtp:account:{acme}", "plan", "pro")
+    session = "%016x" % 1
+    with driver(redis, names, kind="rel", spf_workers=1) as filt:
+        pid = filt.process.pid
+        worker, = wait_workers(pid, 1)
+        limits = re.search(r"Max data size +(\d+) +(\d+)",
+                           read(worker, "limits").decode())
+        assert limits.groups() == (str(8 << 20),) * 2
+
+        def starve(message, _):
+            lower_memory(workers(pid)[0], 1 << 16)
+            return response(message, [(TXT, 300, b"\0")] * 4000
+                            + [txt("v=spf1 -all")])
+
+        names.tell("large.test", starve)
+        names.tell("good.test", spf())
+        filt.connect(session)
+        filt.authenticate(session, "alice")
+        assert filt.ask("mail-from", session, "a@large.test") == "proceed"
+        assert commit(filt, session, "large.test") == "reject|" + UNKNOWN
+        assert names.count("large.test") == 2
+        assert filt.stderr().count("spf: a worker has ended") == 2
+        assert filt.ask("mail-from", session, "a@good.test") == "proceed"
+        assert commit(filt, session, "good.test") == "proceed"
+        filt.disconnect(session)
+
+
+def commit(filt, session, domain):
+    """The verdict on a message from that domain."""
+    filt.report("tx-begin", session, "12345678")
+    write(filt, session, domain)
+    return filt.ask("commit", session, timeout=20)
+
+
+def write(filt, session, domain):
+    for line in ("From: <a@%s>" % domain, "", "text", "."):
+        filt.send("filter|0.7|1795237821.5|smtp-in|data-line|%s|%016x|%s"
+                  % (session, 99, line))
+        filt.line()
 
 
 def unread(path):

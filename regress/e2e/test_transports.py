@@ -140,6 +140,29 @@ def test_a_certificate_of_another_name(acl):
         assert table.lookup("credentials", "alice").startswith("found|")
 
 
+def test_a_certificate_of_a_node_that_others_tell_of():
+    """Nodes tell their addresses: a certificate for a host that the operator
+    has written is good for those, and one for another host is not."""
+    directory, port = workdir("node"), free_port()
+    cert, key = certificate(directory, "DNS:localhost")
+    extra = ["--port", 0, "--tls-port", port, "--tls-cert-file", cert,
+             "--tls-key-file", key, "--tls-auth-clients", "no",
+             "--tls-ca-cert-file", cert, "--tls-cluster", "yes",
+             "--cluster-enabled", "yes",
+             "--cluster-port", free_port(),
+             "--cluster-announce-ip", "127.0.0.1"]
+    with RedisServer(directory, extra=extra) as server:
+        server.cli("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: "cluster_state:ok" in server.cli(
+            "CLUSTER", "INFO"), 20, "the cluster")
+        Users(server).add("alice", PASSWORD)
+        keys = {"redis_ca": str(cert), "redis_timeout": 5000}
+        conf = configuration(redis="cluster+tls:localhost:%d" % port, **keys)
+        with TableDriver(workdir("table"), conf) as table:
+            assert table.lookup("credentials", "alice").startswith("found|")
+        assert unavailable(conf.replace("localhost", "127.0.0.1"))
+
+
 def test_tls_to_a_port_that_speaks_none(acl):
     assert unavailable(configuration(
         redis="tls:127.0.0.1:%d" % acl.plain_port, redis_ca=str(acl.cert),

@@ -375,5 +375,7 @@ def test_a_last_use_of_a_wrong_type_is_nobodys_trouble(
     with Session(relay) as session:
         assert session.plain(name, PASSWORD) == OK
         assert session.message().startswith("250")
+    # What Redis refuses for good is not tried again, and is told.
+    wait_until(lambda: "are lost: WRONGTYPE" in relay.log(), 70, "a word")
     assert [entry["event"] for entry in log(redis, name, 2)] == \
         ["login", "message"]

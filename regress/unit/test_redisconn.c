@@ -14,10 +14,11 @@
 #include "log.h"
 #include "redisconn.h"
 
-static struct event_base  *base;
-static struct fakeredis	   fake;
-static struct redisconn	  *rc;
-static struct unit_capture capture;
+static struct event_base      *base;
+static struct fakeredis	       fake;
+static struct redisconn	      *rc;
+static struct redisconn_common common;
+static struct unit_capture     capture;
 
 /* What the callbacks got. */
 struct got {
@@ -84,11 +85,18 @@ logged(void)
 	return (text);
 }
 
+static struct redisconn *
+new_conn(void)
+{
+	common.base = base;
+	common.conf = &fake.conf;
+	return (redisconn_new(&common, fake.conf.places.at, REDISCONN_SERVER));
+}
+
 static void
 connect_now(void)
 {
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
-	    REDISCONN_SERVER);
+	rc = new_conn();
 	assert_non_null(rc);
 	unit_run_until(base, redisconn_ready(rc));
 }
@@ -166,8 +174,7 @@ check_refused(const char **step, const char *reply, const char *words)
 	fake.conf.redis_db = 1;
 	*step = reply;
 	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
-	    REDISCONN_SERVER);
+	rc = new_conn();
 	assert_non_null(rc);
 	unit_run_until(base, fake.naccepted == 3 || redisconn_ready(rc));
 	assert_false(redisconn_ready(rc));
@@ -444,8 +451,7 @@ test_silent_at_login(void **state)
 	(void)state;
 	fakeredis_start(&fake);
 	fake.ping = "*"; /* of which nothing more comes */
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
-	    REDISCONN_SERVER);
+	rc = new_conn();
 	unit_run_until(base, fake.log[0] != '\0');
 	fake.ping = NULL;
 	unit_run_until(base, redisconn_ready(rc));
@@ -677,8 +683,7 @@ test_nobody_there(void **state)
 	const char *text;
 
 	(void)state;
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
-	    REDISCONN_SERVER);
+	rc = new_conn();
 	assert_non_null(rc);
 	assert_false(redisconn_ready(rc));
 	assert_null(ask(0));
@@ -702,8 +707,7 @@ test_backoff(void **state)
 	(void)state;
 	fake.greeting = FAKE_CLOSE;
 	fakeredis_start(&fake);
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
-	    REDISCONN_SERVER);
+	rc = new_conn();
 	unit_run_until(base, fake.naccepted == 6);
 	for (i = 1; i < 6; i++, least *= 2) {
 		pause = fake.accepted[i] - fake.accepted[i - 1];
@@ -788,8 +792,7 @@ test_free_under_way(void **state)
 	assert_non_null(ask(0));
 	assert_non_null(ask(1));
 	redisconn_free(rc);
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
-	    REDISCONN_SERVER); /* freed before connected */
+	rc = new_conn(); /* freed before connected */
 	assert_non_null(rc);
 	redisconn_free(rc);
 	rc = NULL;
@@ -835,26 +838,12 @@ test_tcp(void **state)
 	(void)state;
 	/* Nobody listens on port 1 here. */
 	assert_true(places_parse(&fake.conf.places, "tcp:127.0.0.1:1"));
-	rc = redisconn_new(base, &fake.conf, fake.conf.places.at,
-	    REDISCONN_SERVER);
+	rc = new_conn();
 	assert_non_null(rc);
 	assert_null(ask(0));
 	unit_run_until(base, ftell(capture.fp) > 0);
 	assert_false(redisconn_ready(rc));
 	assert_contains(logged(), "redis: unix:fake: Connection refused");
-}
-
-static void
-test_no_ca(void **state)
-{
-	static char ca[] = "/nonexistent/ca.pem";
-
-	(void)state;
-	assert_true(places_parse(&fake.conf.places, "tls:127.0.0.1:1"));
-	fake.conf.redis_ca = ca;
-	assert_null(redisconn_new(base, &fake.conf, fake.conf.places.at,
-	    REDISCONN_SERVER));
-	assert_contains(logged(), "redis_ca: /nonexistent/ca.pem: ");
 }
 
 int
@@ -878,7 +867,7 @@ main(void)
 		TEST(test_giant_array), TEST(test_nobody_there),
 		TEST(test_backoff), TEST(test_cancel),
 		TEST(test_cancel_from_callback), TEST(test_free_under_way),
-		TEST(test_tcp), TEST(test_no_ca)
+		TEST(test_tcp)
 	};
 
 	return (cmocka_run_group_tests_name("redisconn", tests, NULL, NULL));

@@ -36,7 +36,8 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	unit_captured(&capture);
+	if (capture.fp != NULL)
+		unit_captured(&capture);
 	servers_free(servers);
 	servers = NULL;
 	fakeredis_free(&fake);
@@ -176,13 +177,28 @@ test_on_connect(void **state)
 	assert_int_equal(before, 1);
 }
 
+static void
+test_no_ca(void **state)
+{
+	static char ca[] = "/nonexistent/ca.pem";
+
+	(void)state;
+	assert_true(places_parse(&fake.conf.places, "tls:127.0.0.1:1"));
+	fake.conf.redis_ca = ca;
+	assert_null(servers_new(base, &fake.conf));
+	assert_contains(unit_captured(&capture),
+	    "redis_ca: /nonexistent/ca.pem: ");
+	capture.fp = NULL;
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 		TEST(test_when_ready), TEST(test_never_ready), TEST(test_send),
-		TEST(test_free_under_way), TEST(test_on_connect)
+		TEST(test_free_under_way), TEST(test_on_connect),
+		TEST(test_no_ca)
 	};
 
 	return (cmocka_run_group_tests_name("servers", tests, NULL, NULL));

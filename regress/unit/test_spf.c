@@ -35,7 +35,7 @@
 /* Milliseconds, of a question: what is waited for, and what should not be. */
 #define TIMEOUT 2000
 #define PATIENCE (UNIT_PATIENCE / 3)
-#define SLACK 1000 /* for a busy machine */
+#define SLACK 4000 /* for a busy machine */
 
 /* What workers are asked is written here, a byte for each question. */
 static char		  asked[UNIT_PATH];
@@ -490,6 +490,14 @@ test_bound(void **state)
 	assert_int_equal(w.answer.verdict, SPF_VERDICT_OK);
 }
 
+/* The time of those who ask about names that never answer is not over yet. */
+static void
+assert_all_wait(const struct wait *w, size_t n)
+{
+	while (n-- > 0)
+		assert_int_equal(w[n].calls, 0);
+}
+
 /* Somebody's names that never answer keep nobody else waiting. */
 static void
 test_turns(void **state)
@@ -497,7 +505,6 @@ test_turns(void **state)
 	struct unit_capture c;
 	struct wait	    w[50] = { { 0 } }, good = { 0 };
 	char		    domain[32];
-	int64_t		    began = unit_now();
 	size_t		    i;
 
 	(void)state;
@@ -510,7 +517,7 @@ test_turns(void **state)
 	assert_non_null(spf_ask(spf, "bob", "", "good.test", on_answer, &good));
 	unit_run_until(base, good.calls > 0);
 	assert_int_equal(good.answer.verdict, SPF_VERDICT_OK);
-	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
+	assert_all_wait(w, 50);
 	for (i = 0; i < 50; i++)
 		unit_run_until(base, w[i].calls > 0);
 	unit_captured(&c);
@@ -547,7 +554,6 @@ test_turns_of_an_account(void **state)
 	struct unit_capture c;
 	struct wait	    w[20] = { { 0 } }, good[2] = { { 0 } };
 	char		    domain[32], user[32];
-	int64_t		    began = unit_now();
 	size_t		    i;
 
 	(void)state;
@@ -563,7 +569,7 @@ test_turns_of_an_account(void **state)
 	assert_non_null(spf_ask(spf, "carol", "cafe", "good2.test", on_answer,
 	    &good[1]));
 	unit_run_until(base, good[0].calls > 0 && good[1].calls > 0);
-	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
+	assert_all_wait(w, 20);
 	assert_int_equal(good[0].answer.verdict, SPF_VERDICT_OK);
 	assert_int_equal(good[1].answer.verdict, SPF_VERDICT_OK);
 	for (i = 0; i < 20; i++)
@@ -578,7 +584,6 @@ test_own_turn(void **state)
 	struct unit_capture c;
 	struct wait	    w[20] = { { 0 } }, good[2] = { { 0 } };
 	char		    domain[32];
-	int64_t		    began = unit_now();
 	size_t		    i;
 
 	(void)state;
@@ -593,7 +598,7 @@ test_own_turn(void **state)
 	assert_non_null(spf_ask(spf, "bob", "", "good.test", on_answer,
 	    &good[1]));
 	unit_run_until(base, good[0].calls > 0 && good[1].calls > 0);
-	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
+	assert_all_wait(w, 20);
 	assert_int_equal(good[0].answer.verdict, SPF_VERDICT_OK);
 	assert_int_equal(good[1].answer.verdict, SPF_VERDICT_OK);
 	assert_int_equal(times_asked("good.test"), 1);
@@ -630,7 +635,6 @@ test_turns_within_an_account(void **state)
 	struct unit_capture c;
 	struct wait	    w[20] = { { 0 } }, good = { 0 };
 	char		    domain[32];
-	int64_t		    began = unit_now();
 	size_t		    i;
 
 	(void)state;
@@ -643,7 +647,7 @@ test_turns_within_an_account(void **state)
 	assert_non_null(spf_ask(spf, "bob", "shop", "good.test", on_answer,
 	    &good));
 	unit_run_until(base, good.calls > 0);
-	assert_in_range(unit_now() - began, 0, TIMEOUT - 1);
+	assert_all_wait(w, 20);
 	assert_int_equal(good.answer.verdict, SPF_VERDICT_OK);
 	for (i = 0; i < 20; i++)
 		unit_run_until(base, w[i].calls > 0);

@@ -377,6 +377,7 @@ test_moved(void **state)
 	    fakenode_heard(&a, "CLUSTER SLOTS") +
 		    fakenode_heard(&b, "CLUSTER SLOTS") >
 		maps);
+	assert_lacks(logged(), "MOVED");
 }
 
 /* To a node that nobody has spoken of, which is waited for. */

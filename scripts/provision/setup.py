@@ -139,6 +139,7 @@ def print_smtpd(output):
     say('pki "%s" key "%s"' % (host, visible(key)))
     say()
     say('table users smtpusers:%s' % visible(output))
+    say('table aliases file:/etc/aliases')
     say('filter users proc-exec "filter-smtpusers -f %s"' % visible(output))
     say()
     for address in ("0.0.0.0", "::"):
@@ -146,9 +147,11 @@ def print_smtpd(output):
             say('listen on %s %s pki "%s" auth-optional <users> filter users'
                 % (address, port, host))
     say()
+    say('action "local" mbox alias <aliases>')
     say('action "sandbox" expand-only virtual { "@" = "/dev/null" }')
     say('action "relay" relay')
     say()
+    say('match for local action "local"')
     say('match from any for domain "sandbox.invalid" action "sandbox"')
     say('match auth from any for any action "relay"')
     say('match from src <users> for any action "relay"')
