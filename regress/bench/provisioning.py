@@ -5,7 +5,6 @@
 
 import statistics
 import subprocess
-import threading
 import time
 
 from linedriver import TableDriver
@@ -18,6 +17,7 @@ USERS = 200000
 ACCOUNTS = 10000
 TURNS = 5
 LOOKUPS = 2000          # of somebody else, without anything besides
+PASSWORD = "Open-Sesame1"
 
 # What there is to compare a command with that asks Redis once.
 START = """
@@ -35,8 +35,7 @@ def bench_provisioning(table, redis):
     directory = workdir("provisioning")
     cmd = Smtpusers(redis, directory)
     cmd.script = installed(directory)
-    cmd.environment["SMTPUSERS_FILTER"] = str(program("filter-smtpusers",
-                                                      "rel"))
+    del cmd.environment["SMTPUSERS_FILTER"]
     cmd.patience = 600
     lines, commands = directory / "users.jsonl", directory / "commands"
     records = [recorded(number) for number in range(USERS)]
@@ -138,20 +137,39 @@ def bench_single(table, redis, cmd):
 
 
 def bench_others(table, redis, cmd, lines):
-    """Credentials for smtpd while the command is at work."""
-    with TableDriver(workdir("others"), configuration(redis=redis.url),
-                     kind="rel") as driver:
-        quiet = slowest([lookup(driver) for _ in range(LOOKUPS)])
-        for words in (("list",), ("check",), ("export",),
-                      ("import", "--replace", lines)):
-            worker = threading.Thread(target=cmd.run, args=words)
-            worker.start()
-            took = []
-            while worker.is_alive():
-                took.append(lookup(driver))
-            worker.join()
-            table.at_most("99th percentile of lookups, %s / nothing" %
-                          words[0], slowest(took) / quiet, 2)
+    """What smtpd waits for meanwhile, about somebody else: AUTH, and up to 7.8
+    credentials alone. A plain walk over the keys is what there is to compare
+    with."""
+    cmd.ok("add", "outsider", "--domain", "example.test", "--stdin",
+           stdin=PASSWORD.encode() + b"\n")
+    for what, version, ask in (("AUTH", "7.9.0", auth),
+                               ("lookup", "7.6.0-portable", lookup)):
+        with TableDriver(workdir("others"), configuration(redis=redis.url),
+                         version=version, kind="rel") as driver:
+            quiet = slowest([ask(driver) for _ in range(LOOKUPS)])
+            table.note("%s, 99th percentile" % what,
+                       "%.2f ms" % (quiet * 1000))
+            for words in (("list",), ("check",), ("export",),
+                          ("import", "--replace", lines)):
+                table.at_most(
+                    "99th percentile of %s, %s / nothing" % (what, words[0]),
+                    beside(cmd.argv(*words), driver, ask) / quiet, 2)
+            table.note("99th percentile of %s, redis-cli --scan / nothing" %
+                       what, "%.2f" % (beside(
+                           ["redis-cli", "-s", redis.socket, "--scan"],
+                           driver, ask) / quiet))
+
+
+def beside(argv, driver, ask):
+    """The 99th percentile while a program runs."""
+    took = []
+    with subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            took.append(ask(driver))
+    if process.returncode != 0:
+        raise AssertionError("%s failed" % argv)
+    return slowest(took)
 
 
 def slowest(times):
@@ -160,7 +178,14 @@ def slowest(times):
 
 def lookup(driver):
     """Seconds."""
-    return driver.ask("lookup", "credentials", "user000009", 60)[1]
+    return driver.ask("lookup", "credentials", "outsider", 60)[1]
+
+
+def auth(driver):
+    reply, took = driver.ask("check", "auth", "outsider:" + PASSWORD, 60)
+    if reply != "found":
+        raise AssertionError(reply)
+    return took
 
 
 def as_commands(record):

@@ -4,11 +4,16 @@
 
 """smtpusers(8): lists, and what filters leave of them."""
 
+import os
+import re
+import subprocess
 import time
 
 import pytest
 
 from cli import EX_DATAERR, EX_USAGE, Smtpusers
+from redisserver import wait_until
+from transfers import fill, lines_of, user
 
 DAY = 86400
 
@@ -108,6 +113,51 @@ def test_names_that_are_none_are_told_apart(cmd):
     result = cmd.ok("list", "--names")
     assert "Not a name" not in result.stdout
     assert "no user name, so nobody's" in result.stderr
+
+
+def test_what_counts_of_messages(cmd):
+    """Of those who have sent some, and have a quota now."""
+    for name, quota in (("alice", "5"), ("bob", "5"), ("carol", "000"),
+                        ("web-1", "5"), ("web-2", "5")):
+        cmd.ok("set", name, "quota", "5")
+        if name != "web-1":
+            cmd.server.cli(
+                "FCALL", "smtpusers_reserve", 4, cmd.key(name),
+                *[cmd.key(name, ":used:" + suffix)
+                  for suffix in ("quota", "rate", "hold:x")], "1d", 3)
+        cmd.server.cli("HSET", cmd.key(name), "quota", quota)
+    cmd.server.cli("DEL", cmd.key("bob", ":used:quota"))
+    cmd.server.cli("HSET", cmd.key("bob", ":used:quota"), "a", "b")
+    used = {row["name"]: row["used"] for row in cmd.json("list")}
+    assert used == {"alice": 3, "bob": None, "carol": None, "web-1": 0,
+                    "web-2": 3}
+    assert "bob    (wrong type of key)" in cmd.ok("list").stdout
+
+
+def test_little_is_asked_for_at_a_time(cmd, tmp_path):
+    """Redis answers nobody else while it is at a call, or at what it has read
+    at once."""
+    fill(cmd.server, 2000)
+    path = tmp_path / "users.jsonl"
+    path.write_bytes(lines_of(*[user("v%d" % n) for n in range(2000)]))
+    for words, command, at_least in (
+            (("list",), "hmget", 4000), (("list",), "scan", 6000 / 150),
+            (("export",), "hmget", 2000),
+            (("check",), "fcall", 2000 / 5),
+            (("import", path), "fcall", 2000 / 16)):
+        cmd.server.cli("CONFIG", "RESETSTAT")
+        cmd.run(*words)
+        found = cmd.server.cli("INFO", "commandstats")
+        calls = re.search("cmdstat_%s:calls=([0-9]+)" % command, found)
+        assert int(calls[1] if calls else 0) >= at_least, words
+
+
+def test_it_gives_way_to_others(cmd):
+    process = cmd.start("import", stdin=subprocess.PIPE)
+    wait_until(lambda: os.getpriority(os.PRIO_PROCESS, process.pid) == 5, 20,
+               "another priority")
+    process.communicate(timeout=20)
+    assert process.returncode == 0
 
 
 # account list

@@ -1,10 +1,15 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""What is told meanwhile on a terminal, of what takes its time."""
+"""What takes its time: it gives way to others, and on a terminal tells how far
+it is."""
 
+import os
 import sys
 import time
+
+
+NICE = 5
 
 
 def counted(count, word):
@@ -21,6 +26,7 @@ class Progress:
     current = None
 
     def __init__(self, word):
+        give_way()
         Progress.current = self
         self.shown = sys.stderr.isatty()
         self.word = word
@@ -46,6 +52,12 @@ class Progress:
         if self.told:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self.told = False
+
+
+def give_way():
+    """Where the relay or Redis is on the same host, they come first."""
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, max(here, NICE))
 
 
 def make_way(for_good=False):
