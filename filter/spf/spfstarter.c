@@ -123,7 +123,7 @@ give_socket(struct slot *slot)
 	int		 fd;
 	bool		 sent;
 
-	n = recv(slot->fd, &want, sizeof(want), MSG_DONTWAIT);
+	n = recv(slot->fd, &want, sizeof(want), MSG_DONTWAIT | MSG_TRUNC);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n != (ssize_t)sizeof(want)) {

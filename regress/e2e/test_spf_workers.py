@@ -698,6 +698,26 @@ def test_workers_that_died_unseen(redis, names, users):
         filt.disconnect(session)
 
 
+def test_the_starter_ends(odd_relay, names, alice):
+    """What needs SPF is deferred from then on; all else goes its way."""
+    alice.add("bob", PASSWORD)
+    relay = odd_relay(spf_workers=2)
+    pid = filter_of(relay)
+    found = wait_workers(pid, 2)
+    names.tell("one.test", spf())
+    names.tell("other.test", spf())
+    assert send_as(relay, "a@one.test").startswith("250")
+    os.kill(parents()[found[0]], signal.SIGKILL)
+    wait_until(lambda: not any(map(alive, found)), 20, "workers to end")
+    assert send_as(relay, "a@other.test") == UNKNOWN
+    assert send_as(relay, "a@one.test").startswith("250")
+    with Session(relay) as session:
+        assert session.plain("bob", PASSWORD) == OK
+        assert session.message("bobs").startswith("250")
+    assert "spf: the process that starts workers has ended" in relay.log()
+    assert filter_of(relay) == pid and workers(pid) == []
+
+
 def lower_memory(pid, size):
     """Of a process of nobody's, as whom the kernel lets it be done."""
     subprocess.run(

@@ -26,7 +26,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,24 +39,6 @@
 static pid_t		  worker;
 static int		  fd;
 static struct spfworkers *workers;
-
-/* The one child of a process; 0: none yet. */
-static pid_t
-child_of(pid_t pid)
-{
-	char  path[64], text[64];
-	FILE *fp;
-	pid_t child = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid,
-	    (int)pid);
-	if ((fp = fopen(path, "r")) == NULL)
-		return (0);
-	if (fgets(text, sizeof(text), fp) != NULL)
-		child = (pid_t)strtol(text, NULL, 10);
-	fclose(fp);
-	return (child);
-}
 
 /* Whether the text is in the worker's file of /proc, as of now. */
 static bool
@@ -107,7 +88,7 @@ start(void **state)
 		return (-1);
 	do {
 		sched_yield();
-		worker = child_of(child_of(getpid()));
+		worker = unit_child(unit_child(getpid()));
 	} while ((worker == 0 || !ready()) && unit_now() < limit);
 	return (ready() ? 0 : -1);
 }

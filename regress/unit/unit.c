@@ -125,6 +125,23 @@ unit_make_dir(char path[UNIT_PATH])
 	assert_non_null(mkdtemp(path));
 }
 
+pid_t
+unit_child(pid_t pid)
+{
+	char  path[64], text[64];
+	FILE *fp;
+	pid_t child = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid,
+	    (int)pid);
+	if ((fp = fopen(path, "r")) == NULL)
+		return (0);
+	if (fgets(text, sizeof(text), fp) != NULL)
+		child = (pid_t)strtol(text, NULL, 10);
+	fclose(fp);
+	return (child);
+}
+
 void
 assert_contains(const char *text, const char *part)
 {

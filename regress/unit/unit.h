@@ -68,6 +68,9 @@ void unit_write_file(char[UNIT_PATH], const char *text, size_t len);
 /* Makes a directory of its own under /tmp. */
 void unit_make_dir(char[UNIT_PATH]);
 
+/* The one child of a process, or one of them; 0: none yet. */
+pid_t unit_child(pid_t);
+
 /* Fail with both texts. */
 void assert_contains(const char *text, const char *part);
 void assert_lacks(const char *text, const char *part);

@@ -24,6 +24,13 @@ local USER = record_kind({
 		    help = 'seconds, or a number with s, m, h, d or w' },
 		{ name = 'rate', kind = 'rate',
 		    help = 'messages/period, as many as eight of them' },
+		{ name = 'over', kind = 'over', words = OVERS,
+		    help = 'what becomes of mail beyond a quota or rate' },
+		{ name = 'max_recipients', kind = 'limit', number = true,
+		    help = 'recipients of a message, 0 = unlimited' },
+		{ name = 'max_size', kind = 'size', number = true,
+		    help = 'bytes of a message, or a number with K, M or G, ' ..
+		    '0 = unlimited' },
 		{ name = 'ip_auth', kind = 'address',
 		    help = 'the address that authenticates as the user' },
 		{ name = 'restricted', kind = 'flag', words = FLAGS,
