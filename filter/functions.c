@@ -317,3 +317,31 @@ functions_lost(struct functions *fn, const char *key, const redisReply *reply)
 	release(l);
 	return (true);
 }
+
+static bool
+is_loading(const struct functions *fn, const struct server *server)
+{
+	const struct loading *l;
+
+	LIST_FOREACH(l, &fn->loadings, entry)
+		if (l->server == server)
+			return (true);
+	return (false);
+}
+
+void
+functions_see(struct functions *fn, const char *key, const redisReply *reply)
+{
+	const redisReply *last;
+	struct server	 *server;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0)
+		return;
+	last = reply->element[reply->elements - 1];
+	if (last->type == REDIS_REPLY_INTEGER &&
+	    last->integer >= fn->ours.number)
+		return;
+	server = servers_of_key(fn->servers, key);
+	if (server != NULL && !is_loading(fn, server))
+		on_connect(fn, server);
+}
