@@ -329,6 +329,12 @@ class Cluster(Topology):
         replica.cli("CLUSTER", "FAILOVER")
         return replica
 
+    def forget(self, node):
+        """One that has no slots any more."""
+        self.servers.remove(node)
+        for other in self.alive():
+            other.cli("CLUSTER", "FORGET", self.identity(node))
+
     def move(self, slot, source, target, between=lambda: None):
         """A slot with its keys; between() is called after each key."""
         for node, word, other in ((target, "IMPORTING", source),
@@ -339,9 +345,12 @@ class Cluster(Topology):
                 source.cli("MIGRATE", target.place.address, target.port,
                            keys[0], 0, 5000)
             between()
-        for node in (target, source, *self.primaries()):
-            node.cli("CLUSTER", "SETSLOT", slot, "NODE",
-                     self.identity(target))
+        identity = self.identity(target)
+        target.cli("CLUSTER", "SETSLOT", slot, "NODE", identity)
+        for node in (source, *self.primaries()):
+            # Who has lost its last slot may follow who has it by now.
+            with contextlib.suppress(ReplyError):
+                node.cli("CLUSTER", "SETSLOT", slot, "NODE", identity)
 
 
 def view_of(node):
