@@ -3,6 +3,7 @@
  * See LICENSE.
  */
 
+#include <stdio.h>
 #include <string.h>
 
 #include "conf.h"
@@ -20,7 +21,7 @@ static rule user_at_auth, source_at_auth;
 static rule local_is_trusted, sender_fits, has_user, user_may_send;
 static rule message_is_whole, message_is_users, user_is_same, sandbox_is_same;
 static rule text_is_safe, senders_are_read, domains_are_users, room_is_there;
-static rule sandbox_swallows;
+static rule recipients_fit, sandbox_swallows, size_fits;
 
 /* The whole policy, in its order. */
 static rule *const at_connect[] = { source_may_try, NULL };
@@ -31,11 +32,12 @@ static rule *const at_mail_from[] = { sender_fits, local_is_trusted, has_user,
 	user_may_send, senders_are_read, domains_are_users, room_is_there,
 	NULL };
 
-static rule *const at_rcpt_to[] = { sandbox_swallows, NULL };
+static rule *const at_rcpt_to[] = { recipients_fit, sandbox_swallows, NULL };
 
 static rule *const at_end_of_data[] = { message_is_whole, local_is_trusted,
-	message_is_users, user_is_same, sandbox_is_same, text_is_safe,
-	senders_are_read, domains_are_users, room_is_there, NULL };
+	message_is_users, user_is_same, sandbox_is_same, size_fits,
+	text_is_safe, senders_are_read, domains_are_users, room_is_there,
+	NULL };
 
 static rule *const *const policy[] = { [STAGE_CONNECT] = at_connect,
 	[STAGE_AUTH] = at_auth,
@@ -53,6 +55,24 @@ decide(const struct facts *f)
 		if ((*r)(f, &d))
 			break;
 	return (d);
+}
+
+const char *
+decide_reply(const struct decision *d, char buf[DECISION_REPLY])
+{
+	if (d->limit == 0)
+		return (d->reply);
+	snprintf(buf, DECISION_REPLY, d->reply, d->limit);
+	return (buf);
+}
+
+struct bounds
+decide_bounds(const struct conf *conf, const struct user *user)
+{
+	struct bounds bounds = user->bounds;
+
+	bounds_take(&bounds, &conf->bounds);
+	return (bounds);
 }
 
 static bool
@@ -300,6 +320,17 @@ sandbox_is_same(const struct facts *f, struct decision *d)
 }
 
 static bool
+size_fits(const struct facts *f, struct decision *d)
+{
+	const int64_t max = decide_bounds(f->conf, f->user).max_size;
+
+	if (max <= 0 || f->session->tx->size <= (uint64_t)max)
+		return (false);
+	d->limit = max;
+	return (reject(d, REPLY_SIZE, REASON_SIZE));
+}
+
+static bool
 text_is_safe(const struct facts *f, struct decision *d)
 {
 	return (f->session->tx->hidden_end && block(d, REASON_BODY));
@@ -403,6 +434,29 @@ domains_are_users(const struct facts *f, struct decision *d)
 	return (false);
 }
 
+/*
+ * Who has used up a limit is put off, refused for good, or not told: from
+ * MAIL FROM on, before any recipient has been taken for real.
+ */
+static bool
+no_room(const struct facts *f, struct decision *d)
+{
+	switch (decide_bounds(f->conf, f->user).over) {
+	case OVER_REJECT:
+		return (reject(d, f->room_refusal, REASON_QUOTA));
+	case OVER_SANDBOX:
+		if (f->stage == STAGE_MAIL_FROM)
+			return (act(d, ACTION_SANDBOX));
+		if (f->session->tx->sandboxed)
+			return (false);
+		break;
+	case OVER_UNSET:
+	case OVER_DEFER:
+		break;
+	}
+	return (reject(d, f->room_reply, REASON_QUOTA));
+}
+
 static bool
 room_is_there(const struct facts *f, struct decision *d)
 {
@@ -414,7 +468,7 @@ room_is_there(const struct facts *f, struct decision *d)
 	case ROOM_THERE:
 		return (false);
 	case ROOM_NONE:
-		return (reject(d, f->room_reply, REASON_QUOTA));
+		return (no_room(f, d));
 	case ROOM_UNKNOWN:
 		break;
 	}
@@ -422,6 +476,18 @@ room_is_there(const struct facts *f, struct decision *d)
 }
 
 /* RCPT TO */
+static bool
+recipients_fit(const struct facts *f, struct decision *d)
+{
+	const struct tx *tx = f->session->tx;
+
+	if (tx == NULL || tx->max_recipients <= 0 ||
+	    tx->recipients <= (uint64_t)tx->max_recipients)
+		return (false);
+	d->limit = tx->max_recipients;
+	return (reject(d, REPLY_RECIPIENTS, REASON_RECIPIENTS));
+}
+
 static bool
 sandbox_swallows(const struct facts *f, struct decision *d)
 {

@@ -6,6 +6,7 @@
 #ifndef DECIDE_H
 #define DECIDE_H
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -90,6 +91,7 @@ struct facts {
 
 	enum room_fact room;
 	const char    *room_reply;
+	const char    *room_refusal; /* the same for good */
 };
 
 enum action {
@@ -114,7 +116,11 @@ struct decision {
 	const char *domain; /* the one that it is about, or NULL */
 	const char *record; /* its SPF record, or NULL */
 	size_t	    which;  /* ACTION_ASK_SPF, _ADDRESSES: place of a sender */
+	int64_t	    limit;  /* that the reply names, or 0 */
 };
+
+/* Longest reply, with its NUL. */
+#define DECISION_REPLY 160
 
 /* The replies that are always the same: RFC 5321 4.2, RFC 3463. */
 #define REPLY_AUTH_REQUIRED "530 5.7.0 Authentication required"
@@ -127,8 +133,18 @@ struct decision {
 	"451 4.4.3 SPF could not be looked up, " \
 	"try again later"
 
+#define REPLY_RECIPIENTS \
+	"452 4.5.3 Too many recipients, at most %" PRId64 " in a message"
+#define REPLY_SIZE "552 5.3.4 Message too large, at most %" PRId64 " bytes"
+
 /* Decides.  What it points to is the facts'. */
 struct decision decide(const struct facts *);
+
+/* The reply, the limit filled in. */
+const char *decide_reply(const struct decision *, char[DECISION_REPLY]);
+
+/* How a message of a user is bounded: by what the configuration has at last. */
+struct bounds decide_bounds(const struct conf *, const struct user *);
 
 /* Why a user who is not active is not, and why a source is not allowed. */
 enum reason decide_why_blocked(const struct user *);

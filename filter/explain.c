@@ -121,7 +121,7 @@ goes_on(struct explanation *ex, const char *stage, const struct decision *d)
 {
 	const char *where = place_of(ex, stage, d);
 
-	if (d->action == ACTION_PROCEED)
+	if (d->action == ACTION_PROCEED || d->action == ACTION_SANDBOX)
 		return (true);
 	if (d->action == ACTION_BLOCK) {
 		print_block(ex, where, d);
@@ -187,7 +187,8 @@ on_from_explained(void *arg, const struct decision *d, const struct user *user)
 		return;
 	tx->state = TX_OPEN;
 	strlcpy(tx->user, ex->name, sizeof(tx->user));
-	tx->sandboxed = user->status == STATUS_SANDBOXED;
+	tx->sandboxed = user->status == STATUS_SANDBOXED ||
+	    d->action == ACTION_SANDBOX;
 	if (ex->question->header != NULL)
 		take_header(&tx->header, ex->question->header);
 	ask_about(ex, STAGE_END_OF_DATA, on_end_explained);
@@ -260,7 +261,9 @@ explain_start(struct explanation *ex)
 	    (f->users = users_new(f->servers, f->conf)) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL)
 		return (false);
-	f->quotas = (struct quotas){ f->base, f->conf, f->functions, NULL };
+	f->quotas.base = f->base;
+	f->quotas.conf = f->conf;
+	f->quotas.functions = f->functions;
 	return (session_begin_tx(&ex->session, ex->question->sender) != NULL);
 }
 

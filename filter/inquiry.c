@@ -8,6 +8,7 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,7 @@ struct inquiry {
 	char		       name[USER_NAME_MAX + 1];	     /* AUTH shows */
 	char		       room_name[USER_NAME_MAX + 1]; /* whose room */
 	char		       room_reply[QUOTA_REPLY];
+	char		       room_refusal[QUOTA_REPLY];
 	char		      *password;
 };
 
@@ -203,6 +205,9 @@ on_inquiry_room(void *arg, enum quota_result result, const char *reply)
 	inq->facts.room = result == QUOTA_OK ? ROOM_THERE : ROOM_UNKNOWN;
 	if (result == QUOTA_FULL) {
 		strlcpy(inq->room_reply, reply, sizeof(inq->room_reply));
+		snprintf(inq->room_refusal, sizeof(inq->room_refusal),
+		    "550 5.7.1%s", reply + strlen("550 5.7.1"));
+		inq->facts.room_refusal = inq->room_refusal;
 		inq->facts.room = ROOM_NONE;
 		inq->facts.room_reply = inq->room_reply;
 	}

@@ -59,15 +59,17 @@ static void
 refuse_message(struct request *req, const struct decision *d,
     const struct user *user)
 {
-	const char *name = concerned(req, d, user);
+	const char *name = concerned(req, d, user), *reply;
+	char	    buf[DECISION_REPLY];
 
+	reply = decide_reply(d, buf);
 	if (name[0] != '\0')
-		log_message(req->filter, req->session, name, "refused",
-		    d->reply, NULL, -1);
+		log_message(req->filter, req->session, name, "refused", reply,
+		    NULL, -1);
 	if (d->action == ACTION_DISCONNECT)
-		request_disconnect(req, d->reply);
+		request_disconnect(req, reply);
 	else
-		request_reject(req, d->reply);
+		request_reject(req, reply);
 }
 
 /* The reply names no report that is not there. */
@@ -122,7 +124,7 @@ on_from_decided(void *arg, const struct decision *d, const struct user *user)
 	struct request *req = arg;
 	struct tx      *tx = req->session->tx;
 
-	if (d->action != ACTION_PROCEED) {
+	if (d->action != ACTION_PROCEED && d->action != ACTION_SANDBOX) {
 		refuse_or_block(req, d, user);
 		return;
 	}
@@ -130,7 +132,10 @@ on_from_decided(void *arg, const struct decision *d, const struct user *user)
 	if (user != NULL) {
 		strlcpy(tx->user, user->name, sizeof(tx->user));
 		strlcpy(tx->account, user->account, sizeof(tx->account));
-		tx->sandboxed = user->status == STATUS_SANDBOXED;
+		tx->sandboxed = user->status == STATUS_SANDBOXED ||
+		    d->action == ACTION_SANDBOX;
+		tx->max_recipients = decide_bounds(req->filter->conf, user)
+					 .max_recipients;
 		tx->any_domain = user_any_domain(user);
 	}
 	request_proceed(req);
@@ -151,18 +156,31 @@ message_from(struct request *req, const char *sender)
 	    &req->inquiry);
 }
 
+/* It has been counted, and is not let through. */
+static void
+forget_recipient(struct tx *tx)
+{
+	tx->recipients--;
+	memset(tx->recipient, 0, sizeof(tx->recipient));
+}
+
 static void
 on_to_decided(void *arg, const struct decision *d, const struct user *user)
 {
 	struct request *req = arg;
+	struct tx      *tx = req->session->tx;
+	char		reply[DECISION_REPLY];
 
 	(void)user;
 	if (d->action == ACTION_SANDBOX)
 		request_rewrite(req, SANDBOX);
 	else if (d->action == ACTION_PROCEED)
 		request_proceed(req);
-	else
-		request_reject(req, d->reply);
+	else {
+		if (tx != NULL)
+			forget_recipient(tx);
+		request_reject(req, decide_reply(d, reply));
+	}
 }
 
 void
@@ -190,9 +208,10 @@ message_recipient_settled(struct session *s, const char *recipient, bool taken)
 	digest_strings(digest, 1, &recipient);
 	if (memcmp(digest, tx->recipient, sizeof(digest)) != 0)
 		return;
-	if (!taken)
-		tx->recipients--;
-	memset(tx->recipient, 0, sizeof(tx->recipient));
+	if (taken)
+		memset(tx->recipient, 0, sizeof(tx->recipient));
+	else
+		forget_recipient(tx);
 }
 
 /* What SPF will be asked about at the end of data is asked early. */
@@ -218,6 +237,9 @@ message_line(struct filter *f, struct session *s, const char *text, size_t len)
 
 	if (tx == NULL)
 		return;
+	/* CR LF is behind it, RFC 1870 5; the dot at the end is no part. */
+	if (len != 1 || text[0] != '.')
+		tx->size += len + 2;
 	if (body_hides_end(text, len))
 		tx->hidden_end = true;
 	if (tx->header.done)

@@ -89,6 +89,10 @@ reason_name(enum reason reason)
 		return ("sender-too-long");
 	case REASON_FAILURES:
 		return ("failed-logins");
+	case REASON_RECIPIENTS:
+		return ("too-many-recipients");
+	case REASON_SIZE:
+		return ("too-large");
 	case REASON_QUOTA:
 		return ("quota");
 	case REASON_LIMITS:

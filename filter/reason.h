@@ -49,6 +49,8 @@ enum reason {
 	REASON_NO_LIST,	 /* of sources, which must be there */
 	REASON_LONG,	 /* the envelope sender */
 	REASON_FAILURES, /* failed logins of the source */
+	REASON_RECIPIENTS,
+	REASON_SIZE,
 	REASON_QUOTA,
 	REASON_LIMITS, /* cannot be read */
 	REASON_SANDBOX,

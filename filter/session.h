@@ -71,11 +71,13 @@ struct tx {
 	char	      user[USER_NAME_MAX + 1];
 	char	      account[USER_NAME_MAX + 1];
 	bool	      sandboxed;
-	bool	      any_domain; /* its domains are asked about early */
-	bool	      damaged;	  /* a line of it was lost */
-	bool	      hidden_end; /* it seems to end early */
-	uint32_t      msgid;	  /* smtpd's; 0: none yet */
-	size_t	      recipients; /* that we have let through */
+	bool	      any_domain;     /* its domains are asked about early */
+	bool	      damaged;	      /* a line of it was lost */
+	bool	      hidden_end;     /* it seems to end early */
+	uint32_t      msgid;	      /* smtpd's; 0: none yet */
+	size_t	      recipients;     /* that we have let through */
+	int64_t	      max_recipients; /* 0 or less: any number */
+	uint64_t      size; /* bytes of its lines and their ends, so far */
 	uint8_t	      recipient[DIGEST_LEN]; /* the last, while smtpd may
 					       refuse it */
 	struct header header;

@@ -19,6 +19,7 @@
 #include <unistr.h>
 
 #include "conf.h"
+#include "count.h"
 #include "domain.h"
 #include "log.h"
 #include "period.h"
@@ -69,6 +70,7 @@ static const char *const enforce_words[] = { "envelope", "header", NULL };
 static const char *const spf_words[] = { "off", "published", "include", "pass",
 	NULL };
 static const char *const unit_words[] = { "message", "recipient", NULL };
+static const char *const over_words[] = { "defer", "reject", "sandbox", NULL };
 static const char *const local_words[] = { "trust", "enforce", NULL };
 static const char *const refusal_words[] = { "auth", "mail-from", NULL };
 
@@ -106,6 +108,12 @@ valid_spf(cfg_t *cfg, cfg_opt_t *opt)
 {
 	reading.spf_line = cfg->line;
 	return (valid_keyword(cfg, opt, spf_words));
+}
+
+static int
+valid_over(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, over_words));
 }
 
 static int
@@ -218,6 +226,31 @@ valid_period(cfg_t *cfg, cfg_opt_t *opt)
 		return (0);
 	cfg_error(cfg, "%s: \"%s\" is not a period like 1h, 1d, 30d or 3600",
 	    cfg_opt_name(opt), value);
+	return (-1);
+}
+
+static int
+valid_count(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+	int64_t	    n;
+
+	if (count_parse(value, &n))
+		return (0);
+	cfg_error(cfg, "%s: \"%s\" is not a number", cfg_opt_name(opt), value);
+	return (-1);
+}
+
+static int
+valid_size(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+	int64_t	    n;
+
+	if (size_parse(value, &n))
+		return (0);
+	cfg_error(cfg, "%s: \"%s\" is not a size like 25M", cfg_opt_name(opt),
+	    value);
 	return (-1);
 }
 
@@ -394,9 +427,10 @@ static const struct {
 	{ "spf", valid_spf }, { "spf_include", valid_include },
 	{ "spf_relays", valid_relay }, { "spf_timeout", valid_timeout },
 	{ "spf_workers", valid_workers }, { "spf_resolver", valid_resolver },
-	{ "auth_failures", valid_failures }, { "quota_period", valid_period },
-	{ "quota_unit", valid_unit }, { "local", valid_local },
-	{ "source_refusal", valid_refusal } };
+	{ "auth_failures", valid_failures }, { "over", valid_over },
+	{ "max_recipients", valid_count }, { "max_size", valid_size },
+	{ "quota_period", valid_period }, { "quota_unit", valid_unit },
+	{ "local", valid_local }, { "source_refusal", valid_refusal } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
@@ -473,6 +507,11 @@ take_values(struct conf *conf, cfg_t *cfg)
 	    cfg_getstr(cfg, "source_refusal"));
 	rate_parse(cfg_getstr(cfg, "auth_failures"), &conf->auth_failures,
 	    &conf->auth_failures_period);
+	conf->bounds.over = (enum over)(OVER_DEFER +
+	    get_keyword(over_words, cfg_getstr(cfg, "over")));
+	count_parse(cfg_getstr(cfg, "max_recipients"),
+	    &conf->bounds.max_recipients);
+	size_parse(cfg_getstr(cfg, "max_size"), &conf->bounds.max_size);
 	if (conf->redis == NULL || conf->prefix == NULL ||
 	    conf->report_url == NULL || conf->report_title == NULL ||
 	    conf->report_logo == NULL || conf->report_contact == NULL ||
@@ -559,6 +598,9 @@ new_parser(void)
 		  CFG_INT("spf_workers", 4, CFGF_NONE),
 		  CFG_STR("spf_resolver", NULL, CFGF_NONE),
 		  CFG_STR("auth_failures", "", CFGF_NONE),
+		  CFG_STR("over", "defer", CFGF_NONE),
+		  CFG_STR("max_recipients", "0", CFGF_NONE),
+		  CFG_STR("max_size", "0", CFGF_NONE),
 		  CFG_STR("quota_period", "1d", CFGF_NONE),
 		  CFG_STR("quota_unit", "message", CFGF_NONE),
 		  CFG_STR("local", "trust", CFGF_NONE),
@@ -747,7 +789,11 @@ conf_print(const struct conf *conf, FILE *fp)
 	if (conf->auth_failures > 0)
 		fprintf(fp, "%" PRId64 "/%" PRId64, conf->auth_failures,
 		    conf->auth_failures_period);
-	fprintf(fp, "\"\nquota_period = %" PRId64 "\n", conf->quota_period);
+	fprintf(fp, "\"\n");
+	print_str(fp, "over", over_words[conf->bounds.over - OVER_DEFER]);
+	fprintf(fp, "max_recipients = %" PRId64 "\nmax_size = %" PRId64 "\n",
+	    conf->bounds.max_recipients, conf->bounds.max_size);
+	fprintf(fp, "quota_period = %" PRId64 "\n", conf->quota_period);
 	print_str(fp, "quota_unit", unit_words[conf->quota_unit]);
 	print_str(fp, "local", local_words[conf->local]);
 	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);

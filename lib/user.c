@@ -9,6 +9,7 @@
 #include <hiredis/hiredis.h>
 #include <string.h>
 
+#include "count.h"
 #include "domain.h"
 #include "user.h"
 
@@ -23,14 +24,19 @@ enum field {
 	F_RATE,
 	F_IP_AUTH,
 	F_CREATED,
-	F_RESTRICTED
+	F_RESTRICTED,
+	F_OVER,
+	F_MAX_RECIPIENTS,
+	F_MAX_SIZE
 };
 
 const char *const user_fields[USER_FIELDS] = { "password", "account", "mode",
-	"status", "quota", "rate", "ip_auth", "created", "restricted" };
+	"status", "quota", "rate", "ip_auth", "created", "restricted", "over",
+	"max_recipients", "max_size" };
 
 static const enum field whole[] = { F_PASSWORD, F_ACCOUNT, F_MODE, F_STATUS,
-	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED, F_RESTRICTED };
+	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED, F_RESTRICTED, F_OVER,
+	F_MAX_RECIPIENTS, F_MAX_SIZE };
 static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS, F_IP_AUTH,
 	F_RESTRICTED };
 
@@ -41,7 +47,7 @@ static const struct {
 	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) } };
 
 const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "plan", "status",
-	"user_prefix" };
+	"user_prefix", "over", "max_recipients", "max_size" };
 
 bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
@@ -190,6 +196,50 @@ set_restricted(struct user *user, const char *text)
 	return (user->restricted || text[0] == '\0' || strcmp(text, "0") == 0);
 }
 
+static bool
+set_over(struct bounds *bounds, const char *text)
+{
+	if (text[0] == '\0')
+		bounds->over = OVER_UNSET;
+	else if (strcmp(text, "defer") == 0)
+		bounds->over = OVER_DEFER;
+	else if (strcmp(text, "reject") == 0)
+		bounds->over = OVER_REJECT;
+	else if (strcmp(text, "sandbox") == 0)
+		bounds->over = OVER_SANDBOX;
+	else
+		return (false);
+	return (true);
+}
+
+/* A limit of 0 is none, also where an account or the configuration has one. */
+static bool
+set_limit(int64_t *limit, const char *text,
+    bool (*parse)(const char *, int64_t *))
+{
+	*limit = LIMIT_UNSET;
+	if (text[0] == '\0')
+		return (true);
+	if (!parse(text, limit))
+		return (false);
+	if (*limit == 0)
+		*limit = LIMIT_NONE;
+	return (true);
+}
+
+static bool
+set_bound(struct bounds *bounds, enum field field, const char *text)
+{
+	switch (field) {
+	case F_OVER:
+		return (set_over(bounds, text));
+	case F_MAX_RECIPIENTS:
+		return (set_limit(&bounds->max_recipients, text, count_parse));
+	default:
+		return (set_limit(&bounds->max_size, text, size_parse));
+	}
+}
+
 /*
  * The functions in Redis read the limits and judge them: here is told only
  * whether there is anything that they might find.
@@ -222,6 +272,10 @@ set_field(struct user *user, enum field field, const char *text)
 		return (text[0] == '\0' || netaddr_parse(text, &user->ip_auth));
 	case F_RESTRICTED:
 		return (set_restricted(user, text));
+	case F_OVER:
+	case F_MAX_RECIPIENTS:
+	case F_MAX_SIZE:
+		return (set_bound(&user->bounds, field, text));
 	case F_CREATED:
 		break;
 	}
@@ -261,6 +315,25 @@ is_nothing(const redisReply *reply)
 	return (true);
 }
 
+/* The account's, which are the last of its fields. */
+static const char *
+parse_bounds(struct bounds *bounds, const redisReply *reply)
+{
+	static const enum field fields[] = { F_OVER, F_MAX_RECIPIENTS,
+		F_MAX_SIZE };
+	const size_t		n = sizeof(fields) / sizeof(fields[0]);
+	const size_t		first = USER_ACCOUNT_FIELDS - n;
+	const char	       *text;
+	size_t			i;
+
+	for (i = 0; i < n; i++) {
+		text = text_of(reply->element[first + i]);
+		if (text == NULL || !set_bound(bounds, fields[i], text))
+			return (user_account_fields[first + i]);
+	}
+	return (NULL);
+}
+
 const char *
 user_parse_account(struct user *user, const redisReply *reply)
 {
@@ -284,7 +357,7 @@ user_parse_account(struct user *user, const redisReply *reply)
 		status = STATUS_BLOCKED;
 	if (status == STATUS_BLOCKED || user->status == STATUS_ALLOWED)
 		user->status = status;
-	return (NULL);
+	return (parse_bounds(&user->bounds, reply));
 }
 
 const char *

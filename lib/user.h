@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bounds.h"
 #include "netaddr.h"
 
 struct redisReply;
@@ -55,8 +56,9 @@ struct user {
 	bool		 no_account; /* it is named, and not there */
 	bool		 pro;	     /* plan of the account */
 	char		 prefix[USER_NAME_MAX + 1]; /* of the account's users */
-	bool		 limited;    /* a quota or rate is to be asked about */
-	struct netaddr	 ip_auth;    /* len 0: none */
+	bool		 limited; /* a quota or rate is to be asked about */
+	struct bounds	 bounds;  /* what the user does not say, the account */
+	struct netaddr	 ip_auth; /* len 0: none */
 	bool		 restricted; /* not there: no list is no source */
 	enum user_source source;
 	bool		 addresses; /* assigned in the domain asked about */
@@ -66,7 +68,7 @@ struct user {
 };
 
 /* The fields of a record that are read. */
-#define USER_FIELDS 9
+#define USER_FIELDS 12
 extern const char *const user_fields[USER_FIELDS];
 
 /* How many of them a question needs. */
@@ -76,7 +78,7 @@ enum user_scope {
 };
 
 /* The same of an account, for user_parse_account(). */
-#define USER_ACCOUNT_FIELDS 3
+#define USER_ACCOUNT_FIELDS 6
 extern const char *const user_account_fields[USER_ACCOUNT_FIELDS];
 
 /*

@@ -669,6 +669,7 @@ take_account(struct users_query *q)
 	q->user.no_account = q->of_account.no_account;
 	q->user.pro = q->of_account.pro;
 	q->user.in_account = q->of_account.in_account;
+	bounds_take(&q->user.bounds, &q->of_account.bounds);
 	if (q->of_account.status == STATUS_BLOCKED ||
 	    q->user.status == STATUS_ALLOWED)
 		q->user.status = q->of_account.status;

@@ -5,6 +5,7 @@
 own: a new one there is one here."""
 
 import json
+import textwrap
 
 import pytest
 
@@ -34,7 +35,7 @@ def table(described, kind):
         text = row["help"]
         if row["words"]:
             text += ": " + ", ".join(row["words"])
-        lines.append(text + ".")
+        lines += textwrap.wrap(text + ".", 79)
         if row["absent"]:
             lines.append("The default is\n.Cm %s ." % row["absent"])
     return "".join(line + "\n" for line in lines)

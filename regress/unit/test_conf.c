@@ -111,6 +111,9 @@ test_defaults(void **state)
 	assert_int_equal(conf->spf_workers, 4);
 	assert_null(conf->spf_resolver);
 	assert_int_equal(conf->auth_failures, 0);
+	assert_int_equal(conf->bounds.over, OVER_DEFER);
+	assert_int_equal(conf->bounds.max_recipients, LIMIT_UNSET);
+	assert_int_equal(conf->bounds.max_size, LIMIT_UNSET);
 	assert_int_equal(conf->quota_period, 86400);
 	assert_int_equal(conf->quota_unit, UNIT_MESSAGE);
 	assert_int_equal(conf->local, LOCAL_TRUST);
@@ -139,6 +142,7 @@ static const char
 		  "spf_workers = 64\n"
 		  "spf_resolver = \"[2001:db8::53]:5353\"\n"
 		  "auth_failures = \"20/10m\"\n"
+		  "over = reject\nmax_recipients = 100\nmax_size = 25M\n"
 		  "quota_period = 30d\n"
 		  "quota_unit = recipient\n"
 		  "local = enforce\n"
@@ -175,6 +179,9 @@ test_every_key(void **state)
 	assert_string_equal(conf->spf_resolver, "[2001:db8::53]:5353");
 	assert_int_equal(conf->quota_period, 30 * 86400);
 	assert_int_equal(conf->auth_failures, 20);
+	assert_int_equal(conf->bounds.over, OVER_REJECT);
+	assert_int_equal(conf->bounds.max_recipients, 100);
+	assert_int_equal(conf->bounds.max_size, 25 << 20);
 	assert_int_equal(conf->auth_failures_period, 600);
 	assert_int_equal(conf->quota_unit, UNIT_RECIPIENT);
 	assert_int_equal(conf->local, LOCAL_ENFORCE);
@@ -350,6 +357,9 @@ test_bad_values(void **state)
 		{ "spf = on", 1, "spf: unknown word \"on\"" },
 		{ "spf = ''", 1, "unknown word" },
 		{ "quota_unit = bytes", 1, "quota_unit: unknown word" },
+		{ "over = drop", 1, "over: unknown word" },
+		{ "max_recipients = many", 1, "is not a number" },
+		{ "max_size = 25m", 1, "is not a size like 25M" },
 		{ "auth_failures = 20", 1,
 		    "auth_failures: \"20\" is not a rate like 20/10m" },
 		{ "auth_failures = 0/10m", 1, "is not a rate" },
@@ -572,6 +582,8 @@ test_print(void **state)
 	    "spf_workers = 64\n"
 	    "spf_resolver = \"[2001:db8::53]:5353\"\n"
 	    "auth_failures = \"20/600\"\n"
+	    "over = \"reject\"\nmax_recipients = 100\n"
+	    "max_size = 26214400\n"
 	    "quota_period = 2592000\n"
 	    "quota_unit = \"recipient\"\n"
 	    "local = \"enforce\"\n"

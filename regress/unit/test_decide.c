@@ -587,6 +587,75 @@ test_every_domain_counts(void **state)
 	assert_blocked(REASON_NOT_ASSIGNED, "d0.example");
 }
 
+/* A bound of the user counts first, then the account's, then everybody's. */
+static void
+test_bounds(void **state)
+{
+	char buf[DECISION_REPLY];
+
+	(void)state;
+	begin(STAGE_RCPT_TO);
+	tx.recipients = 50;
+	tx.max_recipients = 50;
+	assert_action(ACTION_PROCEED);
+	tx.recipients = 51;
+	assert_int_equal(decide(&facts).reason, REASON_RECIPIENTS);
+	{
+		const struct decision d = decide(&facts);
+
+		assert_int_equal(d.action, ACTION_REJECT);
+		assert_string_equal(decide_reply(&d, buf),
+		    "452 4.5.3 Too many recipients, at most 50 in a message");
+	}
+	tx.max_recipients = LIMIT_NONE;
+	assert_action(ACTION_PROCEED);
+
+	begin(STAGE_END_OF_DATA);
+	conf.bounds.max_size = 1000;
+	tx.size = 1000;
+	assert_action(ACTION_PROCEED);
+	tx.size = 1001;
+	{
+		const struct decision d = decide(&facts);
+
+		assert_int_equal(d.action, ACTION_REJECT);
+		assert_int_equal(d.reason, REASON_SIZE);
+		assert_string_equal(decide_reply(&d, buf),
+		    "552 5.3.4 Message too large, at most 1000 bytes");
+	}
+	user.bounds.max_size = 2000;
+	assert_action(ACTION_PROCEED);
+	user.bounds.max_size = LIMIT_NONE;
+	assert_action(ACTION_PROCEED);
+}
+
+static void
+test_over(void **state)
+{
+	(void)state;
+	begin(STAGE_MAIL_FROM);
+	user.limited = true;
+	facts.room = ROOM_NONE;
+	facts.room_reply = "451 later";
+	facts.room_refusal = "550 never";
+	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
+	conf.bounds.over = OVER_REJECT;
+	assert_reply(ACTION_REJECT, "550 never", REASON_QUOTA);
+	user.bounds.over = OVER_DEFER;
+	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
+	user.bounds.over = OVER_SANDBOX;
+	assert_action(ACTION_SANDBOX);
+	/* One whose recipients were taken for real is put off. */
+	facts.stage = STAGE_END_OF_DATA;
+	tx.state = TX_OPEN;
+	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
+	tx.sandboxed = true;
+	assert_action(ACTION_PROCEED);
+	/* What cannot be read is no limit that was used up. */
+	facts.room = ROOM_UNKNOWN;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS);
+}
+
 /* Who may send as somebody of the domain is told so; where he may, not. */
 static void
 test_addresses(void **state)
@@ -658,7 +727,8 @@ main(void)
 		cmocka_unit_test(test_spf), cmocka_unit_test(test_bounces),
 		cmocka_unit_test(test_every_domain_counts),
 		cmocka_unit_test(test_failed_logins),
-		cmocka_unit_test(test_addresses), cmocka_unit_test(test_room)
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_over), cmocka_unit_test(test_room)
 	};
 
 	return (cmocka_run_group_tests_name("decide", tests, NULL, NULL));

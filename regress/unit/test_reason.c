@@ -47,7 +47,9 @@ static const struct {
 	{ REASON_SOURCE, "source-not-listed" },
 	{ REASON_NO_LIST, "source-list-missing" },
 	{ REASON_LONG, "sender-too-long" },
-	{ REASON_FAILURES, "failed-logins" }, { REASON_QUOTA, "quota" },
+	{ REASON_FAILURES, "failed-logins" },
+	{ REASON_RECIPIENTS, "too-many-recipients" },
+	{ REASON_SIZE, "too-large" }, { REASON_QUOTA, "quota" },
 	{ REASON_LIMITS, "limits-unreadable" },
 	{ REASON_SANDBOX, "sandboxed-meanwhile" },
 	{ REASON_DAMAGED, "line-too-long" }, { REASON_AWAY, "redis-away" } };

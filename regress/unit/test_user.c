@@ -20,7 +20,10 @@ enum {
 	RATE,
 	IP_AUTH,
 	CREATED,
-	RESTRICTED
+	RESTRICTED,
+	OVER,
+	MAX_RECIPIENTS,
+	MAX_SIZE
 };
 
 #define HASH "$6$salt$hash"
@@ -554,10 +557,10 @@ static void
 test_account_status(void **state)
 {
 	static const char *const replies[] = {
-		"*3\r\n$-1\r\n$7\r\nallowed\r\n$-1\r\n",
-		"*3\r\n$-1\r\n$7\r\nblocked\r\n$-1\r\n",
-		"*3\r\n$-1\r\n$9\r\nsandboxed\r\n$-1\r\n",
-		"*3\r\n$5\r\nbasic\r\n$-1\r\n$-1\r\n"
+		"*6\r\n$-1\r\n$7\r\nallowed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n$7\r\nblocked\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n$9\r\nsandboxed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$5\r\nbasic\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 	};
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_BLOCKED, STATUS_SANDBOXED, STATUS_ALLOWED };
@@ -578,18 +581,55 @@ test_account_status(void **state)
 	}
 }
 
+/* What neither says is unset; 0 is said, and is none. */
+static void
+test_bounds(void **state)
+{
+	const struct bounds others = { OVER_SANDBOX, 7, 100 };
+
+	(void)state;
+	assert_null(parse_one(OVER, "reject"));
+	assert_int_equal(user.bounds.over, OVER_REJECT);
+	assert_int_equal(user.bounds.max_recipients, LIMIT_UNSET);
+	assert_int_equal(user.bounds.max_size, LIMIT_UNSET);
+	bounds_take(&user.bounds, &others);
+	assert_int_equal(user.bounds.over, OVER_REJECT);
+	assert_int_equal(user.bounds.max_recipients, 7);
+	assert_int_equal(user.bounds.max_size, 100);
+	assert_null(parse_one(MAX_RECIPIENTS, "0"));
+	bounds_take(&user.bounds, &others);
+	assert_int_equal(user.bounds.over, OVER_SANDBOX);
+	assert_int_equal(user.bounds.max_recipients, LIMIT_NONE);
+	assert_null(parse_one(MAX_SIZE, "25M"));
+	assert_int_equal(user.bounds.max_size, 25 << 20);
+	assert_null(parse_one(OVER, "defer"));
+	assert_int_equal(user.bounds.over, OVER_DEFER);
+	assert_string_equal(parse_one(OVER, "Reject"), "over");
+	assert_string_equal(parse_one(MAX_RECIPIENTS, "-1"), "max_recipients");
+	assert_string_equal(parse_one(MAX_SIZE, "1k"), "max_size");
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*6\r\n$-1\r\n$-1\r\n$-1\r\n$7\r\nsandbox\r\n$3\r\n050\r\n"
+	    "$2\r\n1K\r\n"));
+	assert_int_equal(user.bounds.over, OVER_SANDBOX);
+	assert_int_equal(user.bounds.max_recipients, 50);
+	assert_int_equal(user.bounds.max_size, 1024);
+	assert_false(user.no_account);
+}
+
 /* What said that it was blocked may be what is lost. */
 static void
 test_no_account(void **state)
 {
-	static const char *const there[] = { "*3\r\n$0\r\n\r\n$-1\r\n$-1\r\n",
-		"*3\r\n$-1\r\n$0\r\n\r\n$-1\r\n",
-		"*3\r\n$-1\r\n$-1\r\n$0\r\n\r\n" };
-	size_t			 i;
+	static const char *const there[] = {
+		"*6\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n"
+	};
+	size_t i;
 
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*3\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user.no_account);
 	assert_false(user_active(&user));
 	for (i = 0; i < 3; i++) {
@@ -604,16 +644,16 @@ test_plan(void **state)
 {
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*3\r\n$3\r\npro\r\n$-1\r\n$-1\r\n"));
+	    "*6\r\n$3\r\npro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*3\r\n$4\r\nfree\r\n$-1\r\n$-1\r\n"));
+	    "*6\r\n$4\r\nfree\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*3\r\n$3\r\nPro\r\n$-1\r\n$-1\r\n"));
+	    "*6\r\n$3\r\nPro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*3\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 }
 
@@ -622,29 +662,36 @@ test_prefix(void **state)
 {
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*3\r\n$-1\r\n$-1\r\n$5\r\nacme-\r\n"));
+	    "*6\r\n$-1\r\n$-1\r\n$5\r\nacme-\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user_in_account(&user, "acme-bob"));
 	assert_true(user_in_account(&user, "acme-"));
 	assert_false(user_in_account(&user, "acme"));
 	assert_false(user_in_account(&user, "bob"));
 	assert_false(user_in_account(&user, "xacme-"));
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*3\r\n$-1\r\n$-1\r\n$0\r\n\r\n"));
+	    "*6\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user_in_account(&user, "bob"));
 }
 
 #define TEN "xxxxxxxxxx"
-#define LONG_PREFIX \
-	"*3\r\n$-1\r\n$-1\r\n$70\r\n" TEN TEN TEN TEN TEN TEN TEN "\r\n"
+#define LONG_PREFIX                                               \
+	"*6\r\n$-1\r\n$-1\r\n$70\r\n" TEN TEN TEN TEN TEN TEN TEN \
+	"\r\n$-1\r\n$-1\r\n$-1\r\n"
 
 static void
 test_bad_account(void **state)
 {
 	static const char *const cases[] = { "*0\r\n", "$-1\r\n",
 		"*1\r\n$-1\r\n", "*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", ":1\r\n",
-		"*3\r\n:1\r\n$-1\r\n$-1\r\n", "*3\r\n$-1\r\n:1\r\n$-1\r\n",
-		"*3\r\n$-1\r\n$4\r\ngone\r\n$-1\r\n", "*2\r\n$-1\r\n$-1\r\n",
-		"*3\r\n$-1\r\n$-1\r\n:1\r\n", LONG_PREFIX, "+OK\r\n" };
+		"*6\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n$4\r\ngone\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*2\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n$-1\r\n$-1\r\n$1\r\nx\r\n$-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n-1\r\n$-1\r\n",
+		"*6\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n1k\r\n",
+		"*6\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n", LONG_PREFIX,
+		"+OK\r\n" };
 	size_t			 i;
 
 	(void)state;
@@ -665,7 +712,7 @@ main(void)
 		TEST(test_not_a_hash), TEST(test_sources), TEST(test_families),
 		TEST(test_longest_list), TEST(test_not_a_set),
 		TEST(test_source_allowed), TEST(test_restricted),
-		TEST(test_any_domain), TEST(test_no_account),
+		TEST(test_bounds), TEST(test_any_domain), TEST(test_no_account),
 		TEST(test_fold_name), TEST(test_account_status),
 		TEST(test_plan), TEST(test_prefix), TEST(test_bad_account)
 	};

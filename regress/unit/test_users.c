@@ -184,34 +184,43 @@ answered(enum users_found want)
 #define BULK_HASH "$12\r\n" HASH "\r\n"
 #define BULK_ACME "$4\r\nacme\r\n"
 #define BULK_ADDRESS "$9\r\n192.0.2.1\r\n"
-#define PLAIN "*9\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL
-#define OF(account) "*9\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL
+#define PLAIN "*12\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define OF(account) \
+	"*12\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
 #define ACME OF(BULK_ACME)
-#define OF_IP "*9\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL
-#define OF_IP_ACME \
-	"*9\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL NIL
-#define NOBODY "*9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define BAD "*9\r\n" BULK_HASH NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL
-#define LIMITED "*9\r\n" BULK_HASH NIL NIL NIL "$1\r\n9\r\n" NIL NIL NIL NIL
+#define OF_IP \
+	"*12\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL NIL NIL
+#define OF_IP_ACME                                                             \
+	"*12\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL \
+	    NIL NIL
+#define NOBODY "*12\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define BAD                     \
+	"*12\r\n" BULK_HASH NIL \
+	"$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define LIMITED                                       \
+	"*12\r\n" BULK_HASH NIL		      NIL NIL \
+	"$1\r\n9\r\n" NIL NIL NIL NIL NIL NIL NIL
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
-#define PRO "*3\r\n$3\r\npro\r\n" NIL NIL
-#define NO_ACCOUNT "*3\r\n" NIL NIL NIL
-#define BLOCKED "*3\r\n" NIL "$7\r\nblocked\r\n" NIL
+#define PRO "*6\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL
+#define NO_ACCOUNT "*6\r\n" NIL NIL NIL NIL NIL NIL
+#define BLOCKED "*6\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
 #define HMGET(name)                                                      \
 	"HMGET smtp:user:{" name "} password account mode status quota " \
-	"rate ip_auth created restricted\n"
+	"rate ip_auth created restricted over max_recipients max_size\n"
 #define LIST(name) "SRANDMEMBER smtp:user:{" name "}:ips 65\n"
 #define COUNT(name) "SCARD smtp:user:{" name "}:ips\n"
 #define NONE_LISTED(name) "SMISMEMBER smtp:user:{" name "}:ips \n"
 #define ASSIGNED(name)                                       \
 	"SMISMEMBER smtp:user:{" name "}:domains a.example " \
 	"b.example\n"
-#define ACCOUNT(name) "HMGET smtp:account:{" name "} plan status user_prefix\n"
+#define ACCOUNT(name)               \
+	"HMGET smtp:account:{" name \
+	"} plan status user_prefix over max_recipients max_size\n"
 #define VERIFIED(name) \
 	"SMISMEMBER smtp:account:{" name "}:domains a.example b.example\n"
 
@@ -340,9 +349,9 @@ test_account_status(void **state)
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_SANDBOXED, STATUS_BLOCKED };
 	const char		     *fields[USER_FIELDS] = { HASH, "acme" };
-	const char		     *account[] = { "basic", NULL, NULL };
-	char			      replies[512];
-	size_t			      i, j;
+	const char *account[USER_ACCOUNT_FIELDS] = { "basic" };
+	char	    replies[512];
+	size_t	    i, j;
 
 	(void)state;
 	SCRIPT(ACME, PRO);
@@ -354,7 +363,7 @@ test_account_status(void **state)
 			account[1] = texts[j];
 			snprintf(replies, sizeof(replies), "%s%s",
 			    resp_array(fields, USER_FIELDS),
-			    resp_array(account, 3));
+			    resp_array(account, USER_ACCOUNT_FIELDS));
 			fakeredis_script(&fake, NULL, 0);
 			assert_non_null(ask("alice"));
 			one_go(HMGET("alice") ACCOUNT("acme"), replies);
@@ -509,7 +518,7 @@ expect_record(const struct world *w, const char *name)
 
 	snprintf(command, sizeof(command),
 	    "HMGET smtp:user:{%s} password account mode status quota "
-	    "rate ip_auth created restricted\n",
+	    "rate ip_auth created restricted over max_recipients max_size\n",
 	    name);
 	expect(command, resp_array(is_owner ? fields : other, USER_FIELDS));
 }
@@ -546,13 +555,15 @@ expect_prefixes(const struct world *w, const char *name)
 static void
 expect_account(const char *name)
 {
-	const char *fields[] = { strcmp(name, "acme") == 0 ? "pro" : "free",
-		NULL, NULL };
+	const char *fields[USER_ACCOUNT_FIELDS] = { strcmp(name, "acme") == 0
+			? "pro"
+			: "free" };
 	char command[128];
 
 	snprintf(command, sizeof(command),
-	    "HMGET smtp:account:{%s} plan status user_prefix\n", name);
-	expect(command, resp_array(fields, 3));
+	    "HMGET smtp:account:{%s} plan status user_prefix over max_recipients max_size\n",
+	    name);
+	expect(command, resp_array(fields, USER_ACCOUNT_FIELDS));
 	snprintf(command, sizeof(command),
 	    "SMISMEMBER smtp:account:{%s}:domains a.example b.example\n", name);
 	expect(command, bits(2, strcmp(name, "acme") == 0 ? 0 : 1));
@@ -890,7 +901,8 @@ static const struct bad_part bad_parts[] = {
 	    "account:{b2}", "not a hash" },
 	{ "b3",
 	    { OF("$2\r\nb3\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n",
-		"*3\r\n" NIL "$1\r\nx\r\n" NIL, "*2\r\n:0\r\n:0\r\n" },
+		"*6\r\n" NIL "$1\r\nx\r\n" NIL NIL NIL NIL,
+		"*2\r\n:0\r\n:0\r\n" },
 	    "account:{b3}", "plan or status" },
 	{ "b4",
 	    { OF("$2\r\nb4\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n", PRO, WRONGTYPE },
@@ -988,8 +1000,8 @@ test_bad_account_left(void **state)
 	fakeredis_script(&fake, NULL, 0);
 	assert_non_null(ask("alice"));
 	one_go(HMGET("alice") ACCOUNT("acme"),
-	    "*9\r\n" BULK_HASH
-	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL WRONGTYPE);
+	    "*12\r\n" BULK_HASH
+	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL WRONGTYPE);
 	one_go(ACCOUNT("big"), PRO);
 	answered(USER_OK);
 	assert_true(user.pro);

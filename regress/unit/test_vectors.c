@@ -5,11 +5,13 @@
 
 /* Texts that other languages read as well: regress/vectors/README. */
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"
 
+#include "count.h"
 #include "domain.h"
 #include "netaddr.h"
 #include "passwd.h"
@@ -299,6 +301,42 @@ test_ulabels(void **state)
 	check_file("ulabels", read_domain);
 }
 
+static bool
+read_count(const struct vector *v, char *out)
+{
+	int64_t n;
+
+	if (strlen(v->text) != v->len || !count_parse(v->text, &n))
+		return (false);
+	sprintf(out, "%" PRId64, n);
+	return (true);
+}
+
+static bool
+read_size(const struct vector *v, char *out)
+{
+	int64_t n;
+
+	if (strlen(v->text) != v->len || !size_parse(v->text, &n))
+		return (false);
+	sprintf(out, "%" PRId64, n);
+	return (true);
+}
+
+static void
+test_counts(void **state)
+{
+	(void)state;
+	check_file("counts", read_count);
+}
+
+static void
+test_sizes(void **state)
+{
+	(void)state;
+	check_file("sizes", read_size);
+}
+
 static void
 test_periods(void **state)
 {
@@ -333,7 +371,8 @@ main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_names),
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_domains), cmocka_unit_test(test_senders),
-		cmocka_unit_test(test_ulabels), cmocka_unit_test(test_periods),
+		cmocka_unit_test(test_ulabels), cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_sizes), cmocka_unit_test(test_periods),
 		cmocka_unit_test(test_hashes), cmocka_unit_test(test_places),
 		cmocka_unit_test(test_serverinfo) };
 

@@ -1,4 +1,4 @@
-#!lua name=smtpusers_3_@HASH@
+#!lua name=smtpusers_4_@HASH@
 -- Copyright (c) 2026 The smtpusers authors
 -- See LICENSE.
 --
@@ -14,7 +14,7 @@
 -- the relay refuses to read is refused here.  While a library loads there are
 -- no global functions: all that runs then is to make tables and functions.
 
-local VERSION = 3	-- as in the name; one more with each release
+local VERSION = 4	-- as in the name; one more with each release
 local HASH = '@HASH@'
 
 local PERIOD_MAX = 3650 * 86400
@@ -30,6 +30,7 @@ local SLOW = 5			-- milliseconds that verifying a hash may take
 local UNITS = { [''] = 1, s = 1, m = 60, h = 3600, d = 86400, w = 604800 }
 local MODES = { 'default', 'all', 'any' }
 local FLAGS = { '0', '1' }
+local OVERS = { 'defer', 'reject', 'sandbox' }
 local STATUSES = { 'allowed', 'blocked', 'sandboxed' }
 
 -- By what stands between the first two dollars.
@@ -195,6 +196,10 @@ end
 
 function canonical.status(text)
 	return one_of(text, STATUSES)
+end
+
+function canonical.over(text)
+	return one_of(text, OVERS)
 end
 
 function canonical.flag(text)
@@ -427,6 +432,26 @@ function canonical.quota(text)
 		    '10^12, 0 = unlimited')
 	end
 	return string.format('%.0f', n)
+end
+
+function canonical.limit(text)
+	local n = parse_count(text)
+	if not n then
+		invalid(text, 'not a limit: a number, at most 10^12, 0 = none')
+	end
+	return string.format('%.0f', n)
+end
+
+local SIZES = { [''] = 1, K = 1024, M = 1024 * 1024, G = 1024 * 1024 * 1024 }
+
+function canonical.size(text)
+	local digits, unit = string.match(text, '^(%d+)(.?)$')
+	local n = digits and SIZES[unit] and parse_count(digits)
+	if not n or n * SIZES[unit] > COUNT_MAX then
+		invalid(text, 'not a size: bytes, or a number with K, M or ' ..
+		    'G, at most 10^12, 0 = unlimited')
+	end
+	return string.format('%.0f', n * SIZES[unit])
 end
 
 -- The unit stays as it was given.
