@@ -9,6 +9,7 @@
     check.py -d DIR fuzz PROGRAM...     libFuzzer programs, a short run each
     check.py -d DIR lint TARGET...      what make lint is made of
     check.py -d DIR pytest SUITE ARG... pytest
+    check.py -d DIR program SUITE WORD... one that says itself what it has found
     check.py -d DIR summary SUITE...    one line for all of them
 
 Programs run side by side. Each suite leaves its counts in DIR. The summary
@@ -180,11 +181,15 @@ def summary(directory, suites):
     return total
 
 
+def program(words_of_it):
+    return one(subprocess.run(words_of_it).returncode == 0)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-d", dest="directory", type=Path, required=True)
     parser.add_argument("what", choices=("unit", "fuzz", "lint", "pytest",
-                                         "summary"))
+                                         "program", "summary"))
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     args = parser.parse_args()
 
@@ -195,6 +200,9 @@ def main():
         suite, *arguments = args.rest
         counts = pytest(args.directory, suite, arguments)
         save(args.directory, suite, counts)
+    elif args.what == "program":
+        counts = program(args.rest[1:])
+        save(args.directory, args.rest[0], counts)
     else:
         # Unit tests wait a while where they are about deadlines.
         judge, crowd = {"unit": (unit, 4), "fuzz": (fuzz, 1),
