@@ -200,8 +200,9 @@ def test_large_sets(library, alice, count):
 
 # What is refused
 
-GIVEN = ("password, account, mode, status, quota, quota_period, rate, ip_auth, "
-         "restricted, description, created, domains, ips")
+GIVEN = ("password, account, mode, status, quota, quota_period, rate, over, "
+         "max_recipients, max_size, ip_auth, restricted, description, "
+         "created, domains, ips")
 BAD_CALLS = [
     (("quota",), "a field without a value: they come in pairs"),
     (("quota", "1", "quota", "1"), "quota: named twice"),
@@ -461,7 +462,8 @@ def test_get(library):
                       "message", "2026-11-21T08:40:00Z", "other", "x")
     expected = {**STORED, "password": "sha256crypt"}
     assert library.get(key) == {
-        "name": "alice", **expected, "ip_auth": None,
+        "name": "alice", **expected, "ip_auth": None, "over": None,
+        "max_recipients": None, "max_size": None,
         "last_login": "2026-11-21T08:39:29Z",
         "last_message": "2026-11-21T08:40:00Z",
         "domains": ["a.example", "b.example"], "domain_count": 2,
@@ -484,6 +486,7 @@ def test_get_of_next_to_nothing(library):
     assert view == {
         "name": "alice", "password": None, "account": None, "mode": None,
         "status": None, "quota": None, "quota_period": None, "rate": None,
+        "over": None, "max_recipients": None, "max_size": None,
         "ip_auth": None, "restricted": None, "description": None,
         "created": "x",
         "last_login": None, "last_message": None, "domains": [],
