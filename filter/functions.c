@@ -272,7 +272,7 @@ struct servers_req *
 functions_call(struct functions *fn, redisconn_cb cb, void *arg,
     const char *name, int nkeys, int argc, const char **argv)
 {
-	const char *out[FUNCTIONS_ARGS];
+	const char *out[FUNCTIONS_ARGS] = { NULL };
 	int	    n;
 
 	n = functions_command(name, nkeys, argc, argv, out);
@@ -283,7 +283,7 @@ struct servers_req *
 functions_commit(struct functions *fn, redisconn_cb cb, void *arg,
     const char *name, int nkeys, int argc, const char **argv)
 {
-	const char *out[FUNCTIONS_ARGS];
+	const char *out[FUNCTIONS_ARGS] = { NULL };
 	int	    n;
 
 	n = functions_command(name, nkeys, argc, argv, out);

@@ -39,8 +39,11 @@ class Users:
 
     def add(self, name="alice", password="Open-Sesame1", scheme="$6$",
             ips=(), domains=("example.org",), **fields):
-        if "account" in fields:
-            self.need_account(fields["account"].lower())
+        """A user; an account that is named and not there is made first."""
+        account = fields.get("account")
+        if account and not self.redis.cli(
+                "EXISTS", self.prefix + "account:{%s}" % account):
+            self.account(account)
         self.password(name, password, scheme)
         self.set(name, **{"status": "allowed", "mode": "default", **fields})
         self.ips(name, *ips)
@@ -72,13 +75,6 @@ class Users:
         self.redis.cli("DEL", key)
         if entries:
             self.redis.cli("SADD", key, *entries)
-
-    def need_account(self, name):
-        """One of no plan, where there is none: who has no account that is
-        there is refused."""
-        key = self.prefix + "account:{%s}" % name
-        if not self.redis.cli("EXISTS", key):
-            self.redis.cli("HSET", key, "status", "allowed")
 
     def account(self, name, *domains, **fields):
         """An account, of no plan unless told, and its domains."""
