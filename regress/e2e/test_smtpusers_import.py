@@ -85,7 +85,7 @@ def check_full(cmd):
         "password": HASH, "account": "acme", "mode": "any",
         "status": "sandboxed", "quota": "1000", "quota_period": "30d",
         "rate": "10/1m 100/1h", "description": "the \"big\" one é 本 🙂",
-        "created": CREATED, "ip_auth": "2001:db8::1"}
+        "created": CREATED, "ip_auth": "2001:db8::1", "restricted": "1"}
     assert cmd.members("alice", ":domains") == {
         "example.org", "xn--bcher-kva.example"}
     assert cmd.members("alice", ":ips") == {

@@ -256,7 +256,8 @@ def test_the_rights_that_setup_prints_suffice(server, tmp_path):
 EVERYTHING = [words.split() for words in (
     "add alice --generate --domain example.org --quota 5 --rate 9/1h",
     "passwd alice --generate", "ip add alice 192.0.2.1 192.0.2.0/25",
-    "ip rm alice 192.0.2.1 192.0.2.0/25", "ipauth set alice 192.0.2.1",
+    "ip rm alice 192.0.2.1 192.0.2.0/25", "set alice restricted 0",
+    "ipauth set alice 192.0.2.1",
     "ipauth set alice 192.0.2.2", "show alice", "list --ip-auth --unused 0",
     "list --domain example.org --json", "ipauth clear alice",
     "domain add alice a.example", "domain rm alice a.example",
