@@ -261,7 +261,9 @@ explain_start(struct explanation *ex)
 	    (f->users = users_new(f->servers, f->conf)) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL)
 		return (false);
-	f->quotas = (struct quotas){ f->base, f->conf, f->functions, NULL };
+	f->quotas.base = f->base;
+	f->quotas.conf = f->conf;
+	f->quotas.functions = f->functions;
 	return (session_begin_tx(&ex->session, ex->question->sender) != NULL);
 }
 

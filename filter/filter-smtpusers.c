@@ -344,6 +344,8 @@ filter_start(struct filter *f, const char *file)
 	    (f->reload = reload_new(f, file)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
 		 FAILURES_LOG_PAUSE)) == NULL ||
+	    (f->quotas.logged = recent_new(QUOTA_LOGGED, QUOTA_LOG_PAUSE)) ==
+		NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
@@ -362,6 +364,7 @@ filter_stop(struct filter *f)
 	journal_free(f->journal);
 	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);
+	recent_free(f->quotas.logged);
 	functions_free(f->functions);
 	users_free(f->users);
 	servers_free(f->servers);

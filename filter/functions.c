@@ -47,6 +47,7 @@ struct loading {
 struct functions {
 	struct servers *servers;
 	struct version	ours;
+	char why[128]; /* they cannot be loaded; "": they are there */
 	LIST_HEAD(, loading) loadings;
 };
 
@@ -64,18 +65,44 @@ release(struct loading *l)
 	free(l);
 }
 
+/* Says why they cannot be loaded, once for as long as it stays so. */
+static void
+complain(struct functions *fn, const char *why)
+{
+	if (strncmp(fn->why, why, sizeof(fn->why) - 1) == 0)
+		return;
+	strlcpy(fn->why, why, sizeof(fn->why));
+	log_warnx("redis: the functions cannot be loaded: %s", fn->why);
+}
+
+/* What the transaction came to: the last of it is the loading. */
+static void
+judge_loaded(struct functions *fn, const redisReply *reply)
+{
+	const redisReply *last = NULL;
+
+	if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0)
+		last = reply->element[reply->elements - 1];
+	if (last != NULL && last->type == REDIS_REPLY_ERROR)
+		complain(fn, last->str);
+	else
+		complain(fn,
+		    "they are others all the time: does another client load "
+		    "older ones?");
+}
+
+/* An error of the whole the log of the connection has. */
 static void
 on_loaded(void *arg, const redisReply *reply)
 {
 	struct loading *l = arg;
 
-	if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
-		log_warnx("redis: FUNCTION LOAD: %.200s", reply->str);
-	else if (reply != NULL && l->tries > 0)
-		ask_version(l);
-	else if (reply != NULL)
-		log_warnx("redis: the functions are others all the time: does "
-			  "another client load older ones?");
+	if (reply != NULL && reply->type != REDIS_REPLY_ERROR) {
+		if (l->tries > 0)
+			ask_version(l);
+		else
+			judge_loaded(l->fn, reply);
+	}
 	release(l);
 }
 
@@ -83,8 +110,7 @@ on_loaded(void *arg, const redisReply *reply)
 static void
 on_queued(void *arg, const redisReply *reply)
 {
-	if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
-		log_warnx("redis: FUNCTION: %.200s", reply->str);
+	(void)reply;
 	release(arg);
 }
 
@@ -148,6 +174,8 @@ on_version(void *arg, const redisReply *reply)
 		    (found.number == ours->number &&
 			strcmp(found.hash, ours->hash) != 0))
 			replace(l, &found);
+		else
+			l->fn->why[0] = '\0';
 	}
 	release(l);
 }
@@ -244,7 +272,7 @@ struct servers_req *
 functions_call(struct functions *fn, redisconn_cb cb, void *arg,
     const char *name, int nkeys, int argc, const char **argv)
 {
-	const char *out[FUNCTIONS_ARGS];
+	const char *out[FUNCTIONS_ARGS] = { NULL };
 	int	    n;
 
 	n = functions_command(name, nkeys, argc, argv, out);
@@ -255,7 +283,7 @@ struct servers_req *
 functions_commit(struct functions *fn, redisconn_cb cb, void *arg,
     const char *name, int nkeys, int argc, const char **argv)
 {
-	const char *out[FUNCTIONS_ARGS];
+	const char *out[FUNCTIONS_ARGS] = { NULL };
 	int	    n;
 
 	n = functions_command(name, nkeys, argc, argv, out);
@@ -288,4 +316,32 @@ functions_lost(struct functions *fn, const char *key, const redisReply *reply)
 	ask_version(l);
 	release(l);
 	return (true);
+}
+
+static bool
+is_loading(const struct functions *fn, const struct server *server)
+{
+	const struct loading *l;
+
+	LIST_FOREACH(l, &fn->loadings, entry)
+		if (l->server == server)
+			return (true);
+	return (false);
+}
+
+void
+functions_see(struct functions *fn, const char *key, const redisReply *reply)
+{
+	const redisReply *last;
+	struct server	 *server;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0)
+		return;
+	last = reply->element[reply->elements - 1];
+	if (last->type == REDIS_REPLY_INTEGER &&
+	    last->integer >= fn->ours.number)
+		return;
+	server = servers_of_key(fn->servers, key);
+	if (server != NULL && !is_loading(fn, server))
+		on_connect(fn, server);
 }

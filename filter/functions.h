@@ -16,7 +16,7 @@ struct functions;
 /*
  * The functions of scripts/functions in Redis: loaded at each connection
  * where they are missing or older than ours, or of the same number with another
- * text, and called.
+ * text, and called.  Newer ones are never replaced: they know what we call.
  */
 
 /* Most arguments of a call, keys and all. */
@@ -46,6 +46,14 @@ struct servers_req *functions_commit(struct functions *, redisconn_cb, void *,
  */
 bool
 functions_lost(struct functions *, const char *key, const struct redisReply *);
+
+/*
+ * Looks at the number of the library that a reply carries behind, and puts ours
+ * in the place of an older one: a relay that has no newer one may have loaded
+ * it since we looked, after functions had been taken away.
+ */
+void
+functions_see(struct functions *, const char *key, const struct redisReply *);
 
 /*
  * Writes what functions_call() would send, for a journal.  Returns the number

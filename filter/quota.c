@@ -16,11 +16,13 @@
 #include <string.h>
 
 #include "conf.h"
+#include "digest.h"
 #include "functions.h"
 #include "journal.h"
 #include "key.h"
 #include "log.h"
 #include "quota.h"
+#include "recent.h"
 #include "servers.h"
 #include "user.h"
 
@@ -122,8 +124,38 @@ is_text(const redisReply *reply, size_t i)
 	    strlen(reply->element[i]->str) == reply->element[i]->len);
 }
 
+/* Once in a while: the same may be found with each message. */
+static bool
+worth_logging(const struct quota_query *q, const char *what)
+{
+	const char *const strings[] = { q->user, what };
+	uint8_t		  digest[DIGEST_LEN];
+	bool		  told;
+
+	if (q->quotas->logged == NULL)
+		return (true);
+	digest_strings(digest, 2, strings);
+	told = recent_has(q->quotas->logged, digest);
+	if (!told)
+		recent_add(q->quotas->logged, digest);
+	return (!told);
+}
+
+static void
+log_unreadable(const struct quota_query *q, const redisReply *reply)
+{
+	const char *key;
+
+	if (!is_text(reply, 5) || reply->element[5]->str[0] == '\0')
+		return;
+	key = reply->element[5]->str;
+	if (worth_logging(q, key))
+		log_warnx("%.200s: cannot be read, so it counts as used up",
+		    key);
+}
+
 /*
- * {"full", which, limit, period, seconds}.  What can never have room is refused
+ * {"full", which, limit, period, seconds, key}.  What can never have room is refused
  * for good: the client would try for days.
  */
 static void
@@ -157,12 +189,15 @@ conclude_array(struct quota_query *q, const redisReply *reply)
 	if (strcmp(word, "ok") == 0)
 		conclude_quota(q, QUOTA_OK, NULL);
 	else if (strcmp(word, "full") == 0 && is_text(reply, 2) &&
-	    is_text(reply, 3) && is_text(reply, 4))
+	    is_text(reply, 3) && is_text(reply, 4)) {
+		log_unreadable(q, reply);
 		conclude_full(q, reply);
-	else {
-		log_warnx("%suser:{%s}: bad record: %.40s",
-		    q->quotas->conf->prefix, q->user,
-		    is_text(reply, 1) ? reply->element[1]->str : word);
+	} else {
+		if (is_text(reply, 1))
+			word = reply->element[1]->str;
+		if (worth_logging(q, word))
+			log_warnx("%suser:{%s}: bad record: %.40s",
+			    q->quotas->conf->prefix, q->user, word);
 		conclude_quota(q, QUOTA_BAD, NULL);
 	}
 }
@@ -173,6 +208,7 @@ was_lost(const struct quota_query *q, const redisReply *reply)
 	char key[KEY_TEXT];
 
 	key_user(key, q->quotas->conf->prefix, q->user, "");
+	functions_see(q->quotas->functions, key, reply);
 	return (functions_lost(q->quotas->functions, key, reply));
 }
 

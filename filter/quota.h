@@ -12,6 +12,7 @@ struct conf;
 struct event_base;
 struct functions;
 struct journal;
+struct recent;
 struct quota_query;
 
 /*
@@ -25,9 +26,13 @@ struct quota_query;
 
 enum quota_result {
 	QUOTA_OK,
-	QUOTA_FULL, /* the reply says what and until when */
+	QUOTA_FULL, /* the reply says what and until when; logged where the
+		       counter cannot be read */
 	QUOTA_BAD   /* the record cannot be understood: logged */
 };
+
+#define QUOTA_LOGGED 64	   /* users and keys that were spoken of */
+#define QUOTA_LOG_PAUSE 60 /* seconds between words about one */
 
 /* What they are counted with; all must outlive the queries. */
 struct quotas {
@@ -35,6 +40,7 @@ struct quotas {
 	const struct conf *conf;
 	struct functions  *functions;
 	struct journal	  *journal; /* not needed to check */
+	struct recent	  *logged;  /* what is bad; NULL: all is logged */
 };
 
 /* The reply is there for QUOTA_FULL, and only during the call. */

@@ -114,12 +114,12 @@ move(struct commit *c, struct commit_list *list)
 	c->list = list;
 }
 
+/* Once it is in no list any more. */
 static void
-free_commit(struct commit *c)
+release(struct commit *c)
 {
 	if (c->req != NULL)
 		redisconn_cancel(c->req);
-	TAILQ_REMOVE(c->list, c, entry);
 	free_reply(c->reply);
 	argv_free(c->argv);
 	free(c);
@@ -128,17 +128,17 @@ free_commit(struct commit *c)
 void
 commit_cancel(struct commit *c)
 {
-	free_commit(c);
+	TAILQ_REMOVE(c->list, c, entry);
+	release(c);
 }
 
 static void
-conclude(struct commit *c, const redisReply *reply)
+call_back(struct commit *c, const redisReply *reply)
 {
 	redisconn_cb cb = c->cb;
 	void	    *arg = c->arg;
 
-	c->reply = NULL;
-	free_commit(c);
+	release(c);
 	cb(arg, reply);
 }
 
@@ -152,20 +152,24 @@ on_reply(void *arg, const redisReply *reply)
 	c->req = NULL;
 	if (reply != NULL && !error && c->commits->waiting)
 		c->reply = copy_reply(reply);
-	if (c->reply == NULL)
-		conclude(c, error ? reply : REDIS_NO_REPLY);
+	if (c->reply != NULL)
+		return;
+	TAILQ_REMOVE(c->list, c, entry);
+	call_back(c, error ? reply : REDIS_NO_REPLY);
 }
 
 /* Those that are called back may send others, and cancel any. */
 static void
-call_back(struct commits *cs, bool have_it)
+call_back_all(struct commits *cs, bool have_it)
 {
 	struct commit *c;
 	redisReply    *reply;
 
 	while ((c = TAILQ_FIRST(&cs->done)) != NULL) {
+		TAILQ_REMOVE(&cs->done, c, entry);
 		reply = c->reply;
-		conclude(c, have_it ? reply : REDIS_NO_REPLY);
+		c->reply = NULL;
+		call_back(c, have_it ? reply : REDIS_NO_REPLY);
 		free_reply(reply);
 	}
 }
@@ -181,7 +185,7 @@ finish_group(struct commits *cs, bool have_it)
 	while ((c = TAILQ_FIRST(&cs->sent)) != NULL)
 		move(c, &cs->done);
 	send_next(cs);
-	call_back(cs, have_it);
+	call_back_all(cs, have_it);
 }
 
 /*
@@ -313,7 +317,7 @@ commits_send(struct commits *cs, bool asking, redisconn_cb cb, void *arg,
 		send_next(cs);
 	if (c->argv != NULL && c->list != &cs->done)
 		return (c);
-	free_commit(c);
+	commit_cancel(c);
 	return (NULL);
 }
 
@@ -348,8 +352,10 @@ free_list(struct commit_list *list)
 {
 	struct commit *c;
 
-	while ((c = TAILQ_FIRST(list)) != NULL)
-		free_commit(c);
+	while ((c = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, c, entry);
+		release(c);
+	}
 }
 
 void

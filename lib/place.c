@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <bsd/string.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -76,7 +77,7 @@ parse_one(struct places *places, const char *text)
 		place->transport = REDIS_UNIX;
 		if (rest[0] != '/' || strlen(rest) > SOCKET_PATH)
 			return (false);
-		strcpy(place->host, rest);
+		strlcpy(place->host, rest, sizeof(place->host));
 		return (true);
 	}
 	if ((rest = behind(text, "tcp:")) != NULL)

@@ -81,8 +81,9 @@ move_req(struct servers_req *sr, struct server *to)
 	TAILQ_INSERT_TAIL(list_of(sr), sr, entry);
 }
 
+/* Once it is in no list any more. */
 static void
-free_req(struct servers_req *sr)
+release(struct servers_req *sr)
 {
 	if (sr->req != NULL)
 		redisconn_cancel(sr->req);
@@ -90,26 +91,33 @@ free_req(struct servers_req *sr)
 		commit_cancel(sr->commit);
 	if (sr->timer != NULL)
 		event_free(sr->timer);
-	TAILQ_REMOVE(list_of(sr), sr, entry);
 	sr->servers->under_way--;
 	argv_free(sr->argv);
 	free(sr);
 }
 
-void
-servers_cancel(struct servers_req *sr)
+static void
+call_back(struct servers_req *sr, const redisReply *reply)
 {
-	free_req(sr);
+	redisconn_cb cb = sr->cb;
+	void	    *arg = sr->arg;
+
+	release(sr);
+	cb(arg, reply);
 }
 
 static void
 conclude(struct servers_req *sr, const redisReply *reply)
 {
-	redisconn_cb cb = sr->cb;
-	void	    *arg = sr->arg;
+	TAILQ_REMOVE(list_of(sr), sr, entry);
+	call_back(sr, reply);
+}
 
-	free_req(sr);
-	cb(arg, reply);
+void
+servers_cancel(struct servers_req *sr)
+{
+	TAILQ_REMOVE(list_of(sr), sr, entry);
+	release(sr);
 }
 
 /* For a server that is left: nothing there will be answered. */
@@ -118,8 +126,21 @@ conclude_all(struct server_reqs *list)
 {
 	struct servers_req *sr;
 
-	while ((sr = TAILQ_FIRST(list)) != NULL)
-		conclude(sr, REDIS_NO_REPLY);
+	while ((sr = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, sr, entry);
+		call_back(sr, REDIS_NO_REPLY);
+	}
+}
+
+static void
+forget_all(struct server_reqs *list)
+{
+	struct servers_req *sr;
+
+	while ((sr = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, sr, entry);
+		release(sr);
+	}
 }
 
 static void on_reply(void *, const redisReply *);
@@ -340,7 +361,7 @@ send_request(struct servers *sv, bool commits, const char *key, redisconn_cb cb,
 				   : hand_to(sr, sv->one, false, argc, argv);
 	if (sent)
 		return (sr);
-	free_req(sr);
+	servers_cancel(sr);
 	doubt_server(sv);
 	return (NULL);
 }
@@ -371,7 +392,7 @@ servers_send_to(struct servers *sv, struct server *server, redisconn_cb cb,
 	sr->bound = true;
 	if (hand_to(sr, server, false, argc, argv))
 		return (sr);
-	free_req(sr);
+	servers_cancel(sr);
 	return (NULL);
 }
 
@@ -637,21 +658,12 @@ servers_new(struct event_base *base, const struct conf *conf)
 	return (NULL);
 }
 
-static void
-free_reqs(struct server_reqs *list)
-{
-	struct servers_req *sr;
-
-	while ((sr = TAILQ_FIRST(list)) != NULL)
-		free_req(sr);
-}
-
 /* The requests of a server go before it. */
 static void
 forget_server(void *arg, struct server *server)
 {
 	(void)arg;
-	free_reqs(&server->reqs);
+	forget_all(&server->reqs);
 }
 
 void
@@ -659,7 +671,7 @@ servers_free(struct servers *sv)
 {
 	if (sv == NULL)
 		return;
-	free_reqs(&sv->strays);
+	forget_all(&sv->strays);
 	each_server(sv, forget_server);
 	cluster_free(sv->cluster);
 	server_free(sv->one);

@@ -73,7 +73,7 @@ on_verify(int ok, X509_STORE_CTX *ctx)
 {
 	SSL		    *ssl = X509_STORE_CTX_get_ex_data(ctx,
 			    SSL_get_ex_data_X509_STORE_CTX_idx());
-	const struct places *places = SSL_get_app_data(ssl);
+	const struct places *places = SSL_get_ex_data(ssl, 0);
 	const int	     error = X509_STORE_CTX_get_error(ctx);
 	size_t		     i;
 
@@ -97,7 +97,7 @@ start_tls(struct stream *s, SSL_CTX *tls, const char *name,
 	struct netaddr na;
 
 	if ((s->ssl = SSL_new(tls)) == NULL || SSL_set_fd(s->ssl, s->fd) != 1 ||
-	    SSL_set_app_data(s->ssl, (void *)(uintptr_t)places) != 1)
+	    SSL_set_ex_data(s->ssl, 0, (void *)(uintptr_t)places) != 1)
 		return (false);
 	SSL_set_connect_state(s->ssl);
 	SSL_set_verify(s->ssl, SSL_VERIFY_PEER, on_verify);

@@ -69,7 +69,7 @@ def installed(directory):
 def recorded(number):
     return user("user%06d" % number, password=HASH, mode="default",
                 account="a%d" % (number % ACCOUNTS), status="allowed",
-                quota="1000", rate="100/1h",
+                quota="1000", rate="100/1h", restricted="1",
                 domains=["example.test", "d%d.example.test" % number],
                 ips=["192.0.2.0/24"])
 
@@ -191,7 +191,7 @@ def auth(driver):
 def as_commands(record):
     key = "smtp:user:{%s}" % record["name"]
     fields = [word for field in ("password", "account", "mode", "status",
-                                 "quota", "rate", "created")
+                                 "quota", "rate", "restricted", "created")
               for word in (field, record[field])]
     return b"".join((as_command("HSET", key, *fields),
                      as_command("SADD", key + ":domains", *record["domains"]),

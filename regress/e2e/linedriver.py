@@ -167,13 +167,13 @@ class FilterDriver(LineDriver):
     """filter-smtpusers as smtpd runs it."""
 
     def __init__(self, directory, conf, version="7.6.0-portable", kind="san",
-                 before=()):
+                 before=(), executable=None):
         """before is what runs the program elsewhere."""
         path = directory / "smtpusers.conf"
         path.write_text(conf)
         self.count = 0
-        super().__init__([*before, program("filter-smtpusers", kind), "-f",
-                          path], directory)
+        super().__init__([*before, executable or program(
+            "filter-smtpusers", kind), "-f", path], directory)
         self.send("config|smtpd-version|" + version, "config|protocol|0.7",
                   "config|smtp-session-timeout|300", "config|subsystem|smtp-in",
                   "config|admd|mx.test", "config|ready")

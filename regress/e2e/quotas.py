@@ -22,10 +22,14 @@ class Functions:
         redis.cli("FUNCTION", "LOAD", "REPLACE", LUA.read_text())
 
     def call(self, function, hold="none", *args, period="1d"):
-        return self.redis.cli(
+        reply = self.redis.cli(
             "FCALL", "smtpusers_" + function, 4, self.user,
             self.user + ":used:quota", self.user + ":used:rate",
             self.user + ":used:hold:" + hold, period, *args)
+        if function in ("check", "reserve"):
+            # The version of the functions is behind.
+            assert isinstance(reply.pop(), int)
+        return reply
 
     def used(self):
         """What is charged, by limit."""
@@ -38,9 +42,10 @@ class Functions:
 class Sender:
     """A filter, without smtpd, for the user of one source address."""
 
-    def __init__(self, url, kind="san", **keys):
+    def __init__(self, url, kind="san", executable=None, **keys):
         conf = configuration(redis=url, spf="off", **keys)
-        self.driver = FilterDriver(workdir("sender"), conf, kind=kind)
+        self.driver = FilterDriver(workdir("sender"), conf, kind=kind,
+                                   executable=executable)
         self.sessions = 0
         self.session = None
         self.msgids = 0

@@ -228,9 +228,9 @@ class Relay:
         """The process below smtpd whose program is name, not one that this
         has started."""
         def search():
-            rows = parents()
             found = {pid for pid in self.descendants()
                      if executable(pid).endswith("/" + name)}
+            rows = parents()  # afterwards: it knows them all
             return [pid for pid in found if rows.get(pid) not in found]
         return wait_until(search, 10, name)[0]
 

@@ -402,7 +402,7 @@ def test_rename(library):
     library.redis.cli("SADD", new + ":domains", "left.example")
     assert library.redis.cli(
         "FCALL", "smtpusers_reserve", 4, old, old + ":used:quota",
-        old + ":used:rate", old + ":used:hold:1", "3600", 2) == ["ok"]
+        old + ":used:rate", old + ":used:hold:1", "3600", 2)[0] == "ok"
     before = library.get(old)
     assert rename(library, old, new) == "renamed"
     after = library.get(new)
@@ -414,7 +414,8 @@ def test_rename(library):
     assert library.redis.cli("XLEN", new + ":failed") == 1
     assert {key for key in library.keys() if "{alice}" in key} == {
         old + ":used:hold:1"}
-    assert 0 < library.redis.cli("PTTL", new + ":used:quota") <= 86400000
+    # It may be extended for so long.
+    assert 0 < library.redis.cli("PTTL", new + ":used:quota") <= 35 * 86400000
 
 
 def rename(library, old, new):

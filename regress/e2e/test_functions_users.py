@@ -25,7 +25,8 @@ STORED = dict(zip(pairs(password=0, account=0, mode=0, status=0, quota=0,
                         created=0)[::2],
                   [HASH, "acme", "any", "blocked", "100", "1d", "1/1h 5/1d",
                    "1", "Bücher", "2020-02-29T23:59:59Z"]))
-LEFTOVERS = ("domains", "ips", "log", "failed", "last", "used:quota")
+LEFTOVERS = ("domains", "ips", "log", "failed", "last", "used:quota",
+             "used:rate")
 
 
 @pytest.fixture
@@ -506,7 +507,7 @@ def test_get_says_what_is_used(library, alice):
     library.call("user_set", alice, "quota", "5", "rate", "2/1h")
     assert library.redis.cli(
         "FCALL", "smtpusers_reserve", 4, alice, alice + ":used:quota",
-        alice + ":used:rate", alice + ":used:hold:1", "3600", 2) == ["ok"]
+        alice + ":used:rate", alice + ":used:hold:1", "3600", 2)[0] == "ok"
     rows = library.get(alice, "3600")["usage"]
     assert [(row["limit"], row["used"], 3590 < row["reset"] <= 3600)
             for row in rows] == [("quota", 2, True), ("rate", 2, True)]
@@ -686,14 +687,14 @@ def test_check_tells_of_sets_that_are_none(library, alice):
     assert (view["domains"], view["ips"]) == ([], [])
 
 
-@pytest.mark.parametrize("counter", ["quota", "rate:5/60"])
+@pytest.mark.parametrize("counter", ["quota", "rate", "rate:5/60"])
 def test_a_counter_of_the_wrong_type(library, alice, counter):
     library.call("user_set", alice, "quota", "5", "rate", "5/1m")
     assert problems(library) == []
     library.redis.cli("HSET", "%s:used:%s" % (alice, counter), "x", "y")
     assert problems(library) == [
-        "used: a counter is not a string, so nothing can be sent"]
-    assert library.get(alice)["usage"] is None
+        "used:%s: cannot be read, so it counts as used up" % counter]
+    assert 5 in [row["used"] for row in library.get(alice)["usage"]]
     library.redis.cli("HSET", alice, "rate", "fast")
     assert len(problems(library)) == 1
 
@@ -739,4 +740,4 @@ def test_readers_write_nothing(library, alice):
         "smtpusers_" + name for name in (
             "check", "usage", "version", "user_get", "user_check",
             "account_get", "canonical", "describe", "page", "rows", "strays",
-            "odd_members")}
+            "odd_members", "failures")}

@@ -24,13 +24,13 @@ def in_field(users):
 
 def in_list(users):
     users.redis.cli("SADD", users.key("mallory", "ips"), LARGE)
-    return "user:{mallory}"
+    return "user:{mallory}:ips"
 
 
 def in_account(users):
     users.set("mallory", account="acme")
     users.account("acme", plan=LARGE)
-    return "user:{mallory}"
+    return "account:{acme}"
 
 
 PLACES = {"field": in_field, "list": in_list, "account": in_account}

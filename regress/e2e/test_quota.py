@@ -254,12 +254,19 @@ def test_broken_between_mail_from_and_end_of_data(sender, users):
 
 
 def test_counters_of_wrong_types(sender, users):
-    limited(users, quota="3")
+    limited(users, quota="3", rate="3/1h")
     counters = Functions(users.redis)
-    users.redis.cli("RPUSH", counters.user + ":used:quota", "x")
-    assert sender.message() == TEMPFAIL
-    users.redis.cli("DEL", counters.user + ":used:quota")
-    assert sender.message() == "proceed"
+    for key in (":used:quota", ":used:rate"):
+        users.redis.cli("DEL", counters.user + key)
+        users.redis.cli("RPUSH", counters.user + key, "x")
+        for _ in range(3):
+            assert refusal(sender.message())[0][1] == "messages"
+        # Once, and not with each message.
+        wait_until(lambda: sender.driver.stderr().count(
+            "%s: cannot be read, so it counts as used up" % (
+                counters.user + key)) == 1, 10, "a line in the log")
+        users.redis.cli("DEL", counters.user + key)
+        assert sender.message() == "proceed"
 
 
 def test_recipients_that_smtpd_does_not_report(new_relay, users, sink):

@@ -57,6 +57,7 @@ function redis.call(command, key, value, option, amount)
 	end
 	error('no stub for ' .. command)
 end
+redis.pcall = redis.call
 """
 
 
@@ -75,7 +76,16 @@ class Library:
     def begin(self, **limits):
         self.runs += 1
         self.user = "u%d" % self.runs
-        self.limit(**limits)
+        if limits:
+            self.limit(**limits)
+
+    def set_limits(self, limits):
+        self.limit(quota=str(limits["quota"]),
+                   quota_period="%ds" % limits["period"],
+                   rate=" ".join("%d/%ds" % rate for rate in limits["rates"]))
+
+    def forget(self):
+        self.connection.command("DEL", self.user + ":q", self.user + ":r")
 
     def limit(self, **limits):
         words = [word for pair in limits.items() for word in pair]
@@ -93,78 +103,33 @@ def library():
         yield Library(link)
 
 
-class Window:
-    """A quota: what was charged since the first message of its window."""
+class Bucket:
+    """What a rate has counted in one period: every charge there was, with
+    the number of messages that leak in a period from then on. What was given
+    back is a charge of none; the level is found anew from all that remains."""
 
-    def __init__(self, limit, period):
-        self.limit, self.period = limit, period * SECOND
-        self.start, self.charges = None, {}
+    def __init__(self, period, time, level, n):
+        self.period = period * SECOND
+        self.charges = [[time, None, level, n]]
 
-    def turn(self, now):
-        if self.start is not None and now >= self.start + self.period:
-            self.start, self.charges = None, {}
+    def level(self, now):
+        level, time, n = Fraction(0), 0, 0
+        for charged, _, units, leaks in self.charges:
+            level = leaked(level, charged - time, n, self.period) + units
+            time, n = charged, leaks
+        return leaked(level, now - time, n, self.period)
 
-    def room(self, now, units):
-        self.turn(now)
-        return sum(self.charges.values()) + units <= self.limit
+    def leaks(self):
+        return self.charges[-1][3]
 
-    def charge(self, now, hold, units):
-        self.turn(now)
-        if self.start is None:
-            self.start = now
-        self.charges[hold] = units
-
-    def refund(self, now, hold):
-        self.turn(now)
-        self.charges.pop(hold, None)
-
-
-class Gcra:
-    """By its definition: a message conforms that is no earlier than its
-    theoretical arrival time, less the burst. What was given back has never
-    been; the time is found anew from all that remains."""
-
-    def __init__(self, limit, period):
-        self.increment = Fraction(period * SECOND, limit)
-        self.burst = self.increment * limit
-        self.charges = {}
-
-    def arrival(self):
-        tat = Fraction(0)
-        for time, units in self.charges.values():
-            tat = max(tat, time) + units * self.increment
-        return tat
-
-    def room(self, now, units):
-        new = max(self.arrival(), now) + units * self.increment
-        return new - self.burst <= now
-
-    def charge(self, now, hold, units):
-        self.charges[hold] = now, units
-
-    def refund(self, now, hold):
-        self.charges.pop(hold, None)
+    def refund(self, hold):
+        for charge in self.charges:
+            if charge[1] == hold:
+                charge[2] = 0
 
 
-class Careful(Gcra):
-    """Gives back no more than has not leaked away since: the least that a
-    counter without a memory of every message can know to be still there."""
-
-    def __init__(self, limit, period):
-        super().__init__(limit, period)
-        self.tat = Fraction(0)
-
-    def arrival(self):
-        return self.tat
-
-    def charge(self, now, hold, units):
-        self.tat = max(self.tat, now) + units * self.increment
-        self.charges[hold] = now, units
-
-    def refund(self, now, hold):
-        if hold in self.charges:
-            time, units = self.charges.pop(hold)
-            self.tat -= max(0, units * self.increment - (now - time))
+def leaked(level, time, n, period):
+    return max(Fraction(0), level - Fraction(max(0, time) * n, period))
 
 
 class Model:
@@ -173,126 +138,228 @@ class Model:
     def __init__(self, limits):
         self.limits = limits
         self.holds = {}
+        self.forget()
 
-    def room(self, now, units):
-        return all(limit.room(now, units) for limit in self.limits)
+    def forget(self):
+        """The user is deleted, and another one of the name is there."""
+        self.start = self.count = None
+        self.buckets = {}
+        self.expiry = self.last = 0
 
-    def charge(self, now, hold, units):
-        self.holds[hold] = "held"
-        for limit in self.limits:
-            limit.charge(now, hold, units)
+    def least(self):
+        least = {}
+        for n, period in self.limits["rates"]:
+            least[period] = min(n, least.get(period, n))
+        return least
+
+    def window(self, now):
+        if self.start is None or (
+                now >= self.start + self.limits["period"] * SECOND):
+            return now, 0
+        return self.start, self.count
+
+    def counted(self, now):
+        """The buckets, with those that a charge would begin."""
+        if now // 1000 >= self.expiry:
+            self.buckets = {}
+        found = dict(self.buckets)
+        last = self.last if found else now
+        for period, n in self.least().items():
+            if period not in self.buckets:
+                parts = period * SECOND
+                level = max((-(-bucket.level(last) * parts // 1)
+                             for bucket in self.buckets.values()), default=0)
+                found[period] = Bucket(period, last, min(
+                    Fraction(level, parts), n), n)
+        return found
+
+    def refusal(self, now, units):
+        """What is said where there is no room."""
+        limit, period = self.limits["quota"], self.limits["period"]
+        start, count = self.window(now)
+        if limit and count + units > limit:
+            return full("quota", limit, period, units, Fraction(
+                start + period * SECOND - now, SECOND))
+        found = self.counted(now)
+        for n, period in self.rates():
+            over = found[period].level(now) + units - n
+            if over > 0:
+                return full("rate", n, period, units, max(
+                    1, over * period / found[period].leaks()))
+        return None
+
+    def rates(self):
+        return dict.fromkeys(self.limits["rates"])
+
+    def reserve(self, now, hold, units):
+        if hold in self.holds:
+            return ["void" if self.holds[hold][0] == "void" else "ok"]
+        why = self.refusal(now, units)
+        if why:
+            return why
+        start, count = self.window(now)
+        if self.limits["quota"]:
+            self.start, self.count = start, count + units
+        self.holds[hold] = ["held", units,
+                            start if self.limits["quota"] else None]
+        least = self.least()
+        self.buckets = {
+            period: bucket for period, bucket in self.counted(now).items()
+            if period in least or bucket.level(now) > 0}
+        for period, bucket in self.buckets.items():
+            bucket.charges.append([now, hold, units, least.get(
+                period, bucket.leaks())])
+        self.last = now
+        self.written(now)
+        return ["ok"]
+
+    def written(self, now):
+        left = max((bucket.level(self.last) * bucket.period / bucket.leaks()
+                    for bucket in self.buckets.values()), default=0)
+        if left == 0:
+            self.buckets = {}
+        self.expiry = now // 1000 + max(
+            1, -(-(self.last + left - now) // 1000))
+
+    def keep(self, now, hold):
+        if self.holds[hold][0] == "held":
+            self.settle(now, lambda bucket: None)
+        self.holds[hold] = ["kept"]
 
     def refund(self, now, hold):
-        if self.holds.get(hold) == "kept":
+        state, *rest = self.holds.get(hold, ["none"])
+        if state == "kept":
             return
-        if self.holds.get(hold) == "held":
-            for limit in self.limits:
-                limit.refund(now, hold)
-        self.holds[hold] = "void"
+        self.holds[hold] = ["void"]
+        if state != "held":
+            return
+        units, start = rest
+        if start is not None and self.window(now) == (start, self.count):
+            self.count = max(0, self.count - units)
+        self.settle(now, lambda bucket: bucket.refund(hold))
 
-    def keep(self, hold):
-        self.holds[hold] = "kept"
+    def settle(self, now, how):
+        if now // 1000 >= self.expiry:
+            self.buckets = {}
+        for bucket in self.buckets.values():
+            how(bucket)
+        self.written(now)
+
+    def usage(self, now):
+        rows = []
+        limit, period = self.limits["quota"], self.limits["period"]
+        if limit:
+            start, count = self.window(now)
+            left = -(-(start + period * SECOND - now) // SECOND)
+            rows.append(["quota", str(limit), "%ds" % period, str(count),
+                         str(left if count else 0)])
+        found = self.counted(now)
+        for n, period in self.rates():
+            level, leaks = found[period].level(now), found[period].leaks()
+            rows.append(["rate", str(n), "%ds" % period, str(-(-level // 1)),
+                         str(-(-level * period / leaks // 1))])
+        return ["ok", *rows]
 
 
-def models(quota, period, rates):
-    """The one that may never be exceeded, and the one to be no worse than."""
-    window = [Window(quota, period)] if quota else []
-    wide = Model(window + [Gcra(*rate) for rate in rates])
-    window = [Window(quota, period)] if quota else []
-    return wide, Model(window + [Careful(*rate) for rate in rates])
+def full(which, n, period, units, seconds):
+    return ["full", which, str(n), "%ds" % period,
+            "" if units > n else str(-(-seconds // 1)), ""]
 
 
-def step(dice, library, pair, now, known):
-    """One call, with the answer that the models allow."""
-    what = dice.choice(("reserve",) * 5 + ("retry", "keep", "refund",
-                                           "refund", "check"))
-    wide, narrow = pair
+def limits_of(dice, kind):
+    """Few periods, so that changes meet what was counted."""
+    rates = [(dice.randint(1, 9), dice.choice((1, 5, 20, 60)))
+             for _ in range(dice.randint(0, 3))]
+    return {"quota": dice.randint(1, 9) if kind != "rate" else 0,
+            "period": dice.choice((2, 10, 60)),
+            "rates": rates if kind != "quota" else []}
+
+
+def step(dice, library, model, now, known):
+    """One call, and all that is said of it."""
+    what = dice.choice(("reserve",) * 6 + ("retry", "keep", "keep", "refund",
+                                           "refund", "check", "limit",
+                                           "delete"))
     units = dice.choice((1, 1, 1, 2, 3))
-    if what in ("reserve", "check"):
-        hold = "%x" % len(known)
-        word = library.call(what, hold, units)[0]
-        if word == "ok":
-            assert wide.room(now, units), "more than the limit"
-        else:
-            assert word == "full"
-            assert not narrow.room(now, units), "less than the limit"
-        if what == "reserve":
-            known.append(hold)
-            if word == "ok":
-                for model in pair:
-                    model.charge(now, hold, units)
-        return
-    if not known:
-        return
-    hold = dice.choice(known[-4:])
-    if what == "retry" and hold in wide.holds:
-        word = library.call("reserve", hold, units)[0]
-        assert word == ("void" if wide.holds[hold] == "void" else "ok")
-    elif what == "keep" and wide.holds.get(hold) == "held":
-        library.call("keep", hold)
-        for model in pair:
-            model.keep(hold)
-    elif what == "refund":
-        library.call("refund", hold)
-        for model in pair:
+    if what == "reserve":
+        known.append("%x" % len(known))
+        assert said(library, what, known[-1], units) == model.reserve(
+            now, known[-1], units)
+    elif what == "check":
+        assert said(library, what, "none", units) == (
+            model.refusal(now, units) or ["ok"])
+    elif what == "limit" and dice.random() < 0.5:
+        model.limits = limits_of(dice, dice.choice(("all", "rate", "quota")))
+        library.set_limits(model.limits)
+    elif what == "delete" and dice.random() < 0.2:
+        library.forget()
+        model.forget()
+    elif known:
+        hold = dice.choice(known[-5:])
+        if what == "retry" and hold in model.holds:
+            assert said(library, "reserve", hold, units) == model.reserve(
+                now, hold, units)
+        elif what == "keep" and model.holds.get(hold, [""])[0] == "held":
+            library.call("keep", hold)
+            model.keep(now, hold)
+        elif what == "refund":
+            library.call("refund", hold)
             model.refund(now, hold)
+    assert library.call("usage") == model.usage(now)
 
 
-CASES = {
-    "quota": lambda dice: (dice.randint(1, 6), dice.randint(1, 60), []),
-    "rate": lambda dice: (0, 60, [(dice.randint(1, 6), dice.randint(1, 60))]),
-    "all": lambda dice: (dice.randint(1, 9), dice.randint(1, 60),
-                         [(dice.randint(1, 3), dice.randint(1, 5)),
-                          (dice.randint(4, 8), dice.randint(6, 90))]),
-}
+def said(library, function, hold, units):
+    """Without the version behind."""
+    reply = library.call(function, hold, units)
+    assert isinstance(reply.pop(), int)
+    return reply
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_model(library, case):
+@pytest.mark.parametrize("kind", ["quota", "rate", "all"])
+def test_model(library, kind):
+    """Every answer is the model's, whatever is changed, given back, kept or
+    deleted, in any order."""
     clock = SECOND * 1000000000
-    for seed in range(RUNS // len(CASES)):
-        dice = random.Random("%s %d" % (case, seed))
-        quota, period, rates = CASES[case](dice)
-        library.begin(quota=str(quota), quota_period="%ds" % period,
-                      rate=" ".join("%d/%ds" % rate for rate in rates))
-        pair, known = models(quota, period, rates), []
+    for seed in range(RUNS // 3):
+        dice = random.Random("%s %d" % (kind, seed))
+        model, known = Model(limits_of(dice, kind)), []
+        library.begin()
+        library.set_limits(model.limits)
         for number in range(STEPS):
             # Reservations last for an hour: that is another test.
             clock += dice.choice((0, 1, 999, 1000, 250000, SECOND,
                                   dice.randint(0, 20 * SECOND)))
             library.set_clock(clock)
             try:
-                step(dice, library, pair, clock, known)
+                step(dice, library, model, clock, known)
             except AssertionError as error:
                 raise AssertionError("%s: seed %d, step %d, limits %r" % (
-                    error, seed, number, (quota, period, rates))) from error
+                    error, seed, number, model.limits)) from error
 
 
 def test_gcra_by_definition(library):
-    """No refunds: every answer is exactly that of the definition, at the
-    edges too, unless the edge is nearer than a millionth of a message."""
+    """No refunds: a message conforms that is no earlier than its theoretical
+    arrival time, less the burst; to the microsecond."""
     clock = SECOND * 2000000000
     near = 0
     for seed in range(300):
         dice = random.Random(seed)
         limit, period = dice.randint(1, 50), dice.randint(1, 300)
         library.begin(rate="%d/%ds" % (limit, period))
-        gcra = Gcra(limit, period)
+        increment = Fraction(period * SECOND, limit)
         tat = Fraction(0)
         for number in range(60):
-            clock += dice.choice((0, 0, 1, int(gcra.increment),
-                                  int(gcra.increment) + 1,
+            clock += dice.choice((0, 0, 1, int(increment),
+                                  int(increment) + 1,
                                   dice.randint(0, period * SECOND // 4)))
             library.set_clock(clock)
-            over = (max(tat, clock) + gcra.increment - gcra.burst - clock) \
-                / gcra.increment
+            new = max(tat, clock) + increment
+            over = new - increment * limit - clock
+            near += abs(over) < increment / 1000000
             word = library.call("reserve", "%d" % number, 1)[0]
-            if abs(over) < Fraction(2, 1000000):
-                near += 1
-            else:
-                assert word == ("full" if over > 0 else "ok"), (seed, number)
+            assert word == ("full" if over > 0 else "ok"), (seed, number)
             if word == "ok":
-                tat = max(tat, clock) + gcra.increment
+                tat = new
     assert near > 100, "the edges were not met"
 
 
@@ -365,3 +432,197 @@ def test_nothing_is_unstubbed(library):
     text = CLOCK + "return redis.call('INCR', 'x')"
     with pytest.raises(ReplyError, match="no stub for INCR"):
         library.connection.command("EVAL", text, 0)
+
+
+# When limits change
+
+MINUTE = 60 * SECOND
+
+
+def used(library):
+    """By limit, as messages."""
+    return [(row[1], row[2], int(row[3])) for row in library.call("usage")[1:]]
+
+
+def send(library, count, name="m"):
+    """How many of so many are taken, all kept."""
+    taken = 0
+    for number in range(count):
+        hold = "%s%d" % (name, number)
+        taken += library.call("reserve", hold, 1)[0] == "ok"
+        library.call("keep", hold)
+    return taken
+
+
+@pytest.mark.parametrize("rates, room", [
+    (("50/1h",), 0), (("50/1h", "100/1h"), 0), (("150/1h",), 50),
+    (("10/1h", "150/1h"), 50), (("150/1h", "120/1h"), 20),
+    (("", "100/1h"), 0), (("50/1h 200/1h",), 0), (("10/1m", "100/1h"), 0),
+    (("100/1h 10/1m",), 0), (("120/1h 130/1h",), 20), (("5/10m",), 0)])
+def test_a_rate_starts_from_what_was_used(library, rates, room):
+    library.set_clock(SECOND * 8000000000)
+    library.begin(rate="100/1h")
+    assert send(library, 101) == 100
+    for rate in rates:
+        library.limit(rate=rate)
+    assert send(library, 200, "n") == room
+
+
+def test_what_is_sent_without_a_rate_counts_when_it_is_back(library):
+    library.set_clock(SECOND * 8100000000)
+    library.begin(rate="10/1h")
+    assert send(library, 4) == 4
+    library.limit(rate="20/1m")
+    assert send(library, 3, "n") == 3
+    library.limit(rate="10/1h")
+    assert used(library) == [("10", "1h", 7)]
+
+
+def test_a_lowered_rate_has_room_when_enough_is_gone(library):
+    clock = SECOND * 8200000000
+    library.set_clock(clock)
+    library.begin(rate="100/1h")
+    assert send(library, 100) == 100
+    library.limit(rate="10/1h")
+    reply = library.call("check", "none", 1)
+    assert reply[:5] == ["full", "rate", "10", "1h", str(91 * 36)]
+    library.set_clock(clock + 91 * 36 * SECOND - 1)
+    assert send(library, 1, "n") == 0
+    library.set_clock(clock + 91 * 36 * SECOND)
+    assert send(library, 2, "o") == 1
+
+
+def test_a_longer_period_extends_the_window(library):
+    clock = SECOND * 8300000000
+    library.set_clock(clock)
+    library.begin(quota="3", quota_period="2s")
+    assert send(library, 4) == 3
+    library.limit(quota_period="1d")
+    library.set_clock(clock + 86400 * SECOND - 1)
+    assert send(library, 1, "n") == 0
+    library.set_clock(clock + 86400 * SECOND)
+    assert send(library, 4, "o") == 3
+
+
+def test_a_shorter_period_ends_the_window(library):
+    clock = SECOND * 8400000000
+    library.set_clock(clock)
+    library.begin(quota="3", quota_period="1d")
+    assert send(library, 4) == 3
+    library.limit(quota_period="10s")
+    library.set_clock(clock + 10 * SECOND - 1)
+    assert send(library, 1, "n") == 0
+    library.set_clock(clock + 10 * SECOND)
+    assert send(library, 4, "o") == 3
+
+
+def test_a_refund_is_what_the_message_was(library):
+    """As if it had never been, in a bucket that is busy."""
+    clock = SECOND * 8500000000
+    for number in range(10):
+        library.set_clock(clock)
+        library.begin(rate="10/1m")
+        for hold in range(10):
+            library.call("reserve", str(hold), 1)
+        library.set_clock(clock + 6 * SECOND)
+        assert used(library) == [("10", "1m", 9)]
+        library.call("refund", str(number))
+        assert used(library) == [("10", "1m", 8)]
+
+
+def test_a_refund_gives_no_more_than_is_there(library):
+    """One that has leaked away is not there; the next one is."""
+    clock = SECOND * 8600000000
+    library.set_clock(clock)
+    library.begin(rate="1/1m")
+    assert library.call("reserve", "a", 1)[0] == "ok"
+    library.set_clock(clock + MINUTE)
+    assert library.call("reserve", "b", 1)[0] == "ok"
+    library.set_clock(clock + MINUTE + SECOND)
+    library.call("refund", "a")
+    assert library.call("reserve", "c", 1)[0] == "full"
+
+
+def test_a_late_refund_is_not_the_next_users(library):
+    clock = SECOND * 8700000000
+    library.set_clock(clock)
+    library.begin(quota="5", quota_period="1d", rate="5/1d")
+    assert library.call("reserve", "late", 3)[0] == "ok"
+    library.forget()
+    library.set_clock(clock + 1)
+    assert library.call("reserve", "new", 4)[0] == "ok"
+    library.call("refund", "late")
+    assert used(library) == [("5", "1d", 4), ("5", "1d", 4)]
+
+
+def test_many_that_are_under_way(library):
+    """More than a counter tells apart: what is given back may be too little,
+    and is never too much."""
+    clock = SECOND * 8800000000
+    library.set_clock(clock)
+    library.begin(rate="600/1h")
+    for number in range(600):
+        library.set_clock(clock + number)
+        assert library.call("reserve", str(number), 1)[0] == "ok"
+    for number in range(599, 99, -1):
+        library.call("refund", str(number))
+    assert 100 <= used(library)[0][2] <= 445
+    text = library.connection.command("GET", library.user + ":r")
+    assert len(text) < 16000
+
+
+# Counters of version 3
+
+def store(library, suffix, text):
+    """For a hundred years."""
+    library.connection.command("SET", library.user + suffix,
+                               "%d %s" % (10 ** 14, text))
+
+
+def test_former_counters_are_read_on(library):
+    clock = SECOND * 8900000000
+    library.set_clock(clock)
+    library.begin(quota="10", rate="10/1m 100/1h")
+    store(library, ":q", "%d 4" % (clock - SECOND))
+    store(library, ":r:10/60", "%d 3.5" % clock)
+    store(library, ":r:100/3600", "%d 50" % clock)
+    assert used(library) == [("10", "1d", 4), ("10", "1m", 4),
+                             ("100", "1h", 50)]
+    assert library.call("reserve", "a", 2)[0] == "ok"
+    assert used(library) == [("10", "1d", 6), ("10", "1m", 6),
+                             ("100", "1h", 52)]
+    library.set_clock(clock + 6 * SECOND)
+    assert used(library)[1] == ("10", "1m", 5)
+
+
+def test_a_former_reservation(library):
+    """Its quota is given back, its rates stay used."""
+    clock = SECOND * 9000000000
+    library.set_clock(clock)
+    library.begin(quota="10", rate="10/1m")
+    store(library, ":q", "%d 4" % clock)
+    store(library, ":r:10/60", "%d 4" % clock)
+    store(library, ":h:a", "held 3 %d %d 10/60" % (clock, clock))
+    assert library.call("reserve", "a", 3)[0] == "ok"
+    library.call("refund", "a")
+    assert used(library) == [("10", "1d", 1), ("10", "1m", 4)]
+
+
+@pytest.mark.parametrize("suffix, text", [
+    (":q", "x"), (":q", ""), (":q", "1"), (":q", "1 -1"), (":q", "9" * 17),
+    (":r", "x"), (":r", ""), (":r", "1 1 1 60:10"), (":r", "1 1 1 60:0:1"),
+    (":r", "1 1 1 0:10:1"), (":r", "1 1 %s 60:10:1" % ("9" * 17)),
+    (":r", "1 1 1 60:10:1:2"), (":r", "1 1 1 x"),
+    (":r:10/60", "x"), (":r:10/60", "1 -1"), (":r:10/60", "1 1e99")])
+def test_what_cannot_be_read_is_used_up(library, suffix, text):
+    library.set_clock(SECOND * 9100000000)
+    library.begin(quota="10", rate="10/1m")
+    store(library, suffix, text)
+    key = library.user + suffix
+    for function in ("check", "reserve"):
+        reply = library.call(function, "a", 1)
+        assert reply[0] == "full"
+        assert reply[5] == key
+    rows = library.call("usage")[1:]
+    assert [row[5] for row in rows if len(row) > 5] == [key]
+    assert [row[3] for row in rows if len(row) > 5] == ["10"]

@@ -94,6 +94,7 @@ def test_a_bad_field_at_auth(relay, users, kind):
 @pytest.mark.parametrize("kind", [
     k for k in BAD_FIELDS if not k.startswith("hash-")])
 def test_a_field_that_goes_bad_while_the_session_is_open(relay, users, kind):
+    users.account("acme")
     users.add("alice", PASSWORD)
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == OK

@@ -135,7 +135,7 @@ def test_all_recipes(recipes, relay, users, redis):
     recipes.run("Gone")
     assert alice(relay) == FAILED
     assert not [key for key in redis.cli("KEYS", "smtp:user:{alice}*")
-                if ":used:" not in key]
+                if ":used:hold:" not in key]
 
     assert set(recipes.done) == {
         (heading, number) for heading, texts in RECIPES.items()

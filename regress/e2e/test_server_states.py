@@ -3,9 +3,12 @@
 
 """What is wrong with a server stands in the log, once a state."""
 
+import socket
+
 import pytest
 
-from linedriver import TableDriver
+from fakeredis import FakeRedis
+from linedriver import FilterDriver, TableDriver
 from places import configuration, workdir
 from redisserver import RedisServer, wait_until
 from session import Session
@@ -113,3 +116,42 @@ def test_a_server_that_takes_nothing(relay, users, redis, state, begin, end):
     begun = [line for line in lines if "no longer" not in line]
     assert begun and "FCALL smtpusers_" in begun[0]
     assert len(lines) <= 2 * len({line.split(state)[0] for line in begun})
+
+
+def commands(connection):
+    """The words of each command that comes."""
+    with connection.makefile("rb") as file:
+        while line := file.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                words.append(file.read(int(file.readline()[1:]) + 2)[:-2])
+            yield words
+
+
+NO_LUA = b"ERR Could not find scripting engine 'LUA'"
+WITHOUT_LUA = {
+    b"PING": b"+PONG\r\n", b"MULTI": b"+OK\r\n", b"FUNCTION": b"+QUEUED\r\n",
+    b"INFO": b"$13\r\naof_enabled:1\r\n",
+    b"FCALL": b"-ERR Function not found\r\n",
+    b"EXEC": b"*2\r\n-ERR Library not found\r\n-%s\r\n" % NO_LUA}
+
+
+def without_lua(_, connection):
+    """A server that was built without the language of the functions."""
+    for words in commands(connection):
+        connection.sendall(WITHOUT_LUA.get(words[0], b"*-1\r\n"))
+
+
+def test_functions_that_cannot_be_loaded():
+    directory = workdir("filter")
+    with FakeRedis(directory, without_lua) as fake:
+        with FilterDriver(directory, configuration(redis=fake.url)) as driver:
+            said = "the functions cannot be loaded: " + NO_LUA.decode()
+            wait_until(lambda: said in driver.stderr(), 20, "it to be said")
+            for connection in fake.open:
+                connection.shutdown(socket.SHUT_RDWR)
+            wait_until(lambda: fake.connections > 1, 20, "another connection")
+            driver.connect("%016x" % 1)
+            assert driver.ask("mail-from", "%016x" % 1,
+                              "alice@example.org").startswith("reject|")
+            assert driver.stderr().count(said) == 1

@@ -23,7 +23,7 @@ from nameserver import (CNAME, REFUSED, SERVFAIL, TXT, NameServer,
                         OddServer, failing, response, silent, spf, txt)
 from places import REPORT_URL, configuration, workdir
 from redisserver import wait_until
-from relay import alive, executable, parents
+from relay import alive, parents
 from session import Session, simple
 from test_spf import OK, PASSWORD, UNKNOWN, alice, report_of, send_as
 
@@ -49,10 +49,7 @@ def odd_relay(names, new_relay):
 
 def filter_of(relay):
     """The filter itself, none of its workers."""
-    rows = parents()
-    mine = [pid for pid in relay.descendants()
-            if executable(pid).endswith("/filter-smtpusers")]
-    return next(pid for pid in mine if rows.get(pid) not in mine)
+    return relay.pid_of("filter-smtpusers")
 
 
 def workers(pid):

@@ -39,6 +39,11 @@ class Users:
 
     def add(self, name="alice", password="Open-Sesame1", scheme="$6$",
             ips=(), domains=("example.org",), **fields):
+        """A user; an account that is named and not there is made first."""
+        account = fields.get("account")
+        if account and not self.redis.cli(
+                "EXISTS", self.prefix + "account:{%s}" % account):
+            self.account(account)
         self.password(name, password, scheme)
         self.set(name, **{"status": "allowed", "mode": "default", **fields})
         self.ips(name, *ips)

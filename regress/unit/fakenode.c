@@ -25,14 +25,21 @@ struct fakenode_peer {
 	char		    log[16384]; /* commands of this one */
 };
 
+/* Once it is in the list no more. */
 static void
-end_peer(struct fakenode_peer *peer)
+close_peer(struct fakenode_peer *peer)
 {
-	LIST_REMOVE(peer, entry);
 	peer->node->npeers--;
 	bufferevent_free(peer->bev);
 	redisReaderFree(peer->reader);
 	free(peer);
+}
+
+static void
+end_peer(struct fakenode_peer *peer)
+{
+	LIST_REMOVE(peer, entry);
+	close_peer(peer);
 }
 
 static void
@@ -162,8 +169,10 @@ fakenode_stop(struct fakenode *node)
 {
 	struct fakenode_peer *peer;
 
-	while ((peer = LIST_FIRST(&node->peers)) != NULL)
-		end_peer(peer);
+	while ((peer = LIST_FIRST(&node->peers)) != NULL) {
+		LIST_REMOVE(peer, entry);
+		close_peer(peer);
+	}
 	if (node->listener != NULL)
 		evconnlistener_free(node->listener);
 	node->listener = NULL;

@@ -629,24 +629,28 @@ test_giant(void **state)
 static void
 test_slow_giant(void **state)
 {
-	static char text[50000];
-	int	    i;
-	int64_t	    start;
+	static const char text[10000];
+	const size_t	  size = 2000000;
+	size_t		  sent = 0;
+	int64_t		  start, last;
 
 	(void)state;
-	fake.conf.redis_timeout = 200;
+	fake.conf.redis_timeout = 1000;
 	fakeredis_start(&fake);
 	connect_now();
 	SCRIPT("$2000000\r\n");
 	assert_non_null(ask(0));
 	unit_run_until(base, fake.ncommands == 1);
-	memset(text, 'x', sizeof(text));
-	for (i = 0; i < 40; i++) {
+	start = unit_now();
+	while (unit_now() - start < 2200 && sent + sizeof(text) <= size) {
 		fakeredis_send(&fake, text, sizeof(text));
-		start = unit_now();
-		unit_run_until(base, unit_now() - start >= 15);
+		sent += sizeof(text);
+		last = unit_now();
+		unit_run_until(base, unit_now() - last >= 20);
 	}
 	assert_int_equal(ngot, 0);
+	for (; sent < size; sent += sizeof(text))
+		fakeredis_send(&fake, text, sizeof(text));
 	fakeredis_send(&fake, "\r\n", 2);
 	unit_run_until(base, ngot == 1);
 	assert_int_equal(got[0].type, REDIS_REPLY_ERROR);

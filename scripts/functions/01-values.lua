@@ -1,4 +1,4 @@
-#!lua name=smtpusers_3_@HASH@
+#!lua name=smtpusers_4_@HASH@
 -- Copyright (c) 2026 The smtpusers authors
 -- See LICENSE.
 --
@@ -14,7 +14,7 @@
 -- the relay refuses to read is refused here.  While a library loads there are
 -- no global functions: all that runs then is to make tables and functions.
 
-local VERSION = 3	-- as in the name; one more with each release
+local VERSION = 4	-- as in the name; one more with each release
 local HASH = '@HASH@'
 
 local PERIOD_MAX = 3650 * 86400

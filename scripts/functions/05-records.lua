@@ -353,7 +353,7 @@ end
 -- Records
 
 -- The keys that a former record of the name has left behind, with the counters
--- of rates.
+-- that version 3 has made of these rates.
 local function leftovers(kind, key, rates)
 	local left = {}
 	for _, suffix in ipairs(kind.leftover) do

@@ -35,8 +35,7 @@ local USER = record_kind({
 		    help = 'the address that authenticates as the user' },
 		{ name = 'restricted', kind = 'flag', words = FLAGS,
 		    absent = '0', follows = 'ips',
-		    help = 'whether nobody is let in without a list of ' ..
-		    'sources; 1 as soon as there is one' },
+		    help = 'without a list of sources nobody is let in' },
 		{ name = 'description', kind = 'description', note = true,
 		    help = 'one line of text' },
 		{ name = 'created', kind = 'time',
@@ -47,12 +46,11 @@ local USER = record_kind({
 		    help = 'domains and addresses that the user may send ' ..
 		    'from' },
 		{ name = 'ips', kind = 'range', most = RANGES_MAX,
-		    help = 'addresses and ranges that the user may send ' ..
-		    'from; without any, every address, or none for a ' ..
-		    'restricted user' },
+		    help = 'sources that the user may send from; without ' ..
+		    'any, all unless restricted' },
 	},
 	leftover = { ':domains', ':ips', ':log', ':failed', ':last',
-	    ':used:quota' },
+	    ':used:quota', ':used:rate' },
 })
 
 local LOGS = { [':log'] = true, [':failed'] = true }
@@ -102,7 +100,7 @@ end
 function api.user_reset(keys)
 	local key, name = record_of(keys, USER)
 	need(USER, key, name)
-	local gone = { key .. ':used:quota' }
+	local gone = { key .. ':used:quota', key .. ':used:rate' }
 	for _, rate in ipairs(parse_rates(redis.call('HGET', key, 'rate') or
 	    '') or {}) do
 		gone[#gone + 1] = key .. ':used:rate:' .. rate.name

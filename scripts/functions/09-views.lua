@@ -225,21 +225,24 @@ local function is_read(fields)
 	return false
 end
 
--- What is used, or a problem with a counter; nil for either, or limits that are
--- none.
+-- What is used, and problems with counters; nil for limits that are none.
 local function usage_or_problem(problems, key, period)
-	local ok, found = pcall(usage,
-	    { key, key .. ':used:quota', key .. ':used:rate' }, { period })
-	if ok then
-		return found[1] == 'ok' and found or nil
+	local told = {}
+	local found = usage({ key, key .. ':used:quota', key .. ':used:rate' },
+	    { period })
+	if found[1] ~= 'ok' then
+		return nil
 	end
-	local text = error_text(found)
-	if not text or not string.find(text, '^WRONGTYPE ') then
-		error(found, 0)
+	for i = 2, #found do
+		local counter_key = found[i][6]
+		if counter_key and not told[counter_key] then
+			problems[#problems + 1] = string.sub(counter_key,
+			    #key + 2) .. ': cannot be read, so it counts as ' ..
+			    'used up'
+			told[counter_key] = true
+		end
 	end
-	problems[#problems + 1] = 'used: a counter is not a string, so ' ..
-	    'nothing can be sent'
-	return nil
+	return found
 end
 
 local function user_problems(problems, key, fields)

@@ -47,7 +47,7 @@ function COLUMNS.used(row)
 		return false
 	end
 	local _, count = window(row.key .. ':used:quota', period, row.time)
-	return string.format('%.0f', count)
+	return string.format('%.0f', count or quota)
 end
 
 -- All members, or their number where they are more than a page has left.

@@ -15,14 +15,14 @@ CALLING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
 LOADING = ["multi", "exec", "function|delete", "function|load"]
 
 # With Sentinels, and in a cluster.
-SEVERAL = ["cluster|slots", "asking"]
+SEVERAL = ["cluster|info", "cluster|slots", "asking"]
 MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
           "watch"]
 
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan get "
-              "memory|usage set del time hset expire xadd fcall wait "
-              "cluster|info".split(), *SEVERAL, *LOADING],
+              "memory|usage set del time hset expire xadd fcall wait".split(),
+              *SEVERAL, *LOADING],
     "command": [*CALLING, "scan", "xrevrange", "xread", "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"]}

@@ -39,7 +39,7 @@ def get_usage(redis, name):
                       "is refused" % (name, rest[0]))
     return [{"limit": which, "count": int(count), "period": period,
              "used": int(used), "reset": int(seconds)}
-            for which, count, period, used, seconds in rest]
+            for which, count, period, used, seconds, *_ in rest]
 
 
 def quota_keys(redis, name):
