@@ -17,7 +17,7 @@ from .records import NAME, fold
 from .servers import connect
 
 # A shell waits for no more: of millions of users, those that were found.
-SECONDS = 0.1
+SECONDS = 0.08
 NAMES = 1000
 SCANNED = "1000"        # keys of a step: half a millisecond of Redis
 

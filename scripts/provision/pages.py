@@ -14,8 +14,8 @@ from .functions import call_each, fcall, need_functions
 from .records import NAME, account_key, user_key
 from .text import encode
 
-SCANNED = "100"         # keys of a step of SCAN, about
-ROWS = 25               # records that are asked about together
+SCANNED = "50"          # keys of a step of SCAN, about
+ROWS = 12               # records that are asked about together
 JUDGED = 5              # and those that are judged
 
 
