@@ -155,8 +155,8 @@ log_unreadable(const struct quota_query *q, const redisReply *reply)
 }
 
 /*
- * {"full", which, limit, period, seconds, key}.  What can never have room is refused
- * for good: the client would try for days.
+ * {"full", which, limit, period, seconds, key}.  What can never have room is
+ * refused for good: the client would try for days.
  */
 static void
 conclude_full(struct quota_query *q, const redisReply *reply)

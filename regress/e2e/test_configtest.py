@@ -139,11 +139,12 @@ def granted(redis):
 
 
 def needed():
-    """Each right of a relay that it needs to work at all."""
+    """Each right of a relay that it needs with any single server."""
     acl = package("provision.acl")
     return [right for right in acl.RIGHTS["relay"]
             if right not in ("select", "info", "wait", *acl.SEVERAL,
-                             *acl.LOADING)]
+                             *acl.LOADING)
+            and not right.startswith("cluster|")]
 
 
 @both

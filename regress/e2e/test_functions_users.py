@@ -201,8 +201,8 @@ def test_large_sets(library, alice, count):
 # What is refused
 
 GIVEN = ("password, account, mode, status, quota, quota_period, rate, over, "
-         "max_recipients, max_size, ip_auth, "
-         "restricted, description, created, domains, ips")
+         "max_recipients, max_size, ip_auth, restricted, description, "
+         "created, domains, ips")
 BAD_CALLS = [
     (("quota",), "a field without a value: they come in pairs"),
     (("quota", "1", "quota", "1"), "quota: named twice"),
