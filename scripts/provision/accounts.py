@@ -72,12 +72,16 @@ def complete(redis, record, key, name, count):
         record[name] = sorted(found)
 
 
+SHOWN = ("plan", "status", "user_prefix")   # also where there is none
+
+
 def account_rows(account):
     for field, value in account.items():
         if field == "domains":
             break
-        default = "allowed" if field == "status" else "-"
-        yield field.replace("_", " "), visible(value or default)
+        if value is not None or field in SHOWN:
+            default = "allowed" if field == "status" else "-"
+            yield field.replace("_", " "), visible(value or default)
     yield from list_rows("domains", shorten(account["domains"]) or ["-"])
     for field, value in sorted(account["other"].items()):
         yield visible(field), visible(value)
