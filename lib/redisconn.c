@@ -96,7 +96,7 @@ struct redisconn {
 	void	    *on_message_arg;
 	int	     backoff;
 	int64_t	     timeout; /* milliseconds, one request */
-	size_t	     taken;   /* bytes, since overdue was looked at */
+	int64_t	     heard;   /* when more came of a reply that is too large */
 };
 
 static int64_t
@@ -238,18 +238,17 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 {
 	struct redisconn *rc = arg;
 	struct redisreq	 *req = STAILQ_FIRST(&rc->requests);
-	int64_t		  left;
-	bool		  flows = rc->taken > 0;
+	int64_t		  left, now = now_ms();
 
 	(void)fd;
 	(void)what;
-	rc->taken = 0;
 	if (req == NULL)
 		return;
-	if ((left = req->deadline - now_ms()) > 0)
+	left = req->deadline - now;
+	if (left <= 0 && redisread_skipping(rc->input))
+		left = rc->heard + rc->timeout - now;
+	if (left > 0)
 		add_timer(rc->overdue, left);
-	else if (flows && redisread_skipping(rc->input))
-		add_timer(rc->overdue, rc->timeout);
 	else
 		drop_connection(rc, "no reply in time");
 }
@@ -658,10 +657,13 @@ read_once(struct redisconn *rc)
 		    n == 0 ? "connection closed" : stream_error(rc->stream));
 		return (false);
 	}
-	rc->taken += (size_t)n;
 	redisread_take(rc->input, (size_t)n);
 	take_replies(rc);
-	return (turn == rc->turn && stream_pending(rc->stream));
+	if (turn != rc->turn)
+		return (false);
+	if (redisread_skipping(rc->input))
+		rc->heard = now_ms();
+	return (stream_pending(rc->stream));
 }
 
 static void
