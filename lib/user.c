@@ -337,7 +337,7 @@ parse_bounds(struct bounds *bounds, const redisReply *reply)
 const char *
 user_parse_account(struct user *user, const redisReply *reply)
 {
-	const char	*plan, *text, *prefix;
+	const char	*plan, *text, *prefix, *bad;
 	enum user_status status;
 
 	if (reply->type != REDIS_REPLY_ARRAY ||
@@ -351,13 +351,15 @@ user_parse_account(struct user *user, const redisReply *reply)
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))
 		return ("user_prefix");
+	if ((bad = parse_bounds(&user->bounds, reply)) != NULL)
+		return (bad);
 	user->pro = strcmp(plan, "pro") == 0;
 	user->no_account = is_nothing(reply);
 	if (user->no_account)
 		status = STATUS_BLOCKED;
 	if (status == STATUS_BLOCKED || user->status == STATUS_ALLOWED)
 		user->status = status;
-	return (parse_bounds(&user->bounds, reply));
+	return (NULL);
 }
 
 const char *

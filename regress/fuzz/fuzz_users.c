@@ -22,6 +22,7 @@
 
 #include "conf.h"
 #include "log.h"
+#include "redisread.h"
 #include "servers.h"
 #include "users.h"
 
@@ -52,31 +53,42 @@ static bool		   logged_in;
 static int		   called;
 static bool		   answered;
 
-/* Sends the next reply that is whole, else an empty array. */
+/* How many bytes the next reply has; 0: there is none that is whole. */
+static size_t
+next_reply(void)
+{
+	struct redisread       *reader = redisread_new();
+	const struct redisReply *reply;
+	enum redisread_status	status = REDISREAD_MORE;
+	size_t			n = 0, room;
+	char		       *p;
+
+	CHECK(reader != NULL);
+	/* A byte at a time shows where it ends. */
+	while (status == REDISREAD_MORE && n < nreplies) {
+		CHECK((p = redisread_room(reader, &room)) != NULL && room > 0);
+		*p = (char)replies[n++];
+		redisread_take(reader, 1);
+		status = redisread_next(reader, &reply);
+	}
+	redisread_free(reader);
+	return (status == REDISREAD_REPLY ? n : 0);
+}
+
+/* Sends the next reply, else an empty array. */
 static void
 reply_next(struct bufferevent *bev)
 {
-	redisReader *reader = redisReaderCreate();
-	void	    *reply = NULL;
-	size_t	     n = 0;
+	size_t n = next_reply();
 
-	CHECK(reader != NULL);
-	reader->maxelements = 4096;
-	/* A byte at a time shows where it ends. */
-	while (reply == NULL && n < nreplies)
-		if (redisReaderFeed(reader, (const char *)replies + n++, 1) !=
-			REDIS_OK ||
-		    redisReaderGetReply(reader, &reply) != REDIS_OK)
-			break;
-	/* A push comes beside the replies. */
-	if (reply != NULL && ((redisReply *)reply)->type != REDIS_REPLY_PUSH)
+	if (n > 0)
 		bufferevent_write(bev, replies, n);
-	else
+	else {
 		bufferevent_write(bev, "*0\r\n", 4);
-	freeReplyObject(reply);
+		n = nreplies;
+	}
 	replies += n;
 	nreplies -= n;
-	redisReaderFree(reader);
 }
 
 static void
