@@ -3,16 +3,18 @@
 
 """Many servers: a primary with replicas and Sentinels, and a cluster. They
 fail over within two or three seconds, and are reached by this harness through
-their unix sockets, however the network between them is cut."""
+their unix sockets, however the network between them is cut; or by TLS."""
 
 import contextlib
 import itertools
 import re
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from places import free_port, workdir
-from redisserver import RedisServer, ReplyError, wait_until
+from redisserver import Connection, RedisServer, ReplyError, wait_until
+from session import CONTEXT
 
 DOWN_AFTER = 1000       # milliseconds until a server is taken for dead
 NAME = "users"          # of the primary, among the Sentinels
@@ -44,16 +46,40 @@ class Place:
             "nsenter", "--net=/run/netns/" + self.namespace, *argv]
 
 
-class Node(RedisServer):
-    """A server that others reach by TCP."""
+def ports(port, tls):
+    """What a server is told of its port, where it speaks TLS alone to all if
+    there is a certificate with its key."""
+    if tls is None:
+        return {"port": port}
+    cert, key = tls
+    return {"port": 0, "tls-port": port, "tls-cert-file": cert,
+            "tls-key-file": key, "tls-ca-cert-file": cert,
+            "tls-auth-clients": "no", "tls-replication": "yes",
+            "tls-cluster": "yes"}
 
-    def __init__(self, program, *extra, place=None, password=None):
+
+class Secured(Connection):
+    """Who comes by a unix socket is told the ports of TCP: there are none."""
+
+    def __init__(self, place, port, timeout):
+        self.socket = CONTEXT.wrap_socket(
+            socket.create_connection((place.address, port), timeout))
+        self.file = self.socket.makefile("rb")
+
+
+class Node(RedisServer):
+    """A server that others reach by TCP, or by TLS."""
+
+    def __init__(self, program, *extra, place=None, password=None, tls=None):
         self.place = place or Place()
         self.password = password
+        self.tls = tls
         self.port = free_port()
+        listens = ports(self.port, tls).items()
         super().__init__(workdir("node"), program, (
-            *LASTING, "--bind", self.place.address, "--port", self.port,
-            *extra))
+            *LASTING, "--bind", self.place.address,
+            *(word for name, value in listens
+              for word in ("--" + name, value)), *extra))
 
     @property
     def address(self):
@@ -63,7 +89,8 @@ class Node(RedisServer):
         return self.place.argv(super().argv())
 
     def connect(self, timeout=10):
-        connection = super().connect(timeout)
+        connection = Secured(self.place, self.port, timeout) if self.tls \
+            else super().connect(timeout)
         if self.password is not None:
             connection.command("AUTH", self.password)
         return connection
@@ -83,11 +110,12 @@ class Node(RedisServer):
 
 
 class Sentinel(Node):
-    def __init__(self, program, primary, place=None, password=None):
-        super().__init__(program, place=place, password=password)
+    def __init__(self, program, primary, place=None, password=None, tls=None):
+        super().__init__(program, place=place, password=password, tls=tls)
         self.conf = self.dir / "sentinel.conf"
         self.conf.write_text("".join(line + "\n" for line in (
-            "port %d" % self.port, "bind " + self.place.address,
+            *("%s %s" % pair for pair in ports(self.port, tls).items()),
+            "bind " + self.place.address,
             "unixsocket " + self.socket, "unixsocketperm 777",
             "protected-mode no", "dir %s" % self.dir,
             "logfile %s" % self.log,
@@ -120,7 +148,8 @@ class Topology:
     """What both have. A command goes where its key is, so that this stands
     for a server wherever a test has one."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.tls = tls
         self.servers = []       # those that hold data
         self.sentinels = []
 
@@ -133,6 +162,9 @@ class Topology:
 
     def __exit__(self, *_):
         self.kill_all()
+
+    def scheme(self, name):
+        return name + ("+tls:" if self.tls else ":")
 
     def start_all(self):
         with ThreadPoolExecutor() as pool:
@@ -155,21 +187,21 @@ class Sentinels(Topology):
     """A primary, two replicas, three Sentinels."""
 
     def __init__(self, program="redis-server", places=(None,) * 6,
-                 password=None):
-        super().__init__()
+                 password=None, tls=None):
+        super().__init__(tls)
         places = iter(places)
         extra = ("--requirepass", password, "--masterauth", password)
         self.servers = [Node(program, *(extra if password else ()),
-                             place=next(places), password=password)
+                             place=next(places), password=password, tls=tls)
                         for _ in range(3)]
         self.sentinels = [
-            Sentinel(program, self.servers[0], next(places), password)
+            Sentinel(program, self.servers[0], next(places), password, tls)
             for _ in range(3)]
 
     @property
     def url(self):
-        return "sentinel:%s@%s" % (NAME, ",".join(
-            sentinel.address for sentinel in self.sentinels))
+        return self.scheme("sentinel") + NAME + "@" + ",".join(
+            sentinel.address for sentinel in self.sentinels)
 
     def start(self):
         primary, *replicas = self.servers
@@ -227,20 +259,21 @@ EVERYWHERE = ("KEYS", "FLUSHALL", "FUNCTION", "CONFIG", "ACL", "CLIENT")
 class Cluster(Topology):
     """Three primaries, a replica of each."""
 
-    def __init__(self, program="redis-server", places=(None,) * 6):
-        super().__init__()
+    def __init__(self, program="redis-server", places=(None,) * 6, tls=None):
+        super().__init__(tls)
         self.program = program
         self.servers = [self.node(place) for place in places]
 
     def node(self, place=None):
         return Node(self.program, "--cluster-enabled", "yes",
                     "--cluster-port", free_port(),
-                    "--cluster-node-timeout", DOWN_AFTER, place=place)
+                    "--cluster-node-timeout", DOWN_AFTER, place=place,
+                    tls=self.tls)
 
     @property
     def url(self):
-        return "cluster:" + ",".join(server.address
-                                     for server in self.servers[:3])
+        return self.scheme("cluster") + ",".join(
+            server.address for server in self.servers[:3])
 
     def start(self):
         self.start_all()

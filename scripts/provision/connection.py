@@ -5,16 +5,17 @@
 
 import contextlib
 import re
+import ssl
 
 import redis
 from redis.connection import (
-    Connection, Encoder, PythonRespSerializer, SSLConnection,
-    UnixDomainSocketConnection)
+    Connection, Encoder, PythonRespSerializer, UnixDomainSocketConnection)
 
 from .failure import (
     EX_CANTCREAT, EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_NOUSER,
     EX_UNAVAILABLE, Failure)
 from .parser import PARSER, READ
+from .places import read_places
 from .text import decode, encode, printable, visible
 
 # Commands that are sent before their replies are read.
@@ -214,9 +215,37 @@ def make_connection(conf, place, timeout, parser):
         return UnixDomainSocketConnection(path=encode(place.host), **options)
     options.update(host=place.host, port=place.port)
     if place.transport == "tls":
-        return SSLConnection(ssl_ca_certs=conf.get("redis_ca") or None,
-                             ssl_check_hostname=True, **options)
+        return Secured(conf, **options)
     return Connection(**options)
+
+
+# What OpenSSL says of a certificate that is for another name, or address.
+MISMATCHES = (62, 64)
+
+
+class Secured(Connection):
+    """By TLS. Servers are told of by their addresses, which certificates
+    seldom hold: one for a host that the configuration lists is as good, as it
+    is for the relay (lib/stream.c)."""
+
+    def __init__(self, conf, **options):
+        super().__init__(**options)
+        self.authority = conf.get("redis_ca") or None
+        self.names = dict.fromkeys([self.host, *(
+            place.host for place in read_places(conf["redis"]).at)])
+
+    def _connect(self):
+        context = ssl.create_default_context(cafile=self.authority)
+        mismatch = None
+        for name in self.names:
+            try:
+                return context.wrap_socket(super()._connect(),
+                                           server_hostname=name)
+            except ssl.SSLCertVerificationError as error:
+                if error.verify_code not in MISMATCHES:
+                    raise
+                mismatch = mismatch or error
+        raise mismatch
 
 
 def password_of(conf):
