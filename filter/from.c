@@ -263,7 +263,8 @@ skip_plain_string(const char *p, const char *end)
 			return (NULL);
 		if (*p != '\\')
 			continue;
-		if (++p == end || (*p != '"' && *p != '\\'))
+		p++;
+		if (p == end || (*p != '"' && *p != '\\'))
 			return (NULL);
 		even ^= *p == '"';
 	}

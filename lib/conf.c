@@ -856,7 +856,8 @@ conf_same_redis(const struct conf *a, const struct conf *b)
 	    same_text(a->redis_user, b->redis_user) &&
 	    same_text(a->redis_password, b->redis_password) &&
 	    same_text(a->redis_ca, b->redis_ca) &&
-	    timespeccmp(&a->redis_ca_time, &b->redis_ca_time, ==) &&
+	    a->redis_ca_time.tv_sec == b->redis_ca_time.tv_sec &&
+	    a->redis_ca_time.tv_nsec == b->redis_ca_time.tv_nsec &&
 	    a->redis_db == b->redis_db &&
 	    a->redis_timeout == b->redis_timeout &&
 	    a->redis_replicas == b->redis_replicas);

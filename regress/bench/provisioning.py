@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from linedriver import TableDriver
-from places import SOURCE, build, configuration, program, workdir
+from places import SOURCE, build, configuration, workdir
 from cli import Smtpusers
 from transfers import HASH, lines_of, peak, user
 

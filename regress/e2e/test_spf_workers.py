@@ -311,7 +311,7 @@ def provide_any(users, account, *names):
 def test_who_asked_first_costs_the_next_no_time(odd_relay, names, alice):
     """Another user asks about names that never answer, and last about the one
     that alice sends as."""
-    relay = odd_relay(spf_workers=2, spf_timeout=3000)
+    relay = odd_relay(spf_workers=2, spf_timeout=20000)
     provide_any(alice, "evil", "eve")
     silent = ["s%d.test" % n for n in range(8)]
     names.tell("good.test", spf())
@@ -321,7 +321,7 @@ def test_who_asked_first_costs_the_next_no_time(odd_relay, names, alice):
         assert names.count("good.test") == 0
         began = time.monotonic()
         assert send_as(relay, "a@good.test").startswith("250")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         # What is known now is known to all.
         assert sessions[-1].read().startswith("250")
     for session in sessions:
@@ -330,7 +330,7 @@ def test_who_asked_first_costs_the_next_no_time(odd_relay, names, alice):
 
 
 def test_many_users_of_an_account_keep_nobody_waiting(odd_relay, names, alice):
-    relay = odd_relay(spf_workers=4, spf_timeout=3000)
+    relay = odd_relay(spf_workers=4, spf_timeout=20000)
     evil = ["u%d" % n for n in range(20)]
     provide_any(alice, "evil", *evil)
     provide_any(alice, "honest", "bob")
@@ -344,9 +344,9 @@ def test_many_users_of_an_account_keep_nobody_waiting(odd_relay, names, alice):
         assert send_as(relay, "a@good.test").startswith("250")
         session = waiting(relay, "bob", "more.test")
         assert session.read().startswith("250")
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
         # One worker was never theirs.
-        assert sum(map(names.count, silent)) == 3
+        assert sum(names.count(domain) > 0 for domain in silent) == 3
     for session in sessions + [session]:
         session.drop()
 

@@ -226,7 +226,10 @@ try_to_write(void *arg)
 		return (NULL);
 	errno = 0;
 	fd = open("/dev/null", O_WRONLY);
-	return (fd == -1 && errno == EPERM ? "refused" : NULL);
+	if (fd == -1)
+		return (errno == EPERM ? "refused" : NULL);
+	close(fd);
+	return (NULL);
 }
 
 static int
@@ -252,7 +255,7 @@ confine_threads(void)
 	    !sandbox_begin() || !sandbox_program() ||
 	    write(fds[1], "x", 1) != 1 || pthread_join(thread, &refused) != 0)
 		_exit(2);
-	_exit(refused == NULL);
+	_exit(refused == NULL ? 1 : 0);
 }
 
 static void
@@ -307,7 +310,12 @@ list_interfaces(const void *arg)
 static int
 load_library(const void *arg)
 {
-	return (dlopen(arg, RTLD_NOW) == NULL);
+	void *library = dlopen(arg, RTLD_NOW);
+
+	if (library == NULL)
+		return (1);
+	dlclose(library);
+	return (0);
 }
 
 static int
