@@ -57,11 +57,11 @@ static bool		   answered;
 static size_t
 next_reply(void)
 {
-	struct redisread       *reader = redisread_new();
+	struct redisread	*reader = redisread_new();
 	const struct redisReply *reply;
-	enum redisread_status	status = REDISREAD_MORE;
-	size_t			n = 0, room;
-	char		       *p;
+	enum redisread_status	 status = REDISREAD_MORE;
+	size_t			 n = 0, room;
+	char			*p;
 
 	CHECK(reader != NULL);
 	/* A byte at a time shows where it ends. */
