@@ -96,7 +96,15 @@ class Node(RedisServer):
         return connection
 
     def info(self):
-        lines = self.cli("INFO", "replication").splitlines()
+        """Sentinels end clients' connections where they change a role: then
+        it is asked again."""
+        for tries in range(5):
+            try:
+                lines = self.cli("INFO", "replication").splitlines()
+                break
+            except ConnectionError:
+                if tries == 4:
+                    raise
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
     def follow(self, primary):
