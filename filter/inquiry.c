@@ -142,12 +142,28 @@ is_waiting(const struct inquiry *inq)
 	    event_pending(inq->retry, EV_TIMEOUT, NULL));
 }
 
+/*
+ * Answers about SPF are the cache's, and good until others come in: after a
+ * wait they are looked up again.
+ */
+static void
+forget_answers(struct inquiry *inq)
+{
+	size_t i;
+
+	for (i = 0; i < DOMAINS_MAX; i++)
+		if (inq->facts.spf[i] == SPF_KNOWN)
+			inq->facts.spf[i] = SPF_UNASKED;
+}
+
 /* Goes on once all that was asked in one go is there. */
 static void
 go_on(struct inquiry *inq)
 {
-	if (!is_waiting(inq))
-		proceed_with(inq);
+	if (is_waiting(inq))
+		return;
+	forget_answers(inq);
+	proceed_with(inq);
 }
 
 /*
