@@ -414,7 +414,8 @@ def test_the_order_is_kept(site):
         ["new", "directadmin", "domain_%s_post" % word]
         for word in ("create", "destroy", "create", "destroy", "create")]
     wait_until(lambda: idle(site), 60, "the senders to end")
-    site.send(75)
+    wait_until(lambda: site.run(site.notify, "send", env={}).returncode == 75,
+               60, "a sender to find nobody there")
     site.tell(site.receiver.start())
     site.send()
     site.settle()
