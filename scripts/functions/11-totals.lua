@@ -19,24 +19,36 @@ local function is_count(text)
 	return text and #text <= 15 and string.find(text, '^%d+$')
 end
 
--- The fields: name, count, name, count; and the rest: kind, name, four counts.
-local function need_batch(args)
-	local fields = is_count(args[3]) and tonumber(args[3]) or 0
-	local rest = #args - 3 - 2 * fields
-	local good = is_count(args[2]) and is_count(args[3]) and rest >= 0 and
-	    rest % 6 == 0
-	for i = 5, 3 + 2 * fields, 2 do
-		good = good and is_count(args[i])
+-- The place of the last count of a field; nil where that is no batch.
+local function end_of_fields(args)
+	if not is_count(args[2]) or not is_count(args[3]) then
+		return nil
 	end
-	for i = 4 + 2 * fields, #args do
-		local place = (i - 4 - 2 * fields) % 6
-		good = good and (place == 0 and BEFORE[args[i]] or
-		    place == 1 or place > 1 and is_count(args[i]))
+	local last = 3 + 2 * tonumber(args[3])
+	if last > #args or (#args - last) % 6 ~= 0 then
+		return nil
+	end
+	for i = 5, last, 2 do
+		if not is_count(args[i]) then
+			return nil
+		end
+	end
+	return last
+end
+
+local function need_batch(args)
+	need_sizes(args)
+	local last = end_of_fields(args)
+	local good = last
+	for i = (last or #args) + 1, #args do
+		local place = (i - last) % 6
+		good = good and (place == 2 or place == 1 and BEFORE[args[i]] or
+		    place ~= 1 and is_count(args[i]))
 	end
 	if not good then
 		fail('INVALID', 'not a batch of totals')
 	end
-	return 3 + 2 * fields
+	return last
 end
 
 -- What is there and is no total is replaced by one.
