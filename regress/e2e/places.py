@@ -11,6 +11,11 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
 REDIS7 = "/opt/redis7/redis-server"
+
+# Seconds until what does not come has failed. It is a bound for failures only,
+# and a busy machine comes nowhere near it.
+PATIENCE = 120
+
 REPORT_URL = "https://reports.example.net/"
 
 # Addresses of the documentation prefix that the tests send from.

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
+from places import PATIENCE
 from session import b64, simple
 
 PASSWORD = "MixedCase: p|w Ü1"
@@ -37,7 +38,7 @@ class Case:
 
 def run(command, mail="", **environ):
     result = subprocess.run(
-        command, input=mail.replace("\r\n", "\n"), text=True, timeout=60,
+        command, input=mail.replace("\r\n", "\n"), text=True, timeout=PATIENCE,
         capture_output=True, env=dict(os.environ, **environ))
     return result.returncode == 0, result.stdout + result.stderr
 

@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from places import configuration, program, workdir
+from places import PATIENCE, configuration, program, workdir
 from reports import PASSWORD, blocked, from_header, report_id, try_message
 from session import Session
 
@@ -56,7 +56,7 @@ class Cgi:
     def run(self, query="id=%s&auth=alice" % ID, method="GET", **environ):
         done = subprocess.run(
             [program("report.cgi", "san")], stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=60,
+            capture_output=True, timeout=PATIENCE,
             env={"SMTPUSERS_CONF": str(self.conf), "QUERY_STRING": query,
                  "REQUEST_METHOD": method, "PATH": os.environ["PATH"],
                  **environ})

@@ -11,7 +11,7 @@ import subprocess
 
 from cli import FILTER, SCRIPT
 from manual import displays
-from places import SOURCE, free_port
+from places import PATIENCE, SOURCE, free_port
 from redisserver import wait_until
 from session import Closed, Session
 
@@ -20,7 +20,7 @@ PASSWORD = "Open-Sesame1"
 
 def ended(relay):
     """smtpd's exit status, once it has ended."""
-    status = relay.process.wait(30)
+    status = relay.process.wait(PATIENCE)
     relay.stop()
     return status
 

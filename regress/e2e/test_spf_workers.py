@@ -690,7 +690,7 @@ def test_workers_that_died_unseen(redis, names, users):
             os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not any(map(alive, found)), 10, "workers to end")
         os.kill(pid, signal.SIGCONT)
-        reply = filt.line(20)
+        reply = filt.line()
         assert reply == "filter-result|%s|%016x|proceed" % (session, 100)
         filt.disconnect(session)
 
@@ -758,7 +758,7 @@ def commit(filt, session, domain):
     """The verdict on a message from that domain."""
     filt.report("tx-begin", session, "12345678")
     write(filt, session, domain)
-    return filt.ask("commit", session, timeout=20)
+    return filt.ask("commit", session)
 
 
 def write(filt, session, domain):
