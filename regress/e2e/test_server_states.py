@@ -114,7 +114,7 @@ def test_a_server_that_takes_nothing(relay, users, redis, state, begin, end):
     lines = [line for line in relay.log().splitlines()
              if "redis: %s: " % redis.url in line and state in line]
     begun = [line for line in lines if "no longer" not in line]
-    assert begun and "FCALL smtpusers_" in begun[0]
+    assert [line for line in begun if "FCALL smtpusers_" in line]
     assert len(lines) <= 2 * len({line.split(state)[0] for line in begun})
 
 

@@ -12,7 +12,7 @@ import subprocess
 from cli import FILTER, SCRIPT
 from manual import displays
 from places import PATIENCE, SOURCE, free_port
-from redisserver import wait_until
+from reports import log
 from session import Closed, Session
 
 PASSWORD = "Open-Sesame1"
@@ -75,8 +75,7 @@ def test_a_stolen_password_by_the_manual(new_relay, users, redis):
     def queued():
         return len(relay.ctl("show", "queue").stdout.splitlines())
 
-    wait_until(lambda: redis.cli("XLEN", users.key("alice", "log")) == 4, 20,
-               "alice's log")
+    log(redis, "alice", 4)
     assert queued() == 6
     page, = [text for _, text in displays(
         SOURCE / "scripts" / "smtpusers.8") if "smtpctl remove" in text]
