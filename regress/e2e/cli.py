@@ -54,7 +54,7 @@ class Smtpusers:
     def __init__(self, server, directory, **keys):
         self.server = server
         self.file = Path(directory) / "smtpusers.conf"
-        keys = {"redis": server.url, "redis_timeout": 3000, **keys}
+        keys = {"redis": server.url, **keys}
         self.prefix = keys.get("prefix", "smtp:")
         self.file.write_text(configuration(**keys))
         self.environment = {**os.environ, "SMTPUSERS_FILTER": str(FILTER)}
