@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from manual import displays
-from places import SOURCE, workdir
+from places import PATIENCE, SOURCE, workdir
 from redisserver import ReplyError
 from reports import OK, log, report, report_id
 from session import Session
@@ -41,7 +41,8 @@ class Recipes:
         path = "%s:%s" % (self.place, os.environ["PATH"])
         # openssl asks a terminal, twice; without one, standard input.
         result = subprocess.run(
-            ["sh", "-euc", text], input=(PASSWORD + "\n") * 2, timeout=60,
+            ["sh", "-euc", text], input=(PASSWORD + "\n") * 2,
+            timeout=PATIENCE,
             start_new_session=True, env={**os.environ, "PATH": path},
             stdout=subprocess.PIPE, encoding="utf-8", check=True)
         return result.stdout
