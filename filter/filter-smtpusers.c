@@ -43,6 +43,7 @@
 #include "spfstarter.h"
 #include "spfworker.h"
 #include "spfworkers.h"
+#include "state.h"
 #include "users.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
@@ -342,6 +343,7 @@ filter_start(struct filter *f, const char *file)
 	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->reload = reload_new(f, file)) == NULL ||
+	    (f->state = state_new(f->base, STATE_FILTER)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
 		 FAILURES_LOG_PAUSE)) == NULL ||
 	    (f->quotas.logged = recent_new(QUOTA_LOGGED, QUOTA_LOG_PAUSE)) ==
@@ -361,6 +363,7 @@ filter_stop(struct filter *f)
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
+	state_free(f->state);
 	journal_free(f->journal);
 	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);

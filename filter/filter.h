@@ -27,6 +27,7 @@ struct reload;
 struct servers;
 struct spf;
 struct spfworkers;
+struct state;
 struct users;
 
 /* The filter, handed down to whatever needs more than one part of it. */
@@ -43,6 +44,7 @@ struct filter {
 	struct journal	     *journal;
 	struct reports	      reports;
 	struct reload	     *reload;
+	struct state	     *state;
 	struct spfworkers    *workers; /* NULL: not started */
 	struct spf	     *spf;     /* likewise */
 	struct sessions	      sessions;

@@ -18,6 +18,7 @@
 #include "login.h"
 #include "request.h"
 #include "sasl.h"
+#include "tally.h"
 #include "userlog.h"
 #include "users.h"
 
@@ -213,6 +214,7 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 {
 	char name[USER_NAME_MAX + 1];
 
+	tally_add(TALLY_LOGINS_ACCEPTED, 1);
 	failures_count(&f->failures, &s->source, false);
 	if (!user_fold_name(as_typed, name)) {
 		log_session(s->id, "authenticated as no possible user");
@@ -236,6 +238,7 @@ login_failed(struct filter *f, struct session *s, const char *as_typed)
 {
 	char name[USER_NAME_MAX + 1];
 
+	tally_add(TALLY_LOGINS_FAILED, 1);
 	failures_count(&f->failures, &s->source, true);
 	if (session_authenticated(s) || !user_fold_name(as_typed, name))
 		return;

@@ -18,6 +18,7 @@
 #include "report.h"
 #include "request.h"
 #include "spf.h"
+#include "tally.h"
 #include "userlog.h"
 
 #define SANDBOX "sandbox@sandbox.invalid"
@@ -290,7 +291,11 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 			quota_keep(&f->quotas, tx->user, tx->hold_id);
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
-	}
+		tally_add(tx->sandboxed ? TALLY_MESSAGES_SANDBOXED
+					: TALLY_MESSAGES_ACCEPTED,
+		    1);
+	} else if (tx != NULL && tx->state == TX_TRUSTED)
+		tally_add(TALLY_MESSAGES_TRUSTED, 1);
 	session_end_tx(s);
 }
 
@@ -303,6 +308,7 @@ message_dropped(struct filter *f, struct session *s)
 		if (tx->hold == HOLD_HELD)
 			quota_refund(&f->quotas, tx->user, tx->hold_id);
 		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
+		tally_add(TALLY_MESSAGES_FAILED, 1);
 	}
 	session_end_tx(s);
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "decide.h"
 #include "filter.h"
@@ -14,6 +15,7 @@
 #include "log.h"
 #include "report.h"
 #include "request.h"
+#include "tally.h"
 
 static void
 request_free(struct request *req)
@@ -61,6 +63,35 @@ name_of(enum filterline_event event)
 	}
 }
 
+static enum tally
+refused(enum filterline_event event, const char *reply)
+{
+	switch (event) {
+	case EV_CONNECT:
+		return (TALLY_CONNECTIONS_REFUSED);
+	case EV_AUTH:
+		return (TALLY_LOGINS_REFUSED);
+	case EV_RCPT_TO:
+		return (TALLY_RECIPIENTS_REFUSED);
+	default:
+		return (reply[0] == '4' ? TALLY_MESSAGES_DEFERRED
+					: TALLY_MESSAGES_REFUSED);
+	}
+}
+
+static void
+count_refusal(enum filterline_event event, const char *reply)
+{
+	static const char *const undecided[] = { REPLY_TEMPFAIL, REPLY_AWAY,
+		REPLY_SPF };
+	size_t			 i;
+
+	tally_add(refused(event, reply), 1);
+	for (i = 0; i < sizeof(undecided) / sizeof(undecided[0]); i++)
+		if (strcmp(reply, undecided[i]) == 0)
+			tally_add(TALLY_TEMPORARY_FAILURES, 1);
+}
+
 static void
 log_refusal(const struct request *req, const char *reply)
 {
@@ -94,6 +125,7 @@ void
 request_reject(struct request *req, const char *reply)
 {
 	log_refusal(req, reply);
+	count_refusal(req->event, reply);
 	answer_request(req, "reject", reply);
 }
 
@@ -107,6 +139,7 @@ request_disconnect(struct request *req, const char *reply)
 void
 request_drop(struct request *req, const char *reply)
 {
+	count_refusal(req->event, reply);
 	answer_request(req, "disconnect", reply);
 }
 
@@ -114,6 +147,7 @@ static void
 turn_away(struct filter *f, const struct filterline *fl, const char *why)
 {
 	log_once("a request is refused: %s", why);
+	count_refusal(fl->event, REPLY_TEMPFAIL);
 	write_result(f, fl->session, fl->token, "reject", REPLY_TEMPFAIL);
 }
 

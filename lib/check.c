@@ -129,6 +129,7 @@ struct probe {
 #define ADDRESS "@ip:{-n}"
 #define REPORT "@report:{-n}"
 #define FAILURES "@failures:{-n}"
+#define RELAY "@relay:{-n}"
 #define VERSION "smtpusers_version"
 
 static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
@@ -139,8 +140,12 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_TABLE, { "SMISMEMBER", LIST, "192.0.2.1" } },
 	{ CHECK_TABLE, { "SSCAN", LIST, "0", "COUNT", "1" } },
 	{ CHECK_TABLE, { "MEMORY", "USAGE", USER } },
-	{ CHECK_TABLE, { "GET", ADDRESS } }, { CHECK_FILTER, { "TIME" } },
-	{ CHECK_FILTER, { "WAIT", "0", "1" } },
+	{ CHECK_TABLE, { "GET", ADDRESS } },
+	{ CHECK_TABLE, { "HSET", RELAY, "version", "0", "odd" } },
+	{ CHECK_TABLE, { "EXPIRE", RELAY, "no" } },
+	{ CHECK_TABLE, { "ZADD", RELAY, "no", "table" } },
+	{ CHECK_TABLE, { "ZREMRANGEBYSCORE", RELAY, "no", "no" } },
+	{ CHECK_FILTER, { "TIME" } }, { CHECK_FILTER, { "WAIT", "0", "1" } },
 	{ CHECK_FILTER, { "SET", USED, "0", "EX", "0" } },
 	{ CHECK_FILTER, { "DEL", USED } },
 	{ CHECK_FILTER, { "HSET", LAST, "login", "0", "odd" } },

@@ -61,3 +61,17 @@ key_report(char buf[KEY_TEXT], const char *prefix, const char *id)
 {
 	return (write_key(buf, prefix, "report", id, ""));
 }
+
+const char *
+key_relay(char buf[KEY_TEXT], const char *prefix, const char *host,
+    const char *program)
+{
+	return (write_key(buf, prefix, "relay", host, program));
+}
+
+const char *
+key_relays(char buf[KEY_TEXT], const char *prefix)
+{
+	snprintf(buf, KEY_TEXT, "%srelays", prefix);
+	return (buf);
+}

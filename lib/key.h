@@ -44,4 +44,9 @@ const char *key_failures(char[KEY_TEXT], const char *prefix,
 /* report:{ID} */
 const char *key_report(char[KEY_TEXT], const char *prefix, const char *id);
 
+/* relay:{HOST}:PROGRAM, of a name as relay_name has it; and relays. */
+const char *key_relay(char[KEY_TEXT], const char *prefix, const char *host,
+    const char *program);
+const char *key_relays(char[KEY_TEXT], const char *prefix);
+
 #endif /* KEY_H */

@@ -31,6 +31,9 @@ _smtpusers_options()
 	export)	echo "--format --users --accounts" ;;
 	import)	echo "--format --replace --check --from-line --errors --wait" ;;
 	check)	echo "--fix --json --server --relay-user" ;;
+	status)	echo "--json --forget" ;;
+	metrics)
+		echo "--text --output" ;;
 	setup)	echo "--redis --redis-user --password-file --ca --prefix \
 		    --report-url --relay-user --output --force" ;;
 	esac
@@ -51,7 +54,7 @@ _smtpusers_value()
 			echo "@files" ;;
 	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
 	--unused|--from|--header|--ip|--from-line|--wait|--redis|\
-	--redis-user|--prefix|--report-url|--relay-user)
+	--redis-user|--prefix|--report-url|--relay-user|--forget)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;
 	esac
@@ -63,7 +66,7 @@ _smtpusers_words()
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
 		    fields domain ip ipauth account report log explain import \
-		    export check setup" ;;
+		    export check status metrics setup" ;;
 	passwd|show|quota|rm|rename|block|allow|log|explain|set|check|check\ *|\
 	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear)
 		echo "@users" ;;

@@ -21,16 +21,20 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
 
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan get "
-              "memory|usage set del time hset expire xadd fcall wait".split(),
+              "memory|usage set del time hset expire xadd zadd "
+              "zremrangebyscore fcall wait".split(),
               *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "info", "role",
+    "command": [*CALLING, "scan", "xrevrange", "xread", "zrange", "zrem", "info",
+                "role",
                 *SEVERAL, *MOVING, *LOADING],
-    "panel": [*CALLING, "scan"]}
+    "panel": [*CALLING, "scan"],
+    "monitor": ["ping", "select", "zrange", "hmget", "role", *SEVERAL]}
 
 # Of which keys, behind the prefix.
-KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*",
-                  "%RW~failures:*"), "command": ("~*",),
-        "panel": ("~user:*", "~account:*", "~ip:*")}
+KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*", "%RW~failures:*",
+                  "%W~relay*"), "command": ("~*",),
+        "panel": ("~user:*", "~account:*", "~ip:*"),
+        "monitor": ("%R~relay*",)}
 
 
 def acl_rule(prefix, role, name, password=">PASSWORD"):

@@ -20,6 +20,7 @@ from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
 from .importing import do_import
 from .interchange import FORMATS
 from .listing import do_account_list, do_list
+from .metrics import do_metrics
 from .passwords import SCHEMES
 from .quotas import do_quota
 from .records import name_of
@@ -28,6 +29,7 @@ from .text import printable, visible
 from .schema import do_fields
 from .servers import connect
 from .setup import do_setup
+from .status import do_status
 from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
@@ -61,6 +63,7 @@ def make_parser():
     add_answering_commands(commands)
     add_transfer_commands(commands)
     add_check_command(commands)
+    add_monitoring_commands(commands)
     add_setup_command(commands)
     add_fields_command(commands)
     return parser
@@ -316,6 +319,26 @@ def add_check_command(commands):
     parser.add_argument("--json", action="store_true",
                         help="for programs, an object a line")
     parser.set_defaults(run=do_check)
+
+
+def add_monitoring_commands(commands):
+    words = "Shows how the relays are, and what is wrong with them."
+    parser = commands.add_parser("status", help=words, description=words,
+                                 allow_abbrev=False)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--forget", metavar="RELAY",
+                      help="one that is not to come back")
+    what.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=do_status)
+
+    words = "Prints what the relays count, for Prometheus."
+    parser = commands.add_parser("metrics", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--text", action="store_true",
+                        help="as node_exporter reads it")
+    parser.add_argument("--output", metavar="FILE",
+                        help="a file to replace")
+    parser.set_defaults(run=do_metrics)
 
 
 def add_relay_user(parser):
