@@ -15,8 +15,10 @@ import pytest
 from cli import Smtpusers, log_in_as
 from linedriver import FilterDriver, TableDriver
 from places import SOURCE, configuration, workdir
-from redisserver import wait_until
+from redisserver import RedisServer, wait_until
 from session import Session
+from test_reload import reload
+from topologies import Cluster, Sentinels
 
 PASSWORD = "Open-Sesame1"
 OK = "235 2.0.0 Authentication succeeded"
@@ -147,6 +149,36 @@ def test_an_outage_of_redis_is_no_trouble(redis, users, mx1):
             "lookup", "credentials", "alice")[0], SOON, "redis")
         wait_until(lambda: mx1.fields("table"), SOON, "the table again")
         assert mx1.numbers("table")["lookups_failed"] >= 3
+
+
+def test_it_is_written_where_the_configuration_says(new_relay, redis):
+    """Also by a filter that has read it again, and a table."""
+    relay = new_relay(relay_name="mx1")
+    with RedisServer(workdir("other")) as other:
+        reload(relay, relay_name="mx2", redis=other.url)
+        for server, name, program in ((other, "mx2", "filter"),
+                                      (redis, "mx1", "table")):
+            wait_until(lambda s=State(server, name), p=program: s.fields(p),
+                       SOON, name)
+        relay.ctl("update", "table", "users")
+        wait_until(lambda: State(other, "mx2").fields("table"), SOON, "table")
+        assert other.cli("ZCARD", "smtp:relays") == 2
+        # Those that are left are asked nothing before they are closed.
+        relay.stop()
+
+
+@pytest.mark.parametrize("topology", [Cluster, Sentinels])
+def test_several_servers(topology):
+    with topology() as servers:
+        conf = configuration(redis=servers.url, relay_name="mx1")
+        directory = workdir("status")
+        for server in servers.servers:
+            log_in_as(server, "monitor", directory)
+        cmd = Smtpusers(servers, directory, redis_user="monitor",
+                        redis_password_file=str(directory / "monitor.pw"))
+        with TableDriver(workdir("table"), conf):
+            wait_until(lambda: cmd.run("status").returncode == 0, SOON, "ok")
+            assert "smtpusers_relay_up{" in cmd.ok("metrics").stdout
 
 
 def test_what_the_journal_drops_is_counted(redis, users, mx1, status):
