@@ -20,6 +20,7 @@
 #include "servers.h"
 #include "spf.h"
 #include "state.h"
+#include "totals.h"
 #include "users.h"
 
 /*
@@ -61,6 +62,7 @@ filter_share(struct filter *f)
 	f->reports.conf = f->conf;
 	f->reports.servers = f->servers;
 	f->reports.journal = f->journal;
+	totals_use(f->totals, f->conf, f->servers, f->functions);
 }
 
 static void

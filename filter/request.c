@@ -16,6 +16,7 @@
 #include "report.h"
 #include "request.h"
 #include "tally.h"
+#include "totals.h"
 
 static void
 request_free(struct request *req)
@@ -63,35 +64,6 @@ name_of(enum filterline_event event)
 	}
 }
 
-static enum tally
-refused(enum filterline_event event, const char *reply)
-{
-	switch (event) {
-	case EV_CONNECT:
-		return (TALLY_CONNECTIONS_REFUSED);
-	case EV_AUTH:
-		return (TALLY_LOGINS_REFUSED);
-	case EV_RCPT_TO:
-		return (TALLY_RECIPIENTS_REFUSED);
-	default:
-		return (reply[0] == '4' ? TALLY_MESSAGES_DEFERRED
-					: TALLY_MESSAGES_REFUSED);
-	}
-}
-
-static void
-count_refusal(enum filterline_event event, const char *reply)
-{
-	static const char *const undecided[] = { REPLY_TEMPFAIL, REPLY_AWAY,
-		REPLY_SPF };
-	size_t			 i;
-
-	tally_add(refused(event, reply), 1);
-	for (i = 0; i < sizeof(undecided) / sizeof(undecided[0]); i++)
-		if (strcmp(reply, undecided[i]) == 0)
-			tally_add(TALLY_TEMPORARY_FAILURES, 1);
-}
-
 static void
 log_refusal(const struct request *req, const char *reply)
 {
@@ -104,6 +76,29 @@ log_refusal(const struct request *req, const char *reply)
 	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"",
 	    name_of(req->event), user[0] != '\0' ? user : "-",
 	    session_source(s, source), reply);
+}
+
+/* The one place where what we refuse is counted. */
+static void
+count_refusal(struct filter *f, enum filterline_event event, const char *reply,
+    enum reason reason)
+{
+	static const char *const undecided[] = { REPLY_TEMPFAIL, REPLY_AWAY,
+		REPLY_SPF };
+	enum totals_event	 what = TOTALS_MESSAGE;
+	size_t			 i;
+
+	for (i = 0; i < sizeof(undecided) / sizeof(undecided[0]); i++)
+		if (strcmp(reply, undecided[i]) == 0)
+			tally_add(TALLY_TEMPORARY_FAILURES, 1);
+	if (event == EV_CONNECT)
+		what = TOTALS_CONNECTION;
+	else if (event == EV_AUTH)
+		what = TOTALS_LOGIN;
+	else if (event == EV_RCPT_TO)
+		what = TOTALS_RECIPIENT;
+	totals_count(f->totals, what,
+	    reply[0] == '4' ? TOTALS_DEFERRED : TOTALS_REFUSED, reason, 1);
 }
 
 void
@@ -125,7 +120,7 @@ void
 request_reject(struct request *req, const char *reply)
 {
 	log_refusal(req, reply);
-	count_refusal(req->event, reply);
+	count_refusal(req->filter, req->event, reply, req->reason);
 	answer_request(req, "reject", reply);
 }
 
@@ -139,7 +134,7 @@ request_disconnect(struct request *req, const char *reply)
 void
 request_drop(struct request *req, const char *reply)
 {
-	count_refusal(req->event, reply);
+	count_refusal(req->filter, req->event, reply, req->reason);
 	answer_request(req, "disconnect", reply);
 }
 
@@ -147,7 +142,7 @@ static void
 turn_away(struct filter *f, const struct filterline *fl, const char *why)
 {
 	log_once("a request is refused: %s", why);
-	count_refusal(fl->event, REPLY_TEMPFAIL);
+	count_refusal(f, fl->event, REPLY_TEMPFAIL, REASON_NONE);
 	write_result(f, fl->session, fl->token, "reject", REPLY_TEMPFAIL);
 }
 

@@ -101,7 +101,7 @@ def test_openmetrics(cmd, relay_state):
         assert found["smtpusers_relay_up" + labels] == 1
         assert 0 < found["smtpusers_start_time_seconds" + labels] <= \
             time.time()
-        assert found["smtpusers_redis_timeout_seconds" + labels] == 5
+        assert found["smtpusers_redis_timeout_seconds" + labels] > 0
     assert found['smtpusers_messages_total{relay="mx1",program="filter",'
                  'result="accepted"}'] == 0
 

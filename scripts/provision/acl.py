@@ -23,16 +23,18 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan "
               "zcard zmscore get memory|usage set del time hset expire xadd "
-              "zadd zremrangebyscore fcall wait".split(),
+              "zadd zremrangebyscore fcall wait hincrby zincrby".split(),
               *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "zrange", "zrem",
+    "command": [*CALLING, "scan", "hscan", "xrevrange", "xread", "zrevrange",
                 "info", "role", *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"],
-    "monitor": ["ping", "select", "zrange", "hmget", "role", *SEVERAL]}
+    "monitor": ["ping", "select", "zrange", "hmget", "hscan", "role",
+                *SEVERAL]}
 
 # Of which keys, behind the prefix.
 KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*", "%RW~failures:*",
-                  "%W~relay*"), "command": ("~*",),
+                  "%RW~stats:*", "%RW~top:*", "%W~relay*"),
+        "command": ("~*",),
         "panel": ("~user:*", "~account:*", "~ip:*"),
         "monitor": ("%R~relay*",)}
 
