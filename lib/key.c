@@ -61,3 +61,10 @@ key_report(char buf[KEY_TEXT], const char *prefix, const char *id)
 {
 	return (write_key(buf, prefix, "report", id, ""));
 }
+
+const char *
+key_events(char buf[KEY_TEXT], const char *prefix)
+{
+	snprintf(buf, KEY_TEXT, "%sevents", prefix);
+	return (buf);
+}

@@ -41,6 +41,9 @@ key_address(char[KEY_TEXT], const char *prefix, const struct netaddr *);
 const char *key_failures(char[KEY_TEXT], const char *prefix,
     const struct netaddr *, const char		    *part);
 
+/* events */
+const char *key_events(char[KEY_TEXT], const char *prefix);
+
 /* report:{ID} */
 const char *key_report(char[KEY_TEXT], const char *prefix, const char *id);
 

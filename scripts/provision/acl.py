@@ -28,8 +28,8 @@ RIGHTS = {
     "panel": [*CALLING, "scan"]}
 
 # Of which keys, behind the prefix.
-KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*",
-                  "%RW~failures:*"), "command": ("~*",),
+KEYS = {"relay": ("%R~*", "%W~report:*", "%W~events",
+                  "%RW~user:*", "%RW~failures:*"), "command": ("~*",),
         "panel": ("~user:*", "~account:*", "~ip:*")}
 
 
