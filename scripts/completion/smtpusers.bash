@@ -22,6 +22,7 @@ _smtpusers_options()
 	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
+	events)	echo "-f -n --since --json" ;;
 	explain)
 		echo "--from --header --ip --json" ;;
 	account-add)
@@ -49,7 +50,7 @@ _smtpusers_value()
 	--format)	echo "jsonl csv" ;;
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
-	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
+	-n|--since|--quota|--quota-period|--rate|--description|--domain|--match|\
 	--unused|--from|--header|--ip|--from-line|--wait|--redis|\
 	--redis-user|--prefix|--report-url|--relay-user)
 			echo "-" ;;
@@ -62,10 +63,10 @@ _smtpusers_words()
 {
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
-		    fields domain ip ipauth account report log explain import \
-		    export check setup" ;;
-	passwd|show|quota|rm|rename|block|allow|log|explain|set|check|check\ *|\
-	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear)
+		    fields domain ip ipauth account report log events explain \
+		    import export check setup" ;;
+	passwd|show|quota|rm|rename|block|allow|log|events|explain|set|check|\
+	check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear)
 		echo "@users" ;;
 	domain|ip)
 		echo "add rm" ;;

@@ -23,7 +23,7 @@ RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan get "
               "memory|usage set del time hset expire xadd fcall wait".split(),
               *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "info", "role",
+    "command": [*CALLING, "scan", "xrevrange", "xread", "xadd", "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"]}
 
