@@ -151,7 +151,7 @@ install-hooks: $(TOLD_HOOKS) $(B)/smtpusers.lua
 	$(call put,755,$(filter %-hook,$(TOLD_HOOKS)),$(SBINDIR))
 	$(call put,644,$(filter %-hooks.conf.sample,$(TOLD_HOOKS)),$(SYSCONFDIR))
 	$(call put,755,$(filter %-notify,$(TOLD_HOOKS)),$(DATADIR)/hooks)
-	$(call put,644,$(filter %-notify.conf.sample,$(TOLD_HOOKS)),$(DATADIR)/hooks)
+	$(call put,644,$(filter %-notify.conf.sample,$(TOLD_HOOKS)) $(HOOKS)/event.mail,$(DATADIR)/hooks)
 	$(call put,644,$(filter %.py,$(TOLD_HOOKS)),$(DATADIR)/hooks/smtpusers_hooks)
 	$(call put,644,$(filter %.service %.timer,$(TOLD_HOOKS)),$(DATADIR)/hooks/systemd)
 	-$(PYTHON) -m compileall -q $(if $(DESTDIR),-s $(DESTDIR) -p /) \

@@ -25,12 +25,16 @@ RIGHTS = {
               *SEVERAL, *LOADING],
     "command": [*CALLING, "scan", "xrevrange", "xread", "xadd", "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
-    "panel": [*CALLING, "scan"]}
+    "panel": [*CALLING, "scan"],
+    "deliver": ["ping", "select", "role", "xgroup|create", "xreadgroup",
+                "xpending", "xclaim", "xack", "set", "get",
+                "cluster|slots"]}
 
 # Of which keys, behind the prefix.
 KEYS = {"relay": ("%R~*", "%W~report:*", "%W~events",
                   "%RW~user:*", "%RW~failures:*"), "command": ("~*",),
-        "panel": ("~user:*", "~account:*", "~ip:*")}
+        "panel": ("~user:*", "~account:*", "~ip:*"),
+        "deliver": ("~events", "~mailed:*")}
 
 
 def acl_rule(prefix, role, name, password=">PASSWORD"):
