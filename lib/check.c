@@ -129,6 +129,8 @@ struct probe {
 #define ADDRESS "@ip:{-n}"
 #define REPORT "@report:{-n}"
 #define FAILURES "@failures:{-n}"
+#define STATS "@stats:{-n}"
+#define TOP "@top:{-n}:messages"
 
 /* This one may be there. */
 #define EVENTS "@events"
@@ -154,7 +156,10 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	/* What has no end is given none by this. */
 	{ CHECK_FILTER, { "EXPIRE", EVENTS, "1", "GT" } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
-	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } } };
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } },
+	{ CHECK_FILTER, { "HINCRBY", STATS, "a", "no" } },
+	{ CHECK_FILTER, { "ZINCRBY", TOP, "no", "a" } },
+	{ CHECK_FILTER, { "ZADD", TOP, "no", "a" } } };
 
 struct look {
 	const struct conf *conf;

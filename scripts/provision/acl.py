@@ -23,9 +23,10 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan "
               "zcard zmscore get memory|usage set del time hset expire xadd "
-              "fcall wait".split(),
+              "fcall wait hincrby zincrby zadd".split(),
               *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "xadd", "info", "role",
+    "command": [*CALLING, "scan", "xrevrange", "xread", "xadd", "zrevrange",
+                "zmscore", "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"],
     "deliver": ["ping", "select", "role", "xgroup|create", "xreadgroup",
@@ -33,9 +34,9 @@ RIGHTS = {
                 "cluster|slots"]}
 
 # Of which keys, behind the prefix.
-KEYS = {"relay": ("%R~*", "%W~report:*", "%W~events",
-                  "%RW~user:*", "%RW~failures:*"), "command": ("~*",),
-        "panel": ("~user:*", "~account:*", "~ip:*"),
+KEYS = {"relay": ("%R~*", "%W~report:*", "%W~events", "%RW~user:*",
+                  "%RW~failures:*", "%RW~stats:*", "%RW~top:*"),
+        "command": ("~*",), "panel": ("~user:*", "~account:*", "~ip:*"),
         "deliver": ("~events", "~mailed:*")}
 
 
