@@ -22,6 +22,9 @@
 
 #define SANDBOX "sandbox@sandbox.invalid"
 
+/* Of a message, lest they push all else out of the log. */
+#define SUPPRESSED_TOLD 10
+
 /* Tells the user's log of a message. */
 static void
 log_message(struct filter *f, const struct session *s, const char *name,
@@ -137,6 +140,8 @@ on_from_decided(void *arg, const struct decision *d, const struct user *user)
 		tx->max_recipients = decide_bounds(req->filter->conf, user)
 					 .max_recipients;
 		tx->any_domain = user_any_domain(user);
+		tx->suppresses = user->suppresses;
+		tx->account_suppresses = user->account_suppresses;
 	}
 	request_proceed(req);
 }
@@ -154,6 +159,24 @@ message_from(struct request *req, const char *sender)
 	}
 	inquiry_begin(req->filter, &subject, on_from_decided, req,
 	    &req->inquiry);
+}
+
+/* Tells the user's log of a recipient that the user's list has refused. */
+static void
+log_recipient(const struct request *req, const struct decision *d)
+{
+	struct tx		  *tx = req->session->tx;
+	const struct userlog_entry entry = { .event = "recipient",
+		.result = "refused",
+		.reply = d->reply,
+		.recipient = tx->to,
+		.size = -1 };
+
+	if ((d->reason != REASON_SUPPRESSED && d->reason != REASON_RECIPIENT) ||
+	    ++tx->suppressed > SUPPRESSED_TOLD)
+		return;
+	userlog_add(req->filter->journal, req->filter->conf->prefix,
+	    req->session, tx->user, &entry);
 }
 
 /* It has been counted, and is not let through. */
@@ -177,8 +200,10 @@ on_to_decided(void *arg, const struct decision *d, const struct user *user)
 	else if (d->action == ACTION_PROCEED)
 		request_proceed(req);
 	else {
-		if (tx != NULL)
+		if (tx != NULL) {
 			forget_recipient(tx);
+			log_recipient(req, d);
+		}
 		request_reject(req, decide_reply(d, reply));
 	}
 }
@@ -187,12 +212,15 @@ void
 message_to(struct request *req, const char *recipient)
 {
 	const struct inquiry_subject subject = { .stage = STAGE_RCPT_TO,
-		.session = req->session };
+		.session = req->session,
+		.recipient = recipient };
 	struct tx		    *tx = req->session->tx;
 
 	if (tx != NULL) {
 		tx->recipients++;
 		digest_strings(tx->recipient, 1, &recipient);
+		if (tx->suppresses || tx->account_suppresses)
+			strlcpy(tx->to, recipient, sizeof(tx->to));
 	}
 	inquiry_begin(req->filter, &subject, on_to_decided, req, &req->inquiry);
 }

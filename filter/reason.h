@@ -50,6 +50,8 @@ enum reason {
 	REASON_LONG,	 /* the envelope sender */
 	REASON_FAILURES, /* failed logins of the source */
 	REASON_RECIPIENTS,
+	REASON_RECIPIENT,  /* cannot be read */
+	REASON_SUPPRESSED, /* the recipient gets no mail */
 	REASON_SIZE,
 	REASON_QUOTA,
 	REASON_LIMITS, /* cannot be read */

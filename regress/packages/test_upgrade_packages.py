@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from debs import FILTER, VERSION, older, put, run, status
-from places import configuration, workdir
+from places import PATIENCE, configuration, workdir
 from quotas import Functions
 from redisserver import RedisServer, wait_until
 from relay import Relay, certificate
@@ -24,7 +24,6 @@ from users import Users
 
 PASSWORD = "Open-Sesame1"
 QUOTA = 1000000
-PATIENCE = 120
 
 # Tells what it is asked, and does nothing; the hooks are off.
 SYSTEMCTL = """#!/bin/sh

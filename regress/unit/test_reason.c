@@ -49,6 +49,8 @@ static const struct {
 	{ REASON_LONG, "sender-too-long" },
 	{ REASON_FAILURES, "failed-logins" },
 	{ REASON_RECIPIENTS, "too-many-recipients" },
+	{ REASON_RECIPIENT, "recipient-unreadable" },
+	{ REASON_SUPPRESSED, "recipient-suppressed" },
 	{ REASON_SIZE, "too-large" }, { REASON_QUOTA, "quota" },
 	{ REASON_LIMITS, "limits-unreadable" },
 	{ REASON_SANDBOX, "sandboxed-meanwhile" },

@@ -28,6 +28,8 @@ from .text import printable, visible
 from .schema import do_fields
 from .servers import connect
 from .setup import do_setup
+from .suppressions import (
+    do_suppress_add, do_suppress_import, do_suppress_list, do_suppress_rm)
 from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
@@ -41,6 +43,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         self.print_usage(sys.stderr)
         raise Failure(EX_USAGE, printable(message))
+
+
+class Mixed(Parser):
+    """Takes options also between words of which there may be many."""
+
+    inside = False
+
+    def parse_known_args(self, args=None, namespace=None):
+        if self.inside:
+            return super().parse_known_args(args, namespace)
+        self.inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.inside = False
 
 
 def make_parser():
@@ -57,6 +74,7 @@ def make_parser():
     add_status_commands(commands)
     add_address_commands(commands)
     add_domain_commands(commands)
+    add_suppress_commands(commands)
     add_account_commands(commands)
     add_answering_commands(commands)
     add_transfer_commands(commands)
@@ -204,6 +222,41 @@ def add_domain_actions(parent, add, remove):
     parser.add_argument("domain", nargs="+", metavar="DOMAIN")
     parser = command(actions, "rm", remove, "Removes domains.")
     parser.add_argument("domain", nargs="+", metavar="DOMAIN")
+
+
+def add_suppress_commands(commands):
+    words = "Changes and shows the recipients that get no mail."
+    suppress = commands.add_parser("suppress", help=words, description=words,
+                                   allow_abbrev=False)
+    actions = suppress.add_subparsers(metavar="action", required=True,
+                                      parser_class=Mixed)
+    for name, run, words, rest in (
+            ("add", do_suppress_add, "Adds addresses or domains.",
+             "RECIPIENT"),
+            ("rm", do_suppress_rm, "Removes addresses or domains.",
+             "RECIPIENT"),
+            ("list", do_suppress_list, "Lists them, those of the moment.",
+             None),
+            ("import", do_suppress_import, "Adds those of a file, one a "
+             "line.", "FILE")):
+        parser = actions.add_parser(name, help=words, description=words,
+                                    allow_abbrev=False)
+        parser.add_argument("words", nargs="*", metavar="NAME",
+                            help="of a user, unless --account is given" + (
+                                "; then %s" % rest if rest else ""))
+        parser.add_argument("--account", metavar="ACCOUNT",
+                            help="of this account, and no user")
+        if name in ("add", "import"):
+            parser.add_argument("--for", dest="period", default="",
+                                metavar="PERIOD",
+                                help="such as 30d (for ever)")
+        elif name == "rm":
+            parser.add_argument("--expired", action="store_true",
+                                help="remove those whose time is over")
+        else:
+            parser.add_argument("--json", action="store_true",
+                                help="for programs, an object a line")
+        parser.set_defaults(run=run)
 
 
 def add_account_commands(commands):
