@@ -36,12 +36,8 @@ from .suppressions import (
 from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
-<<<<<<< HEAD
-    days_of, line_of, lines_of, one_of, report_of, seconds_of, since_of)
-=======
     days_of, hours_of, line_of, lines_of, most_of, one_of, report_of,
-    seconds_of)
->>>>>>> main
+    seconds_of, since_of)
 
 MODES = ("default", "all", "any")
 STATUSES = ("allowed", "blocked", "sandboxed")
