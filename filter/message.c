@@ -20,6 +20,7 @@
 #include "report.h"
 #include "request.h"
 #include "spf.h"
+#include "totals.h"
 #include "userlog.h"
 
 #define SANDBOX "sandbox@sandbox.invalid"
@@ -39,6 +40,18 @@ log_message(struct filter *f, const struct session *s, const char *name,
 		.size = size };
 
 	userlog_add(f->journal, f->conf->prefix, s, name, &entry);
+}
+
+/* Tells the user's log of a refusal, and the totals if it is for good. */
+static void
+log_refused(struct filter *f, const struct session *s, const char *name,
+    const char *account, const char *reply, const char *report)
+{
+	const struct totals_share share = { .blocks = 1 };
+
+	log_message(f, s, name, "refused", reply, report, -1);
+	if (reply[0] == '5')
+		totals_add(f->totals, name, account, &share);
 }
 
 /*
@@ -68,9 +81,10 @@ refuse_message(struct request *req, const struct decision *d,
 	char	    buf[DECISION_REPLY];
 
 	reply = decide_reply(d, buf);
+	req->reason = d->reason;
 	if (name[0] != '\0')
-		log_message(req->filter, req->session, name, "refused", reply,
-		    NULL, -1);
+		log_refused(req->filter, req->session, name,
+		    user != NULL ? user->account : "", reply, NULL);
 	if (d->action == ACTION_DISCONNECT)
 		request_disconnect(req, reply);
 	else
@@ -90,8 +104,10 @@ on_reported(void *arg, const char *id)
 
 	if (id != NULL)
 		reply = report_reply(req->filter->conf, id, user, buf);
+	else
+		req->reason = REASON_AWAY;
 	if (log_of[0] != '\0')
-		log_message(req->filter, s, log_of, "refused", reply, id, -1);
+		log_refused(req->filter, s, log_of, req->account, reply, id);
 	request_reject(req, reply);
 }
 
@@ -107,8 +123,11 @@ block_message(struct request *req, const struct decision *d,
 
 	report.user = theirs ? user->name : s->tx->user;
 	report.account = theirs ? user->account : NULL;
-	if (theirs)
+	req->reason = d->reason;
+	if (theirs) {
 		strlcpy(req->log_of, user->name, sizeof(req->log_of));
+		strlcpy(req->account, user->account, sizeof(req->account));
+	}
 	report_write(&req->filter->reports, s, &report, on_reported, req,
 	    &req->report);
 }
@@ -206,6 +225,7 @@ on_to_decided(void *arg, const struct decision *d, const struct user *user)
 			forget_recipient(tx);
 			log_recipient(req, d);
 		}
+		req->reason = d->reason;
 		request_reject(req, decide_reply(d, reply));
 	}
 }
@@ -326,6 +346,28 @@ log_taken(const struct session *s)
 	    session_source(s, source), s->tx->msgid);
 }
 
+static void
+count_taken(struct filter *f, const struct tx *tx, enum totals_result result,
+    uint64_t size)
+{
+	totals_count(f->totals, TOTALS_MESSAGE, result, REASON_NONE, 1);
+	totals_count(f->totals, TOTALS_RECIPIENT, result, REASON_NONE,
+	    tx->recipients);
+	totals_count(f->totals, TOTALS_BYTES, result, REASON_NONE, size);
+}
+
+static void
+count_users(struct filter *f, const struct tx *tx, uint64_t size)
+{
+	const struct totals_share share = {
+		.messages = 1, .recipients = tx->recipients, .bytes = size
+	};
+
+	count_taken(f, tx, tx->sandboxed ? TOTALS_SANDBOXED : TOTALS_ACCEPTED,
+	    size);
+	totals_add(f->totals, tx->user, tx->account, &share);
+}
+
 void
 message_taken(struct filter *f, struct session *s, uint64_t size)
 {
@@ -337,7 +379,9 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 			quota_keep(&f->quotas, tx->user, tx->hold_id);
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
-	}
+		count_users(f, tx, size);
+	} else if (tx != NULL && tx->state == TX_TRUSTED)
+		count_taken(f, tx, TOTALS_TRUSTED, size);
 	session_end_tx(s);
 }
 
@@ -350,6 +394,8 @@ message_dropped(struct filter *f, struct session *s)
 		if (tx->hold == HOLD_HELD)
 			quota_refund(&f->quotas, tx->user, tx->hold_id);
 		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
+		totals_count(f->totals, TOTALS_MESSAGE, TOTALS_FAILED,
+		    REASON_NONE, 1);
 	}
 	session_end_tx(s);
 }

@@ -57,8 +57,10 @@ enum reason {
 	REASON_LIMITS, /* cannot be read */
 	REASON_SANDBOX,
 	REASON_DAMAGED,
-	REASON_AWAY /* Redis */
+	REASON_AWAY /* Redis: the last one */
 };
+
+#define REASONS (REASON_AWAY + 1)
 
 /* The reason's name, such as "domain-not-assigned"; "" for REASON_NONE. */
 const char *reason_name(enum reason);

@@ -82,7 +82,8 @@ test_complete(void **state)
 			assert_string_not_equal(reason_name(reasons[k].reason),
 			    reason_name(reasons[i].reason));
 	}
-	assert_string_equal(reason_name((enum reason)NREASONS), "");
+	assert_int_equal(NREASONS, REASONS);
+	assert_string_equal(reason_name((enum reason)REASONS), "");
 }
 
 int

@@ -49,6 +49,7 @@ local functions = {
 	{ 'failures', 'no-writes' },
 	{ 'login_failed' },
 	{ 'login_passed' },
+	{ 'count' },
 	{ 'user_add' },
 	{ 'user_set', 'allow-oom' },
 	{ 'user_put' },

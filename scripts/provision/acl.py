@@ -23,15 +23,16 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan "
               "zcard zmscore get memory|usage set del time hset expire xadd "
-              "fcall wait".split(),
+              "fcall wait hincrby zincrby zadd".split(),
               *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "info", "role",
+    "command": [*CALLING, "scan", "xrevrange", "xread", "zrevrange",
+                "zmscore", "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"]}
 
 # Of which keys, behind the prefix.
 KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*",
-                  "%RW~failures:*"), "command": ("~*",),
+                  "%RW~failures:*", "%RW~stats:*", "%RW~top:*"), "command": ("~*",),
         "panel": ("~user:*", "~account:*", "~ip:*")}
 
 

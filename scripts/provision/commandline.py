@@ -26,6 +26,8 @@ from .records import name_of
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
 from .schema import do_fields
+from .totals import KEPT as STATS_KEPT, do_stats
+from .tops import KEPT as TOP_KEPT, WHAT, do_top
 from .servers import connect
 from .setup import do_setup
 from .suppressions import (
@@ -33,7 +35,8 @@ from .suppressions import (
 from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
-    days_of, line_of, lines_of, one_of, report_of, seconds_of)
+    days_of, hours_of, line_of, lines_of, most_of, one_of, report_of,
+    seconds_of)
 
 MODES = ("default", "all", "any")
 STATUSES = ("allowed", "blocked", "sandboxed")
@@ -77,6 +80,7 @@ def make_parser():
     add_suppress_commands(commands)
     add_account_commands(commands)
     add_answering_commands(commands)
+    add_totals_commands(commands)
     add_transfer_commands(commands)
     add_check_command(commands)
     add_setup_command(commands)
@@ -206,6 +210,32 @@ def add_answering_commands(commands):
     parser.add_argument("--ip", metavar="ADDR",
                         help="where the message comes from")
     parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def add_totals_commands(commands):
+    words = "Shows who sends most."
+    parser = commands.add_parser("top", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--by", type=one_of(WHAT), default=WHAT[0],
+                        metavar="WHAT", help=", ".join(WHAT) + " (messages)")
+    parser.add_argument("--last", type=hours_of(TOP_KEPT), default=24,
+                        metavar="TIME", help="such as 1h (24h)")
+    parser.add_argument("--account", action="store_true",
+                        help="accounts in place of users")
+    parser.add_argument("-n", dest="count", type=most_of, default=10,
+                        metavar="N", help="how many (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=do_top)
+
+    words = "Shows how much was sent, and refused."
+    parser = commands.add_parser("stats", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--since", type=hours_of(STATS_KEPT), default=24,
+                        metavar="TIME", help="such as 7d (24h)")
+    parser.add_argument("--by", type=one_of(("hour", "reason")),
+                        metavar="WHAT", help="hour or reason")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=do_stats)
 
 
 def add_domain_commands(commands):
