@@ -155,6 +155,9 @@ CASES = {
     "smtpusers account set acme status ": STATUSES,
     "smtpusers list --account a": ACCOUNTS,
     "smtpusers list --status ": STATUSES,
+    "smtpusers top --by ": {"messages", "recipients", "bytes", "blocks"},
+    "smtpusers top --account ": set(),
+    "smtpusers stats --by ": {"hour", "reason"},
     "smtpusers i": {"ip", "ipauth", "import"},
 }
 

@@ -25,6 +25,8 @@ _smtpusers_options()
 	events)	echo "-f -n --since --json" ;;
 	explain)
 		echo "--from --header --ip --json" ;;
+	top)	echo "--by --last --account -n --json" ;;
+	stats)	echo "--since --by --json" ;;
 	account-add)
 		echo "--plan --domain" ;;
 	account-list)
@@ -48,7 +50,13 @@ _smtpusers_options()
 _smtpusers_value()
 {
 	case $1 in
-	--account)	echo "@accounts" ;;
+	--account)	[ "$2" = top ] || echo "@accounts" ;;
+	--by)		case $2 in
+			top)	echo "messages recipients bytes blocks" ;;
+			stats)	echo "hour reason" ;;
+			esac ;;
+	--last)		echo "1h 24h 48h" ;;
+	--since)	echo "24h 7d 35d" ;;
 	--mode)		echo "default all any" ;;
 	--status)	echo "allowed blocked sandboxed" ;;
 	--scheme)	echo "yescrypt bcrypt" ;;
@@ -70,7 +78,7 @@ _smtpusers_words()
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
 		    fields domain ip ipauth suppress account report log events \
-		    explain import export check setup" ;;
+		    explain top stats import export check setup" ;;
 	passwd|show|quota|rm|rename|block|allow|log|events|explain|set|check|\
 	check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
 	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)

@@ -26,7 +26,7 @@ RIGHTS = {
               "fcall wait hincrby zincrby zadd".split(),
               *SEVERAL, *LOADING],
     "command": [*CALLING, "scan", "xrevrange", "xread", "xadd", "zrevrange",
-                "zmscore", "info", "role",
+                "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"],
     "deliver": ["ping", "select", "role", "xgroup|create", "xreadgroup",
