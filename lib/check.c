@@ -119,7 +119,7 @@ struct probe {
 	const char	  *words[WORDS_MAX];
 };
 
-/* TROUBLE_PROBE is in each key, of which none can be there. */
+/* TROUBLE_PROBE is in each of these keys, of which none can be there. */
 #define USER "@user:{-n}"
 #define LIST "@user:{-n}:ips"
 #define LAST "@user:{-n}:last"
@@ -132,6 +132,10 @@ struct probe {
 #define RELAY "@relay:{-n}"
 #define STATS "@stats:{-n}"
 #define TOP "@top:{-n}:messages"
+
+/* This one may be there. */
+#define EVENTS "@events"
+
 #define VERSION "smtpusers_version"
 
 static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
@@ -154,6 +158,8 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_FILTER, { "XADD", LOG, "MAXLEN", "no", "*", "a", "b" } },
 	{ CHECK_FILTER, { "HSET", REPORT, "user", "0", "odd" } },
 	{ CHECK_FILTER, { "EXPIRE", REPORT, "no" } },
+	/* What has no end is given none by this. */
+	{ CHECK_FILTER, { "EXPIRE", EVENTS, "1", "GT" } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } },
 	{ CHECK_FILTER, { "HINCRBY", STATS, "a", "no" } },

@@ -77,6 +77,13 @@ key_relays(char buf[KEY_TEXT], const char *prefix)
 }
 
 const char *
+key_events(char buf[KEY_TEXT], const char *prefix)
+{
+	snprintf(buf, KEY_TEXT, "%sevents", prefix);
+	return (buf);
+}
+
+const char *
 key_stats(char buf[KEY_TEXT], const char *prefix, time_t when)
 {
 	char	  hour[sizeof("2026-11-21T08")] = "";

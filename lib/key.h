@@ -43,6 +43,9 @@ key_address(char[KEY_TEXT], const char *prefix, const struct netaddr *);
 const char *key_failures(char[KEY_TEXT], const char *prefix,
     const struct netaddr *, const char		    *part);
 
+/* events */
+const char *key_events(char[KEY_TEXT], const char *prefix);
+
 /* stats:{HOUR}: the hour that the time is in, in UTC, as 2026-11-21T08. */
 const char *key_stats(char[KEY_TEXT], const char *prefix, time_t);
 

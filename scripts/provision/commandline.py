@@ -15,6 +15,7 @@ from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
     do_domain_rm)
+from .events import do_events
 from .exporting import do_export
 from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
 from .importing import do_import
@@ -38,7 +39,7 @@ from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
     days_of, hours_of, line_of, lines_of, most_of, one_of, report_of,
-    seconds_of)
+    seconds_of, since_of)
 
 MODES = ("default", "all", "any")
 STATUSES = ("allowed", "blocked", "sandboxed")
@@ -203,6 +204,23 @@ def add_answering_commands(commands):
                         help="how many of the last entries (%(default)s)")
     parser.add_argument("--json", action="store_true",
                         help="for programs, an object a line")
+
+    words = "Shows what people should be told."
+    parser = commands.add_parser("events", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("name", type=name_of, nargs="?", metavar="NAME",
+                        help="of this user or account alone")
+    parser.add_argument("-f", dest="follow", action="store_true",
+                        help="wait for more")
+    parser.add_argument("-n", dest="count", type=lines_of, metavar="N",
+                        help="how many of the last events (%d, or all "
+                        "with --since)" % SHOWN_ENTRIES)
+    parser.add_argument("--since", type=since_of, metavar="TIME",
+                        help="such as 2h, 1d, 2026-11-26 or "
+                        "2026-11-26T05:00:00Z")
+    parser.add_argument("--json", action="store_true",
+                        help="for programs, an object a line")
+    parser.set_defaults(run=do_events)
 
     parser = command(commands, "explain", do_explain,
                      "Says what the relay would answer, and why.")
