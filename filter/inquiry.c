@@ -43,6 +43,7 @@ struct inquiry {
 	struct spf_question   *spf_question;
 	char		       name[USER_NAME_MAX + 1];	     /* AUTH shows */
 	char		       room_name[USER_NAME_MAX + 1]; /* whose room */
+	char		       room_account[USER_NAME_MAX + 1];
 	char		       room_reply[QUOTA_REPLY];
 	char		       room_refusal[QUOTA_REPLY];
 	char		      *password;
@@ -180,14 +181,23 @@ try_again(struct inquiry *inq)
 	    event_add(inq->retry, &tv) == 0);
 }
 
-/* Room that was asked for is of no use: the user is not there, or another. */
+/* Room that was asked for is of no use. */
 static void
 forget_room(struct inquiry *inq)
 {
 	if (inq->quota_query != NULL)
 		quota_cancel(inq->quota_query);
 	inq->quota_query = NULL;
+	release_hold(inq);
 	inq->facts.room = ROOM_UNASKED;
+}
+
+/* The user is not there, or another, or other limits count besides. */
+static bool
+is_others_room(const struct inquiry *inq, const struct user *user)
+{
+	return (user == NULL || strcmp(user->name, inq->room_name) != 0 ||
+	    strcmp(user_limited_account(user), inq->room_account) != 0);
 }
 
 static void
@@ -205,7 +215,7 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 		inq->user = *user;
 		inq->facts.user = &inq->user;
 	}
-	if (user == NULL || strcmp(user->name, inq->room_name) != 0)
+	if (is_others_room(inq, user))
 		forget_room(inq);
 	go_on(inq);
 }
@@ -218,6 +228,7 @@ take_reply(struct inquiry *inq, const struct quota_answer *answer)
 	snprintf(inq->room_refusal, sizeof(inq->room_refusal), "550 5.7.1%s",
 	    answer->reply + strlen("550 5.7.1"));
 	inq->facts.room = ROOM_NONE;
+	inq->facts.room_of_account = answer->of_account;
 	inq->facts.room_reply = inq->room_reply;
 	inq->facts.room_refusal = answer->passing ? inq->room_reply
 						  : inq->room_refusal;
@@ -263,13 +274,32 @@ query_room(struct inquiry *inq, struct tx *tx,
 	    inq));
 }
 
-static void
-ask_for_room(struct inquiry *inq, const char *name)
+/* The domains that the message counts for. */
+static size_t
+counted_domains(const struct senders *senders, const char *names[DOMAINS_MAX])
 {
-	struct quota_request request = { .user = name, .account = "" };
+	size_t i, n = 0;
+
+	for (i = 0; i < senders->domains.n; i++)
+		if (senders->counted >> i & 1)
+			names[n++] = senders->domains.name[i];
+	return (n);
+}
+
+static void
+ask_for_room(struct inquiry *inq, const char *name, const char *account)
+{
+	const char	    *domains[DOMAINS_MAX];
+	struct quota_tag     tags[] = { { "senders", 0, domains } };
+	struct quota_request request = { .user = name,
+		.account = account,
+		.ntags = 1,
+		.tags = tags };
 	struct tx	    *tx = inq->session->tx;
 
 	strlcpy(inq->room_name, name, sizeof(inq->room_name));
+	strlcpy(inq->room_account, account, sizeof(inq->room_account));
+	tags[0].n = counted_domains(inq->facts.senders, domains);
 	if (tx != NULL) {
 		request.units = units_of(inq->filter->conf, tx);
 		inq->quota_query = query_room(inq, tx, &request);
@@ -290,16 +320,17 @@ ask_for_likely_room(struct inquiry *inq, const struct users_question *question)
 {
 	const struct facts *f = &inq->facts;
 	char		    name[USER_NAME_MAX + 1];
+	char		    account[USER_NAME_MAX + 1];
 
 	if (f->stage == STAGE_AUTH || f->room != ROOM_UNASKED ||
 	    f->senders->reason != REASON_NONE ||
-	    !users_guess_limited(inq->filter->users, question, name))
+	    !users_guess_limited(inq->filter->users, question, name, account))
 		return;
 	if (f->stage == STAGE_END_OF_DATA &&
 	    (inq->session->tx->hidden_end ||
 		strcmp(name, inq->session->tx->user) != 0))
 		return;
-	ask_for_room(inq, name);
+	ask_for_room(inq, name, account);
 }
 
 static void
@@ -479,7 +510,8 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 		return (true);
 	case ACTION_ASK_ROOM:
 		set_deadline(inq);
-		ask_for_room(inq, inq->user.name);
+		ask_for_room(inq, inq->user.name,
+		    user_limited_account(&inq->user));
 		return (true);
 	default:
 		return (false);

@@ -9,7 +9,7 @@ import re
 # What the functions do for whoever calls them.
 CALLING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
            "hget hmget hgetall hset hdel sadd srem scard smembers sismember "
-           "smismember sscan ping select").split()
+           "smismember sscan zrangebyscore ping select").split()
 
 # Who may replace the functions by newer ones.
 LOADING = ["multi", "exec", "function|delete", "function|load"]
@@ -21,14 +21,15 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
 
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan get "
-              "memory|usage set del time hset expire xadd fcall wait".split(),
+              "memory|usage set del time hset expire xadd fcall wait hget "
+              "hdel sismember zadd zcount zrangebyscore zrem zscore".split(),
               *SEVERAL, *LOADING],
     "command": [*CALLING, "scan", "xrevrange", "xread", "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"]}
 
 # Of which keys, behind the prefix.
-KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*",
+KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*", "%RW~account:*",
                   "%RW~failures:*"), "command": ("~*",),
         "panel": ("~user:*", "~account:*", "~ip:*")}
 
