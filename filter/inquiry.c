@@ -291,11 +291,10 @@ ask_for_room(struct inquiry *inq, const char *name, const char *account)
 {
 	const char	    *domains[DOMAINS_MAX];
 	struct quota_tag     tags[] = { { "senders", 0, domains } };
-	struct quota_request request = { .user = name,
-		.account = account,
-		.ntags = 1,
-		.tags = tags };
-	struct tx	    *tx = inq->session->tx;
+	struct quota_request request = {
+		.user = name, .account = account, .ntags = 1, .tags = tags
+	};
+	struct tx *tx = inq->session->tx;
 
 	strlcpy(inq->room_name, name, sizeof(inq->room_name));
 	strlcpy(inq->room_account, account, sizeof(inq->room_account));

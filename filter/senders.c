@@ -58,8 +58,8 @@ read_header(struct senders *senders, const struct header *header)
 		return;
 	for (i = 0; i < senders->domains.n; i++)
 		for (k = 0; k < authors.n; k++)
-			if (strcmp(senders->domains.name[i],
-				authors.name[k]) == 0)
+			if (strcmp(senders->domains.name[i], authors.name[k]) ==
+			    0)
 				senders->counted |= 1U << i;
 }
 

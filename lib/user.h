@@ -59,7 +59,7 @@ struct user {
 	bool		 limited; /* a quota or rate is to be asked about */
 	bool		 account_limited; /* one of the account's */
 	enum over	 account_over;	  /* what becomes of mail beyond it */
-	struct bounds	 bounds; /* what the user does not say, the account */
+	struct bounds	 bounds;  /* what the user does not say, the account */
 	struct netaddr	 ip_auth; /* len 0: none */
 	bool		 restricted; /* not there: no list is no source */
 	enum user_source source;

@@ -750,7 +750,8 @@ main(void)
 		cmocka_unit_test(test_failed_logins),
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_over),
-		cmocka_unit_test(test_over_of_account), cmocka_unit_test(test_room)
+		cmocka_unit_test(test_over_of_account),
+		cmocka_unit_test(test_room)
 	};
 
 	return (cmocka_run_group_tests_name("decide", tests, NULL, NULL));

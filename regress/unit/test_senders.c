@@ -232,9 +232,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { test(test_null_sender),
 		test(test_envelope), test(test_envelope_not_enforced),
-		test(test_header), test(test_counted), test(test_header_refused),
-		test(test_envelope_refused), test(test_header_not_enforced),
-		test(test_anew), test(test_same_domain) };
+		test(test_header), test(test_counted),
+		test(test_header_refused), test(test_envelope_refused),
+		test(test_header_not_enforced), test(test_anew),
+		test(test_same_domain) };
 
 	return (cmocka_run_group_tests_name("senders", tests, NULL, NULL));
 }

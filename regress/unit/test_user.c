@@ -622,8 +622,9 @@ test_bounds(void **state)
 static void
 test_account_limits(void **state)
 {
-#define LIMITS(over, quota, period, rate) \
-	"*9\r\n$3\r\npro\r\n$-1\r\n$-1\r\n" over "$-1\r\n$-1\r\n" quota period rate
+#define LIMITS(over, quota, period, rate)        \
+	"*9\r\n$3\r\npro\r\n$-1\r\n$-1\r\n" over \
+	"$-1\r\n$-1\r\n" quota period rate
 #define NIL "$-1\r\n"
 	(void)state;
 	assert_null(parse_one(QUOTA, "9"));
@@ -641,9 +642,11 @@ test_account_limits(void **state)
 	    LIMITS(NIL, NIL, NIL, "$1\r\nx\r\n")));
 	assert_true(user.account_limited);
 	assert_string_equal(parse_account(STATUS_ALLOWED,
-	    LIMITS(NIL, ":1\r\n", NIL, NIL)), "quota");
+				LIMITS(NIL, ":1\r\n", NIL, NIL)),
+	    "quota");
 	assert_string_equal(parse_account(STATUS_ALLOWED,
-	    LIMITS(NIL, NIL, NIL, ":1\r\n")), "rate");
+				LIMITS(NIL, NIL, NIL, ":1\r\n")),
+	    "rate");
 	/* All that is known of one is enough for it to be there. */
 	assert_null(parse_account(STATUS_ALLOWED,
 	    "*9\r\n" NIL NIL NIL NIL NIL NIL NIL "$2\r\n1h\r\n" NIL));
@@ -724,8 +727,8 @@ test_bad_account(void **state)
 		"*9\r\n$-1\r\n$-1\r\n$-1\r\n$1\r\nx\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
 		"*9\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
 		"*9\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n1k\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", LONG_PREFIX,
-		"+OK\r\n" };
+		"*9\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		LONG_PREFIX, "+OK\r\n" };
 	size_t			 i;
 
 	(void)state;
@@ -746,7 +749,8 @@ main(void)
 		TEST(test_not_a_hash), TEST(test_sources), TEST(test_families),
 		TEST(test_longest_list), TEST(test_not_a_set),
 		TEST(test_source_allowed), TEST(test_restricted),
-		TEST(test_bounds), TEST(test_account_limits), TEST(test_any_domain), TEST(test_no_account),
+		TEST(test_bounds), TEST(test_account_limits),
+		TEST(test_any_domain), TEST(test_no_account),
 		TEST(test_fold_name), TEST(test_account_status),
 		TEST(test_plan), TEST(test_prefix), TEST(test_bad_account)
 	};

@@ -184,12 +184,15 @@ answered(enum users_found want)
 #define BULK_HASH "$12\r\n" HASH "\r\n"
 #define BULK_ACME "$4\r\nacme\r\n"
 #define BULK_ADDRESS "$9\r\n192.0.2.1\r\n"
-#define PLAIN "*14\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define OF(account) \
-	"*14\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define PLAIN \
+	"*14\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define OF(account)                                                         \
+	"*14\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL \
+	    NIL NIL
 #define ACME OF(BULK_ACME)
-#define OF_IP \
-	"*14\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL NIL NIL NIL NIL
+#define OF_IP                                                                \
+	"*14\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL NIL \
+	    NIL NIL NIL
 #define OF_IP_ACME                                                             \
 	"*14\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL \
 	    NIL NIL NIL NIL
@@ -197,15 +200,14 @@ answered(enum users_found want)
 #define BAD                     \
 	"*14\r\n" BULK_HASH NIL \
 	"$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define LIMITED                                       \
-	"*14\r\n" BULK_HASH NIL		      NIL NIL \
+#define LIMITED                                               \
+	"*14\r\n" BULK_HASH NIL			      NIL NIL \
 	"$1\r\n9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
 #define PRO "*9\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
-#define LIMITED_ACCOUNT \
-	"*9\r\n" NIL NIL NIL NIL NIL NIL "$1\r\n9\r\n" NIL NIL
+#define LIMITED_ACCOUNT "*9\r\n" NIL NIL NIL NIL NIL NIL "$1\r\n9\r\n" NIL NIL
 #define NO_ACCOUNT "*9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
 #define BLOCKED "*9\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL NIL NIL NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
@@ -213,7 +215,7 @@ answered(enum users_found want)
 
 #define HMGET(name)                                                      \
 	"HMGET smtp:user:{" name "} password account mode status quota " \
-	"rate ip_auth created restricted over max_recipients max_size " \
+	"rate ip_auth created restricted over max_recipients max_size "  \
 	"sender_quota sender_rate\n"
 #define LIST(name) "SRANDMEMBER smtp:user:{" name "}:ips 65\n"
 #define COUNT(name) "SCARD smtp:user:{" name "}:ips\n"
@@ -1004,8 +1006,8 @@ test_bad_account_left(void **state)
 	fakeredis_script(&fake, NULL, 0);
 	assert_non_null(ask("alice"));
 	one_go(HMGET("alice") ACCOUNT("acme"),
-	    "*14\r\n" BULK_HASH
-	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL WRONGTYPE);
+	    "*14\r\n" BULK_HASH "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
+		NIL NIL NIL NIL WRONGTYPE);
 	one_go(ACCOUNT("big"), PRO);
 	answered(USER_OK);
 	assert_true(user.pro);
@@ -1593,9 +1595,9 @@ main(void)
 		TEST(test_errors), TEST(test_address), TEST(test_new_owner),
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
-		TEST(test_guess_limited_account),
-		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),
-		TEST(test_freed), TEST(test_unavailable), TEST(test_together),
+		TEST(test_guess_limited_account), TEST(test_cancel),
+		TEST(test_cancel_then_lost), TEST(test_lost), TEST(test_freed),
+		TEST(test_unavailable), TEST(test_together),
 		TEST(test_too_large), TEST(test_large_list),
 		TEST(test_size_denied), TEST(test_large_account)
 	};

@@ -25,12 +25,12 @@ local ACCOUNT = record_kind({
 		{ name = 'rate', kind = 'rate',
 		    help = 'messages/period of all its users' },
 		{ name = 'over', kind = 'over', words = OVERS,
-		    help = 'what becomes of mail beyond these; the same of ' ..
+		    help = 'what becomes of mail beyond these; that of ' ..
 		    'users who do not say it' },
 		{ name = 'max_recipients', kind = 'limit', number = true,
-		    help = 'the same' },
+		    help = 'that of users who do not say it' },
 		{ name = 'max_size', kind = 'size', number = true,
-		    help = 'the same' },
+		    help = 'that of users who do not say it' },
 	},
 	sets = {
 		{ name = 'domains', kind = 'domain',
