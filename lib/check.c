@@ -133,6 +133,8 @@ struct probe {
 #define ADDRESS "@ip:{-n}"
 #define REPORT "@report:{-n}"
 #define FAILURES "@failures:{-n}"
+#define STATS "@stats:{-n}"
+#define TOP "@top:{-n}:messages"
 #define VERSION "smtpusers_version"
 
 static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
@@ -162,7 +164,10 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_FILTER, { "EXPIRE", REPORT, "no" } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", ACCOUNT } },
-	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } } };
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } },
+	{ CHECK_FILTER, { "HINCRBY", STATS, "a", "no" } },
+	{ CHECK_FILTER, { "ZINCRBY", TOP, "no", "a" } },
+	{ CHECK_FILTER, { "ZADD", TOP, "no", "a" } } };
 
 struct look {
 	const struct conf *conf;

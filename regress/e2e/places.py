@@ -10,7 +10,26 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
+# Where smtpd looks for its programs, and web servers for theirs.
+LIBEXEC = "/usr/libexec/opensmtpd"
+CGI_BIN = "/usr/lib/cgi-bin"
 REDIS7 = "/opt/redis7/redis-server"
+
+# Seconds until what does not come has failed. It is a bound for failures only,
+# and a busy machine comes nowhere near it.
+PATIENCE = 120
+
+
+def slack(seconds):
+    """What may come on top of the seconds that something takes: that many on
+    a machine with nothing else to do, more where others wait for each of its
+    processors."""
+    average, _, _, running, *_ = \
+        Path("/proc/loadavg").read_text().replace("/", " ").split()
+    wanted = max(float(average), int(running))
+    return seconds * max(1, wanted / os.cpu_count())
+
+
 REPORT_URL = "https://reports.example.net/"
 
 # Addresses of the documentation prefix that the tests send from.
@@ -31,6 +50,9 @@ def build():
 
 
 def program(name, kind="san"):
+    """Of a build, or, where kind is installed, of Debian's packages."""
+    if kind == "installed":
+        return Path(CGI_BIN if name.endswith(".cgi") else LIBEXEC) / name
     return build() / kind / name
 
 
@@ -74,7 +96,7 @@ def quoted(value):
 
 
 # So that a busy machine is no failure of Redis.
-PATIENT = {"redis_timeout": 5000}
+PATIENT = {"redis_timeout": 10000}
 
 
 def configuration(**keys):

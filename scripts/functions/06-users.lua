@@ -53,8 +53,8 @@ local USER = record_kind({
 		    help = 'sources that the user may send from; without ' ..
 		    'any, all unless restricted' },
 	},
-	leftover = { ':domains', ':ips', ':log', ':failed', ':last',
-	    ':used:quota', ':used:rate', ':used:senders',
+	leftover = { ':domains', ':ips', ':suppressed', ':log', ':failed',
+	    ':last', ':used:quota', ':used:rate', ':used:senders',
 	    ':used:senders:until' },
 })
 

@@ -85,6 +85,8 @@ def account_rows(account):
             yield field.replace("_", " "), visible(value or default)
     yield from list_rows("used", map(usage_text, account["usage"] or []))
     yield from list_rows("domains", shorten(account["domains"]) or ["-"])
+    if account["suppressed_count"]:
+        yield "suppressed", str(account["suppressed_count"])
     for field, value in sorted(account["other"].items()):
         yield visible(field), visible(value)
     yield from list_rows("problems", account["problems"], printable)
