@@ -119,7 +119,7 @@ struct probe {
 	const char	  *words[WORDS_MAX];
 };
 
-/* TROUBLE_PROBE is in each key, of which none can be there. */
+/* TROUBLE_PROBE is in each of these keys, of which none can be there. */
 #define USER "@user:{-n}"
 #define LIST "@user:{-n}:ips"
 #define LAST "@user:{-n}:last"
@@ -133,8 +133,13 @@ struct probe {
 #define ADDRESS "@ip:{-n}"
 #define REPORT "@report:{-n}"
 #define FAILURES "@failures:{-n}"
+#define RELAY "@relay:{-n}"
 #define STATS "@stats:{-n}"
 #define TOP "@top:{-n}:messages"
+
+/* This one may be there. */
+#define EVENTS "@events"
+
 #define VERSION "smtpusers_version"
 
 static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
@@ -145,8 +150,12 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_TABLE, { "SMISMEMBER", LIST, "192.0.2.1" } },
 	{ CHECK_TABLE, { "SSCAN", LIST, "0", "COUNT", "1" } },
 	{ CHECK_TABLE, { "MEMORY", "USAGE", USER } },
-	{ CHECK_TABLE, { "GET", ADDRESS } }, { CHECK_FILTER, { "TIME" } },
-	{ CHECK_FILTER, { "WAIT", "0", "1" } },
+	{ CHECK_TABLE, { "GET", ADDRESS } },
+	{ CHECK_TABLE, { "HSET", RELAY, "version", "0", "odd" } },
+	{ CHECK_TABLE, { "EXPIRE", RELAY, "no" } },
+	{ CHECK_TABLE, { "ZADD", RELAY, "no", "table" } },
+	{ CHECK_TABLE, { "ZREMRANGEBYSCORE", RELAY, "no", "no" } },
+	{ CHECK_FILTER, { "TIME" } }, { CHECK_FILTER, { "WAIT", "0", "1" } },
 	{ CHECK_FILTER, { "SET", USED, "0", "EX", "0" } },
 	{ CHECK_FILTER, { "DEL", USED } },
 	{ CHECK_FILTER, { "SET", ACCOUNT_USED, "0", "EX", "0" } },
@@ -162,6 +171,8 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_FILTER, { "XADD", LOG, "MAXLEN", "no", "*", "a", "b" } },
 	{ CHECK_FILTER, { "HSET", REPORT, "user", "0", "odd" } },
 	{ CHECK_FILTER, { "EXPIRE", REPORT, "no" } },
+	/* What has no end is given none by this. */
+	{ CHECK_FILTER, { "EXPIRE", EVENTS, "1", "GT" } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", ACCOUNT } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } },

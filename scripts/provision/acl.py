@@ -23,19 +23,24 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan "
               "zcard zmscore get memory|usage set del time hset expire xadd "
-              "fcall wait hincrby zincrby zadd hget hdel sismember zcount "
-              "zrangebyscore zrem zscore".split(),
+              "zadd zremrangebyscore fcall wait hincrby zincrby hget hdel "
+              "sismember zcount zrangebyscore zrem zscore".split(),
               *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "zrevrange",
-                "zmscore", "info", "role",
-                *SEVERAL, *MOVING, *LOADING],
-    "panel": [*CALLING, "scan"]}
+    "command": [*CALLING, "scan", "hscan", "xrevrange", "xread", "xadd",
+                "zrevrange", "info", "role", *SEVERAL, *MOVING, *LOADING],
+    "panel": [*CALLING, "scan"],
+    "deliver": ["ping", "select", "role", "xgroup|create", "xreadgroup",
+                "xpending", "xclaim", "xack", "set", "get",
+                "cluster|slots"],
+    "monitor": ["ping", "select", "zrange", "hmget", "hscan", "role",
+                *SEVERAL]}
 
 # Of which keys, behind the prefix.
-KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*", "%RW~account:*",
-                  "%RW~failures:*", "%RW~stats:*", "%RW~top:*"),
-        "command": ("~*",),
-        "panel": ("~user:*", "~account:*", "~ip:*")}
+KEYS = {"relay": ("%R~*", "%W~report:*", "%W~events", "%RW~user:*",
+                  "%RW~account:*", "%RW~failures:*", "%RW~stats:*", "%RW~top:*",
+                  "%W~relay*"),
+        "command": ("~*",), "panel": ("~user:*", "~account:*", "~ip:*"),
+        "deliver": ("~events", "~mailed:*"), "monitor": ("%R~relay*",)}
 
 
 def acl_rule(prefix, role, name, password=">PASSWORD"):
