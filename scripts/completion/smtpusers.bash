@@ -15,7 +15,8 @@ _smtpusers_options()
 	passwd)	echo "$password" ;;
 	show|account-show|report|fields)
 		echo "--json" ;;
-	quota)	echo "--json --reset" ;;
+	quota|account-quota)
+		echo "--json --reset" ;;
 	list)	echo "--account --status --mode --domain --match --unused \
 		    --ip-auth --json --names" ;;
 	rm)	echo "--yes --purge" ;;
@@ -92,10 +93,10 @@ _smtpusers_words()
 	suppress)
 		echo "add rm list import" ;;
 	account)
-		echo "add set domain show list rm" ;;
+		echo "add set domain show quota list rm" ;;
 	account\ domain)
 		echo "add rm" ;;
-	account\ set|account\ show|account\ rm|account\ domain\ add|\
+	account\ set|account\ show|account\ quota|account\ rm|account\ domain\ add|\
 	account\ domain\ rm)
 		echo "@accounts" ;;
 	"account set "*\ *\ *|"set "*\ *\ *)

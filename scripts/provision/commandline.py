@@ -23,7 +23,7 @@ from .interchange import FORMATS
 from .listing import do_account_list, do_list
 from .metrics import do_metrics
 from .passwords import SCHEMES
-from .quotas import do_quota
+from .quotas import do_account_quota, do_quota
 from .records import name_of
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
@@ -152,13 +152,17 @@ def add_reading_commands(commands):
     parser = command(commands, "show", do_show, "Shows a user.")
     parser.add_argument("--json", action="store_true", help="for programs")
 
-    parser = command(commands, "quota", do_quota,
-                     "Shows what is used of a user's quota and rates.")
+    add_quota_command(commands, do_quota, "a user's quota and rates")
+
+    add_list_command(commands)
+
+
+def add_quota_command(commands, run, whose):
+    parser = command(commands, "quota", run,
+                     "Shows what is used of %s." % whose)
     parser.add_argument("--reset", action="store_true",
                         help="make it unused first")
     parser.add_argument("--json", action="store_true", help="for programs")
-
-    add_list_command(commands)
 
 
 def add_list_command(commands):
@@ -327,6 +331,8 @@ def add_account_commands(commands):
                         help="none takes the field away")
     parser = command(actions, "show", do_account_show, "Shows an account.")
     parser.add_argument("--json", action="store_true", help="for programs")
+    add_quota_command(actions, do_account_quota,
+                      "an account's quota and rates")
     parser = actions.add_parser("list", help="Lists all accounts.",
                                 description="Lists all accounts.",
                                 allow_abbrev=False)
