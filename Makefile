@@ -158,7 +158,8 @@ install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) install-hooks
 	    ln -sf smtpusers-hooks.8 $(DESTDIR)$(MANDIR)/man8/$$name.8; done
 	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
 	$(call put,755,$(filter %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
-	$(call put,644,$(filter-out %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
+	$(call put,644,$(filter %.json %.yml,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
+	$(call put,644,$(filter %.service %.timer,$(TOLD_MONITORING)),$(UNITDIR))
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))
 	$(call put,644,scripts/completion/smtpusers.bash,$(BASHCOMPDIR),smtpusers)
 

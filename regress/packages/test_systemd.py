@@ -197,6 +197,13 @@ def domains(redis):
     return redis.cli("SMEMBERS", "smtp:account:{acme}:domains")
 
 
+def test_metrics_within_the_rules_of_their_unit(machine):
+    place = Path("/var/lib/prometheus/node-exporter")
+    place.mkdir(parents=True)
+    machine.call("systemctl", "start", "smtpusers-metrics")
+    assert "smtpusers_" in (place / "smtpusers.prom").read_text()
+
+
 def test_hooks_that_run_are_restarted_and_stopped(machine, debs):
     machine.call("systemctl", "start", "smtpusers-webhook")
     former = machine.show("smtpusers-webhook", "MainPID")
