@@ -22,6 +22,7 @@ _smtpusers_options()
 	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
+	queue)	echo "--all --json --pause --resume --remove --yes" ;;
 	explain)
 		echo "--from --header --ip --json" ;;
 	account-add)
@@ -68,9 +69,9 @@ _smtpusers_words()
 {
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
-		    fields domain ip ipauth suppress account report log explain import \
-		    export check setup" ;;
-	passwd|show|quota|rm|rename|block|allow|log|explain|set|check|check\ *|\
+		    fields domain ip ipauth suppress account report log \
+		    queue explain import export check setup" ;;
+	passwd|show|quota|rm|rename|block|allow|log|queue|explain|set|check|check\ *|\
 	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
 	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)
 		echo "@users" ;;
