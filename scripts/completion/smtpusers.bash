@@ -23,11 +23,8 @@ _smtpusers_options()
 	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
-<<<<<<< HEAD
 	queue)	echo "--all --json --pause --resume --remove --yes" ;;
-=======
 	events)	echo "-f -n --since --json" ;;
->>>>>>> main
 	explain)
 		echo "--from --header --ip --json" ;;
 	top)	echo "--by --last --account -n --json" ;;
@@ -85,17 +82,10 @@ _smtpusers_words()
 {
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
-<<<<<<< HEAD
-		    fields domain ip ipauth suppress account report log \
-		    queue explain import export check setup" ;;
-	passwd|show|quota|rm|rename|block|allow|log|queue|explain|set|check|check\ *|\
-	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
-=======
 		    fields domain ip ipauth suppress account report log events \
-		    explain top stats import export check status metrics setup" ;;
-	passwd|show|quota|rm|rename|block|allow|log|events|explain|set|check|\
-	check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
->>>>>>> main
+		    queue explain top stats import export check status metrics setup" ;;
+	passwd|show|quota|rm|rename|block|allow|log|events|queue|explain|\
+	set|check|check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
 	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)
 		echo "@users" ;;
 	domain|ip)

@@ -21,11 +21,8 @@ from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
 from .importing import do_import
 from .interchange import FORMATS
 from .listing import do_account_list, do_list
-<<<<<<< HEAD
 from .mailqueue import do_queue
-=======
 from .metrics import do_metrics
->>>>>>> main
 from .passwords import SCHEMES
 from .quotas import do_account_quota, do_quota
 from .records import name_of
@@ -213,7 +210,6 @@ def add_answering_commands(commands):
     parser.add_argument("--json", action="store_true",
                         help="for programs, an object a line")
 
-<<<<<<< HEAD
     parser = command(commands, "queue", do_queue,
                      "Shows what a user has in the queue of this relay.")
     action = parser.add_mutually_exclusive_group()
@@ -229,7 +225,7 @@ def add_answering_commands(commands):
                         help="also what is not in the user's log")
     parser.add_argument("--yes", action="store_true",
                         help="do not ask for confirmation")
-=======
+
     words = "Shows what people should be told."
     parser = commands.add_parser("events", help=words, description=words,
                                  allow_abbrev=False)
@@ -246,7 +242,6 @@ def add_answering_commands(commands):
     parser.add_argument("--json", action="store_true",
                         help="for programs, an object a line")
     parser.set_defaults(run=do_events)
->>>>>>> main
 
     parser = command(commands, "explain", do_explain,
                      "Says what the relay would answer, and why.")
