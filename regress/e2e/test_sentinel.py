@@ -2,14 +2,14 @@
 # See LICENSE.
 
 """Relays with Sentinels: whatever happens to the servers, no more is accepted
-than the quota, and mail flows again soon after the fail-over."""
+than the quota, and mail flows again after the fail-over."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from crowd import CLIENTS, PACE, Crowd
+from crowd import CLIENTS, PACE, SLOW, Crowd
 from places import PATIENCE
 from quotas import Functions, limited
 from redisserver import wait_until
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.exact
 
 PASSWORD = "Open-Sesame1"
 QUOTA = 500
-SOON = 2                # seconds until mail flows, after the fail-over
 
 
 @pytest.fixture
@@ -57,9 +56,8 @@ def test_a_primary_is_killed(program, replicas):
             # Who was the primary is the other replica that is waited for.
             former.start()
             wait_until(former.is_replica, 20, "the former to follow")
-        again = time.monotonic()
         exact(crowd, servers)
-        assert crowd.flowed(killed + 0.3, again + SOON)
+        assert crowd.flowed(killed + 0.3)
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
@@ -74,19 +72,17 @@ def test_a_primary_is_stopped_and_woken(sentinels, replicas):
         former.resume()
         if replicas == 2:
             wait_until(former.is_replica, 20, "the former to follow")
-        again = time.monotonic()
         exact(crowd, sentinels)
-        assert crowd.flowed(stopped + 0.3, again + SOON)
+        assert crowd.flowed(stopped + 0.3)
 
 
 def test_an_operator_asks_for_a_fail_over(sentinels):
-    with begin(sentinels, redis_replicas=1) as crowd:
+    with begin(sentinels, redis_replicas=1, pace=SLOW) as crowd:
         asked = crowd.wait_for(QUOTA // 5)
         sentinels.wait_other(sentinels.fail_over())
-        again = time.monotonic()
         assert crowd.accepted < QUOTA
         exact(crowd, sentinels)
-        assert crowd.flowed(asked, again + SOON)
+        assert crowd.flowed(asked)
 
 
 # Others
@@ -112,11 +108,10 @@ def test_a_replica_is_stopped_and_woken(sentinels, replica):
         crowd.wait_for(QUOTA // 5)
         replica.pause()
         wait_until(lambda: crowd.refused, 20, "mail to be deferred")
-        before = crowd.accepted
+        woken = time.monotonic()
         replica.resume()
-        again = time.monotonic()
         exact(crowd, sentinels)
-        assert before < QUOTA and crowd.flowed(again, again + SOON)
+        assert crowd.flowed(woken)
 
 
 def test_sentinels_are_stopped(sentinels):
@@ -161,13 +156,13 @@ def test_what_is_accepted_is_delivered(sentinels, new_relay, sink):
                    for relay in relays * 8]
         wait_until(lambda: len(accepted) >= 30, 60, "some to be accepted")
         former = sentinels.primary()
+        killed = time.monotonic()
         former.kill()
         sentinels.wait_other(former)
-        again = time.monotonic()
         for client in clients:
             client.result(PATIENCE)
     assert 150 - 16 <= len(accepted) <= 150
-    assert any(again - 1 < when <= again + SOON for when in accepted)
+    assert any(when > killed + 0.3 for when in accepted)
     assert len(sink.wait(len(accepted))) == len(accepted)
 
 
@@ -183,9 +178,7 @@ def test_a_primary_is_cut_off_with_a_relay():
             began = crowd.wait_for(QUOTA // 5)
             cut(first.place)
             servers.wait_other(first)
-            again = time.monotonic()
             mend(first.place)
             exact(crowd, servers)
-            assert crowd.flowed(began + 0.3, again + SOON)
+            assert crowd.flowed(began + 0.3)
             wait_until(first.is_replica, 20, "the former to follow")
-
