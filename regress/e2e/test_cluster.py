@@ -19,6 +19,8 @@ pytestmark = pytest.mark.exact
 QUOTA = 500
 USER = "smtp:user:{alice}"
 
+on_both = pytest.mark.parametrize("program", ["redis-server", "valkey-server"])
+
 
 @pytest.fixture
 def cluster():
@@ -40,7 +42,7 @@ def exact(crowd, servers, faults=1):
 
 # The primary of the user's slot
 
-@pytest.mark.parametrize("program", ["redis-server", "valkey-server"])
+@on_both
 def test_a_primary_is_killed(program):
     with Cluster(program) as servers, begin(servers) as crowd:
         killed = crowd.wait_for(QUOTA // 5)
@@ -55,16 +57,17 @@ def test_a_primary_is_killed(program):
         assert crowd.flowed(killed + 0.3)
 
 
-def test_a_primary_is_stopped_and_woken(cluster):
-    with begin(cluster) as crowd:
+@on_both
+def test_a_primary_is_stopped_and_woken(program):
+    with Cluster(program) as servers, begin(servers) as crowd:
         stopped = crowd.wait_for(QUOTA // 5)
-        former = cluster.owner(USER)
-        replica = cluster.replica_of(former)
+        former = servers.owner(USER)
+        replica = servers.replica_of(former)
         former.pause()
         wait_until(replica.is_primary, 20, "the replica to take over")
         former.resume()
         wait_until(former.is_replica, 20, "the former to follow")
-        exact(crowd, cluster)
+        exact(crowd, servers)
         assert crowd.flowed(stopped + 0.3)
 
 
@@ -114,8 +117,9 @@ def test_a_node_comes_and_goes(cluster):
 
 # Networks that are cut
 
-def test_a_primary_is_cut_off_with_a_relay():
-    with Network(7) as hosts, Cluster(places=hosts[:6]) as servers:
+@on_both
+def test_a_primary_is_cut_off_with_a_relay(program):
+    with Network(7) as hosts, Cluster(program, hosts[:6]) as servers:
         first = servers.owner(USER)
         replica = servers.replica_of(first)
         with begin(servers, places=(first.place, hosts[6], None)) as crowd:

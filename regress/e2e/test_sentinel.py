@@ -22,6 +22,8 @@ pytestmark = pytest.mark.exact
 PASSWORD = "Open-Sesame1"
 QUOTA = 500
 
+on_both = pytest.mark.parametrize("program", ["redis-server", "valkey-server"])
+
 
 @pytest.fixture
 def sentinels():
@@ -43,7 +45,7 @@ def exact(crowd, servers, faults=1):
 
 # The primary
 
-@pytest.mark.parametrize("program", ["redis-server", "valkey-server"])
+@on_both
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_a_primary_is_killed(program, replicas):
     with Sentinels(program) as servers, begin(
@@ -60,19 +62,21 @@ def test_a_primary_is_killed(program, replicas):
         assert crowd.flowed(killed + 0.3)
 
 
+@on_both
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_a_primary_is_stopped_and_woken(sentinels, replicas):
+def test_a_primary_is_stopped_and_woken(program, replicas):
     """It takes itself for the primary still, and relays that have not left
     it would be told that there is room."""
-    with begin(sentinels, redis_replicas=replicas) as crowd:
+    with Sentinels(program) as servers, begin(
+            servers, redis_replicas=replicas) as crowd:
         stopped = crowd.wait_for(QUOTA // 5)
-        former = sentinels.primary()
+        former = servers.primary()
         former.pause()
-        sentinels.wait_other(former)
+        servers.wait_other(former)
         former.resume()
         if replicas == 2:
             wait_until(former.is_replica, 20, "the former to follow")
-        exact(crowd, sentinels)
+        exact(crowd, servers)
         assert crowd.flowed(stopped + 0.3)
 
 
@@ -168,10 +172,11 @@ def test_what_is_accepted_is_delivered(sentinels, new_relay, sink):
 
 # Networks that are cut
 
-def test_a_primary_is_cut_off_with_a_relay():
+@on_both
+def test_a_primary_is_cut_off_with_a_relay(program):
     """On the smaller side of the cut nobody has the charge but the primary
     itself."""
-    with Network(7) as hosts, Sentinels(places=hosts[:6]) as servers:
+    with Network(7) as hosts, Sentinels(program, hosts[:6]) as servers:
         first = servers.primary()
         with begin(servers, redis_replicas=1,
                    places=(first.place, hosts[6], None)) as crowd:
