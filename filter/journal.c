@@ -78,7 +78,7 @@ static void
 tell(struct journal *j)
 {
 	if (j->lost > 0)
-		log_err("%zu entries of users' logs or counters are lost: %s",
+		log_err("%zu entries of logs, counters or events are lost: %s",
 		    j->lost, j->why);
 	j->lost = 0;
 	j->told = monotonic();

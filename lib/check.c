@@ -119,7 +119,7 @@ struct probe {
 	const char	  *words[WORDS_MAX];
 };
 
-/* TROUBLE_PROBE is in each key, of which none can be there. */
+/* TROUBLE_PROBE is in each of these keys, of which none can be there. */
 #define USER "@user:{-n}"
 #define LIST "@user:{-n}:ips"
 #define LAST "@user:{-n}:last"
@@ -129,6 +129,12 @@ struct probe {
 #define ADDRESS "@ip:{-n}"
 #define REPORT "@report:{-n}"
 #define FAILURES "@failures:{-n}"
+#define STATS "@stats:{-n}"
+#define TOP "@top:{-n}:messages"
+
+/* This one may be there. */
+#define EVENTS "@events"
+
 #define VERSION "smtpusers_version"
 
 static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
@@ -147,8 +153,13 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_FILTER, { "XADD", LOG, "MAXLEN", "no", "*", "a", "b" } },
 	{ CHECK_FILTER, { "HSET", REPORT, "user", "0", "odd" } },
 	{ CHECK_FILTER, { "EXPIRE", REPORT, "no" } },
+	/* What has no end is given none by this. */
+	{ CHECK_FILTER, { "EXPIRE", EVENTS, "1", "GT" } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
-	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } } };
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } },
+	{ CHECK_FILTER, { "HINCRBY", STATS, "a", "no" } },
+	{ CHECK_FILTER, { "ZINCRBY", TOP, "no", "a" } },
+	{ CHECK_FILTER, { "ZADD", TOP, "no", "a" } } };
 
 struct look {
 	const struct conf *conf;

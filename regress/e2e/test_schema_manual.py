@@ -125,6 +125,15 @@ def test_all_recipes(recipes, relay, users, redis):
     assert [row[1:4] for row in said[1:]] == [["1000", "1d", "1"],
                                               ["100", "1h", "1"]]
 
+    recipes.run("Recipients that get no mail")
+    for recipient in ("bob@example.com", "anybody@example.net"):
+        with Session(relay) as session:
+            assert session.plain("alice", PASSWORD).startswith("235")
+            assert session.message(recipients=[recipient]).startswith(
+                "550 5.7.1 [SUPPRESSED]")
+    redis.cli("DEL", "smtp:user:{alice}:suppressed",
+              "smtp:account:{acme}:suppressed")
+
     redis.cli("HSET", "smtp:user:{alice}", "mode", "default")
     ident = report_id(alice(relay, sender="a@bank.test"), "alice")
     report(redis, ident)
@@ -132,6 +141,9 @@ def test_all_recipes(recipes, relay, users, redis):
                        real=ident)
     assert said.count("\nevent\n") == 10
     assert "\nreason\ndomain-not-assigned\n" in said
+
+    recipes.run("Events")
+    assert "user.blocked" in str(redis.cli("XRANGE", "smtp:events", "-", "+"))
 
     recipes.run("Gone")
     assert alice(relay) == FAILED

@@ -21,7 +21,8 @@ EX_IOERR = 74
 COLUMNS = ["type", "name", "password", "account", "mode", "status", "quota",
            "quota_period", "rate", "over", "max_recipients", "max_size",
            "ip_auth", "restricted", "description",
-           "created", "plan", "user_prefix", "domains", "ips"]
+           "created", "plan", "user_prefix", "domains", "ips",
+           "suppressed"]
 
 
 @pytest.fixture

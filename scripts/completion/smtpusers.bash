@@ -22,12 +22,21 @@ _smtpusers_options()
 	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
+	events)	echo "-f -n --since --json" ;;
 	explain)
 		echo "--from --header --ip --json" ;;
+	top)	echo "--by --last --account -n --json" ;;
+	stats)	echo "--since --by --json" ;;
 	account-add)
 		echo "--plan --domain" ;;
 	account-list)
 		echo "--json --names" ;;
+	suppress-add|suppress-import)
+		echo "--account --for" ;;
+	suppress-rm)
+		echo "--account --expired" ;;
+	suppress-list)
+		echo "--account --json" ;;
 	export)	echo "--format --users --accounts" ;;
 	import)	echo "--format --replace --check --from-line --errors --wait" ;;
 	check)	echo "--fix --json --server --relay-user" ;;
@@ -41,7 +50,13 @@ _smtpusers_options()
 _smtpusers_value()
 {
 	case $1 in
-	--account)	echo "@accounts" ;;
+	--account)	[ "$2" = top ] || echo "@accounts" ;;
+	--by)		case $2 in
+			top)	echo "messages recipients bytes blocks" ;;
+			stats)	echo "hour reason" ;;
+			esac ;;
+	--last)		echo "1h 24h 48h" ;;
+	--since)	echo "24h 7d 35d" ;;
 	--mode)		echo "default all any" ;;
 	--status)	echo "allowed blocked sandboxed" ;;
 	--scheme)	echo "yescrypt bcrypt" ;;
@@ -49,8 +64,8 @@ _smtpusers_value()
 	--format)	echo "jsonl csv" ;;
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
-	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
-	--unused|--from|--header|--ip|--from-line|--wait|--redis|\
+	-n|--since|--quota|--quota-period|--rate|--description|--domain|--match|\
+	--unused|--for|--from|--header|--ip|--from-line|--wait|--redis|\
 	--redis-user|--prefix|--report-url|--relay-user)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;
@@ -62,14 +77,17 @@ _smtpusers_words()
 {
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
-		    fields domain ip ipauth account report log explain import \
-		    export check setup" ;;
-	passwd|show|quota|rm|rename|block|allow|log|explain|set|check|check\ *|\
-	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear)
+		    fields domain ip ipauth suppress account report log events \
+		    explain top stats import export check setup" ;;
+	passwd|show|quota|rm|rename|block|allow|log|events|explain|set|check|\
+	check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
+	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)
 		echo "@users" ;;
 	domain|ip)
 		echo "add rm" ;;
 	ipauth)	echo "set clear" ;;
+	suppress)
+		echo "add rm list import" ;;
 	account)
 		echo "add set domain show list rm" ;;
 	account\ domain)
@@ -87,7 +105,8 @@ _smtpusers_words()
 		echo "@user-words" ;;
 	"set "*)
 		echo "@user-fields" ;;
-	import)	echo "@files" ;;
+	import|"suppress import "*)
+		echo "@files" ;;
 	esac
 }
 
@@ -158,8 +177,8 @@ _smtpusers()
 		value=$(_smtpusers_value "$skip" "${plain[*]}")
 	elif [ "${current#-}" = "$current" ]; then
 		value=$(_smtpusers_words "${plain[*]}")
-	elif [ "${plain[0]}" = account ]; then
-		value=$(_smtpusers_options "account-${plain[1]}")
+	elif [ "${plain[0]}" = account ] || [ "${plain[0]}" = suppress ]; then
+		value=$(_smtpusers_options "${plain[0]}-${plain[1]}")
 	else
 		value=$(_smtpusers_options "${plain[0]}")
 	fi

@@ -3,6 +3,7 @@
 
 """The commands about accounts."""
 
+from .events import set_status
 from .failure import EX_CANTCREAT, EX_USAGE, Failure, note
 from .connection import ReplyError
 from .functions import (
@@ -31,14 +32,12 @@ def do_account_add(args):
 
 
 def do_account_set(args):
-    redis = args.connect()
-    set_field(redis, "account", account_key(redis, args.name), args.field,
-              args.value)
+    set_field(args.connect(), "account", args)
 
 
-def set_field(redis, kind, key, field, value):
+def set_field(redis, kind, args):
     """No value takes a field away, unless there is a word for none."""
-    field = field.replace("-", "_")
+    field, value = args.field.replace("-", "_"), args.value
     # A variable of a script that is not set must not lift a limit.
     if value == "":
         raise Failure(EX_USAGE, "%s: the value is empty; leave it out to "
@@ -49,7 +48,11 @@ def set_field(redis, kind, key, field, value):
             visible(field), ", ".join(schema.settable(kind))))
     if value is None and schema.fields[kind][field]["absent"] is not None:
         raise Failure(EX_USAGE, "%s needs a value" % field)
-    warned(call(redis, kind + "_set", key, field, value or ""))
+    if field == "status":
+        set_status(redis, kind, args.name, value, "command")
+        return
+    warned(call(redis, kind + "_set", redis.key(kind, ":{", args.name, "}"),
+                field, value or ""))
 
 
 def do_account_show(args):
@@ -83,6 +86,8 @@ def account_rows(account):
             default = "allowed" if field == "status" else "-"
             yield field.replace("_", " "), visible(value or default)
     yield from list_rows("domains", shorten(account["domains"]) or ["-"])
+    if account["suppressed_count"]:
+        yield "suppressed", str(account["suppressed_count"])
     for field, value in sorted(account["other"].items()):
         yield visible(field), visible(value)
     yield from list_rows("problems", account["problems"], printable)
