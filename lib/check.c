@@ -122,6 +122,7 @@ struct probe {
 /* TROUBLE_PROBE is in each of these keys, of which none can be there. */
 #define USER "@user:{-n}"
 #define LIST "@user:{-n}:ips"
+#define SUPPRESSED "@user:{-n}:suppressed"
 #define LAST "@user:{-n}:last"
 #define LOG "@user:{-n}:log"
 #define USED "@user:{-n}:used:quota"
@@ -146,6 +147,8 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_TABLE, { "SSCAN", LIST, "0", "COUNT", "1" } },
 	{ CHECK_TABLE, { "MEMORY", "USAGE", USER } },
 	{ CHECK_TABLE, { "GET", ADDRESS } }, { CHECK_FILTER, { "TIME" } },
+	{ CHECK_FILTER, { "ZCARD", SUPPRESSED } },
+	{ CHECK_FILTER, { "ZMSCORE", SUPPRESSED, "a" } },
 	{ CHECK_FILTER, { "WAIT", "0", "1" } },
 	{ CHECK_FILTER, { "SET", USED, "0", "EX", "0" } },
 	{ CHECK_FILTER, { "DEL", USED } },

@@ -5,6 +5,7 @@
 commands, wherever the keys are."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -314,9 +315,10 @@ def linked(servers):
     return package("provision.servers").connect(conf)
 
 
-def set_quota(redis, key, quota):
+def set_quota(redis, quota):
     """smtpusers set u00 quota, from there on."""
-    package("provision.accounts").set_field(redis, "user", key, "quota", quota)
+    package("provision.users").do_set(SimpleNamespace(
+        connect=lambda: redis, name="u00", field="quota", value=quota))
 
 
 def test_set_where_the_slot_has_moved_meanwhile(spread, cluster):
@@ -325,10 +327,10 @@ def test_set_where_the_slot_has_moved_meanwhile(spread, cluster):
     there = cluster.owner(key)
     other = next(node for node in cluster.primaries() if node is not there)
     redis = linked(cluster)
-    set_quota(redis, key, "6")
+    set_quota(redis, "6")
     cluster.move(cluster.slot(key), there, other)
     there.cli("CONFIG", "RESETSTAT")
-    set_quota(redis, key, "7")
+    set_quota(redis, "7")
     assert "errorstat_MOVED" in there.cli("INFO", "errorstats")
     assert spread.fields("u00")["quota"] == "7"
     redis.close()
@@ -370,7 +372,7 @@ def test_set_across_a_fail_over_of_a_cluster(spread, cluster):
     replica = cluster.fail_over(former)
     wait_until(lambda: replica.is_primary() and former.is_replica(), 20,
                "the change")
-    set_quota(redis, key, "7")
+    set_quota(redis, "7")
     redis.close()
     assert replica.cli("HGET", key, "quota") == "7"
     cluster.wait_settled()
@@ -386,7 +388,7 @@ def test_set_across_a_fail_over_of_sentinels(sentinels, tmp_path):
     sentinels.wait_other(former)
     wait_until(former.is_replica, 20, "the former to follow")
     with pytest.raises(package("provision.failure").Failure) as failure:
-        set_quota(redis, cmd.key("u00"), "7")
+        set_quota(redis, "7")
     assert failure.value.code == EX_UNAVAILABLE
     assert "quota" not in cmd.fields("u00")
     cmd.ok("set", "u00", "quota", "8")
