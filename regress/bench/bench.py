@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
+from events import bench_events                           # noqa: E402
 from linedriver import FilterDriver                       # noqa: E402
 from guesses import bench_guesses                         # noqa: E402
 from places import (build, configuration, free_port,      # noqa: E402
@@ -534,7 +535,7 @@ BENCHES_ELSE = (
     bench_echo, bench_scan, bench_lookups, bench_decisions, bench_sources,
     bench_crowd, bench_spf_known,
     bench_spf_others, bench_spf_silent, bench_charges, bench_provisioning, bench_memory,
-    bench_messages)
+    bench_events, bench_messages)
 
 
 def main():
