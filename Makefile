@@ -43,6 +43,7 @@ PACKAGE :=	$(wildcard scripts/provision/*.py)
 HOOKS :=	scripts/hooks
 HOOKS_PY :=	$(wildcard $(HOOKS)/smtpusers_hooks/*.py)
 UNITFILES :=	$(wildcard $(HOOKS)/systemd/*)
+MONITORING :=	$(wildcard scripts/monitoring/*)
 
 # What they are made with.
 CFLAGS ?=	-O2 -g
@@ -130,6 +131,7 @@ $(B)/told/%: % FORCE
 
 told =		$(addprefix $(B)/told/,$(1))
 TOLD :=		$(call told,scripts/smtpusers)
+TOLD_MONITORING := $(call told,$(MONITORING))
 TOLD_MANUALS :=	$(call told,$(MANUALS))
 TOLD_HOOKS :=	$(call told,$(addprefix $(HOOKS)/,smtpusers-hook \
 		smtpusers-notify smtpusers-hooks.conf.sample \
@@ -143,7 +145,7 @@ endef
 put =		$(foreach file,$(2),$(INSTALL) -D -m $(1) $(file) \
 		$(DESTDIR)$(3)/$(or $(4),$(notdir $(file)))$(NL)	)
 
-install: all $(TOLD) $(TOLD_MANUALS) install-hooks
+install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) install-hooks
 	$(call put,755,$(PROGRAMS),$(LIBEXECDIR))
 	$(call put,755,$(TOLD),$(SBINDIR))
 	$(call put,755,$(CGI),$(CGIDIR))
@@ -155,6 +157,8 @@ install: all $(TOLD) $(TOLD_MANUALS) install-hooks
 	for name in smtpusers-hook smtpusers-notify; do \
 	    ln -sf smtpusers-hooks.8 $(DESTDIR)$(MANDIR)/man8/$$name.8; done
 	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
+	$(call put,755,$(filter %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
+	$(call put,644,$(filter-out %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))
 	$(call put,644,scripts/completion/smtpusers.bash,$(BASHCOMPDIR),smtpusers)
 

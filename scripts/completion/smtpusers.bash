@@ -15,7 +15,8 @@ _smtpusers_options()
 	passwd)	echo "$password" ;;
 	show|account-show|report|fields)
 		echo "--json" ;;
-	quota)	echo "--json --reset" ;;
+	quota|account-quota)
+		echo "--json --reset" ;;
 	list)	echo "--account --status --mode --domain --match --unused \
 		    --ip-auth --json --names" ;;
 	rm)	echo "--yes --purge" ;;
@@ -40,6 +41,9 @@ _smtpusers_options()
 	export)	echo "--format --users --accounts" ;;
 	import)	echo "--format --replace --check --from-line --errors --wait" ;;
 	check)	echo "--fix --json --server --relay-user" ;;
+	status)	echo "--json --forget" ;;
+	metrics)
+		echo "--text --output" ;;
 	setup)	echo "--redis --redis-user --password-file --ca --prefix \
 		    --report-url --relay-user --output --force" ;;
 	esac
@@ -66,7 +70,7 @@ _smtpusers_value()
 			echo "@files" ;;
 	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
 	--unused|--for|--from|--header|--ip|--from-line|--wait|--redis|\
-	--redis-user|--prefix|--report-url|--relay-user)
+	--redis-user|--prefix|--report-url|--relay-user|--forget)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;
 	esac
@@ -78,7 +82,7 @@ _smtpusers_words()
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
 		    fields domain ip ipauth suppress account report log events \
-		    explain top stats import export check setup" ;;
+		    explain top stats import export check status metrics setup" ;;
 	passwd|show|quota|rm|rename|block|allow|log|events|explain|set|check|\
 	check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
 	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)
@@ -89,10 +93,10 @@ _smtpusers_words()
 	suppress)
 		echo "add rm list import" ;;
 	account)
-		echo "add set domain show list rm" ;;
+		echo "add set domain show quota list rm" ;;
 	account\ domain)
 		echo "add rm" ;;
-	account\ set|account\ show|account\ rm|account\ domain\ add|\
+	account\ set|account\ show|account\ quota|account\ rm|account\ domain\ add|\
 	account\ domain\ rm)
 		echo "@accounts" ;;
 	"account set "*\ *\ *|"set "*\ *\ *)

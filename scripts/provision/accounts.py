@@ -9,6 +9,7 @@ from .connection import ReplyError
 from .functions import (
     call, call_json, call_many, fcall, judged, schema_of, warned)
 from .pages import members, read_rows
+from .quotas import usage_text
 from .records import (
     NAME, account_key, fold, get_hash, no_account, user_key)
 from .text import (
@@ -58,7 +59,7 @@ def set_field(redis, kind, args):
 def do_account_show(args):
     redis = args.connect()
     key = account_key(redis, args.name)
-    account = call_json(redis, "account_get", key)
+    account = call_json(redis, "account_get", key, str(redis.quota_period))
     complete(redis, account, key, "domains", "domain_count")
     if args.json:
         print_json(account)
@@ -85,6 +86,7 @@ def account_rows(account):
         if value is not None or field in SHOWN:
             default = "allowed" if field == "status" else "-"
             yield field.replace("_", " "), visible(value or default)
+    yield from list_rows("used", map(usage_text, account["usage"] or []))
     yield from list_rows("domains", shorten(account["domains"]) or ["-"])
     if account["suppressed_count"]:
         yield "suppressed", str(account["suppressed_count"])
