@@ -124,6 +124,8 @@ block_message(struct request *req, const struct decision *d,
 	report.user = theirs ? user->name : s->tx->user;
 	report.account = theirs ? user->account : NULL;
 	req->reason = d->reason;
+	if (d->domain != NULL)
+		strlcpy(req->domain, d->domain, sizeof(req->domain));
 	if (theirs) {
 		strlcpy(req->log_of, user->name, sizeof(req->log_of));
 		strlcpy(req->account, user->account, sizeof(req->account));

@@ -73,9 +73,12 @@ log_refusal(const struct request *req, const char *reply)
 
 	if (req->event == EV_AUTH)
 		user = s->name;
-	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"",
+	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"%s%s%s%s",
 	    name_of(req->event), user[0] != '\0' ? user : "-",
-	    session_source(s, source), reply);
+	    session_source(s, source), reply,
+	    req->reason != REASON_NONE ? " reason=" : "",
+	    reason_name(req->reason), req->domain[0] != '\0' ? " domain=" : "",
+	    req->domain);
 }
 
 /* The one place where what we refuse is counted. */
