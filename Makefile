@@ -42,7 +42,9 @@ MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 web/*.8 scripts/*.7 scripts/*
 PACKAGE :=	$(wildcard scripts/provision/*.py)
 HOOKS :=	scripts/hooks
 HOOKS_PY :=	$(wildcard $(HOOKS)/smtpusers_hooks/*.py)
-UNITFILES :=	$(wildcard $(HOOKS)/systemd/*)
+MONITORING :=	$(wildcard scripts/monitoring/*)
+UNITFILES :=	$(wildcard $(HOOKS)/systemd/*) $(filter %.service %.timer, \
+		$(MONITORING))
 
 # What they are made with.
 CFLAGS ?=	-O2 -g
@@ -130,6 +132,7 @@ $(B)/told/%: % FORCE
 
 told =		$(addprefix $(B)/told/,$(1))
 TOLD :=		$(call told,scripts/smtpusers)
+TOLD_MONITORING := $(call told,$(MONITORING))
 TOLD_MANUALS :=	$(call told,$(MANUALS))
 TOLD_HOOKS :=	$(call told,$(addprefix $(HOOKS)/,smtpusers-hook \
 		smtpusers-notify smtpusers-hooks.conf.sample \
@@ -143,7 +146,7 @@ endef
 put =		$(foreach file,$(2),$(INSTALL) -D -m $(1) $(file) \
 		$(DESTDIR)$(3)/$(or $(4),$(notdir $(file)))$(NL)	)
 
-install: all $(TOLD) $(TOLD_MANUALS) install-hooks
+install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) install-hooks
 	$(call put,755,$(PROGRAMS),$(LIBEXECDIR))
 	$(call put,755,$(TOLD),$(SBINDIR))
 	$(call put,755,$(CGI),$(CGIDIR))
@@ -155,6 +158,8 @@ install: all $(TOLD) $(TOLD_MANUALS) install-hooks
 	for name in smtpusers-hook smtpusers-notify; do \
 	    ln -sf smtpusers-hooks.8 $(DESTDIR)$(MANDIR)/man8/$$name.8; done
 	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
+	$(call put,755,$(filter %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
+	$(call put,644,$(filter %.json %.yml,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))
 	$(call put,644,scripts/completion/smtpusers.bash,$(BASHCOMPDIR),smtpusers)
 
@@ -166,7 +171,7 @@ install-hooks: $(TOLD_HOOKS) $(B)/smtpusers.lua
 	$(call put,755,$(filter %-hook,$(TOLD_HOOKS)),$(SBINDIR))
 	$(call put,644,$(filter %-hooks.conf.sample,$(TOLD_HOOKS)),$(SAMPLEDIR))
 	$(call put,755,$(filter %-notify,$(TOLD_HOOKS)),$(DATADIR)/hooks)
-	$(call put,644,$(filter %-notify.conf.sample,$(TOLD_HOOKS)),$(DATADIR)/hooks)
+	$(call put,644,$(filter %-notify.conf.sample,$(TOLD_HOOKS)) $(HOOKS)/event.mail,$(DATADIR)/hooks)
 	$(call put,644,$(filter %.py,$(TOLD_HOOKS)),$(DATADIR)/hooks/smtpusers_hooks)
 	$(call put,644,$(filter %.service %.timer,$(TOLD_HOOKS)),$(UNITDIR))
 	-$(PYTHON) -m compileall -q $(if $(DESTDIR),-s $(DESTDIR) -p /) \

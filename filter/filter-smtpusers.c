@@ -43,6 +43,7 @@
 #include "spfstarter.h"
 #include "spfworker.h"
 #include "spfworkers.h"
+#include "state.h"
 #include "totals.h"
 #include "users.h"
 
@@ -325,6 +326,12 @@ close_all(struct filter *f)
 }
 
 static void
+each_total(const void *totals, state_field_cb cb, void *arg)
+{
+	totals_each(totals, cb, arg);
+}
+
+static void
 filter_start(struct filter *f, const char *file)
 {
 	if ((f->base = event_base_new()) == NULL)
@@ -344,6 +351,7 @@ filter_start(struct filter *f, const char *file)
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->totals = totals_new(f->base)) == NULL ||
 	    (f->reload = reload_new(f, file)) == NULL ||
+	    (f->state = state_new(f->base, STATE_FILTER)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
 		 FAILURES_LOG_PAUSE)) == NULL ||
 	    (f->quotas.logged = recent_new(QUOTA_LOGGED, QUOTA_LOG_PAUSE)) ==
@@ -351,6 +359,7 @@ filter_start(struct filter *f, const char *file)
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
+	state_add(f->state, each_total, f->totals);
 	filter_share(f);
 }
 
@@ -363,6 +372,7 @@ filter_stop(struct filter *f)
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
+	state_free(f->state);
 	totals_free(f->totals);
 	journal_free(f->journal);
 	reportids_free(f->reports.ids);

@@ -45,6 +45,7 @@ struct inquiry {
 	struct suppressed_query *suppressed_query;
 	char			 name[USER_NAME_MAX + 1];      /* AUTH shows */
 	char			 room_name[USER_NAME_MAX + 1]; /* whose room */
+	char			 room_account[USER_NAME_MAX + 1];
 	char			 room_reply[QUOTA_REPLY];
 	char			 room_refusal[QUOTA_REPLY];
 	char			*password;
@@ -61,7 +62,8 @@ release_hold(struct inquiry *inq)
 	if (inq->facts.stage != STAGE_END_OF_DATA || tx == NULL)
 		return;
 	if (tx->hold == HOLD_HELD && tx->state != TX_PASSED)
-		quota_refund(&inq->filter->quotas, tx->user, tx->hold_id);
+		quota_refund(&inq->filter->quotas, tx->user, tx->hold_account,
+		    tx->hold_id);
 	if (tx->state != TX_PASSED)
 		tx->hold = HOLD_NONE;
 }
@@ -183,14 +185,23 @@ try_again(struct inquiry *inq)
 	    event_add(inq->retry, &tv) == 0);
 }
 
-/* Room that was asked for is of no use: the user is not there, or another. */
+/* Room that was asked for is of no use. */
 static void
 forget_room(struct inquiry *inq)
 {
 	if (inq->quota_query != NULL)
 		quota_cancel(inq->quota_query);
 	inq->quota_query = NULL;
+	release_hold(inq);
 	inq->facts.room = ROOM_UNASKED;
+}
+
+/* The user is not there, or another, or other limits count besides. */
+static bool
+is_others_room(const struct inquiry *inq, const struct user *user)
+{
+	return (user == NULL || strcmp(user->name, inq->room_name) != 0 ||
+	    strcmp(user_limited_account(user), inq->room_account) != 0);
 }
 
 static void
@@ -208,63 +219,98 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 		inq->user = *user;
 		inq->facts.user = &inq->user;
 	}
-	if (user == NULL || strcmp(user->name, inq->room_name) != 0)
+	if (is_others_room(inq, user))
 		forget_room(inq);
 	go_on(inq);
 }
 
+/* What may have room for all that is known is not refused for good. */
 static void
-on_inquiry_room(void *arg, enum quota_result result, const char *reply)
+take_reply(struct inquiry *inq, const struct quota_answer *answer)
+{
+	strlcpy(inq->room_reply, answer->reply, sizeof(inq->room_reply));
+	snprintf(inq->room_refusal, sizeof(inq->room_refusal), "550 5.7.1%s",
+	    answer->reply + strlen("550 5.7.1"));
+	inq->facts.room = ROOM_NONE;
+	inq->facts.room_of_account = answer->of_account;
+	inq->facts.room_reply = inq->room_reply;
+	inq->facts.room_refusal = answer->passing ? inq->room_reply
+						  : inq->room_refusal;
+}
+
+static void
+on_inquiry_room(void *arg, const struct quota_answer *answer)
 {
 	struct inquiry *inq = arg;
 	struct tx      *tx = inq->session->tx;
 
 	inq->quota_query = NULL;
 	if (tx->hold == HOLD_ASKED)
-		tx->hold = result == QUOTA_OK ? HOLD_HELD : HOLD_NONE;
-	inq->facts.room = result == QUOTA_OK ? ROOM_THERE : ROOM_UNKNOWN;
-	if (result == QUOTA_FULL) {
-		strlcpy(inq->room_reply, reply, sizeof(inq->room_reply));
-		snprintf(inq->room_refusal, sizeof(inq->room_refusal),
-		    "550 5.7.1%s", reply + strlen("550 5.7.1"));
-		inq->facts.room_refusal = inq->room_refusal;
-		inq->facts.room = ROOM_NONE;
-		inq->facts.room_reply = inq->room_reply;
-	}
+		tx->hold = answer->result == QUOTA_OK ? HOLD_HELD : HOLD_NONE;
+	inq->facts.room = answer->result == QUOTA_OK ? ROOM_THERE
+						     : ROOM_UNKNOWN;
+	if (answer->result == QUOTA_FULL)
+		take_reply(inq, answer);
 	go_on(inq);
 }
 
 /* What the message counts as. */
 static size_t
-units_of(const struct inquiry *inq)
+units_of(const struct conf *conf, const struct tx *tx)
 {
-	const struct tx *tx = inq->session->tx;
+	return (conf->quota_unit == UNIT_RECIPIENT && tx->recipients > 1
+		? tx->recipients
+		: 1);
+}
 
-	if (inq->filter->conf->quota_unit == UNIT_RECIPIENT &&
-	    tx->recipients > 1)
-		return (tx->recipients);
-	return (1);
+static struct quota_query *
+query_room(struct inquiry *inq, struct tx *tx,
+    const struct quota_request *request)
+{
+	struct quotas *quotas = &inq->filter->quotas;
+
+	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
+		return (quota_check(quotas, request, on_inquiry_room, inq));
+	quota_id(tx->hold_id);
+	strlcpy(tx->hold_account, request->account, sizeof(tx->hold_account));
+	tx->hold = HOLD_ASKED;
+	return (quota_reserve(quotas, request, tx->hold_id, on_inquiry_room,
+	    inq));
+}
+
+/* The domains that the message counts for. */
+static size_t
+counted_domains(const struct senders *senders, const char *names[DOMAINS_MAX])
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < senders->domains.n; i++)
+		if (senders->counted >> i & 1)
+			names[n++] = senders->domains.name[i];
+	return (n);
 }
 
 static void
-ask_for_room(struct inquiry *inq, const char *name)
+ask_for_room(struct inquiry *inq, const char *name, const char *account)
 {
-	struct quotas *quotas = &inq->filter->quotas;
-	struct tx     *tx = inq->session->tx;
+	const char	    *domains[DOMAINS_MAX];
+	struct quota_tag     tags[] = { { "senders", 0, domains } };
+	struct quota_request request = {
+		.user = name, .account = account, .ntags = 1, .tags = tags
+	};
+	struct tx *tx = inq->session->tx;
 
 	strlcpy(inq->room_name, name, sizeof(inq->room_name));
-	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
-		inq->quota_query = quota_check(quotas, name, units_of(inq),
-		    on_inquiry_room, inq);
-	else {
-		quota_id(tx->hold_id);
-		tx->hold = HOLD_ASKED;
-		inq->quota_query = quota_reserve(quotas, name, tx->hold_id,
-		    units_of(inq), on_inquiry_room, inq);
+	strlcpy(inq->room_account, account, sizeof(inq->room_account));
+	tags[0].n = counted_domains(inq->facts.senders, domains);
+	if (tx != NULL) {
+		request.units = units_of(inq->filter->conf, tx);
+		inq->quota_query = query_room(inq, tx, &request);
 	}
 	if (inq->quota_query != NULL)
 		return;
-	tx->hold = HOLD_NONE;
+	if (tx != NULL)
+		tx->hold = HOLD_NONE;
 	inq->facts.room = ROOM_UNKNOWN;
 }
 
@@ -277,16 +323,17 @@ ask_for_likely_room(struct inquiry *inq, const struct users_question *question)
 {
 	const struct facts *f = &inq->facts;
 	char		    name[USER_NAME_MAX + 1];
+	char		    account[USER_NAME_MAX + 1];
 
 	if (f->stage == STAGE_AUTH || f->room != ROOM_UNASKED ||
 	    f->senders->reason != REASON_NONE ||
-	    !users_guess_limited(inq->filter->users, question, name))
+	    !users_guess_limited(inq->filter->users, question, name, account))
 		return;
 	if (f->stage == STAGE_END_OF_DATA &&
 	    (inq->session->tx->hidden_end ||
 		strcmp(name, inq->session->tx->user) != 0))
 		return;
-	ask_for_room(inq, name);
+	ask_for_room(inq, name, account);
 }
 
 static void
@@ -494,7 +541,8 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 		return (true);
 	case ACTION_ASK_ROOM:
 		set_deadline(inq);
-		ask_for_room(inq, inq->user.name);
+		ask_for_room(inq, inq->user.name,
+		    user_limited_account(&inq->user));
 		return (true);
 	case ACTION_ASK_SUPPRESSED:
 		ask_for_suppressed(inq);

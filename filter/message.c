@@ -124,6 +124,8 @@ block_message(struct request *req, const struct decision *d,
 	report.user = theirs ? user->name : s->tx->user;
 	report.account = theirs ? user->account : NULL;
 	req->reason = d->reason;
+	if (d->domain != NULL)
+		strlcpy(req->domain, d->domain, sizeof(req->domain));
 	if (theirs) {
 		strlcpy(req->log_of, user->name, sizeof(req->log_of));
 		strlcpy(req->account, user->account, sizeof(req->account));
@@ -376,7 +378,8 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 	if (tx != NULL && tx->state == TX_PASSED) {
 		log_taken(s);
 		if (tx->hold == HOLD_HELD)
-			quota_keep(&f->quotas, tx->user, tx->hold_id);
+			quota_keep(&f->quotas, tx->user, tx->hold_account,
+			    tx->hold_id);
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
 		count_users(f, tx, size);
@@ -392,7 +395,8 @@ message_dropped(struct filter *f, struct session *s)
 
 	if (tx != NULL && tx->state == TX_PASSED) {
 		if (tx->hold == HOLD_HELD)
-			quota_refund(&f->quotas, tx->user, tx->hold_id);
+			quota_refund(&f->quotas, tx->user, tx->hold_account,
+			    tx->hold_id);
 		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
 		totals_count(f->totals, TOTALS_MESSAGE, TOTALS_FAILED,
 		    REASON_NONE, 1);

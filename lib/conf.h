@@ -43,6 +43,9 @@ enum source_refusal {
 #define CONF_INCLUDES 32
 #define CONF_RELAYS 64
 
+/* Longest relay_name, as the name of a host is on Linux. */
+#define CONF_RELAY_NAME 64
+
 #define ENFORCE_ENVELOPE 0x01
 #define ENFORCE_HEADER 0x02
 
@@ -60,6 +63,7 @@ struct conf {
 	int		  redis_timeout; /* milliseconds */
 	int		  redis_replicas;
 	char		 *prefix;
+	char		 *relay_name;
 	char		 *report_url;
 	char		 *report_title;	  /* of the page; "": none */
 	char		 *report_logo;	  /* URL; "": none */

@@ -31,14 +31,6 @@ key_account(char buf[KEY_TEXT], const char *prefix, const char *name,
 }
 
 const char *
-key_hold(char buf[KEY_TEXT], const char *prefix, const char *name,
-    const char *id)
-{
-	snprintf(buf, KEY_TEXT, "%suser:{%s}:used:hold:%s", prefix, name, id);
-	return (buf);
-}
-
-const char *
 key_address(char buf[KEY_TEXT], const char *prefix, const struct netaddr *na)
 {
 	char addr[NETADDR_TEXT];
@@ -60,6 +52,27 @@ const char *
 key_report(char buf[KEY_TEXT], const char *prefix, const char *id)
 {
 	return (write_key(buf, prefix, "report", id, ""));
+}
+
+const char *
+key_relay(char buf[KEY_TEXT], const char *prefix, const char *host,
+    const char *program)
+{
+	return (write_key(buf, prefix, "relay", host, program));
+}
+
+const char *
+key_relays(char buf[KEY_TEXT], const char *prefix)
+{
+	snprintf(buf, KEY_TEXT, "%srelays", prefix);
+	return (buf);
+}
+
+const char *
+key_events(char buf[KEY_TEXT], const char *prefix)
+{
+	snprintf(buf, KEY_TEXT, "%sevents", prefix);
+	return (buf);
 }
 
 const char *

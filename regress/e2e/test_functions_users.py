@@ -201,8 +201,8 @@ def test_large_sets(library, alice, count):
 # What is refused
 
 GIVEN = ("password, account, mode, status, quota, quota_period, rate, over, "
-         "max_recipients, max_size, ip_auth, restricted, description, "
-         "created, domains, ips")
+         "sender_quota, sender_rate, max_recipients, max_size, ip_auth, "
+         "restricted, description, created, domains, ips")
 BAD_CALLS = [
     (("quota",), "a field without a value: they come in pairs"),
     (("quota", "1", "quota", "1"), "quota: named twice"),
@@ -463,6 +463,7 @@ def test_get(library):
     expected = {**STORED, "password": "sha256crypt"}
     assert library.get(key) == {
         "name": "alice", **expected, "ip_auth": None, "over": None,
+        "sender_quota": None, "sender_rate": None,
         "max_recipients": None, "max_size": None,
         "last_login": "2026-11-21T08:39:29Z",
         "last_message": "2026-11-21T08:40:00Z",
@@ -487,7 +488,8 @@ def test_get_of_next_to_nothing(library):
     assert view == {
         "name": "alice", "password": None, "account": None, "mode": None,
         "status": None, "quota": None, "quota_period": None, "rate": None,
-        "over": None, "max_recipients": None, "max_size": None,
+        "over": None, "sender_quota": None, "sender_rate": None,
+        "max_recipients": None, "max_size": None,
         "ip_auth": None, "restricted": None, "description": None,
         "created": "x",
         "last_login": None, "last_message": None, "domains": [],
@@ -742,7 +744,7 @@ def test_readers_write_nothing(library, alice):
         flags[function["name"]] = function["flags"]
     assert {name for name, flag in flags.items() if "no-writes" in flag} == {
         "smtpusers_" + name for name in (
-            "check", "usage", "version", "user_get", "user_check",
+            "check", "usage", "sender_usage", "version", "user_get", "user_check",
             "account_get", "canonical", "describe", "page", "rows", "strays",
             "odd_members", "failures", "user_suppressed",
             "account_suppressed")}

@@ -184,34 +184,39 @@ answered(enum users_found want)
 #define BULK_HASH "$12\r\n" HASH "\r\n"
 #define BULK_ACME "$4\r\nacme\r\n"
 #define BULK_ADDRESS "$9\r\n192.0.2.1\r\n"
-#define PLAIN "*12\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define OF(account) \
-	"*12\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define ACME OF(BULK_ACME)
-#define OF_IP \
-	"*12\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL NIL NIL
-#define OF_IP_ACME                                                             \
-	"*12\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL \
+#define PLAIN \
+	"*14\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define OF(account)                                                         \
+	"*14\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL \
 	    NIL NIL
-#define NOBODY "*12\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define ACME OF(BULK_ACME)
+#define OF_IP                                                                \
+	"*14\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL NIL \
+	    NIL NIL NIL
+#define OF_IP_ACME                                                             \
+	"*14\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL \
+	    NIL NIL NIL NIL
+#define NOBODY "*14\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
 #define BAD                     \
-	"*12\r\n" BULK_HASH NIL \
-	"$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define LIMITED                                       \
-	"*12\r\n" BULK_HASH NIL		      NIL NIL \
-	"$1\r\n9\r\n" NIL NIL NIL NIL NIL NIL NIL
+	"*14\r\n" BULK_HASH NIL \
+	"$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define LIMITED                                               \
+	"*14\r\n" BULK_HASH NIL			      NIL NIL \
+	"$1\r\n9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
-#define PRO "*6\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL
-#define NO_ACCOUNT "*6\r\n" NIL NIL NIL NIL NIL NIL
-#define BLOCKED "*6\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL
+#define PRO "*9\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
+#define LIMITED_ACCOUNT "*9\r\n" NIL NIL NIL NIL NIL NIL "$1\r\n9\r\n" NIL NIL
+#define NO_ACCOUNT "*9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define BLOCKED "*9\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL NIL NIL NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
 #define HMGET(name)                                                      \
 	"HMGET smtp:user:{" name "} password account mode status quota " \
-	"rate ip_auth created restricted over max_recipients max_size\n"
+	"rate ip_auth created restricted over max_recipients max_size "  \
+	"sender_quota sender_rate\n"
 #define LIST(name) "SRANDMEMBER smtp:user:{" name "}:ips 65\n"
 #define COUNT(name) "SCARD smtp:user:{" name "}:ips\n"
 #define NONE_LISTED(name) "SMISMEMBER smtp:user:{" name "}:ips \n"
@@ -220,7 +225,7 @@ answered(enum users_found want)
 	"b.example\n"
 #define ACCOUNT(name)               \
 	"HMGET smtp:account:{" name \
-	"} plan status user_prefix over max_recipients max_size\n"
+	"} plan status user_prefix over max_recipients max_size quota quota_period rate\n"
 #define VERIFIED(name) \
 	"SMISMEMBER smtp:account:{" name "}:domains a.example b.example\n"
 
@@ -561,7 +566,8 @@ expect_record(const struct world *w, const char *name)
 
 	snprintf(command, sizeof(command),
 	    "HMGET smtp:user:{%s} password account mode status quota "
-	    "rate ip_auth created restricted over max_recipients max_size\n",
+	    "rate ip_auth created restricted over max_recipients max_size "
+	    "sender_quota sender_rate\n",
 	    name);
 	expect(command, resp_array(is_owner ? fields : other, USER_FIELDS));
 }
@@ -604,7 +610,7 @@ expect_account(const char *name)
 	if (strcmp(name, "acme") == 0)
 		fields[0] = "pro";
 	snprintf(command, sizeof(command),
-	    "HMGET smtp:account:{%s} plan status user_prefix over max_recipients max_size\n",
+	    "HMGET smtp:account:{%s} plan status user_prefix over max_recipients max_size quota quota_period rate\n",
 	    name);
 	expect(command, resp_array(fields, USER_ACCOUNT_FIELDS));
 	snprintf(command, sizeof(command),
@@ -944,7 +950,7 @@ static const struct bad_part bad_parts[] = {
 	    "account:{b2}", "not a hash" },
 	{ "b3",
 	    { OF("$2\r\nb3\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n",
-		"*6\r\n" NIL "$1\r\nx\r\n" NIL NIL NIL NIL,
+		"*9\r\n" NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL,
 		"*2\r\n:0\r\n:0\r\n" },
 	    "account:{b3}", "plan or status" },
 	{ "b4",
@@ -1043,8 +1049,8 @@ test_bad_account_left(void **state)
 	fakeredis_script(&fake, NULL, 0);
 	assert_non_null(ask("alice"));
 	one_go(HMGET("alice") ACCOUNT("acme"),
-	    "*12\r\n" BULK_HASH
-	    "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL WRONGTYPE);
+	    "*14\r\n" BULK_HASH "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
+		NIL NIL NIL NIL WRONGTYPE);
 	one_go(ACCOUNT("big"), PRO);
 	answered(USER_OK);
 	assert_true(user.pro);
@@ -1224,14 +1230,17 @@ test_address_bad_guessed(void **state)
 	    "user\n");
 }
 
+static char account[USER_NAME_MAX + 1]; /* that was guessed last */
+
 static bool
 guess(const char *name, const char *want)
 {
 	char got[USER_NAME_MAX + 1] = "";
 	bool limited;
 
+	account[0] = '\0';
 	question.name = name;
-	limited = users_guess_limited(users, &question, got);
+	limited = users_guess_limited(users, &question, got, account);
 	assert_string_equal(got, want);
 	return (limited);
 }
@@ -1277,6 +1286,29 @@ test_guess_limited(void **state)
 	assert_non_null(ask_address("192.0.2.1"));
 	wait_for(USER_NONE);
 	assert_false(guess(NULL, ""));
+}
+
+/* An account of which another answer came does not count for the user. */
+static void
+test_guess_limited_account(void **state)
+{
+	(void)state;
+	SCRIPT(ACME, LIMITED_ACCOUNT, ACME, LIMITED_ACCOUNT, OF("$1\r\nb\r\n"),
+	    LIMITED_ACCOUNT, PRO, OF("$1\r\nb\r\n"), PRO);
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_true(guess("alice", "alice"));
+	assert_string_equal(account, "acme");
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_true(guess("alice", "alice"));
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_false(guess("alice", "alice"));
+	assert_string_equal(account, "");
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_false(guess("alice", "alice"));
 }
 
 /* A query whose first goes are over, and the next one under way. */
@@ -1606,8 +1638,9 @@ main(void)
 		TEST(test_errors), TEST(test_address), TEST(test_new_owner),
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
-		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),
-		TEST(test_freed), TEST(test_unavailable), TEST(test_together),
+		TEST(test_guess_limited_account), TEST(test_cancel),
+		TEST(test_cancel_then_lost), TEST(test_lost), TEST(test_freed),
+		TEST(test_unavailable), TEST(test_together),
 		TEST(test_too_large), TEST(test_large_list),
 		TEST(test_size_denied), TEST(test_large_account)
 	};
