@@ -326,6 +326,12 @@ close_all(struct filter *f)
 }
 
 static void
+each_total(const void *totals, state_field_cb cb, void *arg)
+{
+	totals_each(totals, cb, arg);
+}
+
+static void
 filter_start(struct filter *f, const char *file)
 {
 	if ((f->base = event_base_new()) == NULL)
@@ -353,6 +359,7 @@ filter_start(struct filter *f, const char *file)
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
+	state_add(f->state, each_total, f->totals);
 	filter_share(f);
 }
 
