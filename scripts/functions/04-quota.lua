@@ -370,6 +370,9 @@ end
 local function charge_buckets(counter, l, b, units, time)
 	forget(b, l)
 	if not next(b.of) then
+		if b.number > 0 then
+			write(counter, nil)
+		end
 		return 0
 	end
 	b.number = b.number + 1
@@ -530,6 +533,11 @@ end
 
 -- Sender domains
 
+-- A time as the set of domains has it.  One that is less than now is over.
+local function milliseconds(time)
+	return string.format('%.0f', math.ceil(time / 1000))
+end
+
 -- Until when the counters of a domain are, in milliseconds; nil for no domain
 -- that is counted.  What is over is as if it were not there.
 local function counted_until(key, scope, time)
@@ -547,7 +555,7 @@ end
 -- can think of very many: those that are counted already, and those assigned to
 -- the user, have room all the same.
 local function count_refusal(scope, key, keys, time)
-	local at = string.format('%.0f', time / 1000)
+	local at = milliseconds(time)
 	if redis.call('ZCOUNT', key, at, '+inf') < SENDERS_MAX or redis.pcall(
 	    'SISMEMBER', keys[1] .. ':domains', scope.domain) == 1 then
 		return nil
@@ -590,7 +598,7 @@ end
 -- Some of those that are over go: more than come.
 local function sweep(key, time)
 	for _, domain in ipairs(redis.call('ZRANGEBYSCORE', key .. ':until',
-	    '-inf', string.format('(%.0f', time / 1000), 'LIMIT', '0',
+	    '-inf', '(' .. milliseconds(time), 'LIMIT', '0',
 	    tostring(SWEPT))) do
 		forget_sender(key, domain)
 	end
@@ -609,8 +617,7 @@ local function charge_sender(call, scope)
 	for period in pairs(l.least) do
 		lasts = math.max(lasts, period)
 	end
-	redis.call('ZADD', key .. ':until', string.format('%.0f',
-	    math.ceil(ending / 1000)), scope.domain)
+	redis.call('ZADD', key .. ':until', milliseconds(ending), scope.domain)
 	sweep(key, time)
 	for _, one in ipairs({ key, key .. ':until' }) do
 		redis.call('EXPIRE', one, string.format('%.0f', lasts + 1))
@@ -852,7 +859,7 @@ local function sender_usage(keys, args)
 		invalid(args[2] or '', 'not where a page begins')
 	end
 	local names = l.sender and redis.call('ZRANGEBYSCORE', key,
-	    string.format('%.0f', time / 1000), '+inf', 'LIMIT',
+	    milliseconds(time), '+inf', 'LIMIT',
 	    tostring(from), tostring(LIMITS.page)) or {}
 	local out = { 'ok', tostring(#names < LIMITS.page and 0 or
 	    from + #names) }
