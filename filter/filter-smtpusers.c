@@ -24,6 +24,7 @@
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
+#include "events.h"
 #include "explain.h"
 #include "filter.h"
 #include "filterline.h"
@@ -325,6 +326,16 @@ close_all(struct filter *f)
 	close_session(f, s);
 }
 
+/* What the functions want told, at the message that it came with. */
+static void
+on_told(void *arg, const char *user, const char *account,
+    const struct quota_words *words)
+{
+	struct filter *f = arg;
+
+	events_tell(f->journal, f->conf->prefix, user, account, words);
+}
+
 static void
 each_total(const void *totals, state_field_cb cb, void *arg)
 {
@@ -359,6 +370,8 @@ filter_start(struct filter *f, const char *file)
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
+	f->quotas.event = on_told;
+	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
 	filter_share(f);
 }
