@@ -12,6 +12,7 @@
 #include "count.h"
 #include "domain.h"
 #include "user.h"
+#include "utc.h"
 
 #define FIELD_MAX 1024 /* bytes of a value that is read */
 
@@ -27,18 +28,20 @@ enum field {
 	F_RESTRICTED,
 	F_OVER,
 	F_MAX_RECIPIENTS,
-	F_MAX_SIZE
+	F_MAX_SIZE,
+	F_ALARMS,
+	F_BLOCKED_UNTIL
 };
 
 const char *const user_fields[USER_FIELDS] = { "password", "account", "mode",
 	"status", "quota", "rate", "ip_auth", "created", "restricted", "over",
-	"max_recipients", "max_size" };
+	"max_recipients", "max_size", "alarms", "blocked_until" };
 
 static const enum field whole[] = { F_PASSWORD, F_ACCOUNT, F_MODE, F_STATUS,
 	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED, F_RESTRICTED, F_OVER,
-	F_MAX_RECIPIENTS, F_MAX_SIZE };
+	F_MAX_RECIPIENTS, F_MAX_SIZE, F_ALARMS, F_BLOCKED_UNTIL };
 static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS, F_IP_AUTH,
-	F_RESTRICTED };
+	F_RESTRICTED, F_BLOCKED_UNTIL };
 
 static const struct {
 	const enum field *fields;
@@ -46,8 +49,8 @@ static const struct {
 } scopes[] = { [USER_WHOLE] = { whole, sizeof(whole) / sizeof(whole[0]) },
 	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) } };
 
-const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "plan", "status",
-	"user_prefix", "over", "max_recipients", "max_size" };
+const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "alarms", "plan",
+	"status", "user_prefix", "over", "max_recipients", "max_size" };
 
 bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
@@ -240,6 +243,12 @@ set_bound(struct bounds *bounds, enum field field, const char *text)
 	}
 }
 
+static bool
+set_alarms(struct user *user, const char *text)
+{
+	return (text[0] == '\0' || alarm_parse(text, &user->alarms));
+}
+
 /*
  * The functions in Redis read the limits and judge them: here is told only
  * whether there is anything that they might find.
@@ -276,6 +285,11 @@ set_field(struct user *user, enum field field, const char *text)
 	case F_MAX_RECIPIENTS:
 	case F_MAX_SIZE:
 		return (set_bound(&user->bounds, field, text));
+	case F_ALARMS:
+		return (set_alarms(user, text));
+	case F_BLOCKED_UNTIL:
+		user->run_out = utc_passed(text, time(NULL));
+		return (true);
 	case F_CREATED:
 		break;
 	}
@@ -301,6 +315,8 @@ user_parse(struct user *user, bool *exists, const redisReply *reply,
 		if (reply->element[i]->type != REDIS_REPLY_NIL)
 			*exists = true;
 	}
+	if (user->run_out)
+		user->status = STATUS_ALLOWED;
 	return (NULL);
 }
 
@@ -343,11 +359,14 @@ user_parse_account(struct user *user, const redisReply *reply)
 	if (reply->type != REDIS_REPLY_ARRAY ||
 	    reply->elements != USER_ACCOUNT_FIELDS)
 		return ("not a hash");
-	plan = text_of(reply->element[0]);
-	text = text_of(reply->element[1]);
+	text = text_of(reply->element[0]);
+	if (text == NULL || !set_alarms(user, text))
+		return ("alarms");
+	plan = text_of(reply->element[1]);
+	text = text_of(reply->element[2]);
 	if (plan == NULL || text == NULL || !parse_status(text, &status))
 		return ("plan or status");
-	if ((prefix = text_of(reply->element[2])) == NULL ||
+	if ((prefix = text_of(reply->element[3])) == NULL ||
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))
 		return ("user_prefix");

@@ -670,6 +670,7 @@ take_account(struct users_query *q)
 	q->user.pro = q->of_account.pro;
 	q->user.in_account = q->of_account.in_account;
 	bounds_take(&q->user.bounds, &q->of_account.bounds);
+	alarm_take(&q->user.alarms, &q->of_account.alarms);
 	if (q->of_account.status == STATUS_BLOCKED ||
 	    q->user.status == STATUS_ALLOWED)
 		q->user.status = q->of_account.status;

@@ -12,7 +12,7 @@ from vectors import taken, vectors
 # By file, what the functions call that.
 KINDS = {"names": ["name", "account"], "addresses": ["address"],
          "ranges": ["range"], "domains": ["domain"], "senders": ["sender"], "counts": ["quota", "limit"],
-         "sizes": ["size"],
+         "sizes": ["size"], "alarms": ["alarms"], "times": ["time"],
          "periods": ["period"], "rates": ["rate"], "hashes": ["hash"]}
 FIELDS = {"counts": "quota", "periods": "quota_period", "rates": "rate"}
 

@@ -31,11 +31,20 @@ local USER = record_kind({
 		{ name = 'max_size', kind = 'size', number = true,
 		    help = 'bytes of a message, or a number with K, M or G, ' ..
 		    '0 = unlimited' },
+		{ name = 'alarms', kind = 'alarms',
+		    help = 'KIND=number/period or KIND=off, the same of alarms' },
 		{ name = 'ip_auth', kind = 'address',
 		    help = 'the address that authenticates as the user' },
 		{ name = 'restricted', kind = 'flag', words = FLAGS,
 		    absent = '0', follows = 'ips',
 		    help = 'without a list of sources nobody is let in' },
+		{ name = 'blocked_by', kind = 'description', note = true,
+		    of = 'status',
+		    help = 'what has set the status, such as alarm:sources' },
+		{ name = 'blocked_at', kind = 'time', note = true,
+		    of = 'status', help = 'since when, in UTC' },
+		{ name = 'blocked_until', kind = 'time', of = 'status',
+		    help = 'when a status other than allowed ends, in UTC' },
 		{ name = 'description', kind = 'description', note = true,
 		    help = 'one line of text' },
 		{ name = 'created', kind = 'time',
@@ -100,7 +109,8 @@ end
 function api.user_reset(keys)
 	local key, name = record_of(keys, USER)
 	need(USER, key, name)
-	local gone = { key .. ':used:quota', key .. ':used:rate' }
+	local gone = append({ key .. ':used:quota', key .. ':used:rate' },
+	    alarms.counters(key))
 	for _, rate in ipairs(parse_rates(redis.call('HGET', key, 'rate') or
 	    '') or {}) do
 		gone[#gone + 1] = key .. ':used:rate:' .. rate.name

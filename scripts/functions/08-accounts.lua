@@ -17,6 +17,8 @@ local ACCOUNT = record_kind({
 		{ name = 'user_prefix', kind = 'prefix',
 		    help = 'how the names of its users begin; others are not ' ..
 		    'its users' },
+		{ name = 'alarms', kind = 'alarms',
+		    help = 'the same of users who do not say it' },
 		{ name = 'over', kind = 'over', words = OVERS,
 		    help = 'the same of users who do not say it' },
 		{ name = 'max_recipients', kind = 'limit', number = true,

@@ -46,6 +46,7 @@ local functions = {
 	{ 'keep' },
 	{ 'refund' },
 	{ 'usage', 'no-writes' },
+	{ 'alarm' },
 	{ 'failures', 'no-writes' },
 	{ 'login_failed' },
 	{ 'login_passed' },
