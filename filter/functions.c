@@ -268,27 +268,36 @@ functions_command(const char *name, int nkeys, int argc, const char **argv,
 	return (n);
 }
 
+static struct servers_req *
+send_call(struct functions *fn, bool commit, redisconn_cb cb, void *arg,
+    const char *name, int nkeys, int argc, const char **argv)
+{
+	const char	  **out;
+	struct servers_req *req;
+	int		    n;
+
+	out = calloc((size_t)argc + FUNCTIONS_KEY, sizeof(*out));
+	if (out == NULL)
+		return (NULL);
+	n = functions_command(name, nkeys, argc, argv, out);
+	req = (commit ? servers_commit : servers_send)(fn->servers,
+	    out[FUNCTIONS_KEY], cb, arg, n, out);
+	free(out);
+	return (req);
+}
+
 struct servers_req *
 functions_call(struct functions *fn, redisconn_cb cb, void *arg,
     const char *name, int nkeys, int argc, const char **argv)
 {
-	const char *out[FUNCTIONS_ARGS] = { NULL };
-	int	    n;
-
-	n = functions_command(name, nkeys, argc, argv, out);
-	return (servers_send(fn->servers, out[FUNCTIONS_KEY], cb, arg, n, out));
+	return (send_call(fn, false, cb, arg, name, nkeys, argc, argv));
 }
 
 struct servers_req *
 functions_commit(struct functions *fn, redisconn_cb cb, void *arg,
     const char *name, int nkeys, int argc, const char **argv)
 {
-	const char *out[FUNCTIONS_ARGS] = { NULL };
-	int	    n;
-
-	n = functions_command(name, nkeys, argc, argv, out);
-	return (servers_commit(fn->servers, out[FUNCTIONS_KEY], cb, arg, n,
-	    out));
+	return (send_call(fn, true, cb, arg, name, nkeys, argc, argv));
 }
 
 /* Where there is another version, the question for it goes behind. */

@@ -19,10 +19,7 @@ struct functions;
  * text, and called.  Newer ones are never replaced: they know what we call.
  */
 
-/* Most arguments of a call, keys and all. */
-#define FUNCTIONS_ARGS 16
-
-/* Which argument of a call is its first key. */
+/* Which argument of a command is its first key: so many are before it. */
 #define FUNCTIONS_KEY 3
 
 /* Takes the servers' on_connect for itself.  NULL: memory is short. */
@@ -56,8 +53,9 @@ void
 functions_see(struct functions *, const char *key, const struct redisReply *);
 
 /*
- * Writes what functions_call() would send, for a journal.  Returns the number
- * of arguments; the strings are in argv, or live as long as the program.
+ * Writes what functions_call() would send, for a journal: FUNCTIONS_KEY words
+ * and argc.  Returns their number; the strings are in argv, or live as long as
+ * the program.
  */
 int functions_command(const char *name, int nkeys, int argc, const char **argv,
     const char **out);

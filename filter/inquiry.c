@@ -59,7 +59,8 @@ release_hold(struct inquiry *inq)
 	if (inq->facts.stage != STAGE_END_OF_DATA || tx == NULL)
 		return;
 	if (tx->hold == HOLD_HELD && tx->state != TX_PASSED)
-		quota_refund(&inq->filter->quotas, tx->user, tx->hold_id);
+		quota_refund(&inq->filter->quotas, tx->user, tx->hold_account,
+		    tx->hold_id);
 	if (tx->state != TX_PASSED)
 		tx->hold = HOLD_NONE;
 }
@@ -209,58 +210,74 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 	go_on(inq);
 }
 
+/* What may have room for all that is known is not refused for good. */
 static void
-on_inquiry_room(void *arg, enum quota_result result, const char *reply)
+take_reply(struct inquiry *inq, const struct quota_answer *answer)
+{
+	strlcpy(inq->room_reply, answer->reply, sizeof(inq->room_reply));
+	snprintf(inq->room_refusal, sizeof(inq->room_refusal), "550 5.7.1%s",
+	    answer->reply + strlen("550 5.7.1"));
+	inq->facts.room = ROOM_NONE;
+	inq->facts.room_reply = inq->room_reply;
+	inq->facts.room_refusal = answer->passing ? inq->room_reply
+						  : inq->room_refusal;
+}
+
+static void
+on_inquiry_room(void *arg, const struct quota_answer *answer)
 {
 	struct inquiry *inq = arg;
 	struct tx      *tx = inq->session->tx;
 
 	inq->quota_query = NULL;
 	if (tx->hold == HOLD_ASKED)
-		tx->hold = result == QUOTA_OK ? HOLD_HELD : HOLD_NONE;
-	inq->facts.room = result == QUOTA_OK ? ROOM_THERE : ROOM_UNKNOWN;
-	if (result == QUOTA_FULL) {
-		strlcpy(inq->room_reply, reply, sizeof(inq->room_reply));
-		snprintf(inq->room_refusal, sizeof(inq->room_refusal),
-		    "550 5.7.1%s", reply + strlen("550 5.7.1"));
-		inq->facts.room_refusal = inq->room_refusal;
-		inq->facts.room = ROOM_NONE;
-		inq->facts.room_reply = inq->room_reply;
-	}
+		tx->hold = answer->result == QUOTA_OK ? HOLD_HELD : HOLD_NONE;
+	inq->facts.room = answer->result == QUOTA_OK ? ROOM_THERE
+						     : ROOM_UNKNOWN;
+	if (answer->result == QUOTA_FULL)
+		take_reply(inq, answer);
 	go_on(inq);
 }
 
 /* What the message counts as. */
 static size_t
-units_of(const struct inquiry *inq)
+units_of(const struct conf *conf, const struct tx *tx)
 {
-	const struct tx *tx = inq->session->tx;
+	return (conf->quota_unit == UNIT_RECIPIENT && tx->recipients > 1
+		? tx->recipients
+		: 1);
+}
 
-	if (inq->filter->conf->quota_unit == UNIT_RECIPIENT &&
-	    tx->recipients > 1)
-		return (tx->recipients);
-	return (1);
+static struct quota_query *
+query_room(struct inquiry *inq, struct tx *tx,
+    const struct quota_request *request)
+{
+	struct quotas *quotas = &inq->filter->quotas;
+
+	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
+		return (quota_check(quotas, request, on_inquiry_room, inq));
+	quota_id(tx->hold_id);
+	strlcpy(tx->hold_account, request->account, sizeof(tx->hold_account));
+	tx->hold = HOLD_ASKED;
+	return (quota_reserve(quotas, request, tx->hold_id, on_inquiry_room,
+	    inq));
 }
 
 static void
 ask_for_room(struct inquiry *inq, const char *name)
 {
-	struct quotas *quotas = &inq->filter->quotas;
-	struct tx     *tx = inq->session->tx;
+	struct quota_request request = { .user = name, .account = "" };
+	struct tx	    *tx = inq->session->tx;
 
 	strlcpy(inq->room_name, name, sizeof(inq->room_name));
-	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
-		inq->quota_query = quota_check(quotas, name, units_of(inq),
-		    on_inquiry_room, inq);
-	else {
-		quota_id(tx->hold_id);
-		tx->hold = HOLD_ASKED;
-		inq->quota_query = quota_reserve(quotas, name, tx->hold_id,
-		    units_of(inq), on_inquiry_room, inq);
+	if (tx != NULL) {
+		request.units = units_of(inq->filter->conf, tx);
+		inq->quota_query = query_room(inq, tx, &request);
 	}
 	if (inq->quota_query != NULL)
 		return;
-	tx->hold = HOLD_NONE;
+	if (tx != NULL)
+		tx->hold = HOLD_NONE;
 	inq->facts.room = ROOM_UNKNOWN;
 }
 

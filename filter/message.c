@@ -287,7 +287,8 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 
 	if (tx != NULL && tx->state == TX_PASSED) {
 		if (tx->hold == HOLD_HELD)
-			quota_keep(&f->quotas, tx->user, tx->hold_id);
+			quota_keep(&f->quotas, tx->user, tx->hold_account,
+			    tx->hold_id);
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
 	}
@@ -301,7 +302,8 @@ message_dropped(struct filter *f, struct session *s)
 
 	if (tx != NULL && tx->state == TX_PASSED) {
 		if (tx->hold == HOLD_HELD)
-			quota_refund(&f->quotas, tx->user, tx->hold_id);
+			quota_refund(&f->quotas, tx->user, tx->hold_account,
+			    tx->hold_id);
 		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
 	}
 	session_end_tx(s);

@@ -27,19 +27,41 @@
 #include "user.h"
 
 #define NKEYS 4
-#define RETRY 20000 /* microseconds */
+#define NARGS (NKEYS + 2) /* and then the tags */
+#define RETRY 20000	  /* microseconds */
+
+enum part_kind {
+	PART_USER,
+	PART_ACCOUNT,
+	NPARTS
+};
+
+/* The reservation of the user, or of the account. */
+struct part {
+	struct quota_query *query;
+	struct servers_req *req;
+	struct event	   *retry;
+	char		    name[USER_NAME_MAX + 1]; /* "": nothing is asked */
+	bool		    sent;		     /* it may have been made */
+	bool		    done;
+	enum quota_result   result;
+	bool		    passing;
+	char		    reply[QUOTA_REPLY];
+};
 
 struct quota_query {
 	const struct quotas *quotas;
 	quota_cb	     cb;
 	void		    *arg;
 	bool		     reserves; /* or only checks */
-	bool		     sent;
-	struct servers_req  *req;
-	struct event	    *retry;
-	char		     user[USER_NAME_MAX + 1];
+	struct part	     parts[NPARTS];
 	char		     id[QUOTA_ID];
 	char		     units[24];
+	size_t		     nalarm;
+	char		    *alarm[QUOTA_WORDS];
+	int		     argc;
+	const char	   **argv; /* of the user's part, from the tags on */
+	char		    *text; /* that it points to */
 };
 
 /* The keys of a call, in the order that the functions have them. */
@@ -61,15 +83,26 @@ format_period(int64_t seconds, char *buf, size_t size)
 }
 
 static void
-make_keys(const struct conf *conf, const char *user, const char *id,
-    struct keys *keys)
+make_key(char key[KEY_TEXT], const struct conf *conf, enum part_kind kind,
+    const char *name, const char *part)
 {
-	const char *prefix = conf->prefix;
+	if (kind == PART_ACCOUNT)
+		key_account(key, conf->prefix, name, part);
+	else
+		key_user(key, conf->prefix, name, part);
+}
 
-	key_user(keys->text[0], prefix, user, "");
-	key_user(keys->text[1], prefix, user, "used:quota");
-	key_user(keys->text[2], prefix, user, "used:rate");
-	key_hold(keys->text[3], prefix, user, id);
+static void
+make_keys(const struct conf *conf, enum part_kind kind, const char *name,
+    const char *id, struct keys *keys)
+{
+	char hold[sizeof("used:hold:") + QUOTA_ID];
+
+	snprintf(hold, sizeof(hold), "used:hold:%s", id);
+	make_key(keys->text[0], conf, kind, name, "");
+	make_key(keys->text[1], conf, kind, name, "used:quota");
+	make_key(keys->text[2], conf, kind, name, "used:rate");
+	make_key(keys->text[3], conf, kind, name, hold);
 	format_period(conf->quota_period, keys->period, sizeof(keys->period));
 }
 
@@ -82,6 +115,12 @@ quota_id(char id[QUOTA_ID])
 	snprintf(id, QUOTA_ID, "%016" PRIx64, n);
 }
 
+static enum part_kind
+kind_of(const struct part *part)
+{
+	return ((enum part_kind)(part - part->query->parts));
+}
+
 static const char *
 function_of(const struct quota_query *q)
 {
@@ -91,29 +130,133 @@ function_of(const struct quota_query *q)
 static void
 quota_free(struct quota_query *q)
 {
-	if (q->req != NULL)
-		servers_cancel(q->req);
-	event_free(q->retry);
+	size_t i;
+
+	for (i = 0; i < NPARTS; i++) {
+		if (q->parts[i].req != NULL)
+			servers_cancel(q->parts[i].req);
+		if (q->parts[i].retry != NULL)
+			event_free(q->parts[i].retry);
+	}
+	for (i = 0; i < q->nalarm; i++)
+		free(q->alarm[i]);
+	free(q->argv);
+	free(q->text);
 	free(q);
 }
 
 static void
-conclude_quota(struct quota_query *q, enum quota_result result,
-    const char *reply)
+write_call(const struct quotas *quotas, const char *function,
+    enum part_kind kind, const char *user, const char *name, const char *id)
 {
-	quota_cb cb = q->cb;
-	void	*arg = q->arg;
+	struct keys    keys;
+	const char    *argv[NKEYS + 1] = { keys.text[0], keys.text[1],
+		   keys.text[2], keys.text[3], keys.period };
+	const char    *out[NKEYS + 1 + FUNCTIONS_KEY];
+	struct command command = { 0, FUNCTIONS_KEY, out };
 
-	quota_free(q);
-	cb(arg, result, reply);
+	make_keys(quotas->conf, kind, name, id, &keys);
+	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
+	journal_write(quotas->journal, JOURNAL_CHARGES, user, 1, &command);
 }
 
 static void
-ask_later(struct quota_query *q)
+settle(const struct quotas *quotas, const char *function, const char *user,
+    const char *account, const char *id)
+{
+	write_call(quotas, function, PART_USER, user, user, id);
+	if (account[0] != '\0')
+		write_call(quotas, function, PART_ACCOUNT, user, account, id);
+}
+
+void
+quota_keep(const struct quotas *quotas, const char *user, const char *account,
+    const char *id)
+{
+	settle(quotas, "smtpusers_keep", user, account, id);
+}
+
+void
+quota_refund(const struct quotas *quotas, const char *user, const char *account,
+    const char *id)
+{
+	settle(quotas, "smtpusers_refund", user, account, id);
+}
+
+/* Gives back what a part has, or may have. */
+static void
+give_back(struct part *part)
+{
+	const struct quota_query *q = part->query;
+
+	if (q->reserves && part->sent)
+		write_call(q->quotas, "smtpusers_refund", kind_of(part),
+		    q->parts[PART_USER].name, part->name, q->id);
+	part->sent = false;
+}
+
+void
+quota_cancel(struct quota_query *q)
+{
+	size_t i;
+
+	for (i = 0; i < NPARTS; i++)
+		give_back(&q->parts[i]);
+	quota_free(q);
+}
+
+/* The part that refuses, the user's first; NULL: none does. */
+static struct part *
+refusing(struct quota_query *q)
+{
+	size_t i;
+
+	for (i = 0; i < NPARTS; i++)
+		if (q->parts[i].result != QUOTA_OK)
+			return (&q->parts[i]);
+	return (NULL);
+}
+
+/* Once all is there: both have room, or nothing is kept. */
+static void
+conclude_quota(struct quota_query *q)
+{
+	struct quota_answer answer = { .result = QUOTA_OK };
+	struct part	   *why;
+	size_t		    i;
+
+	for (i = 0; i < NPARTS; i++)
+		if (q->parts[i].name[0] != '\0' && !q->parts[i].done)
+			return;
+	if ((why = refusing(q)) != NULL) {
+		for (i = 0; i < NPARTS; i++)
+			give_back(&q->parts[i]);
+		answer.result = why->result;
+		answer.reply = why->reply;
+		answer.passing = why->passing;
+		answer.of_account = kind_of(why) == PART_ACCOUNT;
+		for (i = 0; i < q->nalarm; i++)
+			answer.words.word[i] = q->alarm[i];
+		answer.words.n = q->nalarm;
+	}
+	q->cb(q->arg, &answer);
+	quota_free(q);
+}
+
+static void
+conclude_part(struct part *part, enum quota_result result)
+{
+	part->done = true;
+	part->result = result;
+	conclude_quota(part->query);
+}
+
+static void
+ask_later(struct part *part)
 {
 	const struct timeval tv = { 0, RETRY };
 
-	event_add(q->retry, &tv);
+	event_add(part->retry, &tv);
 }
 
 static bool
@@ -126,127 +269,211 @@ is_text(const redisReply *reply, size_t i)
 
 /* Once in a while: the same may be found with each message. */
 static bool
-worth_logging(const struct quota_query *q, const char *what)
+worth_logging(const struct part *part, const char *what)
 {
-	const char *const strings[] = { q->user, what };
-	uint8_t		  digest[DIGEST_LEN];
-	bool		  told;
+	const struct quotas *quotas = part->query->quotas;
+	const char *const    strings[] = { part->name, what };
+	uint8_t		     digest[DIGEST_LEN];
+	bool		     told;
 
-	if (q->quotas->logged == NULL)
+	if (quotas->logged == NULL)
 		return (true);
 	digest_strings(digest, 2, strings);
-	told = recent_has(q->quotas->logged, digest);
+	told = recent_has(quotas->logged, digest);
 	if (!told)
-		recent_add(q->quotas->logged, digest);
+		recent_add(quotas->logged, digest);
 	return (!told);
 }
 
 static void
-log_unreadable(const struct quota_query *q, const redisReply *reply)
+log_bad(const struct part *part, const char *what)
 {
-	const char *key;
+	char key[KEY_TEXT];
 
-	if (!is_text(reply, 5) || reply->element[5]->str[0] == '\0')
-		return;
-	key = reply->element[5]->str;
-	if (worth_logging(q, key))
-		log_warnx("%.200s: cannot be read, so it counts as used up",
-		    key);
+	make_key(key, part->query->quotas->conf, kind_of(part), part->name, "");
+	if (worth_logging(part, what))
+		log_warnx("%s: bad record: %.40s", key, what);
+}
+
+/* Whose limit a reply is about, behind the period. */
+static void
+write_whose(const struct part *part, const char *domain, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (domain[0] != '\0')
+		snprintf(buf, size, " from %.253s", domain);
+	else if (kind_of(part) == PART_ACCOUNT)
+		strlcpy(buf, " of the account", size);
 }
 
 /*
- * {"full", which, limit, period, seconds, key}.  What can never have room is
- * refused for good: the client would try for days.
+ * {"full", which, limit, period, seconds, key, domain}.  What can never have
+ * room is refused for good: the client would try for days.
  */
 static void
-conclude_full(struct quota_query *q, const redisReply *reply)
+write_full(struct part *part, const redisReply *reply)
 {
-	const bool  recipients = q->quotas->conf->quota_unit == UNIT_RECIPIENT;
-	const char *what = recipients ? "recipients" : "messages";
+	const struct conf *conf = part->query->quotas->conf;
+	const char *what = conf->quota_unit == UNIT_RECIPIENT ? "recipients"
+							      : "messages";
 	const char *limit = reply->element[2]->str;
 	const char *period = reply->element[3]->str;
 	const char *seconds = reply->element[4]->str;
-	char	    text[QUOTA_REPLY];
+	char	    whose[300];
 
-	if (seconds[0] == '\0')
-		snprintf(text, sizeof(text),
-		    "550 5.7.1 [QUOTA] %.20s %s per %.20s allowed, this "
+	write_whose(part, is_text(reply, 6) ? reply->element[6]->str : "",
+	    whose, sizeof(whose));
+	if (strcmp(reply->element[1]->str, "sender_count") == 0)
+		snprintf(part->reply, sizeof(part->reply),
+		    "451 4.7.1 [QUOTA] No more%s, %.20s sender domains are "
+		    "counted, try again in %.20s s",
+		    whose, limit, seconds);
+	else if (seconds[0] == '\0')
+		snprintf(part->reply, sizeof(part->reply),
+		    "550 5.7.1 [QUOTA] %.20s %s per %.20s%s allowed, this "
 		    "message has more",
-		    limit, what, period);
+		    limit, what, period, whose);
 	else
-		snprintf(text, sizeof(text),
-		    "451 4.7.1 [QUOTA] %.20s %s per %.20s used, try again in "
-		    "%.20s s",
-		    limit, what, period, seconds);
-	conclude_quota(q, QUOTA_FULL, text);
+		snprintf(part->reply, sizeof(part->reply),
+		    "451 4.7.1 [QUOTA] %.20s %s per %.20s%s used, try again "
+		    "in %.20s s",
+		    limit, what, period, whose, seconds);
 }
 
 static void
-conclude_array(struct quota_query *q, const redisReply *reply)
+take_full(struct part *part, const redisReply *reply)
+{
+	const char *key = is_text(reply, 5) ? reply->element[5]->str : "";
+
+	part->passing = key[0] != '\0' ||
+	    strcmp(reply->element[1]->str, "sender_count") == 0;
+	if (key[0] != '\0' && worth_logging(part, key))
+		log_warnx("%.200s: cannot be read, so it counts as used up",
+		    key);
+	write_full(part, reply);
+}
+
+/* The texts of a reply, as far as there is room for them. */
+static struct quota_words
+words_of(const redisReply *reply)
+{
+	struct quota_words words = { .n = 0 };
+	size_t		   i;
+
+	for (i = 0; i < QUOTA_WORDS && is_text(reply, i); i++)
+		words.word[words.n++] = reply->element[i]->str;
+	return (words);
+}
+
+/* The other part may still be under way when the reply is gone. */
+static void
+take_alarm(struct quota_query *q, const redisReply *reply)
+{
+	const struct quota_words words = words_of(reply);
+
+	while (q->nalarm < words.n) {
+		q->alarm[q->nalarm] = strdup(words.word[q->nalarm]);
+		if (q->alarm[q->nalarm] == NULL)
+			return;
+		q->nalarm++;
+	}
+}
+
+/* Behind the answer there is an array for each event. */
+static void
+tell_events(const struct part *part, const redisReply *reply)
+{
+	const struct quota_query *q = part->query;
+	const char		 *account = part->name;
+	struct quota_words	  words;
+	size_t			  i;
+
+	if (q->quotas->event == NULL)
+		return;
+	if (kind_of(part) == PART_USER)
+		account = "";
+	for (i = 0; i < reply->elements; i++) {
+		if (reply->element[i]->type != REDIS_REPLY_ARRAY)
+			continue;
+		words = words_of(reply->element[i]);
+		if (words.n > 0)
+			q->quotas->event(q->quotas->event_arg,
+			    q->parts[PART_USER].name, account, &words);
+	}
+}
+
+static void
+take_array(struct part *part, const redisReply *reply)
 {
 	const char *word = reply->element[0]->str;
 
-	if (strcmp(word, "ok") == 0)
-		conclude_quota(q, QUOTA_OK, NULL);
-	else if (strcmp(word, "full") == 0 && is_text(reply, 2) &&
-	    is_text(reply, 3) && is_text(reply, 4)) {
-		log_unreadable(q, reply);
-		conclude_full(q, reply);
+	tell_events(part, reply);
+	if (strcmp(word, "ok") == 0) {
+		conclude_part(part, QUOTA_OK);
+		return;
+	}
+	part->sent = false; /* nothing was charged */
+	if (strcmp(word, "full") == 0 && is_text(reply, 1) &&
+	    is_text(reply, 2) && is_text(reply, 3) && is_text(reply, 4)) {
+		take_full(part, reply);
+		conclude_part(part, QUOTA_FULL);
+	} else if (strcmp(word, "alarm") == 0) {
+		take_alarm(part->query, reply);
+		conclude_part(part, QUOTA_ALARM);
 	} else {
-		if (is_text(reply, 1))
-			word = reply->element[1]->str;
-		if (worth_logging(q, word))
-			log_warnx("%suser:{%s}: bad record: %.40s",
-			    q->quotas->conf->prefix, q->user, word);
-		conclude_quota(q, QUOTA_BAD, NULL);
+		log_bad(part,
+		    is_text(reply, 1) ? reply->element[1]->str : word);
+		conclude_part(part, QUOTA_BAD);
 	}
 }
 
 static bool
-was_lost(const struct quota_query *q, const redisReply *reply)
+was_lost(const struct part *part, const redisReply *reply)
 {
-	char key[KEY_TEXT];
+	const struct quotas *quotas = part->query->quotas;
+	char		     key[KEY_TEXT];
 
-	key_user(key, q->quotas->conf->prefix, q->user, "");
-	functions_see(q->quotas->functions, key, reply);
-	return (functions_lost(q->quotas->functions, key, reply));
+	make_key(key, quotas->conf, kind_of(part), part->name, "");
+	functions_see(quotas->functions, key, reply);
+	return (functions_lost(quotas->functions, key, reply));
 }
 
+/* An attempt whose reply was lost may have been charged before an error. */
 static void
 on_quota_reply(void *arg, const redisReply *reply)
 {
-	struct quota_query *q = arg;
+	struct part *part = arg;
 
-	q->req = NULL;
-	if (reply == NULL || was_lost(q, reply)) {
-		ask_later(q);
-		return;
-	}
-	if (reply->type == REDIS_REPLY_ARRAY && is_text(reply, 0)) {
-		conclude_array(q, reply);
-		return;
-	}
-	/* An attempt whose reply was lost may have been charged. */
-	if (q->reserves)
-		quota_refund(q->quotas, q->user, q->id);
-	conclude_quota(q, QUOTA_BAD, NULL);
+	part->req = NULL;
+	if (reply == NULL || was_lost(part, reply))
+		ask_later(part);
+	else if (reply->type == REDIS_REPLY_ARRAY && is_text(reply, 0))
+		take_array(part, reply);
+	else
+		conclude_part(part, QUOTA_BAD);
 }
 
 static void
-ask_quota(struct quota_query *q)
+ask_part(struct part *part)
 {
-	struct keys keys;
-	const char *argv[NKEYS + 2] = { keys.text[0], keys.text[1],
-		keys.text[2], keys.text[3], keys.period, q->units };
+	struct quota_query *q = part->query;
+	struct functions   *functions = q->quotas->functions;
+	const bool	    of_user = kind_of(part) == PART_USER;
+	const int	    argc = of_user ? q->argc : NARGS;
+	struct keys	    keys;
+	size_t		    i;
 
-	make_keys(q->quotas->conf, q->user, q->id, &keys);
-	q->req = (q->reserves ? functions_commit
-			      : functions_call)(q->quotas->functions,
-	    on_quota_reply, q, function_of(q), NKEYS, NKEYS + 2, argv);
-	if (q->req == NULL)
-		ask_later(q);
+	make_keys(q->quotas->conf, kind_of(part), part->name, q->id, &keys);
+	for (i = 0; i < NKEYS; i++)
+		q->argv[i] = keys.text[i];
+	q->argv[NKEYS] = keys.period;
+	q->argv[NKEYS + 1] = q->units;
+	part->req = (q->reserves ? functions_commit : functions_call)(functions,
+	    on_quota_reply, part, function_of(q), NKEYS, argc, q->argv);
+	if (part->req == NULL)
+		ask_later(part);
 	else
-		q->sent = true;
+		part->sent = true;
 }
 
 static void
@@ -254,77 +481,107 @@ on_quota_retry(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	ask_quota(arg);
+	ask_part(arg);
+}
+
+static const char *
+add_text(char **at, const char *text)
+{
+	char *copy = *at;
+
+	*at = stpcpy(copy, text) + 1;
+	return (copy);
+}
+
+/* TAG COUNT VALUE... for each tag. */
+static bool
+copy_tags(struct quota_query *q, const struct quota_request *request)
+{
+	size_t nwords = NARGS, size = 1, i, k;
+	char   count[24], *at;
+
+	for (i = 0; i < request->ntags; i++) {
+		const struct quota_tag *tag = &request->tags[i];
+
+		nwords += 2 + tag->n;
+		size += strlen(tag->tag) + 1 + sizeof(count);
+		for (k = 0; k < tag->n; k++)
+			size += strlen(tag->values[k]) + 1;
+	}
+	q->argv = calloc(nwords, sizeof(*q->argv));
+	q->text = malloc(size);
+	if (q->argv == NULL || q->text == NULL)
+		return (false);
+	at = q->text;
+	q->argc = NARGS;
+	for (i = 0; i < request->ntags; i++) {
+		const struct quota_tag *tag = &request->tags[i];
+
+		snprintf(count, sizeof(count), "%zu", tag->n);
+		q->argv[q->argc++] = add_text(&at, tag->tag);
+		q->argv[q->argc++] = add_text(&at, count);
+		for (k = 0; k < tag->n; k++)
+			q->argv[q->argc++] = add_text(&at, tag->values[k]);
+	}
+	return (true);
+}
+
+static bool
+take_request(struct quota_query *q, const struct quota_request *request)
+{
+	const char *const names[] = {
+		[PART_USER] = request->user, [PART_ACCOUNT] = request->account
+	};
+	struct part *part;
+	size_t	     i;
+
+	for (i = 0; i < NPARTS; i++) {
+		part = &q->parts[i];
+		part->query = q;
+		strlcpy(part->name, names[i], sizeof(part->name));
+		part->retry = evtimer_new(q->quotas->base, on_quota_retry,
+		    part);
+		if (part->retry == NULL)
+			return (false);
+	}
+	snprintf(q->units, sizeof(q->units), "%zu", request->units);
+	return (copy_tags(q, request));
 }
 
 static struct quota_query *
-quota_ask(const struct quotas *quotas, bool reserves, const char *user,
-    const char *id, size_t units, quota_cb cb, void *arg)
+quota_ask(const struct quotas *quotas, bool reserves,
+    const struct quota_request *request, const char *id, quota_cb cb, void *arg)
 {
 	struct quota_query *q;
+	size_t		    i;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return (NULL);
-	if ((q->retry = evtimer_new(quotas->base, on_quota_retry, q)) == NULL) {
-		free(q);
-		return (NULL);
-	}
 	q->quotas = quotas;
 	q->reserves = reserves;
 	q->cb = cb;
 	q->arg = arg;
-	strlcpy(q->user, user, sizeof(q->user));
 	strlcpy(q->id, id, sizeof(q->id));
-	snprintf(q->units, sizeof(q->units), "%zu", units);
-	ask_quota(q);
+	if (!take_request(q, request)) {
+		quota_free(q);
+		return (NULL);
+	}
+	for (i = 0; i < NPARTS; i++)
+		if (q->parts[i].name[0] != '\0')
+			ask_part(&q->parts[i]);
 	return (q);
 }
 
 struct quota_query *
-quota_check(const struct quotas *quotas, const char *user, size_t units,
+quota_check(const struct quotas *quotas, const struct quota_request *request,
     quota_cb cb, void *arg)
 {
-	return (quota_ask(quotas, false, user, "none", units, cb, arg));
+	return (quota_ask(quotas, false, request, "none", cb, arg));
 }
 
 struct quota_query *
-quota_reserve(const struct quotas *quotas, const char *user, const char *id,
-    size_t units, quota_cb cb, void *arg)
+quota_reserve(const struct quotas *quotas, const struct quota_request *request,
+    const char *id, quota_cb cb, void *arg)
 {
-	return (quota_ask(quotas, true, user, id, units, cb, arg));
-}
-
-void
-quota_cancel(struct quota_query *q)
-{
-	if (q->sent && q->reserves)
-		quota_refund(q->quotas, q->user, q->id);
-	quota_free(q);
-}
-
-static void
-write_call(const struct quotas *quotas, const char *function, const char *user,
-    const char *id)
-{
-	struct keys    keys;
-	const char    *argv[NKEYS + 1] = { keys.text[0], keys.text[1],
-		   keys.text[2], keys.text[3], keys.period };
-	const char    *out[FUNCTIONS_ARGS];
-	struct command command = { 0, FUNCTIONS_KEY, out };
-
-	make_keys(quotas->conf, user, id, &keys);
-	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
-	journal_write(quotas->journal, JOURNAL_CHARGES, user, 1, &command);
-}
-
-void
-quota_keep(const struct quotas *quotas, const char *user, const char *id)
-{
-	write_call(quotas, "smtpusers_keep", user, id);
-}
-
-void
-quota_refund(const struct quotas *quotas, const char *user, const char *id)
-{
-	write_call(quotas, "smtpusers_refund", user, id);
+	return (quota_ask(quotas, true, request, id, cb, arg));
 }

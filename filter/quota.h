@@ -6,6 +6,7 @@
 #ifndef QUOTA_H
 #define QUOTA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct conf;
@@ -19,20 +20,47 @@ struct quota_query;
  * Quotas and rates, counted in Redis by scripts/functions/04-quota.lua.  A
  * reservation has an id, so that it can be asked for again when the answer was
  * lost and still counts once, and given back once.
+ *
+ * A user's account may have limits for all its users together.  They are in
+ * another slot of a cluster, and a reservation of their own with the same id:
+ * both are asked for at once, and whichever is refused gives the other back.
  */
 
 #define QUOTA_ID 17 /* hexadecimal digits and NUL */
-#define QUOTA_REPLY 160
+#define QUOTA_REPLY 448
+#define QUOTA_WORDS 16
 
 enum quota_result {
 	QUOTA_OK,
-	QUOTA_FULL, /* the reply says what and until when; logged where the
-		       counter cannot be read */
-	QUOTA_BAD   /* the record cannot be understood: logged */
+	QUOTA_FULL,  /* the reply says what and until when; logged where the
+			counter cannot be read */
+	QUOTA_ALARM, /* another part of the functions refuses it: the words */
+	QUOTA_BAD    /* the record cannot be understood: logged */
+};
+
+/* What a function says in words of any number: the first tells what it is. */
+struct quota_words {
+	size_t	    n;
+	const char *word[QUOTA_WORDS];
+};
+
+struct quota_answer {
+	enum quota_result  result;
+	const char	  *reply;   /* QUOTA_FULL */
+	bool		   passing; /* of it: there may be room all the same */
+	bool		   of_account; /* whose limit it is, or record */
+	struct quota_words words;      /* QUOTA_ALARM: from "alarm" on */
 };
 
 #define QUOTA_LOGGED 64	   /* users and keys that were spoken of */
 #define QUOTA_LOG_PAUSE 60 /* seconds between words about one */
+
+/*
+ * Takes an event that comes with an answer: its kind first, then figures by
+ * name.  The account is "" where it is the user's.
+ */
+typedef void (*quota_event_cb)(void *, const char *user, const char *account,
+    const struct quota_words *);
 
 /* What they are counted with; all must outlive the queries. */
 struct quotas {
@@ -41,10 +69,28 @@ struct quotas {
 	struct functions  *functions;
 	struct journal	  *journal; /* not needed to check */
 	struct recent	  *logged;  /* what is bad; NULL: all is logged */
+	quota_event_cb	   event;   /* NULL: nobody is told */
+	void		  *event_arg;
 };
 
-/* The reply is there for QUOTA_FULL, and only during the call. */
-typedef void (*quota_cb)(void *, enum quota_result, const char *);
+/* Facts about a message by a tag that the functions know. */
+struct quota_tag {
+	const char	  *tag;
+	size_t		   n;
+	const char *const *values;
+};
+
+/* What room is asked for.  It is copied. */
+struct quota_request {
+	const char	       *user;
+	const char	       *account; /* with limits of its own; "": none */
+	size_t			units;
+	size_t			ntags;
+	const struct quota_tag *tags; /* for the user's part alone */
+};
+
+/* What the answer points to is there only during the call. */
+typedef void (*quota_cb)(void *, const struct quota_answer *);
 
 /* Draws the id of a reservation. */
 void quota_id(char[QUOTA_ID]);
@@ -55,10 +101,10 @@ void quota_id(char[QUOTA_ID]);
  * asked again for as long as it does not answer: the caller cancels when its own
  * time is over.  NULL when memory is short.
  */
-struct quota_query *
-quota_check(const struct quotas *, const char *user, size_t, quota_cb, void *);
-struct quota_query *quota_reserve(const struct quotas *, const char *user,
-    const char *id, size_t, quota_cb, void *);
+struct quota_query *quota_check(const struct quotas *,
+    const struct quota_request *, quota_cb, void *);
+struct quota_query *quota_reserve(const struct quotas *,
+    const struct quota_request *, const char *id, quota_cb, void *);
 
 /*
  * Makes the callback not come, and frees the query.  A reservation that may
@@ -66,10 +112,12 @@ struct quota_query *quota_reserve(const struct quotas *, const char *user,
  */
 void quota_cancel(struct quota_query *);
 
-/* What was reserved stays charged. */
-void quota_keep(const struct quotas *, const char *user, const char *id);
+/* What was reserved stays charged.  The account is that of the request. */
+void quota_keep(const struct quotas *, const char *user, const char *account,
+    const char *id);
 
 /* Gives it back, at once or when there is a Redis again. */
-void quota_refund(const struct quotas *, const char *user, const char *id);
+void quota_refund(const struct quotas *, const char *user, const char *account,
+    const char *id);
 
 #endif /* QUOTA_H */

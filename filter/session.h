@@ -67,6 +67,7 @@ struct tx {
 	enum tx_state state;
 	enum hold     hold;
 	char	      hold_id[QUOTA_ID];
+	char hold_account[USER_NAME_MAX + 1]; /* "": the user's alone */
 	/* From TX_OPEN on: whose it is, and the user's account then. */
 	char	      user[USER_NAME_MAX + 1];
 	char	      account[USER_NAME_MAX + 1];

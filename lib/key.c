@@ -31,14 +31,6 @@ key_account(char buf[KEY_TEXT], const char *prefix, const char *name,
 }
 
 const char *
-key_hold(char buf[KEY_TEXT], const char *prefix, const char *name,
-    const char *id)
-{
-	snprintf(buf, KEY_TEXT, "%suser:{%s}:used:hold:%s", prefix, name, id);
-	return (buf);
-}
-
-const char *
 key_address(char buf[KEY_TEXT], const char *prefix, const struct netaddr *na)
 {
 	char addr[NETADDR_TEXT];

@@ -29,10 +29,6 @@ const char *key_user(char[KEY_TEXT], const char *prefix, const char *name,
 const char *key_account(char[KEY_TEXT], const char *prefix, const char *name,
     const char *part);
 
-/* user:{NAME}:used:hold:ID, a reservation. */
-const char *
-key_hold(char[KEY_TEXT], const char *prefix, const char *name, const char *id);
-
 /* ip:{ADDR} */
 const char *
 key_address(char[KEY_TEXT], const char *prefix, const struct netaddr *);

@@ -37,11 +37,12 @@ now(void)
 }
 
 static void
-on_reserved(void *arg, enum quota_result result, const char *reply)
+on_reserved(void *arg, const struct quota_answer *answer)
 {
 	(void)arg;
-	if (result != QUOTA_OK)
-		errx(1, "refused: %s", reply != NULL ? reply : "bad record");
+	if (answer->result != QUOTA_OK)
+		errx(1, "refused: %s",
+		    answer->reply != NULL ? answer->reply : "bad record");
 	if (++done == count)
 		event_base_loopbreak(quotas.base);
 	else if (sent < count)
@@ -51,11 +52,14 @@ on_reserved(void *arg, enum quota_result result, const char *reply)
 static void
 next(void)
 {
-	char name[32], id[QUOTA_ID];
+	char		     name[32], id[QUOTA_ID];
+	struct quota_request request = {
+		.user = name, .account = "", .units = 1
+	};
 
 	snprintf(name, sizeof(name), "user%lu", sent++ * 7919 % nusers);
 	quota_id(id);
-	if (quota_reserve(&quotas, name, id, 1, on_reserved, NULL) == NULL)
+	if (quota_reserve(&quotas, &request, id, on_reserved, NULL) == NULL)
 		err(1, "quota_reserve");
 }
 

@@ -28,7 +28,7 @@ local redis = {}
 local function clock()
 	return tonumber(real.call('GET', 'clock'))
 end
-function redis.call(command, key, value, option, amount)
+function redis.call(command, key, value, option, amount, ...)
 	if command == 'TIME' then
 		local t = clock()
 		return { string.format('%.0f', math.floor(t / 1000000)),
@@ -51,7 +51,7 @@ function redis.call(command, key, value, option, amount)
 		return real.call('SET', key, string.format('%.0f %s',
 		    math.floor(clock() / 1000) + ms, value))
 	elseif command == 'HMGET' then
-		return real.call(command, key, value, option, amount)
+		return real.call(command, key, value, option, amount, ...)
 	elseif command == 'DEL' then
 		return real.call('DEL', key)
 	end
@@ -236,6 +236,8 @@ class Model:
         units, start = rest
         if start is not None and self.window(now) == (start, self.count):
             self.count = max(0, self.count - units)
+            if self.count == 0:
+                self.start = None
         self.settle(now, lambda bucket: bucket.refund(hold))
 
     def settle(self, now, how):

@@ -25,8 +25,6 @@ test_keys(void **state)
 	    "smtp:account:{acme}");
 	assert_string_equal(key_account(key, "smtp:", "acme", "domains"),
 	    "smtp:account:{acme}:domains");
-	assert_string_equal(key_hold(key, "smtp:", "alice", "0123"),
-	    "smtp:user:{alice}:used:hold:0123");
 	assert_string_equal(key_report(key, "smtp:", "42"), "smtp:report:{42}");
 	assert_string_equal(key_user(key, "", "alice", ""), "user:{alice}");
 	assert_ptr_equal(key_report(key, "x", "1"), key);
@@ -58,7 +56,7 @@ test_longest(void **state)
 	assert_contains(key, "n}:suppressed");
 	key_account(key, prefix, name, "suppressed");
 	assert_contains(key, "n}:suppressed");
-	key_hold(key, prefix, name, "0123456789abcdef");
+	key_account(key, prefix, name, "used:hold:0123456789abcdef");
 	assert_contains(key, "n}:used:hold:0123456789abcdef");
 	assert_true(netaddr_parse("2001:db8:1111:2222:3333:4444:5555:6666",
 	    &na));

@@ -3,22 +3,41 @@
 --
 -- Quotas and rates, judged and charged in one step.
 --
--- Keys of every function, all in the user's slot:
---   1  user:{NAME}               the record, for quota, quota_period and rate
+-- Keys of every function, all in the slot of the user, or of the account:
+--   1  user:{NAME}               the record, for quota, quota_period, rate,
+--                                sender_quota and sender_rate
 --   2  user:{NAME}:used:quota    "START COUNT": when the window began, in
 --                                microseconds, and what was charged in it
 --   3  user:{NAME}:used:rate     "BORN NUMBER TIME" and buckets, see there
 --   4  user:{NAME}:used:hold:ID  a reservation: "held UNITS START BORN NUMBER"
 --                                while it can be given back, with the window
 --                                and the place among the charges of 3 that it
---                                has, 0 for none; "kept" once it cannot, "void"
---                                once it is
+--                                has, 0 for none; behind it, of each sender
+--                                domain, "DOMAIN START BORN NUMBER"; "kept" once
+--                                it cannot, "void" once it is
+-- Besides, where there are limits for each sender domain:
+--      user:{NAME}:used:sender:DOMAIN:quota, :rate
+--                                the same as 2 and 3, of that domain
+--      user:{NAME}:used:senders  a sorted set of the domains that are counted,
+--                                each with the milliseconds since 1970 when
+--                                nothing is left of what it has used
 --
 -- What is used is counted by periods and in messages, whatever the limits are:
 -- a new limit finds what the former one has counted.  A counter that is there and
 -- cannot be read is a limit that is used up, never an empty one.
 
 local window, usage	-- for the views
+
+-- What a part of its own adds to check and reserve, behind the limits:
+--   tags     a set of the tags that it takes
+--   refusal  of a call: the words of the answer where the message must not
+--            pass; nil where it may.  It may write in a reservation alone.
+--   charge   of a call, once all that is judged has room
+-- A call is a table: keys; tagged, the values by tag; units; time, now in
+-- microseconds; reserves, false in check; events, to which any part appends
+-- what should be told of it, each a list { KIND, NAME, VALUE, ... } of strings.
+local alarms = { tags = {} }
+
 do
 
 local HOLD = 3600	-- seconds that a reservation can be given back for
@@ -26,38 +45,61 @@ local KEPT = 300	-- and that a retry of one may come late by
 local WINDOW = 35 * 86400	-- seconds that a window may be extended for
 local TIME_MAX = 2 ^ 53	-- microseconds, exact in a number of Lua
 local SPANS_MAX = 256
+local SENDERS_MAX = 5000	-- domains of a user that are counted at once
 
--- The limits of a user, or nil and what is wrong with them.
-local function limits(key, default_period)
-	local v = redis.call('HMGET', key, 'quota', 'quota_period', 'rate')
-	local quota = parse_count(v[1] or '0')
-	local text = v[2] or period_text(default_period)
-	local period = parse_period(text)
-	local rates = parse_rates(v[3] or '')
+-- A quota and rates, or nil and what is wrong with them.
+local function limits_of(quota, rate, period, text)
+	local n = quota == '' and 0 or parse_count(quota or '0')
+	local rates = parse_rates(rate or '')
 	local least = {}
-	if rates and #rates > RATES_MAX then
-		rates = nil
-	end
-	if v[1] == '' then
-		quota = 0
-	end
-	if v[2] == '' then
-		text = period_text(default_period)
-		period = parse_period(text)
-	end
-	if not quota then
+	if not n then
 		return nil, 'quota'
-	elseif not period then
-		return nil, 'quota_period'
-	elseif not rates then
+	elseif not rates or #rates > RATES_MAX then
 		return nil, 'rate'
 	end
-	for _, rate in ipairs(rates) do
-		least[rate.period] = math.min(rate.n,
-		    least[rate.period] or rate.n)
+	for _, one in ipairs(rates) do
+		least[one.period] = math.min(one.n,
+		    least[one.period] or one.n)
 	end
-	return { quota = quota, period = period, period_text = text,
+	return { quota = n, period = period, period_text = text,
 	    rates = rates, least = least }
+end
+
+-- The limits of a record, with those of each sender domain in sender, where
+-- there are any; or nil and the field that is wrong.
+local function limits(key, default_period)
+	local v = redis.call('HMGET', key, 'quota', 'quota_period', 'rate',
+	    'sender_quota', 'sender_rate')
+	local text = (v[2] or '') ~= '' and v[2] or period_text(default_period)
+	local period = parse_period(text)
+	if not period then
+		return nil, 'quota_period'
+	end
+	local l, bad = limits_of(v[1], v[3], period, text)
+	if not l or not (v[4] or v[5]) then
+		return l, bad
+	end
+	l.sender, bad = limits_of(v[4], v[5], period, text)
+	if bad then
+		return nil, 'sender_' .. bad
+	elseif l.sender.quota == 0 and #l.sender.rates == 0 then
+		l.sender = nil
+	end
+	return l
+end
+
+-- What is counted together, by which limits: all of a record's, or, of a user,
+-- what is sent as one domain.  The window of the former lasts longer than its
+-- period, should that be made longer.
+local function scope_of(keys, l)
+	return { l = l, window = keys[2], buckets = keys[3], kind = '',
+	    domain = '', lasts = WINDOW }
+end
+
+local function sender_scope(keys, l, domain)
+	local key = keys[1] .. ':used:sender:' .. domain
+	return { l = l, window = key .. ':quota', buckets = key .. ':rate',
+	    kind = 'sender_', domain = domain, lasts = 0 }
 end
 
 -- What a counter holds: false for nothing, nil where it is no string.
@@ -91,11 +133,15 @@ function window(key, period, time)
 	return start, count
 end
 
--- It outlives its period: that may be made longer.
-local function set_window(key, start, count, period, time)
-	local left = start + math.max(period, WINDOW) * 1000000 - time
-	redis.call('SET', key, string.format('%.0f %.0f', start, count), 'PX',
-	    math.max(1, math.ceil(left / 1000)))
+-- Nothing in it: the next message begins another.
+local function set_window(scope, start, count, period, time)
+	local left = start + math.max(period, scope.lasts) * 1000000 - time
+	if count == 0 then
+		redis.call('DEL', scope.window)
+		return
+	end
+	redis.call('SET', scope.window, string.format('%.0f %.0f', start,
+	    count), 'PX', math.max(1, math.ceil(left / 1000)))
 end
 
 -- Buckets
@@ -173,6 +219,7 @@ local function write_buckets(key, b, time)
 		end
 		left = math.max(left, bucket.level / bucket.n)
 	end
+	b.until_empty = b.time + left
 	if left == 0 then
 		redis.call('DEL', key)
 		return
@@ -349,11 +396,12 @@ end
 -- Judging
 
 -- A limit without room: which it is, of how much, in which period; the seconds
--- until it has, none where it never can have; the key that cannot be read.
-local function full(which, n, period, units, seconds, key)
-	return { which, string.format('%.0f', n), period,
+-- until it has, none where it never can have; the key that cannot be read; the
+-- sender domain that it is of.
+local function full(scope, which, n, period, units, seconds, key)
+	return { 'full', scope.kind .. which, string.format('%.0f', n), period,
 	    units > n and '' or string.format('%.0f', math.ceil(seconds)),
-	    key or '' }
+	    key or '', scope.domain ~= '' and scope.domain or nil }
 end
 
 local function rate_period(rate)
@@ -361,80 +409,190 @@ local function rate_period(rate)
 end
 
 -- Why a rate has no room for so many more.  Numbers beyond 2^53 are not exact.
-local function rate_refusal(rate, bucket, units, key)
+local function rate_refusal(scope, rate, bucket, units, key)
 	if not bucket then
-		return full('rate', rate.n, rate_period(rate), units,
+		return full(scope, 'rate', rate.n, rate_period(rate), units,
 		    rate.period, key)
 	end
 	local room = rate.n * parts(rate.period)
 	local over = bucket.level + units * parts(rate.period) - room
 	if over > room * 2 ^ -50 then
-		return full('rate', rate.n, rate_period(rate), units,
+		return full(scope, 'rate', rate.n, rate_period(rate), units,
 		    math.max(1, over / (bucket.n * 1000000)))
 	end
 	return nil
 end
 
--- The first limit that has no room, or nil; and the buckets.
-local function refusal(keys, l, units, time)
+-- The first limit that has no room, or nil.  What was read is in the scope then.
+local function refusal(scope, units, time)
+	local l, bad = scope.l, nil
 	if l.quota > 0 then
-		local start, count = window(keys[2], l.period, time)
-		if not start then
-			return full('quota', l.quota, l.period_text, units,
-			    l.period, keys[2])
-		elseif count + units > l.quota then
-			return full('quota', l.quota, l.period_text, units,
-			    (start + l.period * 1000000 - time) / 1000000)
+		scope.start, scope.count = window(scope.window, l.period, time)
+		if not scope.start then
+			return full(scope, 'quota', l.quota, l.period_text,
+			    units, l.period, scope.window)
+		elseif scope.count + units > l.quota then
+			return full(scope, 'quota', l.quota, l.period_text,
+			    units, (scope.start + l.period * 1000000 - time) /
+			    1000000)
 		end
 	end
-	local b, bad = buckets_of(keys[3], l, time)
+	scope.b, bad = buckets_of(scope.buckets, l, time)
 	for _, rate in ipairs(l.rates) do
-		local why = rate_refusal(rate, b and b.of[rate.period], units,
-		    bad)
+		local why = rate_refusal(scope, rate, scope.b and
+		    scope.b.of[rate.period], units, bad)
 		if why then
 			return why
 		end
 	end
-	return nil, b
+	return nil
 end
 
-local function charge(keys, l, b, units, time)
-	local start, number = 0, 0
+-- Where it is in its window and among the charges of its rates.
+local function charge(scope, units, time)
+	local number, l = 0, scope.l
 	if l.quota > 0 then
-		local count
-		start, count = window(keys[2], l.period, time)
-		set_window(keys[2], start, count + units, l.period, time)
+		set_window(scope, scope.start, scope.count + units, l.period,
+		    time)
 	end
-	if b then
-		number = charge_buckets(keys[3], l, b, units, time)
+	if scope.b then
+		number = charge_buckets(scope.buckets, l, scope.b, units, time)
 	end
-	redis.call('SET', keys[4], string.format('held %.0f %.0f %.0f %.0f',
-	    units, start, b and b.born or 0, number), 'EX', HOLD)
+	return string.format('%.0f %.0f %.0f', scope.start or 0,
+	    scope.b and scope.b.born or 0, number)
+end
+
+-- Sender domains
+
+local function senders_key(keys)
+	return keys[1] .. ':used:senders'
+end
+
+-- Why one more domain may not be counted, or nil.  Whoever may send as any domain
+-- can think of very many: those that are counted already, and those assigned to
+-- the user, have room all the same.
+local function count_refusal(scope, keys, time)
+	local key, at = senders_key(keys), string.format('%.0f', time / 1000)
+	local score = redis.pcall('ZSCORE', key, scope.domain)
+	if type(score) == 'table' and score.err then
+		return full(scope, 'count', SENDERS_MAX, scope.l.period_text, 1,
+		    scope.l.period, key)
+	elseif score or redis.call('ZCOUNT', key, at, '+inf') < SENDERS_MAX or
+	    redis.pcall('SISMEMBER', keys[1] .. ':domains',
+	    scope.domain) == 1 then
+		return nil
+	end
+	local first = redis.call('ZRANGEBYSCORE', key, at, '+inf', 'WITHSCORES',
+	    'LIMIT', 0, 1)
+	return full(scope, 'count', SENDERS_MAX, scope.l.period_text, 1,
+	    math.max(1, (tonumber(first[2]) - time / 1000) / 1000))
+end
+
+-- The scopes of the domains of a call, or why one of them has no room.
+local function senders_refusal(call, l)
+	local scopes = {}
+	for i, domain in ipairs(l.sender and call.tagged.senders or {}) do
+		local scope = sender_scope(call.keys, l.sender, domain)
+		local why = refusal(scope, call.units, call.time) or
+		    count_refusal(scope, call.keys, call.time)
+		if why then
+			return why
+		end
+		scopes[i] = scope
+	end
+	return nil, scopes
+end
+
+-- Until when, in milliseconds, something is left of what was charged.
+local function ending(scope)
+	local last = scope.l.quota > 0 and
+	    scope.start + scope.l.period * 1000000 or 0
+	return math.ceil(math.max(last, scope.b and scope.b.until_empty or 0) /
+	    1000)
+end
+
+local function charge_sender(call, scope)
+	local key, place = senders_key(call.keys), charge(scope, call.units,
+	    call.time)
+	local lasts = scope.l.period
+	for period in pairs(scope.l.least) do
+		lasts = math.max(lasts, period)
+	end
+	redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.0f',
+	    call.time / 1000))
+	redis.call('ZADD', key, string.format('%.0f', ending(scope)),
+	    scope.domain)
+	redis.call('EXPIRE', key, string.format('%.0f', lasts + 1))
+	return ' ' .. scope.domain .. ' ' .. place
 end
 
 -- Calls
 
--- With the number of these functions: a program that has newer ones learns
--- that they are not there any more.
-local function answer(...)
-	local words = { ... }
+-- With what is to be told, and the number of these functions: a program that has
+-- newer ones learns that they are not there any more.
+local function answer(words, events)
+	for _, event in ipairs(events or {}) do
+		words[#words + 1] = event
+	end
 	words[#words + 1] = VERSION
 	return words
 end
 
--- check: DEFAULT_PERIOD UNITS -> {"ok"}, {"full", which, limit, period,
--- seconds, key} or {"bad", field}, and behind that the version; seconds empty
--- where the limit is below the units, key where it can be read.  Changes nothing.
-local function check(keys, args)
-	local l, bad = limits(keys[1], args[1])
+-- The values by tag, of TAG COUNT VALUE... from an argument on.
+local function tagged_of(args, at)
+	local tagged = {}
+	while at <= #args do
+		local tag, values = args[at], {}
+		local n = parse_digits(args[at + 1] or '', 5)
+		if tag ~= 'senders' and not alarms.tags[tag] or tagged[tag] then
+			invalid(tag, 'not a tag, or one given twice')
+		elseif not n or at + 1 + n > #args then
+			invalid(tag, 'not as many values as it says')
+		end
+		for i = 1, n do
+			values[i] = args[at + 1 + i]
+			if tag == 'senders' and
+			    not string.find(values[i], '^[a-z0-9._-]+$') then
+				invalid(values[i], 'not a domain')
+			end
+		end
+		tagged[tag], at = values, at + 2 + n
+	end
+	return tagged
+end
+
+-- Judges a call: the words to refuse it with, or nil, its scope and those of
+-- its sender domains.
+local function judge(call, default_period)
+	local l, bad = limits(call.keys[1], default_period)
 	if not l then
-		return answer('bad', bad)
+		return { 'bad', bad }
 	end
-	local why = refusal(keys, l, tonumber(args[2]), now())
-	if why then
-		return answer('full', unpack(why))
+	local scope = scope_of(call.keys, l)
+	local why, senders = refusal(scope, call.units, call.time), nil
+	if not why then
+		why, senders = senders_refusal(call, l)
 	end
-	return answer('ok')
+	if not why and alarms.refusal then
+		why = alarms.refusal(call)
+	end
+	return why, scope, senders
+end
+
+local function call_of(keys, args, reserves)
+	return { keys = keys, tagged = tagged_of(args, 3),
+	    units = tonumber(args[2]), time = now(), reserves = reserves,
+	    events = {} }
+end
+
+-- check: DEFAULT_PERIOD UNITS and, for each tag, TAG COUNT VALUE... -> {"ok"},
+-- {"full", which, limit, period, seconds, key, domain} or {"bad", field}, behind
+-- that what is to be told and the version; seconds empty where the limit is below
+-- the units, key where it can be read, domain where the limit is not one for each
+-- of the sender domains, the values of the tag senders.  Changes nothing.
+local function check(keys, args)
+	local call = call_of(keys, args, false)
+	return answer(judge(call, args[1]) or { 'ok' }, call.events)
 end
 
 -- reserve: the same, and charges all limits if all have room.  Asked again
@@ -445,76 +603,90 @@ local function reserve(keys, args)
 	if hold then
 		-- WAIT counts from the last write of its own connection.
 		redis.call('SET', keys[4], hold, 'KEEPTTL')
-		return answer((hold == 'kept' or
-		    string.find(hold, '^held ')) and 'ok' or 'void')
+		return answer({ (hold == 'kept' or
+		    string.find(hold, '^held ')) and 'ok' or 'void' })
 	end
-	local l, bad = limits(keys[1], args[1])
-	if not l then
-		return answer('bad', bad)
-	end
-	local units, time = tonumber(args[2]), now()
-	local why, b = refusal(keys, l, units, time)
+	local call = call_of(keys, args, true)
+	local why, scope, senders = judge(call, args[1])
 	if why then
-		return answer('full', unpack(why))
+		return answer(why, call.events)
 	end
-	charge(keys, l, b, units, time)
-	return answer('ok')
+	local places = { string.format('held %.0f ', call.units) ..
+	    charge(scope, call.units, call.time) }
+	for i, sender in ipairs(senders) do
+		places[i + 1] = charge_sender(call, sender)
+	end
+	if alarms.charge then
+		alarms.charge(call)
+	end
+	redis.call('SET', keys[4], table.concat(places), 'EX', HOLD)
+	return answer({ 'ok' }, call.events)
 end
 
--- A reservation that can be given back: its units, its window, its counter of
--- rates and its number there.  Of what version 3 has reserved the rates are not
--- given back.
-local function held(text)
-	local units, start, born, number = string.match(text or '',
-	    '^held (%d+) (%d+) (%d+) (%d+)$')
+-- A reservation that can be given back: its units, and where they are counted:
+-- in which scope, which window, which counter of rates and at which number there.
+-- Nil for none.  Of what version 3 has reserved the rates are not given back.
+local function held(text, keys)
+	local units, start, rest = string.match(text or '',
+	    '^held (%d+) (%d+) ?(.*)$')
+	local born, number, senders = string.match(rest or '',
+	    '^(%d+) (%d+)(.*)$')
 	if not units then
-		units, start = string.match(text or '', '^held (%d+) (%d+) ')
-		born, number = 0, 0
+		return nil
 	end
-	return tonumber(units), tonumber(start), tonumber(born),
-	    tonumber(number)
+	local places = { { scope = scope_of(keys), start = tonumber(start),
+	    born = tonumber(born) or 0, number = tonumber(number) or 0 } }
+	for domain, from, of, at in string.gmatch(senders or '',
+	    ' ([^ ]+) (%d+) (%d+) (%d+)') do
+		places[#places + 1] = { scope = sender_scope(keys, nil, domain),
+		    start = tonumber(from), born = tonumber(of),
+		    number = tonumber(at) }
+	end
+	return tonumber(units), places
 end
 
 -- keep: what is reserved stays charged.  That it was is remembered a while, for
 -- a reservation that had been sent twice.
 local function keep(keys)
-	local units, _, born, number = held(redis.call('GET', keys[4]))
-	if units then
-		settle(keys[3], born, number, 0, now())
+	local _, places = held(redis.call('GET', keys[4]), keys)
+	for _, at in ipairs(places or {}) do
+		settle(at.scope.buckets, at.born, at.number, 0, now())
 	end
 	redis.call('SET', keys[4], 'kept', 'EX', KEPT)
 	return { 'ok' }
 end
 
-local function give_back_window(keys, units, start, period, time)
-	local current, count = window(keys[2], period, time)
-	if current == start and count > 0 then
-		set_window(keys[2], start, math.max(0, count - units), period,
+local function give_back(at, units, period, time)
+	local start, count
+	if period then
+		start, count = window(at.scope.window, period, time)
+	end
+	if start and start == at.start and count > 0 then
+		set_window(at.scope, start, math.max(0, count - units), period,
 		    time)
 	end
+	settle(at.scope.buckets, at.born, at.number, units, time)
 end
 
--- refund: DEFAULT_PERIOD.  Gives a reservation back, in the window and in the
--- counter that it came from.  Whatever comes for it later is void, be it a refund
+-- refund: DEFAULT_PERIOD.  Gives a reservation back, in the windows and in the
+-- counters that it came from.  Whatever comes for it later is void, be it a refund
 -- again or the reservation itself, which may have been under way on a connection
 -- lost.
 local function refund(keys, args)
 	local hold = redis.call('GET', keys[4])
-	local units, start, born, number = held(hold)
-	local time = now()
-
 	if hold == 'kept' then
 		return { 'ok' }
 	end
+	local units, places = held(hold, keys)
+	local l = units and limits(keys[1], args[1])
 	redis.call('SET', keys[4], 'void', 'EX', HOLD)
-	if not units then
-		return { 'ok' }
+	for _, at in ipairs(places or {}) do
+		give_back(at, units, l and l.period, now())
+		if at.scope.domain ~= '' and redis.call('EXISTS',
+		    at.scope.window, at.scope.buckets) == 0 then
+			redis.pcall('ZREM', senders_key(keys), at.scope.domain)
+		end
 	end
-	local l = limits(keys[1], args[1])
-	if l then
-		give_back_window(keys, units, start, l.period, time)
-	end
-	settle(keys[3], born, number, units, time)
 	return { 'ok' }
 end
 
