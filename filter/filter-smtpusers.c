@@ -21,6 +21,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "alarms.h"
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
@@ -323,6 +324,16 @@ close_all(struct filter *f)
 	close_session(f, s);
 }
 
+/* What the functions want told, at the message that it came with. */
+static void
+on_told(void *arg, const char *user, const char *account,
+    const struct quota_words *words)
+{
+	(void)account;
+	if (strcmp(words->word[0], "alarm") == 0)
+		alarms_tell(arg, user, words);
+}
+
 static void
 filter_start(struct filter *f, const char *file)
 {
@@ -349,6 +360,8 @@ filter_start(struct filter *f, const char *file)
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
+	f->quotas.event = on_told;
+	f->quotas.event_arg = f;
 	filter_share(f);
 }
 
@@ -357,6 +370,7 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
+	alarms_stop(f);
 	reload_free(f->reload);
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
@@ -386,6 +400,7 @@ run(const char *file)
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
+	LIST_INIT(&f.alarm_calls);
 	filter_start(&f, file);
 	if (!sandbox_program())
 		log_fatal("a seccomp(2) filter");

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alarms.h"
 #include "conf.h"
 #include "filter.h"
 #include "inquiry.h"
@@ -223,6 +224,17 @@ take_reply(struct inquiry *inq, const struct quota_answer *answer)
 						  : inq->room_refusal;
 }
 
+/* {"alarm", what the user is by now, by which of them} */
+static enum room_fact
+room_of_alarm(const struct quota_words *words)
+{
+	if (words->n > 1 && strcmp(words->word[1], "sandbox") == 0)
+		return (ROOM_SANDBOXED);
+	return (words->n > 1 && strcmp(words->word[1], "block") == 0
+		? ROOM_BLOCKED
+		: ROOM_UNKNOWN);
+}
+
 static void
 on_inquiry_room(void *arg, const struct quota_answer *answer)
 {
@@ -236,6 +248,8 @@ on_inquiry_room(void *arg, const struct quota_answer *answer)
 						     : ROOM_UNKNOWN;
 	if (answer->result == QUOTA_FULL)
 		take_reply(inq, answer);
+	if (answer->result == QUOTA_ALARM)
+		inq->facts.room = room_of_alarm(&answer->words);
 	go_on(inq);
 }
 
@@ -264,14 +278,33 @@ query_room(struct inquiry *inq, struct tx *tx,
 }
 
 static void
+add_alarms(struct inquiry *inq, struct quota_request *request,
+    struct alarms_words *words)
+{
+	const struct tx		   *tx = inq->session->tx;
+	const struct alarms_message message = { .limits = &tx->alarms,
+		.source = &inq->session->source,
+		.senders = &inq->senders.domains,
+		.recipients = tx->recipients,
+		.digests = &tx->recipients_seen };
+
+	alarms_tags(inq->filter->conf, &message, words);
+	request->ntags = ALARMS_TAGS;
+	request->tags = words->tags;
+}
+
+static void
 ask_for_room(struct inquiry *inq, const char *name)
 {
 	struct quota_request request = { .user = name, .account = "" };
 	struct tx	    *tx = inq->session->tx;
+	struct alarms_words  words;
 
 	strlcpy(inq->room_name, name, sizeof(inq->room_name));
 	if (tx != NULL) {
 		request.units = units_of(inq->filter->conf, tx);
+		if (!inq->dry && decide_alarmed(&inq->facts))
+			add_alarms(inq, &request, &words);
 		inq->quota_query = query_room(inq, tx, &request);
 	}
 	if (inq->quota_query != NULL)
@@ -279,6 +312,37 @@ ask_for_room(struct inquiry *inq, const char *name)
 	if (tx != NULL)
 		tx->hold = HOLD_NONE;
 	inq->facts.room = ROOM_UNKNOWN;
+}
+
+/*
+ * Whether the message is from nobody but the domain that MAIL FROM was accepted
+ * of, whatever SPF says: what alarms count of it is not all undone.
+ */
+static bool
+is_of_envelope(const struct inquiry *inq)
+{
+	const struct domains *domains = &inq->senders.domains;
+	struct senders	      envelope;
+
+	if (inq->session->tx->any_domain)
+		return (false);
+	senders_of_envelope(&envelope, inq->filter->conf,
+	    inq->session->tx->sender);
+	return (envelope.domains.n == 1 && domains->n == 1 &&
+	    strcmp(envelope.domains.name[0], domains->name[0]) == 0);
+}
+
+/* Whether the user will have limits, or alarms that count the message. */
+static bool
+guess_room(const struct inquiry *inq, const struct users_question *question,
+    char name[USER_NAME_MAX + 1])
+{
+	bool limited = users_guess_limited(inq->filter->users, question, name);
+
+	if (!decide_alarmed(&inq->facts))
+		return (limited);
+	strlcpy(name, inq->session->tx->user, USER_NAME_MAX + 1);
+	return (is_of_envelope(inq));
 }
 
 /*
@@ -293,7 +357,7 @@ ask_for_likely_room(struct inquiry *inq, const struct users_question *question)
 
 	if (f->stage == STAGE_AUTH || f->room != ROOM_UNASKED ||
 	    f->senders->reason != REASON_NONE ||
-	    !users_guess_limited(inq->filter->users, question, name))
+	    !guess_room(inq, question, name))
 		return;
 	if (f->stage == STAGE_END_OF_DATA &&
 	    (inq->session->tx->hidden_end ||

@@ -14,6 +14,9 @@
 --   user:{NAME}:used:hold:ID:alarm    what the message has set off, should it be
 --                                     asked for again
 --
+-- A reservation has " volume:NUMBER:END" behind it: what it has added to volume,
+-- and when, in milliseconds, that window ends.
+--
 -- Who is blocked or sandboxed by an alarm is not counted any more, and counted
 -- from nothing once that has ended.
 
@@ -322,6 +325,33 @@ function api.alarm(keys, args)
 		    count(key, plan_of(args[1]), facts, time, events)
 	end
 	return append(why or { 'ok' }, events)
+end
+
+local function volume_of(key)
+	local text = redis.pcall('GET', key)
+	return type(text) == 'string' and parse_digits(text, 15)
+end
+
+-- Recipients in number are given back, in the window that they were counted in;
+-- what is different stays counted, since the message that is sent again is not
+-- different.
+function alarms.charge(call)
+	local values = call.tagged.alarms
+	if values and string.find(values[1], 'volume:', 1, true) then
+		return string.format(' volume:%.0f:%.0f',
+		    parse_digits(values[3], 15), redis.call('PEXPIRETIME',
+		    call.keys[1] .. ':used:alarm:volume'))
+	end
+end
+
+function alarms.refund(keys, hold)
+	local key = keys[1] .. ':used:alarm:volume'
+	local n, ends = string.match(hold, ' volume:(%d+):(%d+)$')
+	local count = n and volume_of(key)
+	if count and redis.call('PEXPIRETIME', key) == tonumber(ends) then
+		redis.call('SET', key, string.format('%.0f',
+		    math.max(0, count - tonumber(n))), 'KEEPTTL')
+	end
 end
 
 alarms.tags.alarms = true
