@@ -20,8 +20,8 @@ SCHEMA = schema("export.json")
 EX_IOERR = 74
 COLUMNS = ["type", "name", "password", "account", "mode", "status", "quota",
            "quota_period", "rate", "over", "max_recipients", "max_size",
-           "ip_auth", "restricted", "description",
-           "created", "plan", "user_prefix", "domains", "ips"]
+           "alarms", "ip_auth", "restricted", "blocked_by", "blocked_at",
+           "blocked_until", "description", "created", "plan", "user_prefix", "domains", "ips"]
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def test_a_record_is_an_object(cmd):
     records = {record["name"]: record for record in exported(cmd)}
     assert records["acme"] == {
         "type": "account", "name": "acme", "plan": "pro", "status": "allowed",
-        "user_prefix": None, "over": None, "max_recipients": None,
-        "max_size": None,
+        "user_prefix": None, "alarms": None, "over": None,
+        "max_recipients": None, "max_size": None,
         "domains": ["acme.example", "xn--bcher-kva.example"]}
     assert records["alice"] == {
         "type": "user", "name": "alice", "password": HASH, "account": "acme",
@@ -83,7 +83,8 @@ def test_a_record_is_an_object(cmd):
         "quota_period": "30d", "rate": "10/1m 100/1h",
         "description": "the \"big\" one, \\ é 本 🙂", "created": CREATED,
         "over": None, "max_recipients": None, "max_size": None,
-        "ip_auth": "2001:db8::1", "restricted": "1",
+        "alarms": None, "blocked_by": None, "blocked_at": None,
+        "blocked_until": None, "ip_auth": "2001:db8::1", "restricted": "1",
         "domains": ["example.net", "example.org"],
         "ips": ["192.0.2.0/24", "2001:db8::/32"]}
     assert records["printer"]["password"] is None

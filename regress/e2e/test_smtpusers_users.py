@@ -294,6 +294,8 @@ last message  -
         "ip_auth_claimed": True, "ips": ["192.0.2.0/24", "2001:db8::/32"],
         "domains": ["a.example", "b.example"], "description": None,
         "restricted": "1", "over": None, "max_recipients": None,
+        "alarms": None, "blocked_by": None, "blocked_at": None,
+        "blocked_until": None,
         "max_size": None, "created": created, "last_login": "2026-11-20T10:00:00Z",
         "last_message": None, "other": {}, "problems": [],
         "warnings": [], "domain_count": 2, "ip_count": 2,

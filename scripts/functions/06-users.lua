@@ -32,7 +32,7 @@ local USER = record_kind({
 		    help = 'bytes of a message, or a number with K, M or G, ' ..
 		    '0 = unlimited' },
 		{ name = 'alarms', kind = 'alarms',
-		    help = 'KIND=number/period or KIND=off, the same of alarms' },
+		    help = 'limits of alarms, KIND=number/period or KIND=off' },
 		{ name = 'ip_auth', kind = 'address',
 		    help = 'the address that authenticates as the user' },
 		{ name = 'restricted', kind = 'flag', words = FLAGS,
