@@ -34,8 +34,8 @@ struct alarms_digests {
 };
 
 /* The limits of a user: the user's, the account's, the configuration's. */
-void alarms_limits(const struct conf *, const struct user *,
-    struct alarm_limits *);
+void
+alarms_limits(const struct conf *, const struct user *, struct alarm_limits *);
 
 /* Whether they count a kind, and whether they count anything of messages. */
 bool alarms_count(const struct alarm_limits *, enum alarm_kind);
@@ -77,10 +77,10 @@ void alarms_tags(const struct conf *, const struct alarms_message *,
     struct alarms_words *);
 
 /* Counts a source that a user has logged in from, or a message blocked. */
-void alarms_login(struct filter *, const char *user,
+void alarms_login(struct filter *, const char	      *user,
     const struct alarm_limits *, const struct netaddr *source);
-void alarms_blocked(struct filter *, const char *user,
-    const struct alarm_limits *);
+void
+alarms_blocked(struct filter *, const char *user, const struct alarm_limits *);
 
 /* Forgets calls that are under way. */
 void alarms_stop(struct filter *);

@@ -50,10 +50,10 @@ enum password_fact {
 enum room_fact {
 	ROOM_UNASKED,
 	ROOM_THERE,
-	ROOM_NONE,   /* room_reply says until when */
+	ROOM_NONE,	/* room_reply says until when */
 	ROOM_BLOCKED,	/* an alarm has blocked the user */
 	ROOM_SANDBOXED, /* the same */
-	ROOM_UNKNOWN /* the record, or Redis, gives no answer */
+	ROOM_UNKNOWN	/* the record, or Redis, gives no answer */
 };
 
 enum spf_fact {

@@ -70,11 +70,11 @@ struct tx {
 	char	      hold_id[QUOTA_ID];
 	char hold_account[USER_NAME_MAX + 1]; /* "": the user's alone */
 	/* From TX_OPEN on: whose it is, and the user's account then. */
-	char	      user[USER_NAME_MAX + 1];
-	char	      account[USER_NAME_MAX + 1];
-	bool	      sandboxed;
-	bool	      alarmed;	      /* alarms count it */
-	struct alarm_limits   alarms; /* by these limits */
+	char		      user[USER_NAME_MAX + 1];
+	char		      account[USER_NAME_MAX + 1];
+	bool		      sandboxed;
+	bool		      alarmed;	       /* alarms count it */
+	struct alarm_limits   alarms;	       /* by these limits */
 	struct alarms_digests recipients_seen; /* where these are counted */
 	bool	      any_domain;     /* its domains are asked about early */
 	bool	      damaged;	      /* a line of it was lost */

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from cli import Smtpusers
+from cli import Smtpusers, log_in_as
 from quotas import Sender, limited
 from redisserver import wait_until
 from reports import blocked, never_arrives, report_id
@@ -338,6 +338,27 @@ def test_redis_away(new_relay, users, redis):
             assert session.message().startswith("451")
         finally:
             redis.resume()
+
+
+def test_rights(users, redis, tmp_path):
+    """The user of Redis that setup proposes may do all that alarms need."""
+    log_in_as(redis, "relay", tmp_path)
+    limited(users, status="blocked", blocked_until="2026-01-01T00:00:00Z")
+    alarm = {"volume": section(2, **{"for": "1h"}), "senders": section(9),
+             "sources": section(200), "recipients": section(200),
+             "blocked": section(1)}
+    try:
+        with Sender(redis.url, alarm=alarm, redis_user="relay",
+                    redis_password_file=str(tmp_path / "relay.pw")) as sender:
+            assert sender.send(3) == 2
+            assert status(redis) == ("blocked", "alarm:volume")
+            users.set("alice", status="allowed")
+            for _ in range(2):
+                sender.driver.ask("mail-from", sender.session, "a@b.example")
+            wait_until(lambda: status(redis) == (
+                "blocked", "alarm:blocked"), 60, "the alarm")
+    finally:
+        redis.cli("ACL", "DELUSER", "relay")
 
 
 def test_a_counter_that_cannot_be_read(new_relay, users, redis):

@@ -19,10 +19,13 @@ SEVERAL = ["cluster|info", "cluster|slots", "asking"]
 MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
           "watch"]
 
+# What the relay counts alarms with.
+ALARMS = "type hdel unlink sadd pfadd pfcount pexpire pexpiretime".split()
+
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan get "
               "memory|usage set del time hset expire xadd fcall wait".split(),
-              *SEVERAL, *LOADING],
+              *ALARMS, *SEVERAL, *LOADING],
     "command": [*CALLING, "scan", "xrevrange", "xread", "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"]}
