@@ -21,7 +21,7 @@ static rule user_at_auth, source_at_auth;
 static rule local_is_trusted, sender_fits, has_user, user_may_send;
 static rule message_is_whole, message_is_users, user_is_same, sandbox_is_same;
 static rule text_is_safe, senders_are_read, domains_are_users, room_is_there;
-static rule recipients_fit, sandbox_swallows, size_fits;
+static rule recipients_fit, recipient_is_free, sandbox_swallows, size_fits;
 
 /* The whole policy, in its order. */
 static rule *const at_connect[] = { source_may_try, NULL };
@@ -32,7 +32,8 @@ static rule *const at_mail_from[] = { sender_fits, local_is_trusted, has_user,
 	user_may_send, senders_are_read, domains_are_users, room_is_there,
 	NULL };
 
-static rule *const at_rcpt_to[] = { recipients_fit, sandbox_swallows, NULL };
+static rule *const at_rcpt_to[] = { recipients_fit, recipient_is_free,
+	sandbox_swallows, NULL };
 
 static rule *const at_end_of_data[] = { message_is_whole, local_is_trusted,
 	message_is_users, user_is_same, sandbox_is_same, size_fits,
@@ -498,6 +499,29 @@ recipients_fit(const struct facts *f, struct decision *d)
 		return (false);
 	d->limit = tx->max_recipients;
 	return (reject(d, REPLY_RECIPIENTS, REASON_RECIPIENTS));
+}
+
+/* What cannot be looked up is refused to whom that matters alone. */
+static bool
+recipient_is_free(const struct facts *f, struct decision *d)
+{
+	const struct tx *tx = f->session->tx;
+
+	if (tx == NULL || (!tx->suppresses && !tx->account_suppresses))
+		return (false);
+	if (f->recipient->n == 0)
+		return (reject(d, REPLY_RECIPIENT, REASON_RECIPIENT));
+	switch (f->suppressed) {
+	case RECIPIENT_UNASKED:
+		return (act(d, ACTION_ASK_SUPPRESSED));
+	case RECIPIENT_FREE:
+		return (false);
+	case RECIPIENT_SUPPRESSED:
+		return (reject(d, REPLY_SUPPRESSED, REASON_SUPPRESSED));
+	case RECIPIENT_UNKNOWN:
+		break;
+	}
+	return (reject(d, REPLY_TEMPFAIL, REASON_AWAY));
 }
 
 static bool

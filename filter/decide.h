@@ -56,6 +56,13 @@ enum room_fact {
 	ROOM_UNKNOWN	/* the record, or Redis, gives no answer */
 };
 
+enum recipient_fact {
+	RECIPIENT_UNASKED,
+	RECIPIENT_FREE,
+	RECIPIENT_SUPPRESSED, /* gets no mail */
+	RECIPIENT_UNKNOWN     /* Redis gives no answer */
+};
+
 enum spf_fact {
 	SPF_UNASKED,
 	SPF_LATER,  /* asked about; judged at the end of data */
@@ -79,6 +86,10 @@ struct facts {
 	bool sender_too_long;
 	/* Of the envelope; of the header too at the end of data. */
 	const struct senders *senders;
+
+	/* At RCPT TO: its domain, and the address if it is one; or nothing. */
+	const struct domains *recipient;
+	enum recipient_fact   suppressed;
 
 	/* The user of the session, and how the user stands to its source. */
 	bool		   user_asked;
@@ -108,7 +119,8 @@ enum action {
 	ACTION_ASK_ADDRESSES, /* of the domain, and the user again */
 	ACTION_ASK_PASSWORD,
 	ACTION_ASK_SPF, /* of the domain */
-	ACTION_ASK_ROOM
+	ACTION_ASK_ROOM,
+	ACTION_ASK_SUPPRESSED /* the recipient */
 };
 
 struct decision {
@@ -137,6 +149,9 @@ struct decision {
 
 #define REPLY_RECIPIENTS \
 	"452 4.5.3 Too many recipients, at most %" PRId64 " in a message"
+#define REPLY_RECIPIENT "550 5.1.3 The recipient's domain cannot be read"
+#define REPLY_SUPPRESSED \
+	"550 5.7.1 [SUPPRESSED] This recipient gets no mail from you"
 #define REPLY_SIZE "552 5.3.4 Message too large, at most %" PRId64 " bytes"
 
 /* Decides.  What it points to is the facts'. */

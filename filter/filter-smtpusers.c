@@ -44,6 +44,7 @@
 #include "spfstarter.h"
 #include "spfworker.h"
 #include "spfworkers.h"
+#include "totals.h"
 #include "users.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
@@ -352,6 +353,7 @@ filter_start(struct filter *f, const char *file)
 	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
 	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
+	    (f->totals = totals_new(f->base)) == NULL ||
 	    (f->reload = reload_new(f, file)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
 		 FAILURES_LOG_PAUSE)) == NULL ||
@@ -375,6 +377,7 @@ filter_stop(struct filter *f)
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
+	totals_free(f->totals);
 	journal_free(f->journal);
 	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);

@@ -28,6 +28,7 @@ struct reload;
 struct servers;
 struct spf;
 struct spfworkers;
+struct totals;
 struct users;
 
 /* The filter, handed down to whatever needs more than one part of it. */
@@ -43,6 +44,7 @@ struct filter {
 	struct passwd_pool   *pool;
 	struct journal	     *journal;
 	struct reports	      reports;
+	struct totals	     *totals;
 	struct reload	     *reload;
 	struct spfworkers    *workers; /* NULL: not started */
 	struct spf	     *spf;     /* likewise */

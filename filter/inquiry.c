@@ -20,6 +20,7 @@
 #include "quota.h"
 #include "spf.h"
 #include "spfworkers.h"
+#include "suppressed.h"
 
 #define RETRY 20000 /* microseconds */
 
@@ -32,21 +33,22 @@ struct inquiry {
 	bool		 dry;
 	unsigned int	 spf_waits; /* how often SPF was waited for */
 	struct facts	 facts;
-	struct senders	 senders;
-	struct user	 user; /* that facts.user leads to */
+	struct senders	 senders; /* at RCPT TO of the recipient */
+	struct user	 user;	  /* that facts.user leads to */
 	struct event	*deadline;
 	struct event	*retry; /* of the question about the user */
 	/* Under way: */
-	struct failures_query *failures_query;
-	struct users_query    *users_query;
-	struct passwd_job     *passwd_job;
-	struct quota_query    *quota_query;
-	struct spf_question   *spf_question;
-	char		       name[USER_NAME_MAX + 1];	     /* AUTH shows */
-	char		       room_name[USER_NAME_MAX + 1]; /* whose room */
-	char		       room_reply[QUOTA_REPLY];
-	char		       room_refusal[QUOTA_REPLY];
-	char		      *password;
+	struct failures_query	*failures_query;
+	struct users_query	*users_query;
+	struct passwd_job	*passwd_job;
+	struct quota_query	*quota_query;
+	struct spf_question	*spf_question;
+	struct suppressed_query *suppressed_query;
+	char			 name[USER_NAME_MAX + 1];      /* AUTH shows */
+	char			 room_name[USER_NAME_MAX + 1]; /* whose room */
+	char			 room_reply[QUOTA_REPLY];
+	char			 room_refusal[QUOTA_REPLY];
+	char			*password;
 };
 
 static void proceed_with(struct inquiry *);
@@ -79,6 +81,8 @@ inquiry_free(struct inquiry *inq)
 		quota_cancel(inq->quota_query);
 	if (inq->spf_question != NULL)
 		spf_cancel(inq->spf_question);
+	if (inq->suppressed_query != NULL)
+		suppressed_cancel(inq->suppressed_query);
 	if (inq->deadline != NULL)
 		event_free(inq->deadline);
 	if (inq->retry != NULL)
@@ -140,7 +144,7 @@ is_waiting(const struct inquiry *inq)
 {
 	return (inq->failures_query != NULL || inq->users_query != NULL ||
 	    inq->passwd_job != NULL || inq->quota_query != NULL ||
-	    inq->spf_question != NULL ||
+	    inq->spf_question != NULL || inq->suppressed_query != NULL ||
 	    event_pending(inq->retry, EV_TIMEOUT, NULL));
 }
 
@@ -373,7 +377,8 @@ ask_for_user(struct inquiry *inq)
 	struct users_question question = { .address = &s->source,
 		.source = &s->source,
 		.domains = &inq->senders.domains,
-		.addresses = inq->facts.addresses };
+		.addresses = inq->facts.addresses,
+		.suppresses = inq->facts.stage == STAGE_MAIL_FROM };
 
 	if (inq->facts.stage == STAGE_AUTH)
 		question.name = inq->name;
@@ -520,6 +525,33 @@ ask_for_logins(struct inquiry *inq)
 		inq->facts.logins = LOGINS_UNKNOWN;
 }
 
+static void
+on_inquiry_suppressed(void *arg, enum suppressed_result result)
+{
+	static const enum recipient_fact facts[] = {
+		[SUPPRESSED_NOT] = RECIPIENT_FREE,
+		[SUPPRESSED_ALL] = RECIPIENT_SUPPRESSED,
+		[SUPPRESSED_UNREAD] = RECIPIENT_UNKNOWN
+	};
+	struct inquiry *inq = arg;
+
+	inq->suppressed_query = NULL;
+	inq->facts.suppressed = facts[result];
+	go_on(inq);
+}
+
+static void
+ask_for_suppressed(struct inquiry *inq)
+{
+	struct filter *f = inq->filter;
+
+	set_deadline(inq);
+	inq->suppressed_query = suppressed_ask(f->servers, f->conf->prefix,
+	    inq->session->tx, inq->facts.recipient, on_inquiry_suppressed, inq);
+	if (inq->suppressed_query == NULL)
+		inq->facts.suppressed = RECIPIENT_UNKNOWN;
+}
+
 /* False when it is a decision, and not a question. */
 static bool
 ask_for_fact(struct inquiry *inq, const struct decision *d)
@@ -544,6 +576,9 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 	case ACTION_ASK_ROOM:
 		set_deadline(inq);
 		ask_for_room(inq, inq->user.name);
+		return (true);
+	case ACTION_ASK_SUPPRESSED:
+		ask_for_suppressed(inq);
 		return (true);
 	default:
 		return (false);
@@ -583,6 +618,17 @@ read_senders(struct inquiry *inq, const char *sender)
 		    &tx->header);
 }
 
+/* Where nobody asks what it is, it is not read. */
+static void
+read_recipient(struct inquiry *inq, const char *recipient)
+{
+	const struct tx *tx = inq->session->tx;
+
+	inq->facts.recipient = &inq->senders.domains;
+	if (tx != NULL && (tx->suppresses || tx->account_suppresses))
+		suppressed_read(&inq->senders.domains, recipient);
+}
+
 static bool
 take_subject(struct inquiry *inq, const struct inquiry_subject *subject)
 {
@@ -601,7 +647,10 @@ take_subject(struct inquiry *inq, const struct inquiry_subject *subject)
 		if ((inq->password = strdup(subject->password)) == NULL)
 			return (false);
 	}
-	read_senders(inq, subject->sender);
+	if (subject->stage == STAGE_RCPT_TO)
+		read_recipient(inq, subject->recipient);
+	else
+		read_senders(inq, subject->sender);
 	return (true);
 }
 

@@ -26,6 +26,7 @@ struct inquiry_subject {
 	const char     *name;	  /* AUTH: that it shows, folded */
 	const char     *password; /* AUTH: that it shows; NULL: none */
 	const char     *sender;	  /* MAIL FROM: of any length */
+	const char     *recipient; /* RCPT TO */
 	bool		dry;	  /* reserve nothing */
 };
 

@@ -19,6 +19,7 @@
 #include "login.h"
 #include "request.h"
 #include "sasl.h"
+#include "totals.h"
 #include "userlog.h"
 #include "users.h"
 
@@ -40,6 +41,7 @@ on_connect_decided(void *arg, const struct decision *d, const struct user *user)
 	struct request *req = arg;
 
 	(void)user;
+	req->reason = d->reason;
 	if (d->action == ACTION_PROCEED)
 		request_proceed(req);
 	else if (failures_worth_logging(&req->filter->failures,
@@ -78,6 +80,7 @@ on_login_decided(void *arg, const struct decision *d, const struct user *user)
 	struct request *req = arg;
 
 	note_user(req->filter->conf, req->session, user);
+	req->reason = d->reason;
 	/* Where Redis cannot be asked smtpd says so, and logs no credential. */
 	if (d->action != ACTION_REJECT ||
 	    strcmp(d->reply, REPLY_TEMPFAIL) == 0) {
@@ -221,6 +224,7 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 	char name[USER_NAME_MAX + 1];
 
 	failures_count(&f->failures, &s->source, false);
+	totals_count(f->totals, TOTALS_LOGIN, TOTALS_ACCEPTED, REASON_NONE, 1);
 	if (!user_fold_name(as_typed, name)) {
 		log_session(s->id, "authenticated as no possible user");
 		s->name[0] = '\0';
@@ -245,6 +249,7 @@ login_failed(struct filter *f, struct session *s, const char *as_typed)
 	char name[USER_NAME_MAX + 1];
 
 	failures_count(&f->failures, &s->source, true);
+	totals_count(f->totals, TOTALS_LOGIN, TOTALS_REFUSED, REASON_NONE, 1);
 	if (session_authenticated(s) || !user_fold_name(as_typed, name))
 		return;
 	if (s->login != LOGIN_NONE && strcmp(s->name, name) == 0)

@@ -19,9 +19,13 @@
 #include "report.h"
 #include "request.h"
 #include "spf.h"
+#include "totals.h"
 #include "userlog.h"
 
 #define SANDBOX "sandbox@sandbox.invalid"
+
+/* Of a message, lest they push all else out of the log. */
+#define SUPPRESSED_TOLD 10
 
 /* Tells the user's log of a message. */
 static void
@@ -35,6 +39,18 @@ log_message(struct filter *f, const struct session *s, const char *name,
 		.size = size };
 
 	userlog_add(f->journal, f->conf->prefix, s, name, &entry);
+}
+
+/* Tells the user's log of a refusal, and the totals if it is for good. */
+static void
+log_refused(struct filter *f, const struct session *s, const char *name,
+    const char *account, const char *reply, const char *report)
+{
+	const struct totals_share share = { .blocks = 1 };
+
+	log_message(f, s, name, "refused", reply, report, -1);
+	if (reply[0] == '5')
+		totals_add(f->totals, name, account, &share);
 }
 
 /*
@@ -64,9 +80,10 @@ refuse_message(struct request *req, const struct decision *d,
 	char	    buf[DECISION_REPLY];
 
 	reply = decide_reply(d, buf);
+	req->reason = d->reason;
 	if (name[0] != '\0')
-		log_message(req->filter, req->session, name, "refused", reply,
-		    NULL, -1);
+		log_refused(req->filter, req->session, name,
+		    user != NULL ? user->account : "", reply, NULL);
 	if (d->action == ACTION_DISCONNECT)
 		request_disconnect(req, reply);
 	else
@@ -86,8 +103,10 @@ on_reported(void *arg, const char *id)
 
 	if (id != NULL)
 		reply = report_reply(req->filter->conf, id, user, buf);
+	else
+		req->reason = REASON_AWAY;
 	if (log_of[0] != '\0')
-		log_message(req->filter, s, log_of, "refused", reply, id, -1);
+		log_refused(req->filter, s, log_of, req->account, reply, id);
 	request_reject(req, reply);
 }
 
@@ -117,8 +136,10 @@ block_message(struct request *req, const struct decision *d,
 
 	report.user = theirs ? user->name : s->tx->user;
 	report.account = theirs ? user->account : NULL;
+	req->reason = d->reason;
 	if (theirs) {
 		strlcpy(req->log_of, user->name, sizeof(req->log_of));
+		strlcpy(req->account, user->account, sizeof(req->account));
 		count_blocked(req->filter, d, user);
 	}
 	report_write(&req->filter->reports, s, &report, on_reported, req,
@@ -168,6 +189,8 @@ on_from_decided(void *arg, const struct decision *d, const struct user *user)
 					 .max_recipients;
 		tx->any_domain = user_any_domain(user);
 		take_alarms(req, user);
+		tx->suppresses = user->suppresses;
+		tx->account_suppresses = user->account_suppresses;
 	}
 	request_proceed(req);
 }
@@ -185,6 +208,24 @@ message_from(struct request *req, const char *sender)
 	}
 	inquiry_begin(req->filter, &subject, on_from_decided, req,
 	    &req->inquiry);
+}
+
+/* Tells the user's log of a recipient that the user's list has refused. */
+static void
+log_recipient(const struct request *req, const struct decision *d)
+{
+	struct tx		  *tx = req->session->tx;
+	const struct userlog_entry entry = { .event = "recipient",
+		.result = "refused",
+		.reply = d->reply,
+		.recipient = tx->to,
+		.size = -1 };
+
+	if ((d->reason != REASON_SUPPRESSED && d->reason != REASON_RECIPIENT) ||
+	    ++tx->suppressed > SUPPRESSED_TOLD)
+		return;
+	userlog_add(req->filter->journal, req->filter->conf->prefix,
+	    req->session, tx->user, &entry);
 }
 
 /* It has been counted, and is not let through. */
@@ -209,8 +250,11 @@ on_to_decided(void *arg, const struct decision *d, const struct user *user)
 	else if (d->action == ACTION_PROCEED)
 		request_proceed(req);
 	else {
-		if (tx != NULL)
+		if (tx != NULL) {
 			forget_recipient(tx);
+			log_recipient(req, d);
+		}
+		req->reason = d->reason;
 		request_reject(req, decide_reply(d, reply));
 	}
 }
@@ -231,13 +275,16 @@ void
 message_to(struct request *req, const char *recipient)
 {
 	const struct inquiry_subject subject = { .stage = STAGE_RCPT_TO,
-		.session = req->session };
+		.session = req->session,
+		.recipient = recipient };
 	struct tx		    *tx = req->session->tx;
 
 	if (tx != NULL && !count_recipient(tx, recipient)) {
 		request_reject(req, REPLY_TEMPFAIL);
 		return;
 	}
+	if (tx != NULL && (tx->suppresses || tx->account_suppresses))
+		strlcpy(tx->to, recipient, sizeof(tx->to));
 	inquiry_begin(req->filter, &subject, on_to_decided, req, &req->inquiry);
 }
 
@@ -324,6 +371,28 @@ message_end(struct request *req)
 	    &req->inquiry);
 }
 
+static void
+count_taken(struct filter *f, const struct tx *tx, enum totals_result result,
+    uint64_t size)
+{
+	totals_count(f->totals, TOTALS_MESSAGE, result, REASON_NONE, 1);
+	totals_count(f->totals, TOTALS_RECIPIENT, result, REASON_NONE,
+	    tx->recipients);
+	totals_count(f->totals, TOTALS_BYTES, result, REASON_NONE, size);
+}
+
+static void
+count_users(struct filter *f, const struct tx *tx, uint64_t size)
+{
+	const struct totals_share share = {
+		.messages = 1, .recipients = tx->recipients, .bytes = size
+	};
+
+	count_taken(f, tx, tx->sandboxed ? TOTALS_SANDBOXED : TOTALS_ACCEPTED,
+	    size);
+	totals_add(f->totals, tx->user, tx->account, &share);
+}
+
 void
 message_taken(struct filter *f, struct session *s, uint64_t size)
 {
@@ -335,7 +404,9 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 			    tx->hold_id);
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
-	}
+		count_users(f, tx, size);
+	} else if (tx != NULL && tx->state == TX_TRUSTED)
+		count_taken(f, tx, TOTALS_TRUSTED, size);
 	session_end_tx(s);
 }
 
@@ -349,6 +420,8 @@ message_dropped(struct filter *f, struct session *s)
 			quota_refund(&f->quotas, tx->user, tx->hold_account,
 			    tx->hold_id);
 		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
+		totals_count(f->totals, TOTALS_MESSAGE, TOTALS_FAILED,
+		    REASON_NONE, 1);
 	}
 	session_end_tx(s);
 }

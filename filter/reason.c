@@ -93,6 +93,10 @@ reason_name(enum reason reason)
 		return ("failed-logins");
 	case REASON_RECIPIENTS:
 		return ("too-many-recipients");
+	case REASON_RECIPIENT:
+		return ("recipient-unreadable");
+	case REASON_SUPPRESSED:
+		return ("recipient-suppressed");
 	case REASON_SIZE:
 		return ("too-large");
 	case REASON_QUOTA:

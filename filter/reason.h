@@ -51,13 +51,17 @@ enum reason {
 	REASON_LONG,	 /* the envelope sender */
 	REASON_FAILURES, /* failed logins of the source */
 	REASON_RECIPIENTS,
+	REASON_RECIPIENT,  /* cannot be read */
+	REASON_SUPPRESSED, /* the recipient gets no mail */
 	REASON_SIZE,
 	REASON_QUOTA,
 	REASON_LIMITS, /* cannot be read */
 	REASON_SANDBOX,
 	REASON_DAMAGED,
-	REASON_AWAY /* Redis */
+	REASON_AWAY /* Redis: the last one */
 };
+
+#define REASONS (REASON_AWAY + 1)
 
 /* The reason's name, such as "domain-not-assigned"; "" for REASON_NONE. */
 const char *reason_name(enum reason);

@@ -19,6 +19,7 @@
 #include "reload.h"
 #include "servers.h"
 #include "spf.h"
+#include "totals.h"
 #include "users.h"
 
 /*
@@ -59,6 +60,7 @@ filter_share(struct filter *f)
 	f->reports.conf = f->conf;
 	f->reports.servers = f->servers;
 	f->reports.journal = f->journal;
+	totals_use(f->totals, f->conf, f->servers, f->functions);
 }
 
 static void

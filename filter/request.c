@@ -14,6 +14,7 @@
 #include "log.h"
 #include "report.h"
 #include "request.h"
+#include "totals.h"
 
 static void
 request_free(struct request *req)
@@ -75,6 +76,23 @@ log_refusal(const struct request *req, const char *reply)
 	    session_source(s, source), reply);
 }
 
+/* The one place where what we refuse is counted. */
+static void
+count_refusal(struct filter *f, enum filterline_event event, const char *reply,
+    enum reason reason)
+{
+	enum totals_event what = TOTALS_MESSAGE;
+
+	if (event == EV_CONNECT)
+		what = TOTALS_CONNECTION;
+	else if (event == EV_AUTH)
+		what = TOTALS_LOGIN;
+	else if (event == EV_RCPT_TO)
+		what = TOTALS_RECIPIENT;
+	totals_count(f->totals, what,
+	    reply[0] == '4' ? TOTALS_DEFERRED : TOTALS_REFUSED, reason, 1);
+}
+
 void
 request_proceed(struct request *req)
 {
@@ -94,6 +112,7 @@ void
 request_reject(struct request *req, const char *reply)
 {
 	log_refusal(req, reply);
+	count_refusal(req->filter, req->event, reply, req->reason);
 	answer_request(req, "reject", reply);
 }
 
@@ -107,6 +126,7 @@ request_disconnect(struct request *req, const char *reply)
 void
 request_drop(struct request *req, const char *reply)
 {
+	count_refusal(req->filter, req->event, reply, req->reason);
 	answer_request(req, "disconnect", reply);
 }
 
@@ -114,6 +134,7 @@ static void
 turn_away(struct filter *f, const struct filterline *fl, const char *why)
 {
 	log_once("a request is refused: %s", why);
+	count_refusal(f, fl->event, REPLY_TEMPFAIL, REASON_NONE);
 	write_result(f, fl->session, fl->token, "reject", REPLY_TEMPFAIL);
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "filterline.h"
+#include "reason.h"
 #include "user.h"
 
 struct filter;
@@ -30,11 +31,13 @@ struct request {
 	struct session	     *session;
 	uint64_t	      token;
 	enum filterline_event event;
+	enum reason	      reason; /* that it is refused for, if any */
 	/* What its answer waits for, or NULL: */
 	struct inquiry	    *inquiry;
 	struct report_query *report;
 	/* Whose log tells of what the report is about; "": nobody's. */
 	char log_of[USER_NAME_MAX + 1];
+	char account[USER_NAME_MAX + 1]; /* that user's */
 };
 
 /*
@@ -49,8 +52,8 @@ request_new(struct filter *, struct session *, const struct filterline *);
 void request_drop_all(struct session *);
 
 /*
- * The answers.  Each is logged but the first two, and frees the request.  The
- * reply is a whole one, RFC 5321 4.2: code, enhanced code, text.
+ * The answers.  Each is logged and counted but the first two, and frees the
+ * request.  The reply is a whole one, RFC 5321 4.2: code, enhanced code, text.
  */
 void request_proceed(struct request *);
 void request_rewrite(struct request *, const char *recipient);

@@ -82,6 +82,10 @@ struct tx {
 	uint32_t      msgid;	      /* smtpd's; 0: none yet */
 	size_t	      recipients;     /* that we have let through */
 	int64_t	      max_recipients; /* 0 or less: any number */
+	bool	      suppresses;     /* the user has recipients without mail */
+	bool	      account_suppresses;
+	size_t	      suppressed;      /* recipients refused for that */
+	char	      to[SENDER_TEXT]; /* the last recipient, of who has any */
 	uint64_t      size; /* bytes of its lines and their ends, so far */
 	uint8_t	      recipient[DIGEST_LEN]; /* the last, while smtpd may
 					       refuse it */

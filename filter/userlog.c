@@ -36,6 +36,7 @@ add_field(struct args *args, const char *name, const char *value)
 struct tx_text {
 	char msgid[16];
 	char recipients[24];
+	char suppressed[24];
 };
 
 static void
@@ -47,9 +48,19 @@ add_tx(struct args *args, const struct tx *tx, struct tx_text *text)
 		add_field(args, "message", text->msgid);
 	}
 	add_field(args, "sender", tx->sender[0] != '\0' ? tx->sender : "<>");
+}
+
+static void
+add_message(struct args *args, const struct tx *tx, struct tx_text *text)
+{
 	snprintf(text->recipients, sizeof(text->recipients), "%zu",
 	    tx->recipients);
 	add_field(args, "recipients", text->recipients);
+	if (tx->suppressed > 0) {
+		snprintf(text->suppressed, sizeof(text->suppressed), "%zu",
+		    tx->suppressed);
+		add_field(args, "suppressed", text->suppressed);
+	}
 	add_field(args, "message_id", tx->header.message_id);
 }
 
@@ -83,8 +94,11 @@ userlog_add(struct journal *journal, const char *prefix,
 	add_field(&args, "reply", entry->reply);
 	add_field(&args, "source", session_source(s, source));
 	add_field(&args, "session", session);
-	if (s->tx != NULL && strcmp(entry->event, "message") == 0)
+	if (s->tx != NULL && strcmp(entry->event, "login") != 0)
 		add_tx(&args, s->tx, &text);
+	add_field(&args, "recipient", entry->recipient);
+	if (s->tx != NULL && strcmp(entry->event, "message") == 0)
+		add_message(&args, s->tx, &text);
 	if (entry->size >= 0) {
 		snprintf(bytes, sizeof(bytes), "%" PRId64, entry->size);
 		add_field(&args, "size", bytes);

@@ -20,10 +20,11 @@ struct session;
  * can try as many as they like, and push nothing else out.  The time of an
  * entry is its id.  Fields that do not apply are left out:
  *
- *	event	login or message
+ *	event	login, message or recipient, which is one that gets no mail
  *	result	accepted, refused, failed (by smtpd, after we accepted it)
  *	reply	the client's, where we know it
- *	source, session, message, sender, recipients, size, report
+ *	source, session, message, sender, recipient, recipients, suppressed,
+ *	size, report
  *
  * user:{NAME}:last, a hash: when the last login and the last message of the
  * user were accepted, longer than their entries are kept.
@@ -33,9 +34,10 @@ struct session;
 struct userlog_entry {
 	const char *event;
 	const char *result;
-	const char *reply;  /* or NULL */
-	const char *report; /* its id, or NULL */
-	int64_t	    size;   /* of the message in bytes; -1: not known */
+	const char *reply;     /* or NULL */
+	const char *report;    /* its id, or NULL */
+	const char *recipient; /* or NULL */
+	int64_t	    size;      /* of the message in bytes; -1: not known */
 };
 
 /*

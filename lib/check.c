@@ -129,6 +129,8 @@ struct probe {
 #define ADDRESS "@ip:{-n}"
 #define REPORT "@report:{-n}"
 #define FAILURES "@failures:{-n}"
+#define STATS "@stats:{-n}"
+#define TOP "@top:{-n}:messages"
 #define VERSION "smtpusers_version"
 
 static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
@@ -148,7 +150,10 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_FILTER, { "HSET", REPORT, "user", "0", "odd" } },
 	{ CHECK_FILTER, { "EXPIRE", REPORT, "no" } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
-	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } } };
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } },
+	{ CHECK_FILTER, { "HINCRBY", STATS, "a", "no" } },
+	{ CHECK_FILTER, { "ZINCRBY", TOP, "no", "a" } },
+	{ CHECK_FILTER, { "ZADD", TOP, "no", "a" } } };
 
 struct look {
 	const struct conf *conf;

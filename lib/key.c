@@ -53,3 +53,14 @@ key_report(char buf[KEY_TEXT], const char *prefix, const char *id)
 {
 	return (write_key(buf, prefix, "report", id, ""));
 }
+
+const char *
+key_stats(char buf[KEY_TEXT], const char *prefix, time_t when)
+{
+	char	  hour[sizeof("2026-11-21T08")] = "";
+	struct tm tm;
+
+	if (gmtime_r(&when, &tm) != NULL)
+		strftime(hour, sizeof(hour), "%Y-%m-%dT%H", &tm);
+	return (write_key(buf, prefix, "stats", hour, ""));
+}

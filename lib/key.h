@@ -6,6 +6,8 @@
 #ifndef KEY_H
 #define KEY_H
 
+#include <time.h>
+
 #include "netaddr.h"
 
 /*
@@ -36,6 +38,9 @@ key_address(char[KEY_TEXT], const char *prefix, const struct netaddr *);
 /* failures:{ADDR}, or with a part: failures:{ADDR}:PART. */
 const char *key_failures(char[KEY_TEXT], const char *prefix,
     const struct netaddr *, const char		    *part);
+
+/* stats:{HOUR}: the hour that the time is in, in UTC, as 2026-11-21T08. */
+const char *key_stats(char[KEY_TEXT], const char *prefix, time_t);
 
 /* report:{ID} */
 const char *key_report(char[KEY_TEXT], const char *prefix, const char *id);

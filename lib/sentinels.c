@@ -97,20 +97,22 @@ sentinels_agree(const struct sentinels *ss)
 	return (primary != NULL && place_equal(primary, &ss->agreed));
 }
 
-/* {host, port}, both strings. */
-static bool
-read_primary(struct place *place, const redisReply *reply)
+bool
+sentinels_read(struct place *place, const redisReply *reply)
 {
-	long port;
+	const redisReply *host;
+	long		  port;
 
 	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY ||
 	    reply->elements != 2 ||
 	    reply->element[0]->type != REDIS_REPLY_STRING ||
 	    reply->element[1]->type != REDIS_REPLY_STRING)
 		return (false);
+	host = reply->element[0];
 	port = strtol(reply->element[1]->str, NULL, 10);
-	if (port <= 0 || port > UINT16_MAX || reply->element[0]->len == 0 ||
-	    strlcpy(place->host, reply->element[0]->str, sizeof(place->host)) >=
+	if (port <= 0 || port > UINT16_MAX || host->len == 0 ||
+	    strlen(host->str) != host->len ||
+	    strlcpy(place->host, host->str, sizeof(place->host)) >=
 		sizeof(place->host))
 		return (false);
 	place->port = (uint16_t)port;
@@ -124,7 +126,7 @@ on_named(void *arg, const redisReply *reply)
 
 	v->asked = false;
 	v->primary.transport = v->sentinels->conf->places.at[0].transport;
-	v->named = read_primary(&v->primary, reply);
+	v->named = sentinels_read(&v->primary, reply);
 	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
 	    strncmp(reply->str, "NOAUTH", 6) == 0)
 		log_in(v);

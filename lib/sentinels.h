@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct place;
+struct redisReply;
 struct redisconn_common;
 struct sentinels;
 
@@ -38,5 +39,12 @@ bool sentinels_agree(const struct sentinels *);
 
 /* Has them asked soon, as the primary may be another. */
 void sentinels_hurry(struct sentinels *);
+
+/*
+ * Reads the reply to SENTINEL GET-MASTER-ADDR-BY-NAME, two strings, into the
+ * host and the port of a place.  False when it is no such reply: what the place
+ * says then is not to be used.
+ */
+bool sentinels_read(struct place *, const struct redisReply *);
 
 #endif /* SENTINELS_H */

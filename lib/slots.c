@@ -46,7 +46,8 @@ take_host(struct place *place, const char *host, size_t len)
 {
 	if (len == 0)
 		return (true);
-	if (len >= PLACE_HOST || strcmp(host, "?") == 0)
+	if (len >= PLACE_HOST || memchr(host, '\0', len) != NULL ||
+	    strcmp(host, "?") == 0)
 		return (false);
 	memcpy(place->host, host, len);
 	place->host[len] = '\0';

@@ -65,6 +65,8 @@ struct user {
 	bool		    restricted; /* not there: no list is no source */
 	enum user_source    source;
 	bool		    addresses; /* assigned in the domain asked about */
+	bool suppresses;	   /* has recipients that get no mail */
+	bool account_suppresses; /* so does the account */
 	/* Of the domains asked about, bit by bit in their order: */
 	uint32_t assigned;   /* to the user */
 	uint32_t in_account; /* the account's */

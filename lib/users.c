@@ -45,18 +45,20 @@ struct users {
 
 /* The commands that one question is made of. */
 enum part_kind {
-	PART_OWNER,	      /* GET ip:{ADDR} */
-	PART_RECORD,	      /* HMGET user:{NAME} */
-	PART_DOMAINS,	      /* SMISMEMBER user:{NAME}:domains */
-	PART_ADDRESSES,	      /* SSCAN user:{NAME}:domains */
-	PART_LIST,	      /* SRANDMEMBER user:{NAME}:ips, if short */
-	PART_LENGTH,	      /* SCARD user:{NAME}:ips, if long */
-	PART_PREFIXES,	      /* SMISMEMBER user:{NAME}:ips, if long */
-	PART_ACCOUNT,	      /* HMGET account:{NAME} */
-	PART_ACCOUNT_DOMAINS, /* SMISMEMBER account:{NAME}:domains */
-	PART_RECORD_SIZE,     /* MEMORY USAGE user:{NAME} */
-	PART_LIST_SIZE,	      /* MEMORY USAGE user:{NAME}:ips */
-	PART_ACCOUNT_SIZE,    /* MEMORY USAGE account:{NAME} */
+	PART_OWNER,		 /* GET ip:{ADDR} */
+	PART_RECORD,		 /* HMGET user:{NAME} */
+	PART_DOMAINS,		 /* SMISMEMBER user:{NAME}:domains */
+	PART_ADDRESSES,		 /* SSCAN user:{NAME}:domains */
+	PART_LIST,		 /* SRANDMEMBER user:{NAME}:ips, if short */
+	PART_LENGTH,		 /* SCARD user:{NAME}:ips, if long */
+	PART_PREFIXES,		 /* SMISMEMBER user:{NAME}:ips, if long */
+	PART_ACCOUNT,		 /* HMGET account:{NAME} */
+	PART_ACCOUNT_DOMAINS,	 /* SMISMEMBER account:{NAME}:domains */
+	PART_SUPPRESSED,	 /* ZCARD user:{NAME}:suppressed */
+	PART_ACCOUNT_SUPPRESSED, /* ZCARD account:{NAME}:suppressed */
+	PART_RECORD_SIZE,	 /* MEMORY USAGE user:{NAME} */
+	PART_LIST_SIZE,		 /* MEMORY USAGE user:{NAME}:ips */
+	PART_ACCOUNT_SIZE,	 /* MEMORY USAGE account:{NAME} */
 	NPARTS
 };
 
@@ -162,7 +164,7 @@ static bool
 of_account(enum part_kind kind)
 {
 	return (kind == PART_ACCOUNT || kind == PART_ACCOUNT_DOMAINS ||
-	    kind == PART_ACCOUNT_SIZE);
+	    kind == PART_ACCOUNT_SUPPRESSED || kind == PART_ACCOUNT_SIZE);
 }
 
 static const char *
@@ -175,7 +177,9 @@ key_of_part(const struct users_query *q, enum part_kind kind,
 		[PART_LENGTH] = "ips",
 		[PART_PREFIXES] = "ips",
 		[PART_LIST_SIZE] = "ips",
-		[PART_ACCOUNT_DOMAINS] = "domains" };
+		[PART_ACCOUNT_DOMAINS] = "domains",
+		[PART_SUPPRESSED] = "suppressed",
+		[PART_ACCOUNT_SUPPRESSED] = "suppressed" };
 	const char		*prefix = q->users->conf->prefix;
 	const char		*set = sets[kind] != NULL ? sets[kind] : "";
 
@@ -335,6 +339,15 @@ read_length(struct users_query *q, const redisReply *reply)
 }
 
 static const char *
+read_suppresses(const redisReply *reply, bool *suppresses)
+{
+	if (reply->type != REDIS_REPLY_INTEGER)
+		return ("not a sorted set");
+	*suppresses = reply->integer > 0;
+	return (NULL);
+}
+
+static const char *
 read_prefixes(struct users_query *q, const redisReply *reply)
 {
 	size_t i;
@@ -375,6 +388,10 @@ read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 	case PART_ACCOUNT_DOMAINS:
 		return (read_bits(reply, ask->domains->n,
 		    &q->of_account.in_account));
+	case PART_SUPPRESSED:
+		return (read_suppresses(reply, &q->user.suppresses));
+	case PART_ACCOUNT_SUPPRESSED:
+		return (read_suppresses(reply, &q->of_account.suppresses));
 	default:
 		break;
 	}
@@ -473,6 +490,16 @@ ask_addresses(struct users_query *q, const char *key)
 	return (ask_part(q, PART_ADDRESSES, 7, argv));
 }
 
+/* Whether there are any at all: mostly there are none. */
+static bool
+ask_suppresses(struct users_query *q, enum part_kind kind)
+{
+	char	    key[KEY_TEXT];
+	const char *argv[] = { "ZCARD", key_of_part(q, kind, key) };
+
+	return (!q->question.suppresses || ask_part(q, kind, 2, argv));
+}
+
 static bool
 has_domains(const struct users_query *q)
 {
@@ -538,7 +565,8 @@ ask_account(struct users_query *q, const char *account)
 	memset(&q->of_account, 0, sizeof(q->of_account));
 	key_account(key, prefix, account, "");
 	if (!ask_hash(q, PART_ACCOUNT, key, user_account_fields,
-		USER_ACCOUNT_FIELDS))
+		USER_ACCOUNT_FIELDS) ||
+	    !ask_suppresses(q, PART_ACCOUNT_SUPPRESSED))
 		return (false);
 	if (!has_domains(q))
 		return (true);
@@ -595,7 +623,7 @@ ask_record(struct users_query *q, const char *name)
 	key_user(key, prefix, name, "");
 	nfields = user_scope_fields(q->question.scope, fields);
 	if (!ask_hash(q, PART_RECORD, key, fields, nfields) ||
-	    !ask_source(q, q->long_list))
+	    !ask_source(q, q->long_list) || !ask_suppresses(q, PART_SUPPRESSED))
 		return (false);
 	if (has_domains(q)) {
 		key_user(key, prefix, name, "domains");
@@ -669,6 +697,7 @@ take_account(struct users_query *q)
 	q->user.no_account = q->of_account.no_account;
 	q->user.pro = q->of_account.pro;
 	q->user.in_account = q->of_account.in_account;
+	q->user.account_suppresses = q->of_account.suppresses;
 	bounds_take(&q->user.bounds, &q->of_account.bounds);
 	alarm_take(&q->user.alarms, &q->of_account.alarms);
 	if (q->of_account.status == STATUS_BLOCKED ||

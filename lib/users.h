@@ -38,6 +38,7 @@ struct users_question {
 	const struct netaddr *source;  /* that may be listed; NULL: unasked */
 	const struct domains *domains; /* to be looked up; NULL: none */
 	const char     *addresses;     /* whether any is of it; NULL: unasked */
+	bool		suppresses;    /* whether recipients get no mail */
 	enum user_scope scope;	       /* USER_LOGIN leaves the rest unset */
 };
 

@@ -9,12 +9,20 @@
     check.py -d DIR fuzz PROGRAM...     libFuzzer programs, a short run each
     check.py -d DIR lint TARGET...      what make lint is made of
     check.py -d DIR pytest SUITE ARG... pytest
+    check.py -d DIR again SUITE         what failed there, once more
     check.py -d DIR program SUITE WORD... one that says itself what it has found
     check.py -d DIR summary SUITE...    one line for all of them
 
 Programs run side by side. Each suite leaves its counts in DIR. The summary
 fails when a suite has failures, ran no test, or left nothing because it could
 not even be built.
+
+Tests of pytest that failed may be run again when everything else is over, one
+after the other: a busy machine is no failure, and the summary tells which of
+them passed only alone. What fails again has failed. So has what is marked
+`exact`, which is not tried again: it counts what may never be wrong, and that
+it was wrong once is what it is there to find. Nor is anything where more than
+a few failed.
 """
 
 import argparse
@@ -31,6 +39,7 @@ UNIT_DEADLINE = 300
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "10"))
 FUZZ_DEADLINE = FUZZ_SECONDS + 300
 LINT_DEADLINE = 1200
+AGAIN_MOST = 40
 SYMBOLIZER = "/usr/bin/addr2line"
 KINDS = ("passed", "failed", "skipped")
 TAP = re.compile(r"^(not ok|ok)\b[^#\n]*(# SKIP)?", re.MULTILINE)
@@ -124,31 +133,68 @@ def lint(target):
     return one(status == 0), output
 
 
-def count_junit(path):
-    counts = Counter()
-    for suite in ElementTree.parse(path).getroot().iter("testsuite"):
-        number = {key: int(suite.get(key, 0))
-                  for key in ("tests", "failures", "errors", "skipped")}
-        failed = number["failures"] + number["errors"]
-        counts["failed"] += failed
-        counts["skipped"] += number["skipped"]
-        counts["passed"] += max(0, number["tests"] - failed
-                                - number["skipped"])
-    return counts
+def cases(path):
+    """(test, what became of it) of all in a file of pytest's. A test may be
+    there twice, where it fails and then its end does too; one that could not
+    even be read in has no name to run it by."""
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        kinds = {part.tag for part in case}
+        became = "failed" if kinds & {"failure", "error"} else \
+            "skipped" if "skipped" in kinds else "passed"
+        name = "%s::%s" % (case.get("file"), case.get("name"))
+        yield name if case.get("classname") else "", became
 
 
-def pytest(directory, suite, arguments):
-    junit = directory / (suite + ".xml")
+def run_pytest(junit, arguments):
+    """Its exit status, and what became of the tests."""
     junit.unlink(missing_ok=True)
     status = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
-         "--junitxml", junit, *arguments]).returncode
-    if not junit.exists():
-        return Counter(failed=1)
-    counts = count_junit(junit)
+         "-o", "junit_family=xunit1", "--junitxml", junit,
+         *arguments]).returncode
+    return status, list(cases(junit)) if junit.exists() else []
+
+
+def pytest(directory, suite, arguments):
+    status, found = run_pytest(directory / (suite + ".xml"), arguments)
+    counts = Counter(became for _, became in found)
     if status != 0 and not counts["failed"]:
         counts["failed"] = 1
+    save_names(directory, suite, "failed",
+               [test for test, became in found if became == "failed"])
     return counts
+
+
+def again(directory, suite):
+    """The counts, with the tests that pass alone among those that passed."""
+    counts = load(directory, suite) or Counter(failed=1)
+    failed = load_names(directory, suite, "failed")
+    tests = sorted(set(failed) - {""})
+    if not 0 < len(tests) <= AGAIN_MOST:
+        return counts
+    _, found = run_pytest(directory / (suite + "-again.xml"),
+                          ["-m", "not exact", *tests])
+    became = {kind: {test for test, how in found if how == kind}
+              for kind in KINDS}
+    alone = sorted(became["passed"] - became["failed"])
+    counts["passed"] += len(alone)
+    counts["failed"] -= sum(map(failed.count, alone))
+    save_names(directory, suite, "alone", alone)
+    return counts
+
+
+def save_names(directory, suite, kind, tests):
+    """One a line, an empty one for what has no name."""
+    (directory / ("%s.%s" % (suite, kind))).write_text(
+        "".join(test + "\n" for test in tests))
+
+
+def load_names(directory, suite, kind):
+    try:
+        text = (directory / ("%s.%s" % (suite, kind))).read_text()
+    except FileNotFoundError:
+        return []
+    return text.splitlines()
 
 
 def save(directory, suite, counts):
@@ -176,6 +222,10 @@ def summary(directory, suites):
             counts["failed"] += 1
         else:
             print("%-16s %s" % (suite, words(counts)))
+        alone = load_names(directory, suite, "alone")
+        if alone:
+            print("%-16s %d passed only alone:" % ("", len(alone)))
+            print("".join("    %s\n" % test for test in alone), end="")
         total += counts
     print("check: " + words(total))
     return total
@@ -189,7 +239,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-d", dest="directory", type=Path, required=True)
     parser.add_argument("what", choices=("unit", "fuzz", "lint", "pytest",
-                                         "program", "summary"))
+                                         "again", "program",
+                                         "summary"))
     parser.add_argument("rest", nargs=argparse.REMAINDER)
     args = parser.parse_args()
 
@@ -200,6 +251,9 @@ def main():
         suite, *arguments = args.rest
         counts = pytest(args.directory, suite, arguments)
         save(args.directory, suite, counts)
+    elif args.what == "again":
+        counts = again(args.directory, args.rest[0])
+        save(args.directory, args.rest[0], counts)
     elif args.what == "program":
         counts = program(args.rest[1:])
         save(args.directory, args.rest[0], counts)

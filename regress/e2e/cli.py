@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from places import SOURCE, configuration, program
+from places import PATIENCE, SOURCE, configuration, program
 
 SCRIPT = SOURCE / "scripts" / "smtpusers"
 FILTER = os.environ.get("SMTPUSERS_FILTER") or program("filter-smtpusers")
@@ -54,11 +54,11 @@ class Smtpusers:
     def __init__(self, server, directory, **keys):
         self.server = server
         self.file = Path(directory) / "smtpusers.conf"
-        keys = {"redis": server.url, "redis_timeout": 3000, **keys}
+        keys = {"redis": server.url, **keys}
         self.prefix = keys.get("prefix", "smtp:")
         self.file.write_text(configuration(**keys))
         self.environment = {**os.environ, "SMTPUSERS_FILTER": str(FILTER)}
-        self.patience = 60
+        self.patience = PATIENCE
         self.script = SCRIPT
 
     def argv(self, *args):
@@ -88,7 +88,7 @@ class Smtpusers:
         result = subprocess.run(
             ["sh", "-c", 'exec "$@" ' + how, "sh", *self.argv(*args)],
             env=self.environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=60, check=False)
+            capture_output=True, text=True, timeout=PATIENCE, check=False)
         return finished(result.returncode, result.stdout, result.stderr)
 
     def fails(self, code, *args, stdin=b""):
@@ -106,7 +106,7 @@ class Smtpusers:
         processes = [self.start(*words) for words in commands]
         results = []
         for process in processes:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=PATIENCE)
             results.append(finished(process.returncode, out, err))
         return results
 
@@ -144,7 +144,7 @@ def finished(code, out, err):
     return subprocess.CompletedProcess((), code, out, err)
 
 
-def on_terminal(argv, environment, answers, timeout=30):
+def on_terminal(argv, environment, answers, timeout=PATIENCE):
     """The exit code, and all that a terminal of its own shows."""
     terminal, other = pty.openpty()
     with subprocess.Popen(

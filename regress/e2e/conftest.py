@@ -24,6 +24,9 @@ from users import Users
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "smtpd79: needs smtpd 7.9, runs in the forky root only")
+    config.addinivalue_line(
+        "markers", "exact: counts what may never be wrong, so that a failure "
+        "is one, on whatever machine: regress/check.py")
     if isolated() and hasattr(config, "workerinput"):
         apart()
 

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from linedriver import FilterDriver
-from places import configuration, workdir
+from places import PATIENCE, configuration, workdir
 from quotas import SOURCE_ADDRESS
 from redisserver import wait_until
 
@@ -50,7 +50,7 @@ class Relay(FilterDriver):
         future = self.waiting[token] = Future()
         self.say("filter|0.7|%.6f|smtp-in|%s|%s|%s|%s" % (
             time.time(), phase, session, token, parameter))
-        return future.result(60)
+        return future.result(PATIENCE)
 
     def tell(self, event, session, *rest):
         if self.registers("report", event):
@@ -137,7 +137,7 @@ class Crowd:
                    "%d to be accepted" % count)
         return time.monotonic()
 
-    def finish(self, timeout=60):
+    def finish(self, timeout=PATIENCE):
         """How many were accepted, once the quota is used up for all."""
         self.hurry.set()
         for client in self.clients:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from places import program
+from places import PATIENCE, program
 
 SANITIZER = re.compile(rb"AddressSanitizer|LeakSanitizer|runtime error:")
 
@@ -42,7 +42,7 @@ class LineDriver:
                 self.process.kill()
                 self.process.wait()
 
-    def finish(self, timeout=10):
+    def finish(self, timeout=PATIENCE):
         """smtpd goes away: the program ends in order and in peace."""
         assert self.process.poll() is None, self.stderr()
         self.socket.shutdown(socket.SHUT_WR)
@@ -64,7 +64,7 @@ class LineDriver:
         heard = [self.buffer]
         while view:
             reading, writing, _ = select.select(
-                [self.socket], [self.socket], [], 30)
+                [self.socket], [self.socket], [], PATIENCE)
             assert reading or writing, "the program reads no more"
             if reading:
                 heard.append(self._receive())
@@ -78,12 +78,12 @@ class LineDriver:
     def _receive(self):
         data = self.socket.recv(1 << 18)
         if not data:
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
             raise AssertionError("the program ended with %s: %s" % (
                 self.process.returncode, self.stderr()))
         return data
 
-    def line_bytes(self, timeout=10):
+    def line_bytes(self, timeout=PATIENCE):
         deadline = time.monotonic() + timeout
         while (end := self.buffer.find(b"\n")) < 0:
             left = deadline - time.monotonic()
@@ -94,7 +94,7 @@ class LineDriver:
         line, self.buffer = self.buffer[:end], self.buffer[end + 1:]
         return line
 
-    def take(self, count, timeout=30):
+    def take(self, count, timeout=PATIENCE):
         """So many bytes of what the program says."""
         parts, self.buffer = [self.buffer], b""
         size = len(parts[0])
@@ -106,10 +106,10 @@ class LineDriver:
         self.buffer = data[count:]
         return data[:count]
 
-    def line(self, timeout=10):
+    def line(self, timeout=PATIENCE):
         return self.line_bytes(timeout).decode("utf-8", "surrogateescape")
 
-    def until(self, last, timeout=10):
+    def until(self, last, timeout=PATIENCE):
         """The lines up to and with the one that is last."""
         lines = [self.line(timeout)]
         while lines[-1] != last:
@@ -133,7 +133,7 @@ class TableDriver(LineDriver):
         self.services = [line.partition("|")[2]
                          for line in self.until("register|ready")[:-1]]
 
-    def ask(self, operation, service, key, timeout=10):
+    def ask(self, operation, service, key, timeout=PATIENCE):
         """The result, without its id, and the seconds it took."""
         self.count += 1
         ident = "%08x" % self.count
@@ -148,10 +148,10 @@ class TableDriver(LineDriver):
         assert reply.startswith(head), reply
         return reply[len(head):], took
 
-    def lookup(self, service, key, timeout=10):
+    def lookup(self, service, key, timeout=PATIENCE):
         return self.ask("lookup", service, key, timeout)[0]
 
-    def check(self, service, key, timeout=10):
+    def check(self, service, key, timeout=PATIENCE):
         return self.ask("check", service, key, timeout)[0]
 
     def update(self):
@@ -188,7 +188,7 @@ class FilterDriver(LineDriver):
             self.send("|".join(["report", "0.7", "%.6f" % time.time(),
                                 "smtp-in", event, session, *rest]))
 
-    def ask(self, phase, session, parameter="", timeout=10):
+    def ask(self, phase, session, parameter="", timeout=PATIENCE):
         """The verdict of one phase."""
         if not self.registers("filter", phase):
             return "proceed"

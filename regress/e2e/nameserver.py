@@ -10,7 +10,7 @@ import subprocess
 import threading
 from contextlib import contextmanager
 
-from places import free_port
+from places import PATIENCE, free_port
 from redisserver import wait_until
 
 A, CNAME, MX, TXT, AAAA = 1, 5, 15, 16, 28
@@ -116,7 +116,7 @@ class NameServer:
         if self.process is None:
             return
         how()
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         self.process = None
 
 

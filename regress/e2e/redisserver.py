@@ -10,6 +10,8 @@ import threading
 import time
 from pathlib import Path
 
+from places import PATIENCE
+
 
 class ReplyError(Exception):
     """An error reply from the server."""
@@ -51,7 +53,7 @@ class RedisServer:
                 "--daemonize", "no", "--dir", str(self.dir),
                 "--logfile", str(self.log), *self.extra]
 
-    def start(self, timeout=20):
+    def start(self, timeout=PATIENCE):
         assert self.process is None, "already started"
         # A killed server leaves its socket behind.
         Path(self.socket).unlink(missing_ok=True)
@@ -78,7 +80,7 @@ class RedisServer:
             return not str(error).startswith("LOADING")
         return True
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=PATIENCE):
         """End the server in order; it writes what it is told to keep."""
         if self.process is None:
             return
@@ -114,7 +116,7 @@ class RedisServer:
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
 
-    def cli(self, *args, timeout=10, user=None, password=None):
+    def cli(self, *args, timeout=PATIENCE, user=None, password=None):
         """One command by RESP2, the reply as Python has it.
 
         Strings are str, with bytes that are no UTF-8 as surrogateescape has
@@ -125,7 +127,7 @@ class RedisServer:
                 connection.command("AUTH", user or "default", password)
             return connection.command(*args)
 
-    def connect(self, timeout=10):
+    def connect(self, timeout=PATIENCE):
         """A connection that stays, for MULTI, SUBSCRIBE, MONITOR."""
         return Connection(self.socket, timeout)
 
@@ -215,7 +217,9 @@ def state(path):
 
 
 def wait_until(condition, timeout, what):
-    """Poll until condition() is true; its value, or AssertionError."""
+    """Poll until condition() is true; its value, or AssertionError. However
+    soon it should be, a busy machine has its time."""
+    timeout = max(timeout, PATIENCE)
     pause = threading.Event()
     deadline = time.monotonic() + timeout
     while True:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 
-from places import free_port, program, workdir
+from places import PATIENCE, free_port, program, workdir
 from redisserver import wait_until
 
 LIBEXEC = "/usr/libexec/opensmtpd"
@@ -160,7 +160,7 @@ class Relay:
                 env=environ)
         return self
 
-    def start(self, timeout=30):
+    def start(self, timeout=PATIENCE):
         self.launch()
         try:
             wait_until(self._listens, timeout, "smtpd to listen")
@@ -181,7 +181,7 @@ class Relay:
     def __exit__(self, *_):
         self.stop()
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=PATIENCE):
         if self.process is None:
             return
         children = self.descendants()
@@ -264,7 +264,7 @@ def shared(conf, tls, sink):
 def greets(port):
     """Whether smtpd says its banner, as it does once its filter is ready."""
     try:
-        with socket.create_connection(("127.0.0.1", port), 20) as client:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
             return client.recv(3) == b"220"
     except ConnectionError:
         return False

@@ -8,6 +8,8 @@ import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 
+from places import PATIENCE
+
 
 def b64(*parts):
     """base64 of the parts with a NUL before each but the first."""
@@ -37,7 +39,7 @@ class Session:
     """One SMTP session, TLS on and EHLO said, of nobody yet."""
 
     def __init__(self, relay, source="127.0.0.1", implicit=False,
-                 starttls=True, timeout=180):
+                 starttls=True, timeout=PATIENCE):
         host = "::1" if ":" in source else "127.0.0.1"
         port = relay.smtps if implicit else relay.submission
         self.socket = socket.create_connection(

@@ -7,6 +7,7 @@ import socketserver
 import threading
 from dataclasses import dataclass, field
 
+from places import PATIENCE
 from redisserver import wait_until
 
 
@@ -96,7 +97,7 @@ class Sink(socketserver.ThreadingTCPServer):
         with self.arrived:
             self.messages.clear()
 
-    def wait(self, count=1, timeout=30):
+    def wait(self, count=1, timeout=PATIENCE):
         """The messages, once there are count of them."""
         with self.arrived:
             if not self.arrived.wait_for(
@@ -105,7 +106,7 @@ class Sink(socketserver.ThreadingTCPServer):
                     len(self.messages), count))
             return list(self.messages)
 
-    def wait_for(self, mark, timeout=30):
+    def wait_for(self, mark, timeout=PATIENCE):
         """The message that holds mark, once it is there."""
         def find():
             with self.arrived:

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 
+from places import PATIENCE
 from redisserver import wait_until
 
 DEVICE, SOCKET = "/dev/log", "/run/dev-log"
@@ -50,7 +51,7 @@ class Syslog:
             assert int(code) // 8 == MAIL, data
             self.lines.append((program, PRIORITIES[int(code) % 8], text))
 
-    def wait(self, program, priority, pattern, timeout=20):
+    def wait(self, program, priority, pattern, timeout=PATIENCE):
         """The text of the line that is looked for, once it is there."""
         def look():
             return [text for name, level, text in self.read()

@@ -14,6 +14,8 @@ from redisserver import wait_until
 from topologies import Cluster, Network, cut, mend
 from users import Users
 
+pytestmark = pytest.mark.exact
+
 QUOTA = 500
 SOON = 2                # seconds until mail flows, after the fail-over
 USER = "smtp:user:{alice}"

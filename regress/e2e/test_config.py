@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from linedriver import FilterDriver, TableDriver
-from places import SOURCE, configuration, program, workdir
+from places import PATIENCE, SOURCE, configuration, program, workdir
 from redisserver import wait_until
 from session import Session
 from systemlog import Syslog
@@ -55,7 +55,8 @@ def written(text):
 def run(path, *options):
     return subprocess.run(
         [program("filter-smtpusers"), *options, "-f", path],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -85,7 +86,7 @@ def refused(path, line):
     assert place.search(started.stderr), started.stderr
     table = subprocess.run([program("table-smtpusers"), path],
                            stdin=subprocess.DEVNULL, capture_output=True,
-                           text=True, timeout=20)
+                           text=True, timeout=PATIENCE)
     assert table.returncode != 0
     assert place.search(table.stderr), table.stderr
     assert table.stdout == ""
@@ -156,7 +157,7 @@ def test_smtpd_does_not_start_on_a_broken_file(new_relay, kind):
     place = re.compile(re.escape(str(relay.conf_path)) + ":[23]: ")
     relay.launch()
     try:
-        assert relay.process.wait(30) != 0
+        assert relay.process.wait(PATIENCE) != 0
         assert place.search(relay.log())
     finally:
         relay.stop()
@@ -170,7 +171,7 @@ def test_a_daemon_says_in_the_system_log_why_it_ended(new_relay):
     with Syslog() as syslog:
         relay.launch("-v")
         try:
-            assert relay.process.wait(30) == 0
+            assert relay.process.wait(PATIENCE) == 0
             # smtpd starts both at once, and ends with the first.
             wait_until(lambda: [line for line in syslog.read() if
                                 line[1] == "err" and
@@ -191,7 +192,7 @@ def test_errors_before_registration_are_in_the_system_log(redis, name):
             ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
              program(name), *(["-f"] if name[0] == "f" else []), path],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=20)
+            timeout=PATIENCE)
         assert ended.returncode == 1
         said = syslog.wait(name, "err", "redis_password_file")
         assert said == "%s:3: redis_password_file: %s: Permission denied" % (

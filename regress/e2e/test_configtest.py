@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from cli import package
-from places import configuration, program, workdir
+from places import PATIENCE, configuration, program, workdir
 from redisserver import RedisServer
 
 EX_NOUSER = 67
@@ -30,7 +30,8 @@ def tried(name, path, *options, before=()):
     """Exit status and what is wrong, as smtpd's user unless told."""
     done = subprocess.run(
         [*before, program(name, "rel"), "-n", *options, *PROGRAMS[name], path],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=PATIENCE)
     # What is said of the server is not this option's.
     return done.returncode, "".join(
         line for line in done.stderr.splitlines(True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from linedriver import FilterDriver, TableDriver
-from places import REPORT_URL, configuration, program, workdir
+from places import PATIENCE, REPORT_URL, configuration, program, workdir
 from redisserver import wait_until
 from relay import parents
 from session import Session
@@ -90,7 +90,7 @@ def nobodys(redis):
     yield start
     for process in started:
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_nobody_reads_its_memory(nobodys):

@@ -177,7 +177,7 @@ def test_get(library, acme):
         "name": "acme", "plan": "basic", "status": None,
         "user_prefix": None, "alarms": None, "over": None, "max_recipients": None,
         "max_size": None, "domains": ["a.example"], "domain_count": 1,
-        "other": {}, "problems": []}
+        "suppressed_count": 0, "other": {}, "problems": []}
     library.redis.cli("HSET", acme, "plan", b"P\xff", "status", "gone",
                       "note", "x")
     library.redis.cli("SADD", acme + ":domains", "B.example")
@@ -185,7 +185,7 @@ def test_get(library, acme):
         "name": "acme", "plan": "P\ufffd", "status": "gone",
         "user_prefix": None, "alarms": None, "over": None, "max_recipients": None,
         "max_size": None, "domains": ["B.example", "a.example"],
-        "domain_count": 2, "other": {"note": "x"},
+        "domain_count": 2, "suppressed_count": 0, "other": {"note": "x"},
         "problems": [
             r"plan: P\xff: not a plan: pro, or another word of 1 to 32 of "
             "a-z 0-9 . _ -",

@@ -244,3 +244,24 @@ def test_views_of_what_is_large(library, alice):
     times = [least(library, lambda: library.call("user_del", key))
              for key in (alice, library.user("bob"))]
     assert max(times) < MOST
+
+
+def test_totals(library):
+    """What a relay writes at once, where as many have sent before."""
+    key = "smtp:stats:{2026-11-21T08}"
+    library.redis.cli("EVAL", """
+        for _, what in ipairs({'messages', 'recipients', 'bytes'}) do
+            for i = 1, 50000 do
+                redis.call('ZADD', 'smtp:top:{2026-11-21T08}:' .. what, i,
+                    'user' .. i)
+            end
+        end""", 0, timeout=60)
+    fields = [word for n in range(100) for word in (
+        "message:refused:reason-%d" % n, 5)]
+    names = [word for n in range(200) for word in (
+        "user", "user%d" % (n * 250), 50000, 50000, 10 ** 9, 7)]
+    number = iter(range(1, 1000))
+    assert least(library, lambda: library.call(
+        "count", key, "relay", next(number), 100, *fields, *names)) < MOST
+    with pytest.raises(ReplyError, match="INVALID"):
+        library.call("count", key, "relay", next(number), 0, *names * 3)

@@ -14,7 +14,7 @@ import pytest
 
 from library import Library
 from manual import displays
-from places import SOURCE, workdir
+from places import PATIENCE, SOURCE, workdir
 from cli import verifies
 from quotas import LUA
 from redisserver import RedisServer, ReplyError
@@ -44,7 +44,8 @@ def run(*argv, text, suffix, **options):
     """The output of a program that ends well."""
     path = workdir("example") / ("example" + suffix)
     path.write_text(text)
-    result = subprocess.run([*argv, path], capture_output=True, timeout=60,
+    result = subprocess.run([*argv, path], capture_output=True,
+                            timeout=PATIENCE,
                             encoding="utf-8", check=False, **options)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""

@@ -11,8 +11,11 @@ import threading
 import pytest
 
 from library import HASH, Library
+from places import PATIENCE
 from redisserver import ReplyError, wait_until
 from session import Closed, Session, simple
+
+pytestmark = pytest.mark.exact
 
 PASSWORD = "Open-Sesame1"
 OK = "235 2.0.0 Authentication succeeded"
@@ -30,8 +33,8 @@ def together(redis, calls):
     replies = [None] * len(calls)
 
     def run(number, function, key, *words):
-        with redis.connect(timeout=60) as connection:
-            barrier.wait(30)
+        with redis.connect(timeout=PATIENCE) as connection:
+            barrier.wait(PATIENCE)
             connection.send("FCALL", "smtpusers_" + function, 1, key, *words)
             replies[number] = connection.read()
 

@@ -202,3 +202,13 @@ def test_an_account_takes_only_users_of_its_prefix(relay, users, sink):
         users.redis.cli("HSET", "smtp:account:{other}", "user_prefix",
                         "other-")
         assert session.mail("a@other.example").startswith("530")
+
+
+def test_a_prefix_that_ends_in_a_letter(redis):
+    """The account beside a user is found whatever the keys begin with."""
+    library = Library(redis, "relay")
+    library.call("account_add", library.account("shop"), "user_prefix", "shop-")
+    with pytest.raises(ReplyError, match="^INVALID shop: "):
+        library.call("user_add", library.user("bob"), "account", "shop")
+    assert library.call("user_add", library.user("shop-bob"), "account",
+                        "shop") == "added"

@@ -81,7 +81,7 @@ local redis = { call = function(command, ...)
 		return { real.call('GET', 'clock'), '999999' }
 	end
 	return real.call(command, ...)
-end }
+end, pcall = real.pcall }
 """
 
 
@@ -473,6 +473,7 @@ def test_get(library):
         "last_message": "2026-11-21T08:40:00Z",
         "domains": ["a.example", "b.example"], "domain_count": 2,
         "ips": ["192.0.2.0/24", "2001:db8::1"], "ip_count": 2,
+        "suppressed_count": 0,
         "other": {"note": "a/b\\c\"\n", "colour": "red"},
         "usage": [
             {"limit": "quota", "count": 100, "period": "1d", "used": 0,
@@ -495,8 +496,8 @@ def test_get_of_next_to_nothing(library):
         **UNBLOCKED, "ip_auth": None, "restricted": None, "description": None,
         "created": "x",
         "last_login": None, "last_message": None, "domains": [],
-        "domain_count": 0, "ips": [], "ip_count": 0, "other": {}, "usage": [],
-        "warnings": []}
+        "domain_count": 0, "ips": [], "ip_count": 0, "suppressed_count": 0,
+        "other": {}, "usage": [], "warnings": []}
 
 
 @pytest.mark.parametrize("words, period", [
@@ -748,4 +749,5 @@ def test_readers_write_nothing(library, alice):
         "smtpusers_" + name for name in (
             "check", "usage", "version", "user_get", "user_check",
             "account_get", "canonical", "describe", "page", "rows", "strays",
-            "odd_members", "failures")}
+            "odd_members", "failures", "user_suppressed",
+            "account_suppressed")}

@@ -12,7 +12,7 @@ import pytest
 
 from hooks.panelsite import Site, install, modules
 from hooks.receiver import Receiver
-from places import SOURCE
+from places import PATIENCE, SOURCE
 from redisserver import wait_until
 
 PAGE = (SOURCE / "scripts" / "smtpusers-hooks.8").read_text()
@@ -50,7 +50,8 @@ def run(text, **paths):
         assert old in text
         text = text.replace(old, str(new))
     return subprocess.run(["/bin/sh", "-euc", text], check=True, cwd="/",
-                          capture_output=True, timeout=60).stdout.decode()
+                          capture_output=True,
+                          timeout=PATIENCE).stdout.decode()
 
 
 def test_the_script_is_put_in_place(site):

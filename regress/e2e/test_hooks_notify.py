@@ -20,7 +20,7 @@ import pytest
 
 from hooks.panelsite import Site, install, kill
 from hooks.receiver import Receiver, applied, signed
-from places import SOURCE, workdir
+from places import PATIENCE, SOURCE, workdir
 from redisserver import wait_until
 from relay import certificate
 
@@ -722,7 +722,7 @@ def test_twenty_hooks_at_once(site):
                             "domain_create_post", domain=domain))
              for domain in sorted(domains)]
     for hook in hooks:
-        assert hook.communicate(timeout=120) == (b"", b"")
+        assert hook.communicate(timeout=PATIENCE) == (b"", b"")
         assert hook.returncode == 0
     site.settle()
     assert site.domains() == domains

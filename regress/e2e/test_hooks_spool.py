@@ -14,7 +14,7 @@ import pytest
 from hooks.panelsite import NOBODY, Site, install, kill, modules
 from hooks.receiver import Receiver, owned
 from hooks.tap import Tap
-from places import workdir
+from places import PATIENCE, workdir
 from redisserver import RedisServer, wait_until
 
 
@@ -441,13 +441,13 @@ def test_one_drain_at_a_time(site, tap):
     site.relay(tap.url)
     tap.hold()
     first = site.start(site.program, "drain")
-    assert tap.held.wait(60)
+    assert tap.held.wait(PATIENCE)
     asked = tap.count
     site.event("domain.deleted", "alice", "a.example")
     assert site.drain() == ""
     assert (tap.count, len(site.waiting())) == (asked, 2)
     tap.release()
-    assert first.wait(60) == 0
+    assert first.wait(PATIENCE) == 0
     first.communicate()
     assert site.waiting() == []
     assert site.domains() == set()
@@ -472,7 +472,7 @@ def test_twenty_events_at_once(site):
     started = [site.start(site.program, "event", "domain.created", "alice",
                           domain) for domain in sorted(domains)]
     for process in started:
-        assert process.communicate(timeout=120) == (b"", b"")
+        assert process.communicate(timeout=PATIENCE) == (b"", b"")
         assert process.returncode == 0
     wait_until(lambda: not site.waiting(), 60, "the events to be applied")
     assert site.domains() == domains

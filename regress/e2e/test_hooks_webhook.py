@@ -23,6 +23,7 @@ from redisserver import RedisServer, wait_until
 from relay import certificate
 
 OTHER = "another-secret-that-takes-the-place-of-the-old"
+SLOW = 8                # seconds that a client may take here
 
 
 @pytest.fixture(scope="module")
@@ -461,7 +462,7 @@ def test_two_hundred_at_once(site, receiver):
 
 
 def test_a_slow_client_stands_in_nobodys_way(site):
-    receiver = Receiver(site, deadline=2).start()
+    receiver = Receiver(site, deadline=SLOW).start()
     body = json.dumps(event()).encode()
     data = request(body, signed(body))
     begun = time.monotonic()
@@ -483,7 +484,7 @@ def test_a_slow_client_stands_in_nobodys_way(site):
     dripper = threading.Thread(target=drip)
     dripper.start()
     receiver.posts(event(), 202)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < SLOW
     answers = [answer(connection) for connection in slow]
     stop.set()
     dripper.join()
@@ -495,7 +496,7 @@ def test_a_slow_client_stands_in_nobodys_way(site):
 @pytest.mark.parametrize("data", [b"", b"POST /event HTTP/1.1\r\n\r\n",
                                   b"\x16\x03\x01\x02\0\x01\0\0"])
 def test_what_is_no_tls_stands_in_nobodys_way(site, tls, data):
-    receiver = Receiver(site, tls=tls, deadline=2).start()
+    receiver = Receiver(site, tls=tls, deadline=SLOW).start()
     plain = []
     for _ in range(20):
         connection = socket.create_connection(receiver.address, 60)

@@ -6,7 +6,7 @@
 import pytest
 
 from nameserver import NameServer
-from places import workdir
+from places import PATIENCE, workdir
 from reports import (OK, PASSWORD, blocked, from_header, judge, message,
                      never_arrives, report_id, try_message)
 from session import Session, together
@@ -349,7 +349,7 @@ def million(redis):
                     for n in range(start, start + 10_000)))
                 connection.read()
     yield
-    redis.cli("FLUSHALL", timeout=60)
+    redis.cli("FLUSHALL", timeout=PATIENCE)
 
 
 def test_a_million_domains(relay, redis, users, million):

@@ -17,6 +17,8 @@ from places import workdir
 from library import as_script
 from redisserver import RedisServer, ReplyError
 
+pytestmark = pytest.mark.exact
+
 RUNS, STEPS = 3000, 30
 SECOND = 1000000
 

@@ -18,6 +18,8 @@ from redisserver import RedisServer, wait_until
 from session import Closed, Session
 from users import Users
 
+pytestmark = pytest.mark.exact
+
 PASSWORD = "Open-Sesame1"
 QUOTA, RELAYS, CLIENTS = 1000, 4, 64
 FILTERS = 8

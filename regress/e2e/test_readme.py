@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from manual import blocks
-from places import SOURCE, build, workdir
+from places import PATIENCE, SOURCE, build, workdir
 from cli import on_terminal
 from redisserver import RedisServer, wait_until
 from relay import certificate, greets
@@ -52,7 +52,7 @@ class Host:
     def __exit__(self, *_):
         if self.smtpd:
             self.smtpd.terminate()
-            self.smtpd.wait(30)
+            self.smtpd.wait(PATIENCE)
         self.holder.kill()
         self.holder.wait()
         self.holder.stdout.close()

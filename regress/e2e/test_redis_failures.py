@@ -11,7 +11,7 @@ import pytest
 
 from fakeredis import BEHAVIOURS, FakeRedis
 from linedriver import FilterDriver, TableDriver
-from places import REPORT_URL, configuration, workdir
+from places import REPORT_URL, configuration, slack, workdir
 from redisserver import RedisServer, wait_until
 from relay import shared
 from session import FORMS, Closed, Session, b64, simple
@@ -21,9 +21,8 @@ AUTH_LATER = "421 4.3.0 Temporary failure"
 LATER = "451 4.3.0 Temporary failure"
 PASSWORD = "Open-Sesame1"
 
-# The configuration's deadline, and what a busy machine may add.
+# The configuration's deadline.
 DEADLINE = 1.0
-SLACK = 2.0
 KEYS = {"redis_timeout": int(DEADLINE * 1000)}
 
 
@@ -80,7 +79,7 @@ def test_auth_while_redis_is_away(relay, users, redis, form, ailment):
         AILMENTS[ailment](redis)
         reply, took = timed(FORMS[form], session, "alice", PASSWORD)
         assert reply == AUTH_LATER
-        assert took < DEADLINE + SLACK
+        assert took < DEADLINE + slack(2)
         assert b64("", "alice", PASSWORD) not in relay.log()
         assert not session.mail().startswith("2")
 
@@ -97,7 +96,7 @@ def test_mail_from_while_redis_is_away(relay, users, redis, ailment):
         for session in (known, appliance, unknown):
             reply, took = timed(session.mail)
             assert reply == LATER
-            assert took < DEADLINE + SLACK
+            assert took < DEADLINE + slack(2)
             assert session.command("NOOP").startswith("250")
 
 
@@ -113,7 +112,7 @@ def test_end_of_data_while_redis_is_away(relay, users, redis, sink, ailment):
         AILMENTS[ailment](redis)
         reply, took = timed(session.finish, simple("lost"))
         assert reply == LATER
-        assert took < DEADLINE + SLACK
+        assert took < DEADLINE + slack(2)
         if redis.process is None:
             redis.start()
             restore(users, fields)
@@ -139,7 +138,7 @@ def test_other_sessions_go_on_while_redis_stands_still(relay, users, redis):
             slowest = max(slowest, took)
         assert waiting.read() == LATER
         # The table is asked for nobody here, so nobody waits for it.
-        assert slowest < DEADLINE + SLACK
+        assert slowest < DEADLINE + slack(2)
 
 
 def test_many_sessions_while_redis_stands_still(relay, users, redis):
@@ -158,7 +157,7 @@ def test_many_sessions_while_redis_stands_still(relay, users, redis):
     for thread in threads:
         thread.join()
     assert {reply for reply, _ in replies} == {LATER}
-    assert max(took for _, took in replies) < DEADLINE + SLACK
+    assert max(took for _, took in replies) < DEADLINE + slack(2)
     redis.resume()
     works_again(relay, users)
     for session in sessions:
@@ -298,11 +297,11 @@ def test_the_table_answers_within_the_deadline(redis, users, ailment):
             operation = "check" if service == "auth" else "lookup"
             result, took = table.ask(operation, service, key)
             assert result.startswith("error"), result
-            assert took < DEADLINE + SLACK
+            assert took < DEADLINE + slack(2)
         for _ in range(4):
             result, took = table.ask("check", "netaddr", "127.0.0.2")
             assert result.startswith("error"), result
-            assert took < DEADLINE + SLACK
+            assert took < DEADLINE + slack(2)
         fields = None
         if redis.process is None:
             redis.start()
@@ -315,14 +314,20 @@ def test_the_table_answers_within_the_deadline(redis, users, ailment):
 
 
 def test_the_deadline_is_the_configurations(redis, users):
-    conf = configuration(redis=redis.url, redis_timeout=150)
     users.add("alice", PASSWORD)
-    with TableDriver(workdir("table"), conf) as table:
-        assert table.lookup("credentials", "alice").startswith("found")
-        redis.pause()
-        result, took = table.ask("lookup", "credentials", "alice")
-        assert result.startswith("error")
-        assert 0.1 < took < DEADLINE
+    times = []
+    for deadline in (150, 6000):
+        conf = configuration(redis=redis.url, redis_timeout=deadline)
+        with TableDriver(workdir("table"), conf) as table:
+            assert wait_until(lambda t=table: t.lookup("credentials", "alice")
+                              .startswith("found"), 20, "the table's answer")
+            redis.pause()
+            result, took = table.ask("lookup", "credentials", "alice")
+            redis.resume()
+            assert result.startswith("error")
+            assert took > 0.9 * deadline / 1000
+            times.append(took)
+    assert times[0] < times[1]
 
 
 @pytest.mark.parametrize("kind", BEHAVIOURS)
@@ -338,7 +343,7 @@ def test_the_table_and_a_server_that_is_no_redis(kind):
                     result, took = table.ask(operation, service, key)
                     assert result == "not-found" or \
                         result.startswith("error"), result
-                    assert took < DEADLINE + SLACK
+                    assert took < DEADLINE + slack(2)
             assert fake.connections > 0
             assert small(table.process.pid)
 
@@ -357,7 +362,7 @@ def test_the_filter_and_a_server_that_is_no_redis(kind):
                                       "alice@example.org")
                 assert verdict.startswith("reject|4") or \
                     verdict == "reject|530 5.7.0 Authentication required"
-                assert took < DEADLINE + SLACK
+                assert took < DEADLINE + slack(2)
                 driver.disconnect(session)
             assert small(driver.process.pid)
 
@@ -376,4 +381,4 @@ def test_an_address_with_nobody_there(url):
         for _ in range(5):
             result, took = table.ask("lookup", "credentials", "alice")
             assert result.startswith("error")
-            assert took < DEADLINE + SLACK
+            assert took < DEADLINE + slack(2)

@@ -140,6 +140,9 @@ class Mail:
     def sender(self, address="a@example.org"):
         return self.driver.ask("mail-from", self.id, address)
 
+    def recipient(self, address="b@example.com"):
+        return self.driver.ask("rcpt-to", self.id, address)
+
     def end(self, author="a@example.org"):
         for line in ("From: " + author, "", "x", "."):
             self.driver.send("filter|0.7|%.6f|smtp-in|data-line|%s|%016x|%s"
@@ -249,6 +252,50 @@ def test_one_for_each_answer_of_the_table(watched, table, users, kind):
         netaddr = watched.decisions()
         assert table.check("auth", kind + ":" + PASSWORD) == "found"
     assert (len(credentials), len(netaddr)) == (1, 1)
+
+
+def suppress(redis, *keys):
+    for key in keys:
+        redis.cli("ZADD", "smtp:%s:suppressed" % key, "+inf", "x@example.net")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_none_for_a_recipient_without_a_list(watched, filter_, users, kind):
+    """Whether there is a list is asked along with MAIL FROM."""
+    all_users(users)
+    first = Mail(filter_, kind)
+    assert first.sender() == "proceed"
+    watched.forget()
+    mail = Mail(filter_, kind)
+    assert watched.decisions()
+    watched.forget()
+    assert mail.sender() == "proceed"
+    trip, = watched.decisions()
+    assert trip.count("ZCARD") == (1 if kind == "plain" else 2)
+    watched.forget()
+    for _ in range(3):
+        assert mail.recipient() == "proceed"
+    assert not watched.trips
+    assert mail.end() == "proceed"
+    assert "ZCARD" not in sum(watched.decisions(), [])
+
+
+@pytest.mark.parametrize("keys", [
+    ("user:{limited}",), ("account:{acme}",),
+    ("user:{limited}", "account:{acme}")])
+def test_one_for_a_recipient_with_lists(watched, filter_, redis, users, keys):
+    all_users(users)
+    suppress(redis, *keys)
+    mail = Mail(filter_, "limited")
+    assert mail.sender() == "proceed"
+    watched.forget()
+    assert mail.recipient() == "proceed"
+    assert watched.decisions() == [["ZMSCORE"] * len(keys)]
+    assert mail.recipient("x@example.net").startswith("reject|550 5.7.1")
+    # What cannot be one of them is not asked about.
+    watched.forget()
+    assert mail.recipient("x@[192.0.2.1]").startswith("reject|550 5.1.3")
+    assert not watched.decisions()
 
 
 def test_a_wrong_guess_costs_a_trip_and_decides_nothing(watched, filter_,

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from manual import displays
-from places import SOURCE, workdir
+from places import PATIENCE, SOURCE, workdir
 from redisserver import ReplyError
 from reports import OK, log, report, report_id
 from session import Session
@@ -41,7 +41,8 @@ class Recipes:
         path = "%s:%s" % (self.place, os.environ["PATH"])
         # openssl asks a terminal, twice; without one, standard input.
         result = subprocess.run(
-            ["sh", "-euc", text], input=(PASSWORD + "\n") * 2, timeout=60,
+            ["sh", "-euc", text], input=(PASSWORD + "\n") * 2,
+            timeout=PATIENCE,
             start_new_session=True, env={**os.environ, "PATH": path},
             stdout=subprocess.PIPE, encoding="utf-8", check=True)
         return result.stdout
@@ -125,6 +126,15 @@ def test_all_recipes(recipes, relay, users, redis):
     assert [row[0] for row in said[1:]] == ["quota", "rate"]
     assert [row[1:4] for row in said[1:]] == [["1000", "1d", "1"],
                                               ["100", "1h", "1"]]
+
+    recipes.run("Recipients that get no mail")
+    for recipient in ("bob@example.com", "anybody@example.net"):
+        with Session(relay) as session:
+            assert session.plain("alice", PASSWORD).startswith("235")
+            assert session.message(recipients=[recipient]).startswith(
+                "550 5.7.1 [SUPPRESSED]")
+    redis.cli("DEL", "smtp:user:{alice}:suppressed",
+              "smtp:account:{acme}:suppressed")
 
     redis.cli("HSET", "smtp:user:{alice}", "mode", "default")
     ident = report_id(alice(relay, sender="a@bank.test"), "alice")

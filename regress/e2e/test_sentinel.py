@@ -10,11 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from crowd import CLIENTS, PACE, Crowd
+from places import PATIENCE
 from quotas import Functions, limited
 from redisserver import wait_until
 from session import Closed, Session
 from topologies import Network, Sentinels, cut, mend
 from users import Users
+
+pytestmark = pytest.mark.exact
 
 PASSWORD = "Open-Sesame1"
 QUOTA = 500
@@ -162,7 +165,7 @@ def test_what_is_accepted_is_delivered(sentinels, new_relay, sink):
         sentinels.wait_other(former)
         again = time.monotonic()
         for client in clients:
-            client.result(60)
+            client.result(PATIENCE)
     assert 150 - 16 <= len(accepted) <= 150
     assert any(again - 1 < when <= again + SOON for when in accepted)
     assert len(sink.wait(len(accepted))) == len(accepted)

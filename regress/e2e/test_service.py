@@ -9,18 +9,22 @@ import re
 import signal
 import subprocess
 
+import pytest
+
 from cli import FILTER, SCRIPT
 from manual import displays
-from places import SOURCE, free_port
-from redisserver import wait_until
+from places import PATIENCE, SOURCE, free_port, workdir
+from redisserver import RedisServer
+from reports import log
 from session import Closed, Session
+from users import Users
 
 PASSWORD = "Open-Sesame1"
 
 
 def ended(relay):
     """smtpd's exit status, once it has ended."""
-    status = relay.process.wait(30)
+    status = relay.process.wait(PATIENCE)
     relay.stop()
     return status
 
@@ -58,9 +62,17 @@ def test_systemd_starts_it_again_whatever_its_status():
         "Service": {"Restart": "always", "RestartSec": "2"}}
 
 
-def test_a_stolen_password_by_the_manual(new_relay, users, redis):
+@pytest.fixture
+def server():
+    """A Redis that no other relay writes to, not even late."""
+    with RedisServer(workdir("server")) as server:
+        yield server
+
+
+def test_a_stolen_password_by_the_manual(server, new_relay):
     """What was accepted meanwhile goes from the queue, and nobody else's."""
-    relay = new_relay(rules=[
+    users = Users(server)
+    relay = new_relay(server.url, rules=[
         'match auth from any for any action "relay"'])
     relay.sink_port = free_port()
     relay.stop()
@@ -75,8 +87,7 @@ def test_a_stolen_password_by_the_manual(new_relay, users, redis):
     def queued():
         return len(relay.ctl("show", "queue").stdout.splitlines())
 
-    wait_until(lambda: redis.cli("XLEN", users.key("alice", "log")) == 4, 20,
-               "alice's log")
+    log(server, "alice", 4)
     assert queued() == 6
     page, = [text for _, text in displays(
         SOURCE / "scripts" / "smtpusers.8") if "smtpctl remove" in text]

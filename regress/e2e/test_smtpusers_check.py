@@ -10,7 +10,7 @@ import random
 import jsonschema
 import pytest
 
-from places import REDIS7, free_port
+from places import PATIENCE, REDIS7, free_port
 from cli import (EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, Smtpusers,
                        log_in_as, package)
 from redisserver import RedisServer, wait_until
@@ -500,7 +500,7 @@ def test_an_address_that_is_being_given_is_not_taken_away(server, tmp_path):
     wait_until(lambda: calls(server, "get") > before, 20, "check to look")
     wait_until(lambda: calls(server, "hget") > 0, 20, "check to see it")
     server.cli("HSET", cmd.key("bob"), "ip_auth", "192.0.2.9")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "", "")
     assert server.cli("GET", "smtp:ip:{192.0.2.9}") == "bob"
     assert findings(cmd) == []
@@ -648,7 +648,7 @@ def test_redis_goes_in_the_middle(server, tmp_path):
     with cmd.start("check") as process:
         assert "no such account" in process.stdout.readline()
         server.kill()
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == EX_UNAVAILABLE
     assert err.startswith("smtpusers: ") and "Traceback" not in err
 

@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from places import SOURCE
+from places import PATIENCE, SOURCE
 from cli import SCRIPT, Smtpusers
 from redisserver import RedisServer
 from transfers import fill
@@ -90,7 +90,7 @@ class Shell:
         return {part.partition(":")[0].strip()
                 for part in told.split("HIT:")[1:]} - {""}
 
-    def ask(self, keys, timeout=60):
+    def ask(self, keys, timeout=PATIENCE):
         """What is shown from these keys to the end of the next command.
         What is typed before the prompt is there would not be edited."""
         os.write(self.terminal, keys.encode() + b"echo DO''NE\n")

@@ -11,7 +11,7 @@ import subprocess
 import jsonschema
 import pytest
 
-from places import REDIS7
+from places import PATIENCE, REDIS7
 from cli import EX_DATAERR, EX_UNAVAILABLE, Smtpusers
 from redisserver import RedisServer, encode
 from transfers import CREATED, HASH, contents, fill, peak, schema
@@ -21,7 +21,8 @@ EX_IOERR = 74
 COLUMNS = ["type", "name", "password", "account", "mode", "status", "quota",
            "quota_period", "rate", "over", "max_recipients", "max_size",
            "alarms", "ip_auth", "restricted", "blocked_by", "blocked_at",
-           "blocked_until", "description", "created", "plan", "user_prefix", "domains", "ips"]
+           "blocked_until", "description", "created", "plan", "user_prefix",
+           "domains", "ips", "suppressed"]
 
 
 @pytest.fixture
@@ -273,7 +274,7 @@ def test_redis_goes_in_the_middle(server, tmp_path):
     with cmd.start("export") as process:
         assert process.stdout.readline().startswith("{")
         server.kill()
-        rest, err = process.communicate(timeout=60)
+        rest, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == EX_UNAVAILABLE
     assert rest.count("\n") < 4999 and rest.endswith("}\n")
     assert err.startswith("smtpusers: ") and "Traceback" not in err
@@ -286,7 +287,7 @@ def test_a_reader_that_has_seen_enough(server, tmp_path):
         assert process.stdout.readline().startswith("{")
         process.stdout.close()
         err = process.stderr.read()
-        assert (process.wait(60), err) == (0, "")
+        assert (process.wait(PATIENCE), err) == (0, "")
 
 
 @pytest.mark.parametrize("count", [1, 5000])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from places import REDIS7, free_port
+from places import PATIENCE, REDIS7, free_port
 from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE,
                        EX_USAGE, Smtpusers, package)
 from redisserver import RedisServer, wait_until
@@ -713,7 +713,7 @@ def begun(server, keys):
 
 
 def finish(process):
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in err, err
     return process.returncode, out, err
 
@@ -777,7 +777,7 @@ def test_killed(server, tmp_path, path):
         process = cmd.start("import", str(path))
         begun(server, keys)
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     added, same = re_counts(cmd.ok("import", str(path)).stdout)
     assert added + same == MANY and same > 0
     check_many(cmd)

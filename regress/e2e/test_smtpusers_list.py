@@ -12,6 +12,7 @@ import time
 import pytest
 
 from cli import EX_DATAERR, EX_USAGE, Smtpusers
+from places import PATIENCE
 from redisserver import wait_until
 from transfers import fill, lines_of, user
 
@@ -156,7 +157,7 @@ def test_it_gives_way_to_others(cmd):
     process = cmd.start("import", stdin=subprocess.PIPE)
     wait_until(lambda: os.getpriority(os.PRIO_PROCESS, process.pid) == 5, 20,
                "another priority")
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
 
 

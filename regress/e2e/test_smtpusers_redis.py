@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from places import free_port
+from places import PATIENCE, free_port
 from cli import (EX_CONFIG, EX_DATAERR, EX_IOERR, EX_NOPERM,
                        EX_NOUSER, EX_UNAVAILABLE, EX_USAGE, SCRIPT, Smtpusers,
                        log_in_as, verifies)
@@ -137,7 +137,7 @@ def test_no_command_line_holds_a_secret(server, tmp_path):
         seen = list(processes().values())
     finally:
         server.cli("CLIENT", "UNPAUSE")
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
     assert any(b"passwd" in line for line in seen)
     assert process.returncode == 0, err
     stored = cmd.fields("alice")["password"]

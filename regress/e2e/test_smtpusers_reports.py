@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from places import REPORT_URL, SOURCE, program, workdir
+from places import PATIENCE, REPORT_URL, SOURCE, program, workdir
 from nameserver import NameServer
 from cli import (EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE,
                        Smtpusers)
@@ -263,7 +263,7 @@ def test_a_log_is_followed(cmd):
             assert line["source"] == "later%d" % n
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20)[0] == ""
+        assert process.communicate(timeout=PATIENCE)[0] == ""
         assert process.returncode == 130
     finally:
         process.kill()

@@ -299,6 +299,7 @@ last message  -
         "max_size": None, "created": created, "last_login": "2026-11-20T10:00:00Z",
         "last_message": None, "other": {}, "problems": [],
         "warnings": [], "domain_count": 2, "ip_count": 2,
+        "suppressed_count": 0,
         "usage": [{"limit": "quota", "count": 1000, "period": "1d", "used": 0,
                    "reset": 0}]}
 

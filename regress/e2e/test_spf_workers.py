@@ -21,14 +21,13 @@ import pytest
 from linedriver import FilterDriver
 from nameserver import (CNAME, REFUSED, SERVFAIL, TXT, NameServer,
                         OddServer, failing, response, silent, spf, txt)
-from places import REPORT_URL, configuration, workdir
+from places import REPORT_URL, configuration, slack, workdir
 from redisserver import wait_until
 from relay import alive, parents
 from session import Session, simple
 from test_spf import OK, PASSWORD, UNKNOWN, alice, report_of, send_as
 
 NOBODY = "65534"
-SLACK = 0.7
 
 __all__ = ["alice"]
 
@@ -43,7 +42,8 @@ def names():
 def odd_relay(names, new_relay):
     """A relay that asks the odd server: odd_relay(spf_timeout=500)."""
     def make(**keys):
-        return new_relay(spf="published", spf_resolver=names.address, **keys)
+        return new_relay(spf="published", spf_resolver=names.address,
+                         **{"spf_timeout": 30000, **keys})
     return make
 
 
@@ -224,7 +224,7 @@ def test_a_slow_answer_costs_no_wait_at_the_end(odd_relay, names, alice):
         names.wait_answered("slow.test")
         reply, took = end(session)
     assert reply.startswith("250"), reply
-    assert took < SLACK
+    assert took < slack(0.7)
     assert names.count("slow.test") == 1
 
 
@@ -392,9 +392,9 @@ def test_a_silent_server(odd_relay, names, alice):
         for n in range(5):
             sent = time.monotonic()
             assert other.message("m%d" % n).startswith("250")
-            assert time.monotonic() - sent < SLACK
+            assert time.monotonic() - sent < slack(0.7)
         assert session.read() == UNKNOWN
-        assert time.monotonic() - began < 2 * 0.7 + SLACK
+        assert time.monotonic() - began < 2 * 0.7 + slack(0.7)
         assert session.message("x", "a@good.test").startswith("250")
 
 
@@ -645,7 +645,7 @@ def test_other_users_notice_nothing(odd_relay, names, alice):
                 assert reply.startswith("250") or reply == UNKNOWN
                 began = time.monotonic()
                 assert other.message("m%d" % n).startswith("250")
-                assert time.monotonic() - began < SLACK
+                assert time.monotonic() - began < slack(0.7)
         finally:
             done.set()
             slayer.join()
@@ -690,7 +690,7 @@ def test_workers_that_died_unseen(redis, names, users):
             os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not any(map(alive, found)), 10, "workers to end")
         os.kill(pid, signal.SIGCONT)
-        reply = filt.line(20)
+        reply = filt.line()
         assert reply == "filter-result|%s|%016x|proceed" % (session, 100)
         filt.disconnect(session)
 
@@ -698,7 +698,7 @@ def test_workers_that_died_unseen(redis, names, users):
 def test_the_starter_ends(odd_relay, names, alice):
     """What needs SPF is deferred from then on; all else goes its way."""
     alice.add("bob", PASSWORD)
-    relay = odd_relay(spf_workers=2)
+    relay = odd_relay(spf_workers=2, spf_timeout=5000)
     pid = filter_of(relay)
     found = wait_workers(pid, 2)
     names.tell("one.test", spf())
@@ -758,7 +758,7 @@ def commit(filt, session, domain):
     """The verdict on a message from that domain."""
     filt.report("tx-begin", session, "12345678")
     write(filt, session, domain)
-    return filt.ask("commit", session, timeout=20)
+    return filt.ask("commit", session)
 
 
 def write(filt, session, domain):

@@ -3,20 +3,19 @@
 
 """table-smtpusers line by line: what smtpd sends, and what it never would."""
 
-import statistics
+import itertools
 from pathlib import Path
 
 import pytest
 
 from linedriver import LineDriver, TableDriver
-from places import configuration, program, workdir
+from places import configuration, program, slack, workdir
 from redisserver import wait_until
 from users import crypt
 
 PASSWORD = "Mixed-Case: p|w"
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 NEWER = "7.9.0-portable"
-SLACK = 2       # seconds that a busy machine may add
 
 
 @pytest.fixture
@@ -159,8 +158,10 @@ def answered_in_the_end(table):
         ident = "%08x" % table.count
         table.send("table|0.1|1.0|users|lookup|credentials|%s|alice" % ident)
         try:
-            return table.line(0.5).startswith(
-                "lookup-result|%s|found|alice:" % ident)
+            while not (line := table.line(0.5)).startswith(
+                    "lookup-result|%s|" % ident):
+                pass
+            return "|found|alice:" in line
         except TimeoutError:
             return False
     wait_until(answered, 10, "the answer")
@@ -254,16 +255,17 @@ def test_one_users_success_is_not_anothers(newer, users):
     assert newer.check("auth", "alic:e:" + PASSWORD) == "not-found"
 
 
-def median(newer, key, expected, times=7):
+def least(newer, key, expected, times=9):
+    """The seconds of the fastest answer, which a busy machine delayed least."""
     taken = []
     for _ in range(times):
         result, took = newer.ask("check", "auth", key)
         assert result == expected
         taken.append(took)
-    return statistics.median(taken)
+    return min(taken)
 
 
-COSTLY = 9      # of bcrypt: many times what else there is to an answer
+COSTLY = 11     # of bcrypt: many times what else there is to an answer
 
 
 def test_what_was_verified_is_remembered(newer, users):
@@ -271,10 +273,10 @@ def test_what_was_verified_is_remembered(newer, users):
               status="allowed")
     first, took = newer.ask("check", "auth", "alice:wrong-word")
     assert first == "not-found"
-    assert median(newer, "alice:wrong-word", "not-found") < took / 3
+    assert least(newer, "alice:wrong-word", "not-found") < took / 3
     first, took = newer.ask("check", "auth", "alice:" + PASSWORD)
     assert first == "found"
-    assert median(newer, "alice:" + PASSWORD, "found") < took / 3
+    assert least(newer, "alice:" + PASSWORD, "found") < took / 3
 
 
 def test_who_cannot_log_in_costs_no_hash(newer, users):
@@ -285,7 +287,7 @@ def test_who_cannot_log_in_costs_no_hash(newer, users):
     users.set("printer", status="allowed")
     _, wrong = newer.ask("check", "auth", "alice:wrong-word")
     for name in ("mallory", "printer", "nobody"):
-        assert median(newer, name + ":" + PASSWORD, "not-found") < wrong / 3
+        assert least(newer, name + ":" + PASSWORD, "not-found") < wrong / 3
 
 
 def test_a_remembered_failure_ends_with_its_reason(newer, users):
@@ -298,10 +300,10 @@ def test_a_remembered_failure_ends_with_its_reason(newer, users):
     assert newer.check("auth", "alice:Another-Word2") == "not-found"
 
 
-def guess(newer, name, count):
+def guess(newer, name, numbers):
     """The seconds that so many different wrong passwords take, each."""
     taken = []
-    for number in range(count):
+    for number in numbers:
         result, took = newer.ask("check", "auth", "%s:wrong-%d" % (
             name, number))
         assert result == "not-found"
@@ -317,9 +319,13 @@ def test_guesses_do_not_take_all_the_time(newer, users):
     for name in ("alice", "bob", "carol"):
         users.set(name, password=hashed, status="allowed")
     assert newer.check("auth", "alice:" + PASSWORD) == "found"
-    guess(newer, "carol", 1)
-    taken = guess(newer, "alice", 100)
-    assert statistics.median(taken[80:]) < taken[0] / 3
+    guess(newer, "carol", [0])
+    verified, = guess(newer, "alice", [0])
+    numbers = itertools.count(1)
+    while "too many wrong passwords" not in newer.stderr():
+        guess(newer, "alice", [next(numbers)])
+    assert min(guess(newer, "alice", itertools.islice(numbers, 20))) < \
+        verified / 3
     # Known right, and not guessed at: found at the first try.
     assert newer.check("auth", "alice:" + PASSWORD) == "found"
     assert newer.check("auth", "bob:" + PASSWORD) == "found"
@@ -335,10 +341,10 @@ def test_a_hash_that_takes_longer_than_the_deadline(redis, users):
     with TableDriver(workdir("table"), conf, NEWER) as newer:
         result, took = newer.ask("check", "auth", "alice:" + PASSWORD)
         assert not result.startswith("found") or took < 0.5
-        assert took < 0.5 + SLACK
+        assert took < 0.5 + slack(2)
         users.add("bob", PASSWORD)
         _, took = newer.ask("check", "auth", "bob:" + PASSWORD)
-        assert took < 0.5 + SLACK
+        assert took < 0.5 + slack(2)
 
 
 @pytest.mark.parametrize("key", [

@@ -12,7 +12,7 @@ import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from places import free_port, workdir
+from places import PATIENCE, free_port, workdir
 from redisserver import Connection, RedisServer, ReplyError, wait_until
 from session import CONTEXT
 
@@ -88,7 +88,7 @@ class Node(RedisServer):
     def argv(self):
         return self.place.argv(super().argv())
 
-    def connect(self, timeout=10):
+    def connect(self, timeout=PATIENCE):
         connection = Secured(self.place, self.port, timeout) if self.tls \
             else super().connect(timeout)
         if self.password is not None:
@@ -136,7 +136,7 @@ class Sentinel(Node):
     def argv(self):
         return self.place.argv([self.program, str(self.conf), "--sentinel"])
 
-    def start(self, timeout=20):
+    def start(self, timeout=PATIENCE):
         super().start(timeout)
         self.cli("SENTINEL", "DEBUG", *itertools.chain(*HASTY.items()))
         return self
@@ -237,7 +237,7 @@ class Sentinels(Topology):
     def cli(self, *args, **options):
         return self.primary().cli(*args, **options)
 
-    def wait_other(self, former, timeout=20):
+    def wait_other(self, former, timeout=PATIENCE):
         """Until another one is the primary, for all Sentinels that run."""
         def other():
             named = {sentinel.named() for sentinel in self.sentinels}
@@ -305,7 +305,7 @@ class Cluster(Topology):
         self.servers[0].cli("CLUSTER", "MEET", node.place.address, node.port,
                             port)
 
-    def wait_settled(self, timeout=20):
+    def wait_settled(self, timeout=PATIENCE):
         """Until all that run know each other, and agree on who is what."""
         def settled():
             running = self.alive()

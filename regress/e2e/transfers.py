@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 
-from places import SOURCE
+from places import PATIENCE, SOURCE
 
 HASH = "$2b$05$abcdefghijklmnopqrstuvabcdefghijklmnopqrstuvabcdefghijk"
 CREATED = "2026-11-21T08:39:29Z"
@@ -63,7 +63,7 @@ def fill(server, count):
         redis.call('HSET', key, 'restricted', '1')
         end
         redis.call('HSET', 'smtp:account:{acme}', 'plan', 'pro')""",
-               0, count, HASH, timeout=60)
+               0, count, HASH, timeout=PATIENCE)
 
 
 # What a process has used of memory at most counts that of its parent, before

@@ -587,6 +587,43 @@ test_every_domain_counts(void **state)
 	assert_blocked(REASON_NOT_ASSIGNED, "d0.example");
 }
 
+/* A recipient is asked about where there is a list, and then only. */
+static void
+test_suppressed(void **state)
+{
+	struct domains recipient = { .n = 0 };
+	int	       i;
+
+	(void)state;
+	for (i = 0; i < 8; i++) {
+		begin(STAGE_RCPT_TO);
+		facts.recipient = &recipient;
+		domains_clear(&recipient);
+		tx.suppresses = (i & 1) != 0;
+		tx.account_suppresses = (i & 2) != 0;
+		tx.sandboxed = (i & 4) != 0;
+		if ((i & 3) != 0) {
+			assert_reply(ACTION_REJECT, REPLY_RECIPIENT,
+			    REASON_RECIPIENT);
+			domains_add(&recipient, "example.com", "bob", 3);
+			assert_action(ACTION_ASK_SUPPRESSED);
+			facts.suppressed = RECIPIENT_UNKNOWN;
+			assert_reply(ACTION_REJECT, REPLY_TEMPFAIL,
+			    REASON_AWAY);
+			facts.suppressed = RECIPIENT_SUPPRESSED;
+			assert_reply(ACTION_REJECT, REPLY_SUPPRESSED,
+			    REASON_SUPPRESSED);
+			facts.suppressed = RECIPIENT_FREE;
+		}
+		assert_action(tx.sandboxed ? ACTION_SANDBOX : ACTION_PROCEED);
+	}
+	/* Of one too many nobody is asked. */
+	tx.recipients = 2;
+	tx.max_recipients = 1;
+	facts.suppressed = RECIPIENT_UNASKED;
+	assert_int_equal(decide(&facts).reason, REASON_RECIPIENTS);
+}
+
 /* A bound of the user counts first, then the account's, then everybody's. */
 static void
 test_bounds(void **state)
@@ -757,8 +794,8 @@ main(void)
 		cmocka_unit_test(test_every_domain_counts),
 		cmocka_unit_test(test_failed_logins),
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_over), cmocka_unit_test(test_room),
-		cmocka_unit_test(test_alarms)
+		cmocka_unit_test(test_suppressed), cmocka_unit_test(test_over),
+		cmocka_unit_test(test_room), cmocka_unit_test(test_alarms)
 	};
 
 	return (cmocka_run_group_tests_name("decide", tests, NULL, NULL));

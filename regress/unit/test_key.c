@@ -26,6 +26,8 @@ test_keys(void **state)
 	assert_string_equal(key_account(key, "smtp:", "acme", "domains"),
 	    "smtp:account:{acme}:domains");
 	assert_string_equal(key_report(key, "smtp:", "42"), "smtp:report:{42}");
+	assert_string_equal(key_stats(key, "smtp:", 1795250369),
+	    "smtp:stats:{2026-11-21T08}");
 	assert_string_equal(key_user(key, "", "alice", ""), "user:{alice}");
 	assert_ptr_equal(key_report(key, "x", "1"), key);
 	assert_true(netaddr_parse("::ffff:192.0.2.1", &na));

@@ -50,6 +50,8 @@ static const struct {
 	{ REASON_LONG, "sender-too-long" },
 	{ REASON_FAILURES, "failed-logins" },
 	{ REASON_RECIPIENTS, "too-many-recipients" },
+	{ REASON_RECIPIENT, "recipient-unreadable" },
+	{ REASON_SUPPRESSED, "recipient-suppressed" },
 	{ REASON_SIZE, "too-large" }, { REASON_QUOTA, "quota" },
 	{ REASON_LIMITS, "limits-unreadable" },
 	{ REASON_SANDBOX, "sandboxed-meanwhile" },
@@ -81,7 +83,8 @@ test_complete(void **state)
 			assert_string_not_equal(reason_name(reasons[k].reason),
 			    reason_name(reasons[i].reason));
 	}
-	assert_string_equal(reason_name((enum reason)NREASONS), "");
+	assert_int_equal(NREASONS, REASONS);
+	assert_string_equal(reason_name((enum reason)REASONS), "");
 }
 
 int

@@ -118,8 +118,11 @@ static void
 add_entry(const char *event, const char *result, const char *reply,
     const char *report, int64_t size)
 {
-	const struct userlog_entry entry = { event, result, reply, report,
-		size };
+	const struct userlog_entry entry = { .event = event,
+		.result = result,
+		.reply = reply,
+		.report = report,
+		.size = size };
 
 	userlog_add(journal, "smtp:", s, "alice", &entry);
 }
@@ -327,6 +330,31 @@ test_message_entry(void **state)
 	    "size 1234\nHSET smtp:user:{alice}:last message 2");
 }
 
+/* A recipient that gets no mail, and how many there were of them. */
+static void
+test_recipient_entry(void **state)
+{
+	const struct userlog_entry entry = { .event = "recipient",
+		.result = "refused",
+		.reply = "550 no",
+		.recipient = "b@three.example",
+		.size = -1 };
+
+	(void)state;
+	s->tx->msgid = 0xbeef;
+	s->tx->suppressed = 12;
+	userlog_add(journal, "smtp:", s, "alice", &entry);
+	unit_run_until(base, fake.ncommands == 1);
+	assert_contains(fake.log,
+	    "XADD smtp:user:{alice}:log MAXLEN ~ 1000 * event recipient result "
+	    "refused reply 550 no source 192.0.2.1 session 0000123456789abc "
+	    "message 0000beef sender a@two.example recipient "
+	    "b@three.example\n");
+	add_entry("message", "failed", NULL, NULL, -1);
+	unit_run_until(base, fake.ncommands == 2);
+	assert_contains(fake.log, " recipients 0 suppressed 12\n");
+}
+
 static void
 test_blocked_entry(void **state)
 {
@@ -362,7 +390,8 @@ main(void)
 		test(test_too_many), test(test_held), test(test_refused),
 		test(test_lost), test(test_cancel), test(test_reply),
 		test(test_login_entry), test(test_message_entry),
-		test(test_blocked_entry), test(test_bare_entry) };
+		test(test_recipient_entry), test(test_blocked_entry),
+		test(test_bare_entry) };
 
 	return (cmocka_run_group_tests_name("report", tests, NULL, NULL));
 }

@@ -281,6 +281,49 @@ test_all(void **state)
 	}
 }
 
+#define SUPPRESSED(of) "ZCARD smtp:" of ":suppressed\n"
+
+/* Whether there are recipients that get no mail, of the user and the account. */
+static void
+test_suppresses(void **state)
+{
+	static const struct {
+		const char	*user, *account;
+		bool		 suppresses, account_suppresses;
+		enum users_found found;
+	} rows[] = { { ":0\r\n", ":0\r\n", false, false, USER_OK },
+		{ ":1\r\n", ":0\r\n", true, false, USER_OK },
+		{ ":0\r\n", ":7\r\n", false, true, USER_OK },
+		{ WRONGTYPE, ":0\r\n", false, false, USER_BAD },
+		{ ":0\r\n", WRONGTYPE, false, false, USER_BAD },
+		{ "+OK\r\n", ":0\r\n", false, false, USER_BAD },
+		{ ":0\r\n", "*0\r\n", false, false, USER_BAD },
+		{ LOADING, ":0\r\n", false, false, USER_UNAVAILABLE } };
+	char   replies[512];
+	size_t i;
+
+	(void)state;
+	question.suppresses = true;
+	assert_non_null(ask("alice"));
+	one_go(HMGET("alice") SUPPRESSED("user:{alice}"), ACME ":0\r\n");
+	one_go(ACCOUNT("acme") SUPPRESSED("account:{acme}"), PRO ":0\r\n");
+	answered(USER_OK);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(replies, sizeof(replies), ACME "%s" PRO "%s",
+		    rows[i].user, rows[i].account);
+		assert_non_null(ask("alice"));
+		one_go(HMGET("alice") SUPPRESSED("user:{alice}") ACCOUNT("acme")
+			   SUPPRESSED("account:{acme}"),
+		    replies);
+		answered(rows[i].found);
+		if (rows[i].found != USER_OK)
+			continue;
+		assert_int_equal(user.suppresses, rows[i].suppresses);
+		assert_int_equal(user.account_suppresses,
+		    rows[i].account_suppresses);
+	}
+}
+
 #define BY_ADDRESS                                              \
 	"SMISMEMBER smtp:user:{alice}:domains a.example "       \
 	"b.example bob@a.example bob@b.example eve@b.example\n" \
@@ -1547,7 +1590,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-		TEST(test_record_alone), TEST(test_all),
+		TEST(test_record_alone), TEST(test_all), TEST(test_suppresses),
 		TEST(test_assigned_addresses), TEST(test_account_status),
 		TEST(test_no_account), TEST(test_account_left),
 		TEST(test_guesses), TEST(test_list_grows),

@@ -28,6 +28,12 @@ _smtpusers_options()
 		echo "--plan --domain" ;;
 	account-list)
 		echo "--json --names" ;;
+	suppress-add|suppress-import)
+		echo "--account --for" ;;
+	suppress-rm)
+		echo "--account --expired" ;;
+	suppress-list)
+		echo "--account --json" ;;
 	export)	echo "--format --users --accounts" ;;
 	import)	echo "--format --replace --check --from-line --errors --wait" ;;
 	check)	echo "--fix --json --server --relay-user" ;;
@@ -50,7 +56,7 @@ _smtpusers_value()
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
 	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
-	--unused|--from|--header|--ip|--from-line|--wait|--redis|\
+	--unused|--for|--from|--header|--ip|--from-line|--wait|--redis|\
 	--redis-user|--prefix|--report-url|--relay-user)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;
@@ -62,14 +68,17 @@ _smtpusers_words()
 {
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
-		    fields domain ip ipauth account report log explain import \
+		    fields domain ip ipauth suppress account report log explain import \
 		    export check setup" ;;
 	passwd|show|quota|rm|rename|block|allow|log|explain|set|check|check\ *|\
-	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear)
+	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
+	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)
 		echo "@users" ;;
 	domain|ip)
 		echo "add rm" ;;
 	ipauth)	echo "set clear" ;;
+	suppress)
+		echo "add rm list import" ;;
 	account)
 		echo "add set domain show list rm" ;;
 	account\ domain)
@@ -87,7 +96,8 @@ _smtpusers_words()
 		echo "@user-words" ;;
 	"set "*)
 		echo "@user-fields" ;;
-	import)	echo "@files" ;;
+	import|"suppress import "*)
+		echo "@files" ;;
 	esac
 }
 
@@ -158,8 +168,8 @@ _smtpusers()
 		value=$(_smtpusers_value "$skip" "${plain[*]}")
 	elif [ "${current#-}" = "$current" ]; then
 		value=$(_smtpusers_words "${plain[*]}")
-	elif [ "${plain[0]}" = account ]; then
-		value=$(_smtpusers_options "account-${plain[1]}")
+	elif [ "${plain[0]}" = account ] || [ "${plain[0]}" = suppress ]; then
+		value=$(_smtpusers_options "${plain[0]}-${plain[1]}")
 	else
 		value=$(_smtpusers_options "${plain[0]}")
 	fi

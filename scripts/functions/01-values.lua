@@ -246,9 +246,10 @@ end
 -- The error does not repeat it: it may be the password itself.
 function canonical.hash(text)
 	local scheme = scheme_of(text)
-	local bad = scheme == 'locked' and '[^ -~]' or '[^!-~]'
-	if not scheme or #text > HASH_MAX or string.find(text, bad) or
-	    (scheme ~= 'locked' and string.find(text, '[:;*!\\]')) then
+	-- crypt(5): none of : ; * ! \.
+	local good = scheme == 'locked' and '^[ -~]*$' or
+	    '^[%w$./"#%%&\'()+,<=>?@%[%]^_`{|}~-]*$'
+	if not scheme or #text > HASH_MAX or not string.find(text, good) then
 		fail('INVALID', 'password: not a hash that crypt(3) makes')
 	end
 	return text
@@ -404,6 +405,10 @@ local function parse_count(text)
 	return n and n <= COUNT_MAX and n or nil
 end
 
+local function count_text(text, n)
+	return string.byte(text) ~= 48 and text or string.format('%.0f', n)
+end
+
 -- Seconds of "3600", "1h", "30d".
 local function parse_period(text)
 	local digits, unit = string.match(text, '^(%d+)(%a?)$')
@@ -431,7 +436,7 @@ function canonical.quota(text)
 		invalid(text, 'not a quota: a number of messages, at most ' ..
 		    '10^12, 0 = unlimited')
 	end
-	return string.format('%.0f', n)
+	return count_text(text, n)
 end
 
 function canonical.limit(text)
@@ -439,7 +444,7 @@ function canonical.limit(text)
 	if not n then
 		invalid(text, 'not a limit: a number, at most 10^12, 0 = none')
 	end
-	return string.format('%.0f', n)
+	return count_text(text, n)
 end
 
 local SIZES = { [''] = 1, K = 1024, M = 1024 * 1024, G = 1024 * 1024 * 1024 }

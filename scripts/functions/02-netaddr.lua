@@ -5,21 +5,15 @@
 
 local RANGE_MAX = 51		-- IPv6 with dots, in brackets, and /128
 
-local function parse_octet(text)
-	local n = #text <= 3 and tonumber(text)
-	if not n or n > 255 or string.find(text, '^0.') then
-		return nil
-	end
-	return n
+local OCTETS = {}		-- as they are written
+for n = 0, 255 do
+	OCTETS[n .. ''] = n
 end
 
 local function parse_ipv4(text)
 	local a, b, c, d = string.match(text, '^(%d+)%.(%d+)%.(%d+)%.(%d+)$')
-	if not a then
-		return nil
-	end
-	a, b, c, d = parse_octet(a), parse_octet(b), parse_octet(c),
-	    parse_octet(d)
+	a, b, c, d = OCTETS[a or ''], OCTETS[b or ''], OCTETS[c or ''],
+	    OCTETS[d or '']
 	if not (a and b and c and d) then
 		return nil
 	end
@@ -161,14 +155,10 @@ end
 
 local is_plain_range
 do
-	-- Of four numbers, none with a leading zero.
 	local function is_plain_ipv4(text)
 		local a, b, c, d = string.match(text,
-		    '^(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)$')
-		return a and tonumber(a) < 256 and tonumber(b) < 256 and
-		    tonumber(c) < 256 and tonumber(d) < 256 and
-		    not string.find(text, '^0%d') and
-		    not string.find(text, '%.0%d')
+		    '^(%d+)%.(%d+)%.(%d+)%.(%d+)$')
+		return a and OCTETS[a] and OCTETS[b] and OCTETS[c] and OCTETS[d]
 	end
 
 	-- All groups written, or :: for two or more zeros.  No other group is
@@ -214,15 +204,14 @@ do
 	end
 
 	function is_plain_range(text)
-		if is_plain_ipv4(text) then
-			return true
+		local slash = string.find(text, '/', 1, true)
+		if not slash then
+			return is_plain_ipv4(text) or is_plain_ipv6(text)
 		end
-		local base, length = string.match(text, '^([^/]*)/(.*)$')
-		if base then
-			return is_plain_ipv4_range(base, length) or
-			    is_plain_ipv6_range(base, length)
-		end
-		return is_plain_ipv6(text)
+		local base, length = string.sub(text, 1, slash - 1),
+		    string.sub(text, slash + 1)
+		return is_plain_ipv4_range(base, length) or
+		    is_plain_ipv6_range(base, length)
 	end
 end
 

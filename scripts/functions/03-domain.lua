@@ -118,13 +118,15 @@ end
 -- Whether a text is a domain in its canonical form, for most of those that are:
 -- found out quickly, since lists are long.
 local function is_plain_domain(text)
-	if #text > DOMAIN_MAX or string.find(text, '[.-][.-]') or
+	if #text > DOMAIN_MAX or
 	    not string.find(text, '^[a-z0-9][a-z0-9.-]*[a-z0-9]$') or
-	    has_long_label(text) then
+	    string.find(text, '..', 1, true) or has_long_label(text) or
+	    (string.find(text, '-', 1, true) and
+	    string.find(text, '[.-][.-]')) then
 		return false
 	end
-	local last = string.match(text, '^.*%.(.*)$')
-	return last and string.find(last, '%D')
+	-- A last label that ends in a letter is no part of an address.
+	return string.byte(text, -1) > 57 and string.find(text, '.', 1, true)
 end
 
 -- With letters for the underscores that may be there: before the last two labels.
@@ -165,10 +167,11 @@ end
 -- An assigned sender: a domain, or one address, whose local part is a dot-atom
 -- (RFC 5322 3.2.3), here in lower case.
 function canonical.sender(text)
-	local start, domain = string.match(text, '^(.*)@([^@]*)$')
-	if not start then
+	if not string.find(text, '@', 1, true) then
 		return canonical.domain(text)
-	elseif #start > LOCAL_MAX or string.find('.' .. start .. '.', '..', 1,
+	end
+	local start, domain = string.match(text, '^(.*)@([^@]*)$')
+	if #start > LOCAL_MAX or string.find('.' .. start .. '.', '..', 1,
 	    true) or string.find(start, "[^%w!#$%%&'*+/=?^_`{|}~.-]") then
 		invalid(text, 'not an address: what is before the @ must be ' ..
 		    'letters, digits and single dots, without quotes, at ' ..

@@ -36,6 +36,13 @@ end
 
 local function record_kind(kind)
 	kind.field, kind.set = by_name(kind.fields), by_name(kind.sets)
+	kind.key = '^([!-z|~]+)' .. kind.word .. ':{([^{}]*)}$'
+	kind.givers, kind.followers = {}, {}
+	for i = 1, #kind.fields do
+		local field = kind.fields[i]
+		kind.givers[#kind.givers + 1] = field.given and field
+		kind.followers[#kind.followers + 1] = field.follows and field
+	end
 	return kind
 end
 
@@ -46,8 +53,7 @@ local function record_of(keys, kind)
 		    kind.word .. ':{NAME}')
 	end
 	local key = keys[1]
-	local prefix, name = string.match(key, '^([!-z|~]+)' .. kind.word ..
-	    ':{([^{}]*)}$')
+	local prefix, name = string.match(key, kind.key)
 	if not prefix or #prefix > PREFIX_MAX then
 		invalid(key, 'not the key of a record: PREFIX' .. kind.word ..
 		    ':{NAME}')
@@ -69,11 +75,13 @@ end
 
 -- Whether a record is there.
 local function exists(key)
-	local found = type_of(key)
-	if found ~= 'hash' and found ~= 'none' then
+	local count = redis.pcall('HLEN', key)
+	if type(count) == 'number' then
+		return count > 0
+	elseif string.find(count.err, 'WRONGTYPE', 1, true) then
 		wrong_type(key, 'hash')
 	end
-	return found == 'hash'
+	error({ err = count.err }, 0)
 end
 
 local function need(kind, key, name)
@@ -117,12 +125,12 @@ end
 -- Canonical members, each once.
 local function members_of(words, check)
 	local members, seen = {}, {}
-	for _, word in ipairs(words) do
-		local member = check(word)
+	for i = 1, #words do
+		local member = check(words[i])
 		if not seen[member] then
 			members[#members + 1] = member
+			seen[member] = true
 		end
-		seen[member] = true
 	end
 	return members
 end
@@ -131,12 +139,12 @@ end
 local function need_sizes(args, most)
 	local bytes = 0
 	most = most or LIMITS.members
-	for i, word in ipairs(args) do
-		bytes = bytes + #word
-		if i > most or bytes > LIMITS.bytes then
-			fail('INVALID', 'a call takes at most ' .. most ..
-			    ' words, of at most ' .. LIMITS.bytes .. ' bytes')
-		end
+	for i = 1, math.min(#args, most) do
+		bytes = bytes + #args[i]
+	end
+	if #args > most or bytes > LIMITS.bytes then
+		fail('INVALID', 'a call takes at most ' .. most ..
+		    ' words, of at most ' .. LIMITS.bytes .. ' bytes')
 	end
 end
 
@@ -145,12 +153,11 @@ local function split(text, field)
 	local words = {}
 	for word in string.gmatch(text, '[^ ]+') do
 		words[#words + 1] = word
-		left.members = left.members - 1
-		if left.members < 0 then
-			invalid(field, 'a call takes at most ' ..
-			    LIMITS.members .. ' domains and ranges: add ' ..
-			    'the others with further calls')
-		end
+	end
+	left.members = left.members - #words
+	if left.members < 0 then
+		invalid(field, 'a call takes at most ' .. LIMITS.members ..
+		    ' domains and ranges: add the others with further calls')
 	end
 	return words
 end
@@ -179,8 +186,8 @@ end
 -- Who gives a set that restricts, without a word on that, means it to stay: what
 -- is lost must not open anything.  Who gives an empty one lifts it.
 local function follow_sets(kind, changes)
-	for _, field in ipairs(kind.fields) do
-		local members = changes.sets[field.follows or '']
+	for _, field in ipairs(kind.followers) do
+		local members = changes.sets[field.follows]
 		if members and (changes.values[field.name] or '') == '' then
 			changes.values[field.name] = #members > 0 and '1' or ''
 		end
@@ -200,7 +207,7 @@ end
 -- What a call wants to have: canonical values by field, "" for none; members
 -- by set; a warning.  When a record was created is not unsaid.
 local function changes_of(kind, args)
-	local changes, named = { values = {}, sets = {} }, {}
+	local changes = { values = {}, sets = {} }
 	if #args % 2 ~= 0 then
 		fail('INVALID', 'a field without a value: they come in pairs')
 	end
@@ -208,7 +215,7 @@ local function changes_of(kind, args)
 	for i = 1, #args, 2 do
 		local name, value = args[i], args[i + 1]
 		local field, set = kind.field[name], kind.set[name]
-		if named[name] then
+		if changes.values[name] or changes.sets[name] then
 			invalid(name, 'named twice')
 		elseif set then
 			changes.sets[name] = members_of(split(value, name),
@@ -221,7 +228,6 @@ local function changes_of(kind, args)
 		elseif name ~= 'created' then
 			changes.values[name] = field.given or ''
 		end
-		named[name] = true
 	end
 	follow_sets(kind, changes)
 	drop_former(kind, changes)
@@ -313,8 +319,15 @@ local function beside(command, key, ...)
 	return reply
 end
 
+-- The prefix may end in a letter.
 local function key_beside(key, word, name)
-	return string.match(key, '^(.-)[a-z]+:{') .. word .. ':{' .. name .. '}'
+	local last = string.find(key, ':{', 1, true) - 1
+	for _, kind in ipairs({ 'user', 'account', 'ip' }) do
+		local prefix = string.sub(key, 1, last - #kind)
+		if prefix .. kind == string.sub(key, 1, last) then
+			return prefix .. word .. ':{' .. name .. '}'
+		end
+	end
 end
 
 -- The user of an address.  The relay folds the name too, and takes what is none
@@ -421,7 +434,7 @@ local function is_same(kind, key, name, changes)
 end
 
 local function add_given(kind, changes)
-	for _, field in ipairs(kind.fields) do
+	for _, field in ipairs(kind.givers) do
 		changes.values[field.name] = changes.values[field.name] or
 		    field.given
 	end

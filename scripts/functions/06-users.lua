@@ -58,8 +58,8 @@ local USER = record_kind({
 		    help = 'sources that the user may send from; without ' ..
 		    'any, all unless restricted' },
 	},
-	leftover = { ':domains', ':ips', ':log', ':failed', ':last',
-	    ':used:quota', ':used:rate' },
+	leftover = { ':domains', ':ips', ':suppressed', ':log', ':failed',
+	    ':last', ':used:quota', ':used:rate' },
 })
 
 local LOGS = { [':log'] = true, [':failed'] = true }

@@ -30,7 +30,7 @@ local ACCOUNT = record_kind({
 		{ name = 'domains', kind = 'domain',
 		    help = 'domains of the account' },
 	},
-	leftover = { ':domains' },
+	leftover = { ':domains', ':suppressed' },
 })
 
 function api.account_add(keys, args)

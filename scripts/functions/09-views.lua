@@ -260,9 +260,10 @@ local function user_problems(problems, key, fields)
 		    'sources, so nobody is let in'
 	end
 	check_domains(problems, USER, domains)
+	local count = suppressed.count(problems, key)
 	check_use(problems, fields, domain_count > 0)
 	return { domains = domains, domain_count = domain_count, ips = ips,
-	    ip_count = ip_count }
+	    ip_count = ip_count, suppressed_count = count }
 end
 
 function api.user_check(keys)
@@ -289,6 +290,10 @@ local function json_others(kind, fields)
 		out[#out + 1] = json_text(fields[name])
 	end
 	return json_object(out)
+end
+
+local function json_count(count)
+	return count and tostring(count) or 'null'
 end
 
 local function json_usage(found)
@@ -352,6 +357,7 @@ function api.user_get(keys, args)
 		'domain_count', tostring(sets.domain_count),
 		'ips', json_list(sets.ips),
 		'ip_count', tostring(sets.ip_count),
+		'suppressed_count', json_count(sets.suppressed_count),
 		'other', json_others(USER, fields),
 		'usage', json_usage(used),
 		'warnings', json_list(warnings_of(fields.password,
@@ -368,11 +374,13 @@ function api.account_get(keys)
 	local domains, count = members_or_problem(problems, key, 'domains')
 	check_fields(problems, ACCOUNT, fields)
 	check_domains(problems, ACCOUNT, domains)
+	local silenced = suppressed.count(problems, key)
 	local out = append({ 'name', json_text(name) },
 	    json_fields(ACCOUNT, fields))
 	return json_object(append(out, {
 		'domains', json_list(domains),
 		'domain_count', tostring(count),
+		'suppressed_count', json_count(silenced),
 		'other', json_others(ACCOUNT, fields),
 		'problems', json_list(problems) }))
 end

@@ -39,6 +39,10 @@ function COLUMNS.domain_count(row)
 	return count_of(row, 'domains')
 end
 
+function COLUMNS.suppressed_count(row)
+	return suppressed.count({}, row.key) or false
+end
+
 -- Messages of this period, as far as they count.
 function COLUMNS.used(row)
 	local fields = row.fields
@@ -88,6 +92,7 @@ function COLUMNS.problems(row)
 		local domains = members_or_problem(problems, row.key, 'domains')
 		check_fields(problems, ACCOUNT, fields)
 		check_domains(problems, ACCOUNT, domains)
+		suppressed.count(problems, row.key)
 	end
 	return problems
 end
@@ -304,8 +309,8 @@ end
 -- What is left over, or is nobody's
 
 -- Of a key of a user's or an account's: whose it is and what it is.
-local COMPANIONS = { user = { domains = true, ips = true, last = true },
-    account = { domains = true } }
+local COMPANIONS = { user = { domains = true, ips = true, last = true,
+    suppressed = true }, account = { domains = true, suppressed = true } }
 
 local function stray_of(prefix, key, seen)
 	local word, name, suffix = string.match(string.sub(key, #prefix + 1),
@@ -373,10 +378,14 @@ end
 
 -- Mending
 
+local function kind_of_key(keys)
+	return kind_named(string.match(keys[1] or '', '([a-z]+):{[^{}]*}$') or
+	    '')
+end
+
 -- The key of a set of a record, and the kind of its members.
 local function set_of(keys, args)
-	local word = string.match(keys[1] or '', '([a-z]+):{[^{}]*}$')
-	local kind = kind_named(word or '')
+	local kind = kind_of_key(keys)
 	local key = record_of(keys, kind)
 	local set = kind.set[args[1] or '']
 	if not set then
@@ -389,6 +398,10 @@ end
 -- SET CURSOR -> {cursor, how many are right, member, right...}: a page of the
 -- members, and of those that are not canonical the canonical form, or "".
 function api.odd_members(keys, args)
+	if args[1] == 'suppressed' then
+		return suppressed.odd(record_of(keys, kind_of_key(keys)),
+		    args[2] or '0')
+	end
 	local key, check = set_of(keys, args)
 	local found = redis.call('SSCAN', key, args[2] or '0', 'COUNT',
 	    tostring(LIMITS.listed))
@@ -441,8 +454,7 @@ end
 
 -- SUFFIX...: what is left of a record that is not there.
 function api.bury(keys, args)
-	local word = string.match(keys[1] or '', '([a-z]+):{[^{}]*}$')
-	local kind = kind_named(word or '')
+	local kind = kind_of_key(keys)
 	local key, gone = record_of(keys, kind), {}
 	for _, suffix in ipairs(args) do
 		if not COMPANIONS[kind.word][suffix] then
@@ -473,7 +485,11 @@ local IMPORTS = { user_add = { add_record, USER },
     user_set = { set_record, USER }, user_put = { put_record, USER },
     account_add = { add_record, ACCOUNT },
     account_set = { set_record, ACCOUNT },
-    account_put = { put_record, ACCOUNT } }
+    account_put = { put_record, ACCOUNT },
+    user_suppressed_add = { suppressed.put, USER },
+    user_suppressed_put = { suppressed.put, USER },
+    account_suppressed_add = { suppressed.put, ACCOUNT },
+    account_suppressed_put = { suppressed.put, ACCOUNT } }
 
 -- FUNCTION [N WORD...]...: for each key, as many words as that function is
 -- called with; its reply, or its error as a text.

@@ -83,6 +83,8 @@ def account_rows(account):
             default = "allowed" if field == "status" else "-"
             yield field.replace("_", " "), visible(value or default)
     yield from list_rows("domains", shorten(account["domains"]) or ["-"])
+    if account["suppressed_count"]:
+        yield "suppressed", str(account["suppressed_count"])
     for field, value in sorted(account["other"].items()):
         yield visible(field), visible(value)
     yield from list_rows("problems", account["problems"], printable)

@@ -9,7 +9,8 @@ import re
 # What the functions do for whoever calls them.
 CALLING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
            "hget hmget hgetall hset hdel sadd srem scard smembers sismember "
-           "smismember sscan ping select").split()
+           "smismember sscan zadd zcard zmscore zrange zrem zscan ping "
+           "select").split()
 
 # Who may replace the functions by newer ones.
 LOADING = ["multi", "exec", "function|delete", "function|load"]
@@ -23,16 +24,18 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
 ALARMS = "type hdel unlink sadd pfadd pfcount pexpire pexpiretime".split()
 
 RIGHTS = {
-    "relay": [*"ping select info hmget scard srandmember smismember sscan get "
-              "memory|usage set del time hset expire xadd fcall wait".split(),
+    "relay": [*"ping select info hmget scard srandmember smismember sscan "
+              "zcard zmscore get memory|usage set del time hset expire xadd "
+              "fcall wait hincrby zincrby zadd".split(),
               *ALARMS, *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "info", "role",
+    "command": [*CALLING, "scan", "xrevrange", "xread", "zrevrange",
+                "zmscore", "info", "role",
                 *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"]}
 
 # Of which keys, behind the prefix.
 KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*",
-                  "%RW~failures:*"), "command": ("~*",),
+                  "%RW~failures:*", "%RW~stats:*", "%RW~top:*"), "command": ("~*",),
         "panel": ("~user:*", "~account:*", "~ip:*")}
 
 

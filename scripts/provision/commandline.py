@@ -26,12 +26,17 @@ from .records import name_of
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
 from .schema import do_fields
+from .totals import KEPT as STATS_KEPT, do_stats
+from .tops import KEPT as TOP_KEPT, WHAT, do_top
 from .servers import connect
 from .setup import do_setup
+from .suppressions import (
+    do_suppress_add, do_suppress_import, do_suppress_list, do_suppress_rm)
 from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
-    days_of, line_of, lines_of, one_of, report_of, seconds_of)
+    days_of, hours_of, line_of, lines_of, most_of, one_of, report_of,
+    seconds_of)
 
 MODES = ("default", "all", "any")
 STATUSES = ("allowed", "blocked", "sandboxed")
@@ -41,6 +46,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         self.print_usage(sys.stderr)
         raise Failure(EX_USAGE, printable(message))
+
+
+class Mixed(Parser):
+    """Takes options also between words of which there may be many."""
+
+    inside = False
+
+    def parse_known_args(self, args=None, namespace=None):
+        if self.inside:
+            return super().parse_known_args(args, namespace)
+        self.inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.inside = False
 
 
 def make_parser():
@@ -57,8 +77,10 @@ def make_parser():
     add_status_commands(commands)
     add_address_commands(commands)
     add_domain_commands(commands)
+    add_suppress_commands(commands)
     add_account_commands(commands)
     add_answering_commands(commands)
+    add_totals_commands(commands)
     add_transfer_commands(commands)
     add_check_command(commands)
     add_setup_command(commands)
@@ -190,6 +212,32 @@ def add_answering_commands(commands):
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
+def add_totals_commands(commands):
+    words = "Shows who sends most."
+    parser = commands.add_parser("top", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--by", type=one_of(WHAT), default=WHAT[0],
+                        metavar="WHAT", help=", ".join(WHAT) + " (messages)")
+    parser.add_argument("--last", type=hours_of(TOP_KEPT), default=24,
+                        metavar="TIME", help="such as 1h (24h)")
+    parser.add_argument("--account", action="store_true",
+                        help="accounts in place of users")
+    parser.add_argument("-n", dest="count", type=most_of, default=10,
+                        metavar="N", help="how many (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=do_top)
+
+    words = "Shows how much was sent, and refused."
+    parser = commands.add_parser("stats", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--since", type=hours_of(STATS_KEPT), default=24,
+                        metavar="TIME", help="such as 7d (24h)")
+    parser.add_argument("--by", type=one_of(("hour", "reason")),
+                        metavar="WHAT", help="hour or reason")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=do_stats)
+
+
 def add_domain_commands(commands):
     words = "Changes the domains and addresses that are assigned "\
         "to a user."
@@ -204,6 +252,41 @@ def add_domain_actions(parent, add, remove):
     parser.add_argument("domain", nargs="+", metavar="DOMAIN")
     parser = command(actions, "rm", remove, "Removes domains.")
     parser.add_argument("domain", nargs="+", metavar="DOMAIN")
+
+
+def add_suppress_commands(commands):
+    words = "Changes and shows the recipients that get no mail."
+    suppress = commands.add_parser("suppress", help=words, description=words,
+                                   allow_abbrev=False)
+    actions = suppress.add_subparsers(metavar="action", required=True,
+                                      parser_class=Mixed)
+    for name, run, words, rest in (
+            ("add", do_suppress_add, "Adds addresses or domains.",
+             "RECIPIENT"),
+            ("rm", do_suppress_rm, "Removes addresses or domains.",
+             "RECIPIENT"),
+            ("list", do_suppress_list, "Lists them, those of the moment.",
+             None),
+            ("import", do_suppress_import, "Adds those of a file, one a "
+             "line.", "FILE")):
+        parser = actions.add_parser(name, help=words, description=words,
+                                    allow_abbrev=False)
+        parser.add_argument("words", nargs="*", metavar="NAME",
+                            help="of a user, unless --account is given" + (
+                                "; then %s" % rest if rest else ""))
+        parser.add_argument("--account", metavar="ACCOUNT",
+                            help="of this account, and no user")
+        if name in ("add", "import"):
+            parser.add_argument("--for", dest="period", default="",
+                                metavar="PERIOD",
+                                help="such as 30d (for ever)")
+        elif name == "rm":
+            parser.add_argument("--expired", action="store_true",
+                                help="remove those whose time is over")
+        else:
+            parser.add_argument("--json", action="store_true",
+                                help="for programs, an object a line")
+        parser.set_defaults(run=run)
 
 
 def add_account_commands(commands):

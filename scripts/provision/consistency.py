@@ -19,7 +19,7 @@ from .records import NAME, user_key
 from .server import check_server
 from .text import visible
 
-COMPANIONS = ("domains", "ips", "last")
+COMPANIONS = ("domains", "ips", "last", "suppressed")
 KEY = re.compile(r"(user|account|ip):\{(.*?)\}(?::(.*))?", re.DOTALL)
 # A claim may be followed by the record within seconds.
 GRACE = 3
@@ -99,7 +99,8 @@ def inspect_stray(run, key, name):
             strange(key))
     if match[3] is None or not NAME.fullmatch(match[2]):
         return strange(key, match[2])
-    companions = COMPANIONS if match[1] == "user" else ("domains",)
+    companions = COMPANIONS if match[1] == "user" else ("domains",
+                                                        "suppressed")
     if match[3] not in companions:
         return strange(key)
     return orphan(run, match[1], match[2], key)

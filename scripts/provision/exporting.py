@@ -11,12 +11,15 @@ from .functions import schema_of
 from .interchange import Bad, csv_header, csv_text, json_text
 from .pages import members, read_rows
 from .progress import Progress, counted, make_way
-from .schema import KINDS
+from .schema import KINDS, OF, SUPPRESSED
+from .suppressions import entry_text, recipients_of
 from .text import visible
 
 WRITERS = {"csv": csv_text, "jsonl": json_text}
 
 BEGINNING = "100"       # members of a set that come with the record
+RECIPIENTS = 500        # and bytes of them, of a line
+RECIPIENT_BYTES = 20000
 
 
 def do_export(args):
@@ -37,12 +40,19 @@ def do_export(args):
     # Accounts first: users name them.
     for kind in (args.only,) if args.only else reversed(KINDS):
         for row in read_all(redis, schema, kind, leave_out):
+            key = redis.key(kind, ":{", row[0], "}")
             try:
                 record = record_of(redis, schema, kind, row)
                 make_way(for_good=True)
                 out.write(write(record, schema))
+                for some in suppressed_of(redis, kind, key, row):
+                    out.write(write(some, schema))
             except Bad as bad:
-                leave_out(redis.key(kind, ":{", row[0], "}"), bad)
+                leave_out(key, bad)
+            except ReplyError as error:
+                # Gone, since it was found.
+                if error.kind not in ("NOUSER", "NOACCOUNT"):
+                    raise
     if left_out:
         out.flush()
         raise Failure(EX_DATAERR, "%s could not be exported" %
@@ -56,6 +66,7 @@ def read_all(redis, schema, kind, strange):
     columns = [("HMGET", "", *schema.fields[kind])]
     columns += [("SSCAN", ":" + name, "0", "COUNT", BEGINNING)
                 for name in schema.sets[kind]]
+    columns.append(("ZCARD", ":" + SUPPRESSED))
     for page in read_rows(redis, kind, columns, strange=strange):
         progress.add(len(page))
         yield from page
@@ -63,7 +74,7 @@ def read_all(redis, schema, kind, strange):
 
 
 def record_of(redis, schema, kind, row):
-    name, values, *sets = row
+    name, values, *sets, _ = row
     if isinstance(values, ReplyError):
         raise Bad("not a hash")
     record = {"type": kind, "name": name,
@@ -74,6 +85,23 @@ def record_of(redis, schema, kind, row):
         record[which] = read_set(redis, redis.key(
             kind, ":{", name, "}:", which), *found)
     return record
+
+
+def suppressed_of(redis, kind, key, row):
+    """The lines about recipients that get no mail, behind their record."""
+    line = {"type": next(word for word in OF if OF[word] == kind),
+            "name": row[0], SUPPRESSED: []}
+    if isinstance(row[-1], ReplyError):
+        raise Bad(SUPPRESSED + ": not a sorted set")
+    size = 0
+    for pair in recipients_of(redis, kind, key) if row[-1] else ():
+        line[SUPPRESSED].append(entry_text(pair))
+        size += len(line[SUPPRESSED][-1])
+        if len(line[SUPPRESSED]) == RECIPIENTS or size > RECIPIENT_BYTES:
+            yield line
+            line, size = {**line, SUPPRESSED: []}, 0
+    if line[SUPPRESSED]:
+        yield line
 
 
 def read_set(redis, key, cursor, found):

@@ -19,6 +19,8 @@ from .interchange import SUFFIXES, Bad, read_lines
 from .large import LargeRecord
 from .progress import Progress, counted
 from .records import fold
+from .schema import OF
+from .suppressions import in_alabels
 from .text import visible
 
 # Lines that are asked about at once: while Redis writes them, which takes half
@@ -245,6 +247,10 @@ class Batch:
                 result = Bad(str(failure))
         size, members = size_of(words) if result is None else (0, 0)
         large = self.is_large(size, members)
+        if large and line.record["type"] in OF:
+            large, result = False, Bad(
+                "too long: write several lines, each of at most %d "
+                "recipients" % self.schema.limits["listed"])
         if large and self.lines:
             return False
         if large:
@@ -288,7 +294,8 @@ class Batch:
 
     def key_of(self, record):
         """As it will be read, also where it is no name."""
-        return record["type"] + ":{" + fold(record["name"]) + "}"
+        kind = OF.get(record["type"], record["type"])
+        return kind + ":{" + fold(record["name"]) + "}"
 
     def close(self):
         if not self.about:
@@ -321,6 +328,10 @@ def size_of(words):
     return len(text) * 3, text.count(" ") + 1
 
 
+# How members are written that may have other letters than those of ASCII.
+TEXTS = {"domains": alabels, "suppressed": in_alabels}
+
+
 def words_for(schema, record):
     """The fields as the functions take them: nothing is empty text."""
     words = []
@@ -328,9 +339,7 @@ def words_for(schema, record):
         if key in record:
             value = record[key] or ""
             if key in schema.lists:
-                if value and key == "domains":
-                    value = map(alabels, value)
-                value = " ".join(value)
+                value = " ".join(map(TEXTS.get(key, str), value))
             words += key, value
     return words
 
@@ -338,12 +347,13 @@ def words_for(schema, record):
 def judgement(schema, record):
     """A record without writing it: kinds and texts."""
     kind = record["type"]
-    words = ["name" if kind == "user" else "account", record["name"]]
+    words = ["name" if OF.get(kind, kind) == "user" else "account",
+             record["name"]]
     for key in schema.keys[kind]:
         value, how = record.get(key), schema.kind_of(kind, key)
         if isinstance(value, list):
             for member in value:
-                words += how, alabels(member) if key == "domains" else member
+                words += how, TEXTS.get(key, str)(member)
         elif value:
             words += how, value
     return words

@@ -24,8 +24,8 @@ MENDED = 200            # members of a call
 
 # What is asked of each record in a page.
 USER = ("problems", "warnings", "wrong", "account", "mode", "status",
-        "ip_auth", "domain_count", "ip_count", "claim")
-ACCOUNT = ("problems", "domain_count")
+        "ip_auth", "domain_count", "ip_count", "suppressed_count", "claim")
+ACCOUNT = ("problems", "domain_count", "suppressed_count")
 SETS = {"user": ("ips", "domains"), "account": ("domains",)}
 NOT_A_SET = {"ips": "ips: not a set, so the user is refused",
              "domains": "domains: not a set, so nothing can be sent"}
@@ -76,7 +76,7 @@ def inspect_user(run, row):
         return [Finding("type", name, key, "not a hash, so the user is "
                         "refused")]
     problems, warnings, wrong, account, mode, status, ip_auth, domains, \
-        ips, *claims = row[1:]
+        ips, suppressed, *claims = row[1:]
     if problems is None:
         problems = whole_problems(run, key)
     findings = value_findings(name, key, problems)
@@ -89,6 +89,7 @@ def inspect_user(run, row):
                                 "hash, so the last use is not kept"))
     findings += inspect_sets(run, "user", name, key, problems,
                              {"domains": domains, "ips": ips})
+    findings += inspect_suppressed(run, name, key, problems, suppressed)
     findings += inspect_address(run, name, key, ip_auth, claims[0] if claims
                                 else claim_of(run, ip_auth))
     return findings + inspect_reach(run, name, key, account, mode, status,
@@ -107,7 +108,7 @@ def whole_problems(run, key):
 
 def value_findings(name, key, problems):
     return [Finding(kind_of(text), name, key, text) for text in problems
-            if not text.startswith(("ips: ", "domains: "))]
+            if not text.startswith(("ips: ", "domains: ", "suppressed: "))]
 
 
 def warning_findings(run, name, key, warnings):
@@ -236,6 +237,21 @@ def inspect_set(run, name, key, which, told):
     return found
 
 
+def inspect_suppressed(run, name, key, problems, count):
+    """However many there are, all are looked at: what is written wrongly
+    keeps no mail from anybody."""
+    place = key + ":suppressed"
+    findings = [Finding("type", name, place, text) for text in problems
+                if text.startswith("suppressed: ")]
+    _, odd = odd_members(run, key, "suppressed") if count else (0, ())
+    for member, form in sorted(odd):
+        findings.append(Finding(
+            "form" if form else "value", name, place,
+            "suppressed: %s: %s" % (visible(member), "should be written " +
+                                    form if form else "not a recipient")))
+    return findings
+
+
 def odd_members(run, key, which):
     """How many are right, and the others with how they should be written."""
     right, odd, cursor = 0, set(), None
@@ -250,7 +266,7 @@ def odd_members(run, key, which):
 
 def converted(which, member):
     """Redis does not know other letters than those of A-labels."""
-    if which != "domains" or member.isascii():
+    if which == "ips" or member.isascii():
         return ""
     try:
         return alabels(member)
@@ -297,9 +313,10 @@ def inspect_account(run, row):
     if len(row) == 1:
         return [Finding("type", name, key, "not a hash, so its users are "
                         "refused")]
-    problems, count = row[1:]
+    problems, count, suppressed = row[1:]
     return value_findings(name, key, problems or ()) + inspect_sets(
-        run, "account", name, key, problems or (), {"domains": count})
+        run, "account", name, key, problems or (), {"domains": count}
+    ) + inspect_suppressed(run, name, key, problems or (), suppressed)
 
 
 # Addresses that are claimed

@@ -19,6 +19,8 @@ FORMATS = ("jsonl", "csv")
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl",
             ".csv": "csv"}
 
+CALLED = {"user": "a user", "account": "an account"}
+
 # A million domains have some 25 MB.
 LINE_MAX = 64 << 20
 BOM = b"\xef\xbb\xbf"
@@ -233,7 +235,7 @@ def check_record(record, schema, doubtful):
         raise Bad("not an object")
     kind = record.setdefault("type", "user")
     if not isinstance(kind, str) or kind not in schema.keys:
-        raise Bad("type: neither user nor account")
+        raise Bad("type: none of " + ", ".join(schema.keys))
     if not isinstance(record.get("name"), str) or not record["name"]:
         raise Bad("name: there is none")
     for key, value in record.items():
@@ -252,7 +254,7 @@ def check_texts(record):
 def check_value(schema, kind, key, value):
     if key not in schema.keys[kind]:
         raise Bad("%s: unknown; %s has %s" % (
-            visible(key), "a user" if kind == "user" else "an account",
+            visible(key), CALLED.get(kind, kind),
             ", ".join(schema.keys[kind])))
     if value is None:
         return None

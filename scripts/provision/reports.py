@@ -157,12 +157,13 @@ def show_entries(args, entries):
 
 def entry_line(entry):
     """An entry for people, as one line."""
-    parts = ["%-20s" % entry["time"], "%-7s" % entry.get("event", "-"),
+    parts = ["%-20s" % entry["time"], "%-9s" % entry.get("event", "-"),
              "%-8s" % entry.get("result", "-"),
              "%-15s" % entry.get("source", "-")]
     if "sender" in entry:
         parts.append("from=" + entry["sender"])
-    for name, label in (("recipients", "recipients"), ("size", "size"),
+    for name, label in (("recipient", "to"), ("recipients", "recipients"),
+                        ("suppressed", "suppressed"), ("size", "size"),
                         ("message", "message"), ("message_id", "id"),
                         ("reply", "reply")):
         if name in entry:

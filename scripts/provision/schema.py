@@ -10,6 +10,11 @@ from .text import columns, print_json
 
 KINDS = ("user", "account")
 
+# Lines of a file about the recipients that get no mail, apart from the record
+# that they are of, since there may be very many.
+SUPPRESSED = "suppressed"
+OF = {kind + "_" + SUPPRESSED: kind for kind in KINDS}
+
 
 class Schema:
     """fields and sets: by kind of record, a dictionary by name of what is
@@ -30,6 +35,8 @@ class Schema:
         self.keys = {kind: (*self.fields[kind], *self.sets[kind])
                      for kind in KINDS}
         self.lists = {name for kind in KINDS for name in self.sets[kind]}
+        self.keys.update((kind, (SUPPRESSED,)) for kind in OF)
+        self.lists.add(SUPPRESSED)
 
     def columns(self):
         """Of a file that has users and accounts."""
@@ -37,7 +44,7 @@ class Schema:
                               for name in self.fields[kind])
         sets = dict.fromkeys(name for kind in KINDS
                              for name in self.sets[kind])
-        return ("type", "name", *names, *sets)
+        return ("type", "name", *names, *sets, SUPPRESSED)
 
     def settable(self, kind):
         """What `set` changes: for the others there are other commands."""
@@ -46,6 +53,8 @@ class Schema:
                 ("address", "time")]
 
     def row(self, kind, name):
+        if kind in OF:
+            return {"kind": SUPPRESSED}
         return self.fields[kind].get(name) or self.sets[kind][name]
 
     def kind_of(self, kind, name):

@@ -98,6 +98,8 @@ def user_rows(user, quota_period):
     yield from list_rows("sources", shorten(user["ips"]) or [
         "none" if user["restricted"] == "1" else "any"])
     yield from list_rows("domains", shorten(user["domains"]) or ["-"])
+    if user["suppressed_count"]:
+        yield "suppressed", str(user["suppressed_count"])
     yield "description", visible(user["description"] or "-")
     yield from other_rows(user)
     yield "created", visible(user["created"] or "-")

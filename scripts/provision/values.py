@@ -11,6 +11,7 @@ from .text import visible
 REPORT_ID = re.compile(r"(?:.*[?&]id=)?([0-9]{18})(?:[&\s].*)?", re.DOTALL)
 LINES_MAX = 10000
 DAYS_MAX = 100000
+TOP_MAX = 1000
 NUMBERS_MAX = 10 ** 9 - 1
 
 
@@ -37,6 +38,22 @@ def lines_of(text):
 
 def days_of(text):
     return number_of(text, DAYS_MAX, "number of days")
+
+
+def hours_of(most):
+    """A number of hours, as hours or days."""
+    def check(text):
+        match = re.fullmatch("([1-9][0-9]{0,3})([hd])", text)
+        hours = int(match[1]) * {"h": 1, "d": 24}[match[2]] if match else 0
+        if 0 < hours <= most:
+            return hours
+        raise Failure(EX_USAGE, "%s: not a number of hours or days, such as "
+                      "24h or 2d, at most %dh" % (visible(text), most))
+    return check
+
+
+def most_of(text):
+    return number_of(text, TOP_MAX, "number of names")
 
 
 def line_of(text):

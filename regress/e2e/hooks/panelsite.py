@@ -82,7 +82,7 @@ class Site:
     def relay(self, url=None, **keys):
         """The relay's configuration, with this Redis."""
         (self.directory / "smtpusers.conf").write_text(configuration(
-            redis=url or self.server.url, **{"redis_timeout": 1000, **keys}))
+            redis=url or self.server.url, **keys))
 
     def away(self):
         """There is no Redis for the hooks, until relay() says otherwise."""
