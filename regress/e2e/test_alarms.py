@@ -354,7 +354,8 @@ def test_rights(users, redis, tmp_path):
             assert status(redis) == ("blocked", "alarm:volume")
             users.set("alice", status="allowed")
             for _ in range(2):
-                sender.driver.ask("mail-from", sender.session, "a@b.example")
+                assert "[ACL]" in sender.driver.ask(
+                    "mail-from", sender.session, "a@b.example")
             wait_until(lambda: status(redis) == (
                 "blocked", "alarm:blocked"), 60, "the alarm")
     finally:

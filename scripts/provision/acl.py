@@ -21,7 +21,7 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
           "watch"]
 
 # What the relay counts alarms with.
-ALARMS = "type hdel unlink sadd pfadd pfcount pexpire pexpiretime".split()
+ALARMS = "hlen hdel unlink sadd pfadd pfcount pexpire pexpiretime".split()
 
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan "
