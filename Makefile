@@ -3,11 +3,13 @@
 #
 # make            builds the programs on this system
 # make install    installs them (DESTDIR, PREFIX, LIBEXECDIR, ...)
+# make dist       writes the sources to build/smtpusers-VERSION.tar.gz
 # make demo       shows them at work              \
 # make check      runs all tests (make ci lint too) |  in the development root,
 # make soak       runs those that take long        |  which needs apt and root:
 # make bench      measures                         |  see regress/Makefile
-# make lint       checks sources and manuals      /
+# make lint       checks sources and manuals       |
+# make deb        makes Debian packages, build/deb /
 
 # Where things go. LIBEXECDIR is where smtpd looks for tables and for filters
 # without a path.
@@ -15,6 +17,7 @@ PREFIX ?=	/usr/local
 SBINDIR ?=	$(PREFIX)/sbin
 MANDIR ?=	$(PREFIX)/share/man
 SYSCONFDIR ?=	/etc
+SAMPLEDIR ?=	$(SYSCONFDIR)
 CGIDIR ?=	$(PREFIX)/lib/cgi-bin
 DATADIR ?=	$(PREFIX)/share/smtpusers
 UNITDIR ?=	$(PREFIX)/lib/systemd/system
@@ -40,6 +43,7 @@ PACKAGE :=	$(wildcard scripts/provision/*.py)
 HOOKS :=	scripts/hooks
 HOOKS_PY :=	$(wildcard $(HOOKS)/smtpusers_hooks/*.py)
 UNITFILES :=	$(wildcard $(HOOKS)/systemd/*)
+MONITORING :=	$(wildcard scripts/monitoring/*)
 
 # What they are made with.
 CFLAGS ?=	-O2 -g
@@ -109,15 +113,26 @@ $(eval $(call libraries,rel))
 $(PROGRAMS) $(CGI):
 	$(CC) -pthread $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
 
-# Scripts and samples, told where the rest is.
+# Scripts, samples and manuals, told where the rest is. Manuals name what is the
+# default.
 $(B)/told/%: % FORCE
 	@mkdir -p $(@D)
-	@sed -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@DATADIR@|$(DATADIR)|g' \
+	@sed -e 's|/usr/libexec/opensmtpd|$(LIBEXECDIR)|g' \
+	    -e 's|/usr/local/share/smtpusers|$(DATADIR)|g' \
+	    -e 's|/usr/local/lib/systemd/system|$(UNITDIR)|g' \
+	    -e 's|/usr/local/lib/cgi-bin|$(CGIDIR)|g' \
+	    -e 's|/usr/local/sbin/smtpusers-hook|$(SBINDIR)/smtpusers-hook|g' \
+	    -e 's|/usr/local/share/bash-completion/completions|$(BASHCOMPDIR)|g' \
+	    -e 's|/usr/local/share/zsh/site-functions|$(ZSHCOMPDIR)|g' \
+	    -e 's|/etc/smtpusers.conf.sample|$(SAMPLEDIR)/smtpusers.conf.sample|g' \
+	    -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@DATADIR@|$(DATADIR)|g' \
 	    -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
 	    -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' $< >$@
 
 told =		$(addprefix $(B)/told/,$(1))
 TOLD :=		$(call told,scripts/smtpusers)
+TOLD_MONITORING := $(call told,$(MONITORING))
+TOLD_MANUALS :=	$(call told,$(MANUALS))
 TOLD_HOOKS :=	$(call told,$(addprefix $(HOOKS)/,smtpusers-hook \
 		smtpusers-notify smtpusers-hooks.conf.sample \
 		smtpusers-notify.conf.sample) $(HOOKS_PY) $(UNITFILES))
@@ -130,16 +145,20 @@ endef
 put =		$(foreach file,$(2),$(INSTALL) -D -m $(1) $(file) \
 		$(DESTDIR)$(3)/$(or $(4),$(notdir $(file)))$(NL)	)
 
-install: all $(TOLD) install-hooks
+install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) install-hooks
 	$(call put,755,$(PROGRAMS),$(LIBEXECDIR))
 	$(call put,755,$(TOLD),$(SBINDIR))
 	$(call put,755,$(CGI),$(CGIDIR))
-	$(call put,644,lib/smtpusers.conf.sample,$(SYSCONFDIR))
+	$(call put,644,lib/smtpusers.conf.sample,$(SAMPLEDIR))
 	$(call put,644,scripts/opensmtpd.service.conf,$(UNITDIR)/opensmtpd.service.d,smtpusers.conf)
-	$(call put,644,$(filter %.5,$(MANUALS)),$(MANDIR)/man5)
-	$(call put,644,$(filter %.7,$(MANUALS)),$(MANDIR)/man7)
-	$(call put,644,$(filter %.8,$(MANUALS)),$(MANDIR)/man8)
+	$(call put,644,$(filter %.5,$(TOLD_MANUALS)),$(MANDIR)/man5)
+	$(call put,644,$(filter %.7,$(TOLD_MANUALS)),$(MANDIR)/man7)
+	$(call put,644,$(filter %.8,$(TOLD_MANUALS)),$(MANDIR)/man8)
+	for name in smtpusers-hook smtpusers-notify; do \
+	    ln -sf smtpusers-hooks.8 $(DESTDIR)$(MANDIR)/man8/$$name.8; done
 	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
+	$(call put,755,$(filter %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
+	$(call put,644,$(filter-out %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))
 	$(call put,644,scripts/completion/smtpusers.bash,$(BASHCOMPDIR),smtpusers)
 
@@ -149,16 +168,32 @@ install-hooks: $(TOLD_HOOKS) $(B)/smtpusers.lua
 	$(call put,644,scripts/reasons.ini $(B)/smtpusers.lua VERSION,$(DATADIR))
 	$(call put,644,$(PACKAGE),$(DATADIR)/provision)
 	$(call put,755,$(filter %-hook,$(TOLD_HOOKS)),$(SBINDIR))
-	$(call put,644,$(filter %-hooks.conf.sample,$(TOLD_HOOKS)),$(SYSCONFDIR))
+	$(call put,644,$(filter %-hooks.conf.sample,$(TOLD_HOOKS)),$(SAMPLEDIR))
 	$(call put,755,$(filter %-notify,$(TOLD_HOOKS)),$(DATADIR)/hooks)
-	$(call put,644,$(filter %-notify.conf.sample,$(TOLD_HOOKS)),$(DATADIR)/hooks)
+	$(call put,644,$(filter %-notify.conf.sample,$(TOLD_HOOKS)) $(HOOKS)/event.mail,$(DATADIR)/hooks)
 	$(call put,644,$(filter %.py,$(TOLD_HOOKS)),$(DATADIR)/hooks/smtpusers_hooks)
-	$(call put,644,$(filter %.service %.timer,$(TOLD_HOOKS)),$(DATADIR)/hooks/systemd)
+	$(call put,644,$(filter %.service %.timer,$(TOLD_HOOKS)),$(UNITDIR))
 	-$(PYTHON) -m compileall -q $(if $(DESTDIR),-s $(DESTDIR) -p /) \
 	    $(addprefix $(DESTDIR)$(DATADIR)/,provision hooks/smtpusers_hooks)
 
+# The sources, made alike everywhere: those that git has where this is a clone,
+# with neither owners nor dates but that of the version.
+RELEASE :=	smtpusers-$(shell cat VERSION)
+
+dist:
+	@mkdir -p build
+	{ [ -e .git ] && git ls-files -z 2>/dev/null || find . -mindepth 1 \
+	    \( -path ./build -o -path ./.git -o -name .pytest_cache -o \
+	    -name __pycache__ \) -prune -o ! -type d -printf '%P\0'; } | \
+	    LC_ALL=C sort -z | tar -c -f build/$(RELEASE).tar --format=gnu \
+	    --transform 's|^|$(RELEASE)/|' --owner=0 --group=0 \
+	    --numeric-owner --mode=u+rwX,go+rX,go-w --mtime="$$(sed -n \
+	    's/^ -- .*>  //p' debian/changelog | head -n 1)" \
+	    --no-recursion --null -T -
+	gzip -9nf build/$(RELEASE).tar
+
 clean:
-	rm -rf $(addprefix build/,native trixie forky check)
+	rm -rf $(addprefix build/,native trixie trixie-deb forky debian deb check)
 
 FORCE:
 
@@ -167,6 +202,6 @@ include regress/Makefile
 # Without this, objects that only a pattern names would not be kept.
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all install install-hooks clean FORCE
+.PHONY: all install install-hooks dist clean FORCE
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

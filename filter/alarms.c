@@ -134,7 +134,7 @@ write_source(const struct netaddr *source, char buf[NETADDR_TEXT])
 }
 
 void
-alarms_tags(const struct conf *conf, const struct alarms_message *message,
+alarms_write(const struct conf *conf, const struct alarms_message *message,
     struct alarms_words *words)
 {
 	size_t i;
@@ -152,11 +152,6 @@ alarms_tags(const struct conf *conf, const struct alarms_message *message,
 	words->values[2] = words->number;
 	words->values[3] = message->digests->n > 0 ? message->digests->text
 						   : "";
-	for (i = 0; i < message->senders->n; i++)
-		words->senders[i] = message->senders->name[i];
-	words->tags[0] = (struct quota_tag){ "alarms", 4, words->values };
-	words->tags[1] = (struct quota_tag){ "senders", message->senders->n,
-		words->senders };
 }
 
 static const char *

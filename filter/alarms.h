@@ -51,29 +51,26 @@ bool alarms_add(struct alarms_digests *, const char *recipient);
 void alarms_drop(struct alarms_digests *);
 void alarms_clear(struct alarms_digests *);
 
-/* What a reservation says for alarms, and what it points to. */
-#define ALARMS_TAGS 2
+/* The values of the tag "alarms" of a reservation, and what these point to. */
+#define ALARMS_VALUES 4
 
 struct alarms_words {
-	char		 plan[512];
-	char		 source[NETADDR_TEXT];
-	char		 number[24];
-	const char	*values[4];
-	const char	*senders[DOMAINS_MAX];
-	struct quota_tag tags[ALARMS_TAGS];
+	char	    plan[512];
+	char	    source[NETADDR_TEXT];
+	char	    number[24];
+	const char *values[ALARMS_VALUES];
 };
 
 /* What is counted of a message. */
 struct alarms_message {
 	const struct alarm_limits   *limits;
 	const struct netaddr	    *source;
-	const struct domains	    *senders;
 	size_t			     recipients;
 	const struct alarms_digests *digests;
 };
 
-/* Writes the tags of a message. */
-void alarms_tags(const struct conf *, const struct alarms_message *,
+/* Writes what is counted, by what; the tag "senders" has the domains. */
+void alarms_write(const struct conf *, const struct alarms_message *,
     struct alarms_words *);
 
 /* Counts a source that a user has logged in from, or a message blocked. */

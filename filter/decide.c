@@ -435,6 +435,16 @@ domains_are_users(const struct facts *f, struct decision *d)
 	return (false);
 }
 
+/* The account says what becomes of mail beyond its own limits. */
+static enum over
+over_of(const struct facts *f)
+{
+	if (!f->room_of_account)
+		return (decide_bounds(f->conf, f->user).over);
+	return (f->user->account_over != OVER_UNSET ? f->user->account_over
+						    : f->conf->bounds.over);
+}
+
 /*
  * Who has used up a limit is put off, refused for good, or not told: from
  * MAIL FROM on, before any recipient has been taken for real.
@@ -442,7 +452,7 @@ domains_are_users(const struct facts *f, struct decision *d)
 static bool
 no_room(const struct facts *f, struct decision *d)
 {
-	switch (decide_bounds(f->conf, f->user).over) {
+	switch (over_of(f)) {
 	case OVER_REJECT:
 		return (reject(d, f->room_refusal, REASON_QUOTA));
 	case OVER_SANDBOX:
@@ -469,7 +479,8 @@ decide_alarmed(const struct facts *f)
 static bool
 room_is_there(const struct facts *f, struct decision *d)
 {
-	if (!f->user->limited && !decide_alarmed(f))
+	if (!f->user->limited && !f->user->account_limited &&
+	    !decide_alarmed(f))
 		return (false);
 	switch (f->room) {
 	case ROOM_UNASKED:

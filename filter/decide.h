@@ -104,7 +104,8 @@ struct facts {
 
 	enum room_fact room;
 	const char    *room_reply;
-	const char    *room_refusal; /* the same for good */
+	const char    *room_refusal;	/* the same for good */
+	bool	       room_of_account; /* it is the account's limit */
 };
 
 enum action {

@@ -44,6 +44,7 @@
 #include "spfstarter.h"
 #include "spfworker.h"
 #include "spfworkers.h"
+#include "state.h"
 #include "totals.h"
 #include "users.h"
 
@@ -355,6 +356,7 @@ filter_start(struct filter *f, const char *file)
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->totals = totals_new(f->base)) == NULL ||
 	    (f->reload = reload_new(f, file)) == NULL ||
+	    (f->state = state_new(f->base, STATE_FILTER)) == NULL ||
 	    (f->failures.logged = recent_new(FAILURES_LOGGED,
 		 FAILURES_LOG_PAUSE)) == NULL ||
 	    (f->quotas.logged = recent_new(QUOTA_LOGGED, QUOTA_LOG_PAUSE)) ==
@@ -377,6 +379,7 @@ filter_stop(struct filter *f)
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
+	state_free(f->state);
 	totals_free(f->totals);
 	journal_free(f->journal);
 	reportids_free(f->reports.ids);

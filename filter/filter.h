@@ -28,6 +28,7 @@ struct reload;
 struct servers;
 struct spf;
 struct spfworkers;
+struct state;
 struct totals;
 struct users;
 
@@ -46,6 +47,7 @@ struct filter {
 	struct reports	      reports;
 	struct totals	     *totals;
 	struct reload	     *reload;
+	struct state	     *state;
 	struct spfworkers    *workers; /* NULL: not started */
 	struct spf	     *spf;     /* likewise */
 	struct sessions	      sessions;

@@ -46,6 +46,7 @@ struct inquiry {
 	struct suppressed_query *suppressed_query;
 	char			 name[USER_NAME_MAX + 1];      /* AUTH shows */
 	char			 room_name[USER_NAME_MAX + 1]; /* whose room */
+	char			 room_account[USER_NAME_MAX + 1];
 	char			 room_reply[QUOTA_REPLY];
 	char			 room_refusal[QUOTA_REPLY];
 	char			*password;
@@ -185,14 +186,23 @@ try_again(struct inquiry *inq)
 	    event_add(inq->retry, &tv) == 0);
 }
 
-/* Room that was asked for is of no use: the user is not there, or another. */
+/* Room that was asked for is of no use. */
 static void
 forget_room(struct inquiry *inq)
 {
 	if (inq->quota_query != NULL)
 		quota_cancel(inq->quota_query);
 	inq->quota_query = NULL;
+	release_hold(inq);
 	inq->facts.room = ROOM_UNASKED;
+}
+
+/* The user is not there, or another, or other limits count besides. */
+static bool
+is_others_room(const struct inquiry *inq, const struct user *user)
+{
+	return (user == NULL || strcmp(user->name, inq->room_name) != 0 ||
+	    strcmp(user_limited_account(user), inq->room_account) != 0);
 }
 
 static void
@@ -210,7 +220,7 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 		inq->user = *user;
 		inq->facts.user = &inq->user;
 	}
-	if (user == NULL || strcmp(user->name, inq->room_name) != 0)
+	if (is_others_room(inq, user))
 		forget_room(inq);
 	go_on(inq);
 }
@@ -223,6 +233,7 @@ take_reply(struct inquiry *inq, const struct quota_answer *answer)
 	snprintf(inq->room_refusal, sizeof(inq->room_refusal), "550 5.7.1%s",
 	    answer->reply + strlen("550 5.7.1"));
 	inq->facts.room = ROOM_NONE;
+	inq->facts.room_of_account = answer->of_account;
 	inq->facts.room_reply = inq->room_reply;
 	inq->facts.room_refusal = answer->passing ? inq->room_reply
 						  : inq->room_refusal;
@@ -282,33 +293,50 @@ query_room(struct inquiry *inq, struct tx *tx,
 }
 
 static void
-add_alarms(struct inquiry *inq, struct quota_request *request,
-    struct alarms_words *words)
+write_alarms(struct inquiry *inq, struct alarms_words *words)
 {
 	const struct tx		   *tx = inq->session->tx;
 	const struct alarms_message message = { .limits = &tx->alarms,
 		.source = &inq->session->source,
-		.senders = &inq->senders.domains,
 		.recipients = tx->recipients,
 		.digests = &tx->recipients_seen };
 
-	alarms_tags(inq->filter->conf, &message, words);
-	request->ntags = ALARMS_TAGS;
-	request->tags = words->tags;
+	alarms_write(inq->filter->conf, &message, words);
+}
+
+/* The domains that the message counts for. */
+static size_t
+counted_domains(const struct senders *senders, const char *names[DOMAINS_MAX])
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < senders->domains.n; i++)
+		if (senders->counted >> i & 1)
+			names[n++] = senders->domains.name[i];
+	return (n);
 }
 
 static void
-ask_for_room(struct inquiry *inq, const char *name)
+ask_for_room(struct inquiry *inq, const char *name, const char *account)
 {
-	struct quota_request request = { .user = name, .account = "" };
-	struct tx	    *tx = inq->session->tx;
+	const char	    *domains[DOMAINS_MAX];
 	struct alarms_words  words;
+	struct quota_tag     tags[] = { { "senders", 0, domains },
+		    { "alarms", ALARMS_VALUES, words.values } };
+	struct quota_request request = {
+		.user = name, .account = account, .ntags = 1, .tags = tags
+	};
+	struct tx *tx = inq->session->tx;
 
 	strlcpy(inq->room_name, name, sizeof(inq->room_name));
+	strlcpy(inq->room_account, account, sizeof(inq->room_account));
+	tags[0].n = counted_domains(inq->facts.senders, domains);
 	if (tx != NULL) {
 		request.units = units_of(inq->filter->conf, tx);
-		if (!inq->dry && decide_alarmed(&inq->facts))
-			add_alarms(inq, &request, &words);
+		if (!inq->dry && decide_alarmed(&inq->facts)) {
+			write_alarms(inq, &words);
+			request.ntags = 2;
+		}
 		inq->quota_query = query_room(inq, tx, &request);
 	}
 	if (inq->quota_query != NULL)
@@ -339,10 +367,13 @@ is_of_envelope(const struct inquiry *inq)
 /* Whether the user will have limits, or alarms that count the message. */
 static bool
 guess_room(const struct inquiry *inq, const struct users_question *question,
-    char name[USER_NAME_MAX + 1])
+    char name[USER_NAME_MAX + 1], char account[USER_NAME_MAX + 1])
 {
-	bool limited = users_guess_limited(inq->filter->users, question, name);
+	bool limited;
 
+	name[0] = account[0] = '\0';
+	limited = users_guess_limited(inq->filter->users, question, name,
+	    account);
 	if (!decide_alarmed(&inq->facts))
 		return (limited);
 	strlcpy(name, inq->session->tx->user, USER_NAME_MAX + 1);
@@ -358,16 +389,17 @@ ask_for_likely_room(struct inquiry *inq, const struct users_question *question)
 {
 	const struct facts *f = &inq->facts;
 	char		    name[USER_NAME_MAX + 1];
+	char		    account[USER_NAME_MAX + 1];
 
 	if (f->stage == STAGE_AUTH || f->room != ROOM_UNASKED ||
 	    f->senders->reason != REASON_NONE ||
-	    !guess_room(inq, question, name))
+	    !guess_room(inq, question, name, account))
 		return;
 	if (f->stage == STAGE_END_OF_DATA &&
 	    (inq->session->tx->hidden_end ||
 		strcmp(name, inq->session->tx->user) != 0))
 		return;
-	ask_for_room(inq, name);
+	ask_for_room(inq, name, account);
 }
 
 static void
@@ -575,7 +607,8 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 		return (true);
 	case ACTION_ASK_ROOM:
 		set_deadline(inq);
-		ask_for_room(inq, inq->user.name);
+		ask_for_room(inq, inq->user.name,
+		    user_limited_account(&inq->user));
 		return (true);
 	case ACTION_ASK_SUPPRESSED:
 		ask_for_suppressed(inq);

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "servers.h"
 #include "shares.h"
+#include "tally.h"
 
 #define RETRY_SECONDS 1
 #define RETRY_BURST 256 /* entries sent again at a time */
@@ -78,7 +79,7 @@ static void
 tell(struct journal *j)
 {
 	if (j->lost > 0)
-		log_err("%zu entries of users' logs or counters are lost: %s",
+		log_err("%zu entries of logs, counters or events are lost: %s",
 		    j->lost, j->why);
 	j->lost = 0;
 	j->told = monotonic();
@@ -99,6 +100,7 @@ lose(struct journal *j, const char *why)
 	struct timeval tv = { TELL_SECONDS, 0 };
 
 	j->lost++;
+	tally_add(TALLY_JOURNAL_LOST, 1);
 	strlcpy(j->why, why, sizeof(j->why));
 	if (event_pending(j->tell, EV_TIMEOUT, NULL))
 		return;
@@ -126,6 +128,7 @@ drop(struct entry *e)
 
 	TAILQ_REMOVE(&shelf->entries, e, next);
 	shares_remove(shelf->shares, &e->item);
+	tally_add(TALLY_JOURNAL_WAITING, -1);
 	for (i = 0; i < e->nparts; i++)
 		if (e->parts[i].state == PART_SENT)
 			servers_cancel(e->parts[i].req);
@@ -324,6 +327,7 @@ journal_write(struct journal *j, enum journal_kind kind, const char *user,
 	e->kind = kind;
 	copy_commands(e, n, commands);
 	TAILQ_INSERT_TAIL(&shelf->entries, e, next);
+	tally_add(TALLY_JOURNAL_WAITING, 1);
 	send_entry(e);
 }
 

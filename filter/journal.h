@@ -22,6 +22,7 @@ struct servers;
 enum journal_kind {
 	JOURNAL_CHARGES, /* reservations that stay, or are given back */
 	JOURNAL_WORDS,	 /* for people to read */
+	JOURNAL_EVENTS,	 /* what they are told: no log pushes it out */
 	JOURNAL_KINDS
 };
 

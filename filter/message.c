@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <bsd/string.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "alarms.h"
@@ -14,6 +15,7 @@
 #include "decide.h"
 #include "filter.h"
 #include "inquiry.h"
+#include "log.h"
 #include "message.h"
 #include "quota.h"
 #include "report.h"
@@ -137,6 +139,8 @@ block_message(struct request *req, const struct decision *d,
 	report.user = theirs ? user->name : s->tx->user;
 	report.account = theirs ? user->account : NULL;
 	req->reason = d->reason;
+	if (d->domain != NULL)
+		strlcpy(req->domain, d->domain, sizeof(req->domain));
 	if (theirs) {
 		strlcpy(req->log_of, user->name, sizeof(req->log_of));
 		strlcpy(req->account, user->account, sizeof(req->account));
@@ -371,6 +375,22 @@ message_end(struct request *req)
 	    &req->inquiry);
 }
 
+/*
+ * Names the user in the log: smtpd does so itself where somebody has logged
+ * in, and knows of nobody whom the address has authenticated.
+ */
+static void
+log_taken(const struct session *s)
+{
+	char source[NETADDR_TEXT];
+
+	if (session_authenticated(s))
+		return;
+	log_session(s->id,
+	    "message accepted: user=%s source=%s msgid=%08" PRIx32, s->tx->user,
+	    session_source(s, source), s->tx->msgid);
+}
+
 static void
 count_taken(struct filter *f, const struct tx *tx, enum totals_result result,
     uint64_t size)
@@ -399,6 +419,7 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 	struct tx *tx = s->tx;
 
 	if (tx != NULL && tx->state == TX_PASSED) {
+		log_taken(s);
 		if (tx->hold == HOLD_HELD)
 			quota_keep(&f->quotas, tx->user, tx->hold_account,
 			    tx->hold_id);

@@ -19,6 +19,7 @@
 #include "reload.h"
 #include "servers.h"
 #include "spf.h"
+#include "state.h"
 #include "totals.h"
 #include "users.h"
 
@@ -51,6 +52,7 @@ filter_share(struct filter *f)
 {
 	users_use(f->users, f->servers, f->conf);
 	journal_use(f->journal, f->servers);
+	state_use(f->state, f->servers, f->conf);
 	f->quotas.base = f->base;
 	f->quotas.conf = f->conf;
 	f->quotas.functions = f->functions;

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "conf.h"
 #include "journal.h"
@@ -26,7 +25,6 @@
 
 #define FIELDS 12
 #define FROM_TEXT 1024 /* of the From header, in a report */
-#define RELAY_TEXT 256
 #define URL_NAME (3 * USER_NAME_MAX + 1)
 
 struct report_query {
@@ -117,11 +115,11 @@ send_report(struct report_query *q, const struct session *s,
     const struct report *report)
 {
 	const struct tx *tx = s->tx;
-	char		 now[UTC_TEXT], relay[RELAY_TEXT] = "", msgid[16] = "";
+	char		 now[UTC_TEXT], msgid[16] = "";
 	char		 source[NETADDR_TEXT], from[FROM_TEXT];
 	const char	*hset[2 + 2 * FIELDS] = { "HSET", q->key, "time", now,
-		     "relay", relay, "user", report->user, "account",
-		     text_or_none(report->account), "reason",
+		     "relay", q->reports->conf->relay_name, "user", report->user,
+		     "account", text_or_none(report->account), "reason",
 		     reason_name(report->reason), "domain",
 		     text_or_none(report->domain), "spf", text_or_none(report->spf),
 		     "envelope_sender", tx->sender, "from", from, "source",
@@ -129,8 +127,6 @@ send_report(struct report_query *q, const struct session *s,
 		     "message", msgid };
 
 	utc_text(time(NULL), now);
-	if (gethostname(relay, sizeof(relay) - 1) == -1)
-		relay[0] = '\0';
 	copy_from(&tx->header, from);
 	if (tx->msgid != 0)
 		snprintf(msgid, sizeof(msgid), "%08" PRIx32, tx->msgid);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "decide.h"
 #include "filter.h"
@@ -14,6 +15,7 @@
 #include "log.h"
 #include "report.h"
 #include "request.h"
+#include "tally.h"
 #include "totals.h"
 
 static void
@@ -71,9 +73,12 @@ log_refusal(const struct request *req, const char *reply)
 
 	if (req->event == EV_AUTH)
 		user = s->name;
-	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"",
+	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"%s%s%s%s",
 	    name_of(req->event), user[0] != '\0' ? user : "-",
-	    session_source(s, source), reply);
+	    session_source(s, source), reply,
+	    req->reason != REASON_NONE ? " reason=" : "",
+	    reason_name(req->reason), req->domain[0] != '\0' ? " domain=" : "",
+	    req->domain);
 }
 
 /* The one place where what we refuse is counted. */
@@ -81,8 +86,14 @@ static void
 count_refusal(struct filter *f, enum filterline_event event, const char *reply,
     enum reason reason)
 {
-	enum totals_event what = TOTALS_MESSAGE;
+	static const char *const undecided[] = { REPLY_TEMPFAIL, REPLY_AWAY,
+		REPLY_SPF };
+	enum totals_event	 what = TOTALS_MESSAGE;
+	size_t			 i;
 
+	for (i = 0; i < sizeof(undecided) / sizeof(undecided[0]); i++)
+		if (strcmp(reply, undecided[i]) == 0)
+			tally_add(TALLY_TEMPORARY_FAILURES, 1);
 	if (event == EV_CONNECT)
 		what = TOTALS_CONNECTION;
 	else if (event == EV_AUTH)

@@ -32,6 +32,7 @@ struct request {
 	uint64_t	      token;
 	enum filterline_event event;
 	enum reason	      reason; /* that it is refused for, if any */
+	char domain[DOMAIN_TEXT];     /* that the reason is about, or "" */
 	/* What its answer waits for, or NULL: */
 	struct inquiry	    *inquiry;
 	struct report_query *report;

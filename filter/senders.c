@@ -37,8 +37,30 @@ senders_of_envelope(struct senders *senders, const struct conf *conf,
 {
 	senders->reason = REASON_NONE;
 	domains_clear(&senders->domains);
-	if ((conf->enforce & ENFORCE_ENVELOPE) && !senders_null(sender))
-		senders->reason = read_address(sender, &senders->domains);
+	senders->counted = 0;
+	if (!(conf->enforce & ENFORCE_ENVELOPE) || senders_null(sender))
+		return;
+	senders->reason = read_address(sender, &senders->domains);
+	if (!(conf->enforce & ENFORCE_HEADER))
+		senders->counted = 1;
+}
+
+static void
+read_header(struct senders *senders, const struct header *header)
+{
+	struct domains authors;
+	size_t	       i, k;
+
+	domains_clear(&authors);
+	senders->reason = header_domains(header, &senders->domains);
+	if (senders->reason != REASON_NONE ||
+	    header_domains(header, &authors) != REASON_NONE)
+		return;
+	for (i = 0; i < senders->domains.n; i++)
+		for (k = 0; k < authors.n; k++)
+			if (strcmp(senders->domains.name[i], authors.name[k]) ==
+			    0)
+				senders->counted |= 1U << i;
 }
 
 void
@@ -49,5 +71,5 @@ senders_of_message(struct senders *senders, const struct conf *conf,
 	if (senders->reason != REASON_NONE)
 		return;
 	if ((conf->enforce & ENFORCE_HEADER) || senders_null(sender))
-		senders->reason = header_domains(header, &senders->domains);
+		read_header(senders, header);
 }

@@ -7,6 +7,7 @@
 #define SENDERS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "domain.h"
 #include "header.h"
@@ -18,6 +19,8 @@ struct conf;
 struct senders {
 	enum reason    reason; /* why it cannot be let through, or none */
 	struct domains domains;
+	/* Bit by bit: of these the limits of each sender domain are charged. */
+	uint32_t counted;
 };
 
 /* Whether an envelope sender is the null one, "". */
@@ -29,6 +32,12 @@ bool senders_null(const char *sender);
  */
 void
 senders_of_envelope(struct senders *, const struct conf *, const char *sender);
+
+/*
+ * What readers see is what counts: the From header, where it is judged; the
+ * envelope sender where that is all there is.  How a message will count is not
+ * known before, so that MAIL FROM may ask about the latter alone.
+ */
 
 /*
  * Reads the From header besides, where enforce asks for it or the envelope

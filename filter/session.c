@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "session.h"
+#include "tally.h"
 
 struct session *
 session_find(const struct sessions *ss, uint64_t id)
@@ -57,6 +58,8 @@ session_open(struct sessions *ss, uint64_t id, const char *source)
 		free(s);
 		return (NULL);
 	}
+	tally_add(TALLY_SESSIONS, 1);
+	tally_add(TALLY_CONNECTIONS, 1);
 	return (s);
 }
 
@@ -64,6 +67,7 @@ void
 session_close(struct sessions *ss, struct session *s)
 {
 	HASH_DEL(ss->byid, s);
+	tally_add(TALLY_SESSIONS, -1);
 	session_end_tx(s);
 	free(s);
 }

@@ -25,6 +25,7 @@
 #include "key.h"
 #include "log.h"
 #include "servers.h"
+#include "tally.h"
 #include "totals.h"
 #include "user.h"
 
@@ -213,6 +214,35 @@ this_hour(struct totals *t)
 	return (add_hour(t, number));
 }
 
+/* What the state of the relay has of it, which knows no reasons. */
+static void
+add_to_tally(enum totals_event event, enum totals_result result, bool reason,
+    uint64_t n)
+{
+	static const enum tally messages[TOTALS_RESULTS] = {
+		[TOTALS_ACCEPTED] = TALLY_MESSAGES_ACCEPTED,
+		[TOTALS_SANDBOXED] = TALLY_MESSAGES_SANDBOXED,
+		[TOTALS_TRUSTED] = TALLY_MESSAGES_TRUSTED,
+		[TOTALS_FAILED] = TALLY_MESSAGES_FAILED,
+		[TOTALS_DEFERRED] = TALLY_MESSAGES_DEFERRED,
+		[TOTALS_REFUSED] = TALLY_MESSAGES_REFUSED,
+	};
+	const bool refused = result == TOTALS_REFUSED ||
+	    result == TOTALS_DEFERRED;
+
+	if (event == TOTALS_MESSAGE)
+		tally_add(messages[result], (int64_t)n);
+	else if (event == TOTALS_LOGIN && !refused)
+		tally_add(TALLY_LOGINS_ACCEPTED, (int64_t)n);
+	else if (event == TOTALS_LOGIN)
+		tally_add(reason ? TALLY_LOGINS_REFUSED : TALLY_LOGINS_FAILED,
+		    (int64_t)n);
+	else if (event == TOTALS_CONNECTION && refused)
+		tally_add(TALLY_CONNECTIONS_REFUSED, (int64_t)n);
+	else if (event == TOTALS_RECIPIENT && refused)
+		tally_add(TALLY_RECIPIENTS_REFUSED, (int64_t)n);
+}
+
 void
 totals_count(struct totals *t, enum totals_event event,
     enum totals_result result, enum reason reason, uint64_t n)
@@ -221,6 +251,7 @@ totals_count(struct totals *t, enum totals_event event,
 	struct hour *h;
 
 	t->ever.n[place] += n;
+	add_to_tally(event, result, reason != REASON_NONE, n);
 	if (n == 0 || (h = this_hour(t)) == NULL)
 		return;
 	if (h->counts.n[place] == 0)

@@ -119,18 +119,27 @@ struct probe {
 	const char	  *words[WORDS_MAX];
 };
 
-/* TROUBLE_PROBE is in each key, of which none can be there. */
+/* TROUBLE_PROBE is in each of these keys, of which none can be there. */
 #define USER "@user:{-n}"
 #define LIST "@user:{-n}:ips"
 #define LAST "@user:{-n}:last"
 #define LOG "@user:{-n}:log"
 #define USED "@user:{-n}:used:quota"
+#define DOMAINS "@user:{-n}:domains"
+#define SENDERS "@user:{-n}:used:senders"
+#define UNTIL "@user:{-n}:used:senders:until"
+#define ACCOUNT_USED "@account:{-n}:used:quota"
 #define ACCOUNT "@account:{-n}"
 #define ADDRESS "@ip:{-n}"
 #define REPORT "@report:{-n}"
 #define FAILURES "@failures:{-n}"
+#define RELAY "@relay:{-n}"
 #define STATS "@stats:{-n}"
 #define TOP "@top:{-n}:messages"
+
+/* This one may be there. */
+#define EVENTS "@events"
+
 #define VERSION "smtpusers_version"
 
 static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
@@ -141,15 +150,31 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_TABLE, { "SMISMEMBER", LIST, "192.0.2.1" } },
 	{ CHECK_TABLE, { "SSCAN", LIST, "0", "COUNT", "1" } },
 	{ CHECK_TABLE, { "MEMORY", "USAGE", USER } },
-	{ CHECK_TABLE, { "GET", ADDRESS } }, { CHECK_FILTER, { "TIME" } },
-	{ CHECK_FILTER, { "WAIT", "0", "1" } },
+	{ CHECK_TABLE, { "GET", ADDRESS } },
+	{ CHECK_TABLE, { "HSET", RELAY, "version", "0", "odd" } },
+	{ CHECK_TABLE, { "EXPIRE", RELAY, "no" } },
+	{ CHECK_TABLE, { "ZADD", RELAY, "no", "table" } },
+	{ CHECK_TABLE, { "ZREMRANGEBYSCORE", RELAY, "no", "no" } },
+	{ CHECK_FILTER, { "TIME" } }, { CHECK_FILTER, { "WAIT", "0", "1" } },
 	{ CHECK_FILTER, { "SET", USED, "0", "EX", "0" } },
 	{ CHECK_FILTER, { "DEL", USED } },
+	{ CHECK_FILTER, { "SET", ACCOUNT_USED, "0", "EX", "0" } },
+	{ CHECK_FILTER, { "HGET", SENDERS, "x" } },
+	{ CHECK_FILTER, { "HDEL", SENDERS, "x" } },
+	{ CHECK_FILTER, { "SISMEMBER", DOMAINS, "x" } },
+	{ CHECK_FILTER, { "ZSCORE", UNTIL, "x" } },
+	{ CHECK_FILTER, { "ZCOUNT", UNTIL, "0", "0" } },
+	{ CHECK_FILTER, { "ZRANGEBYSCORE", UNTIL, "0", "0" } },
+	{ CHECK_FILTER, { "ZADD", UNTIL, "no", "x" } },
+	{ CHECK_FILTER, { "ZREM", UNTIL, "x" } },
 	{ CHECK_FILTER, { "HSET", LAST, "login", "0", "odd" } },
 	{ CHECK_FILTER, { "XADD", LOG, "MAXLEN", "no", "*", "a", "b" } },
 	{ CHECK_FILTER, { "HSET", REPORT, "user", "0", "odd" } },
 	{ CHECK_FILTER, { "EXPIRE", REPORT, "no" } },
+	/* What has no end is given none by this. */
+	{ CHECK_FILTER, { "EXPIRE", EVENTS, "1", "GT" } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", USER } },
+	{ CHECK_FILTER, { "FCALL", VERSION, "1", ACCOUNT } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } },
 	{ CHECK_FILTER, { "HINCRBY", STATS, "a", "no" } },
 	{ CHECK_FILTER, { "ZINCRBY", TOP, "no", "a" } },

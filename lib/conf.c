@@ -254,6 +254,24 @@ valid_size(cfg_t *cfg, cfg_opt_t *opt)
 	return (-1);
 }
 
+static const char relay_ok[] = "abcdefghijklmnopqrstuvwxyz"
+			       "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+
+static int
+valid_relay_name(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+	size_t	    len = strlen(value);
+
+	if (len > 0 && len <= CONF_RELAY_NAME && strspn(value, relay_ok) == len)
+		return (0);
+	cfg_error(cfg,
+	    "relay_name: \"%s\" is not 1 to %d letters, digits, dots, "
+	    "hyphens and underscores",
+	    value, CONF_RELAY_NAME);
+	return (-1);
+}
+
 /* A line for people, in UTF-8. */
 static int
 valid_line(cfg_t *cfg, cfg_opt_t *opt)
@@ -461,16 +479,17 @@ static const struct {
 	{ "redis_password_file", valid_password_file },
 	{ "redis_ca", valid_ca }, { "redis_timeout", valid_timeout },
 	{ "redis_db", valid_db }, { "redis_replicas", valid_replicas },
-	{ "prefix", valid_prefix }, { "report_url", valid_url },
-	{ "report_title", valid_line }, { "report_logo", valid_logo },
-	{ "report_contact", valid_line }, { "enforce", valid_enforce },
-	{ "spf", valid_spf }, { "spf_include", valid_include },
-	{ "spf_relays", valid_relay }, { "spf_timeout", valid_timeout },
-	{ "spf_workers", valid_workers }, { "spf_resolver", valid_resolver },
-	{ "auth_failures", valid_failures }, { "over", valid_over },
-	{ "max_recipients", valid_count }, { "max_size", valid_size },
-	{ "quota_period", valid_period }, { "quota_unit", valid_unit },
-	{ "local", valid_local }, { "source_refusal", valid_refusal },
+	{ "prefix", valid_prefix }, { "relay_name", valid_relay_name },
+	{ "report_url", valid_url }, { "report_title", valid_line },
+	{ "report_logo", valid_logo }, { "report_contact", valid_line },
+	{ "enforce", valid_enforce }, { "spf", valid_spf },
+	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
+	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
+	{ "spf_resolver", valid_resolver }, { "auth_failures", valid_failures },
+	{ "over", valid_over }, { "max_recipients", valid_count },
+	{ "max_size", valid_size }, { "quota_period", valid_period },
+	{ "quota_unit", valid_unit }, { "local", valid_local },
+	{ "source_refusal", valid_refusal },
 	{ "alarm", valid_alarm }, { "alarm|limit", valid_alarm_limit },
 	{ "alarm|period", valid_period }, { "alarm|for", valid_period },
 	{ "alarm|action", valid_alarm_action } };
@@ -549,6 +568,22 @@ take_alarm(struct conf *conf, cfg_t *sec)
 		period_parse(cfg_getstr(sec, "for"), &alarm->lasts);
 }
 
+/* The host's, with "_" in place of what a relay_name must not have. */
+static char *
+relay_name(cfg_t *cfg)
+{
+	char   name[CONF_RELAY_NAME + 1] = "";
+	size_t i;
+
+	if (cfg_getstr(cfg, "relay_name") != NULL)
+		return (dup_str(cfg, "relay_name"));
+	(void)gethostname(name, sizeof(name) - 1);
+	for (i = 0; name[i] != '\0'; i++)
+		if (strchr(relay_ok, name[i]) == NULL)
+			name[i] = '_';
+	return (strdup(i > 0 ? name : "localhost"));
+}
+
 static int
 take_values(struct conf *conf, cfg_t *cfg)
 {
@@ -564,6 +599,7 @@ take_values(struct conf *conf, cfg_t *cfg)
 	conf->redis_timeout = (int)cfg_getint(cfg, "redis_timeout");
 	conf->redis_replicas = (int)cfg_getint(cfg, "redis_replicas");
 	conf->prefix = dup_str(cfg, "prefix");
+	conf->relay_name = relay_name(cfg);
 	conf->report_url = dup_str(cfg, "report_url");
 	conf->report_title = dup_str(cfg, "report_title");
 	conf->report_logo = dup_str(cfg, "report_logo");
@@ -587,8 +623,9 @@ take_values(struct conf *conf, cfg_t *cfg)
 	    &conf->bounds.max_recipients);
 	size_parse(cfg_getstr(cfg, "max_size"), &conf->bounds.max_size);
 	if (conf->redis == NULL || conf->prefix == NULL ||
-	    conf->report_url == NULL || conf->report_title == NULL ||
-	    conf->report_logo == NULL || conf->report_contact == NULL ||
+	    conf->relay_name == NULL || conf->report_url == NULL ||
+	    conf->report_title == NULL || conf->report_logo == NULL ||
+	    conf->report_contact == NULL ||
 	    !places_parse(&conf->places, conf->redis) ||
 	    !period_parse(cfg_getstr(cfg, "quota_period"), &conf->quota_period))
 		return (-1);
@@ -663,6 +700,7 @@ new_parser(void)
 		  CFG_INT("redis_timeout", 500, CFGF_NONE),
 		  CFG_INT("redis_replicas", 0, CFGF_NONE),
 		  CFG_STR("prefix", "smtp:", CFGF_NONE),
+		  CFG_STR("relay_name", NULL, CFGF_NONE),
 		  CFG_STR("report_url", "https://reports.example.net/",
 		      CFGF_NONE),
 		  CFG_STR("report_title", "", CFGF_NONE),
@@ -878,6 +916,7 @@ conf_print(const struct conf *conf, FILE *fp)
 	fprintf(fp, "redis_timeout = %d\n", conf->redis_timeout);
 	fprintf(fp, "redis_replicas = %d\n", conf->redis_replicas);
 	print_str(fp, "prefix", conf->prefix);
+	print_str(fp, "relay_name", conf->relay_name);
 	print_str(fp, "report_url", conf->report_url);
 	print_str(fp, "report_title", conf->report_title);
 	print_str(fp, "report_logo", conf->report_logo);
@@ -923,6 +962,7 @@ destroy(struct conf *conf)
 	free(conf->redis_password_file);
 	free(conf->redis_ca);
 	free(conf->prefix);
+	free(conf->relay_name);
 	free(conf->report_url);
 	free(conf->report_title);
 	free(conf->report_logo);

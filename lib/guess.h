@@ -24,6 +24,7 @@ struct guess {
 	char   name[USER_NAME_MAX + 1];
 	char   account[USER_NAME_MAX + 1]; /* "": none */
 	bool   limited;
+	bool   account_limited;
 	bool   long_list;   /* of sources */
 	time_t large_until; /* seconds, monotonic; 0: it is not too large */
 };

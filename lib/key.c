@@ -55,6 +55,27 @@ key_report(char buf[KEY_TEXT], const char *prefix, const char *id)
 }
 
 const char *
+key_relay(char buf[KEY_TEXT], const char *prefix, const char *host,
+    const char *program)
+{
+	return (write_key(buf, prefix, "relay", host, program));
+}
+
+const char *
+key_relays(char buf[KEY_TEXT], const char *prefix)
+{
+	snprintf(buf, KEY_TEXT, "%srelays", prefix);
+	return (buf);
+}
+
+const char *
+key_events(char buf[KEY_TEXT], const char *prefix)
+{
+	snprintf(buf, KEY_TEXT, "%sevents", prefix);
+	return (buf);
+}
+
+const char *
 key_stats(char buf[KEY_TEXT], const char *prefix, time_t when)
 {
 	char	  hour[sizeof("2026-11-21T08")] = "";

@@ -29,6 +29,7 @@
 #include "resolve.h"
 #include "slots.h"
 #include "stream.h"
+#include "tally.h"
 #include "trouble.h"
 
 #define BACKOFF_MIN 50 /* milliseconds */
@@ -42,7 +43,8 @@ struct redisreq {
 	STAILQ_ENTRY(redisreq) entry;
 	redisconn_cb cb; /* NULL: cancelled */
 	void	    *arg;
-	int64_t	     deadline; /* milliseconds, monotonic */
+	int64_t	     sent;  /* microseconds, monotonic */
+	bool	     timed; /* how long its reply takes is told */
 	char	     what[TROUBLE_REQUEST];
 };
 
@@ -96,16 +98,23 @@ struct redisconn {
 	void	    *on_message_arg;
 	int	     backoff;
 	int64_t	     timeout; /* milliseconds, one request */
-	int64_t	     heard;   /* when more came of a reply that is too large */
+	int64_t	     read;    /* when something came: microseconds, monotonic */
+	int64_t	     heard;   /* the same of a reply that is too large: ms */
 };
 
 static int64_t
-now_ms(void)
+now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
+	return (ts.tv_sec * 1000000LL + ts.tv_nsec / 1000);
+}
+
+static int64_t
+now_ms(void)
+{
+	return (now_us() / 1000);
 }
 
 static void
@@ -136,6 +145,8 @@ fail_requests(struct redisconn *rc)
 		STAILQ_REMOVE_HEAD(&rc->failing, entry);
 		cb = req->cb;
 		arg = req->arg;
+		if (req->timed)
+			tally_add(TALLY_REDIS_UNANSWERED, 1);
 		free(req);
 		if (cb != NULL)
 			cb(arg, REDIS_NO_REPLY);
@@ -244,7 +255,7 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (req == NULL)
 		return;
-	left = req->deadline - now;
+	left = req->sent / 1000 + rc->timeout - now;
 	if (left <= 0 && redisread_skipping(rc->input))
 		left = rc->heard + rc->timeout - now;
 	if (left > 0)
@@ -350,7 +361,7 @@ append(struct redisconn *rc, redisconn_cb cb, void *arg, const char *what,
 	}
 	req->cb = cb;
 	req->arg = arg;
-	req->deadline = now_ms() + rc->timeout;
+	req->sent = now_us();
 	if (what != NULL)
 		strlcpy(req->what, what, sizeof(req->what));
 	else
@@ -367,8 +378,10 @@ redisconn_send(struct redisconn *rc, redisconn_cb cb, void *arg, int argc,
 
 	if (!rc->ready)
 		return (NULL);
-	req = append(rc, cb, arg, NULL, argc, argv);
-	if (req != NULL && !event_pending(rc->overdue, EV_TIMEOUT, NULL))
+	if ((req = append(rc, cb, arg, NULL, argc, argv)) == NULL)
+		return (NULL);
+	req->timed = rc->peer != REDISCONN_SENTINEL;
+	if (!event_pending(rc->overdue, EV_TIMEOUT, NULL))
 		add_timer(rc->overdue, rc->timeout);
 	return (req);
 }
@@ -597,6 +610,8 @@ take_reply(struct redisconn *rc, const redisReply *reply)
 	if (rc->ready &&
 	    (reply->type != REDIS_REPLY_ERROR || !is_direction(rc, reply)))
 		trouble_reply(rc->trouble, req->what, reply);
+	if (req->timed)
+		tally_redis(rc->read - req->sent);
 	free(req);
 	if (cb != NULL)
 		cb(arg, reply);
@@ -657,12 +672,13 @@ read_once(struct redisconn *rc)
 		    n == 0 ? "connection closed" : stream_error(rc->stream));
 		return (false);
 	}
+	rc->read = now_us();
 	redisread_take(rc->input, (size_t)n);
 	take_replies(rc);
 	if (turn != rc->turn)
 		return (false);
 	if (redisread_skipping(rc->input))
-		rc->heard = now_ms();
+		rc->heard = rc->read / 1000;
 	return (stream_pending(rc->stream));
 }
 

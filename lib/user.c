@@ -29,17 +29,21 @@ enum field {
 	F_OVER,
 	F_MAX_RECIPIENTS,
 	F_MAX_SIZE,
+	F_SENDER_QUOTA,
+	F_SENDER_RATE,
 	F_ALARMS,
 	F_BLOCKED_UNTIL
 };
 
 const char *const user_fields[USER_FIELDS] = { "password", "account", "mode",
 	"status", "quota", "rate", "ip_auth", "created", "restricted", "over",
-	"max_recipients", "max_size", "alarms", "blocked_until" };
+	"max_recipients", "max_size", "sender_quota", "sender_rate",
+	"alarms", "blocked_until" };
 
 static const enum field whole[] = { F_PASSWORD, F_ACCOUNT, F_MODE, F_STATUS,
 	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED, F_RESTRICTED, F_OVER,
-	F_MAX_RECIPIENTS, F_MAX_SIZE, F_ALARMS, F_BLOCKED_UNTIL };
+	F_MAX_RECIPIENTS, F_MAX_SIZE, F_SENDER_QUOTA, F_SENDER_RATE,
+	F_ALARMS, F_BLOCKED_UNTIL };
 static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS, F_IP_AUTH,
 	F_RESTRICTED, F_BLOCKED_UNTIL };
 
@@ -50,7 +54,9 @@ static const struct {
 	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) } };
 
 const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "alarms", "plan",
-	"status", "user_prefix", "over", "max_recipients", "max_size" };
+	"status",
+	"user_prefix", "over", "max_recipients", "max_size", "quota",
+	"quota_period", "rate" };
 
 bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
@@ -105,6 +111,12 @@ bool
 user_list_missing(const struct user *user)
 {
 	return (user->source == SOURCE_ANY && user->restricted);
+}
+
+const char *
+user_limited_account(const struct user *user)
+{
+	return (user->account_limited ? user->account : "");
 }
 
 bool
@@ -272,9 +284,11 @@ set_field(struct user *user, enum field field, const char *text)
 	case F_STATUS:
 		return (parse_status(text, &user->status));
 	case F_QUOTA:
+	case F_SENDER_QUOTA:
 		user->limited |= says_something(text, "0");
 		return (true);
 	case F_RATE:
+	case F_SENDER_RATE:
 		user->limited |= says_something(text, " ");
 		return (true);
 	case F_IP_AUTH:
@@ -331,14 +345,14 @@ is_nothing(const redisReply *reply)
 	return (true);
 }
 
-/* The account's, which are the last of its fields. */
+/* The account's, from a field of it on. */
 static const char *
 parse_bounds(struct bounds *bounds, const redisReply *reply)
 {
 	static const enum field fields[] = { F_OVER, F_MAX_RECIPIENTS,
 		F_MAX_SIZE };
 	const size_t		n = sizeof(fields) / sizeof(fields[0]);
-	const size_t		first = USER_ACCOUNT_FIELDS - n;
+	const size_t		first = 4;
 	const char	       *text;
 	size_t			i;
 
@@ -346,6 +360,26 @@ parse_bounds(struct bounds *bounds, const redisReply *reply)
 		text = text_of(reply->element[first + i]);
 		if (text == NULL || !set_bound(bounds, fields[i], text))
 			return (user_account_fields[first + i]);
+	}
+	return (NULL);
+}
+
+/* A quota of 0 is none; its period alone says nothing. */
+static const char *
+parse_account_limits(struct user *user, const redisReply *reply)
+{
+	static const char *const nothing[] = { "0", NULL, " " };
+	const size_t		 first = 7;
+	const char		*text;
+	size_t			 i;
+
+	user->account_limited = false;
+	for (i = 0; i < USER_ACCOUNT_FIELDS - first; i++) {
+		if ((text = text_of(reply->element[first + i])) == NULL)
+			return (user_account_fields[first + i]);
+		if (nothing[i] != NULL)
+			user->account_limited |= says_something(text,
+			    nothing[i]);
 	}
 	return (NULL);
 }
@@ -370,8 +404,10 @@ user_parse_account(struct user *user, const redisReply *reply)
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))
 		return ("user_prefix");
-	if ((bad = parse_bounds(&user->bounds, reply)) != NULL)
+	if ((bad = parse_account_limits(user, reply)) != NULL ||
+	    (bad = parse_bounds(&user->bounds, reply)) != NULL)
 		return (bad);
+	user->account_over = user->bounds.over;
 	user->pro = strcmp(plan, "pro") == 0;
 	user->no_account = is_nothing(reply);
 	if (user->no_account)

@@ -59,6 +59,8 @@ struct user {
 	bool		 pro;	     /* plan of the account */
 	char		 prefix[USER_NAME_MAX + 1]; /* of the account's users */
 	bool		 limited; /* a quota or rate is to be asked about */
+	bool		 account_limited; /* one of the account's */
+	enum over	 account_over;	  /* what becomes of mail beyond it */
 	struct bounds	 bounds;  /* what the user does not say, the account */
 	struct alarm_limits alarms;	/* the same */
 	struct netaddr	    ip_auth;	/* len 0: none */
@@ -73,7 +75,7 @@ struct user {
 };
 
 /* The fields of a record that are read. */
-#define USER_FIELDS 14
+#define USER_FIELDS 16
 extern const char *const user_fields[USER_FIELDS];
 
 /* How many of them a question needs. */
@@ -83,7 +85,7 @@ enum user_scope {
 };
 
 /* The same of an account, for user_parse_account(). */
-#define USER_ACCOUNT_FIELDS 7
+#define USER_ACCOUNT_FIELDS 10
 extern const char *const user_account_fields[USER_ACCOUNT_FIELDS];
 
 /*
@@ -106,6 +108,9 @@ bool user_source_allowed(const struct user *);
 
 /* Whether it may not because the list that must be there is not. */
 bool user_list_missing(const struct user *);
+
+/* The account that has limits of its own, which count besides; "": none. */
+const char *user_limited_account(const struct user *);
 
 /* Whether any domain with SPF is the user's to send as. */
 bool user_any_domain(const struct user *);

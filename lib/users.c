@@ -657,6 +657,8 @@ learn(struct users_query *q)
 		guess.limited = before != NULL && before->limited;
 	strlcpy(guess.name, q->name, sizeof(guess.name));
 	strlcpy(guess.account, q->user.account, sizeof(guess.account));
+	guess.account_limited = strcmp(q->account, q->user.account) == 0 &&
+	    q->of_account.account_limited;
 	guess.long_list = q->long_list;
 	guess_learn_user(q->users->guesses, &guess);
 }
@@ -698,6 +700,8 @@ take_account(struct users_query *q)
 	q->user.pro = q->of_account.pro;
 	q->user.in_account = q->of_account.in_account;
 	q->user.account_suppresses = q->of_account.suppresses;
+	q->user.account_limited = q->of_account.account_limited;
+	q->user.account_over = q->of_account.account_over;
 	bounds_take(&q->user.bounds, &q->of_account.bounds);
 	alarm_take(&q->user.alarms, &q->of_account.alarms);
 	if (q->of_account.status == STATUS_BLOCKED ||
@@ -834,7 +838,7 @@ users_ask(struct users *us, const struct users_question *question, users_cb cb,
 
 bool
 users_guess_limited(const struct users *us, const struct users_question *ask,
-    char name[USER_NAME_MAX + 1])
+    char name[USER_NAME_MAX + 1], char account[USER_NAME_MAX + 1])
 {
 	const char	   *of = ask->name;
 	const struct guess *guess;
@@ -844,5 +848,7 @@ users_guess_limited(const struct users *us, const struct users_question *ask,
 	if (of == NULL || (guess = guess_user(us->guesses, of)) == NULL)
 		return (false);
 	strlcpy(name, of, USER_NAME_MAX + 1);
-	return (guess->limited);
+	strlcpy(account, guess->account_limited ? guess->account : "",
+	    USER_NAME_MAX + 1);
+	return (guess->limited || guess->account_limited);
 }

@@ -66,10 +66,11 @@ users_ask(struct users *, const struct users_question *, users_cb, void *);
 void users_cancel(struct users_query *);
 
 /*
- * Guesses whether the user of a question will turn out to have limits, and
- * writes the name that is guessed.  For asking about both in one go.
+ * Guesses whether the user of a question, or the account, will turn out to have
+ * limits, and writes the name that is guessed, and that of the account where it
+ * has, or "".  For asking about all in one go.
  */
 bool users_guess_limited(const struct users *, const struct users_question *,
-    char name[USER_NAME_MAX + 1]);
+    char name[USER_NAME_MAX + 1], char account[USER_NAME_MAX + 1]);
 
 #endif /* USERS_H */

@@ -36,7 +36,9 @@
 #include "sandbox.h"
 #include "servers.h"
 #include "stall.h"
+#include "state.h"
 #include "tableline.h"
+#include "tally.h"
 #include "users.h"
 
 #define THREADS 2
@@ -99,6 +101,7 @@ struct table {
 	struct request	    request;
 	struct recent	   *right;
 	struct recent	   *wrong;
+	struct state	   *state;
 	struct stall	    stall; /* for wrong passwords */
 	int64_t		    guessing_logged;
 };
@@ -182,8 +185,22 @@ clear_request(struct table *t)
 }
 
 static void
+count_answer(enum tableline_kind kind, const char *what)
+{
+	if (kind == TABLE_UPDATE)
+		return;
+	if (strcmp(what, "found") == 0)
+		tally_add(TALLY_LOOKUPS_FOUND, 1);
+	else if (strcmp(what, "not-found") == 0)
+		tally_add(TALLY_LOOKUPS_NOT_FOUND, 1);
+	else
+		tally_add(TALLY_LOOKUPS_FAILED, 1);
+}
+
+static void
 answer(struct table *t, const char *what)
 {
+	count_answer(t->request.kind, what);
 	lineio_printf(t->io, "%s-result|%s|%s\n", operation(t->request.kind),
 	    t->request.id, what);
 	clear_request(t);
@@ -196,6 +213,7 @@ answer_credentials(struct table *t, const struct user *user)
 		answer(t, "found");
 		return;
 	}
+	count_answer(TABLE_LOOKUP, "found");
 	lineio_printf(t->io, "lookup-result|%s|found|%s:%s\n", t->request.id,
 	    user->name, user->password);
 	clear_request(t);
@@ -229,7 +247,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	if (t->request.verification != NULL)
 		waited_for(t, t->request.verification);
 	if (t->request.kind == TABLE_UPDATE)
-		refuse_update(t, "no answer of redis in time");
+		refuse_update(t, "redis cannot be asked");
 	else
 		answer(t, "error|no answer in time");
 }
@@ -457,6 +475,7 @@ on_updated(void *arg)
 	}
 	t->source = t->next;
 	memset(&t->next, 0, sizeof(t->next));
+	state_use(t->state, t->source.servers, t->source.conf);
 	close_source(&before);
 	answer(t, "ok");
 }
@@ -600,10 +619,12 @@ table_start(struct table *t, struct conf *conf)
 		exit(1);
 	if ((t->right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
 	    (t->wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
+	    (t->state = state_new(t->base, STATE_TABLE)) == NULL ||
 	    (t->deadline = evtimer_new(t->base, on_deadline, t)) == NULL ||
 	    (t->io = lineio_new(t->base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 t)) == NULL)
 		log_fatal("memory");
+	state_use(t->state, t->source.servers, t->source.conf);
 }
 
 static void
@@ -611,6 +632,7 @@ table_stop(struct table *t)
 {
 	clear_request(t);
 	lineio_free(t->io);
+	state_free(t->state);
 	close_source(&t->source);
 	event_free(t->deadline);
 	passwd_pool_free(t->pool);

@@ -20,6 +20,7 @@
 #include "spfcache.h"
 #include "spfqueue.h"
 #include "spfworkers.h"
+#include "tally.h"
 
 #define BACKOFF_MIN 100 /* milliseconds */
 #define BACKOFF_MAX 5000
@@ -83,8 +84,10 @@ replace_worker(struct worker *w)
 	add_timer(w->timer, w->backoff);
 	w->backoff = w->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX
 						  : w->backoff * 2;
-	if (l != NULL)
-		spfqueue_fail(l);
+	if (l == NULL)
+		return;
+	tally_add(TALLY_SPF_FAILURES, 1);
+	spfqueue_fail(l);
 }
 
 /* One that is idle gets its new orders with its start. */
@@ -130,6 +133,8 @@ on_worker_readable(evutil_socket_t fd, short what, void *arg)
 			renew_worker(w);
 		else
 			spfcache_add(spf->cache, answer.domain, &answer);
+		if (answer.verdict == SPF_VERDICT_UNKNOWN)
+			tally_add(TALLY_SPF_FAILURES, 1);
 		spfqueue_answer(l, &answer);
 	}
 	assign(spf);
@@ -193,6 +198,7 @@ assign(struct spf *spf)
 			replace_worker(w);
 			continue;
 		}
+		tally_add(TALLY_SPF_QUESTIONS, 1);
 		w->lookup = spfqueue_begin(q);
 		add_timer(w->timer, spf->conf->spf_timeout);
 	}

@@ -10,6 +10,9 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
+# Where smtpd looks for its programs, and web servers for theirs.
+LIBEXEC = "/usr/libexec/opensmtpd"
+CGI_BIN = "/usr/lib/cgi-bin"
 REDIS7 = "/opt/redis7/redis-server"
 
 # Seconds until what does not come has failed. It is a bound for failures only,
@@ -47,6 +50,9 @@ def build():
 
 
 def program(name, kind="san"):
+    """Of a build, or, where kind is installed, of Debian's packages."""
+    if kind == "installed":
+        return Path(CGI_BIN if name.endswith(".cgi") else LIBEXEC) / name
     return build() / kind / name
 
 

@@ -14,11 +14,11 @@ SOURCE_ADDRESS = "192.0.2.1"
 
 
 class Functions:
-    """The library's functions for one user, by FCALL."""
+    """The library's functions for one user, or account, by FCALL."""
 
-    def __init__(self, redis, name="alice", prefix="smtp:"):
+    def __init__(self, redis, name="alice", prefix="smtp:", kind="user"):
         self.redis = redis
-        self.user = "%suser:{%s}" % (prefix, name)
+        self.user = "%s%s:{%s}" % (prefix, kind, name)
         redis.cli("FUNCTION", "LOAD", "REPLACE", LUA.read_text())
 
     def call(self, function, hold="none", *args, period="1d"):
@@ -35,17 +35,33 @@ class Functions:
         """What is charged, by limit."""
         reply = self.call("usage")
         assert reply[0] == "ok", reply
-        return {row[0] if row[0] == "quota" else "%s/%s" % (row[1], row[2]):
-                int(row[3]) for row in reply[1:]}
+        return used_of(reply[1:])
+
+    def used_by(self):
+        """What is charged, by sender domain and limit."""
+        found, start = {}, "0"
+        while True:
+            word, start, *rows = self.call("sender_usage", "none", start)
+            assert word == "ok", (word, start)
+            found.update((row[0], used_of(row[1:])) for row in rows)
+            if start == "0":
+                return found
+
+
+def used_of(rows):
+    return {row[0] if row[0].endswith("quota") else
+            "%s/%s" % (row[1], row[2]): int(row[3]) for row in rows}
 
 
 class Sender:
     """A filter, without smtpd, for the user of one source address."""
 
-    def __init__(self, url, kind="san", executable=None, **keys):
+    def __init__(self, url, kind="san", executable=None,
+                 source=SOURCE_ADDRESS, **keys):
         conf = configuration(redis=url, spf="off", **keys)
         self.driver = FilterDriver(workdir("sender"), conf, kind=kind,
                                    executable=executable)
+        self.source = source
         self.sessions = 0
         self.session = None
         self.msgids = 0
@@ -60,18 +76,18 @@ class Sender:
     def open(self):
         self.sessions += 1
         self.session = "%016x" % self.sessions
-        self.driver.connect(self.session, SOURCE_ADDRESS + ":40000")
+        self.driver.connect(self.session, self.source + ":40000")
 
     def close(self):
         self.driver.disconnect(self.session)
         self.session = None
 
-    def mail(self):
+    def mail(self, sender="a@example.org"):
         if self.session is None:
             self.open()
-        return self.driver.ask("mail-from", self.session, "a@example.org")
+        return self.driver.ask("mail-from", self.session, sender)
 
-    def commit(self, recipients=1):
+    def commit(self, recipients=1, author="a@example.org"):
         """To the end of data, after a MAIL FROM that was let through."""
         self.msgids += 1
         self.msgid = "%08x" % self.msgids
@@ -80,7 +96,7 @@ class Sender:
             recipient = "b%d@example.com" % number
             self.driver.ask("rcpt-to", self.session, recipient)
             self.report("tx-rcpt", "ok", recipient)
-        for line in ("From: a@example.org", "", "x", "."):
+        for line in ("From: " + author, "", "x", "."):
             self.driver.send("filter|0.7|%.6f|smtp-in|data-line|%s|%016x|%s"
                              % (time.time(), self.session, 1, line))
             self.driver.line()
@@ -89,12 +105,12 @@ class Sender:
     def report(self, event, *rest):
         self.driver.report(event, self.session, self.msgid, *rest)
 
-    def message(self, end="tx-commit", recipients=1):
+    def message(self, end="tx-commit", recipients=1, author="a@example.org"):
         """The verdict that refuses it, or proceed."""
         verdict = self.mail()
         if verdict != "proceed":
             return verdict
-        verdict = self.commit(recipients)
+        verdict = self.commit(recipients, author)
         self.report(end if verdict == "proceed" else "tx-rollback", "100")
         return verdict
 
@@ -103,7 +119,7 @@ class Sender:
         return sum(self.message(**how) == "proceed" for _ in range(count))
 
 
-def limited(users, **limits):
-    """A user of the source address, with limits."""
-    users.add("alice", **limits)
-    users.ip_auth("alice", SOURCE_ADDRESS)
+def limited(users, name="alice", source=SOURCE_ADDRESS, **limits):
+    """A user of a source address, with limits."""
+    users.add(name, **limits)
+    users.ip_auth(name, source)

@@ -9,10 +9,8 @@ import signal
 import socket
 import subprocess
 
-from places import PATIENCE, free_port, program, workdir
+from places import LIBEXEC, PATIENCE, free_port, program, workdir
 from redisserver import wait_until
-
-LIBEXEC = "/usr/libexec/opensmtpd"
 
 # Each smtpd has /var/spool/smtpd and /var/run/smtpd.sock compiled in, so each
 # gets a mount namespace in which these are its own.
@@ -150,7 +148,9 @@ class Relay:
         reports = "log_path=%s/san:exitcode=99" % self.reports
         environ = dict(os.environ, ASAN_OPTIONS=reports,
                        UBSAN_OPTIONS="print_stacktrace=1:" + reports)
-        table = program("table-smtpusers", self.kind) if self.filtered else ""
+        table = ""
+        if self.filtered and self.kind != "installed":
+            table = program("table-smtpusers", self.kind)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private",

@@ -88,14 +88,18 @@ def test_an_account_is_never_lost_with_the_last_field(library, acme,
      "a-z 0-9 . _ -"),
     (("status", "gone"), "gone: none of allowed, blocked, sandboxed"),
     (("domains", "a.b x"), "x: not a domain: there is no dot in it"),
-    (("quota", "1"), "quota: not a field that can be set: plan, status, "
-     "user_prefix, alarms, over, max_recipients, max_size, domains"),
+    (("mode", "any"), "mode: not a field that can be set: plan, status, "
+     "user_prefix, alarms, quota, quota_period, rate, over, max_recipients, max_size, "
+     "domains"),
     (("ip_auth", "::1"), "ip_auth: not a field that can be set: plan, "
-     "status, user_prefix, alarms, over, max_recipients, max_size, domains"),
+     "status, user_prefix, alarms, quota, quota_period, rate, over, "
+     "max_recipients, max_size, domains"),
     (("ips", "::1"), "ips: not a field that can be set: plan, status, "
-     "user_prefix, alarms, over, max_recipients, max_size, domains"),
+     "user_prefix, alarms, quota, quota_period, rate, over, max_recipients, max_size, "
+     "domains"),
     (("created", ""), "created: not a field that can be set: plan, status, "
-     "user_prefix, alarms, over, max_recipients, max_size, domains"),
+     "user_prefix, alarms, quota, quota_period, rate, over, max_recipients, max_size, "
+     "domains"),
     (("plan",), "a field without a value: they come in pairs"),
     (("plan", "a", "plan", "a"), "plan: named twice"),
 ])
@@ -175,17 +179,20 @@ def test_domains_one_by_one(library, acme):
 def test_get(library, acme):
     assert library.get(acme) == {
         "name": "acme", "plan": "basic", "status": None,
-        "user_prefix": None, "alarms": None, "over": None, "max_recipients": None,
+        "user_prefix": None, "alarms": None, "quota": None, "quota_period": None,
+        "rate": None, "over": None, "max_recipients": None,
         "max_size": None, "domains": ["a.example"], "domain_count": 1,
-        "suppressed_count": 0, "other": {}, "problems": []}
+        "suppressed_count": 0, "other": {}, "usage": [], "problems": []}
     library.redis.cli("HSET", acme, "plan", b"P\xff", "status", "gone",
                       "note", "x")
     library.redis.cli("SADD", acme + ":domains", "B.example")
     assert library.get(acme) == {
         "name": "acme", "plan": "P\ufffd", "status": "gone",
-        "user_prefix": None, "alarms": None, "over": None, "max_recipients": None,
+        "user_prefix": None, "alarms": None, "quota": None, "quota_period": None,
+        "rate": None, "over": None, "max_recipients": None,
         "max_size": None, "domains": ["B.example", "a.example"],
         "domain_count": 2, "suppressed_count": 0, "other": {"note": "x"},
+        "usage": [],
         "problems": [
             r"plan: P\xff: not a plan: pro, or another word of 1 to 32 of "
             "a-z 0-9 . _ -",

@@ -201,9 +201,9 @@ def test_large_sets(library, alice, count):
 # What is refused
 
 GIVEN = ("password, account, mode, status, quota, quota_period, rate, over, "
-         "max_recipients, max_size, alarms, ip_auth, restricted, "
-         "blocked_by, blocked_at, blocked_until, description, created, "
-         "domains, ips")
+         "sender_quota, sender_rate, max_recipients, max_size, alarms, "
+         "ip_auth, restricted, blocked_by, blocked_at, blocked_until, "
+         "description, created, domains, ips")
 BAD_CALLS = [
     (("quota",), "a field without a value: they come in pairs"),
     (("quota", "1", "quota", "1"), "quota: named twice"),
@@ -468,6 +468,7 @@ def test_get(library):
     expected = {**STORED, "password": "sha256crypt"}
     assert library.get(key) == {
         "name": "alice", **expected, "ip_auth": None, "over": None,
+        "sender_quota": None, "sender_rate": None,
         "max_recipients": None, "max_size": None, **UNBLOCKED,
         "last_login": "2026-11-21T08:39:29Z",
         "last_message": "2026-11-21T08:40:00Z",
@@ -492,8 +493,9 @@ def test_get_of_next_to_nothing(library):
     assert view == {
         "name": "alice", "password": None, "account": None, "mode": None,
         "status": None, "quota": None, "quota_period": None, "rate": None,
-        "over": None, "max_recipients": None, "max_size": None,
-        **UNBLOCKED, "ip_auth": None, "restricted": None, "description": None,
+        "over": None, "sender_quota": None, "sender_rate": None,
+        "max_recipients": None, "max_size": None, **UNBLOCKED,
+        "ip_auth": None, "restricted": None, "description": None,
         "created": "x",
         "last_login": None, "last_message": None, "domains": [],
         "domain_count": 0, "ips": [], "ip_count": 0, "suppressed_count": 0,
@@ -747,7 +749,7 @@ def test_readers_write_nothing(library, alice):
         flags[function["name"]] = function["flags"]
     assert {name for name, flag in flags.items() if "no-writes" in flag} == {
         "smtpusers_" + name for name in (
-            "check", "usage", "version", "user_get", "user_check",
+            "check", "usage", "sender_usage", "version", "user_get", "user_check",
             "account_get", "canonical", "describe", "page", "rows", "strays",
             "odd_members", "failures", "user_suppressed",
             "account_suppressed")}

@@ -105,7 +105,8 @@ def test_the_page_names_all_there_is(library):
     config, events, cpanel, directadmin = map(library, (
         "config", "events", "cpanel", "directadmin"))
     keys = [key for _, key, _, _ in config.KEYS]
-    keys += [key for key, _, _ in config.SERVER_KEYS]
+    keys += [key for rows in config.SECTION_KEYS.values()
+             for key, _, _ in rows]
     for word in (*keys, *events.NEEDS, *notify_keys()):
         assert ".It Cm %s\n" % word in PAGE
     for word in (*directadmin.HOOKS, *(event for _, event, _ in cpanel.HOOKS),

@@ -122,7 +122,7 @@ def test_the_readme(host, server):
     assert restart.endswith("systemctl restart opensmtpd\n")
     host.start("/etc/smtpd.conf")
 
-    add, curl, look, account, keep = BLOCKS["Users"]
+    add, curl, look, account, status, keep = BLOCKS["Users"]
     assert "alice" in host.type(add, PASSWORD, PASSWORD)
     host.type(curl, PASSWORD)
     assert " smtp message msgid=" in host.log()
@@ -134,6 +134,11 @@ def test_the_readme(host, server):
     assert "accepted" in look
     assert "550 5.7.1" in look
     host.type(account)
+    command, *picture = status.splitlines()
+    shown = wait_until(lambda: told(host, command), 60, "the state")
+    assert [line.split()[0] for line in shown[:2]] == [
+        line.split()[0] for line in picture[:2]] == ["OK:", "RELAY"]
+    assert shown[1].split() == picture[1].split()
     kept = host.type(keep)
     assert "2 lines: 0 added, 0 changed, 2 same, 0 errors" in kept
     assert server.cli("HGET", "smtp:user:{alice}", "mode") == "all"
@@ -150,8 +155,14 @@ def test_the_readme(host, server):
         assert word not in host.log()
 
 
+def told(host, command):
+    """What status says once the relay has told how it is."""
+    lines = host.type(command + " || :").splitlines()
+    return lines if len(lines) > 2 else None
+
+
 def test_the_readme_is_short():
-    assert len(README.read_text().splitlines()) <= 150
+    assert len(README.read_text().splitlines()) <= 160
 
 
 def test_the_packages_that_it_installs_are_those_that_it_is_built_with():

@@ -10,7 +10,7 @@ import pytest
 
 from linedriver import FilterDriver
 from nameserver import NameServer
-from places import configuration, workdir
+from places import SOURCE, configuration, workdir
 from reports import (OK, PASSWORD, REPORT_DAYS, blocked, entries, from_header,
                      log, message, never_arrives, report, report_id,
                      try_message)
@@ -389,3 +389,36 @@ def test_one_users_reports_while_redis_is_full_cost_others_nothing(
             assert session.mail("a@bank.test") == LATER
             assert other.message("m%d" % n).startswith("250")
         back()
+
+
+def test_the_log_names_the_rule_and_the_domain(relay, users, redis):
+    users.add("alice", PASSWORD)
+    with Session(relay) as session:
+        assert session.plain("alice", PASSWORD).startswith("235")
+        assert session.message(
+            sender="alice@bank.example").startswith("550")
+        redis.cli("DEL", users.key("alice"))
+        assert session.message().startswith("530")
+    wait_until(lambda: re.search(
+        r'mail-from refused: user=alice source=\S+ reply="550 5\.7\.1 \[ACL\] .*" '
+        r"reason=domain-not-assigned domain=bank\.example\n", relay.log()), 60,
+        "the line about the domain")
+    wait_until(lambda: re.search(
+        r'mail-from refused: user=alice source=\S+ reply="530 .*" '
+        r"reason=\S+\n", relay.log()), 60, "the line about the user")
+
+
+def test_the_manual_has_a_word_on_each_reason():
+    """DIAGNOSTICS, for the operator; or reasons.ini, for who sends."""
+    names = re.findall(r'return \("([a-z-]+)"\)',
+                       (SOURCE / "filter" / "reason.c").read_text())
+    page = (SOURCE / "filter" / "filter-smtpusers.8").read_text()
+    told = set(re.findall(r"[a-z-]+", " ".join(re.findall(
+        r"^\.It (Sy .*)$", page[page.index(".Sh DIAGNOSTICS"):],
+        re.MULTILINE))))
+    shown = set(re.findall(r"^\[([a-z-]+)\]", (
+        SOURCE / "scripts" / "reasons.ini").read_text(), re.MULTILINE))
+    assert len(names) > 40
+    assert set(names) <= told | shown
+    for name in ("user-blocked", "redis-away", "quota", "source-not-listed"):
+        assert name in told

@@ -144,6 +144,9 @@ def test_all_recipes(recipes, relay, users, redis):
     assert said.count("\nevent\n") == 10
     assert "\nreason\ndomain-not-assigned\n" in said
 
+    recipes.run("Events")
+    assert "user.blocked" in str(redis.cli("XRANGE", "smtp:events", "-", "+"))
+
     recipes.run("Gone")
     assert alice(relay) == FAILED
     assert not [key for key in redis.cli("KEYS", "smtp:user:{alice}*")

@@ -142,6 +142,7 @@ CASES = {
     "smtpusers domain add a": {"alice", "al.b+c"},
     "smtpusers ip rm b": {"bob"}, "smtpusers ipauth clear b": {"bob"},
     "smtpusers log -n 5 b": {"bob"}, "smtpusers log -f b": {"bob"},
+    "smtpusers events -f --since 1d b": {"bob"},
     "smtpusers set b": {"bob"}, "smtpusers set bob status ": STATUSES,
     "smtpusers set bob mo": {"mode"}, "smtpusers set bob quota ": set(),
     "smtpusers set bob mode ": {"default", "all", "any"},
@@ -154,6 +155,9 @@ CASES = {
     "smtpusers account set acme status ": STATUSES,
     "smtpusers list --account a": ACCOUNTS,
     "smtpusers list --status ": STATUSES,
+    "smtpusers top --by ": {"messages", "recipients", "bytes", "blocks"},
+    "smtpusers top --account ": set(),
+    "smtpusers stats --by ": {"hour", "reason"},
     "smtpusers i": {"ip", "ipauth", "import"},
 }
 

@@ -19,10 +19,11 @@ from transfers import CREATED, HASH, contents, fill, peak, schema
 SCHEMA = schema("export.json")
 EX_IOERR = 74
 COLUMNS = ["type", "name", "password", "account", "mode", "status", "quota",
-           "quota_period", "rate", "over", "max_recipients", "max_size",
+           "quota_period", "rate", "over", "sender_quota", "sender_rate",
+           "max_recipients", "max_size",
            "alarms", "ip_auth", "restricted", "blocked_by", "blocked_at",
-           "blocked_until", "description", "created", "plan", "user_prefix",
-           "domains", "ips", "suppressed"]
+           "blocked_until", "description", "created", "plan", "user_prefix", "domains", "ips",
+           "suppressed"]
 
 
 @pytest.fixture
@@ -75,15 +76,16 @@ def test_a_record_is_an_object(cmd):
     records = {record["name"]: record for record in exported(cmd)}
     assert records["acme"] == {
         "type": "account", "name": "acme", "plan": "pro", "status": "allowed",
-        "user_prefix": None, "alarms": None, "over": None,
-        "max_recipients": None, "max_size": None,
+        "user_prefix": None, "alarms": None, "quota": None, "quota_period": None,
+        "rate": None, "over": None, "max_recipients": None, "max_size": None,
         "domains": ["acme.example", "xn--bcher-kva.example"]}
     assert records["alice"] == {
         "type": "user", "name": "alice", "password": HASH, "account": "acme",
         "mode": "any", "status": "sandboxed", "quota": "1000",
         "quota_period": "30d", "rate": "10/1m 100/1h",
         "description": "the \"big\" one, \\ é 本 🙂", "created": CREATED,
-        "over": None, "max_recipients": None, "max_size": None,
+        "over": None, "sender_quota": None, "sender_rate": None,
+        "max_recipients": None, "max_size": None,
         "alarms": None, "blocked_by": None, "blocked_at": None,
         "blocked_until": None, "ip_auth": "2001:db8::1", "restricted": "1",
         "domains": ["example.net", "example.org"],

@@ -60,6 +60,8 @@ def hostile(cmd, request):
                    "message", value)
     cmd.server.cli("XADD", cmd.key("bob", ":log"), "*", "event", value,
                    value, value)
+    cmd.server.cli("XADD", "smtp:events", "*", "kind", value, "id", value,
+                   value, value)
     cmd.server.cli("HSET", "smtp:account:{acme}", "plan", value, "status",
                    value, value, value)
     cmd.server.cli("SADD", "smtp:account:{acme}:domains", value)
@@ -82,6 +84,9 @@ def test_hostile_records(cmd, hostile):
     entries = [validated("log", line) for line in
                cmd.ok("log", "bob", "--json").stdout.splitlines()]
     assert [entry["event"] for entry in entries] == [text]
+    events = [validated("events", line) for line in
+              cmd.ok("events", "--json").stdout.splitlines()]
+    assert [event["kind"] for event in events] == [text]
     report = printed(cmd, "report", "report", ID)
     assert (report["id"], report["from"]) == (ID, text)
 

@@ -210,6 +210,28 @@ def test_users_of_an_address_have_a_log(relay, redis, users, name):
         ["accepted", "refused"]
 
 
+def test_smtpds_log_names_who_sends_by_address(relay, redis, users, name):
+    """It knows itself who has logged in."""
+    users.add(name, PASSWORD)
+    users.ip_auth(name, "127.0.0.2")
+    with Session(relay, "127.0.0.2") as session:
+        assert session.message().startswith("250")
+    with Session(relay, "127.0.0.3") as session:
+        assert session.plain(name, PASSWORD) == OK
+        assert session.message().startswith("250")
+    first, _, second = log(redis, name, 3)
+    assert (first["event"], second["event"]) == ("message", "message")
+    line = "%s message accepted: user=%s source=127.0.0.2 msgid=%s\n" % (
+        first["session"], name, first["message"])
+    wait_until(lambda: line in relay.log(), 60, "the line")
+    said = [line for line in relay.log().splitlines()
+            if "message accepted: user=%s " % name in line]
+    assert len(said) == 1
+    # smtpd's own line of that message.
+    assert "%s smtp message msgid=%s " % (first["session"],
+                                          first["message"]) in relay.log()
+
+
 def test_the_log_is_capped(redis, users, name):
     users.add(name, PASSWORD)
     ident, count = "00000000000000aa", 3 * MAX

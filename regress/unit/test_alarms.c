@@ -96,9 +96,7 @@ test_tags(void **state)
 	static struct alarms_words words;
 	struct alarms_digests	   digests = { .n = 0 };
 	struct netaddr		   source;
-	struct domains		   senders = { .n = 0 };
-	struct alarms_message	   message = { &limits, &source, &senders, 3,
-		     &digests };
+	struct alarms_message	   message = { &limits, &source, 3, &digests };
 	size_t			   i;
 
 	(void)state;
@@ -107,22 +105,16 @@ test_tags(void **state)
 	set(ALARM_VOLUME, ALARM_NOTICE, 1000000);
 	set(ALARM_BLOCKED, ALARM_BLOCK, 5);
 	alarms_limits(&conf, &user, &limits);
-	assert_true(domains_add(&senders, "example.org", NULL, 0));
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		memset(&source, 0, sizeof(source));
 		if (rows[i].source != NULL)
 			assert_true(netaddr_parse(rows[i].source, &source));
-		alarms_tags(&conf, &message, &words);
-		assert_string_equal(words.tags[0].tag, "alarms");
-		assert_int_equal(words.tags[0].n, 4);
-		assert_string_equal(words.tags[0].values[0],
+		alarms_write(&conf, &message, &words);
+		assert_string_equal(words.values[0],
 		    "sources:20:3600:block:60 volume:1000000:3600:notice:0");
-		assert_string_equal(words.tags[0].values[1], rows[i].counted);
-		assert_string_equal(words.tags[0].values[2], "3");
-		assert_string_equal(words.tags[0].values[3], "");
-		assert_string_equal(words.tags[1].tag, "senders");
-		assert_int_equal(words.tags[1].n, 1);
-		assert_string_equal(words.tags[1].values[0], "example.org");
+		assert_string_equal(words.values[1], rows[i].counted);
+		assert_string_equal(words.values[2], "3");
+		assert_string_equal(words.values[3], "");
 	}
 }
 
@@ -133,9 +125,7 @@ test_long_plan(void **state)
 	static struct alarms_words words;
 	struct alarms_digests	   digests = { .n = 0 };
 	struct netaddr		   source = { .len = 0 };
-	struct domains		   senders = { .n = 0 };
-	struct alarms_message	   message = { &limits, &source, &senders, 3,
-		     &digests };
+	struct alarms_message	   message = { &limits, &source, 3, &digests };
 	enum alarm_kind		   kind;
 
 	(void)state;
@@ -145,7 +135,7 @@ test_long_plan(void **state)
 		conf.alarms[kind].lasts = 3650LL * 86400;
 	}
 	alarms_limits(&conf, &user, &limits);
-	alarms_tags(&conf, &message, &words);
+	alarms_write(&conf, &message, &words);
 	assert_true(strlen(words.plan) < sizeof(words.plan) / 2);
 	assert_contains(words.plan, "volume:1000000:315360000:sandbox:");
 }

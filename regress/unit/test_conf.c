@@ -104,6 +104,7 @@ test_defaults(void **state)
 	assert_int_equal(conf->redis_timeout, 500);
 	assert_int_equal(conf->redis_replicas, 0);
 	assert_string_equal(conf->prefix, "smtp:");
+	assert_true(conf->relay_name[0] != '\0');
 	assert_string_equal(conf->report_url, "https://reports.example.net/");
 	assert_int_equal(conf->enforce, ENFORCE_ENVELOPE | ENFORCE_HEADER);
 	assert_int_equal(conf->spf, SPF_PUBLISHED);
@@ -133,6 +134,7 @@ static const char
 		  "redis_timeout = 250\n"
 		  "redis_replicas = 2\n"
 		  "prefix = relay1:\n"
+		  "relay_name = mx-1.example_A\n"
 		  "report_url = \"https://example.org/r\"\n"
 		  "report_title = \"B\xc3\xbc"
 		  "cher & Co\"\n"
@@ -169,6 +171,7 @@ test_every_key(void **state)
 	assert_int_equal(conf->redis_timeout, 250);
 	assert_int_equal(conf->redis_replicas, 2);
 	assert_string_equal(conf->prefix, "relay1:");
+	assert_string_equal(conf->relay_name, "mx-1.example_A");
 	assert_string_equal(conf->report_url, "https://example.org/r");
 	assert_int_equal(conf->enforce, ENFORCE_HEADER);
 	assert_int_equal(conf->spf, SPF_PASS);
@@ -344,6 +347,14 @@ test_bad_values(void **state)
 		{ "prefix = 01234567890123456789012345678901234567890123456789"
 		  "012345678901234",
 		    1, "prefix" },
+		{ "relay_name = ''", 1, "relay_name" },
+		{ "relay_name = 'a}b'", 1, "relay_name" },
+		{ "relay_name = 'a:b'", 1, "relay_name" },
+		{ "relay_name = 'a b'", 1, "relay_name" },
+		{ "relay_name = 'b\xc3\xbc'", 1, "relay_name" },
+		{ "relay_name = '123456789012345678901234567890123456789"
+		  "01234567890123456789012345'",
+		    1, "relay_name" },
 		{ "report_url = ''", 1, "report_url" },
 		{ "report_url = 'ftp://example.net/'", 1, "report_url" },
 		{ "report_url = 'https://a b/'", 1, "report_url" },
@@ -622,6 +633,7 @@ test_print(void **state)
 	    "redis_timeout = 250\n"
 	    "redis_replicas = 2\n"
 	    "prefix = \"relay1:\"\n"
+	    "relay_name = \"mx-1.example_A\"\n"
 	    "report_url = \"https://example.org/r\"\n"
 	    "report_title = \"B\xc3\xbc"
 	    "cher & Co\"\n"

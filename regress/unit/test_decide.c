@@ -693,6 +693,27 @@ test_over(void **state)
 	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS);
 }
 
+/* The account's limits go by the account's word. */
+static void
+test_over_of_account(void **state)
+{
+	(void)state;
+	begin(STAGE_MAIL_FROM);
+	user.account_limited = true;
+	facts.room = ROOM_NONE;
+	facts.room_of_account = true;
+	facts.room_reply = "451 later";
+	facts.room_refusal = "550 never";
+	user.bounds.over = OVER_REJECT;
+	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
+	conf.bounds.over = OVER_SANDBOX;
+	assert_action(ACTION_SANDBOX);
+	user.account_over = OVER_REJECT;
+	assert_reply(ACTION_REJECT, "550 never", REASON_QUOTA);
+	facts.room = ROOM_UNASKED;
+	assert_action(ACTION_ASK_ROOM);
+}
+
 /* Who may send as somebody of the domain is told so; where he may, not. */
 static void
 test_addresses(void **state)
@@ -795,6 +816,7 @@ main(void)
 		cmocka_unit_test(test_failed_logins),
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_suppressed), cmocka_unit_test(test_over),
+		cmocka_unit_test(test_over_of_account),
 		cmocka_unit_test(test_room), cmocka_unit_test(test_alarms)
 	};
 

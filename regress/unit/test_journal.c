@@ -213,7 +213,7 @@ test_refused_for_good(void **state)
 	assert_forgotten();
 	unit_run_until(base, unit_logged(&capture, "lost"));
 	assert_contains(logged(),
-	    "4 entries of users' logs or counters are "
+	    "4 entries of logs, counters or events are "
 	    "lost: NEWS of tomorrow\n");
 }
 

@@ -26,6 +26,7 @@ test_keys(void **state)
 	assert_string_equal(key_account(key, "smtp:", "acme", "domains"),
 	    "smtp:account:{acme}:domains");
 	assert_string_equal(key_report(key, "smtp:", "42"), "smtp:report:{42}");
+	assert_string_equal(key_events(key, "smtp:"), "smtp:events");
 	assert_string_equal(key_stats(key, "smtp:", 1795250369),
 	    "smtp:stats:{2026-11-21T08}");
 	assert_string_equal(key_user(key, "", "alice", ""), "user:{alice}");

@@ -35,13 +35,14 @@ static const char *const ok[] = { ":12\r\n", ":1\r\n" };
 static int
 set_up(void **state)
 {
-	static char url[] = "https://reports.example.net/";
+	static char url[] = "https://reports.example.net/", relay[] = "mx1";
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	log_init("unit");
 	base = event_base_new();
 	fakeredis_init(&fake, base);
+	fake.conf.relay_name = relay;
 	fake.conf.report_url = url;
 	unit_capture(&capture);
 	servers = servers_new(base, &fake.conf);
@@ -143,7 +144,7 @@ test_report(void **state)
 	unit_run_until(base, fake.ncommands == 2);
 	snprintf(text, sizeof(text), "HSET smtp:report:{%s} time 20", told);
 	assert_contains(fake.log, text);
-	assert_contains(fake.log, "Z relay ");
+	assert_contains(fake.log, "Z relay mx1 ");
 	assert_contains(fake.log,
 	    " user alice account acme reason "
 	    "domain-not-assigned domain two.example spf v=spf1 -all envelope_sender "

@@ -115,6 +115,34 @@ test_header(void **state)
 	assert_string_equal(senders.domains.name[1], "two.example");
 }
 
+/* What readers see, where that is judged. */
+static void
+test_counted(void **state)
+{
+	(void)state;
+	take("From: a@two.example, b@one.example, c@three.example");
+	senders_of_envelope(&senders, &conf, "a@one.example");
+	assert_int_equal(senders.counted, 0);
+	senders_of_message(&senders, &conf, "a@two.example", &header);
+	assert_int_equal(senders.counted, 7);
+	senders_of_message(&senders, &conf, "a@four.example", &header);
+	assert_int_equal(senders.counted, 14);
+	senders_of_message(&senders, &conf, "", &header);
+	assert_int_equal(senders.counted, 7);
+	conf.enforce = ENFORCE_HEADER;
+	senders_of_message(&senders, &conf, "a@four.example", &header);
+	assert_int_equal(senders.counted, 7);
+	conf.enforce = ENFORCE_ENVELOPE;
+	senders_of_envelope(&senders, &conf, "a@one.example");
+	assert_int_equal(senders.counted, 1);
+	senders_of_message(&senders, &conf, "a@four.example", &header);
+	assert_int_equal(senders.counted, 1);
+	senders_of_envelope(&senders, &conf, "");
+	assert_int_equal(senders.counted, 0);
+	senders_of_envelope(&senders, &conf, "a");
+	assert_int_equal(senders.reason, REASON_SENDER);
+}
+
 static void
 test_header_refused(void **state)
 {
@@ -204,9 +232,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = { test(test_null_sender),
 		test(test_envelope), test(test_envelope_not_enforced),
-		test(test_header), test(test_header_refused),
-		test(test_envelope_refused), test(test_header_not_enforced),
-		test(test_anew), test(test_same_domain) };
+		test(test_header), test(test_counted),
+		test(test_header_refused), test(test_envelope_refused),
+		test(test_header_not_enforced), test(test_anew),
+		test(test_same_domain) };
 
 	return (cmocka_run_group_tests_name("senders", tests, NULL, NULL));
 }

@@ -24,6 +24,8 @@ enum {
 	OVER,
 	MAX_RECIPIENTS,
 	MAX_SIZE,
+	SENDER_QUOTA,
+	SENDER_RATE,
 	ALARMS,
 	BLOCKED_UNTIL
 };
@@ -560,10 +562,10 @@ static void
 test_account_status(void **state)
 {
 	static const char *const replies[] = {
-		"*7\r\n$-1\r\n$-1\r\n$7\r\nallowed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$7\r\nblocked\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$9\r\nsandboxed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$5\r\nbasic\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
+		"*10\r\n$-1\r\n$-1\r\n$7\r\nallowed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$7\r\nblocked\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$9\r\nsandboxed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$5\r\nbasic\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 	};
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_BLOCKED, STATUS_SANDBOXED, STATUS_ALLOWED };
@@ -635,8 +637,8 @@ test_alarms(void **state)
 	assert_int_equal(user.alarms.of[ALARM_SOURCES].count, LIMIT_UNSET);
 	assert_string_equal(parse_one(ALARMS, "sources"), "alarms");
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$13\r\nvolume=100/1h\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
-	    "$-1\r\n$-1\r\n"));
+	    "*10\r\n$13\r\nvolume=100/1h\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
+	    "$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_int_equal(user.alarms.of[ALARM_VOLUME].count, 100);
 	assert_false(user.no_account);
 }
@@ -668,11 +670,46 @@ test_bounds(void **state)
 	assert_string_equal(parse_one(MAX_RECIPIENTS, "-1"), "max_recipients");
 	assert_string_equal(parse_one(MAX_SIZE, "1k"), "max_size");
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$7\r\nsandbox\r\n$3\r\n050\r\n"
-	    "$2\r\n1K\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$7\r\nsandbox\r\n$3\r\n050\r\n"
+	    "$2\r\n1K\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_int_equal(user.bounds.over, OVER_SANDBOX);
 	assert_int_equal(user.bounds.max_recipients, 50);
 	assert_int_equal(user.bounds.max_size, 1024);
+	assert_false(user.no_account);
+}
+
+/* What the account says of itself, which its users' limits say nothing of. */
+static void
+test_account_limits(void **state)
+{
+#define LIMITS(over, quota, period, rate)        \
+	"*10\r\n$-1\r\n$3\r\npro\r\n$-1\r\n$-1\r\n" over \
+	"$-1\r\n$-1\r\n" quota period rate
+#define NIL "$-1\r\n"
+	(void)state;
+	assert_null(parse_one(QUOTA, "9"));
+	strlcpy(user.account, "acme", sizeof(user.account));
+	assert_null(parse_account(STATUS_ALLOWED, LIMITS(NIL, NIL, NIL, NIL)));
+	assert_string_equal(user_limited_account(&user), "");
+	assert_null(parse_account(STATUS_ALLOWED,
+	    LIMITS(NIL, "$2\r\n00\r\n", "$2\r\n1h\r\n", "$1\r\n \r\n")));
+	assert_false(user.account_limited);
+	assert_null(parse_account(STATUS_ALLOWED,
+	    LIMITS("$6\r\nreject\r\n", "$2\r\n10\r\n", NIL, NIL)));
+	assert_true(user.account_limited);
+	assert_int_equal(user.account_over, OVER_REJECT);
+	assert_null(parse_account(STATUS_ALLOWED,
+	    LIMITS(NIL, NIL, NIL, "$1\r\nx\r\n")));
+	assert_true(user.account_limited);
+	assert_string_equal(parse_account(STATUS_ALLOWED,
+				LIMITS(NIL, ":1\r\n", NIL, NIL)),
+	    "quota");
+	assert_string_equal(parse_account(STATUS_ALLOWED,
+				LIMITS(NIL, NIL, NIL, ":1\r\n")),
+	    "rate");
+	/* All that is known of one is enough for it to be there. */
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL NIL "$2\r\n1h\r\n" NIL));
 	assert_false(user.no_account);
 }
 
@@ -681,15 +718,15 @@ static void
 test_no_account(void **state)
 {
 	static const char *const there[] = {
-		"*7\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n"
+		"*10\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 	};
 	size_t i;
 
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user.no_account);
 	assert_false(user_active(&user));
 	for (i = 0; i < 3; i++) {
@@ -704,16 +741,16 @@ test_plan(void **state)
 {
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$-1\r\n$3\r\npro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$3\r\npro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$-1\r\n$4\r\nfree\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$4\r\nfree\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$-1\r\n$3\r\nPro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$3\r\nPro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 }
 
@@ -722,35 +759,35 @@ test_prefix(void **state)
 {
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$-1\r\n$-1\r\n$-1\r\n$5\r\nacme-\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$5\r\nacme-\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user_in_account(&user, "acme-bob"));
 	assert_true(user_in_account(&user, "acme-"));
 	assert_false(user_in_account(&user, "acme"));
 	assert_false(user_in_account(&user, "bob"));
 	assert_false(user_in_account(&user, "xacme-"));
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*7\r\n$-1\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user_in_account(&user, "bob"));
 }
 
 #define TEN "xxxxxxxxxx"
-#define LONG_PREFIX                                                      \
-	"*7\r\n$-1\r\n$-1\r\n$-1\r\n$70\r\n" TEN TEN TEN TEN TEN TEN TEN \
-	"\r\n$-1\r\n$-1\r\n$-1\r\n"
+#define LONG_PREFIX                                               \
+	"*10\r\n$-1\r\n$-1\r\n$-1\r\n$70\r\n" TEN TEN TEN TEN TEN TEN TEN \
+	"\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 
 static void
 test_bad_account(void **state)
 {
 	static const char *const cases[] = { "*0\r\n", "$-1\r\n",
 		"*1\r\n$-1\r\n", "*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", ":1\r\n",
-		"*7\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$4\r\ngone\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$4\r\ngone\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
 		"*2\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$1\r\nx\r\n$-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n-1\r\n$-1\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n1k\r\n",
-		"*7\r\n$-1\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$1\r\nx\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n1k\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
 		LONG_PREFIX, "+OK\r\n" };
 	size_t			 i;
 
@@ -773,6 +810,7 @@ main(void)
 		TEST(test_longest_list), TEST(test_not_a_set),
 		TEST(test_source_allowed), TEST(test_restricted),
 		TEST(test_bounds), TEST(test_blocked_until), TEST(test_alarms),
+		TEST(test_account_limits),
 		TEST(test_any_domain), TEST(test_no_account),
 		TEST(test_fold_name), TEST(test_account_status),
 		TEST(test_plan), TEST(test_prefix), TEST(test_bad_account)

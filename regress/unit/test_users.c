@@ -185,29 +185,30 @@ answered(enum users_found want)
 #define BULK_ACME "$4\r\nacme\r\n"
 #define BULK_ADDRESS "$9\r\n192.0.2.1\r\n"
 /* All but the first seven fields of a user. */
-#define REST NIL NIL NIL NIL NIL NIL NIL
-#define PLAIN "*14\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL REST
-#define OF(account) "*14\r\n" BULK_HASH account NIL NIL NIL NIL NIL REST
+#define REST NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define PLAIN "*16\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL REST
+#define OF(account) "*16\r\n" BULK_HASH account NIL NIL NIL NIL NIL REST
 #define ACME OF(BULK_ACME)
-#define OF_IP "*14\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS REST
+#define OF_IP "*16\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS REST
 #define OF_IP_ACME \
-	"*14\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS REST
-#define NOBODY "*14\r\n" NIL NIL NIL NIL NIL NIL NIL REST
-#define BAD "*14\r\n" BULK_HASH NIL "$1\r\nx\r\n" NIL NIL NIL NIL REST
-#define LIMITED "*14\r\n" BULK_HASH NIL NIL NIL "$1\r\n9\r\n" NIL NIL REST
+	"*16\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS REST
+#define NOBODY "*16\r\n" NIL NIL NIL NIL NIL NIL NIL REST
+#define BAD "*16\r\n" BULK_HASH NIL "$1\r\nx\r\n" NIL NIL NIL NIL REST
+#define LIMITED "*16\r\n" BULK_HASH NIL NIL NIL "$1\r\n9\r\n" NIL NIL REST
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
-#define PRO "*7\r\n$-1\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL
-#define NO_ACCOUNT "*7\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL
-#define BLOCKED "*7\r\n$-1\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL
+#define PRO "*10\r\n$-1\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
+#define LIMITED_ACCOUNT "*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL "$1\r\n9\r\n" NIL NIL
+#define NO_ACCOUNT "*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define BLOCKED "*10\r\n$-1\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL NIL NIL NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
 #define HMGET(name)                                                      \
 	"HMGET smtp:user:{" name "} password account mode status quota " \
 	"rate ip_auth created restricted over max_recipients max_size "  \
-	"alarms blocked_until\n"
+	"sender_quota sender_rate alarms blocked_until\n"
 #define LIST(name) "SRANDMEMBER smtp:user:{" name "}:ips 65\n"
 #define COUNT(name) "SCARD smtp:user:{" name "}:ips\n"
 #define NONE_LISTED(name) "SMISMEMBER smtp:user:{" name "}:ips \n"
@@ -216,7 +217,7 @@ answered(enum users_found want)
 	"b.example\n"
 #define ACCOUNT(name)               \
 	"HMGET smtp:account:{" name \
-	"} alarms plan status user_prefix over max_recipients max_size\n"
+	"} alarms plan status user_prefix over max_recipients max_size quota quota_period rate\n"
 #define VERIFIED(name) \
 	"SMISMEMBER smtp:account:{" name "}:domains a.example b.example\n"
 
@@ -557,7 +558,8 @@ expect_record(const struct world *w, const char *name)
 
 	snprintf(command, sizeof(command),
 	    "HMGET smtp:user:{%s} password account mode status quota "
-	    "rate ip_auth created restricted over max_recipients max_size alarms blocked_until\n",
+	    "rate ip_auth created restricted over max_recipients max_size "
+	    "sender_quota sender_rate alarms blocked_until\n",
 	    name);
 	expect(command, resp_array(is_owner ? fields : other, USER_FIELDS));
 }
@@ -600,7 +602,7 @@ expect_account(const char *name)
 	if (strcmp(name, "acme") == 0)
 		fields[1] = "pro";
 	snprintf(command, sizeof(command),
-	    "HMGET smtp:account:{%s} alarms plan status user_prefix over max_recipients max_size\n",
+	    "HMGET smtp:account:{%s} alarms plan status user_prefix over max_recipients max_size quota quota_period rate\n",
 	    name);
 	expect(command, resp_array(fields, USER_ACCOUNT_FIELDS));
 	snprintf(command, sizeof(command),
@@ -940,7 +942,7 @@ static const struct bad_part bad_parts[] = {
 	    "account:{b2}", "not a hash" },
 	{ "b3",
 	    { OF("$2\r\nb3\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n",
-		"*7\r\n$-1\r\n" NIL "$1\r\nx\r\n" NIL NIL NIL NIL,
+		"*10\r\n$-1\r\n" NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL,
 		"*2\r\n:0\r\n:0\r\n" },
 	    "account:{b3}", "plan or status" },
 	{ "b4",
@@ -1218,14 +1220,17 @@ test_address_bad_guessed(void **state)
 	    "user\n");
 }
 
+static char account[USER_NAME_MAX + 1]; /* that was guessed last */
+
 static bool
 guess(const char *name, const char *want)
 {
 	char got[USER_NAME_MAX + 1] = "";
 	bool limited;
 
+	account[0] = '\0';
 	question.name = name;
-	limited = users_guess_limited(users, &question, got);
+	limited = users_guess_limited(users, &question, got, account);
 	assert_string_equal(got, want);
 	return (limited);
 }
@@ -1272,6 +1277,29 @@ test_guess_limited(void **state)
 	assert_non_null(ask_address("192.0.2.1"));
 	wait_for(USER_NONE);
 	assert_false(guess(NULL, ""));
+}
+
+/* An account of which another answer came does not count for the user. */
+static void
+test_guess_limited_account(void **state)
+{
+	(void)state;
+	SCRIPT(ACME, LIMITED_ACCOUNT, ACME, LIMITED_ACCOUNT, OF("$1\r\nb\r\n"),
+	    LIMITED_ACCOUNT, PRO, OF("$1\r\nb\r\n"), PRO);
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_true(guess("alice", "alice"));
+	assert_string_equal(account, "acme");
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_true(guess("alice", "alice"));
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_false(guess("alice", "alice"));
+	assert_string_equal(account, "");
+	assert_non_null(ask("alice"));
+	wait_for(USER_OK);
+	assert_false(guess("alice", "alice"));
 }
 
 /* A query whose first goes are over, and the next one under way. */
@@ -1601,8 +1629,9 @@ main(void)
 		TEST(test_errors), TEST(test_address), TEST(test_new_owner),
 		TEST(test_address_half), TEST(test_address_bad),
 		TEST(test_address_bad_guessed), TEST(test_guess_limited),
-		TEST(test_cancel), TEST(test_cancel_then_lost), TEST(test_lost),
-		TEST(test_freed), TEST(test_unavailable), TEST(test_together),
+		TEST(test_guess_limited_account), TEST(test_cancel),
+		TEST(test_cancel_then_lost), TEST(test_lost), TEST(test_freed),
+		TEST(test_unavailable), TEST(test_together),
 		TEST(test_too_large), TEST(test_large_list),
 		TEST(test_size_denied), TEST(test_large_account)
 	};

@@ -15,15 +15,19 @@ _smtpusers_options()
 	passwd)	echo "$password" ;;
 	show|account-show|report|fields)
 		echo "--json" ;;
-	quota)	echo "--json --reset" ;;
+	quota|account-quota)
+		echo "--json --reset" ;;
 	list)	echo "--account --status --mode --domain --match --unused \
 		    --ip-auth --json --names" ;;
 	rm)	echo "--yes --purge" ;;
 	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
+	events)	echo "-f -n --since --json" ;;
 	explain)
 		echo "--from --header --ip --json" ;;
+	top)	echo "--by --last --account -n --json" ;;
+	stats)	echo "--since --by --json" ;;
 	account-add)
 		echo "--plan --domain" ;;
 	account-list)
@@ -37,6 +41,9 @@ _smtpusers_options()
 	export)	echo "--format --users --accounts" ;;
 	import)	echo "--format --replace --check --from-line --errors --wait" ;;
 	check)	echo "--fix --json --server --relay-user" ;;
+	status)	echo "--json --forget" ;;
+	metrics)
+		echo "--text --output" ;;
 	setup)	echo "--redis --redis-user --password-file --ca --prefix \
 		    --report-url --relay-user --output --force" ;;
 	esac
@@ -47,7 +54,13 @@ _smtpusers_options()
 _smtpusers_value()
 {
 	case $1 in
-	--account)	echo "@accounts" ;;
+	--account)	[ "$2" = top ] || echo "@accounts" ;;
+	--by)		case $2 in
+			top)	echo "messages recipients bytes blocks" ;;
+			stats)	echo "hour reason" ;;
+			esac ;;
+	--last)		echo "1h 24h 48h" ;;
+	--since)	echo "24h 7d 35d" ;;
 	--mode)		echo "default all any" ;;
 	--status)	echo "allowed blocked sandboxed" ;;
 	--scheme)	echo "yescrypt bcrypt" ;;
@@ -55,9 +68,9 @@ _smtpusers_value()
 	--format)	echo "jsonl csv" ;;
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
-	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
+	-n|--since|--quota|--quota-period|--rate|--description|--domain|--match|\
 	--unused|--for|--from|--header|--ip|--from-line|--wait|--redis|\
-	--redis-user|--prefix|--report-url|--relay-user)
+	--redis-user|--prefix|--report-url|--relay-user|--forget)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;
 	esac
@@ -68,10 +81,10 @@ _smtpusers_words()
 {
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
-		    fields domain ip ipauth suppress account report log explain import \
-		    export check setup" ;;
-	passwd|show|quota|rm|rename|block|allow|log|explain|set|check|check\ *|\
-	domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
+		    fields domain ip ipauth suppress account report log events \
+		    explain top stats import export check status metrics setup" ;;
+	passwd|show|quota|rm|rename|block|allow|log|events|explain|set|check|\
+	check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
 	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)
 		echo "@users" ;;
 	domain|ip)
@@ -80,10 +93,10 @@ _smtpusers_words()
 	suppress)
 		echo "add rm list import" ;;
 	account)
-		echo "add set domain show list rm" ;;
+		echo "add set domain show quota list rm" ;;
 	account\ domain)
 		echo "add rm" ;;
-	account\ set|account\ show|account\ rm|account\ domain\ add|\
+	account\ set|account\ show|account\ quota|account\ rm|account\ domain\ add|\
 	account\ domain\ rm)
 		echo "@accounts" ;;
 	"account set "*\ *\ *|"set "*\ *\ *)

@@ -16,11 +16,13 @@
 --                                domain, "DOMAIN START BORN NUMBER"; "kept" once
 --                                it cannot, "void" once it is
 -- Besides, where there are limits for each sender domain:
---      user:{NAME}:used:sender:DOMAIN:quota, :rate
---                                the same as 2 and 3, of that domain
---      user:{NAME}:used:senders  a sorted set of the domains that are counted,
---                                each with the milliseconds since 1970 when
---                                nothing is left of what it has used
+--      user:{NAME}:used:senders  a hash: of each domain the fields
+--                                DOMAIN/quota and DOMAIN/rate, as 2 and 3 are
+--      user:{NAME}:used:senders:until
+--                                a sorted set of the domains, each with the
+--                                milliseconds since 1970 until which something
+--                                is left of what it has used: what is not in it
+--                                is not counted
 --
 -- What is used is counted by periods and in messages, whatever the limits are:
 -- a new limit finds what the former one has counted.  A counter that is there and
@@ -48,6 +50,7 @@ local WINDOW = 35 * 86400	-- seconds that a window may be extended for
 local TIME_MAX = 2 ^ 53	-- microseconds, exact in a number of Lua
 local SPANS_MAX = 256
 local SENDERS_MAX = 5000	-- domains of a user that are counted at once
+local SWEPT = 16		-- that go with a charge, when they are over
 
 -- A quota and rates, or nil and what is wrong with them.
 local function limits_of(quota, rate, period, text)
@@ -99,20 +102,47 @@ local function scope_of(keys, l)
 end
 
 local function sender_scope(keys, l, domain)
-	local key = keys[1] .. ':used:sender:' .. domain
-	return { l = l, window = key .. ':quota', buckets = key .. ':rate',
+	local key = keys[1] .. ':used:senders'
+	return { l = l, window = { key = key, field = domain .. '/quota' },
+	    buckets = { key = key, field = domain .. '/rate' },
 	    kind = 'sender_', domain = domain, lasts = 0 }
 end
 
--- What a counter holds: false for nothing, nil where it is no string.
-local function counter(key)
-	local text = redis.pcall('GET', key)
+-- Counters: each is a key, or a field of a hash.
+
+local function key_of(counter)
+	return type(counter) == 'string' and counter or counter.key
+end
+
+-- What one holds: false for nothing, nil where it is no text.
+local function read(counter)
+	local text
+	if type(counter) == 'string' then
+		text = redis.pcall('GET', counter)
+	else
+		text = redis.pcall('HGET', counter.key, counter.field)
+	end
 	if type(text) ~= 'table' then
-		return text
+		return not counter.over and text
 	elseif string.find(text.err, 'WRONGTYPE', 1, true) then
 		return nil
 	end
 	error({ err = text.err }, 0)
+end
+
+-- It is forgotten after so many microseconds, by its key or by whoever has a
+-- field.  Without a text, at once.
+local function write(counter, text, left)
+	if type(counter) ~= 'string' and text then
+		redis.call('HSET', counter.key, counter.field, text)
+	elseif type(counter) ~= 'string' then
+		redis.call('HDEL', counter.key, counter.field)
+	elseif text then
+		redis.call('SET', counter, text, 'PX',
+		    math.max(1, math.ceil(left / 1000)))
+	else
+		redis.call('DEL', counter)
+	end
 end
 
 -- Windows
@@ -121,8 +151,8 @@ end
 -- charged in it.  When there is none, it would begin now.  One that begins later
 -- than now is open: the clock went back, as it may when a replica takes over.
 -- Nil where it cannot be read.
-function window(key, period, time)
-	local text = counter(key)
+function window(counter, period, time)
+	local text = read(counter)
 	local start, count = string.match(text or '', '^(%d+) (%d+)$')
 	start, count = tonumber(start), tonumber(count)
 	if text == false then
@@ -137,13 +167,8 @@ end
 
 -- Nothing in it: the next message begins another.
 local function set_window(scope, start, count, period, time)
-	local left = start + math.max(period, scope.lasts) * 1000000 - time
-	if count == 0 then
-		redis.call('DEL', scope.window)
-		return
-	end
-	redis.call('SET', scope.window, string.format('%.0f %.0f', start,
-	    count), 'PX', math.max(1, math.ceil(left / 1000)))
+	write(scope.window, count > 0 and string.format('%.0f %.0f', start,
+	    count), start + math.max(period, scope.lasts) * 1000000 - time)
 end
 
 -- Buckets
@@ -187,8 +212,8 @@ local function read_bucket(word)
 end
 
 -- As they were at the last charge; nil where they cannot be read.
-local function read_buckets(key, time)
-	local text = counter(key)
+local function read_buckets(counter, time)
+	local text = read(counter)
 	if text == false then
 		return { born = time, number = 0, time = time, of = {} }
 	end
@@ -209,7 +234,7 @@ local function read_buckets(key, time)
 	return b
 end
 
-local function write_buckets(key, b, time)
+local function write_buckets(counter, b, time)
 	local words, left = { string.format('%.0f %.0f %.0f', b.born, b.number,
 	    b.time) }, 0
 	for period, bucket in pairs(b.of) do
@@ -221,13 +246,8 @@ local function write_buckets(key, b, time)
 		end
 		left = math.max(left, bucket.level / bucket.n)
 	end
-	b.until_empty = b.time + left
-	if left == 0 then
-		redis.call('DEL', key)
-		return
-	end
-	redis.call('SET', key, table.concat(words), 'PX',
-	    math.max(1, math.ceil((b.time + left - time) / 1000)))
+	b.ending = b.time + left
+	write(counter, left > 0 and table.concat(words), b.ending - time)
 end
 
 -- A period that was not counted yet begins with what the others count, as if it
@@ -263,7 +283,7 @@ end
 -- What version 3 has counted of a rate, in a key of its own: "TIME LEVEL", in
 -- messages.  Nil where it cannot be read.
 local function former_level(key, rate, time)
-	local text = counter(key)
+	local text = read(key)
 	local at, amount = string.match(text or '', '^(%d+) ([%d.e+-]+)$')
 	at, amount = tonumber(at), tonumber(amount)
 	if text == false then
@@ -277,16 +297,17 @@ local function former_level(key, rate, time)
 end
 
 -- As they are now, or nil and the key that cannot be read.
-local function buckets_of(key, l, time)
-	local b = read_buckets(key, time)
+local function buckets_of(counter, l, time)
+	local b = read_buckets(counter, time)
 	if not b then
-		return nil, key
+		return nil, key_of(counter)
 	end
 	local fresh = add_buckets(b, l)
 	leak(b, time)
 	for _, rate in ipairs(l.rates) do
-		local bucket, former = fresh[rate.period], key .. ':' .. rate.name
-		if bucket then
+		local bucket, former = fresh[rate.period], nil
+		if bucket and type(counter) == 'string' then
+			former = counter .. ':' .. rate.name
 			local level = former_level(former, rate, time)
 			if not level then
 				return nil, former
@@ -341,7 +362,7 @@ local function forget(b, l)
 end
 
 -- The number of the charge.
-local function charge_buckets(key, l, b, units, time)
+local function charge_buckets(counter, l, b, units, time)
 	forget(b, l)
 	if not next(b.of) then
 		return 0
@@ -353,7 +374,7 @@ local function charge_buckets(key, l, b, units, time)
 		bucket.n = l.least[period] or bucket.n
 		add_span(bucket.spans, b.number, bucket.level)
 	end
-	write_buckets(key, b, time)
+	write_buckets(counter, b, time)
 	return b.number
 end
 
@@ -384,15 +405,15 @@ local function settle_bucket(bucket, number, amount)
 	end
 end
 
-local function settle(key, born, number, units, time)
-	local b = number > 0 and read_buckets(key, time)
+local function settle(counter, born, number, units, time)
+	local b = number > 0 and read_buckets(counter, time)
 	if not b or b.born ~= born then
 		return
 	end
 	for period, bucket in pairs(b.of) do
 		settle_bucket(bucket, number, units * parts(period))
 	end
-	write_buckets(key, b, time)
+	write_buckets(counter, b, time)
 end
 
 -- Judging
@@ -432,7 +453,7 @@ local function refusal(scope, units, time)
 		scope.start, scope.count = window(scope.window, l.period, time)
 		if not scope.start then
 			return full(scope, 'quota', l.quota, l.period_text,
-			    units, l.period, scope.window)
+			    units, l.period, key_of(scope.window))
 		elseif scope.count + units > l.quota then
 			return full(scope, 'quota', l.quota, l.period_text,
 			    units, (scope.start + l.period * 1000000 - time) /
@@ -466,65 +487,91 @@ end
 
 -- Sender domains
 
-local function senders_key(keys)
-	return keys[1] .. ':used:senders'
+-- Until when the counters of a domain are, in milliseconds; nil for no domain
+-- that is counted.  What is over is as if it were not there.
+local function counted_until(key, scope, time)
+	local score = redis.pcall('ZSCORE', key, scope.domain)
+	if type(score) == 'table' then
+		return string.find(score.err, 'WRONGTYPE', 1, true) and
+		    math.huge or error({ err = score.err }, 0)
+	end
+	scope.window.over = not score or tonumber(score) < time / 1000
+	scope.buckets.over = scope.window.over
+	return not scope.window.over and tonumber(score) or nil
 end
 
 -- Why one more domain may not be counted, or nil.  Whoever may send as any domain
 -- can think of very many: those that are counted already, and those assigned to
 -- the user, have room all the same.
-local function count_refusal(scope, keys, time)
-	local key, at = senders_key(keys), string.format('%.0f', time / 1000)
-	local score = redis.pcall('ZSCORE', key, scope.domain)
-	if type(score) == 'table' and score.err then
-		return full(scope, 'count', SENDERS_MAX, scope.l.period_text, 1,
-		    scope.l.period, key)
-	elseif score or redis.call('ZCOUNT', key, at, '+inf') < SENDERS_MAX or
-	    redis.pcall('SISMEMBER', keys[1] .. ':domains',
-	    scope.domain) == 1 then
+local function count_refusal(scope, key, keys, time)
+	local at = string.format('%.0f', time / 1000)
+	if redis.call('ZCOUNT', key, at, '+inf') < SENDERS_MAX or redis.pcall(
+	    'SISMEMBER', keys[1] .. ':domains', scope.domain) == 1 then
 		return nil
 	end
 	local first = redis.call('ZRANGEBYSCORE', key, at, '+inf', 'WITHSCORES',
-	    'LIMIT', 0, 1)
+	    'LIMIT', '0', '1')
 	return full(scope, 'count', SENDERS_MAX, scope.l.period_text, 1,
 	    math.max(1, (tonumber(first[2]) - time / 1000) / 1000))
+end
+
+local function sender_refusal(call, scope)
+	local key, time = scope.window.key .. ':until', call.time
+	local score = counted_until(key, scope, time)
+	if score == math.huge then
+		return full(scope, 'count', SENDERS_MAX, scope.l.period_text, 1,
+		    scope.l.period, key)
+	end
+	return refusal(scope, call.units, time) or not score and
+	    count_refusal(scope, key, call.keys, time) or nil
 end
 
 -- The scopes of the domains of a call, or why one of them has no room.
 local function senders_refusal(call, l)
 	local scopes = {}
 	for i, domain in ipairs(l.sender and call.tagged.senders or {}) do
-		local scope = sender_scope(call.keys, l.sender, domain)
-		local why = refusal(scope, call.units, call.time) or
-		    count_refusal(scope, call.keys, call.time)
+		scopes[i] = sender_scope(call.keys, l.sender, domain)
+		local why = sender_refusal(call, scopes[i])
 		if why then
 			return why
 		end
-		scopes[i] = scope
 	end
 	return nil, scopes
 end
 
--- Until when, in milliseconds, something is left of what was charged.
-local function ending(scope)
-	local last = scope.l.quota > 0 and
-	    scope.start + scope.l.period * 1000000 or 0
-	return math.ceil(math.max(last, scope.b and scope.b.until_empty or 0) /
-	    1000)
+local function forget_sender(key, domain)
+	redis.call('HDEL', key, domain .. '/quota', domain .. '/rate')
+	redis.call('ZREM', key .. ':until', domain)
 end
 
+-- Some of those that are over go: more than come.
+local function sweep(key, time)
+	for _, domain in ipairs(redis.call('ZRANGEBYSCORE', key .. ':until',
+	    '-inf', string.format('(%.0f', time / 1000), 'LIMIT', '0',
+	    tostring(SWEPT))) do
+		forget_sender(key, domain)
+	end
+end
+
+-- The words of the reservation about a domain.
 local function charge_sender(call, scope)
-	local key, place = senders_key(call.keys), charge(scope, call.units,
-	    call.time)
-	local lasts = scope.l.period
-	for period in pairs(scope.l.least) do
+	local key, l, time = scope.window.key, scope.l, call.time
+	if scope.window.over then
+		forget_sender(key, scope.domain)
+	end
+	local place = charge(scope, call.units, time)
+	local ending = math.max(scope.b and scope.b.ending or 0,
+	    l.quota > 0 and scope.start + l.period * 1000000 or 0)
+	local lasts = l.quota > 0 and l.period or 0
+	for period in pairs(l.least) do
 		lasts = math.max(lasts, period)
 	end
-	redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.0f',
-	    call.time / 1000))
-	redis.call('ZADD', key, string.format('%.0f', ending(scope)),
-	    scope.domain)
-	redis.call('EXPIRE', key, string.format('%.0f', lasts + 1))
+	redis.call('ZADD', key .. ':until', string.format('%.0f',
+	    math.ceil(ending / 1000)), scope.domain)
+	sweep(key, time)
+	for _, one in ipairs({ key, key .. ':until' }) do
+		redis.call('EXPIRE', one, string.format('%.0f', lasts + 1))
+	end
 	return ' ' .. scope.domain .. ' ' .. place
 end
 
@@ -685,20 +732,22 @@ local function refund(keys, args)
 	redis.call('SET', keys[4], 'void', 'EX', HOLD)
 	for _, at in ipairs(places or {}) do
 		give_back(at, units, l and l.period, now())
-		if at.scope.domain ~= '' and redis.call('EXISTS',
-		    at.scope.window, at.scope.buckets) == 0 then
-			redis.pcall('ZREM', senders_key(keys), at.scope.domain)
+		local of = at.scope
+		if of.domain ~= '' and read(of.window) == false and
+		    read(of.buckets) == false then
+			forget_sender(of.window.key, of.domain)
 		end
 	end
 	return { 'ok' }
 end
 
-local function quota_usage(key, l, time)
-	local start, count = window(key, l.period, time)
-	local row = { 'quota', string.format('%.0f', l.quota), l.period_text }
+local function quota_usage(scope, time)
+	local l = scope.l
+	local start, count = window(scope.window, l.period, time)
+	local row = { scope.kind .. 'quota', string.format('%.0f', l.quota), l.period_text }
 	if not start then
 		row[4], row[5], row[6] = row[2], string.format('%.0f', l.period),
-		    key
+		    key_of(scope.window)
 		return row
 	end
 	row[4] = string.format('%.0f', count)
@@ -707,8 +756,8 @@ local function quota_usage(key, l, time)
 	return row
 end
 
-local function rate_usage(rate, bucket, key)
-	local row = { 'rate', string.format('%.0f', rate.n), rate_period(rate) }
+local function rate_usage(scope, rate, bucket, key)
+	local row = { scope.kind .. 'rate', string.format('%.0f', rate.n), rate_period(rate) }
 	if not bucket then
 		row[4], row[5], row[6] = row[2],
 		    string.format('%.0f', rate.period), key
@@ -721,27 +770,58 @@ local function rate_usage(rate, bucket, key)
 	return row
 end
 
+-- Adds a row for each limit.
+local function add_usage(rows, scope, time)
+	local l = scope.l
+	if l.quota > 0 then
+		rows[#rows + 1] = quota_usage(scope, time)
+	end
+	local b, unread = buckets_of(scope.buckets, l, time)
+	for _, rate in ipairs(l.rates) do
+		rows[#rows + 1] = rate_usage(scope, rate,
+		    b and b.of[rate.period], unread)
+	end
+end
+
 -- usage: DEFAULT_PERIOD -> {"ok", {which, limit, period, used, seconds}...}, and
 -- in a row the key that cannot be read.
 function usage(keys, args)
 	local l, bad = limits(keys[1], args[1])
-	local time = now()
 	local out = { 'ok' }
 	if not l then
 		return { 'bad', bad }
 	end
-	if l.quota > 0 then
-		out[2] = quota_usage(keys[2], l, time)
+	add_usage(out, scope_of(keys, l), now())
+	return out
+end
+
+-- sender_usage: DEFAULT_PERIOD FROM -> {"ok", NEXT, {domain, row...}...}: the same
+-- of sender domains, a page of those that are counted; all of them once NEXT
+-- is 0.
+local function sender_usage(keys, args)
+	local l, bad = limits(keys[1], args[1])
+	local key, time = keys[1] .. ':used:senders:until', now()
+	local from = parse_digits(args[2] or '', 10)
+	if not l then
+		return { 'bad', bad }
+	elseif not from then
+		invalid(args[2] or '', 'not where a page begins')
 	end
-	local b, unread = buckets_of(keys[3], l, time)
-	for _, rate in ipairs(l.rates) do
-		out[#out + 1] = rate_usage(rate, b and b.of[rate.period], unread)
+	local names = l.sender and redis.call('ZRANGEBYSCORE', key,
+	    string.format('%.0f', time / 1000), '+inf', 'LIMIT',
+	    tostring(from), tostring(LIMITS.page)) or {}
+	local out = { 'ok', tostring(#names < LIMITS.page and 0 or
+	    from + #names) }
+	for _, domain in ipairs(names) do
+		local rows = { domain }
+		add_usage(rows, sender_scope(keys, l.sender, domain), time)
+		out[#out + 1] = rows
 	end
 	return out
 end
 
 api.check, api.reserve, api.keep = check, reserve, keep
-api.refund, api.usage = refund, usage
+api.refund, api.usage, api.sender_usage = refund, usage, sender_usage
 
 end
 

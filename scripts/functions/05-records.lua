@@ -601,6 +601,19 @@ local function put_record(kind, keys, args)
 	return told(create(kind, key, name, changes), changes)
 end
 
+-- The counters of a record, of the limits that there are now.
+local function reset_record(kind, keys)
+	local key, name = record_of(keys, kind)
+	local gone = {}
+	need(kind, key, name)
+	for _, left in ipairs(leftovers(kind, key, redis.call('HGET', key,
+	    'rate'))) do
+		gone[#gone + 1] = string.find(left, ':used:', #key, true) and
+		    left or nil
+	end
+	return redis.call('UNLINK', unpack(gone))
+end
+
 -- Members of the sets of a record, one by one
 
 local function need_words(words, what)

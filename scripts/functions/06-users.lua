@@ -26,6 +26,10 @@ local USER = record_kind({
 		    help = 'messages/period, as many as eight of them' },
 		{ name = 'over', kind = 'over', words = OVERS,
 		    help = 'what becomes of mail beyond a quota or rate' },
+		{ name = 'sender_quota', kind = 'quota', number = true,
+		    help = 'the quota of each sender domain, 0 = unlimited' },
+		{ name = 'sender_rate', kind = 'rate',
+		    help = 'the rates of each sender domain' },
 		{ name = 'max_recipients', kind = 'limit', number = true,
 		    help = 'recipients of a message, 0 = unlimited' },
 		{ name = 'max_size', kind = 'size', number = true,
@@ -59,7 +63,8 @@ local USER = record_kind({
 		    'any, all unless restricted' },
 	},
 	leftover = { ':domains', ':ips', ':suppressed', ':log', ':failed',
-	    ':last', ':used:quota', ':used:rate' },
+	    ':last', ':used:quota', ':used:rate', ':used:senders',
+	    ':used:senders:until' },
 })
 
 local LOGS = { [':log'] = true, [':failed'] = true }
@@ -105,17 +110,8 @@ function api.user_del(keys, args)
 	return there and 1 or 0
 end
 
--- The user's counters, of the limits that there are now.
 function api.user_reset(keys)
-	local key, name = record_of(keys, USER)
-	need(USER, key, name)
-	local gone = append({ key .. ':used:quota', key .. ':used:rate' },
-	    alarms.counters(key))
-	for _, rate in ipairs(parse_rates(redis.call('HGET', key, 'rate') or
-	    '') or {}) do
-		gone[#gone + 1] = key .. ':used:rate:' .. rate.name
-	end
-	return redis.call('UNLINK', unpack(gone))
+	return reset_record(USER, keys)
 end
 
 -- Both names in one call; in a cluster they are in different slots, so that

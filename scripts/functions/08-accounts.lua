@@ -18,19 +18,27 @@ local ACCOUNT = record_kind({
 		    help = 'how the names of its users begin; others are not ' ..
 		    'its users' },
 		{ name = 'alarms', kind = 'alarms',
-		    help = 'the same of users who do not say it' },
+		    help = 'those of users who do not say it' },
+		{ name = 'quota', kind = 'quota', number = true,
+		    help = 'messages of all its users in a period, ' ..
+		    '0 = unlimited' },
+		{ name = 'quota_period', kind = 'period', number = true,
+		    help = 'seconds, or a number with s, m, h, d or w' },
+		{ name = 'rate', kind = 'rate',
+		    help = 'messages/period of all its users' },
 		{ name = 'over', kind = 'over', words = OVERS,
-		    help = 'the same of users who do not say it' },
+		    help = 'what becomes of mail beyond these; that of ' ..
+		    'users who do not say it' },
 		{ name = 'max_recipients', kind = 'limit', number = true,
-		    help = 'the same' },
+		    help = 'that of users who do not say it' },
 		{ name = 'max_size', kind = 'size', number = true,
-		    help = 'the same' },
+		    help = 'that of users who do not say it' },
 	},
 	sets = {
 		{ name = 'domains', kind = 'domain',
 		    help = 'domains of the account' },
 	},
-	leftover = { ':domains', ':suppressed' },
+	leftover = { ':domains', ':suppressed', ':used:quota', ':used:rate' },
 })
 
 function api.account_add(keys, args)
@@ -43,6 +51,10 @@ end
 
 function api.account_put(keys, args)
 	return put_record(ACCOUNT, keys, args)
+end
+
+function api.account_reset(keys)
+	return reset_record(ACCOUNT, keys)
 end
 
 function api.account_del(keys)

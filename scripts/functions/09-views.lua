@@ -365,11 +365,14 @@ function api.user_get(keys, args)
 		'problems', json_list(problems) }))
 end
 
-function api.account_get(keys)
+function api.account_get(keys, args)
 	local key, name = record_of(keys, ACCOUNT)
+	local period = args[1] or DEFAULT_PERIOD
 	local problems = {}
 	need(ACCOUNT, key, name)
+	canonical.period(period)
 	exact = VIEW.exact
+	local used = usage_or_problem(problems, key, period)
 	local fields = fields_of(ACCOUNT, key)
 	local domains, count = members_or_problem(problems, key, 'domains')
 	check_fields(problems, ACCOUNT, fields)
@@ -382,6 +385,7 @@ function api.account_get(keys)
 		'domain_count', tostring(count),
 		'suppressed_count', json_count(silenced),
 		'other', json_others(ACCOUNT, fields),
+		'usage', json_usage(used),
 		'problems', json_list(problems) }))
 end
 

@@ -85,8 +85,8 @@ function COLUMNS.problems(row)
 	end
 	left.read = left.read - count
 	local fields = fields_of(row.kind, row.key)
+	usage_or_problem(problems, row.key, row.period)
 	if row.kind == USER then
-		usage_or_problem(problems, row.key, row.period)
 		user_problems(problems, row.key, fields)
 	else
 		local domains = members_or_problem(problems, row.key, 'domains')
@@ -331,8 +331,8 @@ local function stray_of(prefix, key, seen)
 		    user
 	elseif not try(kind.check, name) or string.lower(name) ~= name then
 		return 'name', name
-	elseif key == owner or (word == 'user' and (LOGS[':' .. suffix] or
-	    string.sub(suffix, 1, 5) == 'used:')) then
+	elseif key == owner or (word == 'user' and LOGS[':' .. suffix]) or
+	    string.sub(suffix, 1, 5) == 'used:' then
 		return nil
 	elseif key ~= owner .. ':' .. suffix or
 	    not COMPANIONS[word][suffix] then

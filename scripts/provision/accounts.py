@@ -3,11 +3,13 @@
 
 """The commands about accounts."""
 
+from .events import set_status
 from .failure import EX_CANTCREAT, EX_USAGE, Failure, note
 from .connection import ReplyError
 from .functions import (
     call, call_json, call_many, fcall, judged, schema_of, warned)
 from .pages import members, read_rows
+from .quotas import usage_text
 from .records import (
     NAME, account_key, fold, get_hash, no_account, user_key)
 from .text import (
@@ -31,14 +33,12 @@ def do_account_add(args):
 
 
 def do_account_set(args):
-    redis = args.connect()
-    set_field(redis, "account", account_key(redis, args.name), args.field,
-              args.value)
+    set_field(args.connect(), "account", args)
 
 
-def set_field(redis, kind, key, field, value):
+def set_field(redis, kind, args):
     """No value takes a field away, unless there is a word for none."""
-    field = field.replace("-", "_")
+    field, value = args.field.replace("-", "_"), args.value
     # A variable of a script that is not set must not lift a limit.
     if value == "":
         raise Failure(EX_USAGE, "%s: the value is empty; leave it out to "
@@ -49,13 +49,17 @@ def set_field(redis, kind, key, field, value):
             visible(field), ", ".join(schema.settable(kind))))
     if value is None and schema.fields[kind][field]["absent"] is not None:
         raise Failure(EX_USAGE, "%s needs a value" % field)
-    warned(call(redis, kind + "_set", key, field, value or ""))
+    if field == "status":
+        set_status(redis, kind, args.name, value, "command")
+        return
+    warned(call(redis, kind + "_set", redis.key(kind, ":{", args.name, "}"),
+                field, value or ""))
 
 
 def do_account_show(args):
     redis = args.connect()
     key = account_key(redis, args.name)
-    account = call_json(redis, "account_get", key)
+    account = call_json(redis, "account_get", key, str(redis.quota_period))
     complete(redis, account, key, "domains", "domain_count")
     if args.json:
         print_json(account)
@@ -82,6 +86,7 @@ def account_rows(account):
         if value is not None or field in SHOWN:
             default = "allowed" if field == "status" else "-"
             yield field.replace("_", " "), visible(value or default)
+    yield from list_rows("used", map(usage_text, account["usage"] or []))
     yield from list_rows("domains", shorten(account["domains"]) or ["-"])
     if account["suppressed_count"]:
         yield "suppressed", str(account["suppressed_count"])

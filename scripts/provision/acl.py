@@ -9,8 +9,8 @@ import re
 # What the functions do for whoever calls them.
 CALLING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
            "hget hmget hgetall hset hdel sadd srem scard smembers sismember "
-           "smismember sscan zadd zcard zmscore zrange zrem zscan ping "
-           "select").split()
+           "smismember sscan zadd zcard zmscore zrange zrangebyscore zrem "
+           "zscan ping select").split()
 
 # Who may replace the functions by newer ones.
 LOADING = ["multi", "exec", "function|delete", "function|load"]
@@ -21,22 +21,29 @@ MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
           "watch"]
 
 # What the relay counts alarms with.
-ALARMS = "hlen hdel unlink sadd pfadd pfcount pexpire pexpiretime".split()
+ALARMS = "hlen unlink sadd pfadd pfcount pexpire pexpiretime".split()
 
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan "
               "zcard zmscore get memory|usage set del time hset expire xadd "
-              "fcall wait hincrby zincrby zadd".split(),
+              "zadd zremrangebyscore fcall wait hincrby zincrby hget hdel "
+              "sismember zcount zrangebyscore zrem zscore".split(),
               *ALARMS, *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "xrevrange", "xread", "zrevrange",
-                "zmscore", "info", "role",
-                *SEVERAL, *MOVING, *LOADING],
-    "panel": [*CALLING, "scan"]}
+    "command": [*CALLING, "scan", "hscan", "xrevrange", "xread", "xadd",
+                "zrevrange", "info", "role", *SEVERAL, *MOVING, *LOADING],
+    "panel": [*CALLING, "scan"],
+    "deliver": ["ping", "select", "role", "xgroup|create", "xreadgroup",
+                "xpending", "xclaim", "xack", "set", "get",
+                "cluster|slots"],
+    "monitor": ["ping", "select", "zrange", "hmget", "hscan", "role",
+                *SEVERAL]}
 
 # Of which keys, behind the prefix.
-KEYS = {"relay": ("%R~*", "%W~report:*", "%RW~user:*",
-                  "%RW~failures:*", "%RW~stats:*", "%RW~top:*"), "command": ("~*",),
-        "panel": ("~user:*", "~account:*", "~ip:*")}
+KEYS = {"relay": ("%R~*", "%W~report:*", "%W~events", "%RW~user:*",
+                  "%RW~account:*", "%RW~failures:*", "%RW~stats:*", "%RW~top:*",
+                  "%W~relay*"),
+        "command": ("~*",), "panel": ("~user:*", "~account:*", "~ip:*"),
+        "deliver": ("~events", "~mailed:*"), "monitor": ("%R~relay*",)}
 
 
 def acl_rule(prefix, role, name, password=">PASSWORD"):

@@ -166,7 +166,9 @@ def key_of(words):
     name = words[0]
     if name == "FCALL":
         return words[3] if words[2] != "0" else None
-    if name == "XREAD":
+    if name == "XGROUP":
+        return words[2]
+    if name in ("XREAD", "XREADGROUP"):
         return words[words.index("STREAMS") + 1]
     return words[1]
 

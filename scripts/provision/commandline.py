@@ -15,13 +15,15 @@ from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
     do_domain_rm)
+from .events import do_events
 from .exporting import do_export
 from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
 from .importing import do_import
 from .interchange import FORMATS
 from .listing import do_account_list, do_list
+from .metrics import do_metrics
 from .passwords import SCHEMES
-from .quotas import do_quota
+from .quotas import do_account_quota, do_quota
 from .records import name_of
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
@@ -30,13 +32,14 @@ from .totals import KEPT as STATS_KEPT, do_stats
 from .tops import KEPT as TOP_KEPT, WHAT, do_top
 from .servers import connect
 from .setup import do_setup
+from .status import do_status
 from .suppressions import (
     do_suppress_add, do_suppress_import, do_suppress_list, do_suppress_rm)
 from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
     days_of, hours_of, line_of, lines_of, most_of, one_of, report_of,
-    seconds_of)
+    seconds_of, since_of)
 
 MODES = ("default", "all", "any")
 STATUSES = ("allowed", "blocked", "sandboxed")
@@ -83,6 +86,7 @@ def make_parser():
     add_totals_commands(commands)
     add_transfer_commands(commands)
     add_check_command(commands)
+    add_monitoring_commands(commands)
     add_setup_command(commands)
     add_fields_command(commands)
     return parser
@@ -148,13 +152,17 @@ def add_reading_commands(commands):
     parser = command(commands, "show", do_show, "Shows a user.")
     parser.add_argument("--json", action="store_true", help="for programs")
 
-    parser = command(commands, "quota", do_quota,
-                     "Shows what is used of a user's quota and rates.")
+    add_quota_command(commands, do_quota, "a user's quota and rates")
+
+    add_list_command(commands)
+
+
+def add_quota_command(commands, run, whose):
+    parser = command(commands, "quota", run,
+                     "Shows what is used of %s." % whose)
     parser.add_argument("--reset", action="store_true",
                         help="make it unused first")
     parser.add_argument("--json", action="store_true", help="for programs")
-
-    add_list_command(commands)
 
 
 def add_list_command(commands):
@@ -200,6 +208,23 @@ def add_answering_commands(commands):
                         help="how many of the last entries (%(default)s)")
     parser.add_argument("--json", action="store_true",
                         help="for programs, an object a line")
+
+    words = "Shows what people should be told."
+    parser = commands.add_parser("events", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("name", type=name_of, nargs="?", metavar="NAME",
+                        help="of this user or account alone")
+    parser.add_argument("-f", dest="follow", action="store_true",
+                        help="wait for more")
+    parser.add_argument("-n", dest="count", type=lines_of, metavar="N",
+                        help="how many of the last events (%d, or all "
+                        "with --since)" % SHOWN_ENTRIES)
+    parser.add_argument("--since", type=since_of, metavar="TIME",
+                        help="such as 2h, 1d, 2026-11-26 or "
+                        "2026-11-26T05:00:00Z")
+    parser.add_argument("--json", action="store_true",
+                        help="for programs, an object a line")
+    parser.set_defaults(run=do_events)
 
     parser = command(commands, "explain", do_explain,
                      "Says what the relay would answer, and why.")
@@ -306,6 +331,8 @@ def add_account_commands(commands):
                         help="none takes the field away")
     parser = command(actions, "show", do_account_show, "Shows an account.")
     parser.add_argument("--json", action="store_true", help="for programs")
+    add_quota_command(actions, do_account_quota,
+                      "an account's quota and rates")
     parser = actions.add_parser("list", help="Lists all accounts.",
                                 description="Lists all accounts.",
                                 allow_abbrev=False)
@@ -399,6 +426,26 @@ def add_check_command(commands):
     parser.add_argument("--json", action="store_true",
                         help="for programs, an object a line")
     parser.set_defaults(run=do_check)
+
+
+def add_monitoring_commands(commands):
+    words = "Shows how the relays are, and what is wrong with them."
+    parser = commands.add_parser("status", help=words, description=words,
+                                 allow_abbrev=False)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--forget", metavar="RELAY",
+                      help="one that is not to come back")
+    what.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=do_status)
+
+    words = "Prints what the relays count, for Prometheus."
+    parser = commands.add_parser("metrics", help=words, description=words,
+                                 allow_abbrev=False)
+    parser.add_argument("--text", action="store_true",
+                        help="as node_exporter reads it")
+    parser.add_argument("--output", metavar="FILE",
+                        help="a file to replace")
+    parser.set_defaults(run=do_metrics)
 
 
 def add_relay_user(parser):

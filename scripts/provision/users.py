@@ -7,6 +7,7 @@ from .accounts import (
     account_problems, complete, set_field, warn_of_account)
 from .addresses import clear_address, is_claimed
 from .connection import ReplyError
+from .events import set_status
 from .failure import EX_CANTCREAT, Failure
 from .functions import call, call_json, judged, warned
 from .passwords import (
@@ -128,23 +129,17 @@ def ip_auth_text(user):
 
 def do_set(args):
     redis = args.connect()
-    set_field(redis, "user", user_key(redis, args.name), args.field,
-              args.value)
+    set_field(redis, "user", args)
     if args.field == "account" and args.value:
         warn_of_account(redis, fold(args.value))
 
 
 def do_block(args):
-    set_status(args, "blocked")
+    set_status(args.connect(), "user", args.name, "blocked", "command")
 
 
 def do_allow(args):
-    set_status(args, "allowed")
-
-
-def set_status(args, status):
-    redis = args.connect()
-    call(redis, "user_set", user_key(redis, args.name), "status", status)
+    set_status(args.connect(), "user", args.name, "allowed", "command")
 
 
 def do_rm(args):

@@ -3,7 +3,9 @@
 
 """Words on the command line that are not for the functions to judge."""
 
+import calendar
 import re
+import time
 
 from .failure import EX_DATAERR, EX_USAGE, Failure
 from .text import visible
@@ -69,3 +71,22 @@ def number_of(text, most, what):
         return int(text)
     raise Failure(EX_USAGE, "%s: not a %s, at most %d" %
                   (visible(text), what, most))
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+TIMES = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d")
+
+
+def since_of(text):
+    """A time in UTC, or how long ago, as milliseconds since the epoch."""
+    ago = re.fullmatch("([0-9]{1,9})([smhdw])", text)
+    if ago:
+        seconds = int(time.time()) - int(ago[1]) * UNITS[ago[2]]
+        return max(0, seconds) * 1000
+    for form in TIMES:
+        try:
+            return max(0, calendar.timegm(time.strptime(text, form))) * 1000
+        except ValueError:
+            continue
+    raise Failure(EX_USAGE, "%s: not a time: 2h, 1d, 2026-11-26 or "
+                  "2026-11-26T05:00:00Z" % visible(text))

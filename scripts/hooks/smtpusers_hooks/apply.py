@@ -97,7 +97,7 @@ def account_suspended(relay, spool, _conf, event):
     status = status_of(relay, account)
     if status != "blocked" or spool.former_status(account) is None:
         spool.set_former_status(account, status)
-    relay.set_field(account, "status", "blocked")
+    relay.set_status(account, "blocked")
 
 
 def account_unsuspended(relay, spool, _conf, event):
@@ -108,7 +108,7 @@ def account_unsuspended(relay, spool, _conf, event):
     if former is None:
         return
     if former != "blocked" and status_of(relay, account) == "blocked":
-        relay.set_field(account, "status", known_status(former))
+        relay.set_status(account, known_status(former))
     spool.forget_file("status", account)
 
 

@@ -8,6 +8,7 @@ import os
 import pwd
 
 from .config import EX_CONFIG, ConfigError, read_config, read_secrets
+from .deliver import deliver
 from .drain import EX_OK, EX_TEMPFAIL, drain
 from .events import (NEEDS, BadEvent, check_sent, describe, make_event,
                      with_prefix)
@@ -91,12 +92,23 @@ def do_retry(command):
 
 def do_webhook(command):
     command.open_spool()
-    if os.geteuid() == 0:
-        raise ConfigError("%s belongs to root, and the webhook does not run "
-                          "as root" % command.conf.spool)
+    need_no_root(command)
     serve(command.conf, command.spool, read_secrets(command.conf),
           command.log)
     return EX_OK
+
+
+def do_deliver(command):
+    become_owner(command.conf.spool)
+    need_no_root(command)
+    deliver(command.conf, command.log)
+
+
+def need_no_root(command):
+    """Of what speaks with others."""
+    if os.geteuid() == 0:
+        raise ConfigError("%s belongs to root, and this does not run as root" %
+                          command.conf.spool)
 
 
 def parse_arguments(argv, default_file):
@@ -131,6 +143,8 @@ def add_taking_commands(commands):
         parser.add_argument(option)
     subcommand(commands, "webhook", do_webhook,
                "Takes events by HTTP, until it is ended.")
+    subcommand(commands, "deliver", do_deliver,
+               "Delivers the events of the relay, until it is ended.")
 
 
 def add_spool_commands(commands):

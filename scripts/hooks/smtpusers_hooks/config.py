@@ -12,7 +12,14 @@ from .events import NAME
 from .text import visible
 
 PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._+-]{0,31})?")
-SERVER = re.compile(r"server ([a-z0-9][a-z0-9._-]{0,63})")
+SECTION = re.compile(r"(server|deliver) ([a-z0-9][a-z0-9._-]{0,63})")
+URL = re.compile(r"(https)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]+))?"
+                 r"(/[!-~]*)?", re.IGNORECASE)
+LOCAL_URL = re.compile(r"(http)://(127\.0\.0\.1|localhost|\[::1\])"
+                       r"(?::([0-9]+))?(/[!-~]*)?", re.IGNORECASE)
+ADDRESS = re.compile(r"[^\s@<>(),;:\\\"{}\x00-\x1f\x7f-]"
+                     r"[^\s@<>(),;:\\\"{}\x00-\x1f\x7f]*@[a-z0-9.-]+",
+                     re.IGNORECASE)
 
 EX_CONFIG = 78
 
@@ -72,6 +79,28 @@ def listen_of(text):
     return str(ipaddress.ip_address(host)), number_of(0, 65535)(port)
 
 
+def url_of(text):
+    """Whether by TLS, host, port and path."""
+    match = URL.fullmatch(text) or LOCAL_URL.fullmatch(text)
+    if not match:
+        raise ValueError("neither https nor this host")
+    by_tls = match[1].lower() == "https"
+    port = number_of(1, 65535)(match[3] or ("443" if by_tls else "80"))
+    return by_tls, match[2].strip("[]"), port, match[4] or "/"
+
+
+def address_of(text):
+    if not ADDRESS.fullmatch(text):
+        raise ValueError("not a plain address")
+    return text
+
+
+def addressee_of(text):
+    """An address, in which {user} and {account} stand for names."""
+    address_of(text.replace("{user}", "u").replace("{account}", "a"))
+    return text
+
+
 # Section, key, what reads it, default.
 KEYS = (
     ("hooks", "spool", path_of, "/var/spool/smtpusers-hooks"),
@@ -99,13 +128,35 @@ SERVER_KEYS = (
     ("user", optional(name_of), ""),
 )
 
-# What make install has put in place of this name, where it has not.
-PLACES = {"SYSCONFDIR": "/etc"}
+# The keys of a section [deliver NAME].
+DELIVER_KEYS = (
+    ("config", optional(path_of), ""),
+    ("kinds", str.split, "*"),
+    ("url", optional(url_of), ""),
+    ("secret_file", optional(path_of), ""),
+    ("server", optional(name_of), ""),
+    ("ca", optional(path_of), ""),
+    ("mail", optional(addressee_of), ""),
+    ("sender", optional(address_of), ""),
+    ("template", path_of, "@DATADIR@/hooks/event.mail"),
+    ("sendmail", path_of, "/usr/sbin/sendmail"),
+    ("timeout", number_of(1, 300), "20"),
+    ("retry", number_of(2, 3600), "60"),
+    ("max_age", number_of(60, 30 * 86400), "86400"),
+)
+
+SECTION_KEYS = {"server": SERVER_KEYS, "deliver": DELIVER_KEYS}
+
+# What make install has put in place of these names, where it has not.
+PLACES = {"SYSCONFDIR": "/etc", "DATADIR": os.path.dirname(os.path.dirname(
+    os.path.dirname(os.path.realpath(__file__))))}
 
 
-class Server:
+class Section:
     """A server with a panel: secret_file, account_prefix, and the user who
-    gets its host name, or "". It is called "" where it has no section."""
+    gets its host name, or "". It is called "" where it has no section.
+
+    Or a way to deliver events by: each key as an attribute."""
 
     def __init__(self, name, values):
         self.name = name
@@ -113,15 +164,16 @@ class Server:
 
 
 class Config:
-    """Each key as an attribute; plans maps the panel's packages, and servers
-    the names of servers."""
+    """Each key as an attribute; plans maps the panel's packages, servers and
+    deliveries their names."""
 
-    def __init__(self, values, plans, servers):
+    def __init__(self, values, plans, servers, deliveries):
         self.__dict__.update(values)
         self.plans = plans
-        self.servers = {"": Server("", {
+        self.servers = {"": Section("", {
             "secret_file": self.secret_file, "user": "",
             "account_prefix": self.account_prefix}), **servers}
+        self.deliveries = deliveries
 
     def plan_of(self, package):
         """The plan of a package of the panel, or None where the packages do
@@ -151,7 +203,8 @@ def read_config(path):
     except (OSError, configparser.Error, UnicodeDecodeError) as error:
         raise ConfigError("%s: %s" % (path, visible(str(error)))) from None
     return Config(read_values(parser, path), read_plans(parser),
-                  read_servers(parser, path))
+                  read_sections(parser, path, "server"),
+                  read_sections(parser, path, "deliver"))
 
 
 def read_values(parser, path):
@@ -168,8 +221,9 @@ def read_values(parser, path):
 
 
 def is_key(section, key):
-    if SERVER.fullmatch(section):
-        return key in [name for name, _, _ in SERVER_KEYS]
+    named = SECTION.fullmatch(section)
+    if named:
+        return key in [name for name, _, _ in SECTION_KEYS[named[1]]]
     return section == "plans" or any((section, key) == names[:2]
                                      for names in KEYS)
 
@@ -194,15 +248,16 @@ def check_listen(values, path):
                           "and no certificate" % path)
 
 
-def read_servers(parser, path):
-    servers = {}
+def read_sections(parser, path, kind):
+    sections = {}
     for section in parser.sections():
-        match = SERVER.fullmatch(section)
-        if match:
-            servers[match[1]] = Server(match[1], {
-                key: read_value(parser, path, section, key, read, default)
-                for key, read, default in SERVER_KEYS})
-    return servers
+        match = SECTION.fullmatch(section)
+        if match and match[1] == kind:
+            sections[match[2]] = Section(match[2], {
+                key: read_value(parser, path, section, key, read,
+                                default_of(default))
+                for key, read, default in SECTION_KEYS[kind]})
+    return sections
 
 
 def read_plans(parser):

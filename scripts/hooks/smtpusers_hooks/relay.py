@@ -10,6 +10,7 @@ from provision.accounts import users_of
 from provision.alabels import alabels
 from provision.configuration import read_configuration
 from provision.connection import ReplyError
+from provision.events import set_status
 from provision.failure import EX_DATAERR, Failure
 from provision.functions import call, call_json
 from provision.pages import members
@@ -46,24 +47,13 @@ class Relay:
 
     def ask(self, function, key, *words, unless=()):
         """The reply; None for a refusal of one of these kinds."""
-        with understood():
-            try:
-                return call(self.redis, function, key, *map(word, words))
-            except ReplyError as error:
-                if error.kind in unless:
-                    return None
-                raise
+        return replied(unless, lambda: call(self.redis, function, key,
+                                            *map(word, words)))
 
     def account(self, name):
         """The fields of an account, or None."""
-        with understood():
-            try:
-                return call_json(self.redis, "account_get",
-                                 account_key(self.redis, name))
-            except ReplyError as error:
-                if error.kind == "NOACCOUNT":
-                    return None
-                raise
+        return replied(("NOACCOUNT",), lambda: call_json(
+            self.redis, "account_get", account_key(self.redis, name)))
 
     def domains(self, name):
         """All domains of an account, in lists that are not long, some perhaps
@@ -95,11 +85,19 @@ class Relay:
             words = list(map(alabels, domains))
         self.change_needed("domain_add", name, *words)
 
+    def set_status(self, name, status):
+        """Another one than before is told, as an event."""
+        self.change(name, lambda: replied(("NOACCOUNT",), lambda: set_status(
+            self.redis, "account", name, status, "panel")))
+
     def change_needed(self, function, name, *words):
-        """Also for an account that was there before its panel had hooks."""
+        self.change(name, lambda: self.change_account(
+            function, name, *words, unless=("NOACCOUNT",)))
+
+    def change(self, name, step):
+        """Also an account that was there before its panel had hooks."""
         for _ in range(2):
-            if self.change_account(function, name, *words,
-                                   unless=("NOACCOUNT",)) is not None:
+            if step() is not None:
                 return
             self.need_account(name)
         raise Stuck("the account comes and goes")
@@ -151,6 +149,16 @@ class understood:
         if error.code == EX_DATAERR:
             raise BadEvent(str(error)) from None
         raise Away(str(error).splitlines()[0]) from None
+
+
+def replied(unless, step):
+    with understood():
+        try:
+            return step()
+        except ReplyError as error:
+            if error.kind in unless:
+                return None
+            raise
 
 
 def word(text):

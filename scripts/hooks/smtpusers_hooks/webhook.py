@@ -45,8 +45,8 @@ class Refused(Exception):
 
 
 class Door(io.RawIOBase):
-    """What comes in, for as long and as much as one request may take: a
-    client that sends a byte now and then does not stay longer."""
+    """What comes in, for as long and as much as one request or answer may
+    take: who sends a byte now and then does not stay longer."""
 
     def __init__(self, connection, seconds, size):
         super().__init__()
@@ -60,9 +60,9 @@ class Door(io.RawIOBase):
     def readinto(self, buffer):
         seconds = self.end - time.monotonic()
         if seconds <= 0:
-            raise TimeoutError("the request takes too long")
+            raise TimeoutError("it takes too long")
         if self.left <= 0:
-            raise ConnectionError("the request is too long")
+            raise ConnectionError("it is too long")
         self.connection.settimeout(seconds)
         count = self.connection.recv_into(buffer[:self.left])
         self.left -= count

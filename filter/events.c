@@ -1,0 +1,73 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/stdlib.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "events.h"
+#include "journal.h"
+#include "key.h"
+
+#define HEAD 6	 /* words before the fields */
+#define FIELDS 5 /* of every event */
+#define RELAY_TEXT 256
+
+struct words {
+	int	    n;
+	const char *v[HEAD + 2 * (FIELDS + EVENTS_FIGURES)];
+};
+
+static void
+add_field(struct words *words, const char *name, const char *value)
+{
+	if (value == NULL || value[0] == '\0')
+		return;
+	words->v[words->n++] = name;
+	words->v[words->n++] = value;
+}
+
+/* Whose share of the journal it is: an event of nobody has one too. */
+static const char *
+share_of(const char *user, const char *account)
+{
+	if (user != NULL && user[0] != '\0')
+		return (user);
+	return (account != NULL ? account : "");
+}
+
+void
+events_add(struct journal *journal, const char *prefix, const char *kind,
+    const char *user, const char *account, size_t n,
+    const struct events_figure *figures)
+{
+	char	       key[KEY_TEXT], max[16], id[17], relay[RELAY_TEXT] = "";
+	struct words   words = { .n = HEAD,
+		  .v = { "XADD", key, "MAXLEN", "~", max, "*" } };
+	struct command command = { 0, 1, words.v };
+	uint64_t       random;
+	size_t	       i;
+
+	key_events(key, prefix);
+	snprintf(max, sizeof(max), "%d", EVENTS_MAX);
+	arc4random_buf(&random, sizeof(random));
+	snprintf(id, sizeof(id), "%016" PRIx64, random);
+	if (gethostname(relay, sizeof(relay) - 1) == -1)
+		relay[0] = '\0';
+	add_field(&words, "id", id);
+	add_field(&words, "kind", kind);
+	add_field(&words, "user", user);
+	add_field(&words, "account", account);
+	add_field(&words, "relay", relay);
+	for (i = 0; i < n && i < EVENTS_FIGURES; i++)
+		add_field(&words, figures[i].name, figures[i].value);
+	command.argc = words.n;
+	journal_write(journal, JOURNAL_EVENTS, share_of(user, account), 1,
+	    &command);
+}

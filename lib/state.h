@@ -1,0 +1,40 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef STATE_H
+#define STATE_H
+
+struct conf;
+struct event_base;
+struct servers;
+struct state;
+
+/*
+ * What this program is doing, told to whoever looks after the relays: each
+ * STATE_EVERY seconds the tally is written to relay:{HOST}:PROGRAM, a hash that
+ * is gone STATE_TTL seconds after the last time, and the time to relays, a
+ * sorted set of PROGRAM:HOST.  So that one of them has died shows, and which.
+ * While Redis is away nothing is written, nor kept.
+ */
+#define STATE_EVERY 10
+#define STATE_TTL 35
+
+/* Forgotten when not heard of for so long. */
+#define STATE_DAYS 30
+
+enum state_program {
+	STATE_FILTER,
+	STATE_TABLE
+};
+
+/* Begins; nothing is written before state_use().  NULL: memory is short. */
+struct state *state_new(struct event_base *, enum state_program);
+
+/* Writes to these from now on, by this; they must outlive it. */
+void state_use(struct state *, struct servers *, const struct conf *);
+
+void state_free(struct state *);
+
+#endif /* STATE_H */
