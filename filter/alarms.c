@@ -16,6 +16,7 @@
 #include "alarms.h"
 #include "conf.h"
 #include "digest.h"
+#include "events.h"
 #include "filter.h"
 #include "functions.h"
 #include "key.h"
@@ -165,17 +166,35 @@ figure_of(const struct quota_words *words, const char *name)
 	return ("");
 }
 
+/* One event of a kind for each kind of alarm: two may be told in an hour. */
+static void
+add_event(struct filter *f, const char *user, const struct quota_words *words)
+{
+	static const char *const names[] = { "action", "count", "limit",
+		"period", "until" };
+	struct events_figure	 figures[sizeof(names) / sizeof(names[0])];
+	const size_t		 n = sizeof(names) / sizeof(names[0]);
+	char			 kind[32];
+	size_t			 i;
+
+	snprintf(kind, sizeof(kind), "alarm.%s", figure_of(words, "alarm"));
+	for (i = 0; i < n; i++)
+		figures[i] = (struct events_figure){ names[i],
+			figure_of(words, names[i]) };
+	events_add(f->journal, f->conf->prefix, kind, user, NULL, n, figures);
+}
+
 void
 alarms_tell(struct filter *f, const char *user, const struct quota_words *words)
 {
 	const char *ends = figure_of(words, "until");
 
-	(void)f;
 	log_warnx("alarm: user=%s alarm=%s count=%s limit=%s period=%s "
 		  "action=%s%s%s",
 	    user, figure_of(words, "alarm"), figure_of(words, "count"),
 	    figure_of(words, "limit"), figure_of(words, "period"),
 	    figure_of(words, "action"), ends[0] != '\0' ? " until=" : "", ends);
+	add_event(f, user, words);
 }
 
 static void

@@ -83,8 +83,8 @@ alarms_blocked(struct filter *, const char *user, const struct alarm_limits *);
 void alarms_stop(struct filter *);
 
 /*
- * Tells of an alarm that has been set off, in the log: words are those of the
- * functions, "alarm" and then figures by name.
+ * Tells of an alarm that has been set off, in the log and by an event: words are
+ * those of the functions, "alarm" and then figures by name.
  */
 void alarms_tell(struct filter *, const char *user, const struct quota_words *);
 

@@ -37,13 +37,13 @@ enum field {
 
 const char *const user_fields[USER_FIELDS] = { "password", "account", "mode",
 	"status", "quota", "rate", "ip_auth", "created", "restricted", "over",
-	"max_recipients", "max_size", "sender_quota", "sender_rate",
-	"alarms", "blocked_until" };
+	"max_recipients", "max_size", "sender_quota", "sender_rate", "alarms",
+	"blocked_until" };
 
 static const enum field whole[] = { F_PASSWORD, F_ACCOUNT, F_MODE, F_STATUS,
 	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED, F_RESTRICTED, F_OVER,
-	F_MAX_RECIPIENTS, F_MAX_SIZE, F_SENDER_QUOTA, F_SENDER_RATE,
-	F_ALARMS, F_BLOCKED_UNTIL };
+	F_MAX_RECIPIENTS, F_MAX_SIZE, F_SENDER_QUOTA, F_SENDER_RATE, F_ALARMS,
+	F_BLOCKED_UNTIL };
 static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS, F_IP_AUTH,
 	F_RESTRICTED, F_BLOCKED_UNTIL };
 
@@ -54,8 +54,7 @@ static const struct {
 	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) } };
 
 const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "alarms", "plan",
-	"status",
-	"user_prefix", "over", "max_recipients", "max_size", "quota",
+	"status", "user_prefix", "over", "max_recipients", "max_size", "quota",
 	"quota_period", "rate" };
 
 bool

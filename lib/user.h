@@ -61,14 +61,14 @@ struct user {
 	bool		 limited; /* a quota or rate is to be asked about */
 	bool		 account_limited; /* one of the account's */
 	enum over	 account_over;	  /* what becomes of mail beyond it */
-	struct bounds	 bounds;  /* what the user does not say, the account */
+	struct bounds	 bounds; /* what the user does not say, the account */
 	struct alarm_limits alarms;	/* the same */
 	struct netaddr	    ip_auth;	/* len 0: none */
 	bool		    restricted; /* not there: no list is no source */
 	enum user_source    source;
-	bool		    addresses; /* assigned in the domain asked about */
-	bool suppresses;	   /* has recipients that get no mail */
-	bool account_suppresses; /* so does the account */
+	bool		    addresses;	/* assigned in the domain asked about */
+	bool		    suppresses; /* has recipients that get no mail */
+	bool		    account_suppresses; /* so does the account */
 	/* Of the domains asked about, bit by bit in their order: */
 	uint32_t assigned;   /* to the user */
 	uint32_t in_account; /* the account's */

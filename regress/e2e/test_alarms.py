@@ -49,6 +49,14 @@ def send_many(session, kind, n):
     return session.message(sender="a@bank.example")
 
 
+def events(redis):
+    found = [dict(zip(flat[::2], flat[1::2])) for _, flat in
+             redis.cli("XRANGE", "smtp:events", "-", "+")]
+    for event in found:
+        assert event.pop("id") and event.pop("relay")
+    return found
+
+
 def alarm_lines(relay):
     return re.findall(r"alarm: (user=.*)", relay.log())
 
@@ -82,6 +90,10 @@ def test_block(new_relay, users, redis, kind):
         assert session.plain("alice", PASSWORD).startswith("535")
     assert alarm_lines(relay) == [
         "user=alice alarm=%s count=5 limit=4 period=1h action=block" % kind]
+    event = wait_until(lambda: events(redis), 60, "the event")
+    assert event == [{"kind": "alarm." + kind, "user": "alice",
+                      "action": "block", "count": "5", "limit": "4",
+                      "period": "1h"}]
 
 
 def test_sources(new_relay, users, redis):

@@ -682,7 +682,7 @@ test_bounds(void **state)
 static void
 test_account_limits(void **state)
 {
-#define LIMITS(over, quota, period, rate)        \
+#define LIMITS(over, quota, period, rate)                \
 	"*10\r\n$-1\r\n$3\r\npro\r\n$-1\r\n$-1\r\n" over \
 	"$-1\r\n$-1\r\n" quota period rate
 #define NIL "$-1\r\n"
@@ -771,7 +771,7 @@ test_prefix(void **state)
 }
 
 #define TEN "xxxxxxxxxx"
-#define LONG_PREFIX                                               \
+#define LONG_PREFIX                                                       \
 	"*10\r\n$-1\r\n$-1\r\n$-1\r\n$70\r\n" TEN TEN TEN TEN TEN TEN TEN \
 	"\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 
@@ -810,10 +810,10 @@ main(void)
 		TEST(test_longest_list), TEST(test_not_a_set),
 		TEST(test_source_allowed), TEST(test_restricted),
 		TEST(test_bounds), TEST(test_blocked_until), TEST(test_alarms),
-		TEST(test_account_limits),
-		TEST(test_any_domain), TEST(test_no_account),
-		TEST(test_fold_name), TEST(test_account_status),
-		TEST(test_plan), TEST(test_prefix), TEST(test_bad_account)
+		TEST(test_account_limits), TEST(test_any_domain),
+		TEST(test_no_account), TEST(test_fold_name),
+		TEST(test_account_status), TEST(test_plan), TEST(test_prefix),
+		TEST(test_bad_account)
 	};
 
 	return (cmocka_run_group_tests_name("user", tests, NULL, NULL));

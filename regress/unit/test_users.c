@@ -199,9 +199,11 @@ answered(enum users_found want)
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
 #define PRO "*10\r\n$-1\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
-#define LIMITED_ACCOUNT "*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL "$1\r\n9\r\n" NIL NIL
+#define LIMITED_ACCOUNT \
+	"*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL "$1\r\n9\r\n" NIL NIL
 #define NO_ACCOUNT "*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define BLOCKED "*10\r\n$-1\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL NIL NIL NIL
+#define BLOCKED \
+	"*10\r\n$-1\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL NIL NIL NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
