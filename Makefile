@@ -42,8 +42,9 @@ MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 web/*.8 scripts/*.7 scripts/*
 PACKAGE :=	$(wildcard scripts/provision/*.py)
 HOOKS :=	scripts/hooks
 HOOKS_PY :=	$(wildcard $(HOOKS)/smtpusers_hooks/*.py)
-UNITFILES :=	$(wildcard $(HOOKS)/systemd/*)
 MONITORING :=	$(wildcard scripts/monitoring/*)
+UNITFILES :=	$(wildcard $(HOOKS)/systemd/*) $(filter %.service %.timer, \
+		$(MONITORING))
 
 # What they are made with.
 CFLAGS ?=	-O2 -g
@@ -158,7 +159,7 @@ install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) install-hooks
 	    ln -sf smtpusers-hooks.8 $(DESTDIR)$(MANDIR)/man8/$$name.8; done
 	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
 	$(call put,755,$(filter %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
-	$(call put,644,$(filter-out %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
+	$(call put,644,$(filter %.json %.yml,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))
 	$(call put,644,scripts/completion/smtpusers.bash,$(BASHCOMPDIR),smtpusers)
 

@@ -337,6 +337,12 @@ on_told(void *arg, const char *user, const char *account,
 }
 
 static void
+each_total(const void *totals, state_field_cb cb, void *arg)
+{
+	totals_each(totals, cb, arg);
+}
+
+static void
 filter_start(struct filter *f, const char *file)
 {
 	if ((f->base = event_base_new()) == NULL)
@@ -366,6 +372,7 @@ filter_start(struct filter *f, const char *file)
 		log_fatal("memory");
 	f->quotas.event = on_told;
 	f->quotas.event_arg = f;
+	state_add(f->state, each_total, f->totals);
 	filter_share(f);
 }
 

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <bsd/string.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -21,7 +22,7 @@
 
 #define FIRST 1 /* seconds from the start to the first time */
 #define NUMBER 24
-#define FIELDS (2 * NTALLIES + 12)
+#define FIELDS (2 * NTALLIES + 12 + STATE_MORE)
 
 #define OF_FILTER (1U << STATE_FILTER)
 #define OF_TABLE (1U << STATE_TABLE)
@@ -63,21 +64,26 @@ static const struct {
 
 static const char *const names[] = { "filter", "table" };
 
-struct state {
-	enum state_program program;
-	struct servers	  *servers; /* NULL: not in use yet */
-	const struct conf *conf;
-	struct event	  *timer;
-	time_t		   started;
-	bool		   pruned;
-};
-
 /* What is to be written, with the numbers as text. */
 struct words {
 	int	    n;
 	const char *v[2 + 2 * FIELDS];
 	size_t	    nnumbers;
 	char	    number[FIELDS][NUMBER];
+	size_t	    nnames;
+	char	    name[STATE_MORE][STATE_FIELD];
+};
+
+struct state {
+	enum state_program program;
+	struct servers	  *servers; /* NULL: not in use yet */
+	const struct conf *conf;
+	struct event	  *timer;
+	time_t		   started;
+	bool		   begun; /* what was there before us is gone */
+	void (*each)(const void *, state_field_cb, void *);
+	const void  *each_arg;
+	struct words words;
 };
 
 /* Whatever comes of it: the next time is soon, and what is wrong is logged. */
@@ -129,24 +135,52 @@ add_latency(struct words *w)
 }
 
 static void
-write_hash(const struct state *st, time_t now)
+on_field(void *arg, const char *name, uint64_t n)
 {
-	struct words w = { .n = 0 };
-	char	     key[KEY_TEXT], ttl[NUMBER];
-	const char  *expire[] = { "EXPIRE", key, ttl };
+	struct words *w = arg;
+	char	     *copy;
+
+	if (w->nnames == STATE_MORE)
+		return;
+	copy = w->name[w->nnames++];
+	strlcpy(copy, name, STATE_FIELD);
+	add_number(w, copy, (int64_t)n);
+}
+
+/* Fields of the process before, which had counted other reasons, go. */
+static void
+begin(struct state *st, const char *key)
+{
+	const char *del[] = { "DEL", key };
+
+	if (!st->begun)
+		servers_send(st->servers, key, on_written, NULL, 2, del);
+}
+
+static void
+write_hash(struct state *st, time_t now)
+{
+	struct words *w = &st->words;
+	char	      key[KEY_TEXT], ttl[NUMBER];
+	const char   *expire[] = { "EXPIRE", key, ttl };
 
 	key_relay(key, st->conf->prefix, st->conf->relay_name,
 	    names[st->program]);
 	snprintf(ttl, sizeof(ttl), "%d", STATE_TTL);
-	add_text(&w, "HSET", key);
-	add_text(&w, "version", SMTPUSERS_VERSION);
-	add_number(&w, "pid", getpid());
-	add_number(&w, "started", st->started);
-	add_number(&w, "seen", now);
-	add_number(&w, "redis_timeout", st->conf->redis_timeout);
-	add_tallies(&w, st->program);
-	add_latency(&w);
-	servers_send(st->servers, key, on_written, NULL, w.n, w.v);
+	begin(st, key);
+	w->n = 0;
+	w->nnumbers = w->nnames = 0;
+	add_text(w, "HSET", key);
+	add_text(w, "version", SMTPUSERS_VERSION);
+	add_number(w, "pid", getpid());
+	add_number(w, "started", st->started);
+	add_number(w, "seen", now);
+	add_number(w, "redis_timeout", st->conf->redis_timeout);
+	add_tallies(w, st->program);
+	add_latency(w);
+	if (st->each != NULL)
+		st->each(st->each_arg, on_field, w);
+	servers_send(st->servers, key, on_written, NULL, w->n, w->v);
 	servers_send(st->servers, key, on_written, NULL, 3, expire);
 }
 
@@ -165,9 +199,9 @@ write_index(struct state *st, time_t now)
 	snprintf(member, sizeof(member), "%s:%s", names[st->program],
 	    st->conf->relay_name);
 	servers_send(st->servers, key, on_written, NULL, 4, zadd);
-	if (!st->pruned)
-		st->pruned = servers_send(st->servers, key, on_written, NULL, 4,
-				 prune) != NULL;
+	if (!st->begun)
+		st->begun = servers_send(st->servers, key, on_written, NULL, 4,
+				prune) != NULL;
 }
 
 static void
@@ -209,6 +243,14 @@ state_use(struct state *st, struct servers *servers, const struct conf *conf)
 		event_add(st->timer, &first);
 	st->servers = servers;
 	st->conf = conf;
+}
+
+void
+state_add(struct state *st, void (*each)(const void *, state_field_cb, void *),
+    const void	       *arg)
+{
+	st->each = each;
+	st->each_arg = arg;
 }
 
 void

@@ -6,6 +6,8 @@
 #ifndef STATE_H
 #define STATE_H
 
+#include <stdint.h>
+
 struct conf;
 struct event_base;
 struct servers;
@@ -34,6 +36,18 @@ struct state *state_new(struct event_base *, enum state_program);
 
 /* Writes to these from now on, by this; they must outlive it. */
 void state_use(struct state *, struct servers *, const struct conf *);
+
+/*
+ * Writes besides what each() calls back with, while it is called: counters by
+ * names that have a colon, up to STATE_MORE of at most STATE_FIELD bytes.
+ */
+#define STATE_MORE 512
+#define STATE_FIELD 64
+
+typedef void (*state_field_cb)(void *, const char *, uint64_t);
+
+void state_add(struct state *,
+    void (*each)(const void *, state_field_cb, void *), const void *);
 
 void state_free(struct state *);
 

@@ -14,10 +14,11 @@ import pytest
 
 from library import Library
 from manual import displays
-from places import PATIENCE, SOURCE, workdir
+from places import PATIENCE, SOURCE, free_port, workdir
 from cli import verifies
 from quotas import LUA
 from redisserver import RedisServer, ReplyError
+from relay import certificate
 from test_functions_servers import RIGHTS, live
 
 PAGE = SOURCE / "scripts" / "smtpusers-functions.7"
@@ -26,6 +27,9 @@ INSTALLED = Path("/usr/local/share/smtpusers/smtpusers.lua")
 
 
 EXAMPLES = dict(displays(PAGE))
+OVER_TLS = {"Over TLS with PHP": ("php", ".php"),
+            "Over TLS with Node.js": ("node", ".js"),
+            "Over TLS with Python": ("python3", ".py")}
 
 
 @pytest.fixture
@@ -55,7 +59,8 @@ def run(*argv, text, suffix, **options):
 def test_all_examples_are_run():
     assert set(EXAMPLES) == {"Loading", "The platform", "A tenant",
                              "An account of a tenant",
-                             "redis-cli", "PHP", "Node.js", "Python"}
+                             "redis-cli", "PHP", "Node.js", "Python",
+                             *OVER_TLS}
 
 
 def test_loading(library):
@@ -133,6 +138,44 @@ def test_python(library):
     assert library.keys() == {library.user("erin"),
                               library.user("erin", "domains")}
     assert "ip_auth" not in library.fields(library.user("erin"))
+
+
+@pytest.fixture(scope="module")
+def encrypted():
+    """A Redis with TLS, a panel's user and the functions; how a program that
+    the page shows is pointed at it."""
+    cert, key = certificate(workdir("tls"), "DNS:localhost")
+    port = free_port()
+    extra = ("--tls-port", port, "--tls-key-file", key, "--tls-cert-file",
+             cert, "--tls-auth-clients", "no")
+    with RedisServer(workdir("redis"), extra=extra) as server:
+        server.cli(*EXAMPLES["The platform"].replace(
+            ">PASSWORD", ">secret").split())
+        Library(server)
+        yield lambda text: text.replace("redis.example.net", "localhost") \
+            .replace("6379", str(port)) \
+            .replace("/etc/ssl/redis-ca.pem", str(cert))
+
+
+@pytest.mark.parametrize("name", OVER_TLS)
+def test_over_tls(encrypted, name):
+    program, suffix = OVER_TLS[name]
+    environment = {**os.environ, "REDIS_PASSWORD": "secret"}
+    assert run(program, text=encrypted(EXAMPLES[name]), suffix=suffix,
+               env=environment).strip().isdigit()
+
+
+@pytest.mark.parametrize("name", OVER_TLS)
+def test_over_tls_to_a_stranger(encrypted, name):
+    """A server that another authority has signed gets no password."""
+    program, suffix = OVER_TLS[name]
+    other, _ = certificate(workdir("tls"), "DNS:localhost")
+    text = re.sub(r"(['\"])/[^'\"]*cert\.pem", lambda match: match[1] +
+                  str(other), encrypted(EXAMPLES[name]))
+    assert str(other) in text
+    with pytest.raises(AssertionError):
+        run(program, text=text, suffix=suffix,
+            env={**os.environ, "REDIS_PASSWORD": "secret"})
 
 
 def test_the_grant_of_the_platform(library):

@@ -45,12 +45,22 @@ def both(redis, name="mx1"):
 
 @pytest.fixture
 def relay_state(redis):
-    """Of a relay with no smtpd."""
+    """Of a relay with no smtpd: a message of its own, and one refused."""
     filter_, table = both(redis)
     with filter_, table:
-        for program in ("filter", "table"):
-            wait_until(lambda p=program: redis.cli(
-                "EXISTS", "smtp:relay:{mx1}:" + p), SOON, program)
+        for number, source, verdict in ((1, "unix:/x", "proceed"), (
+                2, "192.0.2.1:40000", "reject|530 5.7.0 Authentication "
+                "required")):
+            session = "%016x" % number
+            filter_.connect(session, source)
+            assert filter_.ask("mail-from", session, "a@x.example") == verdict
+        for event in ("rcpt-to", "commit"):
+            assert filter_.ask(event, "%016x" % 1, "b@x.example") == "proceed"
+        filter_.report("tx-commit", "%016x" % 1, "00000001", "100")
+        for program, field in (("filter", "bytes:trusted"),
+                               ("table", "version")):
+            wait_until(lambda p=program, f=field: redis.cli(
+                "HEXISTS", "smtp:relay:{mx1}:" + p, f), SOON, program)
         yield filter_, table
 
 
@@ -102,8 +112,17 @@ def test_openmetrics(cmd, relay_state):
         assert 0 < found["smtpusers_start_time_seconds" + labels] <= \
             time.time()
         assert found["smtpusers_redis_timeout_seconds" + labels] > 0
-    assert found['smtpusers_messages_total{relay="mx1",program="filter",'
-                 'result="accepted"}'] == 0
+    of_filter = '_total{relay="mx1",program="filter",'
+    for name, value in (
+            ('messages%sresult="accepted"}', 0),
+            ('messages%sresult="trusted"}', 1),
+            ('messages%sresult="refused"}', 1),
+            ('recipients%sresult="trusted"}', 1),
+            ('message_bytes%sresult="trusted"}', 100)):
+        assert found["smtpusers_" + name % of_filter] == value, name
+    refused, = [name for name in found if "refusals" in name]
+    assert refused.startswith("smtpusers_refusals" + of_filter +
+                              'event="message",result="refused",reason="')
 
 
 def test_text(cmd, relay_state):
@@ -136,10 +155,16 @@ def manual_table():
                   if isinstance(value.labels, dict) for label in value.labels]
         name = "smtpusers_" + family.name + (
             "_total" if family.kind == "counter" else "")
-        lines += [".It Cm " + name + (" No by Cm " + labels[0]
-                                      if labels else ""),
-                  *textwrap.wrap(family.help, 79)]
+        lines += row(name, labels[:1], family.help)
+    for family in metrics.TOTALS:
+        lines += row("smtpusers_" + family.name + "_total", family.labels,
+                     family.help)
     return "".join(line + "\n" for line in lines)
+
+
+def row(name, labels, words):
+    by = " No by Cm " + " , ".join(labels) if labels else ""
+    return [".It Cm " + name + by, *textwrap.wrap(words, 79)]
 
 
 def test_a_relay_that_is_gone_has_no_numbers(cmd, redis):
@@ -176,8 +201,15 @@ def test_what_a_stranger_wrote(cmd, redis):
     redis.cli("HSET", "smtp:relay:{a}:filter", "version", b'"} 1\nx 2\\\xff',
               "sessions", "1e3", "connections", "7\n", "redis_p99", "1")
     redis.cli("SET", "smtp:relay:{b}:filter", "x")
+    redis.cli("HSET", "smtp:relay:{a}:filter", "message:refused:spf", "7",
+              'message:refused:"} 1', "1", "message:refused:x", "many",
+              "bytes:accepted:x", "1", "bytes:accepted", "2", "::", "3")
+    redis.cli("HSET", "smtp:relay:{a}:filter", *(
+        word for n in range(20000) for word in ("f:%d" % n, "x" * 100)))
     for form in ((), ("--text",)):
-        found = samples(cmd.ok("metrics", *form).stdout)
+        text = cmd.ok("metrics", *form).stdout
+        assert len(text) < 20000
+        found = samples(text)
         assert 'smtpusers_redis_reply_seconds{relay="a",program="filter",' \
             'quantile="0.99"}' in found
         assert not [name for name in found if "connections" in name]

@@ -119,8 +119,10 @@ def test_what_the_table_answers_is_counted(redis, users, mx1):
 
 def test_the_hash_is_gone_when_nobody_writes_it(redis, mx1):
     conf = configuration(redis=redis.url, relay_name="mx1")
+    redis.cli("HSET", mx1.key("table"), "message:refused:old", "7")
     with TableDriver(workdir("table"), conf):
-        wait_until(lambda: mx1.fields("table"), SOON, "the table")
+        wait_until(lambda: "seen" in mx1.fields("table"), SOON, "the table")
+        assert "message:refused:old" not in mx1.fields("table")
         assert 0 < redis.cli("TTL", mx1.key("table")) <= 35
     wait_until(lambda: not mx1.fields("table"), SOON, "the end")
     assert redis.cli("ZRANGE", "smtp:relays", 0, -1) == ["table:mx1"]

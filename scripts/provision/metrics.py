@@ -37,6 +37,24 @@ def by_result(name, words, results):
         for result in results])
 
 
+REFUSALS = ("refused", "deferred")
+
+# Of the totals by event, result and reason: which of these are labels, and
+# whether a total is of the family.
+Totals = namedtuple("Totals", "name help labels takes")
+
+TOTALS = (
+    Totals("refusals", "What was refused for good or deferred: connections, "
+           "logins, messages and recipients, by reason, which is empty where "
+           "none is known.", ("event", "result", "reason"),
+           lambda event, result, reason: result in REFUSALS),
+    Totals("recipients", "Recipients of messages, by what became of these.",
+           ("result",), lambda event, result, reason:
+           event == "recipient" and result not in REFUSALS and not reason),
+    Totals("message_bytes", "The size of messages, by what became of these.",
+           ("result",), lambda event, result, reason:
+           event == "bytes" and not reason))
+
 MICROSECONDS = 1000000
 
 FAMILIES = (
@@ -163,6 +181,19 @@ def add_relays(page, relays, now):
         for labels, found in alive:
             for value in family.values:
                 add_value(page, family, labels, found, value)
+    for family in TOTALS:
+        page.family(family.name, "counter", family.help)
+        for labels, found in alive:
+            add_totals(page, family, labels, found.totals)
+
+
+def add_totals(page, family, labels, totals):
+    for total, count in totals.items():
+        if family.takes(*total):
+            named = dict(zip(("event", "result", "reason"), total))
+            page.sample(family.name + "_total", {
+                **labels, **{name: named[name] or ""
+                             for name in family.labels}}, count)
 
 
 def add_value(page, family, labels, found, value):

@@ -13,6 +13,8 @@ from .connection import ReplyError
 PROGRAMS = ("filter", "table")
 MEMBER = re.compile(r"(filter|table):([A-Za-z0-9._-]{1,64})")
 MOST = 1000             # members of relays, of which each relay has two
+SCANNED = 4000          # words of a hash, of which a filter may write 1200
+TOTAL = re.compile(r"([a-z]{1,20}):([a-z]{1,20})(?::([a-z-]{1,40}))?")
 NUMBER = re.compile(r"[0-9]{1,18}")
 # Seconds that a program may seem to be silent before its clock is to blame.
 SKEW = 300
@@ -41,10 +43,12 @@ def numbers_of(program):
 
 class Program:
     """What is known of one: numbers by the names of fields, or None where it
-    is not heard of; seen is when it was, in seconds of the epoch."""
+    is not heard of; seen is when it was, in seconds of the epoch; totals are
+    its counters by event, result and reason, None for no reason."""
 
-    def __init__(self, seen, reply, names):
+    def __init__(self, seen, reply, totals, names):
         self.seen = seen
+        self.totals = totals
         self.strange = isinstance(reply, ReplyError)
         self.version, self.numbers = None, None
         if self.strange or all(value is None for value in reply):
@@ -76,12 +80,26 @@ def read_relays(redis):
             listed[match[2], match[1]] = seen_of(score)
         else:
             strange += 1
-    found = {}
-    for (relay, program), reply in zip(sorted(listed), redis.many(
-            [question(redis, *one) for one in sorted(listed)])):
+    found, names = {}, sorted(listed)
+    replies = iter(redis.many([words for one in names
+                               for words in questions(redis, *one)]))
+    for (relay, program), reply, totals in zip(names, replies, replies):
         found.setdefault(relay, {})[program] = Program(
-            listed[relay, program], reply, numbers_of(program))
+            listed[relay, program], reply, totals_of(totals),
+            numbers_of(program))
     return found, strange
+
+
+def totals_of(reply):
+    """Of the fields of that form, as filter/totals.h has them."""
+    if isinstance(reply, ReplyError):
+        return {}
+    flat, found = reply[1], {}
+    for name, value in zip(flat[::2], flat[1::2]):
+        match = TOTAL.fullmatch(name)
+        if match and NUMBER.fullmatch(value):
+            found[match.groups()] = int(value)
+    return found
 
 
 def seen_of(score):
@@ -94,6 +112,9 @@ def key_of(redis, relay, program):
     return redis.key("relay:{", relay, "}:", program)
 
 
-def question(redis, relay, program):
-    return ("HMGET", key_of(redis, relay, program), "version",
-            *numbers_of(program))
+def questions(redis, relay, program):
+    """Its fields, and those that have a colon; not more than there may be,
+    however many somebody has put there."""
+    key = key_of(redis, relay, program)
+    return (("HMGET", key, "version", *numbers_of(program)),
+            ("HSCAN", key, "0", "MATCH", "*:*", "COUNT", str(SCANNED)))
