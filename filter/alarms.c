@@ -24,8 +24,9 @@
 #include "user.h"
 
 #define ARGS 4
-#define IPV6_BITS 64 /* of an address, that tell the host's network */
-#define HEX (2 * 8)  /* digits of a recipient */
+#define IPV6_BITS 64   /* of an address, that tell the host's network */
+#define EVENT "alarm." /* what an event of an alarm begins with */
+#define HEX (2 * 8)    /* digits of a recipient */
 
 /* A call of smtpusers_alarm under way. */
 struct alarms_call {
@@ -166,35 +167,18 @@ figure_of(const struct quota_words *words, const char *name)
 	return ("");
 }
 
-/* One event of a kind for each kind of alarm: two may be told in an hour. */
-static void
-add_event(struct filter *f, const char *user, const struct quota_words *words)
-{
-	static const char *const names[] = { "action", "count", "limit",
-		"period", "until" };
-	struct events_figure	 figures[sizeof(names) / sizeof(names[0])];
-	const size_t		 n = sizeof(names) / sizeof(names[0]);
-	char			 kind[32];
-	size_t			 i;
-
-	snprintf(kind, sizeof(kind), "alarm.%s", figure_of(words, "alarm"));
-	for (i = 0; i < n; i++)
-		figures[i] = (struct events_figure){ names[i],
-			figure_of(words, names[i]) };
-	events_add(f->journal, f->conf->prefix, kind, user, NULL, n, figures);
-}
-
 void
-alarms_tell(struct filter *f, const char *user, const struct quota_words *words)
+alarms_tell(const char *user, const struct quota_words *words)
 {
 	const char *ends = figure_of(words, "until");
 
+	if (strncmp(words->word[0], EVENT, strlen(EVENT)) != 0)
+		return;
 	log_warnx("alarm: user=%s alarm=%s count=%s limit=%s period=%s "
 		  "action=%s%s%s",
-	    user, figure_of(words, "alarm"), figure_of(words, "count"),
+	    user, words->word[0] + strlen(EVENT), figure_of(words, "count"),
 	    figure_of(words, "limit"), figure_of(words, "period"),
 	    figure_of(words, "action"), ends[0] != '\0' ? " until=" : "", ends);
-	add_event(f, user, words);
 }
 
 static void
@@ -217,6 +201,15 @@ tell_bad(const struct alarms_call *call, const redisReply *reply)
 }
 
 static void
+tell(const struct alarms_call *call, const struct quota_words *words)
+{
+	const struct filter *f = call->filter;
+
+	alarms_tell(call->user, words);
+	events_tell(f->journal, f->conf->prefix, call->user, "", words);
+}
+
+static void
 on_alarm_reply(void *arg, const redisReply *reply)
 {
 	struct alarms_call *call = arg;
@@ -231,7 +224,7 @@ on_alarm_reply(void *arg, const redisReply *reply)
 	tell_bad(call, reply);
 	for (i = 0; i < reply->elements; i++)
 		if (quota_words(reply->element[i], &words))
-			alarms_tell(call->filter, call->user, &words);
+			tell(call, &words);
 	free_call(call);
 }
 

@@ -83,9 +83,9 @@ alarms_blocked(struct filter *, const char *user, const struct alarm_limits *);
 void alarms_stop(struct filter *);
 
 /*
- * Tells of an alarm that has been set off, in the log and by an event: words are
- * those of the functions, "alarm" and then figures by name.
+ * Logs an event, if it is that of an alarm that has been set off: words are
+ * "alarm." and its kind, and then figures by name.
  */
-void alarms_tell(struct filter *, const char *user, const struct quota_words *);
+void alarms_tell(const char *user, const struct quota_words *);
 
 #endif /* ALARMS_H */

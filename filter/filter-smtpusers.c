@@ -25,6 +25,7 @@
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
+#include "events.h"
 #include "explain.h"
 #include "filter.h"
 #include "filterline.h"
@@ -331,9 +332,10 @@ static void
 on_told(void *arg, const char *user, const char *account,
     const struct quota_words *words)
 {
-	(void)account;
-	if (strcmp(words->word[0], "alarm") == 0)
-		alarms_tell(arg, user, words);
+	struct filter *f = arg;
+
+	alarms_tell(user, words);
+	events_tell(f->journal, f->conf->prefix, user, account, words);
 }
 
 static void

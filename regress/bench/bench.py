@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
+from events import bench_events                           # noqa: E402
 from linedriver import FilterDriver                       # noqa: E402
 from guesses import bench_guesses                         # noqa: E402
 from places import (build, configuration, free_port,      # noqa: E402
@@ -302,6 +303,47 @@ def bench_decisions(table, redis):
                "%.2f" % (many / few))
 
 
+# Limits
+
+LIMITS = {
+    "none": ({}, {}),
+    "the user's": ({"quota": "100000000", "rate": "100000000/1h"}, {}),
+    "sender domains'": ({"sender_quota": "100000000",
+                         "sender_rate": "100000000/1h"}, {}),
+    "the account's": ({}, {"quota": "100000000", "rate": "100000000/1h"}),
+    "all of these": ({"quota": "100000000", "rate": "100000000/1h",
+                      "sender_quota": "100000000"},
+                     {"quota": "100000000", "rate": "100000000/1h"})}
+
+
+def bench_limits(table, redis):
+    """What limits cost a message, from MAIL FROM to the end of data."""
+    users = Users(redis)
+    secret = crypted(users)
+    sessions, times = {}, {name: [] for name in LIMITS}
+    conf = configuration(redis=redis.url)
+    with Decider(workdir("limits"), conf, kind="rel") as driver:
+        for number, (name, (own, accounts)) in enumerate(LIMITS.items()):
+            user, sessions[name] = "limited%d" % number, "%016x" % number
+            users.account("account%d" % number, **accounts)
+            users.set(user, password=secret, account="account%d" % number,
+                      **own)
+            users.domains(user, "example.org")
+            driver.log_in(sessions[name], user)
+        for turn in range(WARM_UP + DECISIONS):
+            for name in sorted(LIMITS, reverse=turn % 2 == 1):
+                took = driver.message(sessions[name], "example.org")
+                if turn >= WARM_UP:
+                    times[name].append(took * 1e6)
+    medians = {name: statistics.median(row) for name, row in times.items()}
+    for name, median in medians.items():
+        table.note("decision on a message, limits: " + name,
+                   "%.0f us" % median)
+    for name in ("sender domains'", "the account's", "all of these"):
+        table.note("limits, %s / the user's" % name,
+                   "%.2f" % (medians[name] / medians["the user's"]))
+
+
 # Credential lookups
 
 
@@ -531,10 +573,11 @@ def connected(redis):
 # What needs smtpd 7.9 is measured with that alone.
 BENCHES = {"forky": (bench_guesses,)}
 BENCHES_ELSE = (
-    bench_echo, bench_scan, bench_lookups, bench_decisions, bench_sources,
+    bench_echo, bench_scan, bench_lookups, bench_decisions, bench_limits,
+    bench_sources,
     bench_crowd, bench_spf_known,
     bench_spf_others, bench_spf_silent, bench_charges, bench_provisioning, bench_memory,
-    bench_messages)
+    bench_events, bench_messages)
 
 
 def main():

@@ -92,6 +92,7 @@ def test_block(new_relay, users, redis, kind):
         "user=alice alarm=%s count=5 limit=4 period=1h action=block" % kind]
     event = wait_until(lambda: events(redis), 60, "the event")
     assert event == [{"kind": "alarm." + kind, "user": "alice",
+                      "account": "acme",
                       "action": "block", "count": "5", "limit": "4",
                       "period": "1h"}]
 

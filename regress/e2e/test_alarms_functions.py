@@ -26,6 +26,13 @@ def library(redis):
     return library
 
 
+def told(reply):
+    """What it says of the message, and its events."""
+    return [word for word in reply if not isinstance(word, list)], [
+        {"kind": row[0], **dict(zip(row[1::2], row[2::2]))} for row in reply
+        if isinstance(row, list)]
+
+
 class Alarms:
     """Messages of alice, as a relay reserves them."""
 
@@ -40,20 +47,17 @@ class Alarms:
                 recipients=("b",), hold=None, number=None):
         self.sent += 1
         digests = "".join("%016x" % abs(hash(name)) for name in recipients)
+        self.functions.told = []
         reply = self.functions.call(
             "reserve", hold or "%016x" % self.sent, "1", "alarms", "4",
             self.plan, source, str(number or len(recipients)), digests,
             "senders", str(len(senders)), *senders)
-        events = [dict(zip(row[1::2], row[2::2])) for row in reply
-                  if isinstance(row, list)]
-        return [word for word in reply if not isinstance(word, list)], events
+        return told(reply + self.functions.told)
 
     def count(self, kind, value, plan=None):
         reply = self.redis.cli("FCALL", "smtpusers_alarm", 1, self.key,
                                plan or self.plan, kind, value)
-        return [word for word in reply if not isinstance(word, list)], [
-            dict(zip(row[1::2], row[2::2])) for row in reply
-            if isinstance(row, list)]
+        return told(reply)
 
     def fields(self):
         flat = self.redis.cli("HGETALL", self.key)
@@ -81,8 +85,9 @@ def test_one_too_many_that_is_different(redis, library, kind, action, status):
         assert alarms.message(**DIFFERENT[kind](n)) == (["ok"], [])
     reply, events = alarms.message(**DIFFERENT[kind](5))
     assert reply == ["alarm", action, "alarm:" + kind]
-    assert events == [{"alarm": kind, "action": action, "count": "6",
-                       "limit": "5", "period": "1h", "until": ""}]
+    assert events == [{"kind": "alarm." + kind, "action": action, "count": "6",
+                       "limit": "5", "period": "1h", "until": "",
+                       "account": ""}]
     fields = alarms.fields()
     assert fields["status"] == status
     assert fields["blocked_by"] == "alarm:" + kind

@@ -26,7 +26,7 @@ STORED = dict(zip(pairs(password=0, account=0, mode=0, status=0, quota=0,
                   [HASH, "acme", "any", "blocked", "100", "1d", "1/1h 5/1d",
                    "1", "Bücher", "2020-02-29T23:59:59Z"]))
 LEFTOVERS = ("domains", "ips", "log", "failed", "last", "used:quota",
-             "used:rate")
+             "used:quota:told", "used:rate")
 
 
 @pytest.fixture

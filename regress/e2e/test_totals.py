@@ -6,15 +6,19 @@
 import collections
 import os
 import signal
+import time
 
 import pytest
 
+from cli import Smtpusers, package
+from linedriver import FilterDriver
+from places import configuration, workdir
 from redisserver import wait_until
 from session import Closed, Session, simple
+from topologies import Cluster
+from users import Users
 
 PASSWORD = "Open-Sesame1"
-HOUR = "2026-11-21T08"
-STATS = "smtp:stats:{%s}" % HOUR
 TOPS = ("messages", "recipients", "bytes", "blocks")
 
 
@@ -250,3 +254,106 @@ def test_logins_while_redis_is_away(new_relay, redis, users):
                    "a login")
     wait_until(lambda: stats(redis).get("login:accepted"), 60, "the totals")
     assert "login:refused" not in stats(redis)
+
+
+def test_connections_that_are_lost(redis, users):
+    """Whatever was under way when a connection went counts, and once."""
+    users.add("alice", PASSWORD, account="acme", mode="all")
+    conf = configuration(redis=redis.url, spf="off")
+    with FilterDriver(workdir("lost"), conf) as driver:
+        session = "%016x" % 1
+        driver.report("link-connect", session, "x", "pass", "192.0.2.1:9",
+                      "192.0.2.2:25")
+        for _ in range(400):
+            driver.report("link-auth", session, "fail", "nobody")
+            redis.cli("CLIENT", "KILL", "TYPE", "normal")
+            time.sleep(0.01)
+        become(redis, {"login:refused": 400})
+
+
+def test_rights_that_are_missing_at_first(redis, users):
+    """As with the ACL of an older version: mail flows, the log says what is
+    missing, and nothing is lost once it is there."""
+    users.add("alice", PASSWORD)
+    rule = package("provision.acl").acl_rule("smtp:", "relay", "old", ">pw")
+    older = [word for word in rule if not word.startswith(
+        ("%RW~smtp:stats", "%RW~smtp:top", "+hincrby", "+zincrby", "+zadd"))]
+    assert len(older) == len(rule) - 5
+    try:
+        redis.cli(*older)
+        home = workdir("acl")
+        home.chmod(0o755)
+        (home / "pw").write_text("pw\n")
+        conf = configuration(redis=redis.url, spf="off", redis_user="old",
+                             redis_password_file=str(home / "pw"))
+        with FilterDriver(workdir("rights"), conf) as driver:
+            message(driver)
+            wait_until(lambda: "FCALL smtpusers_count: NOPERM" in
+                       driver.stderr(), 60, "the log to say it")
+            message(driver)
+            redis.cli(*rule)
+            wait_until(lambda: stats(redis).get("message:accepted") == 2, 60,
+                       "the totals")
+            assert driver.stderr().count("NOPERM User") < 10
+        assert tops(redis)["alice"] == [2, 2, 200, 0]
+    finally:
+        redis.cli("ACL", "DELUSER", "old")
+
+
+def message(driver):
+    """A message of alice's, of a hundred bytes."""
+    driver.count += 1
+    session = "%016x" % (driver.count << 8)
+    driver.report("link-connect", session, "x", "pass", "192.0.2.1:9",
+                  "192.0.2.2:25")
+    assert driver.ask("auth", session, "LOGIN") == "proceed"
+    driver.report("link-auth", session, "pass", "alice")
+    # The hash that the session is held to is read meanwhile.
+    wait_until(lambda: driver.ask("mail-from", session,
+                                  "a@example.org") == "proceed", 60, "MAIL")
+    driver.report("tx-begin", session, "00000001")
+    assert driver.ask("rcpt-to", session, "bob@example.com") == "proceed"
+    for line in ("From: <a@example.org>", "", "x", "."):
+        driver.send("filter|0.7|1.0|smtp-in|data-line|%s|%016x|%s" % (
+            session, driver.count, line))
+        driver.line(60)
+    assert driver.ask("commit", session) == "proceed"
+    driver.report("tx-commit", session, "00000001", "100")
+    driver.report("link-disconnect", session)
+
+
+def test_another_prefix_from_a_reload_on(redis, users):
+    """What was counted before stays where it was."""
+    other = Users(redis, "x:")
+    for owner in (users, other):
+        owner.add("alice", PASSWORD)
+    home = workdir("reload")
+    with FilterDriver(home, configuration(redis=redis.url)) as driver:
+        message(driver)
+        wait_until(lambda: stats(redis).get("message:accepted") == 1, 60,
+                   "the totals")
+        (home / "smtpusers.conf").write_text(configuration(
+            redis=redis.url, prefix="x:"))
+        os.kill(driver.process.pid, signal.SIGHUP)
+        wait_until(lambda: "read again" in driver.stderr(), 60, "the reload")
+        message(driver)
+        wait_until(lambda: redis.cli("KEYS", "x:stats:{*}"), 60, "the totals")
+    assert stats(redis)["message:accepted"] == 1
+
+
+def test_the_hours_of_a_cluster():
+    """All keys of an hour are in one slot."""
+    with Cluster() as cluster:
+        Users(cluster).add("alice", PASSWORD, account="acme", mode="all")
+        conf = configuration(redis=cluster.url, spf="off")
+        with FilterDriver(workdir("cluster"), conf) as driver:
+            message(driver)
+            keys = wait_until(lambda: cluster.everywhere(
+                "KEYS", "smtp:top:*"), 60, "the totals")
+        assert {key.partition("}:")[2] for key in keys} == {
+            kind + what for kind in ("", "account:") for what in TOPS[:3]}
+        home = workdir("command")
+        found = Smtpusers(cluster, home).json("top")
+        assert [row["name"] for row in found["users"]] == ["alice"]
+        assert Smtpusers(cluster, home).json("stats", "--since", "2d")[
+            "totals"]["message"] == {"accepted": 1}

@@ -68,7 +68,7 @@ _smtpusers_value()
 	--format)	echo "jsonl csv" ;;
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
-	-n|--since|--quota|--quota-period|--rate|--description|--domain|--match|\
+	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
 	--unused|--for|--from|--header|--ip|--from-line|--wait|--redis|\
 	--redis-user|--prefix|--report-url|--relay-user|--forget)
 			echo "-" ;;

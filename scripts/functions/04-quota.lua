@@ -15,7 +15,9 @@
 --                                has, 0 for none; behind it, of each sender
 --                                domain, "DOMAIN START BORN NUMBER"; "kept" once
 --                                it cannot, "void" once it is
--- Besides, where there are limits for each sender domain:
+-- Besides, once a quota is nearly used up:
+--      user:{NAME}:used:quota:told  "LIMIT LEVEL": what was told of it
+-- and where there are limits for each sender domain:
 --      user:{NAME}:used:senders  a hash: of each domain the fields
 --                                DOMAIN/quota and DOMAIN/rate, as 2 and 3 are
 --      user:{NAME}:used:senders:until
@@ -51,6 +53,8 @@ local TIME_MAX = 2 ^ 53	-- microseconds, exact in a number of Lua
 local SPANS_MAX = 256
 local SENDERS_MAX = 5000	-- domains of a user that are counted at once
 local SWEPT = 16		-- that go with a charge, when they are over
+local NEAR = 0.9		-- of a quota, from where on it is told
+local TOLD = 3600		-- seconds in which that is told once at most
 
 -- A quota and rates, or nil and what is wrong with them.
 local function limits_of(quota, rate, period, text)
@@ -74,13 +78,16 @@ end
 -- there are any; or nil and the field that is wrong.
 local function limits(key, default_period)
 	local v = redis.call('HMGET', key, 'quota', 'quota_period', 'rate',
-	    'sender_quota', 'sender_rate')
+	    'sender_quota', 'sender_rate', 'account')
 	local text = (v[2] or '') ~= '' and v[2] or period_text(default_period)
 	local period = parse_period(text)
 	if not period then
 		return nil, 'quota_period'
 	end
 	local l, bad = limits_of(v[1], v[3], period, text)
+	if l then
+		l.account = v[6] or ''
+	end
 	if not l or not (v[4] or v[5]) then
 		return l, bad
 	end
@@ -365,6 +372,9 @@ end
 local function charge_buckets(counter, l, b, units, time)
 	forget(b, l)
 	if not next(b.of) then
+		if b.number > 0 then
+			write(counter, nil)
+		end
 		return 0
 	end
 	b.number = b.number + 1
@@ -471,6 +481,44 @@ local function refusal(scope, units, time)
 	return nil
 end
 
+-- What is told of a quota: that it is nearly used up, and that it is; each once
+-- in a window, and once an hour at most, whatever is given back: no client is to
+-- fill the stream of events.  Of another limit it is told anew.
+local function tell(call, scope, level, count)
+	local l, key = scope.l, scope.window .. ':told'
+	local n = string.format('%.0f', l.quota)
+	local told = redis.pcall('GET', key)
+	if told == n .. ' ' .. level or told == n .. ' reached' or
+	    type(told) == 'table' then
+		return
+	end
+	local left = scope.start / 1000000 + l.period - call.time / 1000000
+	redis.call('SET', key, n .. ' ' .. level, 'EX',
+	    string.format('%.0f', math.max(TOLD, math.ceil(left))))
+	call.events[#call.events + 1] = { 'limit.' .. level,
+	    'account', try(canonical.account, l.account) or '', 'limit', n,
+	    'period', l.period_text, 'used', string.format('%.0f', count) }
+end
+
+-- Behind a charge: whether it went past one of the marks.
+local function tell_charged(call, scope)
+	local quota, before = scope.l.quota, scope.count
+	local after = quota > 0 and before + call.units or 0
+	if quota > 0 and after >= quota then
+		tell(call, scope, 'reached', after)
+	elseif quota > 0 and after >= NEAR * quota and before < NEAR * quota then
+		tell(call, scope, 'near', after)
+	end
+end
+
+-- Of a refusal that is the quota's, and only for now.
+local function tell_refused(call, scope, why)
+	if why[1] == 'full' and why[2] == 'quota' and why[5] ~= '' and
+	    why[6] == '' then
+		tell(call, scope, 'reached', scope.count)
+	end
+end
+
 -- Where it is in its window and among the charges of its rates.
 local function charge(scope, units, time)
 	local number, l = 0, scope.l
@@ -486,6 +534,11 @@ local function charge(scope, units, time)
 end
 
 -- Sender domains
+
+-- A time as the set of domains has it.  One that is less than now is over.
+local function milliseconds(time)
+	return string.format('%.0f', math.ceil(time / 1000))
+end
 
 -- Until when the counters of a domain are, in milliseconds; nil for no domain
 -- that is counted.  What is over is as if it were not there.
@@ -504,7 +557,7 @@ end
 -- can think of very many: those that are counted already, and those assigned to
 -- the user, have room all the same.
 local function count_refusal(scope, key, keys, time)
-	local at = string.format('%.0f', time / 1000)
+	local at = milliseconds(time)
 	if redis.call('ZCOUNT', key, at, '+inf') < SENDERS_MAX or redis.pcall(
 	    'SISMEMBER', keys[1] .. ':domains', scope.domain) == 1 then
 		return nil
@@ -547,7 +600,7 @@ end
 -- Some of those that are over go: more than come.
 local function sweep(key, time)
 	for _, domain in ipairs(redis.call('ZRANGEBYSCORE', key .. ':until',
-	    '-inf', string.format('(%.0f', time / 1000), 'LIMIT', '0',
+	    '-inf', '(' .. milliseconds(time), 'LIMIT', '0',
 	    tostring(SWEPT))) do
 		forget_sender(key, domain)
 	end
@@ -566,8 +619,7 @@ local function charge_sender(call, scope)
 	for period in pairs(l.least) do
 		lasts = math.max(lasts, period)
 	end
-	redis.call('ZADD', key .. ':until', string.format('%.0f',
-	    math.ceil(ending / 1000)), scope.domain)
+	redis.call('ZADD', key .. ':until', milliseconds(ending), scope.domain)
 	sweep(key, time)
 	for _, one in ipairs({ key, key .. ':until' }) do
 		redis.call('EXPIRE', one, string.format('%.0f', lasts + 1))
@@ -658,8 +710,10 @@ local function reserve(keys, args)
 	local call = call_of(keys, args, true)
 	local why, scope, senders = judge(call, args[1])
 	if why then
+		tell_refused(call, scope, why)
 		return answer(why, call.events)
 	end
+	tell_charged(call, scope)
 	local places = { string.format('held %.0f ', call.units) ..
 	    charge(scope, call.units, call.time) }
 	for i, sender in ipairs(senders) do
@@ -808,7 +862,7 @@ local function sender_usage(keys, args)
 		invalid(args[2] or '', 'not where a page begins')
 	end
 	local names = l.sender and redis.call('ZRANGEBYSCORE', key,
-	    string.format('%.0f', time / 1000), '+inf', 'LIMIT',
+	    milliseconds(time), '+inf', 'LIMIT',
 	    tostring(from), tostring(LIMITS.page)) or {}
 	local out = { 'ok', tostring(#names < LIMITS.page and 0 or
 	    from + #names) }

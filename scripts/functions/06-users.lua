@@ -63,8 +63,8 @@ local USER = record_kind({
 		    'any, all unless restricted' },
 	},
 	leftover = { ':domains', ':ips', ':suppressed', ':log', ':failed',
-	    ':last', ':used:quota', ':used:rate', ':used:senders',
-	    ':used:senders:until' },
+	    ':last', ':used:quota', ':used:quota:told', ':used:rate',
+	    ':used:senders', ':used:senders:until' },
 })
 
 local LOGS = { [':log'] = true, [':failed'] = true }

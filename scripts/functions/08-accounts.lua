@@ -38,7 +38,8 @@ local ACCOUNT = record_kind({
 		{ name = 'domains', kind = 'domain',
 		    help = 'domains of the account' },
 	},
-	leftover = { ':domains', ':suppressed', ':used:quota', ':used:rate' },
+	leftover = { ':domains', ':suppressed', ':used:quota',
+	    ':used:quota:told', ':used:rate' },
 })
 
 function api.account_add(keys, args)

@@ -198,12 +198,13 @@ local function set_off(key, alarm, time)
 	return ends
 end
 
-local function event_of(alarm, count, ends)
-	return { 'alarm', 'alarm', alarm.kind, 'action', alarm.action,
+local function event_of(key, alarm, count, ends)
+	return { 'alarm.' .. alarm.kind, 'action', alarm.action,
 	    'count', string.format('%.0f', count),
 	    'limit', string.format('%.0f', alarm.limit),
 	    'period', period_text(string.format('%.0f', alarm.period)),
-	    'until', ends }
+	    'until', ends,
+	    'account', redis.call('HGET', key, 'account') or '' }
 end
 
 -- Counts what there is of each kind.  The words to refuse a message with, or nil;
@@ -220,11 +221,12 @@ local function count(key, plan, facts, time, events)
 			return { 'bad', string.sub(counter, #key + 2) }
 		elseif what and after > alarm.limit and STATUS[alarm.action] then
 			local ends = set_off(key, alarm, time)
-			events[#events + 1] = event_of(alarm, after, ends)
+			events[#events + 1] = event_of(key, alarm, after,
+			    ends)
 			return { 'alarm', alarm.action, 'alarm:' .. alarm.kind }
 		elseif what and after > alarm.limit and
 		    before <= alarm.limit then
-			events[#events + 1] = event_of(alarm, after, '')
+			events[#events + 1] = event_of(key, alarm, after, '')
 		end
 	end
 	return nil
