@@ -26,7 +26,7 @@ _smtpusers_options()
 	queue)	echo "--all --json --pause --resume --remove --yes" ;;
 	events)	echo "-f -n --since --json" ;;
 	explain)
-		echo "--from --header --ip --json" ;;
+		echo "--mail-from --from-header --source --json" ;;
 	top)	echo "--by --last --account -n --json" ;;
 	stats)	echo "--since --by --json" ;;
 	account-add)
@@ -70,7 +70,7 @@ _smtpusers_value()
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
 	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
-	--unused|--for|--from|--header|--ip|--from-line|--wait|--redis|\
+	--unused|--for|--mail-from|--from-header|--source|--from-line|--wait|--redis|\
 	--redis-user|--prefix|--report-url|--relay-user|--forget)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;

@@ -245,12 +245,13 @@ def add_answering_commands(commands):
 
     parser = command(commands, "explain", do_explain,
                      "Says what the relay would answer, and why.")
-    parser.add_argument("--from", dest="sender", required=True,
-                        metavar="ADDR", help="envelope sender; <> is none")
-    parser.add_argument("--header", metavar="TEXT",
-                        help="the From header: 'From: ...'")
-    parser.add_argument("--ip", metavar="ADDR",
-                        help="where the message comes from")
+    parser.add_argument("--mail-from", "--from", dest="sender",
+                        required=True, metavar="ADDR",
+                        help="envelope sender; <> is none")
+    parser.add_argument("--from-header", "--header", dest="header",
+                        metavar="TEXT", help="the From header: 'From: ...'")
+    parser.add_argument("--source", "--ip", dest="ip", metavar="ADDR",
+                        help="the address that the message comes from")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
