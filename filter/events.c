@@ -9,11 +9,14 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "events.h"
 #include "journal.h"
 #include "key.h"
+#include "quota.h"
+#include "tally.h"
 
 #define HEAD 6	 /* words before the fields */
 #define FIELDS 5 /* of every event */
@@ -54,6 +57,10 @@ events_add(struct journal *journal, const char *prefix, const char *kind,
 	uint64_t       random;
 	size_t	       i;
 
+	if (strncmp(kind, "alarm.", 6) == 0)
+		tally_add(TALLY_ALARMS, 1);
+	else if (strcmp(kind, "limit.reached") == 0)
+		tally_add(TALLY_LIMITS_REACHED, 1);
 	key_events(key, prefix);
 	snprintf(max, sizeof(max), "%d", EVENTS_MAX);
 	arc4random_buf(&random, sizeof(random));
@@ -70,4 +77,23 @@ events_add(struct journal *journal, const char *prefix, const char *kind,
 	command.argc = words.n;
 	journal_write(journal, JOURNAL_EVENTS, share_of(user, account), 1,
 	    &command);
+}
+
+void
+events_tell(struct journal *journal, const char *prefix, const char *user,
+    const char *account, const struct quota_words *words)
+{
+	struct events_figure figures[EVENTS_FIGURES];
+	size_t		     n = 0, i;
+
+	if (account[0] != '\0')
+		user = "";
+	for (i = 1; i + 1 < words->n && n < EVENTS_FIGURES; i += 2) {
+		if (strcmp(words->word[i], "account") != 0) {
+			figures[n].name = words->word[i];
+			figures[n++].value = words->word[i + 1];
+		} else if (account[0] == '\0')
+			account = words->word[i + 1];
+	}
+	events_add(journal, prefix, words->word[0], user, account, n, figures);
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 struct journal;
+struct quota_words;
 
 /*
  * events, a stream of what people should be told, by `smtpusers events` and by
@@ -45,5 +46,13 @@ struct events_figure {
 void events_add(struct journal *, const char *prefix, const char *kind,
     const char *user, const char *account, size_t n,
     const struct events_figure *);
+
+/*
+ * Adds one that the Redis functions want told: the kind first, then figures by
+ * name, of which one called account says whose a user is.  account is "" where
+ * the event is the user's; else it is the account's, whoever the user was.
+ */
+void events_tell(struct journal *, const char *prefix, const char *user,
+    const char *account, const struct quota_words *);
 
 #endif /* EVENTS_H */

@@ -21,9 +21,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "alarms.h"
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
+#include "events.h"
 #include "explain.h"
 #include "filter.h"
 #include "filterline.h"
@@ -325,6 +327,17 @@ close_all(struct filter *f)
 	close_session(f, s);
 }
 
+/* What the functions want told, at the message that it came with. */
+static void
+on_told(void *arg, const char *user, const char *account,
+    const struct quota_words *words)
+{
+	struct filter *f = arg;
+
+	alarms_tell(user, words);
+	events_tell(f->journal, f->conf->prefix, user, account, words);
+}
+
 static void
 each_total(const void *totals, state_field_cb cb, void *arg)
 {
@@ -359,6 +372,8 @@ filter_start(struct filter *f, const char *file)
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("memory");
+	f->quotas.event = on_told;
+	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
 	filter_share(f);
 }
@@ -368,6 +383,7 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
+	alarms_stop(f);
 	reload_free(f->reload);
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
@@ -399,6 +415,7 @@ run(const char *file)
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
+	LIST_INIT(&f.alarm_calls);
 	filter_start(&f, file);
 	if (!sandbox_program())
 		log_fatal("a seccomp(2) filter");

@@ -122,6 +122,7 @@ struct probe {
 /* TROUBLE_PROBE is in each of these keys, of which none can be there. */
 #define USER "@user:{-n}"
 #define LIST "@user:{-n}:ips"
+#define SUPPRESSED "@user:{-n}:suppressed"
 #define LAST "@user:{-n}:last"
 #define LOG "@user:{-n}:log"
 #define USED "@user:{-n}:used:quota"
@@ -155,6 +156,8 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_TABLE, { "EXPIRE", RELAY, "no" } },
 	{ CHECK_TABLE, { "ZADD", RELAY, "no", "table" } },
 	{ CHECK_TABLE, { "ZREMRANGEBYSCORE", RELAY, "no", "no" } },
+	{ CHECK_FILTER, { "ZCARD", SUPPRESSED } },
+	{ CHECK_FILTER, { "ZMSCORE", SUPPRESSED, "a" } },
 	{ CHECK_FILTER, { "TIME" } }, { CHECK_FILTER, { "WAIT", "0", "1" } },
 	{ CHECK_FILTER, { "SET", USED, "0", "EX", "0" } },
 	{ CHECK_FILTER, { "DEL", USED } },

@@ -17,6 +17,7 @@ from redisserver import wait_until
 CLIENTS, RELAYS = 32, 3
 PAUSE = 0.05            # seconds until somebody who was deferred comes again
 PACE = 0.2              # seconds between messages, while servers come and go
+SLOW = 2                # and where nothing else holds them up meanwhile
 
 
 class Relay(FilterDriver):
@@ -145,6 +146,6 @@ class Crowd:
         assert self.refused <= {"reject|451 4.3.0 Temporary failure"}
         return self.accepted
 
-    def flowed(self, began, until):
-        """Whether mail was accepted between these times."""
-        return any(began < when <= until for when in self.times)
+    def flowed(self, began):
+        """Whether mail was accepted later than that."""
+        return any(when > began for when in self.times)

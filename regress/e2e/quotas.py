@@ -19,6 +19,7 @@ class Functions:
     def __init__(self, redis, name="alice", prefix="smtp:", kind="user"):
         self.redis = redis
         self.user = "%s%s:{%s}" % (prefix, kind, name)
+        self.told = []
         redis.cli("FUNCTION", "LOAD", "REPLACE", LUA.read_text())
 
     def call(self, function, hold="none", *args, period="1d"):
@@ -29,6 +30,9 @@ class Functions:
         if function in ("check", "reserve"):
             # The version of the functions is behind.
             assert isinstance(reply.pop(), int)
+            # And before it, what is to be told.
+            while isinstance(reply[-1], list):
+                self.told.append(reply.pop())
         return reply
 
     def used(self):

@@ -292,7 +292,8 @@ def parents():
 
 
 def executable(pid):
+    """Where it was started from, be it that another is built there by now."""
     try:
-        return os.readlink("/proc/%d/exe" % pid)
+        return os.readlink("/proc/%d/exe" % pid).removesuffix(" (deleted)")
     except (FileNotFoundError, ProcessLookupError):
         return ""

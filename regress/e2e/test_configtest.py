@@ -9,8 +9,10 @@ import subprocess
 import pytest
 
 from cli import package
-from places import PATIENCE, configuration, program, workdir
+from places import (PATIENCE, configuration, free_port, program,
+                    workdir)
 from redisserver import RedisServer
+from topologies import Cluster, Sentinels
 
 EX_NOUSER = 67
 EX_UNAVAILABLE = 69
@@ -211,3 +213,62 @@ def test_a_user_that_is_not_there(redis, name, who):
     status, said = tried(name, written(redis), "-u", who)
     assert status == EX_NOUSER
     assert who in said
+
+
+# Many servers
+
+@pytest.fixture(scope="module", params=[Sentinels, Cluster])
+def several(request):
+    with request.param() as servers:
+        yield servers
+
+
+def log_in(servers, *without):
+    """A configuration whose user of Redis has the rights that setup prints,
+    but for some, on each of the servers."""
+    file = workdir("configtest") / "file"
+    file.write_text("word\n")
+    for server in servers.servers:
+        server.cli(*package("provision.acl").acl_rule(
+            "smtp:", "relay", "relay", ">word"), *without)
+    return written(servers, redis_user="relay", redis_replicas=1,
+                   redis_timeout=5000, redis_password_file=str(file))
+
+
+@both
+def test_all_is_well_with_many_servers(several, name):
+    assert tried(name, log_in(several)) == (0, "")
+
+
+@both
+def test_a_right_that_is_missing_on_many_servers(several, name):
+    path = log_in(several, "-hmget")
+    status, said = tried(name, path)
+    assert status == EX_UNAVAILABLE
+    assert "redis: HMGET smtp:user:{-n}: NOPERM" in said
+    assert tried(name, log_in(several)) == (0, "")
+
+
+@both
+def test_the_right_to_learn_who_has_what(several, name):
+    if isinstance(several, Sentinels):
+        pytest.skip("Sentinels are not logged in to")
+    status, said = tried(name, log_in(several, "-cluster"))
+    assert status == EX_UNAVAILABLE
+    assert "CLUSTER SLOTS: NOPERM" in said
+
+
+@both
+def test_one_alone_who_says_where_the_servers_are(several, name):
+    """One node of a cluster is enough; one of three Sentinels is not."""
+    first, *others = several.url.split(",")
+    path = log_in(several)
+    path.write_text(path.read_text() + 'redis = "%s"\n' % ",".join(
+        [first, *("127.0.0.1:%d" % free_port() for _ in others)]) +
+        "redis_timeout = 2000\n")
+    status, said = tried(name, path)
+    if isinstance(several, Cluster):
+        assert (status, said.count("cannot be used")) == (0, 0)
+    else:
+        assert status == EX_UNAVAILABLE
+        assert "cannot be used\n" in said

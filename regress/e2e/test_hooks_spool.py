@@ -14,8 +14,9 @@ import pytest
 from hooks.panelsite import NOBODY, Site, install, kill, modules
 from hooks.receiver import Receiver, owned
 from hooks.tap import Tap
-from places import PATIENCE, workdir
+from places import PATIENCE, free_port, workdir
 from redisserver import RedisServer, wait_until
+from relay import certificate
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,32 @@ def test_events_wait_for_redis(prefix):
         assert site.waiting() == site.bad() == []
         assert site.account() == ("blocked", "basic", {
             "first.example", "b.example", "c.example"})
+
+
+def test_a_redis_by_tls_that_somebody_vouches_for(prefix):
+    """A server that nobody vouches for is told nothing: events wait."""
+    cert, key = certificate(workdir("tls"))
+    stranger, _ = certificate(workdir("stranger"))
+    port = free_port()
+    with RedisServer(workdir("redis"), extra=(
+            "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key,
+            "--tls-auth-clients", "no")) as server:
+        site = Site(prefix, server)
+        site.relay("tls:localhost:%d" % port, redis_ca=stranger)
+        site.event("domain.created", "alice", "a.example")
+        assert "certificate" in site.drain(75)
+        assert site.account() is None
+        site.relay("tls:localhost:%d" % port, redis_ca=cert)
+        assert site.drain() == ""
+        assert site.domains() == {"a.example"}
+        # By that way alone.
+        site.event("domain.created", "alice", "b.example")
+        server.cli("CONFIG", "SET", "tls-port", 0)
+        site.event("domain.created", "alice", "c.example")
+        assert site.domains() == {"a.example", "b.example"}
+        server.cli("CONFIG", "SET", "tls-port", port)
+        assert site.drain() == ""
+        assert site.domains() == {"a.example", "b.example", "c.example"}
 
 
 def test_the_timer_applies_what_waits(site):

@@ -5,6 +5,8 @@
 """Quotas and rates: what is refused, when, in which words, and what counts."""
 
 import re
+import select
+import threading
 
 import pytest
 
@@ -14,6 +16,7 @@ from quotas import LUA, Functions, Sender, limited
 from redisserver import RedisServer, ReplyError, wait_until
 from reports import entries
 from session import Session, simple
+from topologies import Node
 from users import Users
 
 PASSWORD = "Open-Sesame1"
@@ -499,3 +502,60 @@ def test_answer_lost_is_asked_again(redis, users):
     assert accepted >= 1
     wait_until(lambda: counters.used() == {"quota": accepted}, 10,
                "as many charged as accepted")
+
+
+def losing(server, lose):
+    """Passes on; once lose is set, the next reservation is carried out, and
+    its connection is gone before the reply."""
+    def behaviour(fake, connection):
+        with connection, server.connect() as upstream:
+            other = {connection: upstream.socket, upstream.socket: connection}
+            while True:
+                for end in select.select(other, [], [])[0]:
+                    data = end.recv(1 << 18)
+                    if not data:
+                        return
+                    other[end].sendall(data)
+                    if lose.is_set() and b"smtpusers_reserve" in data:
+                        lose.clear()
+                        upstream.socket.recv(1)
+                        return
+    return behaviour
+
+
+def test_what_is_asked_again_is_on_no_replica_yet():
+    """Who asks again has written nothing by this connection, unless the
+    function writes again: then WAIT would be content at once."""
+    lose = threading.Event()
+    with Node("redis-server") as primary, Node("redis-server") as replica:
+        replica.follow(primary)
+        wait_until(replica.is_replica, 20, "the replica to follow")
+        limited(Users(primary), quota="20")
+        counters = Functions(primary)
+        with FakeRedis(workdir("proxy"), losing(primary, lose)) as proxy, \
+                Sender(proxy.url, redis_replicas=1, redis_timeout=5000) as \
+                sender:
+            wait_until(lambda: sender.message() == "proceed", 20, "mail")
+            before = counters.used()["quota"]
+            assert sender.mail() == "proceed"
+            replica.pause()
+            lose.set()
+            assert sender.commit() == TEMPFAIL
+            assert not lose.is_set()
+            replica.resume()
+            sender.report("tx-rollback", "100")
+            wait_until(lambda: counters.used() == {"quota": before}, 20,
+                       "it to be given back")
+
+
+def test_a_hold_that_is_asked_for_again_lasts_no_longer(redis, users):
+    limited(users, quota="20")
+    counters = Functions(redis)
+    hold = counters.user + ":used:hold:x"
+    assert counters.call("reserve", "x", 1) == ["ok"]
+    held = redis.cli("GET", hold)
+    redis.cli("EXPIRE", hold, 1000)
+    assert counters.call("reserve", "x", 1) == ["ok"]
+    assert redis.cli("GET", hold) == held
+    assert 0 < redis.cli("TTL", hold) <= 1000
+    assert counters.used() == {"quota": 1}

@@ -17,6 +17,7 @@ from quotas import Functions
 from redisserver import RedisServer, wait_until
 from session import Session, simple
 from test_spf_workers import wait_workers, workers
+from topologies import Cluster, Sentinels
 from users import Users
 
 PASSWORD = "Open-Sesame1"
@@ -258,3 +259,80 @@ def test_signals_in_a_row(redis, other, users):
         wait_until(lambda: clients(redis) <= before, 60,
                    "the other connections to end")
         assert len(clients(other)) == 1
+
+
+# Many servers
+
+@pytest.fixture(params=[Sentinels, Cluster])
+def several(request, users):
+    """With the user that the single server has."""
+    with request.param() as servers:
+        users.add("alice", PASSWORD, quota="100")
+        moved = Users(servers)
+        moved.add("alice", PASSWORD, quota="100")
+        moved.set("alice", password=users.redis.cli(
+            "HGET", users.key("alice"), "password"))
+        yield servers
+
+
+def flows(session):
+    return session.message().startswith("250")
+
+
+def test_many_servers_take_over_and_leave(new_relay, several, redis):
+    relay = new_relay(redis_timeout=5000, spf_timeout=500)
+    filter_ = relay.pid_of("filter-smtpusers")
+    held = descriptors(filter_)
+    with Session(relay) as session:
+        assert session.plain("alice", PASSWORD) == OK
+        assert flows(session)
+        reload(relay, redis=several.url, redis_replicas=1)
+        wait_until(lambda: flows(session), 20, "mail by many servers")
+        many = [clients(server) for server in several.servers]
+        reload(relay, quota_period="2d")
+        assert [clients(server) for server in several.servers] == many
+        assert flows(session)
+        reload(relay, redis=redis.url, redis_replicas=0)
+        assert flows(session)
+    assert Functions(several).used() == {"quota": 2}
+    assert Functions(redis).used() == {"quota": 2}
+    wait_until(lambda: descriptors(filter_) == held, 60,
+               "the connections to many servers to be closed")
+
+
+def is_taken(relay):
+    """Whether what is there now has been put in force, by another signal."""
+    before = count(relay, AGAIN)
+    reload(relay, "%s: the configuration" % relay.conf_path)
+    return count(relay, AGAIN) > before
+
+
+def test_a_signal_while_nobody_can_be_asked(new_relay, several):
+    """What needs no other servers counts at once, and other servers once
+    there are any; the old ones are found again in any case."""
+    hasty = {"redis_timeout": 2000}
+    relay = new_relay(several.url, spf_timeout=500, **hasty)
+    lame = several.servers
+    if isinstance(several, Sentinels):
+        lame = [several.primary(), *several.sentinels[1:]]
+    other = "%s%s" % (several.url, ",127.0.0.1:1")
+    with Session(relay) as session:
+        assert session.plain("alice", PASSWORD) == OK
+        assert flows(session)
+        for server in lame:
+            server.pause()
+        assert session.mail() == "451 4.3.0 Temporary failure"
+        reload(relay, report_url="https://new.example/r", **hasty)
+        reload(relay, STAYS, redis=other, report_url="https://bad.example/r",
+               **hasty)
+        assert session.mail() == "451 4.3.0 Temporary failure"
+        for server in lame:
+            server.resume()
+        wait_until(lambda: flows(session), 60, "mail by the servers of before")
+        # In a cluster, the report goes to another server.
+        wait_until(lambda: "https://new.example/r?id=" in session.mail(
+            "a@bank.test"), 60, "what was put in force")
+        wait_until(lambda: is_taken(relay), 60, "the other servers")
+        wait_until(lambda: flows(session), 60, "mail by the other servers")
+        wait_until(lambda: "https://bad.example/r?id=" in session.mail(
+            "a@bank.test"), 60, "what is in force now")

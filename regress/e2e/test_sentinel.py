@@ -2,14 +2,14 @@
 # See LICENSE.
 
 """Relays with Sentinels: whatever happens to the servers, no more is accepted
-than the quota, and mail flows again soon after the fail-over."""
+than the quota, and mail flows again after the fail-over."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from crowd import CLIENTS, PACE, Crowd
+from crowd import CLIENTS, PACE, SLOW, Crowd
 from places import PATIENCE
 from quotas import Functions, limited
 from redisserver import wait_until
@@ -21,7 +21,8 @@ pytestmark = pytest.mark.exact
 
 PASSWORD = "Open-Sesame1"
 QUOTA = 500
-SOON = 2                # seconds until mail flows, after the fail-over
+
+on_both = pytest.mark.parametrize("program", ["redis-server", "valkey-server"])
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def exact(crowd, servers, faults=1):
 
 # The primary
 
-@pytest.mark.parametrize("program", ["redis-server", "valkey-server"])
+@on_both
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_a_primary_is_killed(program, replicas):
     with Sentinels(program) as servers, begin(
@@ -57,36 +58,35 @@ def test_a_primary_is_killed(program, replicas):
             # Who was the primary is the other replica that is waited for.
             former.start()
             wait_until(former.is_replica, 20, "the former to follow")
-        again = time.monotonic()
         exact(crowd, servers)
-        assert crowd.flowed(killed + 0.3, again + SOON)
+        assert crowd.flowed(killed + 0.3)
 
 
+@on_both
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_a_primary_is_stopped_and_woken(sentinels, replicas):
+def test_a_primary_is_stopped_and_woken(program, replicas):
     """It takes itself for the primary still, and relays that have not left
     it would be told that there is room."""
-    with begin(sentinels, redis_replicas=replicas) as crowd:
+    with Sentinels(program) as servers, begin(
+            servers, redis_replicas=replicas) as crowd:
         stopped = crowd.wait_for(QUOTA // 5)
-        former = sentinels.primary()
+        former = servers.primary()
         former.pause()
-        sentinels.wait_other(former)
+        servers.wait_other(former)
         former.resume()
         if replicas == 2:
             wait_until(former.is_replica, 20, "the former to follow")
-        again = time.monotonic()
-        exact(crowd, sentinels)
-        assert crowd.flowed(stopped + 0.3, again + SOON)
+        exact(crowd, servers)
+        assert crowd.flowed(stopped + 0.3)
 
 
 def test_an_operator_asks_for_a_fail_over(sentinels):
-    with begin(sentinels, redis_replicas=1) as crowd:
+    with begin(sentinels, redis_replicas=1, pace=SLOW) as crowd:
         asked = crowd.wait_for(QUOTA // 5)
         sentinels.wait_other(sentinels.fail_over())
-        again = time.monotonic()
         assert crowd.accepted < QUOTA
         exact(crowd, sentinels)
-        assert crowd.flowed(asked, again + SOON)
+        assert crowd.flowed(asked)
 
 
 # Others
@@ -112,11 +112,10 @@ def test_a_replica_is_stopped_and_woken(sentinels, replica):
         crowd.wait_for(QUOTA // 5)
         replica.pause()
         wait_until(lambda: crowd.refused, 20, "mail to be deferred")
-        before = crowd.accepted
+        woken = time.monotonic()
         replica.resume()
-        again = time.monotonic()
         exact(crowd, sentinels)
-        assert before < QUOTA and crowd.flowed(again, again + SOON)
+        assert crowd.flowed(woken)
 
 
 def test_sentinels_are_stopped(sentinels):
@@ -161,31 +160,30 @@ def test_what_is_accepted_is_delivered(sentinels, new_relay, sink):
                    for relay in relays * 8]
         wait_until(lambda: len(accepted) >= 30, 60, "some to be accepted")
         former = sentinels.primary()
+        killed = time.monotonic()
         former.kill()
         sentinels.wait_other(former)
-        again = time.monotonic()
         for client in clients:
             client.result(PATIENCE)
     assert 150 - 16 <= len(accepted) <= 150
-    assert any(again - 1 < when <= again + SOON for when in accepted)
+    assert any(when > killed + 0.3 for when in accepted)
     assert len(sink.wait(len(accepted))) == len(accepted)
 
 
 # Networks that are cut
 
-def test_a_primary_is_cut_off_with_a_relay():
+@on_both
+def test_a_primary_is_cut_off_with_a_relay(program):
     """On the smaller side of the cut nobody has the charge but the primary
     itself."""
-    with Network(7) as hosts, Sentinels(places=hosts[:6]) as servers:
+    with Network(7) as hosts, Sentinels(program, hosts[:6]) as servers:
         first = servers.primary()
         with begin(servers, redis_replicas=1,
                    places=(first.place, hosts[6], None)) as crowd:
             began = crowd.wait_for(QUOTA // 5)
             cut(first.place)
             servers.wait_other(first)
-            again = time.monotonic()
             mend(first.place)
             exact(crowd, servers)
-            assert crowd.flowed(began + 0.3, again + SOON)
+            assert crowd.flowed(began + 0.3)
             wait_until(first.is_replica, 20, "the former to follow")
-

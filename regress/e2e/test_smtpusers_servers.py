@@ -5,6 +5,7 @@
 commands, wherever the keys are."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -59,6 +60,12 @@ def servers(case):
 def cluster(shared_cluster):
     shared_cluster.cli("FLUSHALL")
     return shared_cluster
+
+
+@pytest.fixture
+def sentinels():
+    with Sentinels() as servers:
+        yield servers
 
 
 @pytest.fixture
@@ -298,6 +305,119 @@ def test_a_panel_tells_of_accounts(servers, prefix):
     assert servers.cli("HGET", "smtp:user:{bob}", "status") == "blocked"
 
 
+# Servers that change while the command is at it
+
+def linked(servers):
+    """What the command asks once it has connected."""
+    conf = package("provision.configuration").parse_configuration(
+        'redis = "%s"\nprefix = "smtp:"\nquota_period = 86400\n'
+        'redis_timeout = 2000\nredis_db = 0' % servers.url)
+    return package("provision.servers").connect(conf)
+
+
+def set_quota(redis, quota):
+    """smtpusers set u00 quota, from there on."""
+    package("provision.users").do_set(SimpleNamespace(
+        connect=lambda: redis, name="u00", field="quota", value=quota))
+
+
+def test_set_where_the_slot_has_moved_meanwhile(spread, cluster):
+    spread.ok("add", "u00", "--no-password")
+    key = spread.key("u00")
+    there = cluster.owner(key)
+    other = next(node for node in cluster.primaries() if node is not there)
+    redis = linked(cluster)
+    set_quota(redis, "6")
+    cluster.move(cluster.slot(key), there, other)
+    there.cli("CONFIG", "RESETSTAT")
+    set_quota(redis, "7")
+    assert "errorstat_MOVED" in there.cli("INFO", "errorstats")
+    assert spread.fields("u00")["quota"] == "7"
+    redis.close()
+    cluster.move(cluster.slot(key), other, there)
+    cluster.wait_settled()
+
+
+def test_set_while_the_slot_moves(spread, cluster, tmp_path):
+    """What is said to be done is done, and nothing is lost or half done."""
+    spread.ok("add", "u00", "--no-password", "--domain", "example.org")
+    spread.ok("set", "u00", "quota", "1")
+    key = spread.key("u00")
+    there = cluster.owner(key)
+    other = next(node for node in cluster.primaries() if node is not there)
+    hasty = Smtpusers(cluster, tmp_path, redis_timeout=100)
+    done, codes = ["1"], []
+
+    def between():
+        quota = str(100 + len(codes))
+        codes.append(hasty.run("set", "u00", "quota", quota).returncode)
+        if codes[-1] == 0:
+            done.append(quota)
+
+    cluster.move(cluster.slot(key), there, other, between)
+    assert len(codes) >= 2 and set(codes) <= {0, EX_UNAVAILABLE}
+    shown = spread.json("show", "u00")
+    assert (shown["quota"], shown["domains"]) == (done[-1], ["example.org"])
+    spread.ok("set", "u00", "quota", "2")
+    assert spread.fields("u00")["quota"] == "2"
+    cluster.move(cluster.slot(key), other, there)
+    cluster.wait_settled()
+
+
+def test_set_across_a_fail_over_of_a_cluster(spread, cluster):
+    """Who was the primary names the one that is."""
+    spread.ok("add", "u00", "--no-password")
+    key = spread.key("u00")
+    redis, former = linked(cluster), cluster.owner(key)
+    replica = cluster.fail_over(former)
+    wait_until(lambda: replica.is_primary() and former.is_replica(), 20,
+               "the change")
+    set_quota(redis, "7")
+    redis.close()
+    assert replica.cli("HGET", key, "quota") == "7"
+    cluster.wait_settled()
+
+
+def test_set_across_a_fail_over_of_sentinels(sentinels, tmp_path):
+    """Who was the primary takes nothing, and the next command finds the one
+    that is."""
+    cmd = Smtpusers(sentinels, tmp_path, **HASTY)
+    cmd.ok("add", "u00", "--no-password")
+    redis = linked(sentinels)
+    former = sentinels.fail_over()
+    sentinels.wait_other(former)
+    wait_until(former.is_replica, 20, "the former to follow")
+    with pytest.raises(package("provision.failure").Failure) as failure:
+        set_quota(redis, "7")
+    assert failure.value.code == EX_UNAVAILABLE
+    assert "quota" not in cmd.fields("u00")
+    cmd.ok("set", "u00", "quota", "8")
+    assert sentinels.primary().cli("HGET", cmd.key("u00"), "quota") == "8"
+
+
+@pytest.mark.parametrize("make", [Sentinels, Cluster])
+def test_set_while_a_primary_is_gone(make, tmp_path):
+    with make() as servers:
+        cmd = Smtpusers(servers, tmp_path, redis_timeout=500)
+        key = cmd.key("u00")
+        cmd.ok("add", "u00", "--no-password")
+        former = servers.owner(key) if make is Cluster else servers.primary()
+        replicas = 1 if make is Cluster else 2
+        with former.connect() as link:
+            link.command("HSET", key, "description", "x")
+            assert link.command("WAIT", replicas, 0) == replicas
+        former.kill()
+
+        def is_set():
+            result = cmd.run("set", "u00", "quota", "9")
+            assert result.returncode in (0, EX_UNAVAILABLE), result.stderr
+            return result.returncode == 0
+
+        wait_until(is_set, 60, "somebody to take it")
+        assert cmd.fields("u00")["quota"] == "9"
+        assert cmd.fields("u00")["description"] == "x"
+
+
 # A cluster that moves
 
 def test_slots_that_have_moved(spread, cluster, tmp_path):
@@ -352,10 +472,6 @@ def test_a_rename_is_cut_anywhere(spread, cluster):
         package("provision.renaming").rename_in_cluster(redis, "u00", "u01")
 
     spread.ok("list")
-    servers = package("provision.servers")
-    conf = package("provision.configuration").parse_configuration(
-        'redis = "%s"\nprefix = "smtp:"\nquota_period = 86400\n'
-        'redis_timeout = 2000\nredis_db = 0' % cluster.url)
     count, done = 0, False
     while not done:
         cluster.cli("FLUSHALL")
@@ -365,12 +481,12 @@ def test_a_rename_is_cut_anywhere(spread, cluster):
                       ("SET", spread.key("u00", ":used:quota"), "5")):
             cluster.cli(*words)
         count += 1
-        done = not interrupted(servers.connect(conf), count, rename)
+        done = not interrupted(linked(cluster), count, rename)
         there = [bool(cluster.cli("EXISTS", spread.key(name)))
                  for name in ("u00", "u01")]
         assert there.count(True) <= 1, count
         if not there[1]:
-            interrupted(servers.connect(conf), -1, rename)
+            interrupted(linked(cluster), -1, rename)
         assert contents(cluster) == {
             spread.key("u01"): {"ip_auth": "192.0.2.1"},
             spread.ip_key("192.0.2.1"): "u01",
@@ -406,12 +522,6 @@ def interrupted(redis, count, action):
 
 
 # Sentinels that disagree
-
-@pytest.fixture
-def sentinels():
-    with Sentinels() as servers:
-        yield servers
-
 
 def test_what_most_sentinels_name_counts(sentinels, tmp_path):
     cmd = Smtpusers(sentinels, tmp_path, redis_timeout=1000)

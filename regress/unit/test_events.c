@@ -13,6 +13,7 @@
 #include "fakeredis.h"
 #include "journal.h"
 #include "log.h"
+#include "quota.h"
 #include "servers.h"
 
 static struct event_base *base;
@@ -110,6 +111,32 @@ test_too_many_figures(void **state)
 	    "n 1 n 1 n 1 n 1 n 1 n 1 n 1 n 1\n");
 }
 
+static void
+test_of_functions(void **state)
+{
+	const struct quota_words words = { 6,
+		{ "limit.near", "account", "acme", "used", "9", "odd" } };
+
+	(void)state;
+	events_tell(j, "", "alice", "", &words);
+	assert_string_equal(sent(),
+	    "XADD events MAXLEN ~ 10000 * kind limit.near user alice "
+	    "account acme used 9\n");
+}
+
+static void
+test_of_an_account(void **state)
+{
+	const struct quota_words words = { 5,
+		{ "limit.near", "account", "", "used", "9" } };
+
+	(void)state;
+	events_tell(j, "", "alice", "acme", &words);
+	assert_string_equal(sent(),
+	    "XADD events MAXLEN ~ 10000 * kind limit.near account acme "
+	    "used 9\n");
+}
+
 int
 main(void)
 {
@@ -118,6 +145,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_of_nobody, set_up,
 		    tear_down),
 		cmocka_unit_test_setup_teardown(test_too_many_figures, set_up,
+		    tear_down),
+		cmocka_unit_test_setup_teardown(test_of_functions, set_up,
+		    tear_down),
+		cmocka_unit_test_setup_teardown(test_of_an_account, set_up,
 		    tear_down),
 	};
 

@@ -15,7 +15,9 @@
 --                                has, 0 for none; behind it, of each sender
 --                                domain, "DOMAIN START BORN NUMBER"; "kept" once
 --                                it cannot, "void" once it is
--- Besides, where there are limits for each sender domain:
+-- Besides, once a quota is nearly used up:
+--      user:{NAME}:used:quota:told  "LIMIT LEVEL": what was told of it
+-- and where there are limits for each sender domain:
 --      user:{NAME}:used:senders  a hash: of each domain the fields
 --                                DOMAIN/quota and DOMAIN/rate, as 2 and 3 are
 --      user:{NAME}:used:senders:until
@@ -34,7 +36,9 @@ local window, usage	-- for the views
 --   tags     a set of the tags that it takes
 --   refusal  of a call: the words of the answer where the message must not
 --            pass; nil where it may.  It may write in a reservation alone.
---   charge   of a call, once all that is judged has room
+--   charge   of a call, once all that is judged has room; what it returns is
+--            put behind the reservation
+--   refund   of the keys and of what stands in a reservation that is given back
 -- A call is a table: keys; tagged, the values by tag; units; time, now in
 -- microseconds; reserves, false in check; events, to which any part appends
 -- what should be told of it, each a list { KIND, NAME, VALUE, ... } of strings.
@@ -49,6 +53,8 @@ local TIME_MAX = 2 ^ 53	-- microseconds, exact in a number of Lua
 local SPANS_MAX = 256
 local SENDERS_MAX = 5000	-- domains of a user that are counted at once
 local SWEPT = 16		-- that go with a charge, when they are over
+local NEAR = 0.9		-- of a quota, from where on it is told
+local TOLD = 3600		-- seconds in which that is told once at most
 
 -- A quota and rates, or nil and what is wrong with them.
 local function limits_of(quota, rate, period, text)
@@ -72,13 +78,16 @@ end
 -- there are any; or nil and the field that is wrong.
 local function limits(key, default_period)
 	local v = redis.call('HMGET', key, 'quota', 'quota_period', 'rate',
-	    'sender_quota', 'sender_rate')
+	    'sender_quota', 'sender_rate', 'account')
 	local text = (v[2] or '') ~= '' and v[2] or period_text(default_period)
 	local period = parse_period(text)
 	if not period then
 		return nil, 'quota_period'
 	end
 	local l, bad = limits_of(v[1], v[3], period, text)
+	if l then
+		l.account = v[6] or ''
+	end
 	if not l or not (v[4] or v[5]) then
 		return l, bad
 	end
@@ -472,6 +481,44 @@ local function refusal(scope, units, time)
 	return nil
 end
 
+-- What is told of a quota: that it is nearly used up, and that it is; each once
+-- in a window, and once an hour at most, whatever is given back: no client is to
+-- fill the stream of events.  Of another limit it is told anew.
+local function tell(call, scope, level, count)
+	local l, key = scope.l, scope.window .. ':told'
+	local n = string.format('%.0f', l.quota)
+	local told = redis.pcall('GET', key)
+	if told == n .. ' ' .. level or told == n .. ' reached' or
+	    type(told) == 'table' then
+		return
+	end
+	local left = scope.start / 1000000 + l.period - call.time / 1000000
+	redis.call('SET', key, n .. ' ' .. level, 'EX',
+	    string.format('%.0f', math.max(TOLD, math.ceil(left))))
+	call.events[#call.events + 1] = { 'limit.' .. level,
+	    'account', try(canonical.account, l.account) or '', 'limit', n,
+	    'period', l.period_text, 'used', string.format('%.0f', count) }
+end
+
+-- Behind a charge: whether it went past one of the marks.
+local function tell_charged(call, scope)
+	local quota, before = scope.l.quota, scope.count
+	local after = quota > 0 and before + call.units or 0
+	if quota > 0 and after >= quota then
+		tell(call, scope, 'reached', after)
+	elseif quota > 0 and after >= NEAR * quota and before < NEAR * quota then
+		tell(call, scope, 'near', after)
+	end
+end
+
+-- Of a refusal that is the quota's, and only for now.
+local function tell_refused(call, scope, why)
+	if why[1] == 'full' and why[2] == 'quota' and why[5] ~= '' and
+	    why[6] == '' then
+		tell(call, scope, 'reached', scope.count)
+	end
+end
+
 -- Where it is in its window and among the charges of its rates.
 local function charge(scope, units, time)
 	local number, l = 0, scope.l
@@ -663,16 +710,16 @@ local function reserve(keys, args)
 	local call = call_of(keys, args, true)
 	local why, scope, senders = judge(call, args[1])
 	if why then
+		tell_refused(call, scope, why)
 		return answer(why, call.events)
 	end
+	tell_charged(call, scope)
 	local places = { string.format('held %.0f ', call.units) ..
 	    charge(scope, call.units, call.time) }
 	for i, sender in ipairs(senders) do
 		places[i + 1] = charge_sender(call, sender)
 	end
-	if alarms.charge then
-		alarms.charge(call)
-	end
+	places[#places + 1] = alarms.charge and alarms.charge(call)
 	redis.call('SET', keys[4], table.concat(places), 'EX', HOLD)
 	return answer({ 'ok' }, call.events)
 end
@@ -733,6 +780,9 @@ local function refund(keys, args)
 	end
 	local units, places = held(hold, keys)
 	local l = units and limits(keys[1], args[1])
+	if alarms.refund and units then
+		alarms.refund(keys, hold)
+	end
 	redis.call('SET', keys[4], 'void', 'EX', HOLD)
 	for _, at in ipairs(places or {}) do
 		give_back(at, units, l and l.period, now())

@@ -35,11 +35,20 @@ local USER = record_kind({
 		{ name = 'max_size', kind = 'size', number = true,
 		    help = 'bytes of a message, or a number with K, M or G, ' ..
 		    '0 = unlimited' },
+		{ name = 'alarms', kind = 'alarms',
+		    help = 'limits of alarms, KIND=number/period or KIND=off' },
 		{ name = 'ip_auth', kind = 'address',
 		    help = 'the address that authenticates as the user' },
 		{ name = 'restricted', kind = 'flag', words = FLAGS,
 		    absent = '0', follows = 'ips',
 		    help = 'without a list of sources nobody is let in' },
+		{ name = 'blocked_by', kind = 'description', note = true,
+		    of = 'status',
+		    help = 'what has set the status, such as alarm:sources' },
+		{ name = 'blocked_at', kind = 'time', note = true,
+		    of = 'status', help = 'since when, in UTC' },
+		{ name = 'blocked_until', kind = 'time', of = 'status',
+		    help = 'when a status other than allowed ends, in UTC' },
 		{ name = 'description', kind = 'description', note = true,
 		    help = 'one line of text' },
 		{ name = 'created', kind = 'time',
@@ -54,8 +63,8 @@ local USER = record_kind({
 		    'any, all unless restricted' },
 	},
 	leftover = { ':domains', ':ips', ':suppressed', ':log', ':failed',
-	    ':last', ':used:quota', ':used:rate', ':used:senders',
-	    ':used:senders:until' },
+	    ':last', ':used:quota', ':used:quota:told', ':used:rate',
+	    ':used:senders', ':used:senders:until' },
 })
 
 local LOGS = { [':log'] = true, [':failed'] = true }
