@@ -16,6 +16,7 @@
 #include "journal.h"
 #include "key.h"
 #include "quota.h"
+#include "tally.h"
 
 #define HEAD 6	 /* words before the fields */
 #define FIELDS 5 /* of every event */
@@ -55,6 +56,10 @@ events_add(struct journal *journal, const struct conf *conf, const char *kind,
 	uint64_t       random;
 	size_t	       i;
 
+	if (strncmp(kind, "alarm.", 6) == 0)
+		tally_add(TALLY_ALARMS, 1);
+	else if (strcmp(kind, "limit.reached") == 0)
+		tally_add(TALLY_LIMITS_REACHED, 1);
 	key_events(key, conf->prefix);
 	snprintf(max, sizeof(max), "%d", EVENTS_MAX);
 	arc4random_buf(&random, sizeof(random));
