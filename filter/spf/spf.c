@@ -105,10 +105,16 @@ valid_answer(const struct spf_answer *answer, ssize_t n,
 {
 	return (n == (ssize_t)sizeof(*answer) &&
 	    memchr(answer->domain, '\0', sizeof(answer->domain)) != NULL &&
-	    spfqueue_is_about(l, answer->domain) &&
+	    strcmp(spfqueue_subject(l), answer->domain) == 0 &&
 	    (int)answer->verdict >= SPF_VERDICT_OK &&
 	    answer->verdict <= SPF_VERDICT_UNKNOWN &&
 	    memchr(answer->record, '\0', sizeof(answer->record)) != NULL);
+}
+
+static const char *
+looked_up(const struct spf_lookup *l)
+{
+	return (l != NULL ? spfqueue_subject(l) : "nothing");
 }
 
 static void
@@ -123,7 +129,10 @@ on_worker_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	n = recv(fd, &answer, sizeof(answer), MSG_DONTWAIT);
 	if (l == NULL || !valid_answer(&answer, n, l)) {
-		log_warnx("spf: a worker has ended");
+		log_warnx(
+		    "spf: the worker that looked up %s has ended; another "
+		    "one is started",
+		    looked_up(l));
 		replace_worker(w);
 	} else {
 		w->lookup = NULL;
@@ -151,7 +160,9 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	if (w->fd == -1)
 		start_worker(w);
 	else {
-		log_warnx("spf: a worker has not answered in time");
+		log_warnx("spf: the worker that looked up %s did not answer in "
+			  "time; another one is started",
+		    looked_up(w->lookup));
 		replace_worker(w);
 	}
 	assign(w->spf);

@@ -255,10 +255,10 @@ spfqueue_domain(const struct spf_question *q)
 	return (q->lookup->domain);
 }
 
-bool
-spfqueue_is_about(const struct spf_lookup *l, const char *domain)
+const char *
+spfqueue_subject(const struct spf_lookup *l)
 {
-	return (strcmp(l->domain, domain) == 0);
+	return (l->domain);
 }
 
 /* Who asks again from a callback asks anew. */

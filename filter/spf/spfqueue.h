@@ -49,8 +49,8 @@ struct spf_lookup *spfqueue_begin(struct spf_question *);
 /* The domain of a question. */
 const char *spfqueue_domain(const struct spf_question *);
 
-/* Whether it is what is asked about. */
-bool spfqueue_is_about(const struct spf_lookup *, const char *domain);
+/* The domain that is looked up. */
+const char *spfqueue_subject(const struct spf_lookup *);
 
 /* Tells everybody who has asked. */
 void spfqueue_answer(struct spf_lookup *, const struct spf_answer *);

@@ -142,7 +142,7 @@ def test_the_readme(host, server):
     kept = host.type(keep)
     assert "2 lines: 0 added, 0 changed, 2 same, 0 errors" in kept
     assert server.cli("HGET", "smtp:user:{alice}", "mode") == "all"
-    explained = host.type("smtpusers explain alice --from alice@example.net")
+    explained = host.type("smtpusers explain alice --mail-from alice@example.net")
     assert "550" not in explained
 
     panel, = BLOCKS["From a panel"]

@@ -147,7 +147,7 @@ CASES = {
     "smtpusers set bob mo": {"mode"}, "smtpusers set bob quota ": set(),
     "smtpusers set bob mode ": {"default", "all", "any"},
     "smtpusers set bob account ": ACCOUNTS,
-    "smtpusers explain --from a@b.example b": {"bob"},
+    "smtpusers explain --mail-from a@b.example b": {"bob"},
     "smtpusers account show a": ACCOUNTS,
     "smtpusers account domain rm a": ACCOUNTS,
     "smtpusers account set acme p": {"plan"},
@@ -226,7 +226,9 @@ from provision.commandline import make_parser
 def walk(parser, path):
     options, words = [], []
     for action in parser._actions:
-        options += action.option_strings
+        # Former names are taken, and not offered.
+        options += [option for option in action.option_strings
+                    if option not in ("--from", "--header", "--ip")]
         if isinstance(action, argparse._SubParsersAction):
             for name, child in action.choices.items():
                 words.append(name)

@@ -155,6 +155,19 @@ def test_answers(cmd):
         "where"] == "AUTH"
 
 
+def test_recipients_that_get_no_mail(cmd):
+    cmd.ok("add", "alice", "--no-password")
+    cmd.ok("suppress", "add", "alice", "a.example", "--for", "1h")
+    cmd.ok("suppress", "add", "alice", "b@b.example")
+    rows = [validated("suppress-list", line) for line in cmd.ok(
+        "suppress", "list", "alice", "--json").stdout.splitlines()]
+    assert [row["recipient"] for row in rows] == ["a.example", "b@b.example"]
+    assert rows[0]["until"] and rows[1]["until"] is None
+    assert printed(cmd, "show", "show", "alice")["suppressed_count"] == 2
+    for line in cmd.ok("export").stdout.splitlines():
+        validated("export", line)
+
+
 def test_every_schema_is_a_schema():
     for path in SCHEMAS.glob("*.json"):
         schema = json.loads(path.read_text())

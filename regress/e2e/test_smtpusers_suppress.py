@@ -211,6 +211,9 @@ def test_check(cmd, of, redis):
         ("form", "suppressed: b\u00fccher.example: should be written "
          "xn--bcher-kva.example", False),
         ("value", "suppressed: no\\x1b[2Jthing: not a recipient", False)}
+    # What matches nothing is not among those that get no mail.
+    who, _ = of
+    assert cmd.ok("suppress", "list", *who).stdout == "a.example\n"
     redis.cli("DEL", key)
     redis.cli("SADD", key, "a.example")
     row, = findings(cmd)

@@ -23,9 +23,10 @@ _smtpusers_options()
 	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
+	queue)	echo "--all --json --pause --resume --remove --yes" ;;
 	events)	echo "-f -n --since --json" ;;
 	explain)
-		echo "--from --header --ip --json" ;;
+		echo "--mail-from --from-header --source --json" ;;
 	top)	echo "--by --last --account -n --json" ;;
 	stats)	echo "--since --by --json" ;;
 	account-add)
@@ -69,7 +70,7 @@ _smtpusers_value()
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
 	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
-	--unused|--for|--from|--header|--ip|--from-line|--wait|--redis|\
+	--unused|--for|--mail-from|--from-header|--source|--from-line|--wait|--redis|\
 	--redis-user|--prefix|--report-url|--relay-user|--forget)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;
@@ -82,9 +83,11 @@ _smtpusers_words()
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
 		    fields domain ip ipauth suppress account report log events \
-		    explain top stats import export check status metrics setup" ;;
-	passwd|show|quota|rm|rename|block|allow|log|events|explain|set|check|\
-	check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|ipauth\ set|ipauth\ clear|\
+		    queue explain top stats import export check status \
+		    metrics setup" ;;
+	passwd|show|quota|rm|rename|block|allow|log|events|queue|explain|set|\
+	check|check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|\
+	ipauth\ set|ipauth\ clear|\
 	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)
 		echo "@users" ;;
 	domain|ip)

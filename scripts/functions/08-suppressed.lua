@@ -174,16 +174,18 @@ local function suppress_rm(kind, keys, args)
 	return #args == 0 and tidied or removed
 end
 
--- CURSOR -> {cursor, recipient, time or ""...}, without what has ended.
+-- CURSOR -> {cursor, recipient, time or ""...}, without what has ended and what
+-- matches nothing.
 local function suppress_list(kind, keys, args)
 	local list = list_of(kind, keys)
 	local found = redis.call('ZSCAN', list, args[1] or '0', 'COUNT',
 	    tostring(LIMITS.listed))
 	local out, at = { found[1] }, seconds_now()
 	for i = 1, #found[2], 2 do
+		local member = found[2][i]
 		local last = until_of(found[2][i + 1])
-		if last > at then
-			out[#out + 1] = found[2][i]
+		if last > at and try(canonical.sender, member) == member then
+			out[#out + 1] = member
 			out[#out + 1] = last <= LAST and
 			    time_text(math.floor(last) * 1000000) or ''
 		end

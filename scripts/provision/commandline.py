@@ -21,6 +21,7 @@ from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
 from .importing import do_import
 from .interchange import FORMATS
 from .listing import do_account_list, do_list
+from .mailqueue import do_queue
 from .metrics import do_metrics
 from .passwords import SCHEMES
 from .quotas import do_account_quota, do_quota
@@ -209,6 +210,22 @@ def add_answering_commands(commands):
     parser.add_argument("--json", action="store_true",
                         help="for programs, an object a line")
 
+    parser = command(commands, "queue", do_queue,
+                     "Shows what a user has in the queue of this relay.")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--pause", action="store_true",
+                        help="do not send it for now")
+    action.add_argument("--resume", action="store_true",
+                        help="send it after all")
+    action.add_argument("--remove", action="store_true",
+                        help="never send it")
+    action.add_argument("--json", action="store_true",
+                        help="for programs, an object a line")
+    parser.add_argument("--all", action="store_true",
+                        help="also what is not in the user's log")
+    parser.add_argument("--yes", action="store_true",
+                        help="do not ask for confirmation")
+
     words = "Shows what people should be told."
     parser = commands.add_parser("events", help=words, description=words,
                                  allow_abbrev=False)
@@ -228,12 +245,13 @@ def add_answering_commands(commands):
 
     parser = command(commands, "explain", do_explain,
                      "Says what the relay would answer, and why.")
-    parser.add_argument("--from", dest="sender", required=True,
-                        metavar="ADDR", help="envelope sender; <> is none")
-    parser.add_argument("--header", metavar="TEXT",
-                        help="the From header: 'From: ...'")
-    parser.add_argument("--ip", metavar="ADDR",
-                        help="where the message comes from")
+    parser.add_argument("--mail-from", "--from", dest="sender",
+                        required=True, metavar="ADDR",
+                        help="envelope sender; <> is none")
+    parser.add_argument("--from-header", "--header", dest="header",
+                        metavar="TEXT", help="the From header: 'From: ...'")
+    parser.add_argument("--source", "--ip", dest="ip", metavar="ADDR",
+                        help="the address that the message comes from")
     parser.add_argument("--json", action="store_true", help="for programs")
 
 
