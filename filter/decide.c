@@ -468,10 +468,19 @@ no_room(const struct facts *f, struct decision *d)
 	return (reject(d, f->room_reply, REASON_QUOTA));
 }
 
+bool
+decide_alarmed(const struct facts *f)
+{
+	const struct tx *tx = f->session->tx;
+
+	return (f->stage == STAGE_END_OF_DATA && tx->alarmed && !tx->sandboxed);
+}
+
 static bool
 room_is_there(const struct facts *f, struct decision *d)
 {
-	if (!f->user->limited && !f->user->account_limited)
+	if (!f->user->limited && !f->user->account_limited &&
+	    !decide_alarmed(f))
 		return (false);
 	switch (f->room) {
 	case ROOM_UNASKED:
@@ -480,6 +489,10 @@ room_is_there(const struct facts *f, struct decision *d)
 		return (false);
 	case ROOM_NONE:
 		return (no_room(f, d));
+	case ROOM_BLOCKED:
+		return (block(d, REASON_ALARM));
+	case ROOM_SANDBOXED:
+		return (reject(d, REPLY_TEMPFAIL, REASON_SANDBOX));
 	case ROOM_UNKNOWN:
 		break;
 	}

@@ -50,8 +50,10 @@ enum password_fact {
 enum room_fact {
 	ROOM_UNASKED,
 	ROOM_THERE,
-	ROOM_NONE,   /* room_reply says until when */
-	ROOM_UNKNOWN /* the record, or Redis, gives no answer */
+	ROOM_NONE,	/* room_reply says until when */
+	ROOM_BLOCKED,	/* an alarm has blocked the user */
+	ROOM_SANDBOXED, /* the same */
+	ROOM_UNKNOWN	/* the record, or Redis, gives no answer */
 };
 
 enum recipient_fact {
@@ -165,6 +167,9 @@ struct bounds decide_bounds(const struct conf *, const struct user *);
 /* Why a user who is not active is not, and why a source is not allowed. */
 enum reason decide_why_blocked(const struct user *);
 enum reason decide_why_source(const struct user *);
+
+/* Whether alarms count the message: it is relayed for who is not sandboxed. */
+bool decide_alarmed(const struct facts *);
 
 /* Whether the session's own socket is trusted, as `local` has it. */
 bool decide_trusted(const struct facts *);

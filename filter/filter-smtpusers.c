@@ -21,6 +21,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "alarms.h"
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
@@ -333,6 +334,7 @@ on_told(void *arg, const char *user, const char *account,
 {
 	struct filter *f = arg;
 
+	alarms_tell(user, words);
 	events_tell(f->journal, f->conf->prefix, user, account, words);
 }
 
@@ -381,6 +383,7 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
+	alarms_stop(f);
 	reload_free(f->reload);
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
@@ -412,6 +415,7 @@ run(const char *file)
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
+	LIST_INIT(&f.alarm_calls);
 	filter_start(&f, file);
 	if (!sandbox_program())
 		log_fatal("a seccomp(2) filter");

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alarms.h"
 #include "conf.h"
 #include "filter.h"
 #include "inquiry.h"
@@ -238,6 +239,17 @@ take_reply(struct inquiry *inq, const struct quota_answer *answer)
 						  : inq->room_refusal;
 }
 
+/* {"alarm", what the user is by now, by which of them} */
+static enum room_fact
+room_of_alarm(const struct quota_words *words)
+{
+	if (words->n > 1 && strcmp(words->word[1], "sandbox") == 0)
+		return (ROOM_SANDBOXED);
+	return (words->n > 1 && strcmp(words->word[1], "block") == 0
+		? ROOM_BLOCKED
+		: ROOM_UNKNOWN);
+}
+
 static void
 on_inquiry_room(void *arg, const struct quota_answer *answer)
 {
@@ -251,6 +263,8 @@ on_inquiry_room(void *arg, const struct quota_answer *answer)
 						     : ROOM_UNKNOWN;
 	if (answer->result == QUOTA_FULL)
 		take_reply(inq, answer);
+	if (answer->result == QUOTA_ALARM)
+		inq->facts.room = room_of_alarm(&answer->words);
 	go_on(inq);
 }
 
@@ -278,6 +292,18 @@ query_room(struct inquiry *inq, struct tx *tx,
 	    inq));
 }
 
+static void
+write_alarms(struct inquiry *inq, struct alarms_words *words)
+{
+	const struct tx		   *tx = inq->session->tx;
+	const struct alarms_message message = { .limits = &tx->alarms,
+		.source = &inq->session->source,
+		.recipients = tx->recipients,
+		.digests = &tx->recipients_seen };
+
+	alarms_write(inq->filter->conf, &message, words);
+}
+
 /* The domains that the message counts for. */
 static size_t
 counted_domains(const struct senders *senders, const char *names[DOMAINS_MAX])
@@ -294,7 +320,9 @@ static void
 ask_for_room(struct inquiry *inq, const char *name, const char *account)
 {
 	const char	    *domains[DOMAINS_MAX];
-	struct quota_tag     tags[] = { { "senders", 0, domains } };
+	struct alarms_words  words;
+	struct quota_tag     tags[] = { { "senders", 0, domains },
+		    { "alarms", ALARMS_VALUES, words.values } };
 	struct quota_request request = {
 		.user = name, .account = account, .ntags = 1, .tags = tags
 	};
@@ -305,6 +333,10 @@ ask_for_room(struct inquiry *inq, const char *name, const char *account)
 	tags[0].n = counted_domains(inq->facts.senders, domains);
 	if (tx != NULL) {
 		request.units = units_of(inq->filter->conf, tx);
+		if (!inq->dry && decide_alarmed(&inq->facts)) {
+			write_alarms(inq, &words);
+			request.ntags = 2;
+		}
 		inq->quota_query = query_room(inq, tx, &request);
 	}
 	if (inq->quota_query != NULL)
@@ -312,6 +344,40 @@ ask_for_room(struct inquiry *inq, const char *name, const char *account)
 	if (tx != NULL)
 		tx->hold = HOLD_NONE;
 	inq->facts.room = ROOM_UNKNOWN;
+}
+
+/*
+ * Whether the message is from nobody but the domain that MAIL FROM was accepted
+ * of, whatever SPF says: what alarms count of it is not all undone.
+ */
+static bool
+is_of_envelope(const struct inquiry *inq)
+{
+	const struct domains *domains = &inq->senders.domains;
+	struct senders	      envelope;
+
+	if (inq->session->tx->any_domain)
+		return (false);
+	senders_of_envelope(&envelope, inq->filter->conf,
+	    inq->session->tx->sender);
+	return (envelope.domains.n == 1 && domains->n == 1 &&
+	    strcmp(envelope.domains.name[0], domains->name[0]) == 0);
+}
+
+/* Whether the user will have limits, or alarms that count the message. */
+static bool
+guess_room(const struct inquiry *inq, const struct users_question *question,
+    char name[USER_NAME_MAX + 1], char account[USER_NAME_MAX + 1])
+{
+	bool limited;
+
+	name[0] = account[0] = '\0';
+	limited = users_guess_limited(inq->filter->users, question, name,
+	    account);
+	if (!decide_alarmed(&inq->facts))
+		return (limited);
+	strlcpy(name, inq->session->tx->user, USER_NAME_MAX + 1);
+	return (is_of_envelope(inq));
 }
 
 /*
@@ -327,7 +393,7 @@ ask_for_likely_room(struct inquiry *inq, const struct users_question *question)
 
 	if (f->stage == STAGE_AUTH || f->room != ROOM_UNASKED ||
 	    f->senders->reason != REASON_NONE ||
-	    !users_guess_limited(inq->filter->users, question, name, account))
+	    !guess_room(inq, question, name, account))
 		return;
 	if (f->stage == STAGE_END_OF_DATA &&
 	    (inq->session->tx->hidden_end ||

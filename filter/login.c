@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alarms.h"
 #include "conf.h"
 #include "decide.h"
 #include "failures.h"
@@ -62,10 +63,11 @@ login_connect(struct request *req)
 
 /* Keeps who it may be, and with which hash, for when smtpd has verified it. */
 static void
-note_user(struct session *s, const struct user *user)
+note_user(const struct conf *conf, struct session *s, const struct user *user)
 {
 	if (user == NULL)
 		return;
+	alarms_limits(conf, user, &s->alarms);
 	strlcpy(s->name, user->name, sizeof(s->name));
 	s->login = LOGIN_NAMED;
 	if (user_active(user) && user->password[0] != '\0')
@@ -77,7 +79,7 @@ on_login_decided(void *arg, const struct decision *d, const struct user *user)
 {
 	struct request *req = arg;
 
-	note_user(req->session, user);
+	note_user(req->filter->conf, req->session, user);
 	req->reason = d->reason;
 	/* Where Redis cannot be asked smtpd says so, and logs no credential. */
 	if (d->action != ACTION_REJECT ||
@@ -143,8 +145,13 @@ static void
 on_late_user(void *arg, enum users_found found, const struct user *user)
 {
 	struct late_login *late = arg;
+	struct filter	  *f = late->filter;
 
-	(void)user;
+	if (found == USER_OK && late->verified) {
+		alarms_limits(f->conf, user, &late->session.alarms);
+		alarms_login(f, user->name, &late->session.alarms,
+		    &late->session.source);
+	}
 	if (found == USER_OK || (found == USER_UNAVAILABLE && late->verified))
 		log_login(late->filter, &late->session, late->result,
 		    late->reply);
@@ -227,6 +234,7 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 	/* Already held to the hash from before smtpd verified it. */
 	if (s->login == LOGIN_SHOWN && strcmp(s->name, name) == 0) {
 		s->login = LOGIN_HELD;
+		alarms_login(f, name, &s->alarms, &s->source);
 		log_login(f, s, "accepted", NULL);
 		return;
 	}

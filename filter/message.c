@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "alarms.h"
 #include "body.h"
 #include "conf.h"
 #include "decide.h"
@@ -111,6 +112,20 @@ on_reported(void *arg, const char *id)
 	request_reject(req, reply);
 }
 
+/* Not what is blocked because the user is. */
+static void
+count_blocked(struct filter *f, const struct decision *d,
+    const struct user *user)
+{
+	struct alarm_limits limits;
+
+	if (d->reason == REASON_ALARM || d->reason == REASON_USER ||
+	    user->status != STATUS_ALLOWED)
+		return;
+	alarms_limits(f->conf, user, &limits);
+	alarms_blocked(f, user->name, &limits);
+}
+
 static void
 block_message(struct request *req, const struct decision *d,
     const struct user *user)
@@ -129,6 +144,7 @@ block_message(struct request *req, const struct decision *d,
 	if (theirs) {
 		strlcpy(req->log_of, user->name, sizeof(req->log_of));
 		strlcpy(req->account, user->account, sizeof(req->account));
+		count_blocked(req->filter, d, user);
 	}
 	report_write(&req->filter->reports, s, &report, on_reported, req,
 	    &req->report);
@@ -142,6 +158,19 @@ refuse_or_block(struct request *req, const struct decision *d,
 		block_message(req, d, user);
 	else
 		refuse_message(req, d, user);
+}
+
+/* Where recipients are told apart, there is a bound to how many these are. */
+static void
+take_alarms(struct request *req, const struct user *user)
+{
+	struct tx *tx = req->session->tx;
+
+	alarms_limits(req->filter->conf, user, &tx->alarms);
+	tx->alarmed = !tx->sandboxed && alarms_count_messages(&tx->alarms);
+	if (tx->alarmed && alarms_count(&tx->alarms, ALARM_RECIPIENTS) &&
+	    (tx->max_recipients <= 0 || tx->max_recipients > ALARMS_RECIPIENTS))
+		tx->max_recipients = ALARMS_RECIPIENTS;
 }
 
 static void
@@ -163,6 +192,7 @@ on_from_decided(void *arg, const struct decision *d, const struct user *user)
 		tx->max_recipients = decide_bounds(req->filter->conf, user)
 					 .max_recipients;
 		tx->any_domain = user_any_domain(user);
+		take_alarms(req, user);
 		tx->suppresses = user->suppresses;
 		tx->account_suppresses = user->account_suppresses;
 	}
@@ -207,6 +237,7 @@ static void
 forget_recipient(struct tx *tx)
 {
 	tx->recipients--;
+	alarms_drop(&tx->recipients_seen);
 	memset(tx->recipient, 0, sizeof(tx->recipient));
 }
 
@@ -232,6 +263,18 @@ on_to_decided(void *arg, const struct decision *d, const struct user *user)
 	}
 }
 
+/* False when memory is short. */
+static bool
+count_recipient(struct tx *tx, const char *recipient)
+{
+	if (tx->alarmed && alarms_count(&tx->alarms, ALARM_RECIPIENTS) &&
+	    !alarms_add(&tx->recipients_seen, recipient))
+		return (false);
+	tx->recipients++;
+	digest_strings(tx->recipient, 1, &recipient);
+	return (true);
+}
+
 void
 message_to(struct request *req, const char *recipient)
 {
@@ -240,12 +283,12 @@ message_to(struct request *req, const char *recipient)
 		.recipient = recipient };
 	struct tx		    *tx = req->session->tx;
 
-	if (tx != NULL) {
-		tx->recipients++;
-		digest_strings(tx->recipient, 1, &recipient);
-		if (tx->suppresses || tx->account_suppresses)
-			strlcpy(tx->to, recipient, sizeof(tx->to));
+	if (tx != NULL && !count_recipient(tx, recipient)) {
+		request_reject(req, REPLY_TEMPFAIL);
+		return;
 	}
+	if (tx != NULL && (tx->suppresses || tx->account_suppresses))
+		strlcpy(tx->to, recipient, sizeof(tx->to));
 	inquiry_begin(req->filter, &subject, on_to_decided, req, &req->inquiry);
 }
 

@@ -365,6 +365,15 @@ words_of(const redisReply *reply)
 	return (words);
 }
 
+bool
+quota_words(const redisReply *reply, struct quota_words *words)
+{
+	words->n = 0;
+	if (reply->type == REDIS_REPLY_ARRAY)
+		*words = words_of(reply);
+	return (words->n > 0);
+}
+
 /* The other part may still be under way when the reply is gone. */
 static void
 take_alarm(struct quota_query *q, const redisReply *reply)
@@ -393,10 +402,7 @@ tell_events(const struct part *part, const redisReply *reply)
 	if (kind_of(part) == PART_USER)
 		account = "";
 	for (i = 0; i < reply->elements; i++) {
-		if (reply->element[i]->type != REDIS_REPLY_ARRAY)
-			continue;
-		words = words_of(reply->element[i]);
-		if (words.n > 0)
+		if (quota_words(reply->element[i], &words))
 			q->quotas->event(q->quotas->event_arg,
 			    q->parts[PART_USER].name, account, &words);
 	}

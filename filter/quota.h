@@ -14,6 +14,7 @@ struct event_base;
 struct functions;
 struct journal;
 struct recent;
+struct redisReply;
 struct quota_query;
 
 /*
@@ -43,6 +44,12 @@ struct quota_words {
 	size_t	    n;
 	const char *word[QUOTA_WORDS];
 };
+
+/*
+ * Reads an element of a reply that is an array of texts, as far as there is room
+ * for them.  False where it is none.
+ */
+bool quota_words(const struct redisReply *, struct quota_words *);
 
 struct quota_answer {
 	enum quota_result  result;

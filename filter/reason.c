@@ -11,6 +11,8 @@ reason_name(enum reason reason)
 	switch (reason) {
 	case REASON_NONE:
 		break;
+	case REASON_ALARM:
+		return ("alarm");
 	case REASON_USER:
 		return ("user");
 	case REASON_NOT_ASSIGNED:

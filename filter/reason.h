@@ -9,6 +9,7 @@
 /* Why a message is refused; the names are those of the reports. */
 enum reason {
 	REASON_NONE,
+	REASON_ALARM,
 	REASON_USER, /* gone or changed while it was under way */
 	REASON_NOT_ASSIGNED,
 	REASON_ADDRESS, /* another address of the domain is assigned */

@@ -119,6 +119,7 @@ session_end_tx(struct session *s)
 	if (s->tx == NULL)
 		return;
 	header_clear(&s->tx->header);
+	alarms_clear(&s->tx->recipients_seen);
 	free(s->tx);
 	s->tx = NULL;
 }

@@ -16,6 +16,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "alarms.h"
 #include "digest.h"
 #include "header.h"
 #include "netaddr.h"
@@ -69,9 +70,12 @@ struct tx {
 	char	      hold_id[QUOTA_ID];
 	char hold_account[USER_NAME_MAX + 1]; /* "": the user's alone */
 	/* From TX_OPEN on: whose it is, and the user's account then. */
-	char	      user[USER_NAME_MAX + 1];
-	char	      account[USER_NAME_MAX + 1];
-	bool	      sandboxed;
+	char		      user[USER_NAME_MAX + 1];
+	char		      account[USER_NAME_MAX + 1];
+	bool		      sandboxed;
+	bool		      alarmed;	       /* alarms count it */
+	struct alarm_limits   alarms;	       /* by these limits */
+	struct alarms_digests recipients_seen; /* where these are counted */
 	bool	      any_domain;     /* its domains are asked about early */
 	bool	      damaged;	      /* a line of it was lost */
 	bool	      hidden_end;     /* it seems to end early */
@@ -100,6 +104,7 @@ struct session {
 	bool		    local;	 /* smtpd's own socket */
 	enum login	    login;
 	uint8_t		    bound[DIGEST_LEN];
+	struct alarm_limits alarms;		     /* from LOGIN_SHOWN on */
 	char		    name[USER_NAME_MAX + 1]; /* from LOGIN_NAMED on;
 							"" for LOGIN_NOBODY
 							of no possible name */

@@ -432,6 +432,46 @@ valid_ca(cfg_t *cfg, cfg_opt_t *opt)
 	return (-1);
 }
 
+/* A number from 1 to a million, as rates have it. */
+static int
+valid_alarm_limit(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *value = cfg_opt_getnstr(opt, 0);
+	int64_t	    n;
+
+	if (count_parse(value, &n) && n >= 1 && n <= RATE_MAX)
+		return (0);
+	cfg_error(cfg, "limit: \"%s\" is not a number from 1 to %d", value,
+	    RATE_MAX);
+	return (-1);
+}
+
+static int
+valid_alarm_action(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return (valid_keyword(cfg, opt, alarm_actions + ALARM_NOTICE));
+}
+
+/* The section that was last read. */
+static int
+valid_alarm(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t	   *sec = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+	const char *kind = cfg_title(sec);
+
+	if (keyword(alarm_words, kind) == -1)
+		cfg_error(cfg,
+		    "alarm: \"%s\" is not sources, senders, recipients, "
+		    "volume or blocked",
+		    kind);
+	else if (cfg_getstr(sec, "for") != NULL &&
+	    strcmp(cfg_getstr(sec, "action"), "notice") == 0)
+		cfg_error(cfg, "alarm \"%s\": a notice has no for", kind);
+	else
+		return (0);
+	return (-1);
+}
+
 static const struct {
 	const char *name;
 	int (*check)(cfg_t *, cfg_opt_t *);
@@ -449,7 +489,10 @@ static const struct {
 	{ "over", valid_over }, { "max_recipients", valid_count },
 	{ "max_size", valid_size }, { "quota_period", valid_period },
 	{ "quota_unit", valid_unit }, { "local", valid_local },
-	{ "source_refusal", valid_refusal } };
+	{ "source_refusal", valid_refusal },
+	{ "alarm", valid_alarm }, { "alarm|limit", valid_alarm_limit },
+	{ "alarm|period", valid_period }, { "alarm|for", valid_period },
+	{ "alarm|action", valid_alarm_action } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)
@@ -498,6 +541,33 @@ take_lists(struct conf *conf, cfg_t *cfg)
 	return (0);
 }
 
+/*
+ * More than this is not what people do, nor a shop that writes to its customers
+ * through one server: smtpusers.conf(5) says why.
+ */
+static const int64_t alarm_counts[ALARM_KINDS] = { [ALARM_SOURCES] = 20,
+	[ALARM_SENDERS] = 20,
+	[ALARM_RECIPIENTS] = 20000,
+	[ALARM_VOLUME] = 50000,
+	[ALARM_BLOCKED] = 100 };
+
+static void
+take_alarm(struct conf *conf, cfg_t *sec)
+{
+	const unsigned int  kind = get_keyword(alarm_words, cfg_title(sec));
+	struct alarm_limit *limit = &conf->alarm_limits.of[kind];
+	struct alarm	   *alarm = &conf->alarms[kind];
+
+	limit->count = alarm_counts[kind];
+	if (cfg_getstr(sec, "limit") != NULL)
+		count_parse(cfg_getstr(sec, "limit"), &limit->count);
+	period_parse(cfg_getstr(sec, "period"), &limit->period);
+	alarm->action = (enum alarm_action)get_keyword(alarm_actions,
+	    cfg_getstr(sec, "action"));
+	if (cfg_getstr(sec, "for") != NULL)
+		period_parse(cfg_getstr(sec, "for"), &alarm->lasts);
+}
+
 /* The host's, with "_" in place of what a relay_name must not have. */
 static char *
 relay_name(cfg_t *cfg)
@@ -517,6 +587,10 @@ relay_name(cfg_t *cfg)
 static int
 take_values(struct conf *conf, cfg_t *cfg)
 {
+	unsigned int i;
+
+	for (i = 0; i < cfg_size(cfg, "alarm"); i++)
+		take_alarm(conf, cfg_getnsec(cfg, "alarm", i));
 	conf->redis = dup_str(cfg, "redis");
 	conf->redis_user = dup_str(cfg, "redis_user");
 	conf->redis_password_file = dup_str(cfg, "redis_password_file");
@@ -612,6 +686,10 @@ static cfg_t *
 new_parser(void)
 {
 	static char enforce_default[] = "{envelope, header}";
+	cfg_opt_t   alarm[] = { CFG_STR("limit", NULL, CFGF_NONE),
+		  CFG_STR("period", "1h", CFGF_NONE),
+		  CFG_STR("action", "notice", CFGF_NONE),
+		  CFG_STR("for", NULL, CFGF_NONE), CFG_END() };
 	cfg_opt_t   opts[] = { CFG_STR("redis",
 				   "unix:/run/redis/redis-server.sock",
 				   CFGF_NONE),
@@ -642,7 +720,10 @@ new_parser(void)
 		  CFG_STR("quota_period", "1d", CFGF_NONE),
 		  CFG_STR("quota_unit", "message", CFGF_NONE),
 		  CFG_STR("local", "trust", CFGF_NONE),
-		  CFG_STR("source_refusal", "auth", CFGF_NONE), CFG_END() };
+		  CFG_STR("source_refusal", "auth", CFGF_NONE),
+		  CFG_SEC("alarm", alarm,
+		      CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		  CFG_END() };
 	cfg_t	   *cfg = cfg_init(opts, CFGF_NONE);
 	size_t	    i;
 
@@ -803,6 +884,27 @@ print_lists(const struct conf *conf, FILE *fp)
 	fprintf(fp, "}\n");
 }
 
+static void
+print_alarms(const struct conf *conf, FILE *fp)
+{
+	const struct alarm_limit *limit = conf->alarm_limits.of;
+	const struct alarm	 *alarm = conf->alarms;
+	size_t			  i;
+
+	for (i = 0; i < ALARM_KINDS; i++) {
+		if (alarm[i].action == ALARM_OFF)
+			continue;
+		fprintf(fp,
+		    "alarm \"%s\" { limit = %" PRId64 " period = %" PRId64
+		    " action = \"%s\"",
+		    alarm_words[i], limit[i].count, limit[i].period,
+		    alarm_actions[alarm[i].action]);
+		if (alarm[i].lasts > 0)
+			fprintf(fp, " for = %" PRId64, alarm[i].lasts);
+		fprintf(fp, " }\n");
+	}
+}
+
 void
 conf_print(const struct conf *conf, FILE *fp)
 {
@@ -836,6 +938,7 @@ conf_print(const struct conf *conf, FILE *fp)
 	print_str(fp, "quota_unit", unit_words[conf->quota_unit]);
 	print_str(fp, "local", local_words[conf->local]);
 	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);
+	print_alarms(conf, fp);
 }
 
 const struct conf *

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "alarm.h"
 #include "bounds.h"
 #include "netaddr.h"
 #include "place.h"
@@ -51,39 +52,41 @@ enum source_refusal {
 
 /* smtpusers.conf(5) in effect; every member is set and valid, and stays so. */
 struct conf {
-	unsigned int	  holders; /* besides whoever has loaded it */
-	char		 *redis;   /* as written */
-	struct places	  places;
-	char		 *redis_user; /* NULL: none */
-	char		 *redis_password_file;
-	char		 *redis_password;
-	char		 *redis_ca;	 /* NULL: the system's */
-	struct timespec	  redis_ca_time; /* of its last change */
-	int		  redis_db;
-	int		  redis_timeout; /* milliseconds */
-	int		  redis_replicas;
-	char		 *prefix;
-	char		 *relay_name;
-	char		 *report_url;
-	char		 *report_title;	  /* of the page; "": none */
-	char		 *report_logo;	  /* URL; "": none */
-	char		 *report_contact; /* "": none */
-	bool		  reader;  /* only reads: set by the program itself */
-	unsigned int	  enforce; /* ENFORCE_* */
-	enum spf_mode	  spf;
-	char		**spf_include;
-	size_t		  nspf_include;
-	struct netaddr	 *spf_relays;
-	size_t		  nspf_relays;
-	int		  spf_timeout; /* milliseconds */
-	int		  spf_workers;
-	char		 *spf_resolver; /* NULL: the system's */
-	int64_t		  quota_period; /* seconds */
-	struct bounds	  bounds; /* where neither user nor account has them */
-	int64_t		  auth_failures; /* of a source; 0: as many as ever */
-	int64_t		  auth_failures_period; /* in so many seconds */
-	enum quota_unit	  quota_unit;
-	enum local_policy local;
+	unsigned int	holders; /* besides whoever has loaded it */
+	char	       *redis;	 /* as written */
+	struct places	places;
+	char	       *redis_user; /* NULL: none */
+	char	       *redis_password_file;
+	char	       *redis_password;
+	char	       *redis_ca;      /* NULL: the system's */
+	struct timespec redis_ca_time; /* of its last change */
+	int		redis_db;
+	int		redis_timeout; /* milliseconds */
+	int		redis_replicas;
+	char	       *prefix;
+	char	       *relay_name;
+	char	       *report_url;
+	char	       *report_title;	/* of the page; "": none */
+	char	       *report_logo;	/* URL; "": none */
+	char	       *report_contact; /* "": none */
+	bool		reader;	 /* only reads: set by the program itself */
+	unsigned int	enforce; /* ENFORCE_* */
+	enum spf_mode	spf;
+	char	      **spf_include;
+	size_t		nspf_include;
+	struct netaddr *spf_relays;
+	size_t		nspf_relays;
+	int		spf_timeout; /* milliseconds */
+	int		spf_workers;
+	char	       *spf_resolver; /* NULL: the system's */
+	int64_t		quota_period; /* seconds */
+	struct bounds	bounds; /* where neither user nor account has them */
+	int64_t		auth_failures; /* of a source; 0: as many as ever */
+	int64_t		auth_failures_period; /* in so many seconds */
+	struct alarm	alarms[ALARM_KINDS];
+	struct alarm_limits alarm_limits; /* none for ALARM_OFF */
+	enum quota_unit	    quota_unit;
+	enum local_policy   local;
 	enum source_refusal source_refusal;
 };
 

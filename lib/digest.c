@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "digest.h"
+#include "domain.h"
 
 #define KEY_LEN 32
 #define TEXT_MAX 4096
@@ -54,4 +55,21 @@ digest_strings(uint8_t digest[DIGEST_LEN], size_t n, const char *const *strings)
 	md[0] |= 1;
 	memcpy(digest, md, DIGEST_LEN);
 	explicit_bzero(text, sizeof(text));
+}
+
+void
+digest_public(const char *text, char *buf, size_t size)
+{
+	char	     folded[TEXT_MAX];
+	uint8_t	     md[EVP_MAX_MD_SIZE];
+	unsigned int mdlen;
+	size_t	     i;
+
+	for (i = 0; i < sizeof(folded) && text[i] != '\0'; i++)
+		folded[i] = domain_lower(text[i]);
+	if (EVP_Digest(folded, i, md, &mdlen, EVP_sha256(), NULL) != 1)
+		arc4random_buf(md, sizeof(md)); /* equal to nothing */
+	for (i = 0; i + 1 < size; i++)
+		buf[i] = "0123456789abcdef"[md[i / 2] >> (i % 2 ? 0 : 4) & 15];
+	buf[i] = '\0';
 }

@@ -23,4 +23,10 @@
  */
 void digest_strings(uint8_t[DIGEST_LEN], size_t, const char *const *);
 
+/*
+ * The first digits of the SHA-256 of a text in lower case, with a NUL behind, in
+ * a buffer of size bytes, at most 65: the same wherever it is asked for.
+ */
+void digest_public(const char *, char *, size_t size);
+
 #endif /* DIGEST_H */

@@ -12,6 +12,7 @@
 #include "count.h"
 #include "domain.h"
 #include "user.h"
+#include "utc.h"
 
 #define FIELD_MAX 1024 /* bytes of a value that is read */
 
@@ -29,18 +30,22 @@ enum field {
 	F_MAX_RECIPIENTS,
 	F_MAX_SIZE,
 	F_SENDER_QUOTA,
-	F_SENDER_RATE
+	F_SENDER_RATE,
+	F_ALARMS,
+	F_BLOCKED_UNTIL
 };
 
 const char *const user_fields[USER_FIELDS] = { "password", "account", "mode",
 	"status", "quota", "rate", "ip_auth", "created", "restricted", "over",
-	"max_recipients", "max_size", "sender_quota", "sender_rate" };
+	"max_recipients", "max_size", "sender_quota", "sender_rate", "alarms",
+	"blocked_until" };
 
 static const enum field whole[] = { F_PASSWORD, F_ACCOUNT, F_MODE, F_STATUS,
 	F_QUOTA, F_RATE, F_IP_AUTH, F_CREATED, F_RESTRICTED, F_OVER,
-	F_MAX_RECIPIENTS, F_MAX_SIZE, F_SENDER_QUOTA, F_SENDER_RATE };
+	F_MAX_RECIPIENTS, F_MAX_SIZE, F_SENDER_QUOTA, F_SENDER_RATE, F_ALARMS,
+	F_BLOCKED_UNTIL };
 static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS, F_IP_AUTH,
-	F_RESTRICTED };
+	F_RESTRICTED, F_BLOCKED_UNTIL };
 
 static const struct {
 	const enum field *fields;
@@ -48,8 +53,8 @@ static const struct {
 } scopes[] = { [USER_WHOLE] = { whole, sizeof(whole) / sizeof(whole[0]) },
 	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) } };
 
-const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "plan", "status",
-	"user_prefix", "over", "max_recipients", "max_size", "quota",
+const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "alarms", "plan",
+	"status", "user_prefix", "over", "max_recipients", "max_size", "quota",
 	"quota_period", "rate" };
 
 bool
@@ -249,6 +254,12 @@ set_bound(struct bounds *bounds, enum field field, const char *text)
 	}
 }
 
+static bool
+set_alarms(struct user *user, const char *text)
+{
+	return (text[0] == '\0' || alarm_parse(text, &user->alarms));
+}
+
 /*
  * The functions in Redis read the limits and judge them: here is told only
  * whether there is anything that they might find.
@@ -287,6 +298,11 @@ set_field(struct user *user, enum field field, const char *text)
 	case F_MAX_RECIPIENTS:
 	case F_MAX_SIZE:
 		return (set_bound(&user->bounds, field, text));
+	case F_ALARMS:
+		return (set_alarms(user, text));
+	case F_BLOCKED_UNTIL:
+		user->run_out = utc_passed(text, time(NULL));
+		return (true);
 	case F_CREATED:
 		break;
 	}
@@ -312,6 +328,8 @@ user_parse(struct user *user, bool *exists, const redisReply *reply,
 		if (reply->element[i]->type != REDIS_REPLY_NIL)
 			*exists = true;
 	}
+	if (user->run_out)
+		user->status = STATUS_ALLOWED;
 	return (NULL);
 }
 
@@ -333,7 +351,7 @@ parse_bounds(struct bounds *bounds, const redisReply *reply)
 	static const enum field fields[] = { F_OVER, F_MAX_RECIPIENTS,
 		F_MAX_SIZE };
 	const size_t		n = sizeof(fields) / sizeof(fields[0]);
-	const size_t		first = 3;
+	const size_t		first = 4;
 	const char	       *text;
 	size_t			i;
 
@@ -350,7 +368,7 @@ static const char *
 parse_account_limits(struct user *user, const redisReply *reply)
 {
 	static const char *const nothing[] = { "0", NULL, " " };
-	const size_t		 first = 6;
+	const size_t		 first = 7;
 	const char		*text;
 	size_t			 i;
 
@@ -374,11 +392,14 @@ user_parse_account(struct user *user, const redisReply *reply)
 	if (reply->type != REDIS_REPLY_ARRAY ||
 	    reply->elements != USER_ACCOUNT_FIELDS)
 		return ("not a hash");
-	plan = text_of(reply->element[0]);
-	text = text_of(reply->element[1]);
+	text = text_of(reply->element[0]);
+	if (text == NULL || !set_alarms(user, text))
+		return ("alarms");
+	plan = text_of(reply->element[1]);
+	text = text_of(reply->element[2]);
 	if (plan == NULL || text == NULL || !parse_status(text, &status))
 		return ("plan or status");
-	if ((prefix = text_of(reply->element[2])) == NULL ||
+	if ((prefix = text_of(reply->element[3])) == NULL ||
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))
 		return ("user_prefix");

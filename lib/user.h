@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "alarm.h"
 #include "bounds.h"
 #include "netaddr.h"
 
@@ -53,26 +54,28 @@ struct user {
 	char		 account[USER_NAME_MAX + 1];  /* "": none */
 	enum user_mode	 mode;
 	enum user_status status;     /* the worse of user, account */
+	bool		 run_out;    /* the user's own has */
 	bool		 no_account; /* it is named, and not there */
 	bool		 pro;	     /* plan of the account */
 	char		 prefix[USER_NAME_MAX + 1]; /* of the account's users */
 	bool		 limited; /* a quota or rate is to be asked about */
 	bool		 account_limited; /* one of the account's */
 	enum over	 account_over;	  /* what becomes of mail beyond it */
-	struct bounds	 bounds;  /* what the user does not say, the account */
-	struct netaddr	 ip_auth; /* len 0: none */
-	bool		 restricted; /* not there: no list is no source */
-	enum user_source source;
-	bool		 addresses;  /* assigned in the domain asked about */
-	bool		 suppresses; /* has recipients that get no mail */
-	bool		 account_suppresses; /* so does the account */
+	struct bounds	 bounds; /* what the user does not say, the account */
+	struct alarm_limits alarms;	/* the same */
+	struct netaddr	    ip_auth;	/* len 0: none */
+	bool		    restricted; /* not there: no list is no source */
+	enum user_source    source;
+	bool		    addresses;	/* assigned in the domain asked about */
+	bool		    suppresses; /* has recipients that get no mail */
+	bool		    account_suppresses; /* so does the account */
 	/* Of the domains asked about, bit by bit in their order: */
 	uint32_t assigned;   /* to the user */
 	uint32_t in_account; /* the account's */
 };
 
 /* The fields of a record that are read. */
-#define USER_FIELDS 14
+#define USER_FIELDS 16
 extern const char *const user_fields[USER_FIELDS];
 
 /* How many of them a question needs. */
@@ -82,7 +85,7 @@ enum user_scope {
 };
 
 /* The same of an account, for user_parse_account(). */
-#define USER_ACCOUNT_FIELDS 9
+#define USER_ACCOUNT_FIELDS 10
 extern const char *const user_account_fields[USER_ACCOUNT_FIELDS];
 
 /*
@@ -119,7 +122,8 @@ bool user_any_domain(const struct user *);
 
 /*
  * HMGET of user_scope_fields().  exists is false where there is none of them: no such
- * user.
+ * user.  A status that has run out by now is allowed; an end that cannot be
+ * read is none.
  */
 const char *user_parse(struct user *, bool *exists, const struct redisReply *,
     enum user_scope);

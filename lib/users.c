@@ -703,6 +703,7 @@ take_account(struct users_query *q)
 	q->user.account_limited = q->of_account.account_limited;
 	q->user.account_over = q->of_account.account_over;
 	bounds_take(&q->user.bounds, &q->of_account.bounds);
+	alarm_take(&q->user.alarms, &q->of_account.alarms);
 	if (q->of_account.status == STATUS_BLOCKED ||
 	    q->user.status == STATUS_ALLOWED)
 		q->user.status = q->of_account.status;

@@ -100,8 +100,13 @@ PATIENT = {"redis_timeout": 10000}
 
 
 def configuration(**keys):
-    """The text of a configuration file."""
+    """The text of a configuration file; alarm={"sources": {"limit": 5}} is a
+    section."""
     lines = []
+    for kind, options in keys.pop("alarm", {}).items():
+        lines.append("alarm %s { %s }\n" % (quoted(kind), " ".join(
+            "%s = %s" % (key, quoted(str(value)))
+            for key, value in options.items())))
     for key, value in {**PATIENT, **keys}.items():
         if isinstance(value, (list, tuple)):
             value = "{%s}" % ", ".join(quoted(item) for item in value)

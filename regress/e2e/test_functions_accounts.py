@@ -89,16 +89,16 @@ def test_an_account_is_never_lost_with_the_last_field(library, acme,
     (("status", "gone"), "gone: none of allowed, blocked, sandboxed"),
     (("domains", "a.b x"), "x: not a domain: there is no dot in it"),
     (("mode", "any"), "mode: not a field that can be set: plan, status, "
-     "user_prefix, quota, quota_period, rate, over, max_recipients, max_size, "
+     "user_prefix, alarms, quota, quota_period, rate, over, max_recipients, max_size, "
      "domains"),
     (("ip_auth", "::1"), "ip_auth: not a field that can be set: plan, "
-     "status, user_prefix, quota, quota_period, rate, over, "
+     "status, user_prefix, alarms, quota, quota_period, rate, over, "
      "max_recipients, max_size, domains"),
     (("ips", "::1"), "ips: not a field that can be set: plan, status, "
-     "user_prefix, quota, quota_period, rate, over, max_recipients, max_size, "
+     "user_prefix, alarms, quota, quota_period, rate, over, max_recipients, max_size, "
      "domains"),
     (("created", ""), "created: not a field that can be set: plan, status, "
-     "user_prefix, quota, quota_period, rate, over, max_recipients, max_size, "
+     "user_prefix, alarms, quota, quota_period, rate, over, max_recipients, max_size, "
      "domains"),
     (("plan",), "a field without a value: they come in pairs"),
     (("plan", "a", "plan", "a"), "plan: named twice"),
@@ -179,7 +179,7 @@ def test_domains_one_by_one(library, acme):
 def test_get(library, acme):
     assert library.get(acme) == {
         "name": "acme", "plan": "basic", "status": None,
-        "user_prefix": None, "quota": None, "quota_period": None,
+        "user_prefix": None, "alarms": None, "quota": None, "quota_period": None,
         "rate": None, "over": None, "max_recipients": None,
         "max_size": None, "domains": ["a.example"], "domain_count": 1,
         "suppressed_count": 0, "other": {}, "usage": [], "problems": []}
@@ -188,7 +188,7 @@ def test_get(library, acme):
     library.redis.cli("SADD", acme + ":domains", "B.example")
     assert library.get(acme) == {
         "name": "acme", "plan": "P\ufffd", "status": "gone",
-        "user_prefix": None, "quota": None, "quota_period": None,
+        "user_prefix": None, "alarms": None, "quota": None, "quota_period": None,
         "rate": None, "over": None, "max_recipients": None,
         "max_size": None, "domains": ["B.example", "a.example"],
         "domain_count": 2, "suppressed_count": 0, "other": {"note": "x"},

@@ -201,8 +201,9 @@ def test_large_sets(library, alice, count):
 # What is refused
 
 GIVEN = ("password, account, mode, status, quota, quota_period, rate, over, "
-         "sender_quota, sender_rate, max_recipients, max_size, ip_auth, "
-         "restricted, description, created, domains, ips")
+         "sender_quota, sender_rate, max_recipients, max_size, alarms, "
+         "ip_auth, restricted, blocked_by, blocked_at, blocked_until, "
+         "description, created, domains, ips")
 BAD_CALLS = [
     (("quota",), "a field without a value: they come in pairs"),
     (("quota", "1", "quota", "1"), "quota: named twice"),
@@ -454,6 +455,10 @@ def test_one_bad_domain_adds_none(library, alice):
 
 # Views
 
+UNBLOCKED = {"alarms": None, "blocked_by": None, "blocked_at": None,
+             "blocked_until": None}
+
+
 def test_get(library):
     key = library.user()
     library.call("user_put", key, *FULL)
@@ -464,7 +469,7 @@ def test_get(library):
     assert library.get(key) == {
         "name": "alice", **expected, "ip_auth": None, "over": None,
         "sender_quota": None, "sender_rate": None,
-        "max_recipients": None, "max_size": None,
+        "max_recipients": None, "max_size": None, **UNBLOCKED,
         "last_login": "2026-11-21T08:39:29Z",
         "last_message": "2026-11-21T08:40:00Z",
         "domains": ["a.example", "b.example"], "domain_count": 2,
@@ -489,7 +494,7 @@ def test_get_of_next_to_nothing(library):
         "name": "alice", "password": None, "account": None, "mode": None,
         "status": None, "quota": None, "quota_period": None, "rate": None,
         "over": None, "sender_quota": None, "sender_rate": None,
-        "max_recipients": None, "max_size": None,
+        "max_recipients": None, "max_size": None, **UNBLOCKED,
         "ip_auth": None, "restricted": None, "description": None,
         "created": "x",
         "last_login": None, "last_message": None, "domains": [],

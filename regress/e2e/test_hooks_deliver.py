@@ -15,7 +15,8 @@ import pytest
 from hooks.panelhost import Deliverer, Panel, add
 from hooks.panelsite import Site, install
 from places import workdir
-from redisserver import RedisServer, wait_until
+from redisserver import ReplyError, RedisServer, wait_until
+from topologies import Cluster
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +310,51 @@ def test_redis_goes_and_comes(prefix):
     finally:
         server.stop()
         panel.close()
+
+
+class Everywhere:
+    """A user of Redis is made, and ended, on each server of a cluster."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def __getattr__(self, name):
+        return getattr(self.cluster, name)
+
+    def cli(self, *words):
+        if words[0] != "ACL":
+            return self.cluster.cli(*words)
+        return [server.cli(*words) for server in self.cluster.alive()][0]
+
+
+def test_a_cluster(prefix):
+    """Also where the server of the stream dies, as far as it was replicated."""
+    panel = Panel()
+    try:
+        with Cluster() as cluster:
+            server = Everywhere(cluster)
+            deliverer = Deliverer(Site(prefix, server), panel={
+                "url": panel.url}, ops={"mail": "ops@ops.example"}).start()
+            for n in range(5):
+                add(server, kind="k%d" % n)
+            deliverer.settled("panel")
+            deliverer.settled("ops")
+            assert panel.kinds() == ["k%d" % n for n in range(5)]
+            assert len(deliverer.mails()) == 5
+            cluster.owner("smtp:events").kill()
+            wait_until(lambda: added(server, kind="after"), 90,
+                       "another primary")
+            wait_until(lambda: "after" in panel.kinds(), 90, "the event")
+            deliverer.stop()
+    finally:
+        panel.close()
+
+
+def added(server, **fields):
+    try:
+        return add(server, **fields)
+    except (OSError, ReplyError):
+        return False
 
 
 # Mail

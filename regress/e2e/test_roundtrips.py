@@ -191,6 +191,39 @@ def test_one_for_each_decision_of_the_filter(watched, filter_, users, kind):
             assert wanted in watched.decisions()[0]
 
 
+ALARMS = {kind: {"limit": 900} for kind in (
+    "sources", "senders", "recipients", "volume", "blocked")}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_alarms_cost_no_trip(watched, users, kind):
+    """What is counted of a message goes with it, from the first on; a login
+    is counted by what nobody waits for."""
+    assert kind in all_users(users)
+    conf = configuration(redis=watched.proxy.url, spf="off", alarm=ALARMS)
+    with FilterDriver(workdir("filter"), conf) as driver:
+        mail = Mail(driver, kind)
+        for count in range(3):
+            assert mail.sender() == "proceed"
+            wait_until(lambda: watched.redis.cli("EXISTS", users.key(
+                kind, "used", "alarm", "sources:many")), 60, "the login")
+            watched.forget()
+            assert mail.end() == "proceed"
+            decisions = watched.decisions()
+            if count or kind == "plain":
+                assert len(decisions) == 1, decisions
+            assert sum(trip.count("reserve") for trip in decisions) == 1
+            mail.accepted()
+
+
+def test_who_has_no_alarms_pays_nothing(watched, filter_, users):
+    users.add("plain", PASSWORD)
+    mail = Mail(filter_, "plain")
+    assert (mail.sender(), mail.end()) == ("proceed",) * 2
+    names = {name_of(command) for trip in watched.trips for command in trip}
+    assert not names & {"alarm", "reserve", "check"}, names
+
+
 def test_one_for_an_address_that_authenticates(watched, filter_, users):
     all_users(users)
     users.ip_auth("limited", SOURCE)

@@ -164,7 +164,7 @@ def test_an_account_from_its_beginning_to_its_end(cmd):
     assert cmd.json("account", "show", "acme") == {
         "name": "acme", "plan": "pro", "status": "sandboxed",
         "domains": ["example.org"], "domain_count": 1, "user_prefix": None,
-        "quota": None, "quota_period": None, "rate": None, "over": None,
+        "alarms": None, "quota": None, "quota_period": None, "rate": None, "over": None,
         "max_recipients": None, "max_size": None, "usage": [],
         "suppressed_count": 0, "other": {}, "problems": []}
     shown = cmd.ok("account", "show", "acme").stdout.split()

@@ -7,20 +7,20 @@
 import json
 import re
 import signal
-import socket
 
 import pytest
 
 from cli import (EX_DATAERR, EX_UNAVAILABLE, EX_USAGE, Smtpusers, log_in_as)
 from places import workdir
 from redisserver import RedisServer, wait_until
+from topologies import Cluster
 
 KEY = "smtp:events"
 
 
 @pytest.fixture
 def cmd(redis, tmp_path):
-    return Smtpusers(redis, tmp_path)
+    return Smtpusers(redis, tmp_path, relay_name="mx1.example")
 
 
 def add(server, ident="*", **fields):
@@ -56,7 +56,7 @@ def test_a_status_that_changes_is_told_once(cmd):
         ("user.allowed", "sandboxed"), ("account.blocked", "allowed")]
     for event in events:
         assert event["account"] == "acme" and event["by"] == "command"
-        assert event["relay"] == socket.gethostname()
+        assert event["relay"] == "mx1.example"
         assert event.get("user") == ("alice" if event["kind"][0] == "u"
                                      else None)
         assert re.fullmatch("[0-9a-f]{16}", event["id"])
@@ -225,3 +225,23 @@ def test_without_redis(cmd, tmp_path):
     away = Smtpusers(cmd.server, tmp_path, redis="unix:/nowhere/at-all")
     away.fails(EX_UNAVAILABLE, "events")
     away.fails(EX_UNAVAILABLE, "events", "-f")
+
+
+def test_in_a_cluster():
+    """The stream is on one server, and what it tells of on others."""
+    with Cluster() as cluster:
+        cmd = Smtpusers(cluster, workdir("events"))
+        names = ["u%d" % n for n in range(6)]
+        for name in names:
+            cmd.ok("add", name, "--no-password")
+        process = cmd.start("events", "-f", "--json")
+        try:
+            for name in names:
+                cmd.ok("block", name)
+                event = json.loads(process.stdout.readline())
+                assert (event["kind"], event["user"]) == (
+                    "user.blocked", name)
+        finally:
+            process.kill()
+            process.communicate()
+        assert kinds(cmd, "u3") == ["user.blocked"]

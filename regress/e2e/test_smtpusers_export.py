@@ -21,8 +21,8 @@ EX_IOERR = 74
 COLUMNS = ["type", "name", "password", "account", "mode", "status", "quota",
            "quota_period", "rate", "over", "sender_quota", "sender_rate",
            "max_recipients", "max_size",
-           "ip_auth", "restricted", "description",
-           "created", "plan", "user_prefix", "domains", "ips",
+           "alarms", "ip_auth", "restricted", "blocked_by", "blocked_at",
+           "blocked_until", "description", "created", "plan", "user_prefix", "domains", "ips",
            "suppressed"]
 
 
@@ -76,7 +76,7 @@ def test_a_record_is_an_object(cmd):
     records = {record["name"]: record for record in exported(cmd)}
     assert records["acme"] == {
         "type": "account", "name": "acme", "plan": "pro", "status": "allowed",
-        "user_prefix": None, "quota": None, "quota_period": None,
+        "user_prefix": None, "alarms": None, "quota": None, "quota_period": None,
         "rate": None, "over": None, "max_recipients": None, "max_size": None,
         "domains": ["acme.example", "xn--bcher-kva.example"]}
     assert records["alice"] == {
@@ -86,7 +86,8 @@ def test_a_record_is_an_object(cmd):
         "description": "the \"big\" one, \\ é 本 🙂", "created": CREATED,
         "over": None, "sender_quota": None, "sender_rate": None,
         "max_recipients": None, "max_size": None,
-        "ip_auth": "2001:db8::1", "restricted": "1",
+        "alarms": None, "blocked_by": None, "blocked_at": None,
+        "blocked_until": None, "ip_auth": "2001:db8::1", "restricted": "1",
         "domains": ["example.net", "example.org"],
         "ips": ["192.0.2.0/24", "2001:db8::/32"]}
     assert records["printer"]["password"] is None

@@ -295,6 +295,8 @@ last message  -
         "domains": ["a.example", "b.example"], "description": None,
         "restricted": "1", "over": None, "sender_quota": None,
         "sender_rate": None, "max_recipients": None,
+        "alarms": None, "blocked_by": None, "blocked_at": None,
+        "blocked_until": None,
         "max_size": None, "created": created, "last_login": "2026-11-20T10:00:00Z",
         "last_message": None, "other": {}, "problems": [],
         "warnings": [], "domain_count": 2, "ip_count": 2,

@@ -5,6 +5,7 @@
 
 import pytest
 
+from cli import package
 from library import Library
 from redisserver import ReplyError
 from vectors import taken, vectors
@@ -12,7 +13,7 @@ from vectors import taken, vectors
 # By file, what the functions call that.
 KINDS = {"names": ["name", "account"], "addresses": ["address"],
          "ranges": ["range"], "domains": ["domain"], "senders": ["sender"], "counts": ["quota", "limit"],
-         "sizes": ["size"],
+         "sizes": ["size"], "alarms": ["alarms"], "times": ["time"],
          "periods": ["period"], "rates": ["rate"], "hashes": ["hash"]}
 FIELDS = {"counts": "quota", "periods": "quota_period", "rates": "rate"}
 
@@ -42,6 +43,12 @@ def test_a_text_is_taken_or_refused(library, name, kind):
 def test_what_is_canonical_stays_so(library, name, kind):
     for case in taken(name):
         assert canonical(library, kind, case.canonical) == case.canonical
+
+
+def test_the_command_reads_times():
+    for case in vectors("times"):
+        assert package("provision.listing").is_time(case.text) == (
+            case.canonical is not None), case
 
 
 def test_letters_are_not_converted(library):

@@ -89,6 +89,8 @@ printed(const struct conf *c)
 static void
 test_defaults(void **state)
 {
+	size_t i;
+
 	(void)state;
 	must_load("");
 	assert_string_equal(conf->redis, "unix:/run/redis/redis-server.sock");
@@ -119,6 +121,8 @@ test_defaults(void **state)
 	assert_int_equal(conf->quota_unit, UNIT_MESSAGE);
 	assert_int_equal(conf->local, LOCAL_TRUST);
 	assert_int_equal(conf->source_refusal, REFUSE_AT_AUTH);
+	for (i = 0; i < ALARM_KINDS; i++)
+		assert_int_equal(conf->alarms[i].action, ALARM_OFF);
 	must_load("# nothing but a comment\n\n");
 	must_load("// likewise\n/* and\n this */");
 }
@@ -148,7 +152,9 @@ static const char
 		  "quota_period = 30d\n"
 		  "quota_unit = recipient\n"
 		  "local = enforce\n"
-		  "source_refusal = mail-from\n";
+		  "source_refusal = mail-from\n"
+		  "alarm sources { limit = 5 period = 10m action = block "
+		  "for = 2h }\nalarm volume {}\n";
 
 static void
 test_every_key(void **state)
@@ -550,6 +556,53 @@ test_bad_password(void **state)
 	assert_contains(errors, "redis_password_file: /tmp");
 }
 
+static void
+test_alarms(void **state)
+{
+	const struct alarm_limit *limit;
+
+	(void)state;
+	must_load("alarm \"sources\" { limit = 5 period = 10m action = block "
+		  "for = \"2h\" }\n"
+		  "alarm blocked {\n\tlimit = \"1000000\"\n}\n");
+	limit = conf->alarm_limits.of;
+	assert_int_equal(limit[ALARM_SOURCES].count, 5);
+	assert_int_equal(limit[ALARM_SOURCES].period, 600);
+	assert_int_equal(conf->alarms[ALARM_SOURCES].action, ALARM_BLOCK);
+	assert_int_equal(conf->alarms[ALARM_SOURCES].lasts, 7200);
+	assert_int_equal(limit[ALARM_BLOCKED].count, 1000000);
+	assert_int_equal(limit[ALARM_BLOCKED].period, 3600);
+	assert_int_equal(conf->alarms[ALARM_BLOCKED].action, ALARM_NOTICE);
+	assert_int_equal(conf->alarms[ALARM_BLOCKED].lasts, 0);
+	assert_int_equal(conf->alarms[ALARM_VOLUME].action, ALARM_OFF);
+	assert_int_equal(limit[ALARM_VOLUME].count, LIMIT_UNSET);
+	must_load("alarm volume {}\nalarm senders { action = sandbox }");
+	limit = conf->alarm_limits.of;
+	assert_int_equal(limit[ALARM_VOLUME].count, 50000);
+	assert_int_equal(limit[ALARM_SENDERS].count, 20);
+	assert_int_equal(conf->alarms[ALARM_SENDERS].action, ALARM_SANDBOX);
+	assert_int_equal(conf->alarms[ALARM_SENDERS].lasts, 0);
+}
+
+static void
+test_bad_alarms(void **state)
+{
+	(void)state;
+	must_fail("\nalarm source {}\n", 2, "alarm: \"source\" is not");
+	must_fail("alarm {}\n", 1, "");
+	must_fail("alarm sources {\nlimit = 0\n}\n", 2, "limit: \"0\"");
+	must_fail("alarm sources { limit = 1000001 }", 1, "limit: ");
+	must_fail("alarm sources { limit = -1 }", 1, "limit: ");
+	must_fail("alarm sources { period = 0 }", 1, "period: ");
+	must_fail("alarm sources { for = soon action = block }", 1, "for: ");
+	must_fail("alarm sources { action = off }", 1, "action: ");
+	must_fail("alarm sources { action = kill }", 1, "action: ");
+	must_fail("alarm sources { for = 1h }", 1, "a notice has no for");
+	must_fail("alarm sources { reason = x }", 1, "reason");
+	must_fail("alarm sources {}\nalarm sources {}\n", 2, "sources");
+	must_fail("limit = 5", 1, "limit");
+}
+
 /* What is printed parses again, to the same. */
 static void
 check_round_trip(const char *text)
@@ -599,7 +652,11 @@ test_print(void **state)
 	    "quota_period = 2592000\n"
 	    "quota_unit = \"recipient\"\n"
 	    "local = \"enforce\"\n"
-	    "source_refusal = \"mail-from\"\n");
+	    "source_refusal = \"mail-from\"\n"
+	    "alarm \"sources\" { limit = 5 period = 600 action = \"block\""
+	    " for = 7200 }\n"
+	    "alarm \"volume\" { limit = 50000 period = 3600 "
+	    "action = \"notice\" }\n");
 	free(text);
 	check_round_trip("");
 	check_round_trip(every_key);
@@ -727,6 +784,8 @@ main(void)
 		cmocka_unit_test_teardown(test_directory, clean_up),
 		cmocka_unit_test_teardown(test_password, clean_up),
 		cmocka_unit_test_teardown(test_bad_password, clean_up),
+		cmocka_unit_test_teardown(test_alarms, clean_up),
+		cmocka_unit_test_teardown(test_bad_alarms, clean_up),
 		cmocka_unit_test_teardown(test_print, clean_up),
 		cmocka_unit_test_teardown(test_print_dollar, clean_up),
 		cmocka_unit_test_teardown(test_deadline, clean_up),

@@ -766,6 +766,35 @@ test_room(void **state)
 	}
 }
 
+/* Alarms count at the end of data what is relayed, limits or not. */
+static void
+test_alarms(void **state)
+{
+	(void)state;
+	begin(STAGE_MAIL_FROM);
+	tx.alarmed = true;
+	assert_action(ACTION_PROCEED);
+	begin(STAGE_END_OF_DATA);
+	assert_action(ACTION_PROCEED);
+	tx.alarmed = true;
+	assert_action(ACTION_ASK_ROOM);
+	facts.room = ROOM_THERE;
+	assert_action(ACTION_PROCEED);
+	facts.room = ROOM_BLOCKED;
+	assert_blocked(REASON_ALARM, NULL);
+	facts.room = ROOM_SANDBOXED;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_SANDBOX);
+	facts.room = ROOM_UNKNOWN;
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS);
+	/* Nothing of a message that is blocked, or swallowed. */
+	facts.room = ROOM_UNASKED;
+	user.assigned = 0;
+	assert_blocked(REASON_NOT_ASSIGNED, "example.org");
+	user.assigned = 1;
+	tx.sandboxed = true;
+	assert_action(ACTION_PROCEED);
+}
+
 int
 main(void)
 {
@@ -788,7 +817,7 @@ main(void)
 		cmocka_unit_test(test_addresses), cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_suppressed), cmocka_unit_test(test_over),
 		cmocka_unit_test(test_over_of_account),
-		cmocka_unit_test(test_room)
+		cmocka_unit_test(test_room), cmocka_unit_test(test_alarms)
 	};
 
 	return (cmocka_run_group_tests_name("decide", tests, NULL, NULL));

@@ -105,13 +105,34 @@ test_too_long(void **state)
 	assert_memory_equal(a, b, DIGEST_LEN);
 }
 
+/* The same for all, whatever the letters' case is. */
+static void
+test_public(void **state)
+{
+	static char big[5000];
+	char	    a[65], b[17];
+
+	(void)state;
+	digest_public("abc", a, sizeof(a));
+	assert_string_equal(a,
+	    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	digest_public("ABC", b, sizeof(b));
+	assert_string_equal(b, "ba7816bf8f01cfea");
+	digest_public("", b, sizeof(b));
+	assert_string_equal(b, "e3b0c44298fc1c14");
+	memset(big, 'x', sizeof(big) - 1);
+	digest_public(big, b, sizeof(b));
+	assert_int_equal(strlen(b), 16);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_same),
 		cmocka_unit_test(test_different), cmocka_unit_test(test_spread),
 		cmocka_unit_test(test_never_zero),
-		cmocka_unit_test(test_too_long) };
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_public) };
 
 	return (cmocka_run_group_tests_name("digest", tests, NULL, NULL));
 }

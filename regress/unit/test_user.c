@@ -25,7 +25,9 @@ enum {
 	MAX_RECIPIENTS,
 	MAX_SIZE,
 	SENDER_QUOTA,
-	SENDER_RATE
+	SENDER_RATE,
+	ALARMS,
+	BLOCKED_UNTIL
 };
 
 #define HASH "$6$salt$hash"
@@ -142,18 +144,19 @@ static void
 test_scope_of_a_login(void **state)
 {
 	static const char *const values[] = { HASH, "acme", "blocked",
-		"192.0.2.9", "1" };
+		"192.0.2.9", "1", NULL };
 	const char		*names[USER_FIELDS] = { NULL }, *bytes;
 	redisReply		*reply;
 
 	(void)state;
-	assert_int_equal(user_scope_fields(USER_LOGIN, names), 5);
+	assert_int_equal(user_scope_fields(USER_LOGIN, names), 6);
 	assert_string_equal(names[0], "password");
 	assert_string_equal(names[1], "account");
 	assert_string_equal(names[2], "status");
 	assert_string_equal(names[3], "ip_auth");
 	assert_string_equal(names[4], "restricted");
-	bytes = resp_array(values, 5);
+	assert_string_equal(names[5], "blocked_until");
+	bytes = resp_array(values, 6);
 	reply = resp_read(bytes, strlen(bytes));
 	user_clear(&user);
 	assert_null(user_parse(&user, &exists, reply, USER_LOGIN));
@@ -559,10 +562,10 @@ static void
 test_account_status(void **state)
 {
 	static const char *const replies[] = {
-		"*9\r\n$-1\r\n$7\r\nallowed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$7\r\nblocked\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$9\r\nsandboxed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$5\r\nbasic\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
+		"*10\r\n$-1\r\n$-1\r\n$7\r\nallowed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$7\r\nblocked\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$9\r\nsandboxed\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$5\r\nbasic\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 	};
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_BLOCKED, STATUS_SANDBOXED, STATUS_ALLOWED };
@@ -581,6 +584,63 @@ test_account_status(void **state)
 			assert_int_equal(user_active(&user), worse < 2);
 		}
 	}
+}
+
+/* A status that has run out is allowed; what ends never, or cannot be read, not. */
+static void
+test_blocked_until(void **state)
+{
+	static const struct {
+		const char	*status, *until;
+		enum user_status want;
+	} rows[] = { { "blocked", "2026-01-01T00:00:00Z", STATUS_ALLOWED },
+		{ "sandboxed", "2026-01-01T00:00:00Z", STATUS_ALLOWED },
+		{ "allowed", "2026-01-01T00:00:00Z", STATUS_ALLOWED },
+		{ NULL, "9999-01-01T00:00:00Z", STATUS_ALLOWED },
+		{ "blocked", "9999-01-01T00:00:00Z", STATUS_BLOCKED },
+		{ "sandboxed", "9999-01-01T00:00:00Z", STATUS_SANDBOXED },
+		{ "blocked", NULL, STATUS_BLOCKED },
+		{ "blocked", "", STATUS_BLOCKED },
+		{ "blocked", "0", STATUS_BLOCKED },
+		{ "blocked", "2026-02-30T00:00:00Z", STATUS_BLOCKED },
+		{ "sandboxed", "2026-01-01", STATUS_SANDBOXED } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		memset(fields, 0, sizeof(fields));
+		fields[STATUS] = rows[i].status;
+		fields[BLOCKED_UNTIL] = rows[i].until;
+		assert_null(parse());
+		assert_int_equal(user.status, rows[i].want);
+	}
+}
+
+/* What the user does not say, the account says, and then the configuration. */
+static void
+test_alarms(void **state)
+{
+	struct alarm_limits others;
+
+	(void)state;
+	assert_null(parse_one(ALARMS, "sources=off senders=7/10m"));
+	assert_int_equal(user.alarms.of[ALARM_SOURCES].count, LIMIT_NONE);
+	assert_int_equal(user.alarms.of[ALARM_SENDERS].count, 7);
+	assert_int_equal(user.alarms.of[ALARM_SENDERS].period, 600);
+	assert_int_equal(user.alarms.of[ALARM_VOLUME].count, LIMIT_UNSET);
+	assert_true(alarm_parse("sources=1/1h volume=3/1h", &others));
+	alarm_take(&user.alarms, &others);
+	assert_int_equal(user.alarms.of[ALARM_SOURCES].count, LIMIT_NONE);
+	assert_int_equal(user.alarms.of[ALARM_SENDERS].count, 7);
+	assert_int_equal(user.alarms.of[ALARM_VOLUME].count, 3);
+	assert_null(parse_one(ALARMS, ""));
+	assert_int_equal(user.alarms.of[ALARM_SOURCES].count, LIMIT_UNSET);
+	assert_string_equal(parse_one(ALARMS, "sources"), "alarms");
+	assert_null(parse_account(STATUS_ALLOWED,
+	    "*10\r\n$13\r\nvolume=100/1h\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
+	    "$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	assert_int_equal(user.alarms.of[ALARM_VOLUME].count, 100);
+	assert_false(user.no_account);
 }
 
 /* What neither says is unset; 0 is said, and is none. */
@@ -610,7 +670,7 @@ test_bounds(void **state)
 	assert_string_equal(parse_one(MAX_RECIPIENTS, "-1"), "max_recipients");
 	assert_string_equal(parse_one(MAX_SIZE, "1k"), "max_size");
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n$-1\r\n$-1\r\n$-1\r\n$7\r\nsandbox\r\n$3\r\n050\r\n"
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$7\r\nsandbox\r\n$3\r\n050\r\n"
 	    "$2\r\n1K\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_int_equal(user.bounds.over, OVER_SANDBOX);
 	assert_int_equal(user.bounds.max_recipients, 50);
@@ -622,8 +682,8 @@ test_bounds(void **state)
 static void
 test_account_limits(void **state)
 {
-#define LIMITS(over, quota, period, rate)        \
-	"*9\r\n$3\r\npro\r\n$-1\r\n$-1\r\n" over \
+#define LIMITS(over, quota, period, rate)                \
+	"*10\r\n$-1\r\n$3\r\npro\r\n$-1\r\n$-1\r\n" over \
 	"$-1\r\n$-1\r\n" quota period rate
 #define NIL "$-1\r\n"
 	(void)state;
@@ -649,7 +709,7 @@ test_account_limits(void **state)
 	    "rate");
 	/* All that is known of one is enough for it to be there. */
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n" NIL NIL NIL NIL NIL NIL NIL "$2\r\n1h\r\n" NIL));
+	    "*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL NIL "$2\r\n1h\r\n" NIL));
 	assert_false(user.no_account);
 }
 
@@ -658,15 +718,15 @@ static void
 test_no_account(void **state)
 {
 	static const char *const there[] = {
-		"*9\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
+		"*10\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 	};
 	size_t i;
 
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user.no_account);
 	assert_false(user_active(&user));
 	for (i = 0; i < 3; i++) {
@@ -681,16 +741,16 @@ test_plan(void **state)
 {
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n$3\r\npro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$3\r\npro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n$4\r\nfree\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$4\r\nfree\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n$3\r\nPro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$3\r\nPro\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_false(user.pro);
 }
 
@@ -699,20 +759,20 @@ test_prefix(void **state)
 {
 	(void)state;
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n$-1\r\n$-1\r\n$5\r\nacme-\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$5\r\nacme-\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user_in_account(&user, "acme-bob"));
 	assert_true(user_in_account(&user, "acme-"));
 	assert_false(user_in_account(&user, "acme"));
 	assert_false(user_in_account(&user, "bob"));
 	assert_false(user_in_account(&user, "xacme-"));
 	assert_null(parse_account(STATUS_ALLOWED,
-	    "*9\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
+	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
 	assert_true(user_in_account(&user, "bob"));
 }
 
 #define TEN "xxxxxxxxxx"
-#define LONG_PREFIX                                               \
-	"*9\r\n$-1\r\n$-1\r\n$70\r\n" TEN TEN TEN TEN TEN TEN TEN \
+#define LONG_PREFIX                                                       \
+	"*10\r\n$-1\r\n$-1\r\n$-1\r\n$70\r\n" TEN TEN TEN TEN TEN TEN TEN \
 	"\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"
 
 static void
@@ -720,14 +780,14 @@ test_bad_account(void **state)
 {
 	static const char *const cases[] = { "*0\r\n", "$-1\r\n",
 		"*1\r\n$-1\r\n", "*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n", ":1\r\n",
-		"*9\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$4\r\ngone\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$4\r\ngone\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
 		"*2\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$-1\r\n$-1\r\n$1\r\nx\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n1k\r\n$-1\r\n$-1\r\n$-1\r\n",
-		"*9\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$1\r\nx\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$2\r\n1k\r\n$-1\r\n$-1\r\n$-1\r\n",
+		"*10\r\n$-1\r\n$-1\r\n$-1\r\n:1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n",
 		LONG_PREFIX, "+OK\r\n" };
 	size_t			 i;
 
@@ -749,10 +809,11 @@ main(void)
 		TEST(test_not_a_hash), TEST(test_sources), TEST(test_families),
 		TEST(test_longest_list), TEST(test_not_a_set),
 		TEST(test_source_allowed), TEST(test_restricted),
-		TEST(test_bounds), TEST(test_account_limits),
-		TEST(test_any_domain), TEST(test_no_account),
-		TEST(test_fold_name), TEST(test_account_status),
-		TEST(test_plan), TEST(test_prefix), TEST(test_bad_account)
+		TEST(test_bounds), TEST(test_blocked_until), TEST(test_alarms),
+		TEST(test_account_limits), TEST(test_any_domain),
+		TEST(test_no_account), TEST(test_fold_name),
+		TEST(test_account_status), TEST(test_plan), TEST(test_prefix),
+		TEST(test_bad_account)
 	};
 
 	return (cmocka_run_group_tests_name("user", tests, NULL, NULL));

@@ -184,39 +184,33 @@ answered(enum users_found want)
 #define BULK_HASH "$12\r\n" HASH "\r\n"
 #define BULK_ACME "$4\r\nacme\r\n"
 #define BULK_ADDRESS "$9\r\n192.0.2.1\r\n"
-#define PLAIN \
-	"*14\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define OF(account)                                                         \
-	"*14\r\n" BULK_HASH account NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL \
-	    NIL NIL
+/* All but the first seven fields of a user. */
+#define REST NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define PLAIN "*16\r\n" BULK_HASH NIL NIL NIL NIL NIL NIL REST
+#define OF(account) "*16\r\n" BULK_HASH account NIL NIL NIL NIL NIL REST
 #define ACME OF(BULK_ACME)
-#define OF_IP                                                                \
-	"*14\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL NIL \
-	    NIL NIL NIL
-#define OF_IP_ACME                                                             \
-	"*14\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS NIL NIL NIL \
-	    NIL NIL NIL NIL
-#define NOBODY "*14\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define BAD                     \
-	"*14\r\n" BULK_HASH NIL \
-	"$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define LIMITED                                               \
-	"*14\r\n" BULK_HASH NIL			      NIL NIL \
-	"$1\r\n9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define OF_IP "*16\r\n" BULK_HASH NIL NIL NIL NIL NIL BULK_ADDRESS REST
+#define OF_IP_ACME \
+	"*16\r\n" BULK_HASH BULK_ACME NIL NIL NIL NIL BULK_ADDRESS REST
+#define NOBODY "*16\r\n" NIL NIL NIL NIL NIL NIL NIL REST
+#define BAD "*16\r\n" BULK_HASH NIL "$1\r\nx\r\n" NIL NIL NIL NIL REST
+#define LIMITED "*16\r\n" BULK_HASH NIL NIL NIL "$1\r\n9\r\n" NIL NIL REST
 #define EMPTY "*0\r\n"
 #define ALICE "$5\r\nalice\r\n"
 #define BOB "$3\r\nbob\r\n"
-#define PRO "*9\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
-#define LIMITED_ACCOUNT "*9\r\n" NIL NIL NIL NIL NIL NIL "$1\r\n9\r\n" NIL NIL
-#define NO_ACCOUNT "*9\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
-#define BLOCKED "*9\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL NIL NIL NIL
+#define PRO "*10\r\n$-1\r\n$3\r\npro\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
+#define LIMITED_ACCOUNT \
+	"*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL "$1\r\n9\r\n" NIL NIL
+#define NO_ACCOUNT "*10\r\n$-1\r\n" NIL NIL NIL NIL NIL NIL NIL NIL NIL
+#define BLOCKED \
+	"*10\r\n$-1\r\n" NIL "$7\r\nblocked\r\n" NIL NIL NIL NIL NIL NIL NIL
 #define WRONGTYPE "-WRONGTYPE Operation against a key\r\n"
 #define LOADING "-LOADING Redis is loading\r\n"
 
 #define HMGET(name)                                                      \
 	"HMGET smtp:user:{" name "} password account mode status quota " \
 	"rate ip_auth created restricted over max_recipients max_size "  \
-	"sender_quota sender_rate\n"
+	"sender_quota sender_rate alarms blocked_until\n"
 #define LIST(name) "SRANDMEMBER smtp:user:{" name "}:ips 65\n"
 #define COUNT(name) "SCARD smtp:user:{" name "}:ips\n"
 #define NONE_LISTED(name) "SMISMEMBER smtp:user:{" name "}:ips \n"
@@ -225,7 +219,7 @@ answered(enum users_found want)
 	"b.example\n"
 #define ACCOUNT(name)               \
 	"HMGET smtp:account:{" name \
-	"} plan status user_prefix over max_recipients max_size quota quota_period rate\n"
+	"} alarms plan status user_prefix over max_recipients max_size quota quota_period rate\n"
 #define VERIFIED(name) \
 	"SMISMEMBER smtp:account:{" name "}:domains a.example b.example\n"
 
@@ -397,7 +391,7 @@ test_account_status(void **state)
 	static const enum user_status status[] = { STATUS_ALLOWED,
 		STATUS_SANDBOXED, STATUS_BLOCKED };
 	const char		     *fields[USER_FIELDS] = { HASH, "acme" };
-	const char *account[USER_ACCOUNT_FIELDS] = { "basic" };
+	const char *account[USER_ACCOUNT_FIELDS] = { NULL, "basic" };
 	char	    replies[512];
 	size_t	    i, j;
 
@@ -408,7 +402,7 @@ test_account_status(void **state)
 	for (i = 0; i < 3; i++)
 		for (j = 0; j < 3; j++) {
 			fields[3] = texts[i];
-			account[1] = texts[j];
+			account[2] = texts[j];
 			snprintf(replies, sizeof(replies), "%s%s",
 			    resp_array(fields, USER_FIELDS),
 			    resp_array(account, USER_ACCOUNT_FIELDS));
@@ -567,7 +561,7 @@ expect_record(const struct world *w, const char *name)
 	snprintf(command, sizeof(command),
 	    "HMGET smtp:user:{%s} password account mode status quota "
 	    "rate ip_auth created restricted over max_recipients max_size "
-	    "sender_quota sender_rate\n",
+	    "sender_quota sender_rate alarms blocked_until\n",
 	    name);
 	expect(command, resp_array(is_owner ? fields : other, USER_FIELDS));
 }
@@ -604,13 +598,13 @@ expect_prefixes(const struct world *w, const char *name)
 static void
 expect_account(const char *name)
 {
-	const char *fields[USER_ACCOUNT_FIELDS] = { "free" };
+	const char *fields[USER_ACCOUNT_FIELDS] = { NULL, "free" };
 	char	    command[128];
 
 	if (strcmp(name, "acme") == 0)
-		fields[0] = "pro";
+		fields[1] = "pro";
 	snprintf(command, sizeof(command),
-	    "HMGET smtp:account:{%s} plan status user_prefix over max_recipients max_size quota quota_period rate\n",
+	    "HMGET smtp:account:{%s} alarms plan status user_prefix over max_recipients max_size quota quota_period rate\n",
 	    name);
 	expect(command, resp_array(fields, USER_ACCOUNT_FIELDS));
 	snprintf(command, sizeof(command),
@@ -950,7 +944,7 @@ static const struct bad_part bad_parts[] = {
 	    "account:{b2}", "not a hash" },
 	{ "b3",
 	    { OF("$2\r\nb3\r\n"), EMPTY, "*2\r\n:0\r\n:0\r\n",
-		"*9\r\n" NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL,
+		"*10\r\n$-1\r\n" NIL "$1\r\nx\r\n" NIL NIL NIL NIL NIL NIL NIL,
 		"*2\r\n:0\r\n:0\r\n" },
 	    "account:{b3}", "plan or status" },
 	{ "b4",
@@ -1048,9 +1042,7 @@ test_bad_account_left(void **state)
 	wait_for(USER_OK);
 	fakeredis_script(&fake, NULL, 0);
 	assert_non_null(ask("alice"));
-	one_go(HMGET("alice") ACCOUNT("acme"),
-	    "*14\r\n" BULK_HASH "$3\r\nbig\r\n" NIL NIL NIL NIL NIL NIL NIL NIL
-		NIL NIL NIL NIL WRONGTYPE);
+	one_go(HMGET("alice") ACCOUNT("acme"), OF("$3\r\nbig\r\n") WRONGTYPE);
 	one_go(ACCOUNT("big"), PRO);
 	answered(USER_OK);
 	assert_true(user.pro);
@@ -1265,15 +1257,16 @@ test_guess_limited(void **state)
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	/* A question about a login does not read limits, nor forget them. */
-	SCRIPT(LIMITED, "*5\r\n" NIL NIL NIL NIL NIL);
+	SCRIPT(LIMITED, "*6\r\n" NIL NIL NIL NIL NIL NIL);
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	question.scope = USER_LOGIN;
 	assert_non_null(ask("alice"));
 	wait_for(USER_NONE);
 	assert_contains(fake.log,
-	    "\nHMGET smtp:user:{alice} password account status ip_auth restricted\n");
-	SCRIPT("*5\r\n$12\r\n" HASH "\r\n" NIL NIL NIL NIL);
+	    "\nHMGET smtp:user:{alice} password account status ip_auth restricted "
+	    "blocked_until\n");
+	SCRIPT("*6\r\n$12\r\n" HASH "\r\n" NIL NIL NIL NIL NIL);
 	assert_non_null(ask("alice"));
 	wait_for(USER_OK);
 	question.scope = USER_WHOLE;

@@ -11,6 +11,7 @@
 
 #include "unit.h"
 
+#include "alarm.h"
 #include "count.h"
 #include "domain.h"
 #include "netaddr.h"
@@ -19,6 +20,7 @@
 #include "place.h"
 #include "serverinfo.h"
 #include "user.h"
+#include "utc.h"
 
 #define DIRECTORY "regress/vectors/"
 #define LONGEST 4096
@@ -323,6 +325,43 @@ read_size(const struct vector *v, char *out)
 	return (true);
 }
 
+/* In any order that the kinds have there. */
+static bool
+read_alarms(const struct vector *v, char *out)
+{
+	struct alarm_limits limits, again;
+
+	if (!is_string(v) || !alarm_parse(v->text, &limits))
+		return (false);
+	assert_true(alarm_parse(v->canonical, &again));
+	assert_memory_equal(&limits, &again, sizeof(limits));
+	strcpy(out, v->canonical);
+	return (true);
+}
+
+static bool
+read_time(const struct vector *v, char *out)
+{
+	if (!is_string(v) || !utc_valid(v->text))
+		return (false);
+	strcpy(out, v->canonical);
+	return (true);
+}
+
+static void
+test_alarms(void **state)
+{
+	(void)state;
+	check_file("alarms", read_alarms);
+}
+
+static void
+test_times(void **state)
+{
+	(void)state;
+	check_file("times", read_time);
+}
+
 static void
 test_counts(void **state)
 {
@@ -374,7 +413,8 @@ main(void)
 		cmocka_unit_test(test_ulabels), cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_sizes), cmocka_unit_test(test_periods),
 		cmocka_unit_test(test_hashes), cmocka_unit_test(test_places),
-		cmocka_unit_test(test_serverinfo) };
+		cmocka_unit_test(test_serverinfo),
+		cmocka_unit_test(test_alarms), cmocka_unit_test(test_times) };
 
 	return (cmocka_run_group_tests_name("vectors", tests, NULL, NULL));
 }

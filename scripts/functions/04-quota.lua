@@ -36,7 +36,9 @@ local window, usage	-- for the views
 --   tags     a set of the tags that it takes
 --   refusal  of a call: the words of the answer where the message must not
 --            pass; nil where it may.  It may write in a reservation alone.
---   charge   of a call, once all that is judged has room
+--   charge   of a call, once all that is judged has room; what it returns is
+--            put behind the reservation
+--   refund   of the keys and of what stands in a reservation that is given back
 -- A call is a table: keys; tagged, the values by tag; units; time, now in
 -- microseconds; reserves, false in check; events, to which any part appends
 -- what should be told of it, each a list { KIND, NAME, VALUE, ... } of strings.
@@ -717,9 +719,7 @@ local function reserve(keys, args)
 	for i, sender in ipairs(senders) do
 		places[i + 1] = charge_sender(call, sender)
 	end
-	if alarms.charge then
-		alarms.charge(call)
-	end
+	places[#places + 1] = alarms.charge and alarms.charge(call)
 	redis.call('SET', keys[4], table.concat(places), 'EX', HOLD)
 	return answer({ 'ok' }, call.events)
 end
@@ -780,6 +780,9 @@ local function refund(keys, args)
 	end
 	local units, places = held(hold, keys)
 	local l = units and limits(keys[1], args[1])
+	if alarms.refund and units then
+		alarms.refund(keys, hold)
+	end
 	redis.call('SET', keys[4], 'void', 'EX', HOLD)
 	for _, at in ipairs(places or {}) do
 		give_back(at, units, l and l.period, now())

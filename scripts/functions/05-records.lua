@@ -10,7 +10,8 @@
 --             where it is not there (absent) and what a new record gets
 --             (given); the words that it can be (words); the set that must
 --             not be lost where it is 1 (follows); whether it is secret, a
---             number, a note that the relay does not read
+--             number, a note that the relay does not read; the field without which
+--             it means nothing (of), and with which it goes
 --   sets      in order: name, kind of member, help
 --   leftover  keys behind its own that go when it comes or goes
 --   field     the fields by name, set the sets
@@ -161,6 +162,16 @@ local function split(text, field)
 	return words
 end
 
+-- The status that counts.  One that has run out is allowed; an end that cannot be
+-- read is none.
+local function status_now(status, ends, time)
+	if (status == 'blocked' or status == 'sandboxed') and ends and
+	    try(canonical.time, ends) and ends <= time_text(time) then
+		return 'allowed'
+	end
+	return (status or '') ~= '' and status or 'allowed'
+end
+
 -- What a call may give, in words.
 local function names_of(kind)
 	local names = {}
@@ -179,6 +190,16 @@ local function follow_sets(kind, changes)
 		local members = changes.sets[field.follows]
 		if members and (changes.values[field.name] or '') == '' then
 			changes.values[field.name] = #members > 0 and '1' or ''
+		end
+	end
+end
+
+-- Who sets a field means what there is now to be said of it.
+local function drop_former(kind, changes)
+	for _, field in ipairs(kind.fields) do
+		if field.of and changes.values[field.of] then
+			changes.values[field.name] =
+			    changes.values[field.name] or ''
 		end
 	end
 end
@@ -209,6 +230,7 @@ local function changes_of(kind, args)
 		end
 	end
 	follow_sets(kind, changes)
+	drop_former(kind, changes)
 	if changes.values.password then
 		changes.warning = slow_text(changes.values.password)
 	end

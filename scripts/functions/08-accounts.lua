@@ -17,6 +17,8 @@ local ACCOUNT = record_kind({
 		{ name = 'user_prefix', kind = 'prefix',
 		    help = 'how the names of its users begin; others are not ' ..
 		    'its users' },
+		{ name = 'alarms', kind = 'alarms',
+		    help = 'those of users who do not say it' },
 		{ name = 'quota', kind = 'quota', number = true,
 		    help = 'messages of all its users in a period, ' ..
 		    '0 = unlimited' },

@@ -344,6 +344,8 @@ function api.user_get(keys, args)
 	exact = VIEW.exact
 	local used = usage_or_problem(problems, key, period)
 	local fields = fields_of(USER, key)
+	fields.status = fields.status and
+	    status_now(fields.status, fields.blocked_until, now())
 	local sets = user_problems(problems, key, fields)
 	local last = last_of(key)
 	local out = append({ 'name', json_text(name) },

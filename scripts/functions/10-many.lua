@@ -136,7 +136,10 @@ local function equals(field)
 end
 
 local CONDITIONS = {
-	status = equals('status'),
+	status = function(row, value)
+		return status_now(row.fields.status, row.fields.blocked_until,
+		    now()) == value
+	end,
 	mode = equals('mode'),
 	plan = equals('plan'),
 	account = function(row, value)
@@ -192,6 +195,8 @@ local function page_of(kind, args)
 				value = canonical[kind.field[option].kind](
 				    value)
 				fields[option] = true
+				fields.blocked_until = option == 'status' and
+				    kind == USER or nil
 			else
 				invalid(option, 'not an option')
 			end

@@ -46,6 +46,7 @@ local functions = {
 	{ 'keep' },
 	{ 'refund' },
 	{ 'usage', 'no-writes' },
+	{ 'alarm' },
 	{ 'sender_usage', 'no-writes' },
 	{ 'failures', 'no-writes' },
 	{ 'login_failed' },

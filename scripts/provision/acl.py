@@ -20,12 +20,15 @@ SEVERAL = ["cluster|info", "cluster|slots", "asking"]
 MOVING = ["cluster|nodes", "cluster|getkeysinslot", "dump", "pttl", "restore",
           "watch"]
 
+# What the relay counts alarms with.
+ALARMS = "hlen unlink sadd pfadd pfcount pexpire pexpiretime".split()
+
 RIGHTS = {
     "relay": [*"ping select info hmget scard srandmember smismember sscan "
               "zcard zmscore get memory|usage set del time hset expire xadd "
               "zadd zremrangebyscore fcall wait hincrby zincrby hget hdel "
               "sismember zcount zrangebyscore zrem zscore".split(),
-              *SEVERAL, *LOADING],
+              *ALARMS, *SEVERAL, *LOADING],
     "command": [*CALLING, "scan", "hscan", "xrevrange", "xread", "xadd",
                 "zrevrange", "info", "role", *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"],

@@ -5,7 +5,6 @@
 
 import math
 import secrets
-import socket
 import sys
 import time
 
@@ -33,7 +32,8 @@ def add_event(redis, kind, **fields):
     """What has been done is not undone where it cannot be told."""
     words = [word for pair in {
         "id": secrets.token_hex(8), "kind": kind, **fields,
-        "relay": socket.gethostname()}.items() if pair[1] for word in pair]
+        "relay": redis.conf["relay_name"]}.items() if pair[1]
+        for word in pair]
     try:
         redis.one("XADD", events_key(redis), "MAXLEN", "~", EVENTS_MAX, "*",
                   *words)

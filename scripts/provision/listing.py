@@ -6,6 +6,7 @@
 import json
 import re
 import time
+from calendar import monthrange
 
 from .alabels import alabels
 from .connection import ReplyError, glob_escape
@@ -18,8 +19,8 @@ from .text import clean, visible
 
 DAY = 86400
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-IS_TIME = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-                     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-6][0-9]Z")
+IS_TIME = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+                     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)Z")
 
 # A list up to this length is sorted, and its columns fit; of a longer one the
 # beginning is soon there.
@@ -29,12 +30,13 @@ USER = ("status", "mode", "account", "ip_auth", "created", "quota",
         "last_login", "last_message", "ip_count", "used")
 STATUS, MODE, OWNER, IP_AUTH, _, QUOTA, _, _, _, USED = range(
     1, len(USER) + 1)
-USER_COLUMNS = (("HMGET", "", *USER[:6]), ("HMGET", ":last", "login",
+USER_COLUMNS = (("HMGET", "", *USER[:6], "blocked_until"), ("HMGET", ":last", "login",
                                            "message"),
                 ("GET", ":used:quota"), ("SCARD", ":ips"))
 ACCOUNT = ("status", "plan", "domain_count")
 ACCOUNT_COLUMNS = (("HMGET", "", *ACCOUNT[:2]), ("SCARD", ":domains"))
 UNREADABLE = "wrong type of key"
+ENDING = ("blocked", "sandboxed")
 
 
 def do_list(args):
@@ -133,7 +135,16 @@ def user_of(row):
     for reply in (fields, last, counter):
         if isinstance(reply, ReplyError):
             return [name]
-    return [name, *fields, *last, number_of(count), counter, *more]
+    status, *fields, until = fields
+    return [name, status_now(status, until), *fields, *last, number_of(count),
+            counter, *more]
+
+
+def status_now(status, until):
+    """One that has run out is allowed; an end that cannot be read is none."""
+    now = time.strftime(TIME, time.gmtime())
+    over = status in ENDING and is_time(until) and until <= now
+    return "allowed" if over else status
 
 
 def number_of(count):
@@ -177,7 +188,9 @@ def last_used(row):
 
 
 def is_time(text):
-    return text and IS_TIME.fullmatch(text)
+    found = text and IS_TIME.fullmatch(text)
+    return bool(found) and int(found[3]) <= monthrange(
+        int(found[1]), int(found[2]))[1]
 
 
 # What becomes of them

@@ -6,6 +6,7 @@
 #ifndef UTC_H
 #define UTC_H
 
+#include <stdbool.h>
 #include <time.h>
 
 /* 2026-11-21T08:39:29Z, for every year of four digits. */
@@ -13,5 +14,11 @@
 
 /* The time as RFC 3339 writes it, in UTC; empty where it cannot be written. */
 void utc_text(time_t, char[UTC_TEXT]);
+
+/* Whether a text is a time as utc_text() writes it, and is not to come. */
+bool utc_passed(const char *, time_t now);
+
+/* Whether it is such a time. */
+bool utc_valid(const char *);
 
 #endif /* UTC_H */

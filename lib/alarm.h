@@ -1,0 +1,64 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef ALARM_H
+#define ALARM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bounds.h"
+
+/*
+ * Alarms: what is counted of each user in windows of time, and what becomes of
+ * one of whom there is too much.  scripts/functions/11-alarms.lua counts.
+ */
+
+enum alarm_kind {
+	ALARM_SOURCES,	  /* different sources */
+	ALARM_SENDERS,	  /* different domains in From */
+	ALARM_RECIPIENTS, /* different recipients */
+	ALARM_VOLUME,	  /* recipients, each time that there is one */
+	ALARM_BLOCKED,	  /* messages that the rules have blocked */
+	ALARM_KINDS
+};
+
+enum alarm_action {
+	ALARM_OFF, /* there is no alarm of the kind */
+	ALARM_NOTICE,
+	ALARM_SANDBOX,
+	ALARM_BLOCK
+};
+
+/* More than count in period seconds set it off. */
+struct alarm_limit {
+	int64_t count; /* or LIMIT_UNSET, LIMIT_NONE */
+	int64_t period;
+};
+
+struct alarm_limits {
+	struct alarm_limit of[ALARM_KINDS];
+};
+
+/* As the configuration has it. */
+struct alarm {
+	enum alarm_action action;
+	int64_t		  lasts; /* seconds; 0: until it is ended */
+};
+
+/* "sources", ..., and "notice", ..., in order; NULL behind the last. */
+extern const char *const alarm_words[];
+extern const char *const alarm_actions[];
+
+/*
+ * Reads limits that a user or an account has of its own, KIND=COUNT/PERIOD or
+ * KIND=off, separated by spaces, each kind once.  Other kinds are unset.
+ */
+bool alarm_parse(const char *, struct alarm_limits *);
+
+/* Takes from others what is unset. */
+void alarm_take(struct alarm_limits *, const struct alarm_limits *others);
+
+#endif /* ALARM_H */

@@ -1,0 +1,361 @@
+-- Copyright (c) 2026 The smtpusers authors
+-- See LICENSE.
+--
+-- Alarms: what is unusual of a user, counted in windows, and what becomes of the
+-- user then.  The relay says with each call what is counted, since it knows the
+-- configuration and the account: KIND:LIMIT:PERIOD:ACTION:LASTS, separated by
+-- spaces, with seconds, and 0 for what lasts until somebody ends it.
+--
+-- Keys beside those of 04-quota.lua, each of which expires with its window:
+--   user:{NAME}:used:alarm:KIND       of what is different: a set of it, up to
+--                                     the limit; otherwise a number
+--   user:{NAME}:used:alarm:KIND:many  the same where the limit is too high for
+--                                     a set: a HyperLogLog
+--   user:{NAME}:used:hold:ID:alarm    what the message has set off, should it be
+--                                     asked for again
+--
+-- A reservation has " volume:NUMBER:END" behind it: what it has added to volume,
+-- and when, in milliseconds, that window ends.
+--
+-- Who is blocked or sandboxed by an alarm is not counted any more, and counted
+-- from nothing once that has ended.
+
+do
+
+local EXACT = 128		-- Redis packs sets up to this size
+local LIMIT_MAX = 1000000
+local KEPT = 300		-- seconds that a retry may come late by
+local DIGEST = 16		-- hexadecimal digits of a recipient
+local TEXT_MAX = 63		-- bytes of a word, or of a member stored as it is
+local STATUS = { block = 'blocked', sandbox = 'sandboxed' }
+local NOTICE = 'notice'
+
+-- What each kind counts: what is different, or a number.
+local DIFFERENT = { sources = true, senders = true, recipients = true,
+    volume = false, blocked = false }
+local KINDS = { 'sources', 'senders', 'recipients', 'volume', 'blocked' }
+
+-- What comes behind the key of a user.  While a library loads there is no
+-- ipairs().
+local COUNTERS = {}
+for i = 1, #KINDS do
+	COUNTERS[#COUNTERS + 1] = ':used:alarm:' .. KINDS[i]
+	if DIFFERENT[KINDS[i]] then
+		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':many'
+	end
+end
+for i = 1, #COUNTERS do
+	USER.leftover[#USER.leftover + 1] = COUNTERS[i]
+end
+
+-- Limits of one's own
+
+local function limit_of(word)
+	local kind, rest = string.match(word, '^(%l+)=(.*)$')
+	local count, period = string.match(rest or '', '^(%d+)/(%w+)$')
+	local n = count and parse_count(count)
+	if #word > TEXT_MAX or (kind and DIFFERENT[kind] == nil) then
+		return nil
+	elseif rest == 'off' then
+		return kind, kind .. '=off'
+	elseif n and n >= 1 and n <= LIMIT_MAX and parse_period(period) then
+		return kind, string.format('%s=%.0f/%s', kind, n,
+		    (string.gsub(period, '^0+', '')))
+	end
+end
+
+function canonical.alarms(text)
+	local words, seen = {}, {}
+	if #text > FIELD_MAX then
+		invalid(text, 'longer than ' .. FIELD_MAX .. ' bytes')
+	end
+	for word in string.gmatch(text, '[^ ]+') do
+		local kind, right = limit_of(word)
+		if not kind then
+			invalid(word, 'not the limit of an alarm, such as ' ..
+			    'sources=50/1h or sources=off; there are ' ..
+			    table.concat(KINDS, ', '))
+		elseif seen[kind] then
+			invalid(kind, 'named twice')
+		end
+		words[#words + 1], seen[kind] = right, true
+	end
+	if #words == 0 then
+		invalid(text, 'no limit of an alarm')
+	end
+	return table.concat(words, ' ')
+end
+
+-- Counting
+
+local function counter_key(key, alarm)
+	local many = DIFFERENT[alarm.kind] and alarm.limit > EXACT
+	return key .. ':used:alarm:' .. alarm.kind .. (many and ':many' or '')
+end
+
+-- The keys of all counters of a user.
+function alarms.counters(key)
+	local keys = {}
+	for i, suffix in ipairs(COUNTERS) do
+		keys[i] = key .. suffix
+	end
+	return keys
+end
+
+-- Nothing is added that is not needed to know that the limit is passed.
+local function add_to_set(key, members, limit)
+	local before = redis.call('SCARD', key)
+	local count = before
+	for first = 1, #members, EXACT do
+		if count > limit then
+			break
+		end
+		redis.call('SADD', key, unpack(members, first,
+		    math.min(first + EXACT - 1, #members)))
+		count = redis.call('SCARD', key)
+	end
+	return before, count
+end
+
+local function add_to_estimate(key, members)
+	local before = redis.call('PFCOUNT', key)
+	for_words('PFADD', key, members)
+	return before, redis.call('PFCOUNT', key)
+end
+
+local function add_to_number(key, n)
+	local text = redis.call('GET', key)
+	local before = text and parse_digits(text, 15) or 0
+	if text and not parse_digits(text, 15) then
+		fail('WRONGTYPE', 'not a number')
+	end
+	redis.call('SET', key, string.format('%.0f', before + n), 'KEEPTTL')
+	return before, before + n
+end
+
+-- What was counted before and what is now; it ends with its window, also where
+-- that has become shorter, or where something has taken its end away.
+local function add(key, alarm, what)
+	local before, count
+	if type(what) == 'number' then
+		before, count = add_to_number(key, what)
+	elseif alarm.limit > EXACT then
+		before, count = add_to_estimate(key, what)
+	else
+		before, count = add_to_set(key, what, alarm.limit)
+	end
+	redis.call('PEXPIRE', key, string.format('%.0f', alarm.period * 1000),
+	    'LT')
+	return before, count
+end
+
+-- The same; nil where the counter cannot be read.
+local function add_or_nil(key, alarm, what)
+	local ok, before, count = pcall(add, key, alarm, what)
+	local text = not ok and error_text(before) or ''
+	if not ok and not string.find(text, '^WRONGTYPE ') and
+	    not string.find(text, '^INVALIDOBJ ') then
+		error(before, 0)
+	end
+	return ok and before or nil, count
+end
+
+-- Judging
+
+local function plan_of(text)
+	local plan = {}
+	for word in string.gmatch(text or '', '[^ ]+') do
+		local kind, limit, period, action, lasts = string.match(word,
+		    '^(%l+):(%d+):(%d+):(%l+):(%d+)$')
+		if not kind or DIFFERENT[kind] == nil or
+		    not (STATUS[action] or action == NOTICE) then
+			invalid(word, 'not an alarm')
+		end
+		plan[#plan + 1] = { kind = kind, limit = tonumber(limit),
+		    period = tonumber(period), action = action,
+		    lasts = tonumber(lasts) }
+	end
+	return plan
+end
+
+-- A status that has run out leaves nothing behind that would end another one.
+local function end_status(key)
+	redis.call('HSET', key, 'status', 'allowed')
+	redis.call('HDEL', key, 'blocked_by', 'blocked_at', 'blocked_until')
+end
+
+local function set_off(key, alarm, time)
+	local ends = ''
+	redis.call('HSET', key, 'status', STATUS[alarm.action], 'blocked_by',
+	    'alarm:' .. alarm.kind, 'blocked_at', time_text(time))
+	if alarm.lasts > 0 then
+		ends = time_text(time + alarm.lasts * 1000000 + 999999)
+		redis.call('HSET', key, 'blocked_until', ends)
+	else
+		redis.call('HDEL', key, 'blocked_until')
+	end
+	redis.call('UNLINK', unpack(alarms.counters(key)))
+	return ends
+end
+
+local function event_of(key, alarm, count, ends)
+	return { 'alarm.' .. alarm.kind, 'action', alarm.action,
+	    'count', string.format('%.0f', count),
+	    'limit', string.format('%.0f', alarm.limit),
+	    'period', period_text(string.format('%.0f', alarm.period)),
+	    'until', ends,
+	    'account', redis.call('HGET', key, 'account') or '' }
+end
+
+-- Counts what there is of each kind.  The words to refuse a message with, or nil;
+-- what has been set off is behind the events.
+local function count(key, plan, facts, time, events)
+	for _, alarm in ipairs(plan) do
+		local what = facts[alarm.kind]
+		local counter = what and counter_key(key, alarm)
+		local before, after
+		if what then
+			before, after = add_or_nil(counter, alarm, what)
+		end
+		if what and not before then
+			return { 'bad', string.sub(counter, #key + 2) }
+		elseif what and after > alarm.limit and STATUS[alarm.action] then
+			local ends = set_off(key, alarm, time)
+			events[#events + 1] = event_of(key, alarm, after,
+			    ends)
+			return { 'alarm', alarm.action, 'alarm:' .. alarm.kind }
+		elseif what and after > alarm.limit and
+		    before <= alarm.limit then
+			events[#events + 1] = event_of(key, alarm, after, '')
+		end
+	end
+	return nil
+end
+
+-- Whoever was blocked since the relay asked about the user is so for this
+-- message too.
+local function held_back(key, time)
+	local held = redis.call('HMGET', key, 'status', 'blocked_until',
+	    'blocked_by')
+	local status = status_now(held[1], held[2], time)
+	if status == 'allowed' and (held[1] or 'allowed') ~= 'allowed' and
+	    held[1] ~= '' then
+		end_status(key)
+	end
+	for action, word in pairs(STATUS) do
+		if word == status then
+			return { 'alarm', action, held[3] or '' }
+		end
+	end
+end
+
+-- Calls
+
+-- What a message was refused with, should the answer have been lost.
+local function remembered(hold, events)
+	local text = redis.call('GET', hold .. ':alarm')
+	if text then
+		events[1] = cjson.decode(text)
+	end
+end
+
+local function digests_of(text)
+	local digests = {}
+	for at = 1, #text, DIGEST do
+		digests[#digests + 1] = string.sub(text, at, at + DIGEST - 1)
+	end
+	return digests
+end
+
+-- Members are short, whatever is counted.
+local function short(texts)
+	local out = {}
+	for i, text in ipairs(texts) do
+		out[i] = #text <= TEXT_MAX and text or redis.sha1hex(text)
+	end
+	return #out > 0 and out or nil
+end
+
+-- The tag alarms: what is counted, the source, how many recipients, and a digest
+-- of each where these are counted.  The tag senders has the domains.
+function alarms.refusal(call)
+	local values = call.tagged.alarms
+	if not values then
+		return nil
+	elseif #values ~= 4 then
+		invalid('alarms', 'takes four values')
+	end
+	local key, hold = call.keys[1], call.keys[4]
+	local why = held_back(key, call.time)
+	if why then
+		remembered(hold, call.events)
+		return why
+	elseif not call.reserves then
+		return nil
+	end
+	local digests = digests_of(values[4])
+	why = count(key, plan_of(values[1]), {
+		sources = values[2] ~= '' and { values[2] } or nil,
+		senders = short(call.tagged.senders or {}),
+		volume = parse_digits(values[3], 15),
+		recipients = #digests > 0 and digests or nil,
+	}, call.time, call.events)
+	if why and why[1] == 'alarm' then
+		redis.call('SET', hold .. ':alarm',
+		    cjson.encode(call.events[#call.events]), 'EX', KEPT)
+	end
+	return why
+end
+
+-- Of what is no message that was accepted: ALARMS KIND VALUE, a source or a
+-- number -> {"ok"}, {"alarm", action, by} or {"bad", key}, and behind that what
+-- is to be told.
+function api.alarm(keys, args)
+	local key = record_of(keys, USER)
+	local time, events = now(), {}
+	local different = DIFFERENT[args[2] or '']
+	if #args ~= 3 or different == nil or
+	    not (different or parse_digits(args[3], 15)) then
+		fail('INVALID', 'the call takes what is counted, a kind, and ' ..
+		    'what there is of it')
+	end
+	local facts = { [args[2]] = different and short({ args[3] }) or
+	    parse_digits(args[3], 15) }
+	local why
+	if exists(key) then
+		why = held_back(key, time) or
+		    count(key, plan_of(args[1]), facts, time, events)
+	end
+	return append(why or { 'ok' }, events)
+end
+
+local function volume_of(key)
+	local text = redis.pcall('GET', key)
+	return type(text) == 'string' and parse_digits(text, 15)
+end
+
+-- Recipients in number are given back, in the window that they were counted in;
+-- what is different stays counted, since the message that is sent again is not
+-- different.
+function alarms.charge(call)
+	local values = call.tagged.alarms
+	if values and string.find(values[1], 'volume:', 1, true) then
+		return string.format(' volume:%.0f:%.0f',
+		    parse_digits(values[3], 15), redis.call('PEXPIRETIME',
+		    call.keys[1] .. ':used:alarm:volume'))
+	end
+end
+
+function alarms.refund(keys, hold)
+	local key = keys[1] .. ':used:alarm:volume'
+	local n, ends = string.match(hold, ' volume:(%d+):(%d+)$')
+	local count = n and volume_of(key)
+	if count and redis.call('PEXPIRETIME', key) == tonumber(ends) then
+		redis.call('SET', key, string.format('%.0f',
+		    math.max(0, count - tonumber(n))), 'KEEPTTL')
+	end
+end
+
+alarms.tags.alarms = true
+
+end
