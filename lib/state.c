@@ -51,6 +51,8 @@ static const struct {
 	COUNTER(TALLY_TEMPORARY_FAILURES, "temporary_failures", OF_FILTER),
 	[TALLY_JOURNAL_WAITING] = { "journal_waiting", NULL, OF_FILTER },
 	COUNTER(TALLY_JOURNAL_LOST, "journal_lost", OF_FILTER),
+	COUNTER(TALLY_ALARMS, "alarms", OF_FILTER),
+	COUNTER(TALLY_LIMITS_REACHED, "limits_reached", OF_FILTER),
 	COUNTER(TALLY_SPF_QUESTIONS, "spf_questions", OF_FILTER),
 	COUNTER(TALLY_SPF_FAILURES, "spf_failures", OF_FILTER),
 	COUNTER(TALLY_LOOKUPS_FOUND, "lookups_found", OF_TABLE),

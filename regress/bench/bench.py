@@ -32,6 +32,7 @@ from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
 from relays import BareFilterRelay, LeastFilterRelay      # noqa: E402
 from sources import bench_crowd, bench_sources         # noqa: E402
+from suppressed import bench_suppressed                 # noqa: E402
 from spf import (bench_spf_known, bench_spf_others,       # noqa: E402
                  bench_spf_silent)
 from users import Users                                   # noqa: E402
@@ -574,7 +575,7 @@ def connected(redis):
 BENCHES = {"forky": (bench_guesses,)}
 BENCHES_ELSE = (
     bench_echo, bench_scan, bench_lookups, bench_decisions, bench_limits,
-    bench_sources,
+    bench_sources, bench_suppressed,
     bench_crowd, bench_spf_known,
     bench_spf_others, bench_spf_silent, bench_charges, bench_provisioning, bench_memory,
     bench_events, bench_messages)

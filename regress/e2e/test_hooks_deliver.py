@@ -374,7 +374,7 @@ def mailed(deliverer, count):
 def test_people_are_mailed(site, delivering):
     deliverer = delivering(customers={"mail": "{account}@panel.example"})
     add(site.server, id="0123456789abcdef", kind="limit.reached",
-        user="alice", account="acme", limit="5", relay="mx1")
+        user="alice", account="Acme", limit="5", relay="mx1")
     add(site.server, kind="of no account", user="alice")
     add(site.server, kind="of a strange one", account="a b@evil.example")
     (words, message), = mailed(deliverer, 1)
@@ -382,7 +382,7 @@ def test_people_are_mailed(site, delivering):
                      "acme@panel.example"]
     assert message["To"] == "acme@panel.example"
     assert message["From"] == "relay@relay.example"
-    assert message["Subject"] == "limit.reached alice acme"
+    assert message["Subject"] == "limit.reached alice Acme"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Message-ID"] == \
         "<0123456789abcdef.customers@relay.example>"

@@ -3,6 +3,7 @@
 
 """What relays write of themselves, and what smtpusers(8) makes of it."""
 
+import contextlib
 import json
 import os
 import re
@@ -68,7 +69,7 @@ def status(redis):
 def test_what_a_client_saw_is_counted(new_relay, users, mx1, redis):
     relay = new_relay(relay_name="mx1", socket_filter=True, local="trust")
     users.add("alice", PASSWORD, ips=["127.0.0.1"])
-    users.add("dora", PASSWORD, status="sandboxed")
+    users.add("dora", PASSWORD, status="sandboxed", quota="1")
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == OK
         assert session.message().startswith("250")
@@ -94,7 +95,7 @@ def test_what_a_client_saw_is_counted(new_relay, users, mx1, redis):
         logins_refused=1, messages_accepted=3, messages_sandboxed=1,
         messages_refused=2, messages_deferred=1, messages_trusted=0,
         messages_failed=0, temporary_failures=0, recipients_refused=0,
-        journal_lost=0, journal_waiting=0)
+        journal_lost=0, journal_waiting=0, limits_reached=1, alarms=0)
 
 
 def test_what_the_table_answers_is_counted(redis, users, mx1):
@@ -236,9 +237,9 @@ def test_two_relays_and_one_dies(new_relay, users, redis, status):
 
     # All of it, as a host that loses its power.
     doomed = relays["mx2"]
-    pids = doomed.descendants() | {doomed.process.pid}
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    for pid in doomed.descendants() | {doomed.process.pid}:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     doomed.process.wait()
     doomed.process = None
     wait_until(lambda: not states[1].fields(), SOON, "mx2 to be gone")

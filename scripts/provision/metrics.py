@@ -80,6 +80,9 @@ FAMILIES = (
           "to take.", "journal_waiting"),
     counter("journal_lost_entries", "Entries of logs and counters that are "
             "lost.", "journal_lost"),
+    counter("alarms", "Users of whom an alarm has told.", "alarms"),
+    counter("limits_reached", "Quotas of users and accounts that were used "
+            "up.", "limits_reached"),
     counter("spf_questions", "Domains that the DNS was asked about.",
             "spf_questions"),
     counter("spf_failures", "Domains that it gave no answer about.",

@@ -25,8 +25,8 @@ COUNTERS = {
                "logins_refused", "logins_failed", "messages_accepted",
                "messages_sandboxed", "messages_trusted", "messages_refused",
                "messages_deferred", "messages_failed", "recipients_refused",
-               "temporary_failures", "journal_lost", "spf_questions",
-               "spf_failures"),
+               "temporary_failures", "journal_lost", "alarms", "limits_reached",
+               "spf_questions", "spf_failures"),
     "table": ("lookups_found", "lookups_not_found", "lookups_failed")}
 OF_BOTH = ("redis_requests", "redis_unanswered", "redis_time")
 # What goes up and down.
