@@ -430,8 +430,9 @@ def test_a_mail_outlives_its_sender(site, delivering):
     deliverer = delivering(ops={"mail": "ops@ops.example"})
     deliverer.mailing("hang")
     ident = add(site.server, kind="k", user="alice")
-    wait_until(lambda: deliverer.pending("ops") == 1 and
-               site.server.cli("KEYS", "smtp:mailed:*"), 90, "the try")
+    wait_until((deliverer.box / "hangs").exists, 90, "the try")
+    assert deliverer.pending("ops") == 1
+    assert site.server.cli("KEYS", "smtp:mailed:*")
     deliverer.kill()
     deliverer.mailing("keep")
     deliverer.start()

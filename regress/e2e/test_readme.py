@@ -162,7 +162,7 @@ def told(host, command):
 
 
 def test_the_readme_is_short():
-    assert len(README.read_text().splitlines()) <= 160
+    assert len(README.read_text().splitlines()) <= 150
 
 
 def test_the_packages_that_it_installs_are_those_that_it_is_built_with():
