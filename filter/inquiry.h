@@ -23,11 +23,11 @@ struct inquiry;
 struct inquiry_subject {
 	enum stage	stage;
 	struct session *session;
-	const char     *name;	  /* AUTH: that it shows, folded */
-	const char     *password; /* AUTH: that it shows; NULL: none */
-	const char     *sender;	  /* MAIL FROM: of any length */
+	const char     *name;	   /* AUTH: that it shows, folded */
+	const char     *password;  /* AUTH: that it shows; NULL: none */
+	const char     *sender;	   /* MAIL FROM: of any length */
 	const char     *recipient; /* RCPT TO */
-	bool		dry;	  /* reserve nothing */
+	bool		dry;	   /* reserve nothing */
 };
 
 /*

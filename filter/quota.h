@@ -51,12 +51,20 @@ struct quota_words {
  */
 bool quota_words(const struct redisReply *, struct quota_words *);
 
+/* Whose limit it is. */
+enum quota_whose {
+	QUOTA_OF_USER,
+	QUOTA_OF_ACCOUNT,
+	QUOTA_OF_SENDER /* one domain that the user sends as */
+};
+
 struct quota_answer {
 	enum quota_result  result;
-	const char	  *reply;   /* QUOTA_FULL */
-	bool		   passing; /* of it: there may be room all the same */
-	bool		   of_account; /* whose limit it is, or record */
-	struct quota_words words;      /* QUOTA_ALARM: from "alarm" on */
+	const char	  *reply;   /* QUOTA_FULL, and the next three: */
+	bool		   passing; /* there may be room all the same */
+	enum quota_whose   whose;
+	const char	  *domain; /* QUOTA_OF_SENDER */
+	struct quota_words words;  /* QUOTA_ALARM: from "alarm" on */
 };
 
 #define QUOTA_LOGGED 64	   /* users and keys that were spoken of */

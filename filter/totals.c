@@ -174,10 +174,10 @@ drop_hour(struct hour *h)
 static void
 drop_oldest(struct totals *t)
 {
-	struct hour *h, *oldest = NULL;
+	struct hour *h, *oldest = LIST_FIRST(&t->hours);
 
 	LIST_FOREACH(h, &t->hours, entry)
-		if (oldest == NULL || h->number < oldest->number)
+		if (h->number < oldest->number)
 			oldest = h;
 	log_warnx("the totals of an hour are lost: they waited for redis for "
 		  "%d hours",

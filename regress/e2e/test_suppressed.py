@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from cli import Smtpusers
 from fakeredis import FakeRedis
 from library import Library
 from linedriver import FilterDriver
@@ -15,6 +16,8 @@ from quotas import Functions
 from redisserver import wait_until
 from reports import PASSWORD, log
 from session import Session
+from topologies import Cluster
+from users import Users
 
 USER, ACCOUNT = "smtp:user:{alice}", "smtp:account:{acme}"
 SUPPRESSED = "550 5.7.1 [SUPPRESSED] This recipient gets no mail from you"
@@ -87,7 +90,13 @@ def test_strange_recipients(relay, suppress):
         for recipient in strange:
             reply, = replies(session, recipient)
             assert reply.startswith("5"), (recipient, reply)
-    # And where there is none, smtpd judges alone.
+
+
+@pytest.mark.smtpd79
+def test_with_smtpd_7_9(relay, suppress):
+    """It reads recipients in the same way."""
+    test_addresses_and_domains(relay, suppress)
+    test_strange_recipients(relay, suppress)
 
 
 def test_who_has_no_list_is_not_judged(relay, users):
@@ -268,3 +277,42 @@ def test_the_functions_and_the_relay_agree(relay, redis, users):
                        "EXAMPLE.net", "X@A.example") == 3
         assert all(taken(replies(session, "bob@example.com", "q@example.net",
                                  "x@a.example")))
+
+
+def test_in_a_cluster(tmp_path):
+    """The lists of user and account are on two servers."""
+    with Cluster() as servers:
+        account = next(name for name in ("acme", "b", "c", "d", "e") if
+                       servers.owner(USER) is not servers.owner(
+                           "smtp:account:{%s}" % name))
+        users = Users(servers)
+        users.account(account, "example.org")
+        users.add("alice", PASSWORD, account=account)
+        cmd = Smtpusers(servers, tmp_path)
+        cmd.ok("suppress", "add", "alice", "bob@example.com")
+        cmd.ok("suppress", "import", "--account", account,
+               stdin=b"example.net\n")
+        with FilterDriver(workdir("filter"), configuration(
+                redis=servers.url)) as driver:
+            mail = Mail(driver)
+            for recipient in ("bob@example.com", "x@example.net"):
+                assert mail.rcpt(recipient) == "reject|" + SUPPRESSED
+            assert mail.rcpt("bob@example.org") == "proceed"
+            owner = servers.owner("smtp:account:{%s}" % account)
+            owner.pause()
+            try:
+                assert mail.rcpt("carol@example.com") == "reject|" + TEMPFAIL
+                # What one list says for certain is enough.
+                assert mail.rcpt("bob@example.com")[:10] in (
+                    "reject|550", "reject|451")
+            finally:
+                owner.resume()
+        text = cmd.ok("export").stdout
+        assert text.count("_suppressed") == 2
+        servers.cli("FLUSHALL")
+        cmd.ok("import", stdin=text.encode())
+        cmd.ok("rename", "alice", "renamed")
+        assert cmd.ok("suppress", "list", "renamed").stdout == \
+            "bob@example.com\n"
+        assert cmd.ok("suppress", "list", "--account", account).stdout == \
+            "example.net\n"

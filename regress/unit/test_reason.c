@@ -53,6 +53,8 @@ static const struct {
 	{ REASON_RECIPIENT, "recipient-unreadable" },
 	{ REASON_SUPPRESSED, "recipient-suppressed" },
 	{ REASON_SIZE, "too-large" }, { REASON_QUOTA, "quota" },
+	{ REASON_ACCOUNT_QUOTA, "account-quota" },
+	{ REASON_SENDER_QUOTA, "sender-quota" },
 	{ REASON_LIMITS, "limits-unreadable" },
 	{ REASON_SANDBOX, "sandboxed-meanwhile" },
 	{ REASON_DAMAGED, "line-too-long" }, { REASON_AWAY, "redis-away" } };
