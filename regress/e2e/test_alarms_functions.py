@@ -346,6 +346,16 @@ def test_a_user_who_is_gone_is_not_made(redis, library):
     assert redis.cli("KEYS", "smtp:user:*") == []
 
 
+def test_a_message_of_a_user_who_is_gone_makes_none(redis, library):
+    """It may be reserved before the relay knows that the user is gone."""
+    alarms = Alarms(redis, "sources:1:3600:block:0")
+    library.call("user_del", alarms.key, "purge")
+    for n in range(3):
+        assert alarms.message(source="192.0.2.%d" % n) == (["ok"], [])
+    assert not redis.cli("EXISTS", alarms.key)
+    assert alarms.counters() == []
+
+
 def test_counters_go_with_the_user(redis, library):
     alarms = Alarms(redis, "sources:5:3600:block:0 recipients:500:3600:block:0")
     alarms.message()

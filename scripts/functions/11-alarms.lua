@@ -290,7 +290,7 @@ function alarms.refusal(call)
 	if why then
 		remembered(hold, call.events)
 		return why
-	elseif not call.reserves then
+	elseif not call.reserves or not exists(key) then
 		return nil
 	end
 	local digests = digests_of(values[4])
