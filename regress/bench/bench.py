@@ -31,8 +31,9 @@ from provisioning import bench_provisioning               # noqa: E402
 from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
 from relays import BareFilterRelay, LeastFilterRelay      # noqa: E402
-from sources import bench_crowd, bench_sources         # noqa: E402
-from suppressed import bench_suppressed                 # noqa: E402
+from sizes import bench_sizes                             # noqa: E402
+from sources import bench_crowd, bench_sources            # noqa: E402
+from suppressed import bench_suppressed                   # noqa: E402
 from spf import (bench_spf_known, bench_spf_others,       # noqa: E402
                  bench_spf_silent)
 from users import Users                                   # noqa: E402
@@ -614,10 +615,9 @@ def connected(redis):
 BENCHES = {"forky": (bench_guesses,)}
 BENCHES_ELSE = (
     bench_echo, bench_scan, bench_lookups, bench_decisions, bench_limits,
-    bench_alarms, bench_sources, bench_suppressed,
-    bench_crowd, bench_spf_known,
-    bench_spf_others, bench_spf_silent, bench_charges, bench_provisioning, bench_memory,
-    bench_events, bench_messages)
+    bench_alarms, bench_sources, bench_sizes, bench_suppressed, bench_crowd,
+    bench_spf_known, bench_spf_others, bench_spf_silent, bench_charges,
+    bench_provisioning, bench_memory, bench_events, bench_messages)
 
 
 def main():

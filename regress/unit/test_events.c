@@ -101,8 +101,8 @@ test_too_many_figures(void **state)
 	(void)state;
 	for (i = 0; i < EVENTS_FIGURES + 2; i++)
 		figures[i] = (struct events_figure){ "n", "1" };
-	events_add(j, &fake.conf, "alarm.load", NULL, "acme", EVENTS_FIGURES + 2,
-	    figures);
+	events_add(j, &fake.conf, "alarm.load", NULL, "acme",
+	    EVENTS_FIGURES + 2, figures);
 	assert_string_equal(sent(),
 	    "XADD x:events MAXLEN ~ 10000 * kind alarm.load account acme "
 	    "relay mx1 n 1 n 1 n 1 n 1 n 1 n 1 n 1 n 1\n");
