@@ -114,7 +114,7 @@ void quota_id(char[QUOTA_ID]);
  * Asks whether there is room for units more, or reserves them.  A reservation
  * counts once as many replicas as the configuration asks for have it.  Redis is
  * asked again for as long as it does not answer: the caller cancels when its own
- * time is over.  NULL when memory is short.
+ * time is over.  NULL when out of memory.
  */
 struct quota_query *quota_check(const struct quotas *,
     const struct quota_request *, quota_cb, void *);
@@ -122,8 +122,8 @@ struct quota_query *quota_reserve(const struct quotas *,
     const struct quota_request *, const char *id, quota_cb, void *);
 
 /*
- * Makes the callback not come, and frees the query.  A reservation that may
- * have been made is given back.
+ * Cancels and frees the query: its callback is not called.  A reservation that
+ * may have been made is given back.
  */
 void quota_cancel(struct quota_query *);
 

@@ -203,6 +203,11 @@ def test_it_ends_by_itself(new_relay, users, redis):
         session.command("RSET")
         assert session.message().startswith("250")
     assert status(redis) == ("allowed", None)
+    over = wait_until(lambda: [event for event in events(redis)
+                               if event["kind"] == "user.allowed"], 60,
+                      "the event")
+    assert [(event["user"], event["former"], event["by"])
+            for event in over] == [("alice", "blocked", "time")]
     with log_in(relay):
         pass
 
@@ -338,6 +343,21 @@ def test_what_smtpd_does_not_take(redis, users):
                 "GET", "smtp:user:{alice}:used:alarm:volume") == "0", 60,
                 "what is given back")
         assert sender.send(9) == 4
+
+
+def test_messages_given_back_fill_no_stream(redis, users):
+    limited(users)
+    alarm = {"volume": section(1, "notice")}
+    counter = "smtp:user:{alice}:used:alarm:volume"
+    recipients = 3
+    with Sender(redis.url, alarm=alarm) as sender:
+        for _ in range(5):
+            assert sender.message("tx-rollback", recipients=recipients
+                                  ) == "proceed"
+            wait_until(lambda: redis.cli("GET", counter) == "0", 60,
+                       "what is given back")
+        assert sender.message(recipients=recipients) == "proceed"
+    assert [event["kind"] for event in events(redis)] == ["alarm.volume"]
 
 
 def test_redis_away(new_relay, users, redis):

@@ -202,6 +202,30 @@ def test_a_number_is_given_back(redis, library):
     assert redis.cli("GET", counter) == "7"
 
 
+def test_what_is_given_back_is_not_told_again(redis, library):
+    """Else who has messages given back fills the stream of events."""
+    alarms = Alarms(redis, "volume:3:3600:notice:0")
+    for n in range(9):
+        hold = "back%d" % n
+        reply, events = alarms.message(number=4, hold=hold)
+        assert (reply, len(events)) == (["ok"], 1 if n == 0 else 0)
+        alarms.functions.call("refund", hold)
+    # Another limit is another matter, and so is the next window.
+    alarms.plan = "volume:2:3600:notice:0"
+    assert len(alarms.message(number=4)[1]) == 1
+    redis.cli("DEL", alarms.key + ":used:alarm:volume")
+    told = alarms.key + ":used:alarm:volume:told"
+    assert 0 < redis.cli("PTTL", told) <= 3600000
+    redis.cli("DEL", told)
+    assert len(alarms.message(number=4)[1]) == 1
+    # What is of another type there is nobody's excuse.
+    redis.cli("DEL", alarms.key + ":used:alarm:volume", told)
+    redis.cli("SADD", told, "x")
+    assert alarms.message(number=4)[0] == ["ok"]
+    library.call("user_del", alarms.key, "purge")
+    assert not redis.cli("KEYS", "smtp:*used*alarm*")
+
+
 def test_relays_race(redis, library):
     """Exactly one message sets it off, and none is accepted behind it."""
     plan = "sources:20:3600:block:3600"
@@ -224,6 +248,12 @@ def test_relays_race(redis, library):
     assert len({source for accepted, _ in found for source in accepted}) == 20
 
 
+def over(former):
+    """What is told of a status that has ended."""
+    return {"kind": "user.allowed", "former": former, "by": "time",
+            "account": ""}
+
+
 def test_it_ends_by_itself(redis, library):
     alarms = Alarms(redis, "sources:1:3600:block:1")
     alarms.message(source="192.0.2.1")
@@ -232,6 +262,7 @@ def test_it_ends_by_itself(redis, library):
                "the end")
     # The record says still what it was; the next message ends that.
     assert alarms.fields()["status"] == "blocked"
+    assert alarms.message(source="192.0.2.2") == (["ok"], [over("blocked")])
     assert alarms.message(source="192.0.2.2") == (["ok"], [])
     fields = alarms.fields()
     assert fields["status"] == "allowed"
@@ -248,7 +279,7 @@ def test_what_does_not_end_stays(redis, library, status, until):
     redis.cli("HDEL", alarms.key, "blocked_until")
     assert alarms.message()[0][0] == "alarm"
     redis.cli("HSET", alarms.key, "blocked_until", PAST)
-    assert alarms.message() == (["ok"], [])
+    assert alarms.message() == (["ok"], [over(status)])
 
 
 def test_one_command_releases(redis, library):

@@ -14,8 +14,7 @@ static const struct {
 	enum reason reason;
 	const char *name;
 } reasons[] = { { REASON_NONE, "" }, { REASON_ALARM, "alarm" },
-	{ REASON_USER, "user" },
-	{ REASON_NOT_ASSIGNED, "domain-not-assigned" },
+	{ REASON_USER, "user" }, { REASON_NOT_ASSIGNED, "domain-not-assigned" },
 	{ REASON_ADDRESS, "address-not-assigned" },
 	{ REASON_NOT_IN_ACCOUNT, "domain-not-in-account" },
 	{ REASON_PLAN, "plan" }, { REASON_BOUNCE, "bounce" },

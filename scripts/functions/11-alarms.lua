@@ -11,6 +11,8 @@
 --                                     the limit; otherwise a number
 --   user:{NAME}:used:alarm:KIND:many  the same where the limit is too high for
 --                                     a set: a HyperLogLog
+--   user:{NAME}:used:alarm:KIND:told  of a number: the limit that was told to be
+--                                     passed
 --   user:{NAME}:used:hold:ID:alarm    what the message has set off, should it be
 --                                     asked for again
 --
@@ -42,6 +44,8 @@ for i = 1, #KINDS do
 	COUNTERS[#COUNTERS + 1] = ':used:alarm:' .. KINDS[i]
 	if DIFFERENT[KINDS[i]] then
 		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':many'
+	else
+		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':told'
 	end
 end
 for i = 1, #COUNTERS do
@@ -179,9 +183,11 @@ local function plan_of(text)
 end
 
 -- A status that has run out leaves nothing behind that would end another one.
-local function end_status(key)
+local function end_status(key, former, events)
 	redis.call('HSET', key, 'status', 'allowed')
 	redis.call('HDEL', key, 'blocked_by', 'blocked_at', 'blocked_until')
+	events[#events + 1] = { 'user.allowed', 'former', former, 'by', 'time',
+	    'account', redis.call('HGET', key, 'account') or '' }
 end
 
 local function set_off(key, alarm, time)
@@ -207,6 +213,24 @@ local function event_of(key, alarm, count, ends)
 	    'account', redis.call('HGET', key, 'account') or '' }
 end
 
+-- Whether a notice has not been told in this window.  A number may have passed the
+-- limit before, and been given back: no client is to fill the stream of events.
+local function is_news(counter, alarm, before)
+	if before > alarm.limit then
+		return false
+	elseif DIFFERENT[alarm.kind] then
+		return true
+	end
+	local key, limit = counter .. ':told', string.format('%.0f', alarm.limit)
+	local told = redis.pcall('GET', key)
+	if told == limit or type(told) == 'table' then
+		return false
+	end
+	redis.call('SET', key, limit, 'PX', string.format('%.0f',
+	    math.max(1, redis.call('PTTL', counter))))
+	return true
+end
+
 -- Counts what there is of each kind.  The words to refuse a message with, or nil;
 -- what has been set off is behind the events.
 local function count(key, plan, facts, time, events)
@@ -225,7 +249,7 @@ local function count(key, plan, facts, time, events)
 			    ends)
 			return { 'alarm', alarm.action, 'alarm:' .. alarm.kind }
 		elseif what and after > alarm.limit and
-		    before <= alarm.limit then
+		    is_news(counter, alarm, before) then
 			events[#events + 1] = event_of(key, alarm, after, '')
 		end
 	end
@@ -233,14 +257,14 @@ local function count(key, plan, facts, time, events)
 end
 
 -- Whoever was blocked since the relay asked about the user is so for this
--- message too.
-local function held_back(key, time)
+-- message too.  Without events nothing is written.
+local function held_back(key, time, events)
 	local held = redis.call('HMGET', key, 'status', 'blocked_until',
 	    'blocked_by')
 	local status = status_now(held[1], held[2], time)
-	if status == 'allowed' and (held[1] or 'allowed') ~= 'allowed' and
-	    held[1] ~= '' then
-		end_status(key)
+	if events and status == 'allowed' and
+	    (held[1] or 'allowed') ~= 'allowed' and held[1] ~= '' then
+		end_status(key, held[1], events)
 	end
 	for action, word in pairs(STATUS) do
 		if word == status then
@@ -286,7 +310,7 @@ function alarms.refusal(call)
 		invalid('alarms', 'takes four values')
 	end
 	local key, hold = call.keys[1], call.keys[4]
-	local why = held_back(key, call.time)
+	local why = held_back(key, call.time, call.reserves and call.events)
 	if why then
 		remembered(hold, call.events)
 		return why
@@ -323,7 +347,7 @@ function api.alarm(keys, args)
 	    parse_digits(args[3], 15) }
 	local why
 	if exists(key) then
-		why = held_back(key, time) or
+		why = held_back(key, time, events) or
 		    count(key, plan_of(args[1]), facts, time, events)
 	end
 	return append(why or { 'ok' }, events)
