@@ -288,8 +288,9 @@ def test_one_users_names_keep_nobody_waiting(odd_relay, names, alice):
             assert session.command("RSET").startswith("250")
         names.wait_asked("s0.test")
         assert send_as(relay, "a@good.test").startswith("250")
-        # Of what nobody waits for, little is asked at all.
-        assert sum(map(names.count, silent)) < 3
+        # Of what nobody waits for, little is asked at all; how much is a
+        # matter of how long the others have taken.
+        assert sum(map(names.count, silent)) < len(silent) / 3
 
 
 def waiting(relay, user, domain):
