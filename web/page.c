@@ -71,9 +71,11 @@ static const char style[] =
     "footer{color:#55555c}"
     "@media(max-width:34rem){dl{display:block}dd{margin:0 0 .6rem}"
     "main{border-radius:0}}"
-    "@media(prefers-color-scheme:dark){body{color:#ececf0;background:#161618}"
+    "@media screen and (prefers-color-scheme:dark){"
+    "body{color:#ececf0;background:#161618}"
     "main{background:#222226}dt,footer{color:#b4b4bd}}"
-    "@media print{body,main{background:none;color:#000}main{padding:0}}";
+    "@media print{:root{color-scheme:light}"
+    "body,main{background:none;color:#000}main{padding:0 1rem}}";
 
 /* The one style sheet that the browser is to take, by its hash. */
 static const char *
