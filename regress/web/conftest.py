@@ -83,7 +83,8 @@ def run(name):
         yield server
     finally:
         server.stop()
-    assert not [trace for trace in TRACES if trace in server.complaints()]
+    complaints = server.complaints()
+    assert not any(trace in complaints for trace in TRACES), complaints
 
 
 @pytest.fixture(scope="module")
