@@ -99,6 +99,7 @@ $(call library,$(1),libfilter,$(FILTER_C))
 $(call library,$(1),libtable,$(TABLE_C))
 $(call library,$(1),libweb,$(WEB_C))
 $(B)/$(1)/obj/web/wording.o: scripts/reasons.ini
+$(B)/$(1)/obj/web/language.o: $(wildcard web/po/*.po)
 $(B)/$(1)/obj/filter/functions.o: $(B)/smtpusers.lua
 $(B)/$(1)/obj/filter/functions.o: override CPPFLAGS += -Wa,-I$(B)
 $(B)/$(1)/filter-smtpusers: $(B)/$(1)/obj/filter/filter-smtpusers.o \

@@ -42,8 +42,8 @@ bool alarms_count(const struct alarm_limits *, enum alarm_kind);
 bool alarms_count_messages(const struct alarm_limits *);
 
 /*
- * Adds a recipient, the same whatever its letters' case is.  False when memory
- * is short.
+ * Adds a recipient, the same whatever its letters' case is.  False when
+ * out of memory.
  */
 bool alarms_add(struct alarms_digests *, const char *recipient);
 

@@ -439,7 +439,7 @@ domains_are_users(const struct facts *f, struct decision *d)
 static enum over
 over_of(const struct facts *f)
 {
-	if (!f->room_of_account)
+	if (f->room_whose != QUOTA_OF_ACCOUNT)
 		return (decide_bounds(f->conf, f->user).over);
 	return (f->user->account_over != OVER_UNSET ? f->user->account_over
 						    : f->conf->bounds.over);
@@ -452,9 +452,16 @@ over_of(const struct facts *f)
 static bool
 no_room(const struct facts *f, struct decision *d)
 {
+	static const enum reason reasons[] = { [QUOTA_OF_USER] = REASON_QUOTA,
+		[QUOTA_OF_ACCOUNT] = REASON_ACCOUNT_QUOTA,
+		[QUOTA_OF_SENDER] = REASON_SENDER_QUOTA };
+	const enum reason	 reason = reasons[f->room_whose];
+
+	if (f->room_whose == QUOTA_OF_SENDER)
+		d->domain = f->room_domain;
 	switch (over_of(f)) {
 	case OVER_REJECT:
-		return (reject(d, f->room_refusal, REASON_QUOTA));
+		return (reject(d, f->room_refusal, reason));
 	case OVER_SANDBOX:
 		if (f->stage == STAGE_MAIL_FROM)
 			return (act(d, ACTION_SANDBOX));
@@ -465,7 +472,7 @@ no_room(const struct facts *f, struct decision *d)
 	case OVER_DEFER:
 		break;
 	}
-	return (reject(d, f->room_reply, REASON_QUOTA));
+	return (reject(d, f->room_reply, reason));
 }
 
 bool

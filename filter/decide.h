@@ -102,10 +102,11 @@ struct facts {
 	enum spf_fact		 spf[DOMAINS_MAX];
 	const struct spf_answer *spf_answer[DOMAINS_MAX];
 
-	enum room_fact room;
-	const char    *room_reply;
-	const char    *room_refusal;	/* the same for good */
-	bool	       room_of_account; /* it is the account's limit */
+	enum room_fact	 room;
+	const char	*room_reply;
+	const char	*room_refusal; /* the same for good */
+	enum quota_whose room_whose;   /* for ROOM_NONE */
+	const char	*room_domain;  /* QUOTA_OF_SENDER */
 };
 
 enum action {

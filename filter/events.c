@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "conf.h"
 #include "events.h"
 #include "journal.h"
 #include "key.h"
@@ -20,7 +20,6 @@
 
 #define HEAD 6	 /* words before the fields */
 #define FIELDS 5 /* of every event */
-#define RELAY_TEXT 256
 
 struct words {
 	int	    n;
@@ -46,11 +45,11 @@ share_of(const char *user, const char *account)
 }
 
 void
-events_add(struct journal *journal, const char *prefix, const char *kind,
+events_add(struct journal *journal, const struct conf *conf, const char *kind,
     const char *user, const char *account, size_t n,
     const struct events_figure *figures)
 {
-	char	       key[KEY_TEXT], max[16], id[17], relay[RELAY_TEXT] = "";
+	char	       key[KEY_TEXT], max[16], id[17];
 	struct words   words = { .n = HEAD,
 		  .v = { "XADD", key, "MAXLEN", "~", max, "*" } };
 	struct command command = { 0, 1, words.v };
@@ -61,17 +60,15 @@ events_add(struct journal *journal, const char *prefix, const char *kind,
 		tally_add(TALLY_ALARMS, 1);
 	else if (strcmp(kind, "limit.reached") == 0)
 		tally_add(TALLY_LIMITS_REACHED, 1);
-	key_events(key, prefix);
+	key_events(key, conf->prefix);
 	snprintf(max, sizeof(max), "%d", EVENTS_MAX);
 	arc4random_buf(&random, sizeof(random));
 	snprintf(id, sizeof(id), "%016" PRIx64, random);
-	if (gethostname(relay, sizeof(relay) - 1) == -1)
-		relay[0] = '\0';
 	add_field(&words, "id", id);
 	add_field(&words, "kind", kind);
 	add_field(&words, "user", user);
 	add_field(&words, "account", account);
-	add_field(&words, "relay", relay);
+	add_field(&words, "relay", conf->relay_name);
 	for (i = 0; i < n && i < EVENTS_FIGURES; i++)
 		add_field(&words, figures[i].name, figures[i].value);
 	command.argc = words.n;
@@ -80,7 +77,7 @@ events_add(struct journal *journal, const char *prefix, const char *kind,
 }
 
 void
-events_tell(struct journal *journal, const char *prefix, const char *user,
+events_tell(struct journal *journal, const struct conf *conf, const char *user,
     const char *account, const struct quota_words *words)
 {
 	struct events_figure figures[EVENTS_FIGURES];
@@ -95,5 +92,5 @@ events_tell(struct journal *journal, const char *prefix, const char *user,
 		} else if (account[0] == '\0')
 			account = words->word[i + 1];
 	}
-	events_add(journal, prefix, words->word[0], user, account, n, figures);
+	events_add(journal, conf, words->word[0], user, account, n, figures);
 }

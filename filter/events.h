@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+struct conf;
 struct journal;
 struct quota_words;
 
@@ -20,7 +21,7 @@ struct quota_words;
  *	kind	what happened, such as limit.reached: smtpusers-schema(7)
  *	user, account
  *		whom it is about, left out where there is none
- *	relay	the name of the host
+ *	relay	relay_name of the configuration
  *
  * and the figures of the kind.  Who adds events sees to it that no client can
  * cause more than a few: the stream is capped, and one that comes often pushes
@@ -41,9 +42,9 @@ struct events_figure {
 
 /*
  * Adds an event.  It is copied, kept while Redis is away, and never waited for.
- * prefix is that of the configuration; user and account may be NULL or "".
+ * user and account may be NULL or "".
  */
-void events_add(struct journal *, const char *prefix, const char *kind,
+void events_add(struct journal *, const struct conf *, const char *kind,
     const char *user, const char *account, size_t n,
     const struct events_figure *);
 
@@ -52,7 +53,7 @@ void events_add(struct journal *, const char *prefix, const char *kind,
  * name, of which one called account says whose a user is.  account is "" where
  * the event is the user's; else it is the account's, whoever the user was.
  */
-void events_tell(struct journal *, const char *prefix, const char *user,
+void events_tell(struct journal *, const struct conf *, const char *user,
     const char *account, const struct quota_words *);
 
 #endif /* EVENTS_H */

@@ -84,12 +84,14 @@ stop_with_answer(struct explanation *ex, const char *where, const char *reply,
 }
 
 static void
-print_block(const struct explanation *ex, const char *where,
+print_refusal(const struct explanation *ex, const char *where,
     const struct decision *d)
 {
-	char reply[REPORT_REPLY];
+	char	    buf[REPORT_REPLY];
+	const char *reply = d->reply;
 
-	report_reply(ex->filter.conf, "ID", ex->name, reply);
+	if (d->action == ACTION_BLOCK)
+		reply = report_reply(ex->filter.conf, "ID", ex->name, buf);
 	print_answer(where, reply, d->reason);
 	if (d->domain != NULL)
 		printf("domain: %s\n", d->domain);
@@ -119,15 +121,10 @@ place_of(const struct explanation *ex, const char *stage,
 static bool
 goes_on(struct explanation *ex, const char *stage, const struct decision *d)
 {
-	const char *where = place_of(ex, stage, d);
-
 	if (d->action == ACTION_PROCEED || d->action == ACTION_SANDBOX)
 		return (true);
-	if (d->action == ACTION_BLOCK) {
-		print_block(ex, where, d);
-		stop_with(ex, EX_OK);
-	} else
-		stop_with_answer(ex, where, d->reply, d->reason);
+	print_refusal(ex, place_of(ex, stage, d), d);
+	stop_with(ex, EX_OK);
 	return (false);
 }
 

@@ -44,13 +44,13 @@ typedef void (*failures_cb)(void *, enum failures_result);
 
 /*
  * Asks whether a source has failed too often by now.  Calls back exactly once,
- * from the event loop.  NULL, with no callback to come, when Redis cannot be
+ * from the event loop.  NULL, without a callback, when Redis cannot be
  * asked.
  */
 struct failures_query *failures_ask(const struct failures *,
     const struct netaddr *source, failures_cb, void *);
 
-/* Makes the callback not come. */
+/* Cancels it: the callback is not called. */
 void failures_cancel(struct failures_query *);
 
 /* Counts a login from the source: one that failed, or one that was right. */

@@ -335,7 +335,7 @@ on_told(void *arg, const char *user, const char *account,
 	struct filter *f = arg;
 
 	alarms_tell(user, words);
-	events_tell(f->journal, f->conf->prefix, user, account, words);
+	events_tell(f->journal, f->conf, user, account, words);
 }
 
 static void

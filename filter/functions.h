@@ -22,7 +22,7 @@ struct functions;
 /* Which argument of a command is its first key: so many are before it. */
 #define FUNCTIONS_KEY 3
 
-/* Takes the servers' on_connect for itself.  NULL: memory is short. */
+/* Takes the servers' on_connect for itself.  NULL when out of memory. */
 struct functions *functions_new(struct servers *);
 void		  functions_free(struct functions *);
 

@@ -47,6 +47,7 @@ struct inquiry {
 	char			 name[USER_NAME_MAX + 1];      /* AUTH shows */
 	char			 room_name[USER_NAME_MAX + 1]; /* whose room */
 	char			 room_account[USER_NAME_MAX + 1];
+	char			 room_domain[DOMAIN_TEXT];
 	char			 room_reply[QUOTA_REPLY];
 	char			 room_refusal[QUOTA_REPLY];
 	char			*password;
@@ -233,7 +234,9 @@ take_reply(struct inquiry *inq, const struct quota_answer *answer)
 	snprintf(inq->room_refusal, sizeof(inq->room_refusal), "550 5.7.1%s",
 	    answer->reply + strlen("550 5.7.1"));
 	inq->facts.room = ROOM_NONE;
-	inq->facts.room_of_account = answer->of_account;
+	inq->facts.room_whose = answer->whose;
+	strlcpy(inq->room_domain, answer->domain, sizeof(inq->room_domain));
+	inq->facts.room_domain = inq->room_domain;
 	inq->facts.room_reply = inq->room_reply;
 	inq->facts.room_refusal = answer->passing ? inq->room_reply
 						  : inq->room_refusal;

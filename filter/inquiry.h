@@ -23,11 +23,11 @@ struct inquiry;
 struct inquiry_subject {
 	enum stage	stage;
 	struct session *session;
-	const char     *name;	  /* AUTH: that it shows, folded */
-	const char     *password; /* AUTH: that it shows; NULL: none */
-	const char     *sender;	  /* MAIL FROM: of any length */
+	const char     *name;	   /* AUTH: that it shows, folded */
+	const char     *password;  /* AUTH: that it shows; NULL: none */
+	const char     *sender;	   /* MAIL FROM: of any length */
 	const char     *recipient; /* RCPT TO */
-	bool		dry;	  /* reserve nothing */
+	bool		dry;	   /* reserve nothing */
 };
 
 /*
@@ -38,13 +38,13 @@ typedef void (*inquiry_cb)(void *, const struct decision *,
     const struct user *);
 
 /*
- * Calls back exactly once, maybe from within; with REPLY_TEMPFAIL where memory
- * is short.  Until then *slot leads to the inquiry, afterwards it is NULL.
+ * Calls back exactly once, maybe from within; with REPLY_TEMPFAIL when out
+ * of memory.  Until then *slot leads to the inquiry, afterwards it is NULL.
  */
 void inquiry_begin(struct filter *, const struct inquiry_subject *, inquiry_cb,
     void *, struct inquiry **slot);
 
-/* Makes the callback not come, and gives back what was reserved. */
+/* Cancels it, without a callback, and gives back what was reserved. */
 void inquiry_cancel(struct inquiry *);
 
 #endif /* INQUIRY_H */

@@ -13,10 +13,11 @@ struct journal;
 struct servers;
 
 /*
- * What is to be written to Redis, and must neither hold up a session nor get
- * lost with a connection: kept until Redis has said that it is written, and
- * sent again when it has not.  A command whose reply was lost may so be run
- * twice.  What Redis refuses for good is given up, and logged.
+ * A queue of what is written to Redis behind the sessions: reports, users' logs,
+ * events, and reservations that are given back.  It never blocks.  A command is
+ * kept until Redis has confirmed it, and sent again after a connection was lost;
+ * so one whose reply was lost may run twice.  What Redis refuses for good is
+ * dropped, and logged.
  */
 
 enum journal_kind {

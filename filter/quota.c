@@ -17,6 +17,7 @@
 
 #include "conf.h"
 #include "digest.h"
+#include "domain.h"
 #include "functions.h"
 #include "journal.h"
 #include "key.h"
@@ -46,6 +47,7 @@ struct part {
 	bool		    done;
 	enum quota_result   result;
 	bool		    passing;
+	char		    domain[DOMAIN_TEXT]; /* "": not a sender's limit */
 	char		    reply[QUOTA_REPLY];
 };
 
@@ -217,6 +219,15 @@ refusing(struct quota_query *q)
 	return (NULL);
 }
 
+static enum quota_whose
+whose_limit(const struct part *part)
+{
+	if (part->domain[0] != '\0')
+		return (QUOTA_OF_SENDER);
+	return (kind_of(part) == PART_ACCOUNT ? QUOTA_OF_ACCOUNT
+					      : QUOTA_OF_USER);
+}
+
 /* Once all is there: both have room, or nothing is kept. */
 static void
 conclude_quota(struct quota_query *q)
@@ -234,7 +245,8 @@ conclude_quota(struct quota_query *q)
 		answer.result = why->result;
 		answer.reply = why->reply;
 		answer.passing = why->passing;
-		answer.of_account = kind_of(why) == PART_ACCOUNT;
+		answer.whose = whose_limit(why);
+		answer.domain = why->domain;
 		for (i = 0; i < q->nalarm; i++)
 			answer.words.word[i] = q->alarm[i];
 		answer.words.n = q->nalarm;
@@ -297,11 +309,11 @@ log_bad(const struct part *part, const char *what)
 
 /* Whose limit a reply is about, behind the period. */
 static void
-write_whose(const struct part *part, const char *domain, char *buf, size_t size)
+write_whose(const struct part *part, char *buf, size_t size)
 {
 	buf[0] = '\0';
-	if (domain[0] != '\0')
-		snprintf(buf, size, " from %.253s", domain);
+	if (part->domain[0] != '\0')
+		snprintf(buf, size, " from %s", part->domain);
 	else if (kind_of(part) == PART_ACCOUNT)
 		strlcpy(buf, " of the account", size);
 }
@@ -321,8 +333,7 @@ write_full(struct part *part, const redisReply *reply)
 	const char *seconds = reply->element[4]->str;
 	char	    whose[300];
 
-	write_whose(part, is_text(reply, 6) ? reply->element[6]->str : "",
-	    whose, sizeof(whose));
+	write_whose(part, whose, sizeof(whose));
 	if (strcmp(reply->element[1]->str, "sender_count") == 0)
 		snprintf(part->reply, sizeof(part->reply),
 		    "451 4.7.1 [QUOTA] No more%s, %.20s sender domains are "
@@ -350,6 +361,9 @@ take_full(struct part *part, const redisReply *reply)
 	if (key[0] != '\0' && worth_logging(part, key))
 		log_warnx("%.200s: cannot be read, so it counts as used up",
 		    key);
+	if (is_text(reply, 6))
+		strlcpy(part->domain, reply->element[6]->str,
+		    sizeof(part->domain));
 	write_full(part, reply);
 }
 

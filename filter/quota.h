@@ -51,12 +51,20 @@ struct quota_words {
  */
 bool quota_words(const struct redisReply *, struct quota_words *);
 
+/* Whose limit it is. */
+enum quota_whose {
+	QUOTA_OF_USER,
+	QUOTA_OF_ACCOUNT,
+	QUOTA_OF_SENDER /* one domain that the user sends as */
+};
+
 struct quota_answer {
 	enum quota_result  result;
-	const char	  *reply;   /* QUOTA_FULL */
-	bool		   passing; /* of it: there may be room all the same */
-	bool		   of_account; /* whose limit it is, or record */
-	struct quota_words words;      /* QUOTA_ALARM: from "alarm" on */
+	const char	  *reply;   /* QUOTA_FULL, and the next three: */
+	bool		   passing; /* there may be room all the same */
+	enum quota_whose   whose;
+	const char	  *domain; /* QUOTA_OF_SENDER */
+	struct quota_words words;  /* QUOTA_ALARM: from "alarm" on */
 };
 
 #define QUOTA_LOGGED 64	   /* users and keys that were spoken of */
@@ -106,7 +114,7 @@ void quota_id(char[QUOTA_ID]);
  * Asks whether there is room for units more, or reserves them.  A reservation
  * counts once as many replicas as the configuration asks for have it.  Redis is
  * asked again for as long as it does not answer: the caller cancels when its own
- * time is over.  NULL when memory is short.
+ * time is over.  NULL when out of memory.
  */
 struct quota_query *quota_check(const struct quotas *,
     const struct quota_request *, quota_cb, void *);
@@ -114,8 +122,8 @@ struct quota_query *quota_reserve(const struct quotas *,
     const struct quota_request *, const char *id, quota_cb, void *);
 
 /*
- * Makes the callback not come, and frees the query.  A reservation that may
- * have been made is given back.
+ * Cancels and frees the query: its callback is not called.  A reservation that
+ * may have been made is given back.
  */
 void quota_cancel(struct quota_query *);
 

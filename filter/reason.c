@@ -101,6 +101,10 @@ reason_name(enum reason reason)
 		return ("too-large");
 	case REASON_QUOTA:
 		return ("quota");
+	case REASON_ACCOUNT_QUOTA:
+		return ("account-quota");
+	case REASON_SENDER_QUOTA:
+		return ("sender-quota");
 	case REASON_LIMITS:
 		return ("limits-unreadable");
 	case REASON_SANDBOX:

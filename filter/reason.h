@@ -55,7 +55,9 @@ enum reason {
 	REASON_SUPPRESSED, /* the recipient gets no mail */
 	REASON_SIZE,
 	REASON_QUOTA,
-	REASON_LIMITS, /* cannot be read */
+	REASON_ACCOUNT_QUOTA,
+	REASON_SENDER_QUOTA, /* of the domain */
+	REASON_LIMITS,	     /* cannot be read */
 	REASON_SANDBOX,
 	REASON_DAMAGED,
 	REASON_AWAY /* Redis: the last one */

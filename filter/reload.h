@@ -17,7 +17,7 @@ struct reload;
  * workers are replaced where the keys about them have.
  */
 
-/* The file's name must stay good.  NULL when memory is short. */
+/* The file's name must stay good.  NULL when out of memory. */
 struct reload *reload_new(struct filter *, const char *file);
 
 void reload_free(struct reload *);

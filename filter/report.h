@@ -52,7 +52,7 @@ typedef void (*report_cb)(void *, const char *id);
 void report_write(const struct reports *, const struct session *,
     const struct report *, report_cb, void *, struct report_query **slot);
 
-/* Makes the callback not come, and frees the query. */
+/* Cancels and frees it: the callback is not called. */
 void report_cancel(struct report_query *);
 
 /* Writes the reply that sends a blocked sender to the report. */

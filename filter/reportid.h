@@ -27,7 +27,7 @@
 
 struct reportids;
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct reportids *reportids_new(void);
 void		  reportids_free(struct reportids *);
 

@@ -140,14 +140,14 @@ void session_hold(struct session *, enum login, const char *hash);
 bool session_holds(const struct session *, const char *hash);
 
 /*
- * Whose the message is, or the session without one, as far as it is known: a
- * name that was only tried at AUTH is nobody's.  "" if it is not.
+ * The name of the message's user, else of the user who has logged in, else "".
+ * A name that was only tried at AUTH does not count.
  */
 const char *session_user(const struct session *);
 
 /*
  * Begins a message from an envelope sender, forgetting the one before.  NULL
- * when memory is short.
+ * when out of memory.
  */
 struct tx *session_begin_tx(struct session *, const char *);
 

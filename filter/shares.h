@@ -26,7 +26,7 @@ struct shares_item {
 	size_t	      bytes;
 };
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct shares *shares_new(void);
 
 /* No item may be left. */
@@ -35,7 +35,7 @@ void shares_free(struct shares *);
 /* Bytes of all items. */
 size_t shares_bytes(const struct shares *);
 
-/* Adds an item of so many bytes.  False when memory is short. */
+/* Adds an item of so many bytes.  False when out of memory. */
 bool shares_add(struct shares *, const char *user, struct shares_item *,
     size_t bytes);
 

@@ -67,7 +67,7 @@ struct totals_share {
 /* EVENT:RESULT, or with a reason, EVENT:RESULT:REASON, and the NUL. */
 #define TOTALS_FIELD 64
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct totals *totals_new(struct event_base *);
 
 /* Writes by these from now on. */

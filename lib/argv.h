@@ -15,7 +15,7 @@ struct argv {
 	const char *argv[]; /* and the strings it points to */
 };
 
-/* Copies a command.  NULL when memory is short. */
+/* Copies a command.  NULL when out of memory. */
 struct argv *argv_copy(int, const char **);
 
 /* Wipes it, as it may hold what nobody else should read, and frees it. */

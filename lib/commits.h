@@ -33,7 +33,7 @@ struct sentinels;
 
 /*
  * Starts to connect.  The Sentinels, where there are any, must outlive this.
- * NULL when memory is short.
+ * NULL when out of memory.
  */
 struct commits *commits_new(const struct redisconn_common *,
     const struct place *, const struct sentinels *);
@@ -55,7 +55,7 @@ void commits_drop(struct commits *, const char *why);
 struct commit *commits_send(struct commits *, bool asking, redisconn_cb, void *,
     int, const char **);
 
-/* Makes the callback not come. */
+/* Cancels it: the callback is not called. */
 void commit_cancel(struct commit *);
 
 #endif /* COMMITS_H */

@@ -489,10 +489,9 @@ static const struct {
 	{ "over", valid_over }, { "max_recipients", valid_count },
 	{ "max_size", valid_size }, { "quota_period", valid_period },
 	{ "quota_unit", valid_unit }, { "local", valid_local },
-	{ "source_refusal", valid_refusal },
-	{ "alarm", valid_alarm }, { "alarm|limit", valid_alarm_limit },
-	{ "alarm|period", valid_period }, { "alarm|for", valid_period },
-	{ "alarm|action", valid_alarm_action } };
+	{ "source_refusal", valid_refusal }, { "alarm", valid_alarm },
+	{ "alarm|limit", valid_alarm_limit }, { "alarm|period", valid_period },
+	{ "alarm|for", valid_period }, { "alarm|action", valid_alarm_action } };
 
 static char *
 dup_str(cfg_t *cfg, const char *name)

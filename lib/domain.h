@@ -35,9 +35,9 @@ struct domains {
 
 /*
  * Turns text[0..len), ASCII or UTF-8, into A-labels in lower case (IDNA2008,
- * RFC 5891, after mapping to lower case and NFC).  Of letters that IDNA2003
- * read as others, only A-labels are taken.  False when it is no host
- * name: RFC 1123 2.1 labels, at least two of them, the last one not all
+ * RFC 5891, after mapping to lower case and NFC).  Letters that IDNA2003 mapped
+ * to others, such as sharp s, are accepted only as A-labels.  False when it is no
+ * host name: RFC 1123 2.1 labels, at least two of them, the last one not all
  * digits, no dot at the end.  Labels before the last two may have underscores
  * where others have letters, as hosts are called that send mail as themselves.
  */

@@ -29,7 +29,7 @@ struct guess {
 	time_t large_until; /* seconds, monotonic; 0: it is not too large */
 };
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct guesses *guesses_new(void);
 void		guesses_free(struct guesses *);
 

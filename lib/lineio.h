@@ -48,7 +48,7 @@ struct lineio_handler {
 
 /*
  * Makes both descriptors non-blocking and starts to read.  The handler must
- * outlive it.  NULL when memory is short.
+ * outlive it.  NULL when out of memory.
  */
 struct lineio *lineio_new(struct event_base *, int in, int out,
     const struct lineio_handler *, void *);

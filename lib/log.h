@@ -49,8 +49,8 @@ void log_session(uint64_t, const char *, ...)
 void log_fatal(const char *) __attribute__((__noreturn__));
 
 /*
- * log_warnx() the first time that this line of the source is reached, nothing
- * afterwards: for what a hostile peer could repeat without end.
+ * Logs once for each place in the source and each process.  For what a hostile
+ * peer could repeat without end; not for outages, which begin and end.
  */
 #define log_once(...)                           \
 	do {                                    \

@@ -59,7 +59,7 @@ void passwd_pool_free(struct passwd_pool *);
 
 /*
  * Verifies a password that a client gave for a name, and calls back from the
- * event loop.  All strings are copied.  NULL, with no callback to come, when
+ * event loop.  All strings are copied.  NULL, without a callback, when
  * the queue or the name's share of it is full.
  */
 struct passwd_job *passwd_check(struct passwd_pool *, const char *name,
@@ -69,8 +69,8 @@ struct passwd_job *passwd_check(struct passwd_pool *, const char *name,
 void passwd_hurry(struct passwd_job *);
 
 /*
- * Makes the callback of a job not come, and the job itself not be done unless
- * it is under way.
+ * Cancels a job: its callback is not called.  A job that is not under way yet is
+ * not done.
  */
 void passwd_cancel(struct passwd_job *);
 

@@ -19,7 +19,7 @@ struct recent;
 
 /*
  * A set of about size digests, a multiple of 4, each kept for ttl seconds.
- * NULL when memory is short.
+ * NULL when out of memory.
  */
 struct recent *recent_new(size_t size, int ttl);
 void	       recent_free(struct recent *);

@@ -62,7 +62,7 @@ enum redisconn_peer {
 /*
  * Starts to connect to the place, which is copied, as the configuration says.
  * Of a server that others have told of the certificate must name the place, or
- * a host of the configuration.  NULL when memory is short.
+ * a host of the configuration.  NULL when out of memory.
  */
 struct redisconn *redisconn_new(const struct redisconn_common *,
     const struct place *, enum redisconn_peer);
@@ -94,7 +94,7 @@ void redisconn_on_connect(struct redisconn *,
 
 /*
  * Sends a command of strings.  The callback comes exactly once, from the event
- * loop, never from within this call.  Returns NULL, with no callback to come,
+ * loop, never from within this call.  Returns NULL, without a callback,
  * when there is no connection now.
  */
 struct redisreq *
@@ -107,7 +107,7 @@ redisconn_send(struct redisconn *, redisconn_cb, void *, int, const char **);
  */
 void redisconn_on_message(struct redisconn *, redisconn_cb, void *);
 
-/* Makes the callback of a request under way not come. */
+/* Cancels a request under way: its callback is not called. */
 void redisconn_cancel(struct redisreq *);
 
 #endif /* REDISCONN_H */

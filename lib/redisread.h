@@ -35,13 +35,13 @@ enum redisread_status {
 	REDISREAD_BROKEN /* this is no reply; nothing behind it can be trusted */
 };
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct redisread *redisread_new(void);
 
 /* Frees it, and wipes what it holds. */
 void redisread_free(struct redisread *);
 
-/* Where to put what comes next, and how much; NULL when memory is short. */
+/* Where to put what comes next, and how much; NULL when out of memory. */
 char *redisread_room(struct redisread *, size_t *);
 
 /* Takes so many bytes, which were put there. */

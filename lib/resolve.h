@@ -37,8 +37,8 @@ typedef void (*resolve_cb)(void *, const struct resolve_address *, size_t,
     const char *error);
 
 /*
- * Asks for a host.  The callback comes once, from the event loop.  NULL, with
- * no callback to come, when no thread can be started.
+ * Asks for a host.  The callback comes once, from the event loop.  NULL, without
+ * a callback, when no thread can be started.
  */
 struct resolve *resolve_start(struct event_base *, const char *, uint16_t port,
     resolve_cb, void *);
@@ -46,7 +46,10 @@ struct resolve *resolve_start(struct event_base *, const char *, uint16_t port,
 /* Reads what is an address already, as text; false when it is not. */
 bool resolve_numeric(const char *, uint16_t port, struct resolve_address *);
 
-/* Makes the callback not come.  The thread ends by itself, when it can. */
+/*
+ * Cancels it: the callback is not called.  The thread ends by itself, when it
+ * can.
+ */
 void resolve_cancel(struct resolve *);
 
 #endif /* RESOLVE_H */

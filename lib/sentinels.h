@@ -26,8 +26,8 @@ struct sentinels;
 
 /*
  * Starts to ask.  The callback comes each time that they agree on another
- * primary than before; the place is good for the call alone.  NULL when memory
- * is short.
+ * primary than before; the place is good for the call alone.  NULL when
+ * out of memory.
  */
 struct sentinels *sentinels_new(const struct redisconn_common *,
     void (*)(void *, const struct place *), void *);

@@ -35,7 +35,7 @@ struct server {
 	int64_t asked; /* for the map of the cluster, the last time */
 };
 
-/* Starts to connect.  NULL when memory is short. */
+/* Starts to connect.  NULL when out of memory. */
 struct server *server_new(const struct redisconn_common *, const struct place *,
     enum redisconn_peer);
 

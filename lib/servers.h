@@ -24,7 +24,7 @@ struct servers_req;
 
 /*
  * Starts to connect as the configuration says, which is held.
- * Returns NULL, after having logged why, when memory is short or TLS cannot be
+ * Returns NULL, after having logged why, when out of memory or TLS cannot be
  * set up.
  */
 struct servers *servers_new(struct event_base *, const struct conf *);
@@ -54,7 +54,7 @@ void servers_when_ready(struct servers *, void (*)(void *), void *);
  * comes exactly once, from the event loop, as redisconn_send() has it; with
  * REDIS_NO_REPLY as well when the server turned out not to be the one that
  * holds the key, and no other was found in the time that a request may take.
- * Returns NULL, with no callback to come, when the server is not connected now.
+ * Returns NULL, without a callback, when the server is not connected now.
  */
 struct servers_req *servers_send(struct servers *, const char *key,
     redisconn_cb, void *, int, const char **);
@@ -74,7 +74,7 @@ struct servers_req *servers_send_to(struct servers *, struct server *,
 /* Whether no request is under way. */
 bool servers_idle(const struct servers *);
 
-/* Makes the callback of a request under way not come. */
+/* Cancels a request under way: its callback is not called. */
 void servers_cancel(struct servers_req *);
 
 /* The server that holds the key, connected or not; NULL when none is known. */

@@ -31,7 +31,7 @@ enum state_program {
 	STATE_TABLE
 };
 
-/* Begins; nothing is written before state_use().  NULL: memory is short. */
+/* Begins; nothing is written before state_use().  NULL when out of memory. */
 struct state *state_new(struct event_base *, enum state_program);
 
 /* Writes to these from now on, by this; they must outlive it. */

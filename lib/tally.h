@@ -32,7 +32,7 @@ enum tally {
 	TALLY_TEMPORARY_FAILURES, /* replies: it could not be decided */
 	TALLY_JOURNAL_WAITING,	  /* entries, now */
 	TALLY_JOURNAL_LOST,
-	TALLY_ALARMS,	    /* events of these kinds */
+	TALLY_ALARMS, /* events of these kinds */
 	TALLY_LIMITS_REACHED,
 	TALLY_SPF_QUESTIONS, /* to the DNS */
 	TALLY_SPF_FAILURES,

@@ -17,7 +17,7 @@
 #include "serverinfo.h"
 #include "trouble.h"
 
-#define STATES 8
+#define STATES 16
 #define CODE 32
 #define TEXT 256
 #define MINUTE 60

@@ -25,7 +25,7 @@ struct trouble;
 /* In place of {NAME}: whoever asks about it expects an error. */
 #define TROUBLE_PROBE "{-n}"
 
-/* name is how the log calls the server.  NULL when memory is short. */
+/* name is how the log calls the server.  NULL when out of memory. */
 struct trouble *trouble_new(const char *name);
 void		trouble_free(struct trouble *);
 

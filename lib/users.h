@@ -45,7 +45,7 @@ struct users_question {
 /* The user is there for USER_OK alone, and only during the call. */
 typedef void (*users_cb)(void *, enum users_found, const struct user *);
 
-/* Both must outlive it.  NULL when memory is short. */
+/* Both must outlive it.  NULL when out of memory. */
 struct users *users_new(struct servers *, const struct conf *);
 
 /* From now on asks these, by this; queries that are under way go on. */
@@ -56,13 +56,13 @@ void users_free(struct users *);
 
 /*
  * Asks.  Of an address it is the user whom ip:{ADDR} names and whose ip_auth
- * is the address.  Calls back exactly once, from the event loop.  NULL, with
- * no callback to come, when Redis cannot be asked.
+ * is the address.  Calls back exactly once, from the event loop.  NULL, without
+ * a callback, when Redis cannot be asked.
  */
 struct users_query *
 users_ask(struct users *, const struct users_question *, users_cb, void *);
 
-/* Makes the callback not come, and frees the query. */
+/* Cancels and frees it: the callback is not called. */
 void users_cancel(struct users_query *);
 
 /*

@@ -102,13 +102,14 @@ prefers_json(const char *accept)
 
 void
 cgi_parse(struct cgi *cgi, const char *method, const char *query,
-    const char *accept)
+    const char *accept, const char *accept_language)
 {
 	size_t len;
 
 	memset(cgi, 0, sizeof(*cgi));
 	cgi->method = method_of(method);
 	cgi->json = prefers_json(accept);
+	cgi->language = language_of(cgi->json ? NULL : accept_language);
 	while (query != NULL && *query != '\0') {
 		len = strcspn(query, "&");
 		take_pair(cgi, query, len);
@@ -122,5 +123,5 @@ void
 cgi_read(struct cgi *cgi)
 {
 	cgi_parse(cgi, getenv("REQUEST_METHOD"), getenv("QUERY_STRING"),
-	    getenv("HTTP_ACCEPT"));
+	    getenv("HTTP_ACCEPT"), getenv("HTTP_ACCEPT_LANGUAGE"));
 }

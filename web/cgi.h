@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "language.h"
 #include "reportid.h"
 #include "user.h"
 
@@ -25,16 +26,20 @@ enum cgi_method {
 struct cgi {
 	enum cgi_method method;
 	bool		json; /* is preferred to HTML */
+	/* Programs that read JSON get English. */
+	const struct language *language;
 	/* Of the query; "" where it is none, or could be none of ours. */
 	char id[REPORT_ID + 1];
 	char auth[USER_NAME_MAX + 1];
 };
 
-/* Reads REQUEST_METHOD, QUERY_STRING and HTTP_ACCEPT. */
+/*
+ * Reads REQUEST_METHOD, QUERY_STRING, HTTP_ACCEPT and HTTP_ACCEPT_LANGUAGE.
+ */
 void cgi_read(struct cgi *);
 
 /* The same from texts, each of which may be NULL. */
 void cgi_parse(struct cgi *, const char *method, const char *query,
-    const char *accept);
+    const char *accept, const char *accept_language);
 
 #endif /* CGI_H */

@@ -11,6 +11,7 @@
 
 #include "conf.h"
 #include "escape.h"
+#include "language.h"
 #include "page.h"
 #include "wording.h"
 
@@ -21,16 +22,16 @@ const char *const page_fields[PAGE_FIELDS] = { "reason", "time", "relay",
 	"user", "account", "domain", "spf", "envelope_sender", "from", "source",
 	"message_id", "message" };
 
-static const char *const labels[PAGE_FIELDS] = { "Reason", "Time", "Relay",
-	"User", "Account", "Domain", "SPF record", "Envelope sender",
-	"From header", "Sent from", "Message-ID",
-	"Message in the relay's log" };
+static const char *const labels[PAGE_FIELDS] = { N_("Reason"), N_("Time"),
+	N_("Relay"), N_("User"), N_("Account"), N_("Domain"), N_("SPF record"),
+	N_("Envelope sender"), N_("From header"), N_("Sent from"),
+	N_("Message-ID"), N_("Message in the relay's log") };
 
 static const struct {
 	const char *part;
 	const char *title;
-} parts[] = { { "what", "What happened" }, { "why", "Why" },
-	{ "fix", "What to do" } };
+} parts[] = { { "what", N_("What happened") }, { "why", N_("Why") },
+	{ "fix", N_("What to do") } };
 
 #define NPARTS (sizeof(parts) / sizeof(parts[0]))
 
@@ -40,16 +41,16 @@ static const struct {
 	const char *title;
 	const char *text;
 } errors[] = {
-	[PAGE_NOT_FOUND] = { "404 Not Found", "", "No such report",
-	    "There is no report at this address. Copy the whole link "
-	    "from the error message; reports are kept for 30 days." },
+	[PAGE_NOT_FOUND] = { "404 Not Found", "", N_("No such report"),
+	    N_("There is no report at this address. Copy the whole link "
+	       "from the error message; reports are kept for 30 days.") },
 	[PAGE_NOT_ALLOWED] = { "405 Method Not Allowed", "Allow: GET, HEAD\n",
-	    "Not allowed", "Open the link from the error message." },
+	    N_("Not allowed"), N_("Open the link from the error message.") },
 	[PAGE_UNAVAILABLE] = { "503 Service Unavailable", "Retry-After: 60\n",
-	    "Try again later",
-	    "The report cannot be read now. Try again in a minute." },
-	[PAGE_BROKEN] = { "500 Internal Server Error", "", "Not set up",
-	    "The report cannot be read. The log of the web server says why." }
+	    N_("Try again later"),
+	    N_("The report cannot be read now. Try again in a minute.") },
+	[PAGE_BROKEN] = { "500 Internal Server Error", "", N_("Not set up"),
+	    N_("The report cannot be read. The log of the web server says why.") }
 };
 
 /* Dark where the reader wants that; without colours in print. */
@@ -92,6 +93,16 @@ style_digest(char text[DIGEST_TEXT])
 	return (text);
 }
 
+/* What the program says, in the language of the page. */
+static void
+put_text(FILE *fp, const struct page_form *form, const char *english)
+{
+	char *text = language_text(form->language, english);
+
+	escape_html(fp, text != NULL ? text : english);
+	free(text);
+}
+
 static void
 put_header(FILE *fp, const struct page_form *form, const char *status,
     const char *more)
@@ -100,14 +111,15 @@ put_header(FILE *fp, const struct page_form *form, const char *status,
 
 	fprintf(fp,
 	    "Status: %s\n%sContent-Type: %s; charset=utf-8\n"
+	    "Content-Language: %s\n"
 	    "Content-Security-Policy: default-src 'none'; style-src 'sha256-%s'; "
 	    "img-src https:; base-uri 'none'; form-action 'none'; "
 	    "frame-ancestors 'none'\n"
 	    "Cache-Control: no-store\nReferrer-Policy: no-referrer\n"
-	    "Vary: Accept\nX-Content-Type-Options: nosniff\n"
+	    "Vary: Accept, Accept-Language\nX-Content-Type-Options: nosniff\n"
 	    "X-Robots-Tag: noindex\n\n",
 	    status, more, form->json ? "application/json" : "text/html",
-	    style_digest(digest));
+	    form->language->tag, style_digest(digest));
 }
 
 static void
@@ -115,11 +127,12 @@ put_top(FILE *fp, const struct page_form *form, const char *title)
 {
 	const struct conf *conf = form->conf;
 
-	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
-	      "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-	      "content=\"width=device-width, initial-scale=1\">\n<title>",
-	    fp);
-	escape_html(fp, title);
+	fprintf(fp,
+	    "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n"
+	    "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+	    "content=\"width=device-width, initial-scale=1\">\n<title>",
+	    form->language->tag);
+	put_text(fp, form, title);
 	fprintf(fp, "</title>\n<style>%s</style>\n</head>\n<body>\n<header>\n",
 	    style);
 	if (conf != NULL && conf->report_logo[0] != '\0') {
@@ -133,7 +146,7 @@ put_top(FILE *fp, const struct page_form *form, const char *title)
 		fputs("</p>\n", fp);
 	}
 	fputs("</header>\n<main>\n<h1>", fp);
-	escape_html(fp, title);
+	put_text(fp, form, title);
 	fputs("</h1>\n", fp);
 }
 
@@ -151,37 +164,55 @@ put_bottom(FILE *fp, const struct page_form *form)
 	fputs("</body>\n</html>\n", fp);
 }
 
+struct filling {
+	const struct page_report *report;
+	const char		 *none; /* for an empty field */
+};
+
 /* What the words of a reason leave to be filled in. */
 static const char *
 value_of(void *arg, const char *name)
 {
-	const struct page_report *report = arg;
-	size_t			  i;
+	const struct filling *filling = arg;
+	const char	     *value;
+	size_t		      i;
 
-	for (i = 0; i < PAGE_FIELDS; i++)
-		if (strcmp(page_fields[i], name) == 0)
-			return (report->field[i][0] != '\0' ? report->field[i]
-							    : "(none)");
+	for (i = 0; i < PAGE_FIELDS; i++) {
+		if (strcmp(page_fields[i], name) != 0)
+			continue;
+		value = filling->report->field[i];
+		return (value[0] != '\0' ? value : filling->none);
+	}
 	return (NULL);
 }
 
 static char *
-words_of(const struct page_report *report, size_t part)
+words_of(const struct page_form *form, const struct page_report *report,
+    size_t part)
 {
-	return (wording_of(report->field[PAGE_REASON], parts[part].part,
-	    value_of, (void *)(uintptr_t)report));
+	static const char english[] = N_("(none)");
+	char		 *none = language_text(form->language, english), *text;
+	struct filling	  filling = { report, none != NULL ? none : english };
+
+	text = wording_of(form->language, report->field[PAGE_REASON],
+	    parts[part].part, value_of, &filling);
+	free(none);
+	return (text);
 }
 
 static void
-put_words(FILE *fp, const struct page_report *report)
+put_words(FILE *fp, const struct page_form *form,
+    const struct page_report *report)
 {
 	char  *text;
 	size_t i;
 
 	for (i = 0; i < NPARTS; i++) {
-		if ((text = words_of(report, i)) == NULL)
+		if ((text = words_of(form, report, i)) == NULL)
 			continue;
-		fprintf(fp, "<h2>%s</h2>\n<p>", parts[i].title);
+		fputs("<h2>", fp);
+		put_text(fp, form, parts[i].title);
+		fputs("</h2>\n<p>", fp);
 		escape_html(fp, text);
 		fputs("</p>\n", fp);
 		free(text);
@@ -189,9 +220,12 @@ put_words(FILE *fp, const struct page_report *report)
 }
 
 static void
-put_row(FILE *fp, const char *label, const char *text)
+put_row(FILE *fp, const struct page_form *form, const char *label,
+    const char *text)
 {
-	fprintf(fp, "<dt>%s</dt><dd>", label);
+	fputs("<dt>", fp);
+	put_text(fp, form, label);
+	fputs("</dt><dd>", fp);
 	escape_html(fp, text);
 	fputs("</dd>\n", fp);
 }
@@ -202,13 +236,15 @@ put_report_html(FILE *fp, const struct page_form *form,
 {
 	size_t i;
 
-	put_top(fp, form, "Message blocked");
-	put_words(fp, report);
-	fputs("<h2>Details</h2>\n<dl>\n", fp);
-	put_row(fp, "Report", report->id);
+	put_top(fp, form, N_("Message blocked"));
+	put_words(fp, form, report);
+	fputs("<h2>", fp);
+	put_text(fp, form, N_("Details"));
+	fputs("</h2>\n<dl>\n", fp);
+	put_row(fp, form, N_("Report"), report->id);
 	for (i = 0; i < PAGE_FIELDS; i++)
 		if (report->field[i][0] != '\0')
-			put_row(fp, labels[i], report->field[i]);
+			put_row(fp, form, labels[i], report->field[i]);
 	fputs("</dl>\n", fp);
 	put_bottom(fp, form);
 }
@@ -221,7 +257,8 @@ put_member(FILE *fp, const char *name, const char *text)
 }
 
 static void
-put_report_json(FILE *fp, const struct page_report *report)
+put_report_json(FILE *fp, const struct page_form *form,
+    const struct page_report *report)
 {
 	char  *text;
 	size_t i;
@@ -231,7 +268,7 @@ put_report_json(FILE *fp, const struct page_report *report)
 	for (i = 0; i < PAGE_FIELDS; i++)
 		put_member(fp, page_fields[i], report->field[i]);
 	for (i = 0; i < NPARTS; i++) {
-		if ((text = words_of(report, i)) == NULL)
+		if ((text = words_of(form, report, i)) == NULL)
 			continue;
 		put_member(fp, parts[i].part, text);
 		free(text);
@@ -247,7 +284,7 @@ page_report(FILE *fp, const struct page_form *form,
 	if (form->head)
 		return;
 	if (form->json)
-		put_report_json(fp, report);
+		put_report_json(fp, form, report);
 	else
 		put_report_html(fp, form, report);
 }
@@ -266,7 +303,7 @@ page_error(FILE *fp, const struct page_form *form, enum page_error error)
 	}
 	put_top(fp, form, errors[error].title);
 	fputs("<p>", fp);
-	escape_html(fp, errors[error].text);
+	put_text(fp, form, errors[error].text);
 	fputs("</p>\n", fp);
 	put_bottom(fp, form);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 struct conf;
+struct language;
 
 /* The fields of a report that are shown, in this order; see page_fields. */
 enum page_field {
@@ -47,9 +48,10 @@ enum page_error {
 
 /* How it is said. */
 struct page_form {
-	const struct conf *conf; /* NULL: it could not be read */
-	bool		   json; /* or HTML */
-	bool		   head; /* no body */
+	const struct conf     *conf; /* NULL: it could not be read */
+	const struct language *language;
+	bool		       json; /* or HTML */
+	bool		       head; /* no body */
 };
 
 /*

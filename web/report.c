@@ -153,6 +153,7 @@ main(void)
 	cgi_read(&rc.cgi);
 	rc.form.conf = rc.conf;
 	rc.form.json = rc.cgi.json;
+	rc.form.language = rc.cgi.language;
 	rc.form.head = rc.cgi.method == CGI_HEAD;
 	if (started)
 		answer(&rc);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "language.h"
 #include "wording.h"
 
 #define NAME_MAX_ 32 /* of what stands in braces */
@@ -60,12 +61,41 @@ find_part(const char *section, const char *part)
 	return (NULL);
 }
 
+/* A line that begins with white space goes on with the one before. */
+static void
+put_unfolded(FILE *fp, const char *p)
+{
+	for (; *p != '\0' && (*p != '\n' || p[1] == '\t' || p[1] == ' '); p++) {
+		if (*p == '\n') {
+			fputc(' ', fp);
+			p += strspn(p + 1, "\t ");
+		} else
+			fputc(*p, fp);
+	}
+}
+
+static char *
+unfold(const char *p)
+{
+	char  *text = NULL;
+	size_t size;
+	FILE  *fp = open_memstream(&text, &size);
+
+	if (fp == NULL)
+		return (NULL);
+	put_unfolded(fp, p);
+	if (fclose(fp) == 0)
+		return (text);
+	free(text);
+	return (NULL);
+}
+
 /* Writes what is meant by {name}, and returns the place behind it. */
 static const char *
 put_value(FILE *fp, const char *brace, wording_value value, void *arg)
 {
 	char	    name[NAME_MAX_];
-	size_t	    len = strcspn(brace + 1, "}\n");
+	size_t	    len = strcspn(brace + 1, "}");
 	const char *text;
 
 	if (brace[1 + len] == '}' && len < sizeof(name)) {
@@ -80,35 +110,40 @@ put_value(FILE *fp, const char *brace, wording_value value, void *arg)
 	return (brace + 1);
 }
 
-/* A line that begins with white space goes on with the one before. */
-static void
-put_part(FILE *fp, const char *p, wording_value value, void *arg)
+static char *
+fill_in(const char *p, wording_value value, void *arg)
 {
-	while (*p != '\0' && (*p != '\n' || p[1] == '\t' || p[1] == ' ')) {
+	char  *text = NULL;
+	size_t size;
+	FILE  *fp = open_memstream(&text, &size);
+
+	if (fp == NULL)
+		return (NULL);
+	while (*p != '\0') {
 		if (*p == '{')
 			p = put_value(fp, p, value, arg);
-		else if (*p == '\n') {
-			fputc(' ', fp);
-			p += 1 + strspn(p + 1, "\t ");
-		} else
+		else
 			fputc(*p++, fp);
 	}
-}
-
-char *
-wording_of(const char *reason, const char *part, wording_value value, void *arg)
-{
-	const char *p = find_section(reason);
-	char	   *text = NULL;
-	size_t	    size;
-	FILE	   *fp;
-
-	if (p == NULL || (p = find_part(p, part)) == NULL ||
-	    (fp = open_memstream(&text, &size)) == NULL)
-		return (NULL);
-	put_part(fp, p, value, arg);
 	if (fclose(fp) == 0)
 		return (text);
 	free(text);
 	return (NULL);
+}
+
+char *
+wording_of(const struct language *language, const char *reason,
+    const char *part, wording_value value, void *arg)
+{
+	const char *p = find_section(reason);
+	char	   *english, *words, *text;
+
+	if (p == NULL || (p = find_part(p, part)) == NULL ||
+	    (english = unfold(p)) == NULL)
+		return (NULL);
+	words = language_text(language, english);
+	text = fill_in(words != NULL ? words : english, value, arg);
+	free(words);
+	free(english);
+	return (text);
 }

@@ -6,7 +6,7 @@
 #ifndef WORDING_H
 #define WORDING_H
 
-#include <stddef.h>
+struct language;
 
 /*
  * What scripts/reasons.ini, which is part of the program, says of a reason, for
@@ -17,9 +17,11 @@
 typedef const char *(*wording_value)(void *, const char *name);
 
 /*
- * Finds a part of a reason, "what", "why" or "fix", on one line and filled in.
- * The caller frees it.  NULL when there is none, or memory is short.
+ * Finds a part of a reason, "what", "why" or "fix", on one line and filled in,
+ * in this language or, where its catalogue has no such text, in English.  The
+ * caller frees it.  NULL when there is none, or memory is short.
  */
-char *wording_of(const char *reason, const char *part, wording_value, void *);
+char *wording_of(const struct language *, const char *reason, const char *part,
+    wording_value, void *);
 
 #endif /* WORDING_H */

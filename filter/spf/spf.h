@@ -25,7 +25,7 @@ typedef void (*spf_cb)(void *, const struct spf_answer *);
 
 /*
  * Has the workers started, and again when they end, and holds the configuration.
- * What starts them outlives this.  NULL when memory is short or the configuration
+ * What starts them outlives this.  NULL when out of memory or the configuration
  * is bad.
  */
 struct spf *
@@ -34,7 +34,7 @@ spf_new(struct event_base *, const struct conf *, struct spfworkers *);
 /*
  * Goes by another configuration from now on, which is held, with nothing known
  * from before.  A worker that is at work is replaced once it has answered.
- * False, and nothing has changed, when memory is short.
+ * False, and nothing has changed, when out of memory.
  */
 bool spf_use(struct spf *, const struct conf *);
 
@@ -47,16 +47,16 @@ const struct spf_answer *spf_known(struct spf *, const char *domain);
 /*
  * Asks about a domain, given as A-labels, for a user of an account ("": of
  * none).  The callback, which may be NULL, comes exactly once, from the event
- * loop, within two spf_timeouts, whoever else has asked about the domain before.
- * NULL, with no callback to come, when too many questions wait, of all, of this
- * account or of this user: few where there is no callback, since nobody waits
- * for the answer yet, and one about each domain.  Accounts are served in turn,
- * and the users of an account in turn.
+ * loop, within two spf_timeouts, whoever else has asked about the domain
+ * before.  NULL, and no callback, when too many questions wait: in all, of this
+ * account or of this user.  Of those that nobody waits for yet (no callback)
+ * fewer may wait, and one about each domain.  Accounts are served in turn, and
+ * the users of an account in turn.
  */
 struct spf_question *spf_ask(struct spf *, const char *user,
     const char *account, const char *domain, spf_cb, void *);
 
-/* Makes the callback not come, and frees the question. */
+/* Cancels and frees the question: its callback is not called. */
 void spf_cancel(struct spf_question *);
 
 #endif /* SPF_H */

@@ -30,7 +30,7 @@ struct spfturn {
 	uint64_t served; /* when last: the higher, the later; 0: not yet */
 };
 
-/* NULL when memory is short. */
+/* NULL when out of memory. */
 struct spfturns *spfturns_new(void);
 
 /* Nobody may be left. */
@@ -38,7 +38,7 @@ void spfturns_free(struct spfturns *);
 
 /*
  * The turn of a user, whose account may be "", for one question: kept until it
- * has been left as often as joined.  NULL when memory is short.
+ * has been left as often as joined.  NULL when out of memory.
  */
 struct spfturn	    *
 spfturn_join(struct spfturns *, const char *user, const char *account);

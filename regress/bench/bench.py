@@ -31,8 +31,9 @@ from provisioning import bench_provisioning               # noqa: E402
 from redisserver import RedisServer, wait_until           # noqa: E402
 from relay import Relay, certificate                      # noqa: E402
 from relays import BareFilterRelay, LeastFilterRelay      # noqa: E402
-from sources import bench_crowd, bench_sources         # noqa: E402
-from suppressed import bench_suppressed                 # noqa: E402
+from sizes import bench_sizes                             # noqa: E402
+from sources import bench_crowd, bench_sources            # noqa: E402
+from suppressed import bench_suppressed                   # noqa: E402
 from spf import (bench_spf_known, bench_spf_others,       # noqa: E402
                  bench_spf_silent)
 from users import Users                                   # noqa: E402
@@ -345,6 +346,45 @@ def bench_limits(table, redis):
                    "%.2f" % (medians[name] / medians["the user's"]))
 
 
+# Alarms
+
+ALARMS = {kind: {"period": "1h"} for kind in (
+    "sources", "senders", "recipients", "volume", "blocked")}
+
+
+def bench_alarms(table, redis):
+    """What all of them cost a message, of a user with limits and of one
+    without, beside a filter that has none."""
+    users = Users(redis)
+    secret = crypted(users)
+    own = {"no limits": {}, "limits": LIMITS["the user's"][0]}
+    ways = [(name, alarm) for name in own for alarm in (False, True)]
+    times = {way: [] for way in ways}
+    with Decider(workdir("quiet"), configuration(redis=redis.url),
+                 kind="rel") as quiet, \
+            Decider(workdir("alarmed"), configuration(
+                redis=redis.url, alarm=ALARMS), kind="rel") as alarmed:
+        for number, (name, alarm) in enumerate(ways):
+            user = "alarmed%d" % number
+            users.set(user, password=secret, **own[name])
+            users.domains(user, "example.org")
+            (alarmed if alarm else quiet).log_in("%016x" % number, user)
+        for turn in range(WARM_UP + DECISIONS):
+            order = list(enumerate(ways))
+            for number, way in order[::-1] if turn % 2 else order:
+                took = (alarmed if way[1] else quiet).message(
+                    "%016x" % number, "example.org")
+                if turn >= WARM_UP:
+                    times[way].append(took * 1e6)
+    for name in own:
+        quiet, alarmed = (statistics.median(times[name, alarm])
+                          for alarm in (False, True))
+        table.note("decision on a message, %s, without alarms; with all"
+                   % name, "%.0f; %.0f us" % (quiet, alarmed))
+        table.note("the same, with all alarms / without",
+                   "%.2f" % (alarmed / quiet))
+
+
 # Credential lookups
 
 
@@ -575,10 +615,9 @@ def connected(redis):
 BENCHES = {"forky": (bench_guesses,)}
 BENCHES_ELSE = (
     bench_echo, bench_scan, bench_lookups, bench_decisions, bench_limits,
-    bench_sources, bench_suppressed,
-    bench_crowd, bench_spf_known,
-    bench_spf_others, bench_spf_silent, bench_charges, bench_provisioning, bench_memory,
-    bench_events, bench_messages)
+    bench_alarms, bench_sources, bench_sizes, bench_suppressed, bench_crowd,
+    bench_spf_known, bench_spf_others, bench_spf_silent, bench_charges,
+    bench_provisioning, bench_memory, bench_events, bench_messages)
 
 
 def main():

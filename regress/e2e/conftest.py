@@ -1,7 +1,8 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""Fixtures: one Redis, one smtpd and one receiving side that most tests share.
+"""Fixtures: one smtpd with its Redis, and one receiving side, that most tests
+share, and another Redis for tests without that smtpd.
 
 Every test has an empty Redis and finds at its end that nothing has died,
 that no sanitizer had a word to say and that no password is in a log.
@@ -85,13 +86,23 @@ def shared_redis():
         yield server
 
 
+@pytest.fixture(scope="session")
+def quiet_redis():
+    """One that no relay of other tests tells how it is."""
+    with RedisServer(workdir("redis")) as server:
+        yield server
+
+
 @pytest.fixture
-def redis(shared_redis):
-    shared_redis.cli("FLUSHALL")
-    yield shared_redis
-    if shared_redis.process is None:
-        shared_redis.start()
-    shared_redis.resume()
+def redis(request):
+    shared = "shared_redis" in request.fixturenames
+    server = request.getfixturevalue(
+        "shared_redis" if shared else "quiet_redis")
+    server.cli("FLUSHALL")
+    yield server
+    if server.process is None:
+        server.start()
+    server.resume()
 
 
 @pytest.fixture

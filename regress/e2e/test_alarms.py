@@ -203,6 +203,11 @@ def test_it_ends_by_itself(new_relay, users, redis):
         session.command("RSET")
         assert session.message().startswith("250")
     assert status(redis) == ("allowed", None)
+    over = wait_until(lambda: [event for event in events(redis)
+                               if event["kind"] == "user.allowed"], 60,
+                      "the event")
+    assert [(event["user"], event["former"], event["by"])
+            for event in over] == [("alice", "blocked", "time")]
     with log_in(relay):
         pass
 

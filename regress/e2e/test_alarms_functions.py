@@ -224,6 +224,12 @@ def test_relays_race(redis, library):
     assert len({source for accepted, _ in found for source in accepted}) == 20
 
 
+def over(former):
+    """What is told of a status that has ended."""
+    return {"kind": "user.allowed", "former": former, "by": "time",
+            "account": ""}
+
+
 def test_it_ends_by_itself(redis, library):
     alarms = Alarms(redis, "sources:1:3600:block:1")
     alarms.message(source="192.0.2.1")
@@ -232,6 +238,7 @@ def test_it_ends_by_itself(redis, library):
                "the end")
     # The record says still what it was; the next message ends that.
     assert alarms.fields()["status"] == "blocked"
+    assert alarms.message(source="192.0.2.2") == (["ok"], [over("blocked")])
     assert alarms.message(source="192.0.2.2") == (["ok"], [])
     fields = alarms.fields()
     assert fields["status"] == "allowed"
@@ -248,7 +255,7 @@ def test_what_does_not_end_stays(redis, library, status, until):
     redis.cli("HDEL", alarms.key, "blocked_until")
     assert alarms.message()[0][0] == "alarm"
     redis.cli("HSET", alarms.key, "blocked_until", PAST)
-    assert alarms.message() == (["ok"], [])
+    assert alarms.message() == (["ok"], [over(status)])
 
 
 def test_one_command_releases(redis, library):

@@ -142,11 +142,12 @@ def granted(redis):
 
 
 def needed():
-    """Each right of a relay that it needs with any single server."""
+    """Each right of a relay that it needs with any single server, and without
+    alarms."""
     acl = package("provision.acl")
     return [right for right in acl.RIGHTS["relay"]
-            if right not in ("select", "info", "wait", *acl.SEVERAL,
-                             *acl.LOADING)
+            if right not in ("select", "info", "wait", *acl.ALARMS,
+                             *acl.SEVERAL, *acl.LOADING)
             and not right.startswith("cluster|")]
 
 

@@ -14,7 +14,8 @@ from session import Session
 from test_failures import MANY, PASSWORD, guess, refused
 
 FILTER = SOURCE / "scripts" / "fail2ban" / "smtpusers.conf"
-FORGED = 'connect refused: user=- source=%s reply="' + MANY + '"'
+FORGED = ('connect refused: user=- source=%s reply="' + MANY +
+          '" reason=failed-logins')
 
 
 def banned(lines):

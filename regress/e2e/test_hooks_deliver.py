@@ -374,7 +374,7 @@ def mailed(deliverer, count):
 def test_people_are_mailed(site, delivering):
     deliverer = delivering(customers={"mail": "{account}@panel.example"})
     add(site.server, id="0123456789abcdef", kind="limit.reached",
-        user="alice", account="acme", limit="5", relay="mx1")
+        user="alice", account="Acme", limit="5", relay="mx1")
     add(site.server, kind="of no account", user="alice")
     add(site.server, kind="of a strange one", account="a b@evil.example")
     (words, message), = mailed(deliverer, 1)
@@ -382,7 +382,7 @@ def test_people_are_mailed(site, delivering):
                      "acme@panel.example"]
     assert message["To"] == "acme@panel.example"
     assert message["From"] == "relay@relay.example"
-    assert message["Subject"] == "limit.reached alice acme"
+    assert message["Subject"] == "limit.reached alice Acme"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Message-ID"] == \
         "<0123456789abcdef.customers@relay.example>"
@@ -430,8 +430,9 @@ def test_a_mail_outlives_its_sender(site, delivering):
     deliverer = delivering(ops={"mail": "ops@ops.example"})
     deliverer.mailing("hang")
     ident = add(site.server, kind="k", user="alice")
-    wait_until(lambda: deliverer.pending("ops") == 1 and
-               site.server.cli("KEYS", "smtp:mailed:*"), 90, "the try")
+    wait_until((deliverer.box / "hangs").exists, 90, "the try")
+    assert deliverer.pending("ops") == 1
+    assert site.server.cli("KEYS", "smtp:mailed:*")
     deliverer.kill()
     deliverer.mailing("keep")
     deliverer.start()

@@ -3,6 +3,9 @@
 
 """report.cgi, as a web server runs it."""
 
+import ast
+import configparser
+import gettext
 import json
 import os
 import re
@@ -12,7 +15,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from places import PATIENCE, configuration, program, workdir
+from places import PATIENCE, SOURCE, configuration, program, workdir
 from reports import PASSWORD, blocked, from_header, report_id, try_message
 from session import Session
 
@@ -248,3 +251,119 @@ def test_its_redis_user_reads_reports_and_nothing_else(redis):
         assert cgi.errors == ""
     finally:
         redis.cli("ACL", "DELUSER", "report")
+
+
+REASONS = configparser.ConfigParser(interpolation=None)
+REASONS.read(SOURCE / "scripts/reasons.ini", encoding="utf-8")
+
+
+def own_words():
+    """What the page itself says: what the sources mark."""
+    source = "".join(path.read_text() for path in SOURCE.glob("web/*.c"))
+    return {ast.literal_eval("(%s)" % text) for text in re.findall(
+        r'\bN_\(((?:\s*"(?:[^"\\]|\\.)*")+)\)', source)}
+
+
+def words_of_reasons():
+    return {" ".join(text.split("\n")) for reason in REASONS.sections()
+            for text in REASONS[reason].values()}
+
+
+def catalogue():
+    """As gettext reads the German one, complete or not at all."""
+    compiled = workdir("catalogue") / "de.mo"
+    subprocess.run(["msgfmt", "--check", "-o", compiled,
+                    SOURCE / "web/po/de.po"], check=True)
+    with compiled.open("rb") as file:
+        texts = dict(gettext.GNUTranslations(file)._catalog)
+    texts.pop("")
+    return texts
+
+
+def fields_in(text):
+    return set(re.findall(r"\{\w+\}", text))
+
+
+def test_each_text_is_there_in_german_and_nothing_else():
+    texts = catalogue()
+    assert len(own_words()) > 20 and len(words_of_reasons()) > 100
+    assert set(texts) == own_words() | words_of_reasons()
+    for english, german in texts.items():
+        assert german and fields_in(german) == fields_in(english), english
+    file = (SOURCE / "web/po/de.po").read_text()
+    assert "#~" not in file and "fuzzy" not in file
+    assert set(re.findall(r"\\.", file.split("\n\n", 1)[1])) <= {
+        '\\"', "\\\\"}
+
+
+@pytest.mark.parametrize("reason", REASONS.sections())
+def test_each_reason_in_german(cgi, redis, reason):
+    store(redis, reason=reason, spf="")
+    response = cgi.run(HTTP_ACCEPT_LANGUAGE="de-DE,de;q=0.9,en;q=0.8")
+    assert response.status == 200 and cgi.errors == ""
+    assert response.header["Content-Language"] == "de"
+    assert response.header["Vary"] == "Accept, Accept-Language"
+    page = Page(response.body)
+    assert ("html", {"lang": "de"}) in page.tags
+    assert re.search(r"Was geschehen ist\s.*Warum\s.*Was zu tun ist\s.*"
+                     r"Einzelheiten\s.*Umschlagabsender", page.text, re.DOTALL)
+    texts = catalogue()
+    for part in REASONS[reason].values():
+        german = texts[" ".join(part.split("\n"))]
+        for field in fields_in(german):
+            german = german.replace(field, FIELDS[field[1:-1]] or
+                                    "(keine Angabe)")
+        assert german in page.text
+
+
+ENGLISH = (None, "", "en", "fr", "de;q=0", "*", "en-GB, de;q=0.9", "de;q=2",
+           "*;q=0", "," * 8192, "x" * 8192, "de" * 4096, "de;q=0." * 1024,
+           "\x80\xff\x01", "en<script>", "../../de")
+
+
+@pytest.mark.parametrize("header", ENGLISH, ids=range(len(ENGLISH)))
+def test_english_for_all_others(cgi, redis, header):
+    store(redis)
+    environ = {} if header is None else {"HTTP_ACCEPT_LANGUAGE": header}
+    response = cgi.run(**environ)
+    assert response.status == 200 and cgi.errors == ""
+    assert response.header["Content-Language"] == "en"
+    assert ("html", {"lang": "en"}) in Page(response.body).tags
+    assert "What happened" in response.body
+
+
+@pytest.mark.parametrize("header", ("de", "DE-at", "en;q=0, *", "fr, de;q=0.1",
+                                    "fr;q=0.9," * 8192 + "de;q=0.001"),
+                         ids=range(5))
+def test_german_for_who_prefers_it(cgi, redis, header):
+    store(redis)
+    response = cgi.run(HTTP_ACCEPT_LANGUAGE=header)
+    assert response.header["Content-Language"] == "de"
+    assert "Nachricht abgelehnt" in response.body
+
+
+def test_errors_in_german(cgi, redis):
+    german = {"HTTP_ACCEPT_LANGUAGE": "de"}
+    assert "Bericht nicht gefunden" in cgi.run("id=1", **german).body
+    assert "Nicht erlaubt" in cgi.run(method="POST", **german).body
+    redis.cli("SET", "smtp:report:{%s}" % ID, "x")
+    assert "Versuchen Sie es in einer Minute" in cgi.run(**german).body
+    cgi.conf.write_text("redis = 'tcp:'\n")
+    response = cgi.run(**german)
+    assert response.status == 500 and "Nicht eingerichtet" in response.body
+
+
+def test_what_strangers_write_is_text_in_german(cgi, redis):
+    store(redis, **{name: STRANGE for name in FIELDS
+                    if name not in ("user", "reason")})
+    response = cgi.run(HTTP_ACCEPT_LANGUAGE="de")
+    assert "<script" not in response.body and "\u202e" not in response.body
+
+
+def test_json_is_in_english(cgi, redis):
+    store(redis)
+    english = cgi.run(HTTP_ACCEPT="application/json")
+    response = cgi.run(HTTP_ACCEPT="application/json",
+                       HTTP_ACCEPT_LANGUAGE="de")
+    assert (response.header, response.body) == (english.header, english.body)
+    assert response.header["Content-Language"] == "en"

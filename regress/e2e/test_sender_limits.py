@@ -71,6 +71,21 @@ def test_one_site_does_not_use_up_the_rest(relay, users, redis):
         "b.example": {"sender_quota": 3, "50/1h": 3}}
 
 
+def test_the_longest_domain(relay, users):
+    """Its name fits into the reply."""
+    domain = ".".join(("x" * 61, "y" * 61, "z" * 61, "a" * 61, "test"))
+    assert len(domain) == 252
+    users.add("alice", PASSWORD, domains=[domain], sender_quota="1")
+    with Session(relay) as session:
+        assert session.plain("alice", PASSWORD).startswith("235")
+        for code in ("250", "451"):
+            assert session.mail("x@" + domain).startswith("250")
+            assert session.rcpt().startswith("250")
+            reply = session.data(simple(sender="x@" + domain))
+            assert reply.startswith(code)
+    assert "1 messages per 1d from %s used, try again in " % domain in reply
+
+
 def test_the_header_counts_and_not_the_envelope(users, sender, counters):
     add(users, sender_quota="1")
     assert sender.message(author="x@a.example") == "proceed"

@@ -412,6 +412,30 @@ def test_explain_knows_quotas(cmd, new_relay, redis, users):
     assert explained(cmd, *good) == ("MAIL FROM", "limits-unreadable")
 
 
+def test_explain_knows_limits_of_senders_and_accounts(cmd, new_relay, users):
+    users.account("acme", quota="3", over="reject")
+    users.add("alice", PASSWORD, account="acme", sender_quota="2")
+    relay = new_relay()
+    cmd.file.write_text(relay.conf_path.read_text())
+    good = ("--from", "a@example.org", "--header", "From: a@example.org")
+    with Session(relay) as session:
+        assert session.plain("alice", PASSWORD) == OK
+        for _ in range(2):
+            assert session.message().startswith("250")
+    assert explained(cmd, *good) == ("end of data", "sender-quota")
+    found = cmd.json("explain", "alice", *good)
+    assert found["domain"] == "example.org"
+    assert "from example.org used" in found["reply"]
+    assert "sent as many messages from example.org" in found["what"]
+    users.set("alice", sender_quota="9")
+    users.account("acme", quota="2")
+    assert explained(cmd, *good) == ("MAIL FROM", "account-quota")
+    found = cmd.json("explain", "alice", *good)
+    assert found["reply"].startswith("550 5.7.1 [QUOTA] 2 messages per 1d of "
+                                     "the account used")
+    assert "account acme" in found["what"]
+
+
 def test_explain_says_whom_it_is_about_without_spf(cmd, new_relay, users):
     """Where the name server answers nothing, too."""
     users.account("rich", plan="pro")

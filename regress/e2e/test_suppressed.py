@@ -90,7 +90,13 @@ def test_strange_recipients(relay, suppress):
         for recipient in strange:
             reply, = replies(session, recipient)
             assert reply.startswith("5"), (recipient, reply)
-    # And where there is none, smtpd judges alone.
+
+
+@pytest.mark.smtpd79
+def test_with_smtpd_7_9(relay, suppress):
+    """It reads recipients in the same way."""
+    test_addresses_and_domains(relay, suppress)
+    test_strange_recipients(relay, suppress)
 
 
 def test_who_has_no_list_is_not_judged(relay, users):

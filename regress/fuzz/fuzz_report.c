@@ -4,8 +4,8 @@
  */
 
 /*
- * The report page: a query and an Accept header from the client, and the fields
- * of a report, which strangers have written.  Lines of the input are these, in
+ * The report page: a query and the headers Accept and Accept-Language from the
+ * client, and the fields of a report, which strangers have written.  Lines of the input are these, in
  * that order.
  */
 
@@ -28,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 static char *
 page_of(const struct cgi *cgi, const struct page_report *report)
 {
-	const struct page_form form = { .json = cgi->json };
+	const struct page_form form = { .json = cgi->json,
+		.language = cgi->language };
 	char		      *text = NULL;
 	size_t		       size;
 	FILE		      *fp = open_memstream(&text, &size);
@@ -78,7 +79,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char		  *copy = malloc(size + 1), *p = copy;
 	struct page_report report;
 	struct cgi	   cgi;
-	const char	  *query, *accept;
+	const char	  *query, *accept, *language;
 	size_t		   i;
 
 	CHECK(copy != NULL);
@@ -86,7 +87,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	copy[size] = '\0';
 	query = strsep(&p, "\n");
 	accept = strsep(&p, "\n");
-	cgi_parse(&cgi, "GET", query, accept);
+	language = strsep(&p, "\n");
+	cgi_parse(&cgi, "GET", query, accept, language);
 	CHECK(cgi.id[0] == '\0' || strspn(cgi.id, "0123456789") == REPORT_ID);
 	report.id = cgi.id;
 	for (i = 0; i < PAGE_FIELDS; i++) {

@@ -10,6 +10,7 @@
 
 #include "cgi.h"
 #include "escape.h"
+#include "language.h"
 #include "wording.h"
 
 #define ID "123456789012345678"
@@ -19,22 +20,22 @@ static struct cgi cgi;
 static void
 parse(const char *query)
 {
-	cgi_parse(&cgi, "GET", query, NULL);
+	cgi_parse(&cgi, "GET", query, NULL, NULL);
 }
 
 static void
 test_method(void **state)
 {
 	(void)state;
-	cgi_parse(&cgi, "GET", "", NULL);
+	cgi_parse(&cgi, "GET", "", NULL, NULL);
 	assert_int_equal(cgi.method, CGI_GET);
-	cgi_parse(&cgi, "HEAD", NULL, NULL);
+	cgi_parse(&cgi, "HEAD", NULL, NULL, NULL);
 	assert_int_equal(cgi.method, CGI_HEAD);
-	cgi_parse(&cgi, "POST", NULL, NULL);
+	cgi_parse(&cgi, "POST", NULL, NULL, NULL);
 	assert_int_equal(cgi.method, CGI_OTHER);
-	cgi_parse(&cgi, "get", NULL, NULL);
+	cgi_parse(&cgi, "get", NULL, NULL, NULL);
 	assert_int_equal(cgi.method, CGI_OTHER);
-	cgi_parse(&cgi, NULL, NULL, NULL);
+	cgi_parse(&cgi, NULL, NULL, NULL, NULL);
 	assert_int_equal(cgi.method, CGI_OTHER);
 }
 
@@ -111,7 +112,7 @@ test_accept(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		cgi_parse(&cgi, "GET", "", rows[i].accept);
+		cgi_parse(&cgi, "GET", "", rows[i].accept, NULL);
 		assert_int_equal(cgi.json, rows[i].json);
 	}
 }
@@ -178,26 +179,35 @@ test_wording(void **state)
 
 	(void)state;
 	for (i = 0; i < 3; i++) {
-		text = wording_of("source-not-listed", parts[i], value, NULL);
+		text = wording_of(language_of(NULL), "source-not-listed",
+		    parts[i], value, NULL);
 		assert_non_null(text);
 		assert_null(strchr(text, '\n'));
 		assert_null(strchr(text, '\t'));
 		assert_null(strstr(text, "  "));
 		free(text);
 	}
-	text = wording_of("source-not-listed", "what", value, NULL);
+	text = wording_of(language_of(NULL), "source-not-listed", "what", value,
+	    NULL);
 	assert_string_equal(text,
 	    "The user {domain}<bob> may not send from this address.");
 	free(text);
 	/* What cannot be filled in stays. */
-	text = wording_of("plan", "fix", value, NULL);
+	text = wording_of(language_of(NULL), "plan", "fix", value, NULL);
 	assert_contains(text, "{domain}");
 	free(text);
-	assert_null(wording_of("", "what", value, NULL));
-	assert_null(wording_of("source", "what", value, NULL));
-	assert_null(wording_of("source-not-listed] x", "what", value, NULL));
-	assert_null(wording_of("plan", "wha", value, NULL));
-	assert_null(wording_of("redis-away", "x\nfix", value, NULL));
+	text = wording_of(language_of("de"), "source-not-listed", "what", value,
+	    NULL);
+	assert_contains(text, "{domain}<bob> darf");
+	free(text);
+	assert_null(wording_of(language_of(NULL), "", "what", value, NULL));
+	assert_null(wording_of(language_of(NULL), "source", "what", value,
+	    NULL));
+	assert_null(wording_of(language_of(NULL), "source-not-listed] x",
+	    "what", value, NULL));
+	assert_null(wording_of(language_of(NULL), "plan", "wha", value, NULL));
+	assert_null(wording_of(language_of(NULL), "redis-away", "x\nfix", value,
+	    NULL));
 }
 
 int

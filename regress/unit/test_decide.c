@@ -701,15 +701,19 @@ test_over_of_account(void **state)
 	begin(STAGE_MAIL_FROM);
 	user.account_limited = true;
 	facts.room = ROOM_NONE;
-	facts.room_of_account = true;
+	facts.room_whose = QUOTA_OF_ACCOUNT;
 	facts.room_reply = "451 later";
 	facts.room_refusal = "550 never";
 	user.bounds.over = OVER_REJECT;
-	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
+	assert_reply(ACTION_REJECT, "451 later", REASON_ACCOUNT_QUOTA);
 	conf.bounds.over = OVER_SANDBOX;
 	assert_action(ACTION_SANDBOX);
 	user.account_over = OVER_REJECT;
-	assert_reply(ACTION_REJECT, "550 never", REASON_QUOTA);
+	assert_reply(ACTION_REJECT, "550 never", REASON_ACCOUNT_QUOTA);
+	facts.room_whose = QUOTA_OF_SENDER;
+	facts.room_domain = "two.example";
+	assert_reply(ACTION_REJECT, "550 never", REASON_SENDER_QUOTA);
+	assert_string_equal(decide(&facts).domain, "two.example");
 	facts.room = ROOM_UNASKED;
 	assert_action(ACTION_ASK_ROOM);
 }

@@ -5,7 +5,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "unit.h"
 
@@ -24,6 +23,7 @@ static struct journal	 *j;
 static int
 set_up(void **state)
 {
+	static char		 prefix[] = "x:", relay[] = "mx1";
 	static const char *const replies[] = { "$3\r\n1-1\r\n" };
 
 	(void)state;
@@ -31,6 +31,8 @@ set_up(void **state)
 	log_init("unit");
 	base = event_base_new();
 	fakeredis_init(&fake, base);
+	fake.conf.prefix = prefix;
+	fake.conf.relay_name = relay;
 	servers = servers_new(base, &fake.conf);
 	assert_non_null(servers);
 	j = journal_new(base, servers);
@@ -52,13 +54,12 @@ tear_down(void **state)
 	return (0);
 }
 
-/* What was sent, without the id, which is drawn, and the host's name. */
+/* What was sent, without the id, which is drawn. */
 static const char *
 sent(void)
 {
 	static char text[1024];
-	char	    host[256] = "", relay[300];
-	char	   *id, *at;
+	char	   *id;
 
 	unit_run_until(base, fake.ncommands > 0 && fakeredis_heard(&fake));
 	snprintf(text, sizeof(text), "%.1000s", fake.log);
@@ -66,10 +67,6 @@ sent(void)
 	assert_non_null(id);
 	assert_int_equal(strspn(id + 4, "0123456789abcdef"), 16);
 	memmove(id, id + 20, strlen(id + 20) + 1);
-	gethostname(host, sizeof(host) - 1);
-	snprintf(relay, sizeof(relay), " relay %s", host);
-	if (host[0] != '\0' && (at = strstr(text, relay)) != NULL)
-		memmove(at, at + strlen(relay), strlen(at + strlen(relay)) + 1);
 	return (text);
 }
 
@@ -80,19 +77,19 @@ test_fields(void **state)
 		{ "none", NULL }, { "empty", "" }, { "used", "90" } };
 
 	(void)state;
-	events_add(j, "smtp:", "limit.near", "alice", "acme", 4, figures);
+	events_add(j, &fake.conf, "limit.near", "alice", "acme", 4, figures);
 	assert_string_equal(sent(),
-	    "XADD smtp:events MAXLEN ~ 10000 * kind limit.near user alice "
-	    "account acme limit 100/1h used 90\n");
+	    "XADD x:events MAXLEN ~ 10000 * kind limit.near user alice "
+	    "account acme relay mx1 limit 100/1h used 90\n");
 }
 
 static void
 test_of_nobody(void **state)
 {
 	(void)state;
-	events_add(j, "x:", "alarm.load", NULL, "", 0, NULL);
+	events_add(j, &fake.conf, "alarm.load", NULL, "", 0, NULL);
 	assert_string_equal(sent(),
-	    "XADD x:events MAXLEN ~ 10000 * kind alarm.load\n");
+	    "XADD x:events MAXLEN ~ 10000 * kind alarm.load relay mx1\n");
 }
 
 static void
@@ -104,11 +101,11 @@ test_too_many_figures(void **state)
 	(void)state;
 	for (i = 0; i < EVENTS_FIGURES + 2; i++)
 		figures[i] = (struct events_figure){ "n", "1" };
-	events_add(j, "", "alarm.load", NULL, "acme", EVENTS_FIGURES + 2,
-	    figures);
+	events_add(j, &fake.conf, "alarm.load", NULL, "acme",
+	    EVENTS_FIGURES + 2, figures);
 	assert_string_equal(sent(),
-	    "XADD events MAXLEN ~ 10000 * kind alarm.load account acme "
-	    "n 1 n 1 n 1 n 1 n 1 n 1 n 1 n 1\n");
+	    "XADD x:events MAXLEN ~ 10000 * kind alarm.load account acme "
+	    "relay mx1 n 1 n 1 n 1 n 1 n 1 n 1 n 1 n 1\n");
 }
 
 static void
@@ -118,10 +115,10 @@ test_of_functions(void **state)
 		{ "limit.near", "account", "acme", "used", "9", "odd" } };
 
 	(void)state;
-	events_tell(j, "", "alice", "", &words);
+	events_tell(j, &fake.conf, "alice", "", &words);
 	assert_string_equal(sent(),
-	    "XADD events MAXLEN ~ 10000 * kind limit.near user alice "
-	    "account acme used 9\n");
+	    "XADD x:events MAXLEN ~ 10000 * kind limit.near user alice "
+	    "account acme relay mx1 used 9\n");
 }
 
 static void
@@ -131,10 +128,10 @@ test_of_an_account(void **state)
 		{ "limit.near", "account", "", "used", "9" } };
 
 	(void)state;
-	events_tell(j, "", "alice", "acme", &words);
+	events_tell(j, &fake.conf, "alice", "acme", &words);
 	assert_string_equal(sent(),
-	    "XADD events MAXLEN ~ 10000 * kind limit.near account acme "
-	    "used 9\n");
+	    "XADD x:events MAXLEN ~ 10000 * kind limit.near account acme "
+	    "relay mx1 used 9\n");
 }
 
 int

@@ -14,8 +14,7 @@ static const struct {
 	enum reason reason;
 	const char *name;
 } reasons[] = { { REASON_NONE, "" }, { REASON_ALARM, "alarm" },
-	{ REASON_USER, "user" },
-	{ REASON_NOT_ASSIGNED, "domain-not-assigned" },
+	{ REASON_USER, "user" }, { REASON_NOT_ASSIGNED, "domain-not-assigned" },
 	{ REASON_ADDRESS, "address-not-assigned" },
 	{ REASON_NOT_IN_ACCOUNT, "domain-not-in-account" },
 	{ REASON_PLAN, "plan" }, { REASON_BOUNCE, "bounce" },
@@ -53,6 +52,8 @@ static const struct {
 	{ REASON_RECIPIENT, "recipient-unreadable" },
 	{ REASON_SUPPRESSED, "recipient-suppressed" },
 	{ REASON_SIZE, "too-large" }, { REASON_QUOTA, "quota" },
+	{ REASON_ACCOUNT_QUOTA, "account-quota" },
+	{ REASON_SENDER_QUOTA, "sender-quota" },
 	{ REASON_LIMITS, "limits-unreadable" },
 	{ REASON_SANDBOX, "sandboxed-meanwhile" },
 	{ REASON_DAMAGED, "line-too-long" }, { REASON_AWAY, "redis-away" } };

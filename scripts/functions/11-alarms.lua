@@ -179,9 +179,11 @@ local function plan_of(text)
 end
 
 -- A status that has run out leaves nothing behind that would end another one.
-local function end_status(key)
+local function end_status(key, former, events)
 	redis.call('HSET', key, 'status', 'allowed')
 	redis.call('HDEL', key, 'blocked_by', 'blocked_at', 'blocked_until')
+	events[#events + 1] = { 'user.allowed', 'former', former, 'by', 'time',
+	    'account', redis.call('HGET', key, 'account') or '' }
 end
 
 local function set_off(key, alarm, time)
@@ -233,14 +235,14 @@ local function count(key, plan, facts, time, events)
 end
 
 -- Whoever was blocked since the relay asked about the user is so for this
--- message too.
-local function held_back(key, time)
+-- message too.  Without events nothing is written.
+local function held_back(key, time, events)
 	local held = redis.call('HMGET', key, 'status', 'blocked_until',
 	    'blocked_by')
 	local status = status_now(held[1], held[2], time)
-	if status == 'allowed' and (held[1] or 'allowed') ~= 'allowed' and
-	    held[1] ~= '' then
-		end_status(key)
+	if events and status == 'allowed' and
+	    (held[1] or 'allowed') ~= 'allowed' and held[1] ~= '' then
+		end_status(key, held[1], events)
 	end
 	for action, word in pairs(STATUS) do
 		if word == status then
@@ -286,7 +288,7 @@ function alarms.refusal(call)
 		invalid('alarms', 'takes four values')
 	end
 	local key, hold = call.keys[1], call.keys[4]
-	local why = held_back(key, call.time)
+	local why = held_back(key, call.time, call.reserves and call.events)
 	if why then
 		remembered(hold, call.events)
 		return why
@@ -323,7 +325,7 @@ function api.alarm(keys, args)
 	    parse_digits(args[3], 15) }
 	local why
 	if exists(key) then
-		why = held_back(key, time) or
+		why = held_back(key, time, events) or
 		    count(key, plan_of(args[1]), facts, time, events)
 	end
 	return append(why or { 'ok' }, events)

@@ -23,7 +23,7 @@ cd %(box)s || exit 75
 read what <%(box)s/how
 case $what in
 fail) echo "no room" >&2; exit 75 ;;
-hang) exec sleep 1000 ;;
+hang) : >%(box)s/hangs; exec sleep 1000 ;;
 esac
 name=$(mktemp %(box)s/tmp.XXXXXXXX) || exit 75
 { printf '%%s\\n' "$*"; cat; } >"$name"

@@ -17,7 +17,7 @@ import subprocess
 from .config import ConfigError
 from .events import NAME
 from .post import Undelivered
-from .text import decode, visible
+from .text import decode, fold, visible
 
 TEMPLATE_MAX = 65536
 VALUE_MAX = 1000
@@ -48,7 +48,7 @@ class Mailer:
         address = self.section.mail
         for word in ("user", "account"):
             if "{%s}" % word in address:
-                name = event.get(word, "")
+                name = fold(event.get(word, ""))
                 if not NAME.fullmatch(name):
                     return None
                 address = address.replace("{%s}" % word, name)
