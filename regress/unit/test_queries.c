@@ -18,10 +18,10 @@
 #include "cgi.h"
 #include "page.h"
 
-#define QUERIES	   100000
+#define QUERIES 100000
 #define PAGE_EVERY 20 /* a whole page is a hundred times as slow */
-#define LONGEST	   20000
-#define ID	   "123456789012345678"
+#define LONGEST 20000
+#define ID "123456789012345678"
 
 static uint32_t seed = 1;
 
@@ -42,8 +42,9 @@ piece(void)
 		"?", "%", "%00", "%0d%0a", "%2", "%zz", "%25", "%C0%AF",
 		"%ed%a0%80", "+", "id", "auth", ID, ID "&", "alice", "bob%2B",
 		"*", "../", "{", "}", "\x01", "\xff\xfe", "\r\nSet-Cookie: a=b",
-		"<script>", "%3Cscript%3E", "\"'", "$(id)", "%s%n", "id[]=",
-		"-1", "18446744073709551616", "%E2%80%AE", "\\", "\n\n" };
+		"<script>", "%3Cscript%3E", "\"'", "$(id)", "%s%n",
+		"id[]=", "-1", "18446744073709551616", "%E2%80%AE", "\\",
+		"\n\n" };
 
 	return (pieces[any(sizeof(pieces) / sizeof(pieces[0]))]);
 }
@@ -72,8 +73,7 @@ compose(char *query, size_t size)
 static void
 check_request(const struct cgi *cgi)
 {
-	static const char name[] =
-	    "abcdefghijklmnopqrstuvwxyz0123456789._@+-";
+	static const char name[] = "abcdefghijklmnopqrstuvwxyz0123456789._@+-";
 	size_t		  len = strlen(cgi->id);
 
 	assert_true(len == 0 || len == REPORT_ID);
@@ -86,7 +86,8 @@ check_request(const struct cgi *cgi)
 static void
 check_page(const struct cgi *cgi, const char *query)
 {
-	const struct page_form form = { .json = cgi->json };
+	const struct page_form form = { .json = cgi->json,
+		.language = cgi->language };
 	struct page_report     report = { .id = cgi->id };
 	char		      *text = NULL, *end;
 	size_t		       size, i;
@@ -121,6 +122,7 @@ test_hostile_queries(void **state)
 		setenv("QUERY_STRING", query, 1);
 		setenv("HTTP_ACCEPT", any(2) == 0 ? query : "application/json",
 		    1);
+		setenv("HTTP_ACCEPT_LANGUAGE", any(2) == 0 ? query : "de", 1);
 		cgi_read(&cgi);
 		check_request(&cgi);
 		numbers += cgi.id[0] != '\0';
@@ -135,8 +137,9 @@ test_hostile_queries(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(
-	    test_hostile_queries) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hostile_queries)
+	};
 
 	return (cmocka_run_group_tests_name("queries", tests, NULL, NULL));
 }

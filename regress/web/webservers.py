@@ -125,8 +125,8 @@ class Apache(WebServer):
     log, errors = "/var/log/apache2/report.log", "/var/log/apache2/error.log"
 
     def prepare(self):
-        for name in ("lock", "apache2"):
-            Path("/run", name).mkdir(exist_ok=True)
+        for name in ("lock", "apache2/socks"):
+            Path("/run", name).mkdir(parents=True, exist_ok=True)
         subprocess.run(["a2enmod", "-q", "cgid", "qos"], check=True,
                        stdout=subprocess.DEVNULL)
 

@@ -1,7 +1,7 @@
 -- Refuses what a client asks for while as many of its requests as this are
 -- being answered: lighttpd itself limits those of all clients only.
 
-local MOST = 4
+local MOST = 10
 
 local client = lighty.r.req_attr["request.remote-addr"]
 local open = 0
