@@ -167,9 +167,10 @@ def test_values_that_do_not_parse(users, sender, counters, field, value):
 
 
 @pytest.mark.parametrize("key", [KEY, KEY + ":until"])
-@pytest.mark.parametrize("over", ["defer", "reject"])
+@pytest.mark.parametrize("over", ["defer", "reject", "sandbox"])
 def test_counters_of_wrong_types(users, sender, redis, key, over):
-    """No room for the time being, even where mail beyond it is rejected."""
+    """No room for the time being, even where mail beyond it is rejected, or
+    thrown away."""
     add(users, quota="9", sender_quota="3", over=over)
     redis.cli("SET", key, "x")
     for _ in range(2):
@@ -280,6 +281,27 @@ def test_those_that_are_over_go(users, redis, counters):
     assert redis.cli("HLEN", KEY) == 100
     assert 86000 < redis.cli("TTL", KEY) <= 86401
     assert 86000 < redis.cli("TTL", KEY + ":until") <= 86401
+
+
+def test_other_domains_do_not_end_a_window(users, redis, counters):
+    add(users, sender_quota="2")
+    assert reserve(counters, "a", "a.example", units=2) == ["ok"]
+    users.set("alice", sender_quota="", sender_rate="9/1m")
+    assert reserve(counters, "b", "b.example") == ["ok"]
+    for key in (KEY, KEY + ":until"):
+        assert redis.cli("TTL", key) > 80000
+    users.set("alice", sender_quota="2")
+    assert reserve(counters, "c", "a.example")[1] == "sender_quota"
+
+
+@pytest.mark.parametrize("score", ["inf", "1e300"])
+def test_an_end_that_is_none(users, redis, counters, score):
+    """Costs nobody but whoever has it."""
+    add(users, sender_quota="2")
+    redis.cli("ZADD", KEY + ":until", score, "b.example")
+    for hold in "ab":
+        assert reserve(counters, hold, "a.example") == ["ok"]
+    assert reserve(counters, "c", "a.example")[0] == "full"
 
 
 def test_what_is_over_is_not_counted(users, redis, counters):
