@@ -435,10 +435,15 @@ domains_are_users(const struct facts *f, struct decision *d)
 	return (false);
 }
 
-/* The account says what becomes of mail beyond its own limits. */
+/*
+ * The account says what becomes of mail beyond its own limits.  What may have
+ * room for all that is known is neither refused for good nor thrown away.
+ */
 static enum over
 over_of(const struct facts *f)
 {
+	if (f->room_passing)
+		return (OVER_DEFER);
 	if (f->room_whose != QUOTA_OF_ACCOUNT)
 		return (decide_bounds(f->conf, f->user).over);
 	return (f->user->account_over != OVER_UNSET ? f->user->account_over

@@ -105,6 +105,7 @@ struct facts {
 	enum room_fact	 room;
 	const char	*room_reply;
 	const char	*room_refusal; /* the same for good */
+	bool		 room_passing; /* there may be room all the same */
 	enum quota_whose room_whose;   /* for ROOM_NONE */
 	const char	*room_domain;  /* QUOTA_OF_SENDER */
 };

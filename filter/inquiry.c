@@ -226,7 +226,6 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 	go_on(inq);
 }
 
-/* What may have room for all that is known is not refused for good. */
 static void
 take_reply(struct inquiry *inq, const struct quota_answer *answer)
 {
@@ -238,8 +237,8 @@ take_reply(struct inquiry *inq, const struct quota_answer *answer)
 	strlcpy(inq->room_domain, answer->domain, sizeof(inq->room_domain));
 	inq->facts.room_domain = inq->room_domain;
 	inq->facts.room_reply = inq->room_reply;
-	inq->facts.room_refusal = answer->passing ? inq->room_reply
-						  : inq->room_refusal;
+	inq->facts.room_refusal = inq->room_refusal;
+	inq->facts.room_passing = answer->passing;
 }
 
 /* {"alarm", what the user is by now, by which of them} */

@@ -147,7 +147,7 @@ on_late_user(void *arg, enum users_found found, const struct user *user)
 	struct late_login *late = arg;
 	struct filter	  *f = late->filter;
 
-	if (found == USER_OK && late->verified) {
+	if (user != NULL && late->verified) {
 		alarms_limits(f->conf, user, &late->session.alarms);
 		alarms_login(f, user->name, &late->session.alarms,
 		    &late->session.source);

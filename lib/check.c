@@ -115,9 +115,12 @@ check_conf(const char *who, enum check_program program, const char *file,
  * permissions.  Behind @ is a key without its prefix.
  */
 struct probe {
-	enum check_program least; /* the table needs fewer */
-	const char	  *words[WORDS_MAX];
+	int	    least; /* the table needs fewer */
+	const char *words[WORDS_MAX];
 };
+
+/* A filter that counts for alarms needs more. */
+#define CHECK_ALARMS (CHECK_FILTER + 1)
 
 /* TROUBLE_PROBE is in each of these keys, of which none can be there. */
 #define USER "@user:{-n}"
@@ -126,6 +129,7 @@ struct probe {
 #define LAST "@user:{-n}:last"
 #define LOG "@user:{-n}:log"
 #define USED "@user:{-n}:used:quota"
+#define COUNTED "@user:{-n}:used:alarm:sources"
 #define DOMAINS "@user:{-n}:domains"
 #define SENDERS "@user:{-n}:used:senders"
 #define UNTIL "@user:{-n}:used:senders:until"
@@ -181,14 +185,21 @@ static const struct probe probes[] = { { CHECK_TABLE, { "PING" } },
 	{ CHECK_FILTER, { "FCALL", VERSION, "1", FAILURES } },
 	{ CHECK_FILTER, { "HINCRBY", STATS, "a", "no" } },
 	{ CHECK_FILTER, { "ZINCRBY", TOP, "no", "a" } },
-	{ CHECK_FILTER, { "ZADD", TOP, "no", "a" } } };
+	{ CHECK_FILTER, { "ZADD", TOP, "no", "a" } },
+	{ CHECK_ALARMS, { "HLEN", USER } },
+	{ CHECK_ALARMS, { "UNLINK", COUNTED } },
+	{ CHECK_ALARMS, { "PFCOUNT", COUNTED } },
+	{ CHECK_ALARMS, { "PEXPIRE", COUNTED, "no", "LT" } },
+	{ CHECK_ALARMS, { "PEXPIRETIME", COUNTED } },
+	/* In no form would these leave nothing behind. */
+	{ CHECK_ALARMS, { "FCALL", VERSION, "1", COUNTED, "SADD", "PFADD" } } };
 
 struct look {
 	const struct conf *conf;
 	struct event_base *base;
 	struct servers	  *servers;
-	enum check_program program;
-	size_t		   at; /* the probe that is under way */
+	int		   most; /* of what a probe is for */
+	size_t		   at;	 /* the probe that is under way */
 	int		   problems;
 	struct event	  *retry;
 	int		   retries; /* left */
@@ -290,7 +301,7 @@ is_needed(const struct look *look, const struct probe *p)
 {
 	if (strcmp(p->words[0], "WAIT") == 0 && look->conf->redis_replicas == 0)
 		return (false);
-	return (p->least <= look->program);
+	return (p->least <= look->most);
 }
 
 /* On to the next probe that is the program's. */
@@ -321,6 +332,17 @@ on_check_ready(void *arg)
 	event_base_loopbreak(look->base);
 }
 
+static bool
+has_alarms(const struct conf *conf)
+{
+	size_t i;
+
+	for (i = 0; i < ALARM_KINDS; i++)
+		if (conf->alarms[i].action != ALARM_OFF)
+			return (true);
+	return (false);
+}
+
 int
 check_redis(struct event_base *base, const struct conf *conf,
     struct servers *servers, enum check_program program)
@@ -328,7 +350,9 @@ check_redis(struct event_base *base, const struct conf *conf,
 	struct look look = { .conf = conf,
 		.base = base,
 		.servers = servers,
-		.program = program,
+		.most = program == CHECK_FILTER && has_alarms(conf)
+		    ? CHECK_ALARMS
+		    : (int)program,
 		.retries = conf->redis_timeout * 1000 / RETRY };
 
 	if ((look.retry = evtimer_new(base, on_retry, &look)) == NULL)

@@ -180,9 +180,10 @@ def test_over_sandbox(new_relay, users, sink):
 
 
 @pytest.mark.parametrize("key", [":used:quota", ":used:rate"])
-def test_a_counter_that_cannot_be_read(redis, senders, users, key):
-    """It may have room: never refused for good."""
-    add(users, {"quota": "9", "rate": "9/1h", "over": "reject"})
+@pytest.mark.parametrize("over", ["reject", "sandbox"])
+def test_a_counter_that_cannot_be_read(redis, senders, users, key, over):
+    """It may have room: never refused for good, nor thrown away."""
+    add(users, {"quota": "9", "rate": "9/1h", "over": over})
     redis.cli("RPUSH", ACCOUNT + key, "x")
     one, _ = senders
     assert refused(one.message()) == (9, True)

@@ -345,6 +345,21 @@ def test_what_smtpd_does_not_take(redis, users):
         assert sender.send(9) == 4
 
 
+def test_messages_given_back_fill_no_stream(redis, users):
+    limited(users)
+    alarm = {"volume": section(1, "notice")}
+    counter = "smtp:user:{alice}:used:alarm:volume"
+    recipients = 3
+    with Sender(redis.url, alarm=alarm) as sender:
+        for _ in range(5):
+            assert sender.message("tx-rollback", recipients=recipients
+                                  ) == "proceed"
+            wait_until(lambda: redis.cli("GET", counter) == "0", 60,
+                       "what is given back")
+        assert sender.message(recipients=recipients) == "proceed"
+    assert [event["kind"] for event in events(redis)] == ["alarm.volume"]
+
+
 def test_redis_away(new_relay, users, redis):
     """What cannot be counted is not accepted."""
     relay = new_relay(alarm={"volume": section(9)})

@@ -202,6 +202,30 @@ def test_a_number_is_given_back(redis, library):
     assert redis.cli("GET", counter) == "7"
 
 
+def test_what_is_given_back_is_not_told_again(redis, library):
+    """Else who has messages given back fills the stream of events."""
+    alarms = Alarms(redis, "volume:3:3600:notice:0")
+    for n in range(9):
+        hold = "back%d" % n
+        reply, events = alarms.message(number=4, hold=hold)
+        assert (reply, len(events)) == (["ok"], 1 if n == 0 else 0)
+        alarms.functions.call("refund", hold)
+    # Another limit is another matter, and so is the next window.
+    alarms.plan = "volume:2:3600:notice:0"
+    assert len(alarms.message(number=4)[1]) == 1
+    redis.cli("DEL", alarms.key + ":used:alarm:volume")
+    told = alarms.key + ":used:alarm:volume:told"
+    assert 0 < redis.cli("PTTL", told) <= 3600000
+    redis.cli("DEL", told)
+    assert len(alarms.message(number=4)[1]) == 1
+    # What is of another type there is nobody's excuse.
+    redis.cli("DEL", alarms.key + ":used:alarm:volume", told)
+    redis.cli("SADD", told, "x")
+    assert alarms.message(number=4)[0] == ["ok"]
+    library.call("user_del", alarms.key, "purge")
+    assert not redis.cli("KEYS", "smtp:*used*alarm*")
+
+
 def test_relays_race(redis, library):
     """Exactly one message sets it off, and none is accepted behind it."""
     plan = "sources:20:3600:block:3600"
@@ -351,6 +375,16 @@ def test_a_user_who_is_gone_is_not_made(redis, library):
     for _ in range(3):
         assert alarms.count("blocked", "1") == (["ok"], [])
     assert redis.cli("KEYS", "smtp:user:*") == []
+
+
+def test_a_message_of_a_user_who_is_gone_makes_none(redis, library):
+    """It may be reserved before the relay knows that the user is gone."""
+    alarms = Alarms(redis, "sources:1:3600:block:0")
+    library.call("user_del", alarms.key, "purge")
+    for n in range(3):
+        assert alarms.message(source="192.0.2.%d" % n) == (["ok"], [])
+    assert not redis.cli("EXISTS", alarms.key)
+    assert alarms.counters() == []
 
 
 def test_counters_go_with_the_user(redis, library):

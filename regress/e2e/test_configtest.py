@@ -142,12 +142,11 @@ def granted(redis):
 
 
 def needed():
-    """Each right of a relay that it needs with any single server, and without
-    alarms."""
+    """Each right of a relay that it needs with any single server."""
     acl = package("provision.acl")
     return [right for right in acl.RIGHTS["relay"]
-            if right not in ("select", "info", "wait", *acl.ALARMS,
-                             *acl.SEVERAL, *acl.LOADING)
+            if right not in ("select", "info", "wait", *acl.SEVERAL,
+                             *acl.LOADING)
             and not right.startswith("cluster|")]
 
 
@@ -157,12 +156,22 @@ def test_the_rights_that_setup_prints_are_enough(granted, name):
 
 
 @pytest.mark.parametrize("right", needed())
-def test_a_right_that_is_missing(granted, right):
-    assert tried("filter-smtpusers", granted()) == (0, "")
-    status, said = tried("filter-smtpusers", granted("-" + right))
+def test_a_right_that_is_missing(granted, redis, right):
+    path = granted()
+    plain = path.read_text()
+    path.write_text(plain + "alarm sources {}\n")
+    assert tried("filter-smtpusers", path) == (0, "")
+    granted("-" + right)
+    status, said = tried("filter-smtpusers", path)
     assert status == EX_UNAVAILABLE
     command = right.partition("|")[0].upper()
-    assert re.search(r"redis: .*\b%s\b.*: NOPERM" % command, said), said
+    assert re.search(r"redis: (.*\b%s\b.*: NOPERM|.*: NOPERM .* call %s$)" %
+                     (command, command), said, re.M), said
+    assert redis.cli("DBSIZE") == 0
+    path.write_text(plain)
+    status, said = tried("filter-smtpusers", path)
+    needless = right in package("provision.acl").ALARMS
+    assert status == (0 if needless else EX_UNAVAILABLE), said
 
 
 def test_waiting_for_replicas(granted):

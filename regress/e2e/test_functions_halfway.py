@@ -131,6 +131,20 @@ def test_the_right_that_is_missing_is_named(library):
                           "not call SADD")
 
 
+def test_rights_are_tried_without_a_change(library):
+    def tried(*commands, without=()):
+        return str(as_panel(library, without, (
+            "FCALL", "smtpusers_version", 1, library.user(), *commands)))
+
+    furnish(library)
+    before = library.snapshot()
+    assert "NOPERM" not in tried("SADD", "SREM")
+    assert tried("SADD", "SREM", without=["srem"]) == (
+        "NOPERM smtp:user:{alice}: this ACL user may not call SREM")
+    assert tried("NOSUCH").startswith("ERR ")
+    assert library.snapshot() == before
+
+
 def test_a_key_that_is_out_of_bounds(library):
     furnish(library)
     before = library.snapshot()

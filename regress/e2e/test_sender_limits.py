@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from cli import log_in_as
 from quotas import Functions, Sender, limited
 from redisserver import ReplyError, wait_until
 from session import Session, simple
@@ -167,9 +168,10 @@ def test_values_that_do_not_parse(users, sender, counters, field, value):
 
 
 @pytest.mark.parametrize("key", [KEY, KEY + ":until"])
-@pytest.mark.parametrize("over", ["defer", "reject"])
+@pytest.mark.parametrize("over", ["defer", "reject", "sandbox"])
 def test_counters_of_wrong_types(users, sender, redis, key, over):
-    """No room for the time being, even where mail beyond it is rejected."""
+    """No room for the time being, even where mail beyond it is rejected, or
+    thrown away."""
     add(users, quota="9", sender_quota="3", over=over)
     redis.cli("SET", key, "x")
     for _ in range(2):
@@ -192,6 +194,20 @@ def test_a_counter_that_cannot_be_read(users, sender, redis, text):
         assert sender.message(author="x@a.example") == "proceed"
         redis.cli("HSET", KEY, "example.org" + field, former)
     assert sender.message() == "proceed"
+
+
+def test_rights(users, redis, tmp_path):
+    """The user of Redis that setup proposes may do all that they need."""
+    log_in_as(redis, "relay", tmp_path)
+    add(users, sender_quota="2", sender_rate="9/1h")
+    try:
+        with Sender(redis.url, redis_user="relay",
+                    redis_password_file=str(tmp_path / "relay.pw")) as sender:
+            assert sender.send(3) == 2
+            assert sender.message(author="x@a.example", end="tx-rollback") \
+                == "proceed"
+    finally:
+        redis.cli("ACL", "DELUSER", "relay")
 
 
 # The functions
@@ -280,6 +296,27 @@ def test_those_that_are_over_go(users, redis, counters):
     assert redis.cli("HLEN", KEY) == 100
     assert 86000 < redis.cli("TTL", KEY) <= 86401
     assert 86000 < redis.cli("TTL", KEY + ":until") <= 86401
+
+
+def test_other_domains_do_not_end_a_window(users, redis, counters):
+    add(users, sender_quota="2")
+    assert reserve(counters, "a", "a.example", units=2) == ["ok"]
+    users.set("alice", sender_quota="", sender_rate="9/1m")
+    assert reserve(counters, "b", "b.example") == ["ok"]
+    for key in (KEY, KEY + ":until"):
+        assert redis.cli("TTL", key) > 80000
+    users.set("alice", sender_quota="2")
+    assert reserve(counters, "c", "a.example")[1] == "sender_quota"
+
+
+@pytest.mark.parametrize("score", ["inf", "1e300"])
+def test_an_end_that_is_none(users, redis, counters, score):
+    """Costs nobody but whoever has it."""
+    add(users, sender_quota="2")
+    redis.cli("ZADD", KEY + ":until", score, "b.example")
+    for hold in "ab":
+        assert reserve(counters, hold, "a.example") == ["ok"]
+    assert reserve(counters, "c", "a.example")[0] == "full"
 
 
 def test_what_is_over_is_not_counted(users, redis, counters):

@@ -688,6 +688,12 @@ test_over(void **state)
 	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
 	tx.sandboxed = true;
 	assert_action(ACTION_PROCEED);
+	/* Where the counter cannot be read there may be room. */
+	facts.room_passing = true;
+	facts.stage = STAGE_MAIL_FROM;
+	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
+	user.bounds.over = OVER_REJECT;
+	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
 	/* What cannot be read is no limit that was used up. */
 	facts.room = ROOM_UNKNOWN;
 	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS);

@@ -606,7 +606,8 @@ local function sweep(key, time)
 	end
 end
 
--- The words of the reservation about a domain.
+-- The words of the reservation about a domain.  All are kept until the last of
+-- them is over, whatever limits there are by now.
 local function charge_sender(call, scope)
 	local key, l, time = scope.window.key, scope.l, call.time
 	if scope.window.over then
@@ -615,14 +616,13 @@ local function charge_sender(call, scope)
 	local place = charge(scope, call.units, time)
 	local ending = math.max(scope.b and scope.b.ending or 0,
 	    l.quota > 0 and scope.start + l.period * 1000000 or 0)
-	local lasts = l.quota > 0 and l.period or 0
-	for period in pairs(l.least) do
-		lasts = math.max(lasts, period)
-	end
 	redis.call('ZADD', key .. ':until', milliseconds(ending), scope.domain)
 	sweep(key, time)
+	local left = string.format('%.0f',
+	    math.max(0, math.ceil((ending - time) / 1000000)) + 1)
 	for _, one in ipairs({ key, key .. ':until' }) do
-		redis.call('EXPIRE', one, string.format('%.0f', lasts + 1))
+		redis.call('EXPIRE', one, left, 'NX')
+		redis.call('EXPIRE', one, left, 'GT')
 	end
 	return ' ' .. scope.domain .. ' ' .. place
 end

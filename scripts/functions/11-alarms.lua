@@ -11,6 +11,8 @@
 --                                     the limit; otherwise a number
 --   user:{NAME}:used:alarm:KIND:many  the same where the limit is too high for
 --                                     a set: a HyperLogLog
+--   user:{NAME}:used:alarm:KIND:told  of a number: the limit that was told to be
+--                                     passed
 --   user:{NAME}:used:hold:ID:alarm    what the message has set off, should it be
 --                                     asked for again
 --
@@ -42,6 +44,8 @@ for i = 1, #KINDS do
 	COUNTERS[#COUNTERS + 1] = ':used:alarm:' .. KINDS[i]
 	if DIFFERENT[KINDS[i]] then
 		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':many'
+	else
+		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':told'
 	end
 end
 for i = 1, #COUNTERS do
@@ -209,6 +213,24 @@ local function event_of(key, alarm, count, ends)
 	    'account', redis.call('HGET', key, 'account') or '' }
 end
 
+-- Whether a notice has not been told in this window.  A number may have passed the
+-- limit before, and been given back: no client is to fill the stream of events.
+local function is_news(counter, alarm, before)
+	if before > alarm.limit then
+		return false
+	elseif DIFFERENT[alarm.kind] then
+		return true
+	end
+	local key, limit = counter .. ':told', string.format('%.0f', alarm.limit)
+	local told = redis.pcall('GET', key)
+	if told == limit or type(told) == 'table' then
+		return false
+	end
+	redis.call('SET', key, limit, 'PX', string.format('%.0f',
+	    math.max(1, redis.call('PTTL', counter))))
+	return true
+end
+
 -- Counts what there is of each kind.  The words to refuse a message with, or nil;
 -- what has been set off is behind the events.
 local function count(key, plan, facts, time, events)
@@ -227,7 +249,7 @@ local function count(key, plan, facts, time, events)
 			    ends)
 			return { 'alarm', alarm.action, 'alarm:' .. alarm.kind }
 		elseif what and after > alarm.limit and
-		    before <= alarm.limit then
+		    is_news(counter, alarm, before) then
 			events[#events + 1] = event_of(key, alarm, after, '')
 		end
 	end
@@ -292,7 +314,7 @@ function alarms.refusal(call)
 	if why then
 		remembered(hold, call.events)
 		return why
-	elseif not call.reserves then
+	elseif not call.reserves or not exists(key) then
 		return nil
 	end
 	local digests = digests_of(values[4])

@@ -19,7 +19,12 @@ function api.canonical(_, args)
 	return texts
 end
 
-function api.version()
+-- Those commands must be permitted for the key, with a value behind it.
+function api.version(keys, args)
+	for _, command in ipairs(args) do
+		need_right({ command = command, key = keys[1] or '',
+		    words = { '0' } })
+	end
 	return { VERSION, HASH }
 end
 
