@@ -134,6 +134,7 @@ $(B)/told/%: % FORCE
 told =		$(addprefix $(B)/told/,$(1))
 TOLD :=		$(call told,scripts/smtpusers)
 TOLD_MONITORING := $(call told,$(MONITORING))
+TOLD_WEB :=	$(call told,$(wildcard scripts/web/*))
 TOLD_MANUALS :=	$(call told,$(MANUALS))
 TOLD_HOOKS :=	$(call told,$(addprefix $(HOOKS)/,smtpusers-hook \
 		smtpusers-notify smtpusers-hooks.conf.sample \
@@ -159,6 +160,7 @@ install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) install-hooks
 	for name in smtpusers-hook smtpusers-notify; do \
 	    ln -sf smtpusers-hooks.8 $(DESTDIR)$(MANDIR)/man8/$$name.8; done
 	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
+	$(call put,644,$(TOLD_WEB),$(DATADIR)/web)
 	$(call put,755,$(filter %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
 	$(call put,644,$(filter %.json %.yml,$(TOLD_MONITORING)),$(DATADIR)/monitoring)
 	$(call put,644,scripts/completion/_smtpusers,$(ZSHCOMPDIR))

@@ -59,7 +59,7 @@ static const char style[] =
     "*{box-sizing:border-box}"
     "body{margin:0;font:1rem/1.55 system-ui,sans-serif;color:#1c1c1e;"
     "background:#f4f4f6}"
-    "header,main,footer{max-width:44rem;margin:0 auto;padding:1rem}"
+    "header,main,footer{max-width:44rem;margin:0 auto;padding:1rem 1.25rem}"
     "header img{max-height:3rem;max-width:100%}"
     "main{background:#fff;border-radius:.5rem;padding:1.25rem}"
     "h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem}"
@@ -72,9 +72,11 @@ static const char style[] =
     "footer{color:#55555c}"
     "@media(max-width:34rem){dl{display:block}dd{margin:0 0 .6rem}"
     "main{border-radius:0}}"
-    "@media(prefers-color-scheme:dark){body{color:#ececf0;background:#161618}"
+    "@media screen and (prefers-color-scheme:dark){"
+    "body{color:#ececf0;background:#161618}"
     "main{background:#222226}dt,footer{color:#b4b4bd}}"
-    "@media print{body,main{background:none;color:#000}main{padding:0}}";
+    "@media print{:root{color-scheme:light}"
+    "body,main{background:none;color:#000}main{padding:0 1.25rem}}";
 
 /* The one style sheet that the browser is to take, by its hash. */
 static const char *

@@ -543,7 +543,7 @@ def test_somebody_keeps_the_lock(site):
         result = site.run(site.program, "event", "domain.created", "alice",
                           "b.example")
         assert result.returncode == 75
-        assert b"somebody keeps the lock" in result.stderr
+        assert b"another smtpusers-hook holds it" in result.stderr
     assert site.waiting() == []
 
 

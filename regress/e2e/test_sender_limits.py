@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from cli import log_in_as
 from quotas import Functions, Sender, limited
 from redisserver import ReplyError, wait_until
 from session import Session, simple
@@ -193,6 +194,20 @@ def test_a_counter_that_cannot_be_read(users, sender, redis, text):
         assert sender.message(author="x@a.example") == "proceed"
         redis.cli("HSET", KEY, "example.org" + field, former)
     assert sender.message() == "proceed"
+
+
+def test_rights(users, redis, tmp_path):
+    """The user of Redis that setup proposes may do all that they need."""
+    log_in_as(redis, "relay", tmp_path)
+    add(users, sender_quota="2", sender_rate="9/1h")
+    try:
+        with Sender(redis.url, redis_user="relay",
+                    redis_password_file=str(tmp_path / "relay.pw")) as sender:
+            assert sender.send(3) == 2
+            assert sender.message(author="x@a.example", end="tx-rollback") \
+                == "proceed"
+    finally:
+        redis.cli("ACL", "DELUSER", "relay")
 
 
 # The functions

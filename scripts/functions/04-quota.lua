@@ -618,11 +618,11 @@ local function charge_sender(call, scope)
 	    l.quota > 0 and scope.start + l.period * 1000000 or 0)
 	redis.call('ZADD', key .. ':until', milliseconds(ending), scope.domain)
 	sweep(key, time)
-	local last = redis.call('ZRANGE', key .. ':until', '-1', '-1',
-	    'WITHSCORES')
-	ending = string.format('%.0f', math.min(tonumber(last[2]), TIME_MAX))
+	local left = string.format('%.0f',
+	    math.max(0, math.ceil((ending - time) / 1000000)) + 1)
 	for _, one in ipairs({ key, key .. ':until' }) do
-		redis.call('PEXPIREAT', one, ending)
+		redis.call('EXPIRE', one, left, 'NX')
+		redis.call('EXPIRE', one, left, 'GT')
 	end
 	return ' ' .. scope.domain .. ' ' .. place
 end

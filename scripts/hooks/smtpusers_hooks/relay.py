@@ -100,7 +100,7 @@ class Relay:
             if step() is not None:
                 return
             self.need_account(name)
-        raise Stuck("the account comes and goes")
+        raise Stuck("account %s was removed meanwhile; tried again later" % name)
 
     def need_good_domains(self, name, domains):
         """All of them but those that are none."""

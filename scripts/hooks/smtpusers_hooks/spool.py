@@ -74,7 +74,7 @@ class Spool:
     def lock(self, name, seconds=LOCK_PATIENCE):
         with self.try_lock(name, seconds) as fd:
             if fd is None:
-                raise BlockingIOError(errno.EAGAIN, "somebody keeps the lock",
+                raise BlockingIOError(errno.EAGAIN, "another smtpusers-hook holds it",
                                       self.path(name))
             yield fd
 

@@ -36,6 +36,7 @@ RETRY_LAST = 60
 LINGER = 1 << 20
 # Seconds that one of many requests at once waits for the others.
 QUEUE = 30
+TOLD_PAUSE = 60         # seconds between words about one cause
 
 
 class Refused(Exception):
@@ -289,6 +290,7 @@ class Receiver:
         self.secrets = secrets
         self.log = log
         self.wake = wake
+        self.told = {}
 
     def receive(self, servers, timestamps, signatures, body):
         server, timestamp = self.authenticate(servers, timestamps, signatures,
@@ -303,23 +305,33 @@ class Receiver:
             raise Refused(503, "the event could not be stored") from None
 
     def authenticate(self, servers, timestamps, signatures, body):
-        """Which server it is, and when it signed; which part was wrong is not
-        told."""
-        wrong = Refused(401, "not authorized")
+        """Which server it is, and when it signed; which part was wrong is for
+        the log alone."""
         if len(servers) > 1 or len(timestamps) != 1 or len(signatures) != 1:
-            raise wrong
+            raise self.unbelieved("its headers are not those of a signature")
         name = servers[0] if servers else ""
         match = SIGNATURE.fullmatch(signatures[0])
         if not match or not re.fullmatch("[0-9]{1,12}", timestamps[0]):
-            raise wrong
+            raise self.unbelieved("its headers are not those of a signature")
+        if name not in self.secrets:
+            raise self.unbelieved("there is no such server here", name)
         if not self.signed(name, timestamps[0], match[1], body):
-            raise wrong
+            raise self.unbelieved("no secret of it makes this signature", name)
         off = int(timestamps[0]) - time.time()
         if abs(off) > self.conf.window:
-            self.log("server %s: its clock and ours differ by %d s" % (
-                name or "-", abs(off)))
-            raise wrong
+            raise self.unbelieved(
+                "its clock and ours differ by %d s, and %d are allowed" % (
+                    abs(off), self.conf.window), name)
         return self.conf.servers[name], int(timestamps[0])
+
+    def unbelieved(self, why, name=""):
+        """Whoever can connect can bring this about: a word a minute on each
+        cause is enough."""
+        cause, now = re.sub("[0-9]", "", why), time.monotonic()
+        if now - self.told.get(cause, -TOLD_PAUSE) >= TOLD_PAUSE:
+            self.told[cause] = now
+            self.log("server %s: 401: %s" % (visible(name)[:64] or "-", why))
+        return Refused(401, "not authorized")
 
     def signed(self, name, timestamp, signature, body):
         text = timestamp.encode() + b"." + body
@@ -363,7 +375,8 @@ class Receiver:
                 raise Refused(409, "another event had this id")
             if known is None:
                 if timestamp <= self.spool.forgotten():
-                    raise Refused(401, "not authorized")
+                    raise self.unbelieved(
+                        "it is older than the requests that are remembered")
                 self.store(make(), mark)
             self.spool.remember(mark)
         if known is not None:
