@@ -148,7 +148,7 @@ endef
 put =		$(foreach file,$(2),$(INSTALL) -D -m $(1) $(file) \
 		$(DESTDIR)$(3)/$(or $(4),$(notdir $(file)))$(NL)	)
 
-install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) install-hooks
+install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) $(TOLD_WEB) install-hooks
 	$(call put,755,$(PROGRAMS),$(LIBEXECDIR))
 	$(call put,755,$(TOLD),$(SBINDIR))
 	$(call put,755,$(CGI),$(CGIDIR))
