@@ -206,7 +206,7 @@ tell(const struct alarms_call *call, const struct quota_words *words)
 	const struct filter *f = call->filter;
 
 	alarms_tell(call->user, words);
-	events_tell(f->journal, f->conf, call->user, "", words);
+	events_tell(f->writequeue, f->conf, call->user, "", words);
 }
 
 static void

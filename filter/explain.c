@@ -26,8 +26,8 @@
 
 /* A session that never was, with one message. */
 struct explanation {
-	struct filter	       filter; /* without journal: nothing is written */
-	struct conf	       conf;   /* as the question narrows it */
+	struct filter filter; /* without write queue: nothing is written */
+	struct conf   conf;   /* as the question narrows it */
 	const struct question *question;
 	struct session	       session;
 	struct users_query    *query;

@@ -31,7 +31,7 @@ log_login(struct filter *f, const struct session *s, const char *result,
 		.event = "login", .result = result, .reply = reply, .size = -1
 	};
 
-	userlog_add(f->journal, f->conf->prefix, s, s->name, &entry);
+	userlog_add(f->writequeue, f->conf->prefix, s, s->name, &entry);
 }
 
 /* What comes again and again is logged once in a while. */

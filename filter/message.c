@@ -40,7 +40,7 @@ log_message(struct filter *f, const struct session *s, const char *name,
 		.report = report,
 		.size = size };
 
-	userlog_add(f->journal, f->conf->prefix, s, name, &entry);
+	userlog_add(f->writequeue, f->conf->prefix, s, name, &entry);
 }
 
 /* Tells the user's log of a refusal, and the totals if it is for good. */
@@ -229,7 +229,7 @@ log_recipient(const struct request *req, const struct decision *d)
 		d->reason != REASON_RECIPIENT_UNREADABLE) ||
 	    ++tx->suppressed > SUPPRESSED_TOLD)
 		return;
-	userlog_add(req->filter->journal, req->filter->conf->prefix,
+	userlog_add(req->filter->writequeue, req->filter->conf->prefix,
 	    req->session, tx->user, &entry);
 }
 

@@ -19,13 +19,13 @@
 #include "digest.h"
 #include "domain.h"
 #include "functions.h"
-#include "journal.h"
 #include "key.h"
 #include "log.h"
 #include "quota.h"
 #include "recent.h"
 #include "servers.h"
 #include "user.h"
+#include "writequeue.h"
 
 #define NKEYS 4
 #define NARGS (NKEYS + 2) /* and then the tags */
@@ -159,7 +159,8 @@ write_call(const struct quotas *quotas, const char *function,
 
 	make_keys(quotas->conf, kind, name, id, &keys);
 	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
-	journal_write(quotas->journal, JOURNAL_CHARGES, user, 1, &command);
+	writequeue_add(quotas->writequeue, WRITEQUEUE_CHARGES, user, 1,
+	    &command);
 }
 
 static void

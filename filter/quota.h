@@ -12,10 +12,10 @@
 struct conf;
 struct event_base;
 struct functions;
-struct journal;
+struct quota_query;
 struct recent;
 struct redisReply;
-struct quota_query;
+struct writequeue;
 
 /*
  * Quotas and rates, counted in Redis by scripts/functions/04-quota.lua.  A
@@ -82,9 +82,9 @@ struct quotas {
 	struct event_base *base;
 	const struct conf *conf;
 	struct functions  *functions;
-	struct journal	  *journal; /* not needed to check */
-	struct recent	  *logged;  /* what is bad; NULL: all is logged */
-	quota_event_cb	   event;   /* NULL: nobody is told */
+	struct writequeue *writequeue; /* not needed to check */
+	struct recent	  *logged;     /* what is bad; NULL: all is logged */
+	quota_event_cb	   event;      /* NULL: nobody is told */
 	void		  *event_arg;
 };
 

@@ -15,13 +15,13 @@
 #include <time.h>
 
 #include "conf.h"
-#include "journal.h"
 #include "key.h"
 #include "report.h"
 #include "servers.h"
 #include "session.h"
 #include "user.h"
 #include "utc.h"
+#include "writequeue.h"
 
 #define FIELDS 12
 #define FROM_TEXT 1024 /* of the From header, in a report */
@@ -73,7 +73,8 @@ let_expire(const struct report_query *q)
 	struct command command = { 3, 1, expire };
 
 	snprintf(ttl, sizeof(ttl), "%d", REPORT_DAYS * 86400);
-	journal_write(q->reports->journal, JOURNAL_WORDS, q->user, 1, &command);
+	writequeue_add(q->reports->writequeue, WRITEQUEUE_WORDS, q->user, 1,
+	    &command);
 }
 
 static void
