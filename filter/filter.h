@@ -16,7 +16,7 @@
 #include "report.h"
 #include "session.h"
 
-struct alarms_call;
+struct alarms_query;
 struct conf;
 struct event_base;
 struct functions;
@@ -55,7 +55,7 @@ struct filter {
 	struct filterline_run run;  /* of those lines */
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
-	LIST_HEAD(, alarms_call) alarm_calls;
+	LIST_HEAD(, alarms_query) alarm_calls;
 };
 
 /*

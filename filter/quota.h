@@ -96,7 +96,7 @@ struct quota_tag {
 };
 
 /* What room is asked for.  It is copied. */
-struct quota_request {
+struct quota_question {
 	const char	       *user;
 	const char	       *account; /* with limits of its own; "": none */
 	size_t			units;
@@ -117,9 +117,9 @@ void quota_id(char[QUOTA_ID]);
  * time is over.  NULL when out of memory.
  */
 struct quota_query *quota_check(const struct quotas *,
-    const struct quota_request *, quota_cb, void *);
+    const struct quota_question *, quota_cb, void *);
 struct quota_query *quota_reserve(const struct quotas *,
-    const struct quota_request *, const char *id, quota_cb, void *);
+    const struct quota_question *, const char *id, quota_cb, void *);
 
 /*
  * Cancels and frees the query: its callback is not called.  A reservation that

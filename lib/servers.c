@@ -198,7 +198,7 @@ static void
 doubt_server(struct servers *sv)
 {
 	if (sv->sentinels != NULL)
-		sentinels_hurry(sv->sentinels);
+		sentinels_ask_soon(sv->sentinels);
 	if (sv->cluster != NULL)
 		cluster_doubt(sv->cluster);
 }
@@ -269,7 +269,7 @@ leave(struct servers *sv, const char *why)
 		look_again(sv);
 	else {
 		server_drop(sv->one, why);
-		sentinels_hurry(sv->sentinels);
+		sentinels_ask_soon(sv->sentinels);
 	}
 }
 
@@ -495,7 +495,7 @@ on_one_connected(void *arg, struct redisconn *rc)
 		return;
 	}
 	redisconn_drop(rc, "a replica, and not the primary");
-	sentinels_hurry(sv->sentinels);
+	sentinels_ask_soon(sv->sentinels);
 }
 
 static struct server *
@@ -649,7 +649,7 @@ servers_new(struct event_base *base, const struct conf *conf)
 	if ((sv = calloc(1, sizeof(*sv))) == NULL)
 		return (NULL);
 	sv->common.base = base;
-	sv->common.conf = sv->conf = conf_hold(conf);
+	sv->common.conf = sv->conf = conf_ref(conf);
 	TAILQ_INIT(&sv->strays);
 	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) != NULL &&
 	    set_up_tls(sv) && connect_servers(sv))

@@ -296,7 +296,7 @@ verify(struct table *t, const struct user *user,
 	v->began = now_us();
 	memcpy(v->digest, digest, sizeof(v->digest));
 	if (wanted) {
-		passwd_hurry(job);
+		passwd_do_next(job);
 		t->request.verification = v;
 	}
 	return (true);

@@ -52,8 +52,8 @@ on_reserved(void *arg, const struct quota_answer *answer)
 static void
 next(void)
 {
-	char		     name[32], id[QUOTA_ID];
-	struct quota_request request = {
+	char		      name[32], id[QUOTA_ID];
+	struct quota_question request = {
 		.user = name, .account = "", .units = 1
 	};
 
