@@ -107,7 +107,8 @@ static const char *
 place_of(const struct explanation *ex, const char *stage,
     const struct decision *d)
 {
-	if (d->reason == REASON_SOURCE || d->reason == REASON_NO_LIST)
+	if (d->reason == REASON_SOURCE_NOT_LISTED ||
+	    d->reason == REASON_SOURCE_LIST_MISSING)
 		return (ex->filter.conf->source_refusal == REFUSE_AT_AUTH
 			? "AUTH or MAIL FROM"
 			: "MAIL FROM");
@@ -177,7 +178,7 @@ on_from_explained(void *arg, const struct decision *d, const struct user *user)
 
 	if (user != NULL && strcmp(user->name, ex->name) != 0) {
 		stop_with_answer(ex, "MAIL FROM", REPLY_AUTH_REQUIRED,
-		    REASON_ANOTHER);
+		    REASON_SOURCE_OF_ANOTHER_USER);
 		return;
 	}
 	if (!goes_on(ex, "MAIL FROM", d) || user == NULL)
@@ -231,7 +232,7 @@ on_user_explained(void *arg, enum users_found found, const struct user *user)
 		    decide_why_blocked(user));
 	else if (!log_in_as(ex, user))
 		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED,
-		    REASON_NO_LOGIN);
+		    REASON_USER_WITHOUT_LOGIN);
 	else
 		ask_about(ex, STAGE_MAIL_FROM, on_from_explained);
 }

@@ -106,7 +106,7 @@ on_reported(void *arg, const char *id)
 	if (id != NULL)
 		reply = report_reply(req->filter->conf, id, user, buf);
 	else
-		req->reason = REASON_AWAY;
+		req->reason = REASON_REDIS_AWAY;
 	if (log_of[0] != '\0')
 		log_refused(req->filter, s, log_of, req->account, reply, id);
 	request_reject(req, reply);
@@ -119,7 +119,7 @@ count_blocked(struct filter *f, const struct decision *d,
 {
 	struct alarm_limits limits;
 
-	if (d->reason == REASON_ALARM || d->reason == REASON_USER ||
+	if (d->reason == REASON_ALARM || d->reason == REASON_USER_CHANGED ||
 	    user->status != STATUS_ALLOWED)
 		return;
 	alarms_limits(f->conf, user, &limits);
@@ -225,7 +225,8 @@ log_recipient(const struct request *req, const struct decision *d)
 		.recipient = tx->to,
 		.size = -1 };
 
-	if ((d->reason != REASON_SUPPRESSED && d->reason != REASON_RECIPIENT) ||
+	if ((d->reason != REASON_RECIPIENT_SUPPRESSED &&
+		d->reason != REASON_RECIPIENT_UNREADABLE) ||
 	    ++tx->suppressed > SUPPRESSED_TOLD)
 		return;
 	userlog_add(req->filter->journal, req->filter->conf->prefix,

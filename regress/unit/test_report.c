@@ -138,7 +138,7 @@ test_report(void **state)
 	s->tx->msgid = 0xbeef;
 	take("From: A <a@two.example>");
 	take("Message-ID: <1@two.example>");
-	write_report("alice", REASON_NOT_ASSIGNED, "two.example");
+	write_report("alice", REASON_DOMAIN_NOT_ASSIGNED, "two.example");
 	assert_int_equal(strlen(told), 18);
 	assert_int_equal(strspn(told, "0123456789"), 18);
 	unit_run_until(base, fake.ncommands == 2);
@@ -159,7 +159,8 @@ test_report(void **state)
 static void
 test_report_least(void **state)
 {
-	const struct report report = { .reason = REASON_USER, .user = "alice" };
+	const struct report report = { .reason = REASON_USER_CHANGED,
+		.user = "alice" };
 
 	(void)state;
 	fakeredis_script(&fake, ok, 2);
@@ -199,7 +200,7 @@ test_too_many(void **state)
 	(void)state;
 	while (reportids_draw(reports.ids, "alice", "acme", now, last))
 		reportids_written(reports.ids, "alice", last);
-	write_report("alice", REASON_USER, NULL);
+	write_report("alice", REASON_USER_CHANGED, NULL);
 	assert_string_equal(told, last);
 	/* What comes behind shows that nothing came before it. */
 	add_entry("login", "refused", NULL, NULL, -1);
@@ -207,7 +208,7 @@ test_too_many(void **state)
 	assert_int_equal(fake.ncommands, 1);
 	/* Others have theirs. */
 	fakeredis_script(&fake, ok, 2);
-	write_report("bob", REASON_USER, NULL);
+	write_report("bob", REASON_USER_CHANGED, NULL);
 	unit_run_until(base, fake.ncommands == 2);
 }
 
@@ -219,7 +220,7 @@ test_held(void **state)
 
 	(void)state;
 	fakeredis_script(&fake, hold, 1);
-	begin_report("alice", REASON_USER, NULL);
+	begin_report("alice", REASON_USER_CHANGED, NULL);
 	unit_run_until(base, fake.ncommands == 1);
 	assert_int_equal(calls, 0);
 	assert_non_null(query);
@@ -239,7 +240,7 @@ test_refused(void **state)
 
 	(void)state;
 	fakeredis_script(&fake, oom, 1);
-	write_report("alice", REASON_USER, NULL);
+	write_report("alice", REASON_USER_CHANGED, NULL);
 	assert_string_equal(told, "");
 	assert_contains(fake.log, "HSET ");
 	fakeredis_script(&fake, ok, 1);
@@ -256,13 +257,13 @@ test_lost(void **state)
 
 	(void)state;
 	fakeredis_script(&fake, lost, 1);
-	write_report("alice", REASON_USER, NULL);
+	write_report("alice", REASON_USER_CHANGED, NULL);
 	assert_string_equal(told, "");
 	fakeredis_script(&fake, ok, 1);
 	unit_run_until(base, strstr(fake.log, "EXPIRE smtp:report:{") != NULL);
 	fakeredis_hang_up(&fake);
 	unit_run_until(base, !servers_ready(servers));
-	write_report("alice", REASON_USER, NULL);
+	write_report("alice", REASON_USER_CHANGED, NULL);
 	assert_string_equal(told, "");
 }
 
@@ -274,7 +275,7 @@ test_cancel(void **state)
 
 	(void)state;
 	fakeredis_script(&fake, hold, 2);
-	begin_report("alice", REASON_USER, NULL);
+	begin_report("alice", REASON_USER_CHANGED, NULL);
 	unit_run_until(base, fake.ncommands == 1);
 	report_cancel(query);
 	unit_run_until(base, fake.ncommands == 2);
