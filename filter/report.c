@@ -16,6 +16,7 @@
 
 #include "conf.h"
 #include "key.h"
+#include "monotonic.h"
 #include "report.h"
 #include "servers.h"
 #include "session.h"
@@ -38,15 +39,6 @@ struct report_query {
 	char		      user[USER_NAME_MAX + 1];
 	char		      account[USER_NAME_MAX + 1];
 };
-
-static time_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
 
 static void
 copy_from(const struct header *h, char buf[FROM_TEXT])
@@ -155,7 +147,7 @@ report_write(const struct reports *reports, const struct session *s,
 	*slot = q;
 	strlcpy(q->user, report->user, sizeof(q->user));
 	strlcpy(q->account, text_or_none(report->account), sizeof(q->account));
-	if (!reportids_draw(reports->ids, q->user, q->account, monotonic(),
+	if (!reportids_draw(reports->ids, q->user, q->account, monotonic_s(),
 		q->id)) {
 		conclude_report(q, true);
 		return;

@@ -16,6 +16,7 @@
 
 #include "writequeue.h"
 #include "log.h"
+#include "monotonic.h"
 #include "servers.h"
 #include "shares.h"
 #include "tally.h"
@@ -66,15 +67,6 @@ struct writequeue {
 	char		why[160];
 };
 
-static time_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
-
 static void
 tell(struct writequeue *j)
 {
@@ -82,7 +74,7 @@ tell(struct writequeue *j)
 		log_err("%zu entries of logs, counters or events are lost: %s",
 		    j->lost, j->why);
 	j->lost = 0;
-	j->told = monotonic();
+	j->told = monotonic_s();
 }
 
 static void
@@ -104,7 +96,7 @@ lose(struct writequeue *j, const char *why)
 	strlcpy(j->why, why, sizeof(j->why));
 	if (event_pending(j->tell, EV_TIMEOUT, NULL))
 		return;
-	if (j->told != 0 && monotonic() - j->told < TELL_PAUSE)
+	if (j->told != 0 && monotonic_s() - j->told < TELL_PAUSE)
 		tv.tv_sec = TELL_PAUSE;
 	event_add(j->tell, &tv);
 }

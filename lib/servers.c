@@ -16,6 +16,7 @@
 #include "commits.h"
 #include "conf.h"
 #include "log.h"
+#include "monotonic.h"
 #include "sentinels.h"
 #include "server.h"
 #include "servers.h"
@@ -220,7 +221,7 @@ wait_for(struct servers_req *sr, int64_t ms)
 static void
 go_on(struct servers_req *sr)
 {
-	const int64_t left = sr->deadline - server_now();
+	const int64_t left = sr->deadline - monotonic_ms();
 
 	if (left <= 0 ||
 	    !wait_for(sr,
@@ -330,7 +331,7 @@ make_movable(struct servers_req *sr, const char *key, int argc,
 	const struct timeval tv = conf_deadline(sr->servers->conf);
 
 	sr->slot = key != NULL ? slots_of_key(key) : 0;
-	sr->deadline = server_now() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
+	sr->deadline = monotonic_ms() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
 	sr->argv = argv_copy(argc, argv);
 	return (sr->argv != NULL);
 }
@@ -561,7 +562,7 @@ on_next_connected(void *arg, struct redisconn *rc)
 static void
 look_again(struct servers *sv)
 {
-	const int64_t now = server_now();
+	const int64_t now = monotonic_ms();
 
 	if (sv->next != NULL || now - sv->looked < LOOK_EVERY)
 		return;
