@@ -219,58 +219,59 @@ has_user(const struct facts *f, struct decision *d)
 }
 
 /* How the user stands towards the session. */
-enum standing {
-	STANDING_USER,	 /* may send */
-	STANDING_NOBODY, /* is not there */
-	STANDING_BLOCKED,
-	STANDING_CHANGED, /* has another password by now */
-	STANDING_SOURCE,  /* does not send from there */
-	STANDING_UNKNOWN, /* Redis cannot be asked, or the record is bad */
-	STANDING_UNBOUND  /* the password of the login was never read */
+enum authz {
+	AUTHZ_OK,      /* may send */
+	AUTHZ_NO_USER, /* is not there */
+	AUTHZ_BLOCKED,
+	AUTHZ_PASSWORD_CHANGED, /* has another password by now */
+	AUTHZ_SOURCE,		/* does not send from there */
+	AUTHZ_UNKNOWN,	      /* Redis cannot be asked, or the record is bad */
+	AUTHZ_PASSWORD_UNREAD /* the password of the login was never read */
 };
 
-static enum standing
-standing_of(const struct facts *f)
+static enum authz
+authorize(const struct facts *f)
 {
 	const struct session *s = f->session;
 
 	if (f->found == USER_NONE)
-		return (STANDING_NOBODY);
+		return (AUTHZ_NO_USER);
 	if (f->found != USER_OK)
-		return (STANDING_UNKNOWN);
+		return (AUTHZ_UNKNOWN);
 	if (s->login == LOGIN_NOBODY)
-		return (STANDING_NOBODY);
+		return (AUTHZ_NO_USER);
 	if (s->login == LOGIN_FAILED)
-		return (STANDING_UNBOUND);
+		return (AUTHZ_PASSWORD_UNREAD);
 	if (s->login == LOGIN_ASKED)
-		return (STANDING_UNKNOWN);
-	if (s->login == LOGIN_HELD && !session_holds(s, f->user->password))
-		return (STANDING_CHANGED);
+		return (AUTHZ_UNKNOWN);
+	if (s->login == LOGIN_BOUND &&
+	    !session_is_bound_to(s, f->user->password))
+		return (AUTHZ_PASSWORD_CHANGED);
 	if (!user_active(f->user))
-		return (STANDING_BLOCKED);
-	return (source_is_allowed(f) ? STANDING_USER : STANDING_SOURCE);
+		return (AUTHZ_BLOCKED);
+	return (source_is_allowed(f) ? AUTHZ_OK : AUTHZ_SOURCE);
 }
 
 static bool
 user_may_send(const struct facts *f, struct decision *d)
 {
-	switch (standing_of(f)) {
-	case STANDING_USER:
+	switch (authorize(f)) {
+	case AUTHZ_OK:
 		return (false);
-	case STANDING_NOBODY:
+	case AUTHZ_NO_USER:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
-	case STANDING_BLOCKED:
+	case AUTHZ_BLOCKED:
 		return (reject(d, REPLY_AUTH_REQUIRED,
 		    decide_why_blocked(f->user)));
-	case STANDING_CHANGED:
+	case AUTHZ_PASSWORD_CHANGED:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER_CHANGED));
-	case STANDING_SOURCE:
+	case AUTHZ_SOURCE:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_SOURCE,
 		    decide_why_source(f->user)));
-	case STANDING_UNBOUND:
+	case AUTHZ_PASSWORD_UNREAD:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
 		    REASON_REDIS_AWAY));
-	case STANDING_UNKNOWN:
+	case AUTHZ_UNKNOWN:
 		break;
 	}
 	return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_AWAY));
@@ -297,16 +298,16 @@ message_is_users(const struct facts *f, struct decision *d)
 static bool
 user_is_same(const struct facts *f, struct decision *d)
 {
-	switch (standing_of(f)) {
-	case STANDING_USER:
+	switch (authorize(f)) {
+	case AUTHZ_OK:
 		break;
-	case STANDING_NOBODY:
-	case STANDING_BLOCKED:
-	case STANDING_CHANGED:
-	case STANDING_SOURCE:
+	case AUTHZ_NO_USER:
+	case AUTHZ_BLOCKED:
+	case AUTHZ_PASSWORD_CHANGED:
+	case AUTHZ_SOURCE:
 		return (block(d, REASON_USER_CHANGED));
-	case STANDING_UNKNOWN:
-	case STANDING_UNBOUND:
+	case AUTHZ_UNKNOWN:
+	case AUTHZ_PASSWORD_UNREAD:
 		return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_AWAY));
 	}
 	/* The source may authenticate another by now. */

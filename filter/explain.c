@@ -26,8 +26,8 @@
 
 /* A session that never was, with one message. */
 struct explanation {
-	struct filter	       filter; /* without journal: nothing is written */
-	struct conf	       conf;   /* as the question narrows it */
+	struct filter filter; /* without write queue: nothing is written */
+	struct conf   conf;   /* as the question narrows it */
 	const struct question *question;
 	struct session	       session;
 	struct users_query    *query;
@@ -203,7 +203,7 @@ log_in_as(struct explanation *ex, const struct user *user)
 
 	strlcpy(s->name, user->name, sizeof(s->name));
 	if (user->password[0] != '\0') {
-		session_hold(s, LOGIN_HELD, user->password);
+		session_bind_to(s, LOGIN_BOUND, user->password);
 		s->local = ex->question->source == NULL;
 	} else if (ex->question->source == NULL)
 		s->source = user->ip_auth;

@@ -40,7 +40,7 @@ log_message(struct filter *f, const struct session *s, const char *name,
 		.report = report,
 		.size = size };
 
-	userlog_add(f->journal, f->conf->prefix, s, name, &entry);
+	userlog_add(f->writequeue, f->conf->prefix, s, name, &entry);
 }
 
 /* Tells the user's log of a refusal, and the totals if it is for good. */
@@ -229,7 +229,7 @@ log_recipient(const struct request *req, const struct decision *d)
 		d->reason != REASON_RECIPIENT_UNREADABLE) ||
 	    ++tx->suppressed > SUPPRESSED_TOLD)
 		return;
-	userlog_add(req->filter->journal, req->filter->conf->prefix,
+	userlog_add(req->filter->writequeue, req->filter->conf->prefix,
 	    req->session, tx->user, &entry);
 }
 
@@ -421,9 +421,9 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 
 	if (tx != NULL && tx->state == TX_PASSED) {
 		log_taken(s);
-		if (tx->hold == HOLD_HELD)
-			quota_keep(&f->quotas, tx->user, tx->hold_account,
-			    tx->hold_id);
+		if (tx->reservation == RESERVATION_MADE)
+			quota_keep(&f->quotas, tx->user,
+			    tx->reservation_account, tx->reservation_id);
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
 		count_users(f, tx, size);
@@ -438,9 +438,9 @@ message_dropped(struct filter *f, struct session *s)
 	struct tx *tx = s->tx;
 
 	if (tx != NULL && tx->state == TX_PASSED) {
-		if (tx->hold == HOLD_HELD)
-			quota_refund(&f->quotas, tx->user, tx->hold_account,
-			    tx->hold_id);
+		if (tx->reservation == RESERVATION_MADE)
+			quota_refund(&f->quotas, tx->user,
+			    tx->reservation_account, tx->reservation_id);
 		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
 		totals_count(f->totals, TOTALS_MESSAGE, TOTALS_FAILED,
 		    REASON_NONE, 1);

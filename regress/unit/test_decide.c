@@ -44,7 +44,7 @@ begin(enum stage stage)
 	user.assigned = 1;
 	assert_true(netaddr_parse("192.0.2.1", &session.source));
 	snprintf(session.name, sizeof(session.name), "alice");
-	session_hold(&session, LOGIN_HELD, HASH);
+	session_bind_to(&session, LOGIN_BOUND, HASH);
 	session.tx = &tx;
 	tx.state = stage == STAGE_END_OF_DATA ? TX_OPEN : TX_NOBODYS;
 	snprintf(tx.user, sizeof(tx.user), "alice");
@@ -258,22 +258,24 @@ static const struct {
 	const char *reply;
 	enum reason reason;
 	enum action end;
-} standings[] = { { USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_LISTED,
-		      ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
+} authz_cases[] = { { USER_OK, LOGIN_BOUND, false, STATUS_ALLOWED,
+			SOURCE_LISTED, ACTION_PROCEED, NULL, REASON_NONE,
+			ACTION_PROCEED },
 	{ USER_OK, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
 	/* A name or a password that AUTH only showed is no login. */
 	{ USER_OK, LOGIN_SHOWN, true, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
-	{ USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_UNLISTED,
+	{ USER_OK, LOGIN_BOUND, false, STATUS_ALLOWED, SOURCE_UNLISTED,
 	    ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED,
 	    ACTION_BLOCK },
-	{ USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_UNASKED,
+	{ USER_OK, LOGIN_BOUND, false, STATUS_ALLOWED, SOURCE_UNASKED,
 	    ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED,
 	    ACTION_BLOCK },
-	{ USER_OK, LOGIN_HELD, false, STATUS_BLOCKED, SOURCE_ANY, ACTION_REJECT,
-	    REPLY_AUTH_REQUIRED, REASON_USER_BLOCKED, ACTION_BLOCK },
-	{ USER_OK, LOGIN_HELD, true, STATUS_ALLOWED, SOURCE_ANY, ACTION_REJECT,
+	{ USER_OK, LOGIN_BOUND, false, STATUS_BLOCKED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_USER_BLOCKED,
+	    ACTION_BLOCK },
+	{ USER_OK, LOGIN_BOUND, true, STATUS_ALLOWED, SOURCE_ANY, ACTION_REJECT,
 	    REPLY_AUTH_REQUIRED, REASON_USER_CHANGED, ACTION_BLOCK },
 	{ USER_OK, LOGIN_NOBODY, false, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN,
@@ -283,13 +285,13 @@ static const struct {
 	{ USER_OK, LOGIN_FAILED, false, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_DISCONNECT, REPLY_TEMPFAIL, REASON_REDIS_AWAY,
 	    ACTION_REJECT },
-	{ USER_NONE, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_ANY,
+	{ USER_NONE, LOGIN_BOUND, false, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN,
 	    ACTION_BLOCK },
 	{ USER_NONE, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN,
 	    ACTION_BLOCK },
-	{ USER_BAD, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_ANY,
+	{ USER_BAD, LOGIN_BOUND, false, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_REDIS_AWAY, ACTION_REJECT },
 	{ USER_UNAVAILABLE, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_REDIS_AWAY, ACTION_REJECT },
@@ -300,32 +302,32 @@ static void
 stand(enum stage stage, size_t i)
 {
 	begin(stage);
-	session.login = standings[i].login;
-	if (standings[i].other_password)
+	session.login = authz_cases[i].login;
+	if (authz_cases[i].other_password)
 		snprintf(user.password, sizeof(user.password), "$6$new$hash");
-	user.status = standings[i].status;
-	user.source = standings[i].source;
-	if (standings[i].found != USER_OK)
-		find(standings[i].found);
+	user.status = authz_cases[i].status;
+	user.source = authz_cases[i].source;
+	if (authz_cases[i].found != USER_OK)
+		find(authz_cases[i].found);
 }
 
 static void
-test_standing(void **state)
+test_authz(void **state)
 {
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(standings) / sizeof(standings[0]); i++) {
+	for (i = 0; i < sizeof(authz_cases) / sizeof(authz_cases[0]); i++) {
 		stand(STAGE_MAIL_FROM, i);
-		if (standings[i].reply == NULL)
-			assert_action(standings[i].action);
+		if (authz_cases[i].reply == NULL)
+			assert_action(authz_cases[i].action);
 		else
-			assert_reply(standings[i].action, standings[i].reply,
-			    standings[i].reason);
+			assert_reply(authz_cases[i].action,
+			    authz_cases[i].reply, authz_cases[i].reason);
 		stand(STAGE_END_OF_DATA, i);
-		if (standings[i].end == ACTION_BLOCK)
+		if (authz_cases[i].end == ACTION_BLOCK)
 			assert_blocked(REASON_USER_CHANGED, NULL);
-		else if (standings[i].end == ACTION_REJECT)
+		else if (authz_cases[i].end == ACTION_REJECT)
 			assert_reply(ACTION_REJECT, REPLY_TEMPFAIL,
 			    REASON_REDIS_AWAY);
 		else
@@ -369,7 +371,7 @@ test_local(void **state)
 	conf.local = LOCAL_TRUST;
 	assert_action(ACTION_PROCEED);
 	/* Who logs in is that user, there too. */
-	session.login = LOGIN_HELD;
+	session.login = LOGIN_BOUND;
 	assert_action(ACTION_ASK_USER);
 	/* At the end of data counts what MAIL FROM was. */
 	begin(STAGE_END_OF_DATA);
@@ -824,7 +826,7 @@ main(void)
 		cmocka_unit_test(test_auth_leaves_to_smtpd),
 		cmocka_unit_test(test_auth_from_a_source_not_listed),
 		cmocka_unit_test(test_auth_leaves_the_source_to_mail_from),
-		cmocka_unit_test(test_standing),
+		cmocka_unit_test(test_authz),
 		cmocka_unit_test(test_what_is_missing),
 		cmocka_unit_test(test_nobody_is_asked_for),
 		cmocka_unit_test(test_local),

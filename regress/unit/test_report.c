@@ -11,17 +11,17 @@
 #include "unit.h"
 
 #include "fakeredis.h"
-#include "journal.h"
 #include "log.h"
 #include "servers.h"
 #include "report.h"
 #include "session.h"
 #include "userlog.h"
+#include "writequeue.h"
 
 static struct event_base   *base;
 static struct fakeredis	    fake;
 static struct servers	   *servers;
-static struct journal	   *journal;
+static struct writequeue   *writequeue;
 static struct reports	    reports;
 static struct report_query *query;
 static char		    told[REPORT_ID + 1]; /* "": it is not there */
@@ -47,11 +47,11 @@ set_up(void **state)
 	unit_capture(&capture);
 	servers = servers_new(base, &fake.conf);
 	assert_non_null(servers);
-	journal = journal_new(base, servers);
-	assert_non_null(journal);
+	writequeue = writequeue_new(base, servers);
+	assert_non_null(writequeue);
 	reports.conf = &fake.conf;
 	reports.servers = servers;
-	reports.journal = journal;
+	reports.writequeue = writequeue;
 	reports.ids = reportids_new();
 	assert_non_null(reports.ids);
 	calls = 0;
@@ -70,7 +70,7 @@ tear_down(void **state)
 	(void)state;
 	unit_captured(&capture);
 	session_close(&sessions, s);
-	journal_free(journal);
+	writequeue_free(writequeue);
 	reportids_free(reports.ids);
 	servers_free(servers);
 	fakeredis_free(&fake);
@@ -125,7 +125,7 @@ add_entry(const char *event, const char *result, const char *reply,
 		.report = report,
 		.size = size };
 
-	userlog_add(journal, "smtp:", s, "alice", &entry);
+	userlog_add(writequeue, "smtp:", s, "alice", &entry);
 }
 
 static void
@@ -345,7 +345,7 @@ test_recipient_entry(void **state)
 	(void)state;
 	s->tx->msgid = 0xbeef;
 	s->tx->suppressed = 12;
-	userlog_add(journal, "smtp:", s, "alice", &entry);
+	userlog_add(writequeue, "smtp:", s, "alice", &entry);
 	unit_run_until(base, fake.ncommands == 1);
 	assert_contains(fake.log,
 	    "XADD smtp:user:{alice}:log MAXLEN ~ 1000 * event recipient result "
