@@ -79,6 +79,10 @@ void alarms_login(struct filter *, const char	      *user,
 void
 alarms_blocked(struct filter *, const char *user, const struct alarm_limits *);
 
+/* Counts recipients that next hops have refused. */
+void alarms_failed(struct filter *, const char *user,
+    const struct alarm_limit *, size_t		recipients);
+
 /* Forgets calls that are under way. */
 void alarms_stop(struct filter *);
 
