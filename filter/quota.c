@@ -448,15 +448,16 @@ take_array(struct part *part, const redisReply *reply)
 	}
 }
 
+/* Whether nobody has judged it, or none who knows of all that was asked. */
 static bool
-was_lost(const struct part *part, const redisReply *reply)
+is_unjudged(const struct part *part, const redisReply *reply)
 {
 	const struct quotas *quotas = part->query->quotas;
 	char		     key[KEY_TEXT];
 
 	make_key(key, quotas->conf, kind_of(part), part->name, "");
-	functions_see(quotas->functions, key, reply);
-	return (functions_lost(quotas->functions, key, reply));
+	return (functions_lost(quotas->functions, key, reply) ||
+	    !functions_current(quotas->functions, key, reply));
 }
 
 /* An attempt whose reply was lost may have been charged before an error. */
@@ -466,7 +467,7 @@ on_quota_reply(void *arg, const redisReply *reply)
 	struct part *part = arg;
 
 	part->req = NULL;
-	if (reply == NULL || was_lost(part, reply))
+	if (reply == NULL || is_unjudged(part, reply))
 		ask_later(part);
 	else if (reply->type == REDIS_REPLY_ARRAY && is_text(reply, 0))
 		take_array(part, reply);
