@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "alarms.h"
+#include "charges.h"
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
@@ -376,6 +377,7 @@ filter_start(struct filter *f, const char *file)
 	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
 	filter_share(f);
+	charges_watch(&f->quotas);
 }
 
 static void
@@ -383,7 +385,6 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
-	alarms_stop(f);
 	reload_free(f->reload);
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
@@ -415,7 +416,6 @@ run(const char *file)
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
-	LIST_INIT(&f.alarm_calls);
 	filter_start(&f, file);
 	if (!sandbox_program())
 		log_fatal("a seccomp(2) filter");

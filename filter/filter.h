@@ -16,7 +16,6 @@
 #include "report.h"
 #include "session.h"
 
-struct alarms_query;
 struct conf;
 struct event_base;
 struct functions;
@@ -55,7 +54,6 @@ struct filter {
 	struct filterline_run run;  /* of those lines */
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
-	LIST_HEAD(, alarms_query) alarm_calls;
 };
 
 /*

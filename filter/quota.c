@@ -147,18 +147,21 @@ quota_free(struct quota_query *q)
 	free(q);
 }
 
+/* unheard: nobody knows what the reservation was answered. */
 static void
 write_call(const struct quotas *quotas, const char *function,
-    enum part_kind kind, const char *user, const char *name, const char *id)
+    enum part_kind kind, const char *user, const char *name, const char *id,
+    bool unheard)
 {
 	struct keys    keys;
-	const char    *argv[NKEYS + 1] = { keys.text[0], keys.text[1],
-		   keys.text[2], keys.text[3], keys.period };
-	const char    *out[NKEYS + 1 + FUNCTIONS_KEY];
+	const char    *argv[NKEYS + 2] = { keys.text[0], keys.text[1],
+		   keys.text[2], keys.text[3], keys.period, "unheard" };
+	const char    *out[NKEYS + 2 + FUNCTIONS_KEY];
+	const int      argc = unheard ? NKEYS + 2 : NKEYS + 1;
 	struct command command = { 0, FUNCTIONS_KEY, out };
 
 	make_keys(quotas->conf, kind, name, id, &keys);
-	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
+	command.argc = functions_command(function, NKEYS, argc, argv, out);
 	writequeue_add(quotas->writequeue, WRITEQUEUE_CHARGES, user, 1,
 	    &command);
 }
@@ -167,9 +170,10 @@ static void
 settle(const struct quotas *quotas, const char *function, const char *user,
     const char *account, const char *id)
 {
-	write_call(quotas, function, PART_USER, user, user, id);
+	write_call(quotas, function, PART_USER, user, user, id, false);
 	if (account[0] != '\0')
-		write_call(quotas, function, PART_ACCOUNT, user, account, id);
+		write_call(quotas, function, PART_ACCOUNT, user, account, id,
+		    false);
 }
 
 void
@@ -194,7 +198,7 @@ give_back(struct part *part)
 
 	if (q->reserves && part->sent)
 		write_call(q->quotas, "smtpusers_refund", kind_of(part),
-		    q->parts[PART_USER].name, part->name, q->id);
+		    q->parts[PART_USER].name, part->name, q->id, !part->done);
 	part->sent = false;
 }
 
