@@ -29,8 +29,8 @@
 #define HEX (2 * 8)    /* digits of a recipient */
 
 /* A call of smtpusers_alarm under way. */
-struct alarms_call {
-	LIST_ENTRY(alarms_call) entry;
+struct alarms_query {
+	LIST_ENTRY(alarms_query) entry;
 	struct filter	   *filter;
 	struct servers_req *req;
 	char		    user[USER_NAME_MAX + 1];
@@ -182,7 +182,7 @@ alarms_tell(const char *user, const struct quota_words *words)
 }
 
 static void
-free_call(struct alarms_call *call)
+free_call(struct alarms_query *call)
 {
 	LIST_REMOVE(call, entry);
 	free(call);
@@ -190,7 +190,7 @@ free_call(struct alarms_call *call)
 
 /* {"bad", key} */
 static void
-tell_bad(const struct alarms_call *call, const redisReply *reply)
+tell_bad(const struct alarms_query *call, const redisReply *reply)
 {
 	if (reply->elements < 2 ||
 	    reply->element[0]->type != REDIS_REPLY_STRING ||
@@ -201,20 +201,20 @@ tell_bad(const struct alarms_call *call, const redisReply *reply)
 }
 
 static void
-tell(const struct alarms_call *call, const struct quota_words *words)
+tell(const struct alarms_query *call, const struct quota_words *words)
 {
 	const struct filter *f = call->filter;
 
 	alarms_tell(call->user, words);
-	events_tell(f->journal, f->conf, call->user, "", words);
+	events_tell(f->writequeue, f->conf, call->user, "", words);
 }
 
 static void
 on_alarm_reply(void *arg, const redisReply *reply)
 {
-	struct alarms_call *call = arg;
-	struct quota_words  words;
-	size_t		    i;
+	struct alarms_query *call = arg;
+	struct quota_words   words;
+	size_t		     i;
 
 	if (functions_lost(call->filter->functions, call->key, reply) ||
 	    reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
@@ -232,9 +232,9 @@ static void
 count(struct filter *f, const char *user, const struct alarm_limits *limits,
     enum alarm_kind kind, const char *value)
 {
-	struct alarms_call *call;
-	char		    plan[128] = "";
-	const char	   *argv[ARGS];
+	struct alarms_query *call;
+	char		     plan[128] = "";
+	const char	    *argv[ARGS];
 
 	if ((call = calloc(1, sizeof(*call))) == NULL)
 		return;
@@ -275,7 +275,7 @@ alarms_blocked(struct filter *f, const char *user,
 void
 alarms_stop(struct filter *f)
 {
-	struct alarms_call *call, *next;
+	struct alarms_query *call, *next;
 
 	LIST_FOREACH_SAFE(call, &f->alarm_calls, entry, next) {
 		servers_cancel(call->req);

@@ -30,7 +30,6 @@
 #include "filter.h"
 #include "filterline.h"
 #include "functions.h"
-#include "journal.h"
 #include "lineio.h"
 #include "log.h"
 #include "login.h"
@@ -48,6 +47,7 @@
 #include "state.h"
 #include "totals.h"
 #include "users.h"
+#include "writequeue.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
 #define THREADS 2
@@ -335,7 +335,7 @@ on_told(void *arg, const char *user, const char *account,
 	struct filter *f = arg;
 
 	alarms_tell(user, words);
-	events_tell(f->journal, f->conf, user, account, words);
+	events_tell(f->writequeue, f->conf, user, account, words);
 }
 
 static void
@@ -359,7 +359,7 @@ filter_start(struct filter *f, const char *file)
 	if ((f->servers = servers_new(f->base, f->conf)) == NULL)
 		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
-	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
+	    (f->writequeue = writequeue_new(f->base, f->servers)) == NULL ||
 	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->totals = totals_new(f->base)) == NULL ||
@@ -390,7 +390,7 @@ filter_stop(struct filter *f)
 	lineio_free(f->io);
 	state_free(f->state);
 	totals_free(f->totals);
-	journal_free(f->journal);
+	writequeue_free(f->writequeue);
 	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);
 	recent_free(f->quotas.logged);

@@ -53,7 +53,7 @@ void
 functions_see(struct functions *, const char *key, const struct redisReply *);
 
 /*
- * Writes what functions_call() would send, for a journal: FUNCTIONS_KEY words
+ * Writes what functions_call() would send, for a write queue: FUNCTIONS_KEY words
  * and argc.  Returns their number; the strings are in argv, or live as long as
  * the program.
  */

@@ -19,13 +19,13 @@
 #include "digest.h"
 #include "domain.h"
 #include "functions.h"
-#include "journal.h"
 #include "key.h"
 #include "log.h"
 #include "quota.h"
 #include "recent.h"
 #include "servers.h"
 #include "user.h"
+#include "writequeue.h"
 
 #define NKEYS 4
 #define NARGS (NKEYS + 2) /* and then the tags */
@@ -159,7 +159,8 @@ write_call(const struct quotas *quotas, const char *function,
 
 	make_keys(quotas->conf, kind, name, id, &keys);
 	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
-	journal_write(quotas->journal, JOURNAL_CHARGES, user, 1, &command);
+	writequeue_add(quotas->writequeue, WRITEQUEUE_CHARGES, user, 1,
+	    &command);
 }
 
 static void
@@ -515,7 +516,7 @@ add_text(char **at, const char *text)
 
 /* TAG COUNT VALUE... for each tag. */
 static bool
-copy_tags(struct quota_query *q, const struct quota_request *request)
+copy_tags(struct quota_query *q, const struct quota_question *request)
 {
 	size_t nwords = NARGS, size = 1, i, k;
 	char   count[24], *at;
@@ -547,7 +548,7 @@ copy_tags(struct quota_query *q, const struct quota_request *request)
 }
 
 static bool
-take_request(struct quota_query *q, const struct quota_request *request)
+take_request(struct quota_query *q, const struct quota_question *request)
 {
 	const char *const names[] = {
 		[PART_USER] = request->user, [PART_ACCOUNT] = request->account
@@ -570,7 +571,8 @@ take_request(struct quota_query *q, const struct quota_request *request)
 
 static struct quota_query *
 quota_ask(const struct quotas *quotas, bool reserves,
-    const struct quota_request *request, const char *id, quota_cb cb, void *arg)
+    const struct quota_question *request, const char *id, quota_cb cb,
+    void *arg)
 {
 	struct quota_query *q;
 	size_t		    i;
@@ -593,14 +595,14 @@ quota_ask(const struct quotas *quotas, bool reserves,
 }
 
 struct quota_query *
-quota_check(const struct quotas *quotas, const struct quota_request *request,
+quota_check(const struct quotas *quotas, const struct quota_question *request,
     quota_cb cb, void *arg)
 {
 	return (quota_ask(quotas, false, request, "none", cb, arg));
 }
 
 struct quota_query *
-quota_reserve(const struct quotas *quotas, const struct quota_request *request,
+quota_reserve(const struct quotas *quotas, const struct quota_question *request,
     const char *id, quota_cb cb, void *arg)
 {
 	return (quota_ask(quotas, true, request, id, cb, arg));

@@ -15,6 +15,7 @@
 #include "commits.h"
 #include "conf.h"
 #include "log.h"
+#include "monotonic.h"
 #include "sentinels.h"
 #include "server.h"
 #include "servers.h"
@@ -197,7 +198,7 @@ static void
 doubt_server(struct servers *sv)
 {
 	if (sv->sentinels != NULL)
-		sentinels_hurry(sv->sentinels);
+		sentinels_ask_soon(sv->sentinels);
 	if (sv->cluster != NULL)
 		cluster_doubt(sv->cluster);
 }
@@ -219,7 +220,7 @@ wait_for(struct servers_req *sr, int64_t ms)
 static void
 go_on(struct servers_req *sr)
 {
-	const int64_t left = sr->deadline - server_now();
+	const int64_t left = sr->deadline - monotonic_ms();
 
 	if (left <= 0 ||
 	    !wait_for(sr,
@@ -268,7 +269,7 @@ leave(struct servers *sv, const char *why)
 		look_again(sv);
 	else {
 		server_drop(sv->one, why);
-		sentinels_hurry(sv->sentinels);
+		sentinels_ask_soon(sv->sentinels);
 	}
 }
 
@@ -329,7 +330,7 @@ make_movable(struct servers_req *sr, const char *key, int argc,
 	const struct timeval tv = conf_deadline(sr->servers->conf);
 
 	sr->slot = key != NULL ? slots_of_key(key) : 0;
-	sr->deadline = server_now() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
+	sr->deadline = monotonic_ms() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
 	sr->argv = argv_copy(argc, argv);
 	return (sr->argv != NULL);
 }
@@ -494,7 +495,7 @@ on_one_connected(void *arg, struct redisconn *rc)
 		return;
 	}
 	redisconn_drop(rc, "a replica, and not the primary");
-	sentinels_hurry(sv->sentinels);
+	sentinels_ask_soon(sv->sentinels);
 }
 
 static struct server *
@@ -560,7 +561,7 @@ on_next_connected(void *arg, struct redisconn *rc)
 static void
 look_again(struct servers *sv)
 {
-	const int64_t now = server_now();
+	const int64_t now = monotonic_ms();
 
 	if (sv->next != NULL || now - sv->looked < LOOK_EVERY)
 		return;
@@ -648,7 +649,7 @@ servers_new(struct event_base *base, const struct conf *conf)
 	if ((sv = calloc(1, sizeof(*sv))) == NULL)
 		return (NULL);
 	sv->common.base = base;
-	sv->common.conf = sv->conf = conf_hold(conf);
+	sv->common.conf = sv->conf = conf_ref(conf);
 	TAILQ_INIT(&sv->strays);
 	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) != NULL &&
 	    set_up_tls(sv) && connect_servers(sv))

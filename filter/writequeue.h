@@ -3,14 +3,14 @@
  * See LICENSE.
  */
 
-#ifndef JOURNAL_H
-#define JOURNAL_H
+#ifndef WRITEQUEUE_H
+#define WRITEQUEUE_H
 
 #include <stddef.h>
 
 struct event_base;
-struct journal;
 struct servers;
+struct writequeue;
 
 /*
  * A queue of what is written to Redis behind the sessions: reports, users' logs,
@@ -20,21 +20,21 @@ struct servers;
  * dropped, and logged.
  */
 
-enum journal_kind {
-	JOURNAL_CHARGES, /* reservations that stay, or are given back */
-	JOURNAL_WORDS,	 /* for people to read */
-	JOURNAL_EVENTS,	 /* what they are told: no log pushes it out */
-	JOURNAL_KINDS
+enum writequeue_kind {
+	WRITEQUEUE_CHARGES, /* reservations that stay, or are given back */
+	WRITEQUEUE_WORDS,   /* for people to read */
+	WRITEQUEUE_EVENTS,  /* what they are told: no log pushes it out */
+	WRITEQUEUE_KINDS
 };
 
 /*
  * Bytes kept at most of each kind.  Above it an entry of a user who has most
  * makes room, the oldest one.
  */
-#define JOURNAL_MAX (4 << 20)
+#define WRITEQUEUE_MAX (4 << 20)
 
 /* Commands of one entry at most. */
-#define JOURNAL_COMMANDS 2
+#define WRITEQUEUE_COMMANDS 2
 
 struct command {
 	int	     argc;
@@ -42,20 +42,20 @@ struct command {
 	const char **argv;
 };
 
-/* The servers must outlive the journal. */
-struct journal *journal_new(struct event_base *, struct servers *);
+/* The servers must outlive the write queue. */
+struct writequeue *writequeue_new(struct event_base *, struct servers *);
 
 /* Writes to these from now on; what is under way goes on. */
-void journal_use(struct journal *, struct servers *);
+void writequeue_use(struct writequeue *, struct servers *);
 
 /* Drops what is not written yet. */
-void journal_free(struct journal *);
+void writequeue_free(struct writequeue *);
 
 /*
  * Writes commands about a user, in one go and in their order.  They are copied.
  * From the first on that was not written they are sent again.
  */
-void journal_write(struct journal *, enum journal_kind, const char *user,
+void writequeue_add(struct writequeue *, enum writequeue_kind, const char *user,
     size_t, const struct command *);
 
-#endif /* JOURNAL_H */
+#endif /* WRITEQUEUE_H */
