@@ -17,11 +17,9 @@
 #include "report.h"
 #include "session.h"
 
-struct alarms_call;
 struct conf;
 struct event_base;
 struct functions;
-struct journal;
 struct late_login;
 struct lineio;
 struct owners;
@@ -33,6 +31,7 @@ struct spfworkers;
 struct state;
 struct totals;
 struct users;
+struct writequeue;
 
 /* The filter, handed down to whatever needs more than one part of it. */
 struct filter {
@@ -45,7 +44,7 @@ struct filter {
 	struct quotas	      quotas;
 	struct failures	      failures;
 	struct passwd_pool   *pool;
-	struct journal	     *journal;
+	struct writequeue    *writequeue;
 	struct reports	      reports;
 	struct totals	     *totals;
 	struct reload	     *reload;
@@ -60,7 +59,6 @@ struct filter {
 	bool		      relays; /* an action of smtpd's has the filter */
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
-	LIST_HEAD(, alarms_call) alarm_calls;
 };
 
 /*
