@@ -763,23 +763,32 @@ ask_new_owner(struct users_query *q)
 		finish_query(q, USER_UNAVAILABLE);
 }
 
+/* What was asked about before is nothing that the answer may be made of. */
+static void
+ask_again(struct users_query *q)
+{
+	char name[USER_NAME_MAX + 1];
+
+	strlcpy(name, q->name, sizeof(name));
+	q->account[0] = '\0';
+	if (!ask_record(q, name))
+		finish_query(q, USER_UNAVAILABLE);
+}
+
 /* The sizes are known: what is not too large is asked for. */
 static void
 judge_sizes(struct users_query *q)
 {
-	char name[USER_NAME_MAX + 1];
-
 	q->sizing = false;
 	q->sized = true;
-	strlcpy(name, q->name, sizeof(name));
 	if (q->bad.what == NULL)
 		q->bad = q->bad_account;
 	if (q->bad.what == NULL && q->list_is_large && !q->long_list)
 		q->bad = (struct fault){ too_large, PART_LIST_SIZE };
 	if (q->bad.what != NULL)
 		finish_query(q, USER_BAD);
-	else if (!ask_record(q, name))
-		finish_query(q, USER_UNAVAILABLE);
+	else
+		ask_again(q);
 }
 
 static void

@@ -1615,6 +1615,35 @@ test_large_account(void **state)
 	answered(USER_BAD);
 }
 
+/* An account whose size alone was asked for is not known. */
+static void
+test_large_account_left(void **state)
+{
+	static const char sizes[] = ":100\r\n" NIL ":0\r\n:100\r\n";
+	char		 *text = giant();
+
+	(void)state;
+	ask("alice");
+	one_go(HMGET("alice"), ACME);
+	one_go(ACCOUNT("acme"), PRO);
+	answered(USER_OK);
+	ask("alice");
+	ask("alice");
+	one_go(HMGET("alice") ACCOUNT("acme") HMGET("alice") ACCOUNT("acme"),
+	    text);
+	fakeredis_send(&fake, PRO, strlen(PRO));
+	wait_for(USER_BAD);
+	free(text);
+	ask("alice");
+	one_go(SIZES("alice") USAGE("account:{acme}"), PLAIN PRO);
+	wait_for(USER_OK);
+	fakeredis_send(&fake, sizes, strlen(sizes));
+	one_go(HMGET("alice"), ACME);
+	one_go(ACCOUNT("acme"), BLOCKED);
+	answered(USER_OK);
+	assert_false(user_active(&user));
+}
+
 int
 main(void)
 {
@@ -1635,7 +1664,8 @@ main(void)
 		TEST(test_cancel_then_lost), TEST(test_lost), TEST(test_freed),
 		TEST(test_unavailable), TEST(test_together),
 		TEST(test_too_large), TEST(test_large_list),
-		TEST(test_size_denied), TEST(test_large_account)
+		TEST(test_size_denied), TEST(test_large_account),
+		TEST(test_large_account_left)
 	};
 
 	return (cmocka_run_group_tests_name("users", tests, NULL, NULL));
