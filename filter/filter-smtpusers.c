@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "alarms.h"
+#include "charges.h"
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
@@ -30,7 +31,6 @@
 #include "filter.h"
 #include "filterline.h"
 #include "functions.h"
-#include "journal.h"
 #include "lineio.h"
 #include "log.h"
 #include "login.h"
@@ -48,6 +48,7 @@
 #include "state.h"
 #include "totals.h"
 #include "users.h"
+#include "writequeue.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
 #define THREADS 2
@@ -335,7 +336,7 @@ on_told(void *arg, const char *user, const char *account,
 	struct filter *f = arg;
 
 	alarms_tell(user, words);
-	events_tell(f->journal, f->conf, user, account, words);
+	events_tell(f->writequeue, f->conf, user, account, words);
 }
 
 static void
@@ -359,7 +360,7 @@ filter_start(struct filter *f, const char *file)
 	if ((f->servers = servers_new(f->base, f->conf)) == NULL)
 		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
-	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
+	    (f->writequeue = writequeue_new(f->base, f->servers)) == NULL ||
 	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->totals = totals_new(f->base)) == NULL ||
@@ -376,6 +377,7 @@ filter_start(struct filter *f, const char *file)
 	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
 	filter_share(f);
+	charges_watch(&f->quotas);
 }
 
 static void
@@ -383,14 +385,13 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
-	alarms_stop(f);
 	reload_free(f->reload);
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
 	state_free(f->state);
 	totals_free(f->totals);
-	journal_free(f->journal);
+	writequeue_free(f->writequeue);
 	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);
 	recent_free(f->quotas.logged);
@@ -415,7 +416,6 @@ run(const char *file)
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
-	LIST_INIT(&f.alarm_calls);
 	filter_start(&f, file);
 	if (!sandbox_program())
 		log_fatal("a seccomp(2) filter");

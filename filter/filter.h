@@ -16,11 +16,9 @@
 #include "report.h"
 #include "session.h"
 
-struct alarms_call;
 struct conf;
 struct event_base;
 struct functions;
-struct journal;
 struct late_login;
 struct lineio;
 struct passwd_pool;
@@ -31,6 +29,7 @@ struct spfworkers;
 struct state;
 struct totals;
 struct users;
+struct writequeue;
 
 /* The filter, handed down to whatever needs more than one part of it. */
 struct filter {
@@ -43,7 +42,7 @@ struct filter {
 	struct quotas	      quotas;
 	struct failures	      failures;
 	struct passwd_pool   *pool;
-	struct journal	     *journal;
+	struct writequeue    *writequeue;
 	struct reports	      reports;
 	struct totals	     *totals;
 	struct reload	     *reload;
@@ -55,7 +54,6 @@ struct filter {
 	struct filterline_run run;  /* of those lines */
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
-	LIST_HEAD(, alarms_call) alarm_calls;
 };
 
 /*

@@ -14,7 +14,6 @@
 #include "conf.h"
 #include "filter.h"
 #include "functions.h"
-#include "journal.h"
 #include "log.h"
 #include "reload.h"
 #include "servers.h"
@@ -22,6 +21,7 @@
 #include "state.h"
 #include "totals.h"
 #include "users.h"
+#include "writequeue.h"
 
 /*
  * Servers that are asked nothing any more; but questions that are under way are
@@ -51,17 +51,17 @@ void
 filter_share(struct filter *f)
 {
 	users_use(f->users, f->servers, f->conf);
-	journal_use(f->journal, f->servers);
+	writequeue_use(f->writequeue, f->servers);
 	state_use(f->state, f->servers, f->conf);
 	f->quotas.base = f->base;
 	f->quotas.conf = f->conf;
 	f->quotas.functions = f->functions;
-	f->quotas.journal = f->journal;
+	f->quotas.writequeue = f->writequeue;
 	f->failures.conf = f->conf;
 	f->failures.functions = f->functions;
 	f->reports.conf = f->conf;
 	f->reports.servers = f->servers;
-	f->reports.journal = f->journal;
+	f->reports.writequeue = f->writequeue;
 	totals_use(f->totals, f->conf, f->servers, f->functions);
 }
 

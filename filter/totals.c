@@ -24,6 +24,7 @@
 #include "functions.h"
 #include "key.h"
 #include "log.h"
+#include "monotonic.h"
 #include "servers.h"
 #include "tally.h"
 #include "totals.h"
@@ -106,15 +107,6 @@ struct totals {
 };
 
 static void push(struct hour *);
-
-static time_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
 
 static size_t
 place_of(enum totals_event event, enum totals_result result, enum reason reason)
@@ -453,13 +445,13 @@ static void
 tell_missing(struct totals *t)
 {
 	if (t->missing == 0 ||
-	    (t->told != 0 && monotonic() - t->told < TELL_SECONDS))
+	    (t->told != 0 && monotonic_s() - t->told < TELL_SECONDS))
 		return;
 	log_warnx("%" PRIu64 " counts are missing in the totals of users and "
 		  "accounts: too many of them wait for redis",
 	    t->missing);
 	t->missing = 0;
-	t->told = monotonic();
+	t->told = monotonic_s();
 }
 
 static void

@@ -13,6 +13,7 @@
 
 #include "cluster.h"
 #include "conf.h"
+#include "monotonic.h"
 #include "slots.h"
 
 #define ASK_EVERY 1000 /* milliseconds, at most */
@@ -136,7 +137,7 @@ void
 cluster_doubt(struct cluster *cl)
 {
 	cl->doubted = true;
-	if (server_now() - cl->asked_at >= ASK_EVERY)
+	if (monotonic_ms() - cl->asked_at >= ASK_EVERY)
 		ask_for_map(cl);
 }
 
@@ -185,7 +186,7 @@ static void
 drop_idle_nodes(struct cluster *cl)
 {
 	struct server *node, *next;
-	const int64_t  now = server_now();
+	const int64_t  now = monotonic_ms();
 
 	LIST_FOREACH_SAFE(node, &cl->nodes, entry, next)
 		if (now - node->used > IDLE_MAX && !owns_slots(cl, node))
@@ -220,7 +221,7 @@ ask_for_map(struct cluster *cl)
 
 	if (cl->asked != NULL || (node = whom_to_ask(cl)) == NULL)
 		return;
-	node->asked = cl->asked_at = server_now();
+	node->asked = cl->asked_at = monotonic_ms();
 	if (redisconn_send(node->rc, on_info, cl, 2, info) != NULL &&
 	    redisconn_send(node->rc, on_map, cl, 2, slots) != NULL)
 		cl->asked = node;

@@ -941,7 +941,7 @@ conf_print(const struct conf *conf, FILE *fp)
 }
 
 const struct conf *
-conf_hold(const struct conf *conf)
+conf_ref(const struct conf *conf)
 {
 	((struct conf *)(uintptr_t)conf)->holders++;
 	return (conf);

@@ -256,7 +256,7 @@ passwd_check(struct passwd_pool *pool, const char *name, const char *password,
 }
 
 void
-passwd_hurry(struct passwd_job *job)
+passwd_do_next(struct passwd_job *job)
 {
 	struct passwd_pool *pool = job->pool;
 

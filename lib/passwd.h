@@ -66,7 +66,7 @@ struct passwd_job *passwd_check(struct passwd_pool *, const char *name,
     const char *password, const char *hash, passwd_cb, void *);
 
 /* Has a job done next, though its name is guessed at: smtpd stands still. */
-void passwd_hurry(struct passwd_job *);
+void passwd_do_next(struct passwd_job *);
 
 /*
  * Cancels a job: its callback is not called.  A job that is not under way yet is

@@ -8,7 +8,6 @@
 
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
-#include <openssl/ssl.h>
 #include <stdlib.h>
 
 #include "argv.h"
@@ -16,11 +15,12 @@
 #include "commits.h"
 #include "conf.h"
 #include "log.h"
+#include "monotonic.h"
 #include "sentinels.h"
 #include "server.h"
 #include "servers.h"
 #include "slots.h"
-#include "stream.h"
+#include "tls.h"
 
 #define STRAY_PAUSE 20	/* milliseconds until it is tried again */
 #define HOPS_MAX 5	/* from server to server without a pause */
@@ -198,7 +198,7 @@ static void
 doubt_server(struct servers *sv)
 {
 	if (sv->sentinels != NULL)
-		sentinels_hurry(sv->sentinels);
+		sentinels_ask_soon(sv->sentinels);
 	if (sv->cluster != NULL)
 		cluster_doubt(sv->cluster);
 }
@@ -220,7 +220,7 @@ wait_for(struct servers_req *sr, int64_t ms)
 static void
 go_on(struct servers_req *sr)
 {
-	const int64_t left = sr->deadline - server_now();
+	const int64_t left = sr->deadline - monotonic_ms();
 
 	if (left <= 0 ||
 	    !wait_for(sr,
@@ -269,7 +269,7 @@ leave(struct servers *sv, const char *why)
 		look_again(sv);
 	else {
 		server_drop(sv->one, why);
-		sentinels_hurry(sv->sentinels);
+		sentinels_ask_soon(sv->sentinels);
 	}
 }
 
@@ -330,7 +330,7 @@ make_movable(struct servers_req *sr, const char *key, int argc,
 	const struct timeval tv = conf_deadline(sr->servers->conf);
 
 	sr->slot = key != NULL ? slots_of_key(key) : 0;
-	sr->deadline = server_now() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
+	sr->deadline = monotonic_ms() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
 	sr->argv = argv_copy(argc, argv);
 	return (sr->argv != NULL);
 }
@@ -495,7 +495,7 @@ on_one_connected(void *arg, struct redisconn *rc)
 		return;
 	}
 	redisconn_drop(rc, "a replica, and not the primary");
-	sentinels_hurry(sv->sentinels);
+	sentinels_ask_soon(sv->sentinels);
 }
 
 static struct server *
@@ -561,7 +561,7 @@ on_next_connected(void *arg, struct redisconn *rc)
 static void
 look_again(struct servers *sv)
 {
-	const int64_t now = server_now();
+	const int64_t now = monotonic_ms();
 
 	if (sv->next != NULL || now - sv->looked < LOOK_EVERY)
 		return;
@@ -636,7 +636,7 @@ static bool
 set_up_tls(struct servers *sv)
 {
 	if (sv->conf->places.at[0].transport == REDIS_TLS)
-		sv->common.tls = stream_tls(sv->conf->redis_ca);
+		sv->common.tls = tls_new(sv->conf->redis_ca);
 	return (sv->conf->places.at[0].transport != REDIS_TLS ||
 	    sv->common.tls != NULL);
 }
@@ -649,7 +649,7 @@ servers_new(struct event_base *base, const struct conf *conf)
 	if ((sv = calloc(1, sizeof(*sv))) == NULL)
 		return (NULL);
 	sv->common.base = base;
-	sv->common.conf = sv->conf = conf_hold(conf);
+	sv->common.conf = sv->conf = conf_ref(conf);
 	TAILQ_INIT(&sv->strays);
 	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) != NULL &&
 	    set_up_tls(sv) && connect_servers(sv))
@@ -677,7 +677,8 @@ servers_free(struct servers *sv)
 	server_free(sv->one);
 	server_free(sv->next);
 	sentinels_free(sv->sentinels);
-	SSL_CTX_free(sv->common.tls);
+	if (sv->common.tls != NULL)
+		tls_free(sv->common.tls);
 	if (sv->waiting != NULL)
 		event_free(sv->waiting);
 	conf_free(sv->conf);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "monotonic.h"
 #include "redisread.h"
 #include "serverinfo.h"
 #include "trouble.h"
@@ -71,11 +72,10 @@ trouble_free(struct trouble *t)
 static bool
 say(struct trouble *t, int priority, const char *text)
 {
-	struct timespec now;
+	const time_t now = monotonic_s();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (t->lines == 0 || now.tv_sec - t->minute >= MINUTE) {
-		t->minute = now.tv_sec;
+	if (t->lines == 0 || now - t->minute >= MINUTE) {
+		t->minute = now;
 		t->lines = 0;
 	}
 	if (t->lines < TROUBLE_LINES)

@@ -18,6 +18,7 @@
 #include "guess.h"
 #include "key.h"
 #include "log.h"
+#include "monotonic.h"
 #include "redisread.h"
 #include "servers.h"
 #include "users.h"
@@ -103,15 +104,6 @@ struct users_query {
 
 static const char too_large[] = "too large";
 
-static time_t
-now_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec);
-}
-
 struct users *
 users_new(struct servers *servers, const struct conf *conf)
 {
@@ -147,7 +139,7 @@ users_free(struct users *us)
 static bool
 worth_logging(struct users *us, const char *key)
 {
-	time_t	 now = now_seconds();
+	time_t	 now = monotonic_s();
 	uint32_t hash = 2166136261U;
 	size_t	 i;
 
@@ -223,7 +215,7 @@ static void
 learn_large(struct users_query *q)
 {
 	struct guess guess = { .long_list = q->long_list,
-		.large_until = now_seconds() + LARGE_PAUSE };
+		.large_until = monotonic_s() + LARGE_PAUSE };
 
 	strlcpy(guess.name, q->name, sizeof(guess.name));
 	strlcpy(guess.account, q->account, sizeof(guess.account));
@@ -619,7 +611,7 @@ ask_record(struct users_query *q, const char *name)
 	strlcpy(q->name, name, sizeof(q->name));
 	user_clear(&q->user);
 	strlcpy(q->user.name, name, sizeof(q->user.name));
-	if (!q->sized && guess != NULL && guess->large_until > now_seconds())
+	if (!q->sized && guess != NULL && guess->large_until > monotonic_s())
 		return (ask_sizes(q, guess));
 	q->long_list = guess != NULL && guess->long_list;
 	key_user(key, prefix, name, "");

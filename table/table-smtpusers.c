@@ -30,6 +30,7 @@
 #include "digest.h"
 #include "lineio.h"
 #include "log.h"
+#include "monotonic.h"
 #include "netaddr.h"
 #include "passwd.h"
 #include "recent.h"
@@ -105,15 +106,6 @@ struct table {
 	struct stall	    stall; /* for wrong passwords */
 	int64_t		    guessing_logged;
 };
-
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec * 1000000LL + ts.tv_nsec / 1000);
-}
 
 /*
  * Up to 7.8 smtpd folds the key to lower case, and with it the password that
@@ -230,7 +222,7 @@ refuse_update(struct table *t, const char *why)
 static void
 waited_for(struct table *t, const struct verification *v)
 {
-	int64_t now = now_us();
+	int64_t now = monotonic_us();
 
 	stall_add(&t->stall, now, now - v->began);
 }
@@ -293,10 +285,10 @@ verify(struct table *t, const struct user *user,
 	}
 	v->table = t;
 	v->wanted = wanted;
-	v->began = now_us();
+	v->began = monotonic_us();
 	memcpy(v->digest, digest, sizeof(v->digest));
 	if (wanted) {
-		passwd_hurry(job);
+		passwd_do_next(job);
 		t->request.verification = v;
 	}
 	return (true);
@@ -305,7 +297,7 @@ verify(struct table *t, const struct user *user,
 static void
 log_guessing(struct table *t, const char *name)
 {
-	int64_t now = now_us();
+	int64_t now = monotonic_us();
 
 	if (t->guessing_logged != 0 &&
 	    now - t->guessing_logged < LOG_PAUSE * 1000000LL)
@@ -329,7 +321,7 @@ check_password(struct table *t, const struct user *user,
 {
 	bool guessed = passwd_guessed(t->pool, user->name);
 
-	if (guessed && stall_exhausted(&t->stall, now_us())) {
+	if (guessed && stall_exhausted(&t->stall, monotonic_us())) {
 		log_guessing(t, user->name);
 		verify(t, user, digest, false);
 		answer(t, "not-found");

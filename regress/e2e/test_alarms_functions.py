@@ -54,9 +54,10 @@ class Alarms:
             "senders", str(len(senders)), *senders)
         return told(reply + self.functions.told)
 
-    def count(self, kind, value, plan=None):
+    def count(self, kind, value, *hold, plan=None):
         reply = self.redis.cli("FCALL", "smtpusers_alarm", 1, self.key,
-                               plan or self.plan, kind, value)
+                               plan or self.plan, kind, value, *hold)
+        assert isinstance(reply.pop(), int)
         return told(reply)
 
     def fields(self):
@@ -141,6 +142,48 @@ def test_a_notice_is_told_once_in_a_window(redis, library, kind):
     assert "blocked_by" not in alarms.fields()
     assert alarms.fields().get("status", "allowed") == "allowed"
     wait_until(lambda: not redis.cli("EXISTS", key), 60, "the window to end")
+
+
+@pytest.mark.parametrize("action", ["notice", "block"])
+def test_a_call_that_is_made_again(redis, library, action):
+    """It counts once, and tells the same."""
+    alarms = Alarms(redis, "blocked:3:3600:%s:0 sources:1:3600:%s:0" % (
+        action, action))
+    counter = alarms.key + ":used:alarm:blocked"
+    for _ in range(3):
+        assert alarms.count("blocked", "2", "a1") == (["ok"], [])
+        assert redis.cli("GET", counter) == "2"
+    _, first = alarms.count("blocked", "2", "a2")
+    assert [event["kind"] for event in first] == ["alarm.blocked"]
+    for _ in range(3):
+        assert alarms.count("blocked", "2", "a2") == (["ok"], first)
+    assert 0 < redis.cli("TTL", alarms.key + ":used:hold:a2") <= 3600
+    if action == "block":
+        return
+    assert redis.cli("GET", counter) == "4"
+    for hold, told in (("b1", 0), ("b2", 1), ("b2", 1), ("b3", 0)):
+        assert len(alarms.count("sources", "192.0.2." + hold[1], hold)[1]
+                   ) == told
+    # What says nothing needs no place.
+    assert not redis.cli("EXISTS", alarms.key + ":used:hold:b1")
+
+
+def test_what_cannot_be_counted_is_counted_later(redis, library):
+    alarms = Alarms(redis, "blocked:3:3600:block:0")
+    counter = alarms.key + ":used:alarm:blocked"
+    redis.cli("SET", counter, "x")
+    assert alarms.count("blocked", "2", "a1")[0][0] == "bad"
+    redis.cli("DEL", counter)
+    alarms.count("blocked", "2", "a1")
+    assert redis.cli("GET", counter) == "2"
+
+
+def test_older_functions_have_not_judged_it(redis, library):
+    alarms = Alarms(redis, "blocked:3:3600:block:0")
+    hold = alarms.key + ":used:hold:a1"
+    alarms.count("blocked", "2", "a1")
+    redis.cli("SET", hold, re.sub("by:[0-9]+", "by:1", redis.cli("GET", hold)))
+    assert alarms.count("blocked", "2", "a1")[0][0] == "alarm"
 
 
 @pytest.mark.parametrize("limit", [129, 1000])
@@ -412,7 +455,7 @@ def test_plans_that_are_none(redis, library, words):
 
 @pytest.mark.parametrize("words", [
     (), ("sources",), ("failures", "1"), ("blocked", "x"), ("blocked", "-1"),
-    ("blocked", "1", "2")])
+    ("blocked", "1", "x"), ("blocked", "1", ""), ("blocked", "1", "2", "3")])
 def test_calls_that_are_none(redis, library, words):
     with pytest.raises(ReplyError, match="^INVALID "):
         redis.cli("FCALL", "smtpusers_alarm", 1, library.user(),

@@ -116,6 +116,10 @@ test_tags(void **state)
 		assert_string_equal(words.values[2], "3");
 		assert_string_equal(words.values[3], "");
 	}
+	/* Turned off since the message began. */
+	conf.alarms[ALARM_SOURCES].action = ALARM_OFF;
+	alarms_write(&conf, &message, &words);
+	assert_string_equal(words.plan, "volume:1000000:3600:notice:0");
 }
 
 /* The longest plan fits. */

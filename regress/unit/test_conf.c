@@ -759,7 +759,7 @@ test_hold(void **state)
 
 	(void)state;
 	must_load("prefix = 'x:'");
-	held = conf_hold(conf);
+	held = conf_ref(conf);
 	conf_free(conf);
 	conf = NULL;
 	assert_string_equal(held->prefix, "x:");
