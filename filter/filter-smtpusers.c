@@ -248,7 +248,7 @@ on_out_report(struct filter *f, const struct filterline *fl)
 		nexthop_answered(hops, fl->session, fl->params);
 		break;
 	default:
-		log_once("unknown report %s of smtp-out ignored", fl->name);
+		log_once("unknown report %s ignored", fl->name);
 		break;
 	}
 }
