@@ -269,6 +269,23 @@ def test_what_is_given_back_is_not_told_again(redis, library):
     assert not redis.cli("KEYS", "smtp:*used*alarm*")
 
 
+def test_numbers_that_no_message_brings(redis, library):
+    """What next hops refuse comes by several at once, and is given back by
+    nobody."""
+    alarms = Alarms(redis, "failures:10:3600:block:0")
+    assert alarms.count("failures", "4") == (["ok"], [])
+    assert alarms.count("failures", "6") == (["ok"], [])
+    assert alarms.message(hold="a") == (["ok"], [])
+    alarms.functions.call("refund", "a")
+    assert redis.cli("GET", alarms.key + ":used:alarm:failures") == "10"
+    reply, events = alarms.count("failures", "3")
+    assert reply == ["alarm", "block", "alarm:failures"]
+    assert [event["count"] for event in events] == ["13"]
+    # Who is blocked is counted no more.
+    assert alarms.count("failures", "3")[0] == reply
+    assert alarms.counters() == []
+
+
 def test_relays_race(redis, library):
     """Exactly one message sets it off, and none is accepted behind it."""
     plan = "sources:20:3600:block:3600"
@@ -492,7 +509,7 @@ def test_counters_go_with_the_user(redis, library):
 
 @pytest.mark.parametrize("words", [
     ("sources",), ("sources:5:3600:block",), ("sources:5:3600:kill:0",),
-    ("failures:5:3600:block:0",), ("sources:x:3600:block:0",)])
+    ("failed:5:3600:block:0",), ("sources:x:3600:block:0",)])
 def test_plans_that_are_none(redis, library, words):
     alarms = Alarms(redis, words[0])
     with pytest.raises(ReplyError, match="^INVALID "):
@@ -502,7 +519,7 @@ def test_plans_that_are_none(redis, library, words):
 
 
 @pytest.mark.parametrize("words", [
-    (), ("sources",), ("failures", "1"), ("blocked", "x"), ("blocked", "-1"),
+    (), ("sources",), ("failed", "1"), ("blocked", "x"), ("blocked", "-1"),
     ("blocked", "1", "x"), ("blocked", "1", ""), ("blocked", "1", "2", "3")])
 def test_calls_that_are_none(redis, library, words):
     with pytest.raises(ReplyError, match="^INVALID "):

@@ -35,8 +35,9 @@ local NOTICE = 'notice'
 
 -- What each kind counts: what is different, or a number.
 local DIFFERENT = { sources = true, senders = true, recipients = true,
-    volume = false, blocked = false }
-local KINDS = { 'sources', 'senders', 'recipients', 'volume', 'blocked' }
+    volume = false, blocked = false, failures = false }
+local KINDS = { 'sources', 'senders', 'recipients', 'volume', 'blocked',
+    'failures' }
 
 -- What comes behind the key of a user.  While a library loads there is no
 -- ipairs().
