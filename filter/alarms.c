@@ -22,6 +22,7 @@
 #include "key.h"
 #include "log.h"
 #include "user.h"
+#include "users.h"
 
 #define ARGS 4
 #define IPV6_BITS 64   /* of an address, that tell the host's network */
@@ -197,7 +198,7 @@ tell_bad(const struct alarms_query *call, const redisReply *reply)
 	    reply->element[1]->type != REDIS_REPLY_STRING ||
 	    strcmp(reply->element[0]->str, "bad") != 0)
 		return;
-	log_warnx("%s: bad record: %.40s", call->key, reply->element[1]->str);
+	users_log_bad(call->key, reply->element[1]->str);
 }
 
 static void

@@ -395,10 +395,11 @@ user_parse_account(struct user *user, const redisReply *reply)
 	text = text_of(reply->element[0]);
 	if (text == NULL || !set_alarms(user, text))
 		return ("alarms");
-	plan = text_of(reply->element[1]);
+	if ((plan = text_of(reply->element[1])) == NULL)
+		return ("plan");
 	text = text_of(reply->element[2]);
-	if (plan == NULL || text == NULL || !parse_status(text, &status))
-		return ("plan or status");
+	if (text == NULL || !parse_status(text, &status))
+		return ("status");
 	if ((prefix = text_of(reply->element[3])) == NULL ||
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))
