@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "alarms.h"
+#include "charges.h"
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
@@ -34,6 +35,8 @@
 #include "log.h"
 #include "login.h"
 #include "message.h"
+#include "nexthop.h"
+#include "owners.h"
 #include "passwd.h"
 #include "recent.h"
 #include "reload.h"
@@ -59,12 +62,19 @@ static const char registration[] = "register|report|smtp-in|link-connect\n"
 				   "register|report|smtp-in|tx-rcpt\n"
 				   "register|report|smtp-in|tx-commit\n"
 				   "register|report|smtp-in|tx-rollback\n"
-				   "%sregister|filter|smtp-in|auth\n"
+				   "%s%sregister|filter|smtp-in|auth\n"
 				   "register|filter|smtp-in|mail-from\n"
 				   "register|filter|smtp-in|rcpt-to\n"
 				   "register|filter|smtp-in|data-line\n"
 				   "register|filter|smtp-in|commit\n"
 				   "register|ready\n";
+
+static const char
+    registration_out[] = "register|report|smtp-out|link-connect\n"
+			 "register|report|smtp-out|link-disconnect\n"
+			 "register|report|smtp-out|tx-begin\n"
+			 "register|report|smtp-out|protocol-client\n"
+			 "register|report|smtp-out|protocol-server\n";
 
 static void
 on_request(struct filter *f, const struct filterline *fl)
@@ -219,6 +229,66 @@ on_report(struct filter *f, const struct filterline *fl)
 	}
 }
 
+/* What smtpd tells of the messages that it relays. */
+static void
+on_out_report(struct filter *f, const struct filterline *fl)
+{
+	struct nexthops *hops = &f->nexthops;
+
+	switch (fl->event) {
+	case EV_LINK_CONNECT:
+		nexthop_open(hops, fl->session);
+		break;
+	case EV_LINK_DISCONNECT:
+		nexthop_close(hops, fl->session);
+		break;
+	case EV_TX_BEGIN:
+		nexthop_begin(hops, fl->session,
+		    (uint32_t)strtoul(fl->params, NULL, 16));
+		break;
+	case EV_PROTOCOL_CLIENT:
+		nexthop_asked(hops, fl->session, fl->params);
+		break;
+	case EV_PROTOCOL_SERVER:
+		nexthop_answered(hops, fl->session, fl->params);
+		break;
+	default:
+		log_once("unexpected from smtpd: report %s", fl->name);
+		break;
+	}
+}
+
+/* What has become of recipients, at a next hop. */
+static void
+on_delivered(void *arg, uint32_t msgid, size_t accepted, size_t refused)
+{
+	struct filter	  *f = arg;
+	struct alarm_limit limit;
+	const char	  *user;
+
+	if (f->owners == NULL)
+		return;
+	user = owners_settle(f->owners, msgid, accepted + refused, &limit);
+	if (user != NULL && refused > 0)
+		alarms_failed(f, user, &limit, refused);
+}
+
+/* Asks for what only the alarm of failures needs. */
+static bool
+register_out(struct filter *f)
+{
+	if (f->conf->alarms[ALARM_FAILURES].action == ALARM_OFF)
+		return (false);
+	if (!f->relays) {
+		log_warnx("alarm failures: no action of smtpd.conf has this "
+			  "filter, so nothing is counted");
+		return (false);
+	}
+	if ((f->owners = owners_new()) == NULL)
+		log_fatal("memory");
+	return (true);
+}
+
 static void
 on_filter_ready(void *arg)
 {
@@ -226,6 +296,7 @@ on_filter_ready(void *arg)
 
 	f->registered = true;
 	lineio_printf(f->io, registration,
+	    register_out(f) ? registration_out : "",
 	    f->conf->auth_failures > 0 ? "register|filter|smtp-in|connect\n"
 				       : "");
 	log_started();
@@ -236,6 +307,8 @@ on_config(struct filter *f, const struct filterline *fl)
 {
 	if (f->registered)
 		log_once("unexpected from smtpd: its configuration, twice");
+	else if (strcmp(fl->name, "subsystem") == 0)
+		f->relays = f->relays || strcmp(fl->params, "smtp-out") == 0;
 	else if (strcmp(fl->name, "ready") == 0)
 		servers_when_ready(f->servers, on_filter_ready, f);
 }
@@ -292,6 +365,8 @@ on_filter_line(void *arg, char *line, size_t len, bool first)
 		on_config(f, &fl);
 	else if (!f->registered)
 		log_once("unexpected from smtpd: a line before registration");
+	else if (fl.kind == LINE_REPORT && fl.out)
+		on_out_report(f, &fl);
 	else if (fl.kind == LINE_REPORT)
 		on_report(f, &fl);
 	else
@@ -379,10 +454,13 @@ filter_start(struct filter *f, const char *file)
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
 		log_fatal("allocating memory");
+	f->nexthops.cb = on_delivered;
+	f->nexthops.arg = f;
 	f->quotas.event = on_told;
 	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
 	filter_share(f);
+	charges_watch(&f->quotas);
 }
 
 static void
@@ -390,7 +468,8 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
-	alarms_stop(f);
+	nexthops_clear(&f->nexthops);
+	owners_free(f->owners);
 	reload_free(f->reload);
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
@@ -422,7 +501,6 @@ run(const char *file)
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
-	LIST_INIT(&f.alarm_calls);
 	filter_start(&f, file);
 	if (!sandbox_program())
 		log_fatal("installing the seccomp(2) filter");

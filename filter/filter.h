@@ -12,16 +12,17 @@
 
 #include "failures.h"
 #include "filterline.h"
+#include "nexthop.h"
 #include "quota.h"
 #include "report.h"
 #include "session.h"
 
-struct alarms_query;
 struct conf;
 struct event_base;
 struct functions;
 struct late_login;
 struct lineio;
+struct owners;
 struct passwd_pool;
 struct reload;
 struct servers;
@@ -53,9 +54,11 @@ struct filter {
 	struct sessions	      sessions;
 	struct session	     *last; /* that a line of a message was of */
 	struct filterline_run run;  /* of those lines */
+	struct nexthops	      nexthops;
+	struct owners	     *owners; /* NULL: nothing is told of next hops */
+	bool		      relays; /* an action of smtpd's has the filter */
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
-	LIST_HEAD(, alarms_query) alarm_calls;
 };
 
 /*

@@ -148,18 +148,21 @@ quota_free(struct quota_query *q)
 	free(q);
 }
 
+/* unheard: nobody knows what the reservation was answered. */
 static void
 write_call(const struct quotas *quotas, const char *function,
-    enum part_kind kind, const char *user, const char *name, const char *id)
+    enum part_kind kind, const char *user, const char *name, const char *id,
+    bool unheard)
 {
 	struct keys    keys;
-	const char    *argv[NKEYS + 1] = { keys.text[0], keys.text[1],
-		   keys.text[2], keys.text[3], keys.period };
-	const char    *out[NKEYS + 1 + FUNCTIONS_KEY];
+	const char    *argv[NKEYS + 2] = { keys.text[0], keys.text[1],
+		   keys.text[2], keys.text[3], keys.period, "unheard" };
+	const char    *out[NKEYS + 2 + FUNCTIONS_KEY];
+	const int      argc = unheard ? NKEYS + 2 : NKEYS + 1;
 	struct command command = { 0, FUNCTIONS_KEY, out };
 
 	make_keys(quotas->conf, kind, name, id, &keys);
-	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
+	command.argc = functions_command(function, NKEYS, argc, argv, out);
 	writequeue_add(quotas->writequeue, WRITEQUEUE_CHARGES, user, 1,
 	    &command);
 }
@@ -168,9 +171,10 @@ static void
 settle(const struct quotas *quotas, const char *function, const char *user,
     const char *account, const char *id)
 {
-	write_call(quotas, function, PART_USER, user, user, id);
+	write_call(quotas, function, PART_USER, user, user, id, false);
 	if (account[0] != '\0')
-		write_call(quotas, function, PART_ACCOUNT, user, account, id);
+		write_call(quotas, function, PART_ACCOUNT, user, account, id,
+		    false);
 }
 
 void
@@ -195,7 +199,7 @@ give_back(struct part *part)
 
 	if (q->reserves && part->sent)
 		write_call(q->quotas, "smtpusers_refund", kind_of(part),
-		    q->parts[PART_USER].name, part->name, q->id);
+		    q->parts[PART_USER].name, part->name, q->id, !part->done);
 	part->sent = false;
 }
 
@@ -451,15 +455,16 @@ take_array(struct part *part, const redisReply *reply)
 	}
 }
 
+/* Whether nobody has judged it, or none who knows of all that was asked. */
 static bool
-was_lost(const struct part *part, const redisReply *reply)
+is_unjudged(const struct part *part, const redisReply *reply)
 {
 	const struct quotas *quotas = part->query->quotas;
 	char		     key[KEY_TEXT];
 
 	make_key(key, quotas->conf, kind_of(part), part->name, "");
-	functions_see(quotas->functions, key, reply);
-	return (functions_lost(quotas->functions, key, reply));
+	return (functions_lost(quotas->functions, key, reply) ||
+	    !functions_current(quotas->functions, key, reply));
 }
 
 /* An attempt whose reply was lost may have been charged before an error. */
@@ -469,7 +474,7 @@ on_quota_reply(void *arg, const redisReply *reply)
 	struct part *part = arg;
 
 	part->req = NULL;
-	if (reply == NULL || was_lost(part, reply))
+	if (reply == NULL || is_unjudged(part, reply))
 		ask_later(part);
 	else if (reply->type == REDIS_REPLY_ARRAY && is_text(reply, 0))
 		take_array(part, reply);

@@ -54,7 +54,9 @@ struct entry {
 
 struct shelf {
 	TAILQ_HEAD(, entry) entries; /* the oldest first */
-	struct shares *shares;
+	struct shares	   *shares;
+	writequeue_reply_cb cb; /* NULL: nobody cares for replies */
+	void		   *arg;
 };
 
 struct writequeue {
@@ -157,9 +159,14 @@ refused_for_now(const char *error)
 }
 
 static enum part_state
-state_after(struct writequeue *j, const redisReply *reply)
+state_after(const struct part *part, const redisReply *reply)
 {
+	struct writequeue  *j = part->entry->writequeue;
+	const struct shelf *shelf = &j->shelves[part->entry->kind];
+
 	if (reply == NULL)
+		return (PART_REFUSED);
+	if (shelf->cb != NULL && !shelf->cb(shelf->arg, &part->command, reply))
 		return (PART_REFUSED);
 	if (reply->type != REDIS_REPLY_ERROR)
 		return (PART_DONE);
@@ -189,7 +196,7 @@ on_written(void *arg, const redisReply *reply)
 	struct part  *part = arg;
 	struct entry *e = part->entry;
 
-	part->state = state_after(e->writequeue, reply);
+	part->state = state_after(part, reply);
 	if (!under_way(e))
 		settle(e);
 }
@@ -360,6 +367,14 @@ void
 writequeue_use(struct writequeue *j, struct servers *servers)
 {
 	j->servers = servers;
+}
+
+void
+writequeue_watch(struct writequeue *j, enum writequeue_kind kind,
+    writequeue_reply_cb cb, void *arg)
+{
+	j->shelves[kind].cb = cb;
+	j->shelves[kind].arg = arg;
 }
 
 void

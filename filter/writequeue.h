@@ -6,9 +6,11 @@
 #ifndef WRITEQUEUE_H
 #define WRITEQUEUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct event_base;
+struct redisReply;
 struct servers;
 struct writequeue;
 
@@ -21,9 +23,9 @@ struct writequeue;
  */
 
 enum writequeue_kind {
-	WRITEQUEUE_CHARGES, /* reservations that stay, or are given back */
-	WRITEQUEUE_WORDS,   /* for people to read */
-	WRITEQUEUE_EVENTS,  /* what they are told: no log pushes it out */
+	WRITEQUEUE_CHARGES, /* reservations that stay, or are given back; counts */
+	WRITEQUEUE_WORDS,  /* for people to read */
+	WRITEQUEUE_EVENTS, /* what they are told: no log pushes it out */
 	WRITEQUEUE_KINDS
 };
 
@@ -47,6 +49,17 @@ struct writequeue *writequeue_new(struct event_base *, struct servers *);
 
 /* Writes to these from now on; what is under way goes on. */
 void writequeue_use(struct writequeue *, struct servers *);
+
+/*
+ * Takes the reply to a command, which may be an error.  False: it is not written
+ * yet, and sent again later.  It may write entries of other kinds.
+ */
+typedef bool (*writequeue_reply_cb)(void *, const struct command *,
+    const struct redisReply *);
+
+/* Has the replies to all commands of a kind taken from now on. */
+void writequeue_watch(struct writequeue *, enum writequeue_kind,
+    writequeue_reply_cb, void *);
 
 /* Drops what is not written yet. */
 void writequeue_free(struct writequeue *);

@@ -462,7 +462,7 @@ valid_alarm(cfg_t *cfg, cfg_opt_t *opt)
 	if (keyword(alarm_words, kind) == -1)
 		cfg_error(cfg,
 		    "alarm: \"%s\" is not sources, senders, recipients, "
-		    "volume or blocked",
+		    "volume, blocked or failures",
 		    kind);
 	else if (cfg_getstr(sec, "for") != NULL &&
 	    strcmp(cfg_getstr(sec, "action"), "notice") == 0)
@@ -548,7 +548,8 @@ static const int64_t alarm_counts[ALARM_KINDS] = { [ALARM_SOURCES] = 20,
 	[ALARM_SENDERS] = 20,
 	[ALARM_RECIPIENTS] = 20000,
 	[ALARM_VOLUME] = 50000,
-	[ALARM_BLOCKED] = 100 };
+	[ALARM_BLOCKED] = 100,
+	[ALARM_FAILURES] = 1000 };
 
 static void
 take_alarm(struct conf *conf, cfg_t *sec)

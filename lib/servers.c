@@ -8,7 +8,6 @@
 
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
-#include <openssl/ssl.h>
 #include <stdlib.h>
 
 #include "argv.h"
@@ -21,7 +20,7 @@
 #include "server.h"
 #include "servers.h"
 #include "slots.h"
-#include "stream.h"
+#include "tls.h"
 
 #define STRAY_PAUSE 20	/* milliseconds until it is tried again */
 #define HOPS_MAX 5	/* from server to server without a pause */
@@ -637,7 +636,7 @@ static bool
 set_up_tls(struct servers *sv)
 {
 	if (sv->conf->places.at[0].transport == REDIS_TLS)
-		sv->common.tls = stream_tls(sv->conf->redis_ca);
+		sv->common.tls = tls_new(sv->conf->redis_ca);
 	return (sv->conf->places.at[0].transport != REDIS_TLS ||
 	    sv->common.tls != NULL);
 }
@@ -678,7 +677,8 @@ servers_free(struct servers *sv)
 	server_free(sv->one);
 	server_free(sv->next);
 	sentinels_free(sv->sentinels);
-	SSL_CTX_free(sv->common.tls);
+	if (sv->common.tls != NULL)
+		tls_free(sv->common.tls);
 	if (sv->waiting != NULL)
 		event_free(sv->waiting);
 	conf_free(sv->conf);

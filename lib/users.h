@@ -22,6 +22,10 @@ struct users_query;
  * (the account's name, whom an address authenticates, whether a list is long)
  * is guessed from the last answer about the same user or address.  A guess
  * that was wrong costs another round trip; it never decides.
+ *
+ * Whether somebody may log in is asked with as few fields as can tell it of
+ * those who may.  Of a user who is blocked, and of an account that shows none
+ * of these fields, the others are asked for in another round trip.
  */
 
 enum users_found {

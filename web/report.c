@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 #include "key.h"
 #include "log.h"
 #include "page.h"
+#include "reach.h"
 #include "sandbox.h"
 #include "servers.h"
 
@@ -56,11 +56,14 @@ static bool
 is_users(const struct report_cgi *rc, const char *name)
 {
 	char auth[USER_NAME_MAX + 1] = "", user[USER_NAME_MAX + 1] = "";
+	volatile unsigned char differs = 0;
+	size_t		       i;
 
 	strlcpy(auth, rc->cgi.auth, sizeof(auth));
 	strlcpy(user, name, sizeof(user));
-	return (CRYPTO_memcmp(auth, user, sizeof(auth)) == 0 &&
-	    user[0] != '\0');
+	for (i = 0; i < sizeof(user); i++)
+		differs |= (unsigned char)(auth[i] ^ user[i]);
+	return (differs == 0 && user[0] != '\0');
 }
 
 static void
@@ -129,9 +132,11 @@ start(struct report_cgi *rc)
 	if ((rc->conf = conf_load(file, stderr)) == NULL)
 		return (false);
 	rc->conf->reader = true;
+	if (!reach_redis(rc->conf))
+		return (false);
 	if ((rc->base = event_base_new()) == NULL ||
 	    (rc->servers = servers_new(rc->base, rc->conf)) == NULL ||
-	    !sandbox_program()) {
+	    !reach_confine()) {
 		log_err("cannot start: %s", strerror(errno));
 		return (false);
 	}

@@ -171,6 +171,7 @@ class FilterDriver(LineDriver):
         """before is what runs the program elsewhere."""
         path = directory / "smtpusers.conf"
         path.write_text(conf)
+        self.conf_path = path
         self.count = 0
         super().__init__([*before, executable or program(
             "filter-smtpusers", kind), "-f", path], directory)

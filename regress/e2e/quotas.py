@@ -27,7 +27,7 @@ class Functions:
             "FCALL", "smtpusers_" + function, 4, self.user,
             self.user + ":used:quota", self.user + ":used:rate",
             self.user + ":used:hold:" + hold, period, *args)
-        if function in ("check", "reserve"):
+        if function in ("check", "reserve", "keep", "refund"):
             # The version of the functions is behind.
             assert isinstance(reply.pop(), int)
             # And before it, what is to be told.

@@ -54,9 +54,10 @@ class Alarms:
             "senders", str(len(senders)), *senders)
         return told(reply + self.functions.told)
 
-    def count(self, kind, value, plan=None):
+    def count(self, kind, value, *hold, plan=None):
         reply = self.redis.cli("FCALL", "smtpusers_alarm", 1, self.key,
-                               plan or self.plan, kind, value)
+                               plan or self.plan, kind, value, *hold)
+        assert isinstance(reply.pop(), int)
         return told(reply)
 
     def fields(self):
@@ -143,6 +144,48 @@ def test_a_notice_is_told_once_in_a_window(redis, library, kind):
     wait_until(lambda: not redis.cli("EXISTS", key), 60, "the window to end")
 
 
+@pytest.mark.parametrize("action", ["notice", "block"])
+def test_a_call_that_is_made_again(redis, library, action):
+    """It counts once, and tells the same."""
+    alarms = Alarms(redis, "blocked:3:3600:%s:0 sources:1:3600:%s:0" % (
+        action, action))
+    counter = alarms.key + ":used:alarm:blocked"
+    for _ in range(3):
+        assert alarms.count("blocked", "2", "a1") == (["ok"], [])
+        assert redis.cli("GET", counter) == "2"
+    _, first = alarms.count("blocked", "2", "a2")
+    assert [event["kind"] for event in first] == ["alarm.blocked"]
+    for _ in range(3):
+        assert alarms.count("blocked", "2", "a2") == (["ok"], first)
+    assert 0 < redis.cli("TTL", alarms.key + ":used:hold:a2") <= 3600
+    if action == "block":
+        return
+    assert redis.cli("GET", counter) == "4"
+    for hold, told in (("b1", 0), ("b2", 1), ("b2", 1), ("b3", 0)):
+        assert len(alarms.count("sources", "192.0.2." + hold[1], hold)[1]
+                   ) == told
+    # What says nothing needs no place.
+    assert not redis.cli("EXISTS", alarms.key + ":used:hold:b1")
+
+
+def test_what_cannot_be_counted_is_counted_later(redis, library):
+    alarms = Alarms(redis, "blocked:3:3600:block:0")
+    counter = alarms.key + ":used:alarm:blocked"
+    redis.cli("SET", counter, "x")
+    assert alarms.count("blocked", "2", "a1")[0][0] == "bad"
+    redis.cli("DEL", counter)
+    alarms.count("blocked", "2", "a1")
+    assert redis.cli("GET", counter) == "2"
+
+
+def test_older_functions_have_not_judged_it(redis, library):
+    alarms = Alarms(redis, "blocked:3:3600:block:0")
+    hold = alarms.key + ":used:hold:a1"
+    alarms.count("blocked", "2", "a1")
+    redis.cli("SET", hold, re.sub("by:[0-9]+", "by:1", redis.cli("GET", hold)))
+    assert alarms.count("blocked", "2", "a1")[0][0] == "alarm"
+
+
 @pytest.mark.parametrize("limit", [129, 1000])
 def test_many_are_estimated(redis, library, limit):
     """And counted in what does not grow."""
@@ -224,6 +267,23 @@ def test_what_is_given_back_is_not_told_again(redis, library):
     assert alarms.message(number=4)[0] == ["ok"]
     library.call("user_del", alarms.key, "purge")
     assert not redis.cli("KEYS", "smtp:*used*alarm*")
+
+
+def test_numbers_that_no_message_brings(redis, library):
+    """What next hops refuse comes by several at once, and is given back by
+    nobody."""
+    alarms = Alarms(redis, "failures:10:3600:block:0")
+    assert alarms.count("failures", "4") == (["ok"], [])
+    assert alarms.count("failures", "6") == (["ok"], [])
+    assert alarms.message(hold="a") == (["ok"], [])
+    alarms.functions.call("refund", "a")
+    assert redis.cli("GET", alarms.key + ":used:alarm:failures") == "10"
+    reply, events = alarms.count("failures", "3")
+    assert reply == ["alarm", "block", "alarm:failures"]
+    assert [event["count"] for event in events] == ["13"]
+    # Who is blocked is counted no more.
+    assert alarms.count("failures", "3")[0] == reply
+    assert alarms.counters() == []
 
 
 def test_relays_race(redis, library):
@@ -401,7 +461,7 @@ def test_counters_go_with_the_user(redis, library):
 
 @pytest.mark.parametrize("words", [
     ("sources",), ("sources:5:3600:block",), ("sources:5:3600:kill:0",),
-    ("failures:5:3600:block:0",), ("sources:x:3600:block:0",)])
+    ("failed:5:3600:block:0",), ("sources:x:3600:block:0",)])
 def test_plans_that_are_none(redis, library, words):
     alarms = Alarms(redis, words[0])
     with pytest.raises(ReplyError, match="^INVALID "):
@@ -411,8 +471,8 @@ def test_plans_that_are_none(redis, library, words):
 
 
 @pytest.mark.parametrize("words", [
-    (), ("sources",), ("failures", "1"), ("blocked", "x"), ("blocked", "-1"),
-    ("blocked", "1", "2")])
+    (), ("sources",), ("failed", "1"), ("blocked", "x"), ("blocked", "-1"),
+    ("blocked", "1", "x"), ("blocked", "1", ""), ("blocked", "1", "2", "3")])
 def test_calls_that_are_none(redis, library, words):
     with pytest.raises(ReplyError, match="^INVALID "):
         redis.cli("FCALL", "smtpusers_alarm", 1, library.user(),

@@ -257,8 +257,30 @@ def test_a_right_that_is_missing_on_many_servers(several, name):
     path = log_in(several, "-hmget")
     status, said = tried(name, path)
     assert status == EX_UNAVAILABLE
-    assert "redis: HMGET smtp:user:{-n}: NOPERM" in said
+    for server in writable(several):
+        assert re.search(r"redis: %s: HMGET smtp:user:\{-n\d*\}: NOPERM" %
+                         server.address, said), said
     assert tried(name, log_in(several)) == (0, "")
+
+
+def writable(several):
+    return several.primaries() if isinstance(several, Cluster) else \
+        [several.primary()]
+
+
+@both
+def test_a_right_that_is_missing_on_one_of_many_servers(several, name):
+    """Whichever it is, it has its own users of Redis."""
+    path = log_in(several)
+    for server in writable(several):
+        server.cli("ACL", "SETUSER", "relay", "-hmget")
+        status, said = tried(name, path)
+        server.cli("ACL", "SETUSER", "relay", "+hmget")
+        assert status == EX_UNAVAILABLE
+        assert "redis: %s: HMGET smtp:user:{-n" % server.address in said
+        assert [line for line in said.splitlines() if "NOPERM" in line and
+                server.address not in line] == []
+    assert tried(name, path) == (0, "")
 
 
 @both

@@ -51,13 +51,18 @@ class Response:
 
 
 class Cgi:
-    def __init__(self, redis, **keys):
+    def __init__(self, redis, cgi=program("report.cgi"), **keys):
+        self.program = cgi
         self.conf = workdir("report") / "smtpusers.conf"
         self.conf.write_text(configuration(redis=redis.url, **keys))
 
+    def point_to(self, redis, **keys):
+        """At another Redis than the one it is made with."""
+        self.conf.write_text(configuration(redis=redis, **keys))
+
     def run(self, query="id=%s&auth=alice" % ID, method="GET", **environ):
         done = subprocess.run(
-            [program("report.cgi", "san")], stdin=subprocess.DEVNULL,
+            [self.program], stdin=subprocess.DEVNULL,
             capture_output=True, timeout=PATIENCE,
             env={"SMTPUSERS_CONF": str(self.conf), "QUERY_STRING": query,
                  "REQUEST_METHOD": method, "PATH": os.environ["PATH"],

@@ -192,7 +192,7 @@ def test_one_for_each_decision_of_the_filter(watched, filter_, users, kind):
 
 
 ALARMS = {kind: {"limit": 900} for kind in (
-    "sources", "senders", "recipients", "volume", "blocked")}
+    "sources", "senders", "recipients", "volume", "blocked", "failures")}
 
 
 @pytest.mark.parametrize("kind", KINDS)

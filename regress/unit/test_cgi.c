@@ -3,6 +3,7 @@
  * See LICENSE.
  */
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "cgi.h"
 #include "escape.h"
 #include "language.h"
+#include "page.h"
 #include "wording.h"
 
 #define ID "123456789012345678"
@@ -212,6 +214,20 @@ test_wording(void **state)
 	    value, NULL));
 }
 
+static void
+test_style(void **state)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE], text[2 * EVP_MAX_MD_SIZE];
+	unsigned int  len;
+
+	(void)state;
+	assert_int_equal(EVP_Digest(page_style, strlen(page_style), digest,
+			     &len, EVP_sha256(), NULL),
+	    1);
+	EVP_EncodeBlock(text, digest, (int)len);
+	assert_string_equal(page_style_digest, (char *)text);
+}
+
 int
 main(void)
 {
@@ -221,7 +237,7 @@ main(void)
 		cmocka_unit_test(test_accept),
 		cmocka_unit_test(test_escape_html),
 		cmocka_unit_test(test_escape_json),
-		cmocka_unit_test(test_wording) };
+		cmocka_unit_test(test_wording), cmocka_unit_test(test_style) };
 
 	return (cmocka_run_group_tests_name("cgi", tests, NULL, NULL));
 }

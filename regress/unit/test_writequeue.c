@@ -3,7 +3,9 @@
  * See LICENSE.
  */
 
+#include <hiredis/hiredis.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -344,6 +346,47 @@ test_many(void **state)
 	assert_contains(fake.log, WROTE("598") WROTE("599"));
 }
 
+static char   watched[1024];
+static size_t unwanted; /* replies */
+
+static bool
+on_reply(void *arg, const struct command *command, const redisReply *reply)
+{
+	assert_ptr_equal(arg, &unwanted);
+	snprintf(watched + strlen(watched), sizeof(watched) - strlen(watched),
+	    "%s %s\n", command->argv[command->argc - 1],
+	    reply->type == REDIS_REPLY_INTEGER ? "number" : reply->str);
+	if (unwanted == 0)
+		return (true);
+	unwanted--;
+	return (false);
+}
+
+/* A reply that is not wanted is none; those to other kinds are nobody's. */
+static void
+test_watch(void **state)
+{
+	(void)state;
+	connect_now();
+	writequeue_watch(j, WRITEQUEUE_WORDS, on_reply, &unwanted);
+	watched[0] = '\0';
+	unwanted = 2;
+	SCRIPT("+OK\r\n", "-ERR no\r\n");
+	write_two("two");
+	unit_run_until(base, fake.ncommands == 2);
+	SCRIPT("+DONE\r\n", ":1\r\n");
+	unit_run_until(base, fake.ncommands == 2);
+	unit_run_until(base, strstr(watched, "number") != NULL);
+	assert_string_equal(fake.log, WROTE_TWO("two"));
+	assert_string_equal(watched,
+	    "two OK\n10 ERR no\ntwo DONE\n10 number\n");
+	writequeue_watch(j, WRITEQUEUE_WORDS, NULL, NULL);
+	writequeue_watch(j, WRITEQUEUE_EVENTS, on_reply, &unwanted);
+	assert_forgotten();
+	assert_lacks(watched, "next");
+	assert_lacks(logged(), "lost");
+}
+
 /* With entries under way, held, and never sent. */
 static void
 test_end(void **state)
@@ -376,7 +419,7 @@ main(void)
 		test(test_lost_first), test(test_refused_for_now),
 		test(test_refused_for_good), test(test_refused_half),
 		test(test_refused_first), test(test_bound), test(test_shares),
-		test(test_many), test(test_end) };
+		test(test_many), test(test_watch), test(test_end) };
 
 	return (cmocka_run_group_tests_name("writequeue", tests, NULL, NULL));
 }

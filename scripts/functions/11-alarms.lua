@@ -13,8 +13,9 @@
 --                                     a set: a HyperLogLog
 --   user:{NAME}:used:alarm:KIND:told  of a number: the limit that was told to be
 --                                     passed
---   user:{NAME}:used:hold:ID:alarm    what the message has set off, should it be
---                                     asked for again
+--   user:{NAME}:used:hold:ID          "counted by:VERSION" of what is no message,
+--                                     should it be counted again; what is to be
+--                                     told as there
 --
 -- A reservation has " volume:NUMBER:END" behind it: what it has added to volume,
 -- and when, in milliseconds, that window ends.
@@ -26,7 +27,7 @@ do
 
 local EXACT = 128		-- Redis packs sets up to this size
 local LIMIT_MAX = 1000000
-local KEPT = 300		-- seconds that a retry may come late by
+local KEPT = 3600		-- seconds that a retry may come late by
 local DIGEST = 16		-- hexadecimal digits of a recipient
 local TEXT_MAX = 63		-- bytes of a word, or of a member stored as it is
 local STATUS = { block = 'blocked', sandbox = 'sandboxed' }
@@ -34,8 +35,9 @@ local NOTICE = 'notice'
 
 -- What each kind counts: what is different, or a number.
 local DIFFERENT = { sources = true, senders = true, recipients = true,
-    volume = false, blocked = false }
-local KINDS = { 'sources', 'senders', 'recipients', 'volume', 'blocked' }
+    volume = false, blocked = false, failures = false }
+local KINDS = { 'sources', 'senders', 'recipients', 'volume', 'blocked',
+    'failures' }
 
 -- What comes behind the key of a user.  While a library loads there is no
 -- ipairs().
@@ -182,12 +184,18 @@ local function plan_of(text)
 	return plan
 end
 
+-- As it may be told.
+local function account_of(key)
+	return try(canonical.account, redis.call('HGET', key, 'account') or '') or
+	    ''
+end
+
 -- A status that has run out leaves nothing behind that would end another one.
 local function end_status(key, former, events)
 	redis.call('HSET', key, 'status', 'allowed')
 	redis.call('HDEL', key, 'blocked_by', 'blocked_at', 'blocked_until')
 	events[#events + 1] = { 'user.allowed', 'former', former, 'by', 'time',
-	    'account', redis.call('HGET', key, 'account') or '' }
+	    'account', account_of(key) }
 end
 
 local function set_off(key, alarm, time)
@@ -210,7 +218,7 @@ local function event_of(key, alarm, count, ends)
 	    'limit', string.format('%.0f', alarm.limit),
 	    'period', period_text(string.format('%.0f', alarm.period)),
 	    'until', ends,
-	    'account', redis.call('HGET', key, 'account') or '' }
+	    'account', account_of(key) }
 end
 
 -- Whether a notice has not been told in this window.  A number may have passed the
@@ -275,14 +283,6 @@ end
 
 -- Calls
 
--- What a message was refused with, should the answer have been lost.
-local function remembered(hold, events)
-	local text = redis.call('GET', hold .. ':alarm')
-	if text then
-		events[1] = cjson.decode(text)
-	end
-end
-
 local function digests_of(text)
 	local digests = {}
 	for at = 1, #text, DIGEST do
@@ -309,48 +309,54 @@ function alarms.refusal(call)
 	elseif #values ~= 4 then
 		invalid('alarms', 'takes four values')
 	end
-	local key, hold = call.keys[1], call.keys[4]
+	local key = call.keys[1]
 	local why = held_back(key, call.time, call.reserves and call.events)
 	if why then
-		remembered(hold, call.events)
 		return why
 	elseif not call.reserves or not exists(key) then
 		return nil
 	end
 	local digests = digests_of(values[4])
-	why = count(key, plan_of(values[1]), {
+	return count(key, plan_of(values[1]), {
 		sources = values[2] ~= '' and { values[2] } or nil,
 		senders = short(call.tagged.senders or {}),
 		volume = parse_digits(values[3], 15),
 		recipients = #digests > 0 and digests or nil,
 	}, call.time, call.events)
-	if why and why[1] == 'alarm' then
-		redis.call('SET', hold .. ':alarm',
-		    cjson.encode(call.events[#call.events]), 'EX', KEPT)
-	end
-	return why
 end
 
 -- Of what is no message that was accepted: ALARMS KIND VALUE, a source or a
--- number -> {"ok"}, {"alarm", action, by} or {"bad", key}, and behind that what
--- is to be told.
+-- number, and ID -> {"ok"}, {"alarm", action, by} or {"bad", key}, behind that
+-- what is to be told and the version.  Asked again with the same ID, it counts
+-- nothing and tells the same.
 function api.alarm(keys, args)
 	local key = record_of(keys, USER)
-	local time, events = now(), {}
+	local time = now()
 	local different = DIFFERENT[args[2] or '']
-	if #args ~= 3 or different == nil or
-	    not (different or parse_digits(args[3], 15)) then
-		fail('INVALID', 'the call takes what is counted, a kind, and ' ..
-		    'what there is of it')
+	if #args < 3 or #args > 4 or different == nil or
+	    not (different or parse_digits(args[3], 15)) or
+	    not string.find(args[4] or '0', '^%x+$') then
+		fail('INVALID', 'the call takes what is counted, a kind, ' ..
+		    'what there is of it, and an id')
+	end
+	local hold = key .. ':used:hold:' .. (args[4] or '')
+	local head, events = '', {}
+	if args[4] then
+		head, events = read_hold(hold)
 	end
 	local facts = { [args[2]] = different and short({ args[3] }) or
 	    parse_digits(args[3], 15) }
 	local why
-	if exists(key) then
+	if made_by(head) < VERSION and exists(key) then
 		why = held_back(key, time, events) or
 		    count(key, plan_of(args[1]), facts, time, events)
 	end
-	return append(why or { 'ok' }, events)
+	if args[4] and (not different or #events > 0) and
+	    not (why and why[1] == 'bad') then
+		write_hold(hold, 'counted by:' .. VERSION,
+		    events, 'EX', KEPT)
+	end
+	return answer(why or { 'ok' }, events)
 end
 
 local function volume_of(key)
