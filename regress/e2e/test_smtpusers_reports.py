@@ -402,7 +402,7 @@ def test_explain_knows_quotas(cmd, new_relay, redis, users):
     found = cmd.json("explain", "alice", *good)
     assert found["reply"].startswith(
         "451 4.7.1 [QUOTA] 2 messages per 1h used, try again in ")
-    assert "raised" in found["fix"] and found["user"] == "alice"
+    assert "higher limit" in found["fix"] and found["user"] == "alice"
     # Domains are judged before.
     assert explained(cmd, "--from", "a@bank.test") == \
         ("MAIL FROM", "domain-not-assigned")
