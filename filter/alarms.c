@@ -45,13 +45,20 @@ alarms_count(const struct alarm_limits *limits, enum alarm_kind kind)
 	return (limits->of[kind].count > 0);
 }
 
+/* Whether it is counted along with a message that is accepted. */
+static bool
+is_of_messages(size_t kind)
+{
+	return (kind != ALARM_BLOCKED && kind != ALARM_FAILURES);
+}
+
 bool
 alarms_count_messages(const struct alarm_limits *limits)
 {
 	size_t i;
 
 	for (i = 0; i < ALARM_KINDS; i++)
-		if (i != ALARM_BLOCKED && limits->of[i].count > 0)
+		if (is_of_messages(i) && limits->of[i].count > 0)
 			return (true);
 	return (false);
 }
@@ -133,7 +140,7 @@ alarms_write(const struct conf *conf, const struct alarms_message *message,
 
 	words->plan[0] = '\0';
 	for (i = 0; i < ALARM_KINDS; i++)
-		if (i != ALARM_BLOCKED)
+		if (is_of_messages(i))
 			write_alarm(conf, message->limits, (enum alarm_kind)i,
 			    words->plan, sizeof(words->plan));
 	write_source(message->source, words->source);
@@ -205,4 +212,17 @@ alarms_blocked(struct filter *f, const char *user,
 {
 	if (alarms_count(limits, ALARM_BLOCKED))
 		count(f, user, limits, ALARM_BLOCKED, "1");
+}
+
+void
+alarms_failed(struct filter *f, const char *user,
+    const struct alarm_limit *limit, size_t recipients)
+{
+	struct alarm_limits limits = { 0 };
+	char		    number[24];
+
+	limits.of[ALARM_FAILURES] = *limit;
+	snprintf(number, sizeof(number), "%zu", recipients);
+	if (alarms_count(&limits, ALARM_FAILURES))
+		count(f, user, &limits, ALARM_FAILURES, number);
 }

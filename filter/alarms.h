@@ -82,6 +82,10 @@ void alarms_login(struct filter *, const char	      *user,
 void
 alarms_blocked(struct filter *, const char *user, const struct alarm_limits *);
 
+/* Counts recipients that next hops have refused. */
+void alarms_failed(struct filter *, const char *user,
+    const struct alarm_limit *, size_t		recipients);
+
 /*
  * Logs an event, if it is that of an alarm that has been set off: words are
  * "alarm." and its kind, and then figures by name.

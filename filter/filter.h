@@ -12,6 +12,7 @@
 
 #include "failures.h"
 #include "filterline.h"
+#include "nexthop.h"
 #include "quota.h"
 #include "report.h"
 #include "session.h"
@@ -21,6 +22,7 @@ struct event_base;
 struct functions;
 struct late_login;
 struct lineio;
+struct owners;
 struct passwd_pool;
 struct reload;
 struct servers;
@@ -52,6 +54,9 @@ struct filter {
 	struct sessions	      sessions;
 	struct session	     *last; /* that a line of a message was of */
 	struct filterline_run run;  /* of those lines */
+	struct nexthops	      nexthops;
+	struct owners	     *owners; /* NULL: nothing is told of next hops */
+	bool		      relays; /* an action of smtpd's has the filter */
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
 };

@@ -17,6 +17,7 @@
 #include "inquiry.h"
 #include "log.h"
 #include "message.h"
+#include "owners.h"
 #include "quota.h"
 #include "report.h"
 #include "request.h"
@@ -106,7 +107,7 @@ on_reported(void *arg, const char *id)
 	if (id != NULL)
 		reply = report_reply(req->filter->conf, id, user, buf);
 	else
-		req->reason = REASON_REDIS_AWAY;
+		req->reason = REASON_REDIS_UNAVAILABLE;
 	if (log_of[0] != '\0')
 		log_refused(req->filter, s, log_of, req->account, reply, id);
 	request_reject(req, reply);
@@ -414,6 +415,16 @@ count_users(struct filter *f, const struct tx *tx, uint64_t size)
 	totals_add(f->totals, tx->user, tx->account, &share);
 }
 
+/* For what next hops will say of it; what is sandboxed goes to none. */
+static void
+remember(struct filter *f, const struct tx *tx)
+{
+	if (f->owners != NULL && !tx->sandboxed &&
+	    alarms_count(&tx->alarms, ALARM_FAILURES))
+		owners_add(f->owners, tx->msgid, tx->user, tx->recipients,
+		    &tx->alarms.of[ALARM_FAILURES]);
+}
+
 void
 message_taken(struct filter *f, struct session *s, uint64_t size)
 {
@@ -427,6 +438,7 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
 		count_users(f, tx, size);
+		remember(f, tx);
 	} else if (tx != NULL && tx->state == TX_TRUSTED)
 		count_taken(f, tx, TOTALS_TRUSTED, size);
 	session_end_tx(s);

@@ -171,6 +171,10 @@ put_in_force(struct reload *r)
 	if (f->conf->auth_failures == 0 && r->conf->auth_failures > 0)
 		log_warnx("auth_failures was 0: no connection is refused for "
 			  "it before smtpd is started again");
+	if (f->owners == NULL &&
+	    r->conf->alarms[ALARM_FAILURES].action != ALARM_OFF)
+		log_warnx("alarm failures: nothing is counted for it before "
+			  "smtpd is started again");
 	conf_free(f->conf);
 	f->conf = r->conf;
 	filter_share(f);
@@ -186,7 +190,7 @@ take_over(struct reload *r)
 
 	if ((r->servers != NULL && (old = new_retired(r)) == NULL) ||
 	    !replace_spf(r->f, r->conf)) {
-		log_err("cannot go by a new configuration: out of memory");
+		log_err("the new configuration cannot be used: out of memory");
 		give_up(r);
 		return;
 	}

@@ -33,6 +33,9 @@ typedef void (*passwd_cb)(void *, enum passwd_result);
 /* Passwords of as many bytes or more are wrong: crypt(3) does not take them. */
 #define PASSWD_MAX 512
 
+/* Room for a hash, with its NUL: what libxcrypt's crypt(3) makes fits. */
+#define PASSWD_HASH 384
+
 /*
  * Verifications under way or waiting, above which no more are taken; half of
  * them where the name is guessed at.

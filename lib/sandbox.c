@@ -58,6 +58,8 @@ struct rule {
 #define SOCK_TYPE 0xf /* what of socket(2)'s type is no flag */
 #define OPEN_CHANGES (O_ACCMODE | O_CREAT | O_TRUNC)
 
+#undef prlimit64 /* musl has it as another name of prlimit(2) */
+
 /* What every process here does. */
 static const struct rule basic[] = {
 	/* Memory, which is written to or executed, never both. */

@@ -3,6 +3,7 @@
  * See LICENSE.
  */
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <fcntl.h>
@@ -34,4 +35,10 @@ self_beside(char *path, size_t size, const char *name)
 		return (false);
 	room = size - (size_t)(slash + 1 - path);
 	return ((size_t)snprintf(slash + 1, room, "%s", name) < room);
+}
+
+bool
+self_thread_nice(int nice)
+{
+	return (setpriority(PRIO_PROCESS, (id_t)gettid(), nice) == 0);
 }

@@ -10,17 +10,20 @@
 #include <stddef.h>
 
 /*
- * The file that this process runs.  How a system tells that is its own affair:
- * all of it is in self.c.
+ * What a process has to do with itself, and each system has its own way for: all
+ * of it but what is in sandbox.c is in self.c.
  */
 
 /*
- * Opens it for fexecve(3), also when there is another one under its name by
+ * Opens the file that it runs for fexecve(3), also when there is another one under its name by
  * now.  Closed at execve(2).  -1, with errno set, when that fails.
  */
 int self_open(void);
 
-/* Writes the path of a file beside it; false when that is not to be had. */
+/* Writes the path of a file beside that one; false when that is not to be had. */
 bool self_beside(char *path, size_t size, const char *name);
+
+/* Has the calling thread make way for others, like nice(1); false if not. */
+bool self_thread_nice(int);
 
 #endif /* SELF_H */

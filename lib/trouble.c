@@ -4,6 +4,7 @@
  */
 
 #include <bsd/string.h>
+#include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "monotonic.h"
@@ -81,19 +83,37 @@ say(struct trouble *t, int priority, const char *text)
 	if (t->lines < TROUBLE_LINES)
 		log_at(priority, "redis: %s: %s", t->name, text);
 	else if (t->lines == TROUBLE_LINES)
-		log_warnx("redis: %s: more changes are logged in a minute",
+		log_warnx(
+		    "redis: %s: it changes too often: the next changes are logged in "
+		    "a minute",
 		    t->name);
 	else
 		return (false);
 	return (t->lines++ < TROUBLE_LINES);
 }
 
+/* Names of users may need more than the sandbox leaves; numbers do. */
+static void
+add_who(char *text, size_t size, const char *why)
+{
+	if (strcmp(why, strerror(EACCES)) == 0)
+		snprintf(text, size,
+		    "%s, as uid %u and gid %u: see Privileges in "
+		    "filter-smtpusers(8)",
+		    why, (unsigned)geteuid(), (unsigned)getegid());
+	else
+		strlcpy(text, why, size);
+}
+
 void
 trouble_away(struct trouble *t, const char *why)
 {
+	char text[TEXT];
+
 	if (strncmp(t->why, why, sizeof(t->why) - 1) == 0)
 		return;
-	if (say(t, LOG_WARNING, why))
+	add_who(text, sizeof(text), why);
+	if (say(t, LOG_WARNING, text))
 		strlcpy(t->why, why, sizeof(t->why));
 }
 
@@ -199,13 +219,16 @@ free_state(struct trouble *t)
 static void
 begins(struct trouble *t, const char *request, const char *error)
 {
+	const char   *todo = "";
 	char	      code[CODE], text[TEXT + TROUBLE_REQUEST];
 	struct state *s;
 
 	code_of(error, code);
 	if (code[0] == '\0' || state_of(t, code, request) != NULL)
 		return;
-	snprintf(text, sizeof(text), "%s: %.200s", request, error);
+	if (strcmp(code, "NOPERM") == 0)
+		todo = ": smtpusers setup prints the rights that it needs";
+	snprintf(text, sizeof(text), "%s: %.200s%s", request, error, todo);
 	if (!say(t, LOG_WARNING, text))
 		return;
 	s = free_state(t);

@@ -403,8 +403,10 @@ parse_account_brief(struct user *user, redisReply *const element[],
 	const char *text = text_of(element[1]);
 	const char *prefix = text_of(element[2]);
 
-	if (plan == NULL || text == NULL || !parse_status(text, status))
-		return ("plan or status");
+	if (plan == NULL)
+		return ("plan");
+	if (text == NULL || !parse_status(text, status))
+		return ("status");
 	if (prefix == NULL ||
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))

@@ -6,7 +6,6 @@
 #ifndef USER_H
 #define USER_H
 
-#include <crypt.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +13,7 @@
 #include "alarm.h"
 #include "bounds.h"
 #include "netaddr.h"
+#include "passwd.h"
 
 struct redisReply;
 
@@ -50,8 +50,8 @@ enum user_source {
 /* A user as Redis holds it, every member valid. */
 struct user {
 	char		 name[USER_NAME_MAX + 1];
-	char		 password[CRYPT_OUTPUT_SIZE]; /* "": none */
-	char		 account[USER_NAME_MAX + 1];  /* "": none */
+	char		 password[PASSWD_HASH];	     /* "": none */
+	char		 account[USER_NAME_MAX + 1]; /* "": none */
 	enum user_mode	 mode;
 	enum user_status status;     /* the worse of user, account */
 	bool		 run_out;    /* the user's own has */

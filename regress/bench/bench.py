@@ -322,7 +322,7 @@ def bench_limits(table, redis):
 # Alarms
 
 ALARMS = {kind: {"period": "1h"} for kind in (
-    "sources", "senders", "recipients", "volume", "blocked")}
+    "sources", "senders", "recipients", "volume", "blocked", "failures")}
 
 
 def bench_alarms(table, redis):
