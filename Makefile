@@ -37,7 +37,7 @@ FILTER_C :=	$(filter-out filter/filter-smtpusers.c,$(wildcard filter/*.c \
 		filter/spf/*.c))
 TABLE_C :=	$(filter-out table/table-smtpusers.c,$(wildcard table/*.c))
 FUNCTIONS :=	$(sort $(wildcard scripts/functions/*.lua))
-WEB_C :=	$(filter-out web/report.c,$(wildcard web/*.c))
+WEB_C :=	$(filter-out web/report.c web/reach_near.c,$(wildcard web/*.c))
 MANUALS :=	$(wildcard lib/*.5 filter/*.8 table/*.8 web/*.8 scripts/*.7 scripts/*.8)
 PACKAGE :=	$(wildcard scripts/provision/*.py)
 HOOKS :=	scripts/hooks
@@ -53,6 +53,7 @@ INSTALL ?=	install
 PYTHON ?=	python3
 LIBS :=		libevent_core hiredis libssl libcrypto libconfuse \
 		libidn2 libcrypt libbsd-overlay libseccomp
+NEAR_LIBS :=	libevent_core libconfuse libidn2 libbsd libseccomp
 INCLUDES :=	-Ilib -Ifilter -Ifilter/spf -Itable -Iweb
 WARN :=		-Wall -Wextra -Wshadow -Wmissing-prototypes \
 		-Wstrict-prototypes -Wpointer-arith -Wformat=2 \
@@ -69,7 +70,7 @@ OUR_LIBS =	$(eval OUR_LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS)) \
 		-lspf2 -lunistring -lresolv)$(OUR_LIBS)
 
 PROGRAMS :=	$(B)/rel/filter-smtpusers $(B)/rel/table-smtpusers
-CGI :=		$(B)/rel/report.cgi
+CGI :=		$(B)/rel/report.cgi $(B)/rel/report-full.cgi
 
 all: $(PROGRAMS) $(CGI)
 
@@ -106,7 +107,9 @@ $(B)/$(1)/filter-smtpusers: $(B)/$(1)/obj/filter/filter-smtpusers.o \
     $(B)/$(1)/libfilter.a $(B)/$(1)/libsmtpusers.a
 $(B)/$(1)/table-smtpusers: $(B)/$(1)/obj/table/table-smtpusers.o \
     $(B)/$(1)/libtable.a $(B)/$(1)/libsmtpusers.a
-$(B)/$(1)/report.cgi: $(B)/$(1)/obj/web/report.o $(B)/$(1)/libweb.a \
+$(B)/$(1)/report.cgi: $(B)/$(1)/obj/web/reach_near.o
+$(B)/$(1)/report.cgi $(B)/$(1)/report-full.cgi: \
+    $(B)/$(1)/obj/web/report.o $(B)/$(1)/libweb.a \
     $(B)/$(1)/libfilter.a $(B)/$(1)/libsmtpusers.a
 endef
 
@@ -114,6 +117,13 @@ $(eval $(call libraries,rel))
 
 $(PROGRAMS) $(CGI):
 	$(CC) -pthread $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(OUR_LIBS)
+
+# Libraries would take most of the time that a CGI program runs. Where they are
+# not there to be linked statically: STATIC=
+STATIC ?=	-static-pie
+$(B)/rel/report.cgi: HARDEN_LD := $(filter-out -pie,$(HARDEN_LD)) $(STATIC)
+$(B)/rel/report.cgi: OUR_LIBS = $(shell $(PKG_CONFIG) $(STATIC:%=--static) \
+		--libs $(NEAR_LIBS)) -lunistring
 
 # Scripts, samples and manuals, told where the rest is. Manuals name what is the
 # default.
@@ -159,6 +169,7 @@ install: all $(TOLD) $(TOLD_MANUALS) $(TOLD_MONITORING) $(TOLD_WEB) install-hook
 	$(call put,644,$(filter %.8,$(TOLD_MANUALS)),$(MANDIR)/man8)
 	for name in smtpusers-hook smtpusers-notify; do \
 	    ln -sf smtpusers-hooks.8 $(DESTDIR)$(MANDIR)/man8/$$name.8; done
+	ln -sf report.cgi.8 $(DESTDIR)$(MANDIR)/man8/report-full.cgi.8
 	$(call put,644,scripts/fail2ban/smtpusers.conf,$(DATADIR)/fail2ban)
 	$(call put,644,$(TOLD_WEB),$(DATADIR)/web)
 	$(call put,755,$(filter %.cgi,$(TOLD_MONITORING)),$(DATADIR)/monitoring)

@@ -3,11 +3,9 @@
  * See LICENSE.
  */
 
-#include <sys/queue.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,26 +14,17 @@
 #include "alarms.h"
 #include "conf.h"
 #include "digest.h"
-#include "events.h"
 #include "filter.h"
 #include "functions.h"
 #include "key.h"
 #include "log.h"
 #include "user.h"
+#include "writequeue.h"
 
-#define ARGS 4
+#define ARGS 5
 #define IPV6_BITS 64   /* of an address, that tell the host's network */
 #define EVENT "alarm." /* what an event of an alarm begins with */
 #define HEX (2 * 8)    /* digits of a recipient */
-
-/* A call of smtpusers_alarm under way. */
-struct alarms_call {
-	LIST_ENTRY(alarms_call) entry;
-	struct filter	   *filter;
-	struct servers_req *req;
-	char		    user[USER_NAME_MAX + 1];
-	char		    key[KEY_TEXT];
-};
 
 void
 alarms_limits(const struct conf *conf, const struct user *user,
@@ -56,13 +45,20 @@ alarms_count(const struct alarm_limits *limits, enum alarm_kind kind)
 	return (limits->of[kind].count > 0);
 }
 
+/* Whether it is counted along with a message that is accepted. */
+static bool
+is_of_messages(size_t kind)
+{
+	return (kind != ALARM_BLOCKED && kind != ALARM_FAILURES);
+}
+
 bool
 alarms_count_messages(const struct alarm_limits *limits)
 {
 	size_t i;
 
 	for (i = 0; i < ALARM_KINDS; i++)
-		if (i != ALARM_BLOCKED && limits->of[i].count > 0)
+		if (is_of_messages(i) && limits->of[i].count > 0)
 			return (true);
 	return (false);
 }
@@ -114,7 +110,8 @@ write_alarm(const struct conf *conf, const struct alarm_limits *limits,
 	const struct alarm *alarm = &conf->alarms[kind];
 	const size_t	    len = strlen(buf);
 
-	if (!alarms_count(limits, kind))
+	/* It may have been turned off since the message began. */
+	if (!alarms_count(limits, kind) || alarm->action == ALARM_OFF)
 		return;
 	snprintf(buf + len, size - len,
 	    "%s%s:%" PRId64 ":%" PRId64 ":%s:%" PRId64, len > 0 ? " " : "",
@@ -143,7 +140,7 @@ alarms_write(const struct conf *conf, const struct alarms_message *message,
 
 	words->plan[0] = '\0';
 	for (i = 0; i < ALARM_KINDS; i++)
-		if (i != ALARM_BLOCKED)
+		if (is_of_messages(i))
 			write_alarm(conf, message->limits, (enum alarm_kind)i,
 			    words->plan, sizeof(words->plan));
 	write_source(message->source, words->source);
@@ -181,76 +178,21 @@ alarms_tell(const char *user, const struct quota_words *words)
 	    figure_of(words, "action"), ends[0] != '\0' ? " until=" : "", ends);
 }
 
-static void
-free_call(struct alarms_call *call)
-{
-	LIST_REMOVE(call, entry);
-	free(call);
-}
-
-/* {"bad", key} */
-static void
-tell_bad(const struct alarms_call *call, const redisReply *reply)
-{
-	if (reply->elements < 2 ||
-	    reply->element[0]->type != REDIS_REPLY_STRING ||
-	    reply->element[1]->type != REDIS_REPLY_STRING ||
-	    strcmp(reply->element[0]->str, "bad") != 0)
-		return;
-	log_warnx("%s: bad record: %.40s", call->key, reply->element[1]->str);
-}
-
-static void
-tell(const struct alarms_call *call, const struct quota_words *words)
-{
-	const struct filter *f = call->filter;
-
-	alarms_tell(call->user, words);
-	events_tell(f->journal, f->conf, call->user, "", words);
-}
-
-static void
-on_alarm_reply(void *arg, const redisReply *reply)
-{
-	struct alarms_call *call = arg;
-	struct quota_words  words;
-	size_t		    i;
-
-	if (functions_lost(call->filter->functions, call->key, reply) ||
-	    reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
-		free_call(call);
-		return;
-	}
-	tell_bad(call, reply);
-	for (i = 0; i < reply->elements; i++)
-		if (quota_words(reply->element[i], &words))
-			tell(call, &words);
-	free_call(call);
-}
-
+/* It counts once, however often the reply is lost. */
 static void
 count(struct filter *f, const char *user, const struct alarm_limits *limits,
     enum alarm_kind kind, const char *value)
 {
-	struct alarms_call *call;
-	char		    plan[128] = "";
-	const char	   *argv[ARGS];
+	char	       key[KEY_TEXT], plan[128] = "", id[QUOTA_ID];
+	const char    *argv[ARGS] = { key, plan, alarm_words[kind], value, id };
+	const char    *out[ARGS + FUNCTIONS_KEY];
+	struct command command = { 0, FUNCTIONS_KEY, out };
 
-	if ((call = calloc(1, sizeof(*call))) == NULL)
-		return;
-	call->filter = f;
-	strlcpy(call->user, user, sizeof(call->user));
-	key_user(call->key, f->conf->prefix, user, "");
+	key_user(key, f->conf->prefix, user, "");
 	write_alarm(f->conf, limits, kind, plan, sizeof(plan));
-	argv[0] = call->key;
-	argv[1] = plan;
-	argv[2] = alarm_words[kind];
-	argv[3] = value;
-	LIST_INSERT_HEAD(&f->alarm_calls, call, entry);
-	call->req = functions_call(f->functions, on_alarm_reply, call,
-	    "smtpusers_alarm", 1, ARGS, argv);
-	if (call->req == NULL)
-		free_call(call);
+	quota_id(id);
+	command.argc = functions_command("smtpusers_alarm", 1, ARGS, argv, out);
+	writequeue_add(f->writequeue, WRITEQUEUE_CHARGES, user, 1, &command);
 }
 
 void
@@ -273,12 +215,14 @@ alarms_blocked(struct filter *f, const char *user,
 }
 
 void
-alarms_stop(struct filter *f)
+alarms_failed(struct filter *f, const char *user,
+    const struct alarm_limit *limit, size_t recipients)
 {
-	struct alarms_call *call, *next;
+	struct alarm_limits limits = { 0 };
+	char		    number[24];
 
-	LIST_FOREACH_SAFE(call, &f->alarm_calls, entry, next) {
-		servers_cancel(call->req);
-		free_call(call);
-	}
+	limits.of[ALARM_FAILURES] = *limit;
+	snprintf(number, sizeof(number), "%zu", recipients);
+	if (alarms_count(&limits, ALARM_FAILURES))
+		count(f, user, &limits, ALARM_FAILURES, number);
 }

@@ -73,14 +73,18 @@ struct alarms_message {
 void alarms_write(const struct conf *, const struct alarms_message *,
     struct alarms_words *);
 
-/* Counts a source that a user has logged in from, or a message blocked. */
+/*
+ * Counts a source that a user has logged in from, or a message blocked.  Nobody
+ * waits for it; it is counted once there is a Redis, and once.
+ */
 void alarms_login(struct filter *, const char	      *user,
     const struct alarm_limits *, const struct netaddr *source);
 void
 alarms_blocked(struct filter *, const char *user, const struct alarm_limits *);
 
-/* Forgets calls that are under way. */
-void alarms_stop(struct filter *);
+/* Counts recipients that next hops have refused. */
+void alarms_failed(struct filter *, const char *user,
+    const struct alarm_limit *, size_t		recipients);
 
 /*
  * Logs an event, if it is that of an alarm that has been set off: words are

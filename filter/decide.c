@@ -116,13 +116,15 @@ decide_trusted(const struct facts *f)
 enum reason
 decide_why_blocked(const struct user *user)
 {
-	return (user->no_account ? REASON_NO_ACCOUNT : REASON_BLOCKED);
+	return (user->no_account ? REASON_ACCOUNT_MISSING
+				 : REASON_USER_BLOCKED);
 }
 
 enum reason
 decide_why_source(const struct user *user)
 {
-	return (user_list_missing(user) ? REASON_NO_LIST : REASON_SOURCE);
+	return (user_list_missing(user) ? REASON_SOURCE_LIST_MISSING
+					: REASON_SOURCE_NOT_LISTED);
 }
 
 static bool
@@ -145,11 +147,12 @@ source_may_try(const struct facts *f, struct decision *d)
 		return (false);
 	case LOGINS_FAILED:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_FAILURES,
-		    REASON_FAILURES));
+		    REASON_FAILED_LOGINS));
 	case LOGINS_UNKNOWN:
 		break;
 	}
-	return (refuse(d, ACTION_DISCONNECT, REPLY_AWAY, REASON_AWAY));
+	return (refuse(d, ACTION_DISCONNECT, REPLY_AWAY,
+	    REASON_REDIS_UNAVAILABLE));
 }
 
 /*
@@ -198,7 +201,8 @@ local_is_trusted(const struct facts *f, struct decision *d)
 static bool
 sender_fits(const struct facts *f, struct decision *d)
 {
-	return (f->sender_too_long && reject(d, REPLY_TEMPFAIL, REASON_LONG));
+	return (f->sender_too_long &&
+	    reject(d, REPLY_TEMPFAIL, REASON_SENDER_TOO_LONG));
 }
 
 /*
@@ -211,66 +215,74 @@ has_user(const struct facts *f, struct decision *d)
 	const struct session *s = f->session;
 
 	if (session_authenticated(s) ? s->name[0] == '\0' : s->source.len == 0)
-		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
 	return (!f->user_asked && act(d, ACTION_ASK_USER));
 }
 
 /* How the user stands towards the session. */
-enum standing {
-	STANDING_USER,	 /* may send */
-	STANDING_NOBODY, /* is not there */
-	STANDING_BLOCKED,
-	STANDING_CHANGED, /* has another password by now */
-	STANDING_SOURCE,  /* does not send from there */
-	STANDING_UNKNOWN, /* Redis cannot be asked, or the record is bad */
-	STANDING_UNBOUND  /* the password of the login was never read */
+enum authz {
+	AUTHZ_OK,      /* may send */
+	AUTHZ_NO_USER, /* is not there */
+	AUTHZ_BLOCKED,
+	AUTHZ_PASSWORD_CHANGED, /* has another password by now */
+	AUTHZ_SOURCE,		/* does not send from there */
+	AUTHZ_UNKNOWN,	      /* Redis cannot be asked, or the record is bad */
+	AUTHZ_PASSWORD_UNREAD /* the password of the login was never read */
 };
 
-static enum standing
-standing_of(const struct facts *f)
+static enum authz
+authorize(const struct facts *f)
 {
 	const struct session *s = f->session;
 
 	if (f->found == USER_NONE)
-		return (STANDING_NOBODY);
+		return (AUTHZ_NO_USER);
 	if (f->found != USER_OK)
-		return (STANDING_UNKNOWN);
+		return (AUTHZ_UNKNOWN);
 	if (s->login == LOGIN_NOBODY)
-		return (STANDING_NOBODY);
+		return (AUTHZ_NO_USER);
 	if (s->login == LOGIN_FAILED)
-		return (STANDING_UNBOUND);
+		return (AUTHZ_PASSWORD_UNREAD);
 	if (s->login == LOGIN_ASKED)
-		return (STANDING_UNKNOWN);
-	if (s->login == LOGIN_HELD && !session_holds(s, f->user->password))
-		return (STANDING_CHANGED);
+		return (AUTHZ_UNKNOWN);
+	if (s->login == LOGIN_BOUND &&
+	    !session_is_bound_to(s, f->user->password))
+		return (AUTHZ_PASSWORD_CHANGED);
 	if (!user_active(f->user))
-		return (STANDING_BLOCKED);
-	return (source_is_allowed(f) ? STANDING_USER : STANDING_SOURCE);
+		return (AUTHZ_BLOCKED);
+	return (source_is_allowed(f) ? AUTHZ_OK : AUTHZ_SOURCE);
+}
+
+static enum reason
+why_unknown(const struct facts *f)
+{
+	return (f->found == USER_BAD ? REASON_RECORD_INVALID
+				     : REASON_REDIS_UNAVAILABLE);
 }
 
 static bool
 user_may_send(const struct facts *f, struct decision *d)
 {
-	switch (standing_of(f)) {
-	case STANDING_USER:
+	switch (authorize(f)) {
+	case AUTHZ_OK:
 		return (false);
-	case STANDING_NOBODY:
-		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
-	case STANDING_BLOCKED:
+	case AUTHZ_NO_USER:
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
+	case AUTHZ_BLOCKED:
 		return (reject(d, REPLY_AUTH_REQUIRED,
 		    decide_why_blocked(f->user)));
-	case STANDING_CHANGED:
-		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER));
-	case STANDING_SOURCE:
+	case AUTHZ_PASSWORD_CHANGED:
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER_CHANGED));
+	case AUTHZ_SOURCE:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_SOURCE,
 		    decide_why_source(f->user)));
-	case STANDING_UNBOUND:
+	case AUTHZ_PASSWORD_UNREAD:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
-		    REASON_AWAY));
-	case STANDING_UNKNOWN:
+		    REASON_REDIS_UNAVAILABLE));
+	case AUTHZ_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_AWAY));
+	return (reject(d, REPLY_TEMPFAIL, why_unknown(f)));
 }
 
 static bool
@@ -279,14 +291,14 @@ message_is_whole(const struct facts *f, struct decision *d)
 	const struct tx *tx = f->session->tx;
 
 	return ((tx == NULL || tx->damaged) &&
-	    reject(d, REPLY_TEMPFAIL, REASON_DAMAGED));
+	    reject(d, REPLY_TEMPFAIL, REASON_LINE_TOO_LONG));
 }
 
 static bool
 message_is_users(const struct facts *f, struct decision *d)
 {
 	if (f->session->tx->state != TX_OPEN)
-		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOBODY));
+		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
 	return (!f->user_asked && act(d, ACTION_ASK_USER));
 }
 
@@ -294,21 +306,21 @@ message_is_users(const struct facts *f, struct decision *d)
 static bool
 user_is_same(const struct facts *f, struct decision *d)
 {
-	switch (standing_of(f)) {
-	case STANDING_USER:
+	switch (authorize(f)) {
+	case AUTHZ_OK:
 		break;
-	case STANDING_NOBODY:
-	case STANDING_BLOCKED:
-	case STANDING_CHANGED:
-	case STANDING_SOURCE:
-		return (block(d, REASON_USER));
-	case STANDING_UNKNOWN:
-	case STANDING_UNBOUND:
-		return (reject(d, REPLY_TEMPFAIL, REASON_AWAY));
+	case AUTHZ_NO_USER:
+	case AUTHZ_BLOCKED:
+	case AUTHZ_PASSWORD_CHANGED:
+	case AUTHZ_SOURCE:
+		return (block(d, REASON_USER_CHANGED));
+	case AUTHZ_UNKNOWN:
+	case AUTHZ_PASSWORD_UNREAD:
+		return (reject(d, REPLY_TEMPFAIL, why_unknown(f)));
 	}
 	/* The source may authenticate another by now. */
 	return (strcmp(f->user->name, f->session->tx->user) != 0 &&
-	    block(d, REASON_USER));
+	    block(d, REASON_USER_CHANGED));
 }
 
 /* Its recipients were not rewritten: not this time. */
@@ -317,7 +329,7 @@ sandbox_is_same(const struct facts *f, struct decision *d)
 {
 	return (f->user->status == STATUS_SANDBOXED &&
 	    !f->session->tx->sandboxed &&
-	    reject(d, REPLY_TEMPFAIL, REASON_SANDBOX));
+	    reject(d, REPLY_TEMPFAIL, REASON_SANDBOXED_MEANWHILE));
 }
 
 static bool
@@ -328,13 +340,13 @@ size_fits(const struct facts *f, struct decision *d)
 	if (max <= 0 || f->session->tx->size <= (uint64_t)max)
 		return (false);
 	d->limit = max;
-	return (reject(d, REPLY_SIZE, REASON_SIZE));
+	return (reject(d, REPLY_SIZE, REASON_TOO_LARGE));
 }
 
 static bool
 text_is_safe(const struct facts *f, struct decision *d)
 {
-	return (f->session->tx->hidden_end && block(d, REASON_BODY));
+	return (f->session->tx->hidden_end && block(d, REASON_BODY_HIDDEN_END));
 }
 
 static bool
@@ -351,12 +363,12 @@ judge_mode(const struct user *user, size_t i)
 	if (user->assigned >> i & 1)
 		return (REASON_NONE);
 	if (user->mode == MODE_DEFAULT)
-		return (REASON_NOT_ASSIGNED);
+		return (REASON_DOMAIN_NOT_ASSIGNED);
 	if (user->in_account >> i & 1)
 		return (REASON_NONE);
 	if (user->mode == MODE_ALL)
-		return (REASON_NOT_IN_ACCOUNT);
-	return (user->pro ? REASON_SPF : REASON_PLAN);
+		return (REASON_DOMAIN_NOT_IN_ACCOUNT);
+	return (user->pro ? REASON_SPF_UNKNOWN : REASON_PLAN_NOT_PRO);
 }
 
 static bool
@@ -364,7 +376,7 @@ judge_spf(const struct facts *f, size_t i, struct decision *d)
 {
 	static const enum reason reasons[] = {
 		[SPF_VERDICT_NONE] = REASON_SPF_NONE,
-		[SPF_VERDICT_SEVERAL] = REASON_SPF_SEVERAL,
+		[SPF_VERDICT_MULTIPLE] = REASON_SPF_MULTIPLE,
 		[SPF_VERDICT_SYNTAX] = REASON_SPF_SYNTAX,
 		[SPF_VERDICT_NOT_INCLUDED] = REASON_SPF_INCLUDE,
 		[SPF_VERDICT_NOT_PASS] = REASON_SPF_FAIL
@@ -377,7 +389,7 @@ judge_spf(const struct facts *f, size_t i, struct decision *d)
 	if (f->spf[i] == SPF_LATER)
 		return (false);
 	if (f->spf[i] != SPF_KNOWN || answer->verdict >= SPF_VERDICT_UNKNOWN)
-		return (reject(d, REPLY_SPF, REASON_SPF));
+		return (reject(d, REPLY_SPF, REASON_SPF_UNKNOWN));
 	if (answer->verdict == SPF_VERDICT_OK)
 		return (false);
 	d->record = answer->record;
@@ -405,7 +417,8 @@ block_domain(const struct facts *f, size_t i, enum reason reason,
 	d->which = i;
 	if (f->addresses == NULL || strcmp(f->addresses, name) != 0)
 		return (act(d, ACTION_ASK_ADDRESSES));
-	return (block(d, f->user->addresses ? REASON_ADDRESS : reason));
+	return (block(d,
+	    f->user->addresses ? REASON_ADDRESS_NOT_ASSIGNED : reason));
 }
 
 static bool
@@ -414,9 +427,9 @@ judge_domain(const struct facts *f, size_t i, struct decision *d)
 	enum reason reason = judge_mode(f->user, i);
 
 	if (reason == REASON_NONE ||
-	    (reason == REASON_SPF && f->conf->spf == SPF_OFF))
+	    (reason == REASON_SPF_UNKNOWN && f->conf->spf == SPF_OFF))
 		return (false);
-	if (reason == REASON_SPF)
+	if (reason == REASON_SPF_UNKNOWN)
 		return (judge_spf(f, i, d));
 	return (block_domain(f, i, reason, d));
 }
@@ -504,11 +517,11 @@ room_is_there(const struct facts *f, struct decision *d)
 	case ROOM_BLOCKED:
 		return (block(d, REASON_ALARM));
 	case ROOM_SANDBOXED:
-		return (reject(d, REPLY_TEMPFAIL, REASON_SANDBOX));
+		return (reject(d, REPLY_TEMPFAIL, REASON_SANDBOXED_MEANWHILE));
 	case ROOM_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_LIMITS));
+	return (reject(d, REPLY_TEMPFAIL, REASON_LIMITS_UNREADABLE));
 }
 
 /* RCPT TO */
@@ -521,7 +534,7 @@ recipients_fit(const struct facts *f, struct decision *d)
 	    tx->recipients <= (uint64_t)tx->max_recipients)
 		return (false);
 	d->limit = tx->max_recipients;
-	return (reject(d, REPLY_RECIPIENTS, REASON_RECIPIENTS));
+	return (reject(d, REPLY_RECIPIENTS, REASON_TOO_MANY_RECIPIENTS));
 }
 
 /* What cannot be looked up is refused to whom that matters alone. */
@@ -533,18 +546,20 @@ recipient_is_free(const struct facts *f, struct decision *d)
 	if (tx == NULL || (!tx->suppresses && !tx->account_suppresses))
 		return (false);
 	if (f->recipient->n == 0)
-		return (reject(d, REPLY_RECIPIENT, REASON_RECIPIENT));
+		return (reject(d, REPLY_RECIPIENT,
+		    REASON_RECIPIENT_UNREADABLE));
 	switch (f->suppressed) {
 	case RECIPIENT_UNASKED:
 		return (act(d, ACTION_ASK_SUPPRESSED));
 	case RECIPIENT_FREE:
 		return (false);
 	case RECIPIENT_SUPPRESSED:
-		return (reject(d, REPLY_SUPPRESSED, REASON_SUPPRESSED));
+		return (reject(d, REPLY_SUPPRESSED,
+		    REASON_RECIPIENT_SUPPRESSED));
 	case RECIPIENT_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_AWAY));
+	return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_UNAVAILABLE));
 }
 
 static bool

@@ -13,10 +13,10 @@
 
 #include "conf.h"
 #include "events.h"
-#include "journal.h"
 #include "key.h"
 #include "quota.h"
 #include "tally.h"
+#include "writequeue.h"
 
 #define HEAD 6	 /* words before the fields */
 #define FIELDS 5 /* of every event */
@@ -35,7 +35,7 @@ add_field(struct words *words, const char *name, const char *value)
 	words->v[words->n++] = value;
 }
 
-/* Whose share of the journal it is: an event of nobody has one too. */
+/* Whose share of the write queue it is: an event of nobody has one too. */
 static const char *
 share_of(const char *user, const char *account)
 {
@@ -45,8 +45,8 @@ share_of(const char *user, const char *account)
 }
 
 void
-events_add(struct journal *journal, const struct conf *conf, const char *kind,
-    const char *user, const char *account, size_t n,
+events_add(struct writequeue *writequeue, const struct conf *conf,
+    const char *kind, const char *user, const char *account, size_t n,
     const struct events_figure *figures)
 {
 	char	       key[KEY_TEXT], max[16], id[17];
@@ -72,13 +72,13 @@ events_add(struct journal *journal, const struct conf *conf, const char *kind,
 	for (i = 0; i < n && i < EVENTS_FIGURES; i++)
 		add_field(&words, figures[i].name, figures[i].value);
 	command.argc = words.n;
-	journal_write(journal, JOURNAL_EVENTS, share_of(user, account), 1,
-	    &command);
+	writequeue_add(writequeue, WRITEQUEUE_EVENTS, share_of(user, account),
+	    1, &command);
 }
 
 void
-events_tell(struct journal *journal, const struct conf *conf, const char *user,
-    const char *account, const struct quota_words *words)
+events_tell(struct writequeue *writequeue, const struct conf *conf,
+    const char *user, const char *account, const struct quota_words *words)
 {
 	struct events_figure figures[EVENTS_FIGURES];
 	size_t		     n = 0, i;
@@ -92,5 +92,5 @@ events_tell(struct journal *journal, const struct conf *conf, const char *user,
 		} else if (account[0] == '\0')
 			account = words->word[i + 1];
 	}
-	events_add(journal, conf, words->word[0], user, account, n, figures);
+	events_add(writequeue, conf, words->word[0], user, account, n, figures);
 }

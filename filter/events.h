@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 struct conf;
-struct journal;
 struct quota_words;
+struct writequeue;
 
 /*
  * events, a stream of what people should be told, by `smtpusers events` and by
@@ -44,7 +44,7 @@ struct events_figure {
  * Adds an event.  It is copied, kept while Redis is away, and never waited for.
  * user and account may be NULL or "".
  */
-void events_add(struct journal *, const struct conf *, const char *kind,
+void events_add(struct writequeue *, const struct conf *, const char *kind,
     const char *user, const char *account, size_t n,
     const struct events_figure *);
 
@@ -53,7 +53,7 @@ void events_add(struct journal *, const struct conf *, const char *kind,
  * name, of which one called account says whose a user is.  account is "" where
  * the event is the user's; else it is the account's, whoever the user was.
  */
-void events_tell(struct journal *, const struct conf *, const char *user,
+void events_tell(struct writequeue *, const struct conf *, const char *user,
     const char *account, const struct quota_words *);
 
 #endif /* EVENTS_H */

@@ -26,8 +26,8 @@
 
 /* A session that never was, with one message. */
 struct explanation {
-	struct filter	       filter; /* without journal: nothing is written */
-	struct conf	       conf;   /* as the question narrows it */
+	struct filter filter; /* without write queue: nothing is written */
+	struct conf   conf;   /* as the question narrows it */
 	const struct question *question;
 	struct session	       session;
 	struct users_query    *query;
@@ -107,7 +107,8 @@ static const char *
 place_of(const struct explanation *ex, const char *stage,
     const struct decision *d)
 {
-	if (d->reason == REASON_SOURCE || d->reason == REASON_NO_LIST)
+	if (d->reason == REASON_SOURCE_NOT_LISTED ||
+	    d->reason == REASON_SOURCE_LIST_MISSING)
 		return (ex->filter.conf->source_refusal == REFUSE_AT_AUTH
 			? "AUTH or MAIL FROM"
 			: "MAIL FROM");
@@ -177,7 +178,7 @@ on_from_explained(void *arg, const struct decision *d, const struct user *user)
 
 	if (user != NULL && strcmp(user->name, ex->name) != 0) {
 		stop_with_answer(ex, "MAIL FROM", REPLY_AUTH_REQUIRED,
-		    REASON_ANOTHER);
+		    REASON_SOURCE_OF_ANOTHER_USER);
 		return;
 	}
 	if (!goes_on(ex, "MAIL FROM", d) || user == NULL)
@@ -202,7 +203,7 @@ log_in_as(struct explanation *ex, const struct user *user)
 
 	strlcpy(s->name, user->name, sizeof(s->name));
 	if (user->password[0] != '\0') {
-		session_hold(s, LOGIN_HELD, user->password);
+		session_bind_to(s, LOGIN_BOUND, user->password);
 		s->local = ex->question->source == NULL;
 	} else if (ex->question->source == NULL)
 		s->source = user->ip_auth;
@@ -231,7 +232,7 @@ on_user_explained(void *arg, enum users_found found, const struct user *user)
 		    decide_why_blocked(user));
 	else if (!log_in_as(ex, user))
 		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED,
-		    REASON_NO_LOGIN);
+		    REASON_USER_WITHOUT_LOGIN);
 	else
 		ask_about(ex, STAGE_MAIL_FROM, on_from_explained);
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "alarms.h"
+#include "charges.h"
 #include "check.h"
 #include "conf.h"
 #include "decide.h"
@@ -30,11 +31,12 @@
 #include "filter.h"
 #include "filterline.h"
 #include "functions.h"
-#include "journal.h"
 #include "lineio.h"
 #include "log.h"
 #include "login.h"
 #include "message.h"
+#include "nexthop.h"
+#include "owners.h"
 #include "passwd.h"
 #include "recent.h"
 #include "reload.h"
@@ -48,6 +50,7 @@
 #include "state.h"
 #include "totals.h"
 #include "users.h"
+#include "writequeue.h"
 
 #define DEFAULT_CONF "/etc/smtpusers.conf"
 #define THREADS 2
@@ -59,12 +62,19 @@ static const char registration[] = "register|report|smtp-in|link-connect\n"
 				   "register|report|smtp-in|tx-rcpt\n"
 				   "register|report|smtp-in|tx-commit\n"
 				   "register|report|smtp-in|tx-rollback\n"
-				   "%sregister|filter|smtp-in|auth\n"
+				   "%s%sregister|filter|smtp-in|auth\n"
 				   "register|filter|smtp-in|mail-from\n"
 				   "register|filter|smtp-in|rcpt-to\n"
 				   "register|filter|smtp-in|data-line\n"
 				   "register|filter|smtp-in|commit\n"
 				   "register|ready\n";
+
+static const char
+    registration_out[] = "register|report|smtp-out|link-connect\n"
+			 "register|report|smtp-out|link-disconnect\n"
+			 "register|report|smtp-out|tx-begin\n"
+			 "register|report|smtp-out|protocol-client\n"
+			 "register|report|smtp-out|protocol-server\n";
 
 static void
 on_request(struct filter *f, const struct filterline *fl)
@@ -92,7 +102,8 @@ on_request(struct filter *f, const struct filterline *fl)
 		break;
 	default:
 		/* Not registered, so nobody should ask. */
-		log_once("request %s refused", fl->name);
+		log_once("unexpected from smtpd: request %s, which is refused",
+		    fl->name);
 		request_reject(req, REPLY_TEMPFAIL);
 		break;
 	}
@@ -117,11 +128,12 @@ on_link_connect(struct filter *f, const struct filterline *fl,
 	const char *source = filterline_source(fl->params);
 
 	if (s != NULL) {
-		log_once("a session that is open is opened again");
+		log_once("unexpected from smtpd: a session is opened twice");
 		close_session(f, s);
 	}
 	if (session_open(&f->sessions, fl->session, source) == NULL)
-		log_once("too many sessions");
+		log_once(
+		    "too many sessions: further ones are refused with 451");
 }
 
 static void
@@ -160,7 +172,8 @@ on_tx_commit(struct filter *f, const struct filterline *fl, struct session *s)
 	const char *size = strchr(fl->params, '|');
 
 	if (!LIST_EMPTY(&s->requests)) {
-		log_once("a message is committed before it was judged");
+		log_once("unexpected from smtpd: a message was accepted before "
+			 "the filter had answered");
 		return;
 	}
 	message_taken(f, s, size != NULL ? strtoull(size + 1, NULL, 10) : 0);
@@ -186,7 +199,9 @@ on_report(struct filter *f, const struct filterline *fl)
 		return;
 	}
 	if (s == NULL) {
-		log_once("report %s of an unknown session", fl->name);
+		log_once("unexpected from smtpd: report %s of an unknown "
+			 "session",
+		    fl->name);
 		return;
 	}
 	switch (fl->event) {
@@ -209,9 +224,69 @@ on_report(struct filter *f, const struct filterline *fl)
 		on_tx_rollback(f, fl, s);
 		break;
 	default:
-		log_once("unknown report %s ignored", fl->name);
+		log_once("unexpected from smtpd: report %s", fl->name);
 		break;
 	}
+}
+
+/* What smtpd tells of the messages that it relays. */
+static void
+on_out_report(struct filter *f, const struct filterline *fl)
+{
+	struct nexthops *hops = &f->nexthops;
+
+	switch (fl->event) {
+	case EV_LINK_CONNECT:
+		nexthop_open(hops, fl->session);
+		break;
+	case EV_LINK_DISCONNECT:
+		nexthop_close(hops, fl->session);
+		break;
+	case EV_TX_BEGIN:
+		nexthop_begin(hops, fl->session,
+		    (uint32_t)strtoul(fl->params, NULL, 16));
+		break;
+	case EV_PROTOCOL_CLIENT:
+		nexthop_asked(hops, fl->session, fl->params);
+		break;
+	case EV_PROTOCOL_SERVER:
+		nexthop_answered(hops, fl->session, fl->params);
+		break;
+	default:
+		log_once("unexpected from smtpd: report %s", fl->name);
+		break;
+	}
+}
+
+/* What has become of recipients, at a next hop. */
+static void
+on_delivered(void *arg, uint32_t msgid, size_t accepted, size_t refused)
+{
+	struct filter	  *f = arg;
+	struct alarm_limit limit;
+	const char	  *user;
+
+	if (f->owners == NULL)
+		return;
+	user = owners_settle(f->owners, msgid, accepted + refused, &limit);
+	if (user != NULL && refused > 0)
+		alarms_failed(f, user, &limit, refused);
+}
+
+/* Asks for what only the alarm of failures needs. */
+static bool
+register_out(struct filter *f)
+{
+	if (f->conf->alarms[ALARM_FAILURES].action == ALARM_OFF)
+		return (false);
+	if (!f->relays) {
+		log_warnx("alarm failures: no action of smtpd.conf has this "
+			  "filter, so nothing is counted");
+		return (false);
+	}
+	if ((f->owners = owners_new()) == NULL)
+		log_fatal("memory");
+	return (true);
 }
 
 static void
@@ -221,6 +296,7 @@ on_filter_ready(void *arg)
 
 	f->registered = true;
 	lineio_printf(f->io, registration,
+	    register_out(f) ? registration_out : "",
 	    f->conf->auth_failures > 0 ? "register|filter|smtp-in|connect\n"
 				       : "");
 	log_started();
@@ -230,7 +306,9 @@ static void
 on_config(struct filter *f, const struct filterline *fl)
 {
 	if (f->registered)
-		log_once("configuration out of order ignored");
+		log_once("unexpected from smtpd: its configuration, twice");
+	else if (strcmp(fl->name, "subsystem") == 0)
+		f->relays = f->relays || strcmp(fl->params, "smtp-out") == 0;
 	else if (strcmp(fl->name, "ready") == 0)
 		servers_when_ready(f->servers, on_filter_ready, f);
 }
@@ -280,13 +358,15 @@ on_filter_line(void *arg, char *line, size_t len, bool first)
 	if (f->registered && echo_data(f, line, len))
 		return;
 	if ((bad = filterline_parse(line, len, &fl)) != NULL) {
-		log_once("malformed line ignored: %s", bad);
+		log_once("unexpected from smtpd: a malformed line: %s", bad);
 		return;
 	}
 	if (fl.kind == LINE_CONFIG)
 		on_config(f, &fl);
 	else if (!f->registered)
-		log_once("line before registration ignored");
+		log_once("unexpected from smtpd: a line before registration");
+	else if (fl.kind == LINE_REPORT && fl.out)
+		on_out_report(f, &fl);
 	else if (fl.kind == LINE_REPORT)
 		on_report(f, &fl);
 	else
@@ -300,7 +380,9 @@ on_filter_overlong(void *arg, char *head, size_t len)
 	struct filter  *f = arg;
 	struct session *s;
 
-	log_once("a line over %d bytes is ignored", LINEIO_MAX);
+	log_once("a line over %d bytes is dropped, and the message that it "
+		 "is of deferred",
+	    LINEIO_MAX);
 	if (filterline_data(head, len, &f->run) == NULL)
 		return;
 	if ((s = find_last(f, f->run.session)) != NULL)
@@ -335,7 +417,7 @@ on_told(void *arg, const char *user, const char *account,
 	struct filter *f = arg;
 
 	alarms_tell(user, words);
-	events_tell(f->journal, f->conf, user, account, words);
+	events_tell(f->writequeue, f->conf, user, account, words);
 }
 
 static void
@@ -348,18 +430,18 @@ static void
 filter_start(struct filter *f, const char *file)
 {
 	if ((f->base = event_base_new()) == NULL)
-		log_fatal("an event loop");
+		log_fatal("creating the event loop");
 	if ((f->workers = spfworkers_new()) == NULL)
-		log_fatal("what starts the spf workers");
+		log_fatal("starting the process that starts SPF workers");
 	if (f->conf->spf != SPF_OFF &&
 	    (f->spf = spf_new(f->base, f->conf, f->workers)) == NULL)
-		log_fatal("the spf workers");
+		log_fatal("setting up SPF workers");
 	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL)
-		log_fatal("threads");
+		log_fatal("starting threads for passwords");
 	if ((f->servers = servers_new(f->base, f->conf)) == NULL)
 		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
-	    (f->journal = journal_new(f->base, f->servers)) == NULL ||
+	    (f->writequeue = writequeue_new(f->base, f->servers)) == NULL ||
 	    (f->reports.ids = reportids_new()) == NULL ||
 	    (f->functions = functions_new(f->servers)) == NULL ||
 	    (f->totals = totals_new(f->base)) == NULL ||
@@ -371,11 +453,14 @@ filter_start(struct filter *f, const char *file)
 		NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
-		log_fatal("memory");
+		log_fatal("allocating memory");
+	f->nexthops.cb = on_delivered;
+	f->nexthops.arg = f;
 	f->quotas.event = on_told;
 	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
 	filter_share(f);
+	charges_watch(&f->quotas);
 }
 
 static void
@@ -383,14 +468,15 @@ filter_stop(struct filter *f)
 {
 	close_all(f);
 	login_stop(f);
-	alarms_stop(f);
+	nexthops_clear(&f->nexthops);
+	owners_free(f->owners);
 	reload_free(f->reload);
 	spf_free(f->spf);
 	spfworkers_free(f->workers);
 	lineio_free(f->io);
 	state_free(f->state);
 	totals_free(f->totals);
-	journal_free(f->journal);
+	writequeue_free(f->writequeue);
 	reportids_free(f->reports.ids);
 	recent_free(f->failures.logged);
 	recent_free(f->quotas.logged);
@@ -411,14 +497,13 @@ run(const char *file)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* until it is read again at that */
 	if (!sandbox_begin())
-		log_fatal("the right to give rights up");
+		log_fatal("setting no_new_privs");
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
-	LIST_INIT(&f.alarm_calls);
 	filter_start(&f, file);
 	if (!sandbox_program())
-		log_fatal("a seccomp(2) filter");
+		log_fatal("installing the seccomp(2) filter");
 	log_info("confined to Redis, the DNS and reading files; spf workers to "
 		 "name servers");
 	event_base_dispatch(f.base);
@@ -453,11 +538,11 @@ check(const struct options *o)
 		return (status);
 	conf_print(f.conf, stdout);
 	if ((f.base = event_base_new()) == NULL)
-		log_fatal("an event loop");
+		log_fatal("creating the event loop");
 	if ((f.servers = servers_new(f.base, f.conf)) == NULL)
 		return (EX_UNAVAILABLE);
 	if ((f.functions = functions_new(f.servers)) == NULL)
-		log_fatal("memory");
+		log_fatal("allocating memory");
 	status = check_redis(f.base, f.conf, f.servers, CHECK_FILTER);
 	functions_free(f.functions);
 	servers_free(f.servers);

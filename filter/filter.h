@@ -12,17 +12,17 @@
 
 #include "failures.h"
 #include "filterline.h"
+#include "nexthop.h"
 #include "quota.h"
 #include "report.h"
 #include "session.h"
 
-struct alarms_call;
 struct conf;
 struct event_base;
 struct functions;
-struct journal;
 struct late_login;
 struct lineio;
+struct owners;
 struct passwd_pool;
 struct reload;
 struct servers;
@@ -31,6 +31,7 @@ struct spfworkers;
 struct state;
 struct totals;
 struct users;
+struct writequeue;
 
 /* The filter, handed down to whatever needs more than one part of it. */
 struct filter {
@@ -43,7 +44,7 @@ struct filter {
 	struct quotas	      quotas;
 	struct failures	      failures;
 	struct passwd_pool   *pool;
-	struct journal	     *journal;
+	struct writequeue    *writequeue;
 	struct reports	      reports;
 	struct totals	     *totals;
 	struct reload	     *reload;
@@ -53,9 +54,11 @@ struct filter {
 	struct sessions	      sessions;
 	struct session	     *last; /* that a line of a message was of */
 	struct filterline_run run;  /* of those lines */
+	struct nexthops	      nexthops;
+	struct owners	     *owners; /* NULL: nothing is told of next hops */
+	bool		      relays; /* an action of smtpd's has the filter */
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
-	LIST_HEAD(, alarms_call) alarm_calls;
 };
 
 /*

@@ -18,7 +18,8 @@ static const struct {
 	{ "tx-mail", EV_TX_MAIL }, { "tx-rcpt", EV_TX_RCPT },
 	{ "tx-data", EV_TX_DATA }, { "tx-commit", EV_TX_COMMIT },
 	{ "tx-rollback", EV_TX_ROLLBACK }, { "tx-reset", EV_TX_RESET },
-	{ NULL, EV_UNKNOWN } },
+	{ "protocol-client", EV_PROTOCOL_CLIENT },
+	{ "protocol-server", EV_PROTOCOL_SERVER }, { NULL, EV_UNKNOWN } },
   requests[] = { { "connect", EV_CONNECT }, { "auth", EV_AUTH },
 	  { "mail-from", EV_MAIL_FROM }, { "rcpt-to", EV_RCPT_TO },
 	  { "data", EV_DATA }, { "data-line", EV_DATA_LINE },
@@ -133,7 +134,8 @@ filterline_parse(char *line, size_t len, struct filterline *fl)
 	if ((subsystem = next_field(&rest, end)) == NULL ||
 	    (fl->name = next_field(&rest, end)) == NULL)
 		return ("too few fields");
-	if (strcmp(subsystem, "smtp-in") != 0)
+	fl->out = fl->kind == LINE_REPORT && strcmp(subsystem, "smtp-out") == 0;
+	if (!fl->out && strcmp(subsystem, "smtp-in") != 0)
 		return ("unknown subsystem");
 	if (!next_id(&rest, end, &fl->session))
 		return ("bad session id");

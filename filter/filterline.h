@@ -31,6 +31,8 @@ enum filterline_event {
 	EV_TX_COMMIT,
 	EV_TX_ROLLBACK,
 	EV_TX_RESET,
+	EV_PROTOCOL_CLIENT,
+	EV_PROTOCOL_SERVER,
 	/* requests */
 	EV_CONNECT,
 	EV_AUTH,
@@ -46,6 +48,7 @@ struct filterline {
 	enum filterline_kind  kind;
 	enum filterline_event event; /* not for LINE_CONFIG */
 	const char	     *name;  /* of the event or config key */
+	bool		      out;   /* of smtp-out: LINE_REPORT */
 	uint64_t	      session;
 	uint64_t	      token;  /* LINE_REQUEST */
 	char		     *params; /* the rest: "" when none */

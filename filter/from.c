@@ -235,7 +235,7 @@ read_domain(struct reading *r, const char *start, const char *at,
 	if (!has_local_part(start, at) || from == end)
 		return (REASON_FROM_AMBIGUOUS);
 	if (*from == '[')
-		return (REASON_LITERAL);
+		return (REASON_ADDRESS_LITERAL);
 	for (p = from; p < end && is_atom(*p); p++)
 		ascii = ascii && (unsigned char)*p < 0x80;
 	if (p == from)
@@ -243,7 +243,7 @@ read_domain(struct reading *r, const char *start, const char *at,
 	len = (size_t)(p - from);
 	known = len == r->lastlen && memcmp(from, r->last, len) == 0;
 	if (!known && !domain_alabel(from, len, name))
-		return (REASON_DOMAIN);
+		return (REASON_DOMAIN_INVALID);
 	if (!ascii)
 		return (REASON_FROM_ULABEL);
 	if (!is_end(start, at, p, end) ||
@@ -625,7 +625,7 @@ from_parse(const char *value, size_t len, struct domains *domains)
 	enum reason    reason;
 
 	if (len > FROM_MAX)
-		return (REASON_FROM_LONG);
+		return (REASON_FROM_TOO_LONG);
 	r.domains = domains;
 	r.lastlen = 0;
 	r.several = false;

@@ -14,11 +14,14 @@
 
 #include "functions.h"
 #include "log.h"
+#include "monotonic.h"
 
 #define NAME "smtpusers" /* of the library, before its version */
 #define HASH_LEN 16
 #define NAME_SIZE (sizeof(NAME) + 20 + 1 + HASH_LEN + 1)
 #define TRIES 5
+#define PAUSE 1		   /* seconds, where they cannot be loaded */
+#define UNKNOWN "INVALID " /* what a library says to what it does not know */
 
 /* The text that make has put together, with a NUL behind. */
 __asm__(".section .rodata\n"
@@ -47,7 +50,9 @@ struct loading {
 struct functions {
 	struct servers *servers;
 	struct version	ours;
-	char why[128]; /* they cannot be loaded; "": they are there */
+	char   why[128]; /* they cannot be loaded; "": they are there */
+	bool   vain;	 /* nobody has seen them there since they were loaded */
+	time_t looked;	 /* last, because of a reply */
 	LIST_HEAD(, loading) loadings;
 };
 
@@ -138,6 +143,7 @@ replace(struct loading *l, const struct version *found)
 		snprintf(name, sizeof(name), NAME "_%lld_%s", found->number,
 		    found->hash);
 	l->tries--;
+	l->fn->vain = true;
 	send_words(l, on_queued, "MULTI", NULL, NULL);
 	send_words(l, on_queued, "FUNCTION", "DELETE", name);
 	send_words(l, on_queued, "FUNCTION", "LOAD", smtpusers_lua);
@@ -160,6 +166,13 @@ version_of(const redisReply *reply)
 	return (found);
 }
 
+static void
+content(struct functions *fn)
+{
+	fn->why[0] = '\0';
+	fn->vain = false;
+}
+
 /* A higher number stays; the same with another text does not. */
 static void
 on_version(void *arg, const redisReply *reply)
@@ -175,7 +188,7 @@ on_version(void *arg, const redisReply *reply)
 			strcmp(found.hash, ours->hash) != 0))
 			replace(l, &found);
 		else
-			l->fn->why[0] = '\0';
+			content(l->fn);
 	}
 	release(l);
 }
@@ -300,6 +313,29 @@ functions_commit(struct functions *fn, redisconn_cb cb, void *arg,
 	return (send_call(fn, true, cb, arg, name, nkeys, argc, argv));
 }
 
+static bool
+is_loading(const struct functions *fn, const struct server *server)
+{
+	const struct loading *l;
+
+	LIST_FOREACH(l, &fn->loadings, entry)
+		if (l->server == server)
+			return (true);
+	return (false);
+}
+
+/* Each message under way may ask; what cannot be loaded is long. */
+static bool
+may_look(struct functions *fn)
+{
+	const time_t now = monotonic_s();
+
+	if (fn->vain && now - fn->looked < PAUSE)
+		return (false);
+	fn->looked = now;
+	return (true);
+}
+
 /* Where there is another version, the question for it goes behind. */
 static void
 on_lost(void *arg, const redisReply *reply)
@@ -317,8 +353,10 @@ functions_lost(struct functions *fn, const char *key, const redisReply *reply)
 	if (reply == NULL || reply->type != REDIS_REPLY_ERROR ||
 	    strstr(reply->str, "Function not found") == NULL)
 		return (false);
+	/* One for all who have met this: it comes before their next call. */
 	server = servers_of_key(fn->servers, key);
-	if (server == NULL || (l = begin_loading(fn, server)) == NULL)
+	if (server == NULL || is_loading(fn, server) || !may_look(fn) ||
+	    (l = begin_loading(fn, server)) == NULL)
 		return (true);
 	/* Before the call that is made again; nothing is replaced by it. */
 	send_words(l, on_lost, "FUNCTION", "LOAD", smtpusers_lua);
@@ -328,29 +366,31 @@ functions_lost(struct functions *fn, const char *key, const redisReply *reply)
 }
 
 static bool
-is_loading(const struct functions *fn, const struct server *server)
-{
-	const struct loading *l;
-
-	LIST_FOREACH(l, &fn->loadings, entry)
-		if (l->server == server)
-			return (true);
-	return (false);
-}
-
-void
-functions_see(struct functions *fn, const char *key, const redisReply *reply)
+is_current(const struct functions *fn, const redisReply *reply)
 {
 	const redisReply *last;
-	struct server	 *server;
 
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0)
-		return;
+	if (reply->type == REDIS_REPLY_ERROR)
+		return (strncmp(reply->str, UNKNOWN, strlen(UNKNOWN)) != 0);
+	if (reply->type != REDIS_REPLY_ARRAY)
+		return (true);
+	if (reply->elements == 0)
+		return (false);
 	last = reply->element[reply->elements - 1];
-	if (last->type == REDIS_REPLY_INTEGER &&
-	    last->integer >= fn->ours.number)
-		return;
+	return (last->type == REDIS_REPLY_INTEGER &&
+	    last->integer >= fn->ours.number);
+}
+
+bool
+functions_current(struct functions *fn, const char *key,
+    const redisReply *reply)
+{
+	struct server *server;
+
+	if (is_current(fn, reply))
+		return (true);
 	server = servers_of_key(fn->servers, key);
-	if (server != NULL && !is_loading(fn, server))
+	if (server != NULL && !is_loading(fn, server) && may_look(fn))
 		on_connect(fn, server);
+	return (reply->type == REDIS_REPLY_ERROR);
 }

@@ -45,15 +45,18 @@ bool
 functions_lost(struct functions *, const char *key, const struct redisReply *);
 
 /*
- * Looks at the number of the library that a reply carries behind, and puts ours
- * in the place of an older one: a relay that has no newer one may have loaded
- * it since we looked, after functions had been taken away.
+ * Whether a reply is of our library or of a later one, by the number that it
+ * carries behind.  An older one, which another relay may have loaded since we
+ * looked, may not have judged all that was asked, whatever it answers: ours is
+ * put in its place, and the call can be made again.  A reply that is no array is
+ * of nobody's; where it says that what was asked is not understood, the library
+ * is looked at all the same.
  */
-void
-functions_see(struct functions *, const char *key, const struct redisReply *);
+bool functions_current(struct functions *, const char *key,
+    const struct redisReply *);
 
 /*
- * Writes what functions_call() would send, for a journal: FUNCTIONS_KEY words
+ * Writes what functions_call() would send, for a write queue: FUNCTIONS_KEY words
  * and argc.  Returns their number; the strings are in argv, or live as long as
  * the program.
  */

@@ -34,14 +34,14 @@ keep_from(struct header *h, const char *text, size_t len)
 	if (h->nfrom > 1 || len == 0)
 		return;
 	if (len > FROM_MAX - h->fromlen) {
-		wrong(h, REASON_FROM_LONG);
+		wrong(h, REASON_FROM_TOO_LONG);
 		return;
 	}
 	if (h->fromlen + len > h->fromsize) {
 		for (size = 256; size < h->fromlen + len; size *= 2)
 			continue;
 		if ((from = realloc(h->from, size)) == NULL) {
-			wrong(h, REASON_FROM_LONG);
+			wrong(h, REASON_FROM_TOO_LONG);
 			return;
 		}
 		h->from = from;
@@ -68,7 +68,7 @@ static void
 continuation(struct header *h, const char *line, size_t len)
 {
 	if (!h->begun)
-		wrong(h, REASON_HEADER);
+		wrong(h, REASON_HEADER_MALFORMED);
 	if (!h->in_from)
 		return;
 	keep_from(h, "\n", 1);
@@ -141,11 +141,11 @@ check_name(struct header *h, const char *name, size_t len)
 	for (i = 0; i < len; i++)
 		has |= name_has[(unsigned char)name[i]];
 	if (len == 0 || (has & NAME_BAD) != 0)
-		wrong(h, REASON_HEADER);
+		wrong(h, REASON_HEADER_MALFORMED);
 	else if (((has & NAME_FROM) == NAME_FROM && has_from(name, len) &&
 		     is_like_from(name, len)) ||
 	    ((has & NAME_MARK) != 0 && chars_word(name, name + len) != NULL))
-		wrong(h, REASON_FIELD_NAME);
+		wrong(h, REASON_HEADER_NAME);
 }
 
 static bool
@@ -165,7 +165,7 @@ field(struct header *h, const char *line, size_t len)
 	h->in_from = false;
 	h->newline.seen = 0;
 	if (colon == NULL) {
-		wrong(h, REASON_HEADER);
+		wrong(h, REASON_HEADER_MALFORMED);
 		return;
 	}
 	value = colon + 1;
@@ -212,16 +212,16 @@ look_closer(struct header *h, const char *line, size_t len)
 	/* What words in From decode to is looked at with all of it. */
 	if (h->in_from || chars_word(line, line + len) == NULL) {
 		if (newline_hides_from(&h->newline, line, len))
-			wrong(h, REASON_HIDDEN_FROM);
+			wrong(h, REASON_HEADER_HIDDEN_FROM);
 		return;
 	}
 	if ((text = malloc(len + 1)) == NULL) {
-		wrong(h, REASON_HIDDEN_FROM);
+		wrong(h, REASON_HEADER_HIDDEN_FROM);
 		return;
 	}
 	words_decode(line, len, false, text, &len);
 	if (newline_hides_from(&h->newline, text, len))
-		wrong(h, REASON_HIDDEN_FROM);
+		wrong(h, REASON_HEADER_HIDDEN_FROM);
 	free(text);
 }
 
@@ -247,7 +247,7 @@ header_line(struct header *h, const char *line, size_t len)
 	if ((has & CHARS_ODD) != 0 &&
 	    (memchr(line, '\r', len) != NULL ||
 		memchr(line, '\0', len) != NULL))
-		wrong(h, REASON_CONTROL);
+		wrong(h, REASON_HEADER_CONTROL);
 	if (blank > 0)
 		continuation(h, line, len);
 	else

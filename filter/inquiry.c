@@ -42,7 +42,7 @@ struct inquiry {
 	struct users_query	*users_query;
 	struct passwd_job	*passwd_job;
 	struct quota_query	*quota_query;
-	struct spf_question	*spf_question;
+	struct spf_query	*spf_query;
 	struct suppressed_query *suppressed_query;
 	char			 name[USER_NAME_MAX + 1];      /* AUTH shows */
 	char			 room_name[USER_NAME_MAX + 1]; /* whose room */
@@ -57,17 +57,17 @@ static void proceed_with(struct inquiry *);
 
 /* Gives back what the message does not need, as it has not passed. */
 static void
-release_hold(struct inquiry *inq)
+give_back_reservation(struct inquiry *inq)
 {
 	struct tx *tx = inq->session->tx;
 
 	if (inq->facts.stage != STAGE_END_OF_DATA || tx == NULL)
 		return;
-	if (tx->hold == HOLD_HELD && tx->state != TX_PASSED)
-		quota_refund(&inq->filter->quotas, tx->user, tx->hold_account,
-		    tx->hold_id);
+	if (tx->reservation == RESERVATION_MADE && tx->state != TX_PASSED)
+		quota_refund(&inq->filter->quotas, tx->user,
+		    tx->reservation_account, tx->reservation_id);
 	if (tx->state != TX_PASSED)
-		tx->hold = HOLD_NONE;
+		tx->reservation = RESERVATION_NONE;
 }
 
 static void
@@ -81,8 +81,8 @@ inquiry_free(struct inquiry *inq)
 		passwd_cancel(inq->passwd_job);
 	if (inq->quota_query != NULL)
 		quota_cancel(inq->quota_query);
-	if (inq->spf_question != NULL)
-		spf_cancel(inq->spf_question);
+	if (inq->spf_query != NULL)
+		spf_cancel(inq->spf_query);
 	if (inq->suppressed_query != NULL)
 		suppressed_cancel(inq->suppressed_query);
 	if (inq->deadline != NULL)
@@ -91,7 +91,7 @@ inquiry_free(struct inquiry *inq)
 		event_free(inq->retry);
 	if (inq->password != NULL)
 		freezero(inq->password, strlen(inq->password));
-	release_hold(inq);
+	give_back_reservation(inq);
 	freezero(inq, sizeof(*inq));
 }
 
@@ -114,7 +114,7 @@ conclude_tempfail(struct inquiry *inq)
 {
 	struct decision d = { .action = ACTION_REJECT,
 		.reply = REPLY_TEMPFAIL,
-		.reason = REASON_AWAY };
+		.reason = REASON_REDIS_UNAVAILABLE };
 
 	if (inq->facts.stage == STAGE_CONNECT) {
 		d.action = ACTION_DISCONNECT;
@@ -146,7 +146,7 @@ is_waiting(const struct inquiry *inq)
 {
 	return (inq->failures_query != NULL || inq->users_query != NULL ||
 	    inq->passwd_job != NULL || inq->quota_query != NULL ||
-	    inq->spf_question != NULL || inq->suppressed_query != NULL ||
+	    inq->spf_query != NULL || inq->suppressed_query != NULL ||
 	    event_pending(inq->retry, EV_TIMEOUT, NULL));
 }
 
@@ -194,7 +194,7 @@ forget_room(struct inquiry *inq)
 	if (inq->quota_query != NULL)
 		quota_cancel(inq->quota_query);
 	inq->quota_query = NULL;
-	release_hold(inq);
+	give_back_reservation(inq);
 	inq->facts.room = ROOM_UNASKED;
 }
 
@@ -259,8 +259,9 @@ on_inquiry_room(void *arg, const struct quota_answer *answer)
 	struct tx      *tx = inq->session->tx;
 
 	inq->quota_query = NULL;
-	if (tx->hold == HOLD_ASKED)
-		tx->hold = answer->result == QUOTA_OK ? HOLD_HELD : HOLD_NONE;
+	if (tx->reservation == RESERVATION_ASKED)
+		tx->reservation = answer->result == QUOTA_OK ? RESERVATION_MADE
+							     : RESERVATION_NONE;
 	inq->facts.room = answer->result == QUOTA_OK ? ROOM_THERE
 						     : ROOM_UNKNOWN;
 	if (answer->result == QUOTA_FULL)
@@ -281,17 +282,18 @@ units_of(const struct conf *conf, const struct tx *tx)
 
 static struct quota_query *
 query_room(struct inquiry *inq, struct tx *tx,
-    const struct quota_request *request)
+    const struct quota_question *request)
 {
 	struct quotas *quotas = &inq->filter->quotas;
 
 	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
 		return (quota_check(quotas, request, on_inquiry_room, inq));
-	quota_id(tx->hold_id);
-	strlcpy(tx->hold_account, request->account, sizeof(tx->hold_account));
-	tx->hold = HOLD_ASKED;
-	return (quota_reserve(quotas, request, tx->hold_id, on_inquiry_room,
-	    inq));
+	quota_id(tx->reservation_id);
+	strlcpy(tx->reservation_account, request->account,
+	    sizeof(tx->reservation_account));
+	tx->reservation = RESERVATION_ASKED;
+	return (quota_reserve(quotas, request, tx->reservation_id,
+	    on_inquiry_room, inq));
 }
 
 static void
@@ -321,11 +323,11 @@ counted_domains(const struct senders *senders, const char *names[DOMAINS_MAX])
 static void
 ask_for_room(struct inquiry *inq, const char *name, const char *account)
 {
-	const char	    *domains[DOMAINS_MAX];
-	struct alarms_words  words;
-	struct quota_tag     tags[] = { { "senders", 0, domains },
-		    { "alarms", ALARMS_VALUES, words.values } };
-	struct quota_request request = {
+	const char	     *domains[DOMAINS_MAX];
+	struct alarms_words   words;
+	struct quota_tag      tags[] = { { "senders", 0, domains },
+		     { "alarms", ALARMS_VALUES, words.values } };
+	struct quota_question request = {
 		.user = name, .account = account, .ntags = 1, .tags = tags
 	};
 	struct tx *tx = inq->session->tx;
@@ -344,7 +346,7 @@ ask_for_room(struct inquiry *inq, const char *name, const char *account)
 	if (inq->quota_query != NULL)
 		return;
 	if (tx != NULL)
-		tx->hold = HOLD_NONE;
+		tx->reservation = RESERVATION_NONE;
 	inq->facts.room = ROOM_UNKNOWN;
 }
 
@@ -476,7 +478,7 @@ on_inquiry_spf(void *arg, const struct spf_answer *answer)
 {
 	struct inquiry *inq = arg;
 
-	inq->spf_question = NULL;
+	inq->spf_query = NULL;
 	if (answer->verdict != SPF_VERDICT_UNKNOWN)
 		forget_user(inq);
 	else
@@ -498,10 +500,10 @@ static void
 wait_for_spf(struct inquiry *inq, size_t i)
 {
 	if (inq->spf_waits++ < DOMAINS_MAX)
-		inq->spf_question = spf_ask(inq->filter->spf, inq->user.name,
+		inq->spf_query = spf_ask(inq->filter->spf, inq->user.name,
 		    inq->user.account, inq->senders.domains.name[i],
 		    on_inquiry_spf, inq);
-	if (inq->spf_question != NULL)
+	if (inq->spf_query != NULL)
 		event_del(inq->deadline);
 	else
 		inq->facts.spf[i] = SPF_UNKNOWN;
@@ -695,7 +697,7 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
 {
 	const struct decision tempfail = { .action = ACTION_REJECT,
 		.reply = REPLY_TEMPFAIL,
-		.reason = REASON_AWAY };
+		.reason = REASON_REDIS_UNAVAILABLE };
 	struct inquiry	     *inq;
 
 	if ((inq = calloc(1, sizeof(*inq))) == NULL) {

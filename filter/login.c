@@ -31,7 +31,7 @@ log_login(struct filter *f, const struct session *s, const char *result,
 		.event = "login", .result = result, .reply = reply, .size = -1
 	};
 
-	userlog_add(f->journal, f->conf->prefix, s, s->name, &entry);
+	userlog_add(f->writequeue, f->conf->prefix, s, s->name, &entry);
 }
 
 /* What comes again and again is logged once in a while. */
@@ -71,7 +71,7 @@ note_user(const struct conf *conf, struct session *s, const struct user *user)
 	strlcpy(s->name, user->name, sizeof(s->name));
 	s->login = LOGIN_NAMED;
 	if (user_active(user) && user->password[0] != '\0')
-		session_hold(s, LOGIN_SHOWN, user->password);
+		session_bind_to(s, LOGIN_SHOWN, user->password);
 }
 
 static void
@@ -199,7 +199,7 @@ on_login_user(void *arg, enum users_found found, const struct user *user)
 
 	s->login_query = NULL;
 	if (found == USER_OK)
-		session_hold(s, LOGIN_HELD, user->password);
+		session_bind_to(s, LOGIN_BOUND, user->password);
 	else
 		s->login = found == USER_NONE ? LOGIN_NOBODY : LOGIN_FAILED;
 }
@@ -226,14 +226,15 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 	failures_count(&f->failures, &s->source, false);
 	totals_count(f->totals, TOTALS_LOGIN, TOTALS_ACCEPTED, REASON_NONE, 1);
 	if (!user_fold_name(as_typed, name)) {
-		log_session(s->id, "authenticated as no possible user");
+		log_session(s->id,
+		    "logged in with a name that no user has: it cannot send");
 		s->name[0] = '\0';
 		s->login = LOGIN_NOBODY;
 		return;
 	}
 	/* Already held to the hash from before smtpd verified it. */
 	if (s->login == LOGIN_SHOWN && strcmp(s->name, name) == 0) {
-		s->login = LOGIN_HELD;
+		s->login = LOGIN_BOUND;
 		alarms_login(f, name, &s->alarms, &s->source);
 		log_login(f, s, "accepted", NULL);
 		return;

@@ -17,6 +17,7 @@
 #include "inquiry.h"
 #include "log.h"
 #include "message.h"
+#include "owners.h"
 #include "quota.h"
 #include "report.h"
 #include "request.h"
@@ -40,7 +41,7 @@ log_message(struct filter *f, const struct session *s, const char *name,
 		.report = report,
 		.size = size };
 
-	userlog_add(f->journal, f->conf->prefix, s, name, &entry);
+	userlog_add(f->writequeue, f->conf->prefix, s, name, &entry);
 }
 
 /* Tells the user's log of a refusal, and the totals if it is for good. */
@@ -106,7 +107,7 @@ on_reported(void *arg, const char *id)
 	if (id != NULL)
 		reply = report_reply(req->filter->conf, id, user, buf);
 	else
-		req->reason = REASON_AWAY;
+		req->reason = REASON_REDIS_UNAVAILABLE;
 	if (log_of[0] != '\0')
 		log_refused(req->filter, s, log_of, req->account, reply, id);
 	request_reject(req, reply);
@@ -119,7 +120,7 @@ count_blocked(struct filter *f, const struct decision *d,
 {
 	struct alarm_limits limits;
 
-	if (d->reason == REASON_ALARM || d->reason == REASON_USER ||
+	if (d->reason == REASON_ALARM || d->reason == REASON_USER_CHANGED ||
 	    user->status != STATUS_ALLOWED)
 		return;
 	alarms_limits(f->conf, user, &limits);
@@ -225,10 +226,11 @@ log_recipient(const struct request *req, const struct decision *d)
 		.recipient = tx->to,
 		.size = -1 };
 
-	if ((d->reason != REASON_SUPPRESSED && d->reason != REASON_RECIPIENT) ||
+	if ((d->reason != REASON_RECIPIENT_SUPPRESSED &&
+		d->reason != REASON_RECIPIENT_UNREADABLE) ||
 	    ++tx->suppressed > SUPPRESSED_TOLD)
 		return;
-	userlog_add(req->filter->journal, req->filter->conf->prefix,
+	userlog_add(req->filter->writequeue, req->filter->conf->prefix,
 	    req->session, tx->user, &entry);
 }
 
@@ -413,6 +415,16 @@ count_users(struct filter *f, const struct tx *tx, uint64_t size)
 	totals_add(f->totals, tx->user, tx->account, &share);
 }
 
+/* For what next hops will say of it; what is sandboxed goes to none. */
+static void
+remember(struct filter *f, const struct tx *tx)
+{
+	if (f->owners != NULL && !tx->sandboxed &&
+	    alarms_count(&tx->alarms, ALARM_FAILURES))
+		owners_add(f->owners, tx->msgid, tx->user, tx->recipients,
+		    &tx->alarms.of[ALARM_FAILURES]);
+}
+
 void
 message_taken(struct filter *f, struct session *s, uint64_t size)
 {
@@ -420,12 +432,13 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 
 	if (tx != NULL && tx->state == TX_PASSED) {
 		log_taken(s);
-		if (tx->hold == HOLD_HELD)
-			quota_keep(&f->quotas, tx->user, tx->hold_account,
-			    tx->hold_id);
+		if (tx->reservation == RESERVATION_MADE)
+			quota_keep(&f->quotas, tx->user,
+			    tx->reservation_account, tx->reservation_id);
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
 		count_users(f, tx, size);
+		remember(f, tx);
 	} else if (tx != NULL && tx->state == TX_TRUSTED)
 		count_taken(f, tx, TOTALS_TRUSTED, size);
 	session_end_tx(s);
@@ -437,9 +450,9 @@ message_dropped(struct filter *f, struct session *s)
 	struct tx *tx = s->tx;
 
 	if (tx != NULL && tx->state == TX_PASSED) {
-		if (tx->hold == HOLD_HELD)
-			quota_refund(&f->quotas, tx->user, tx->hold_account,
-			    tx->hold_id);
+		if (tx->reservation == RESERVATION_MADE)
+			quota_refund(&f->quotas, tx->user,
+			    tx->reservation_account, tx->reservation_id);
 		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
 		totals_count(f->totals, TOTALS_MESSAGE, TOTALS_FAILED,
 		    REASON_NONE, 1);

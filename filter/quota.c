@@ -19,13 +19,14 @@
 #include "digest.h"
 #include "domain.h"
 #include "functions.h"
-#include "journal.h"
 #include "key.h"
 #include "log.h"
 #include "quota.h"
 #include "recent.h"
 #include "servers.h"
 #include "user.h"
+#include "users.h"
+#include "writequeue.h"
 
 #define NKEYS 4
 #define NARGS (NKEYS + 2) /* and then the tags */
@@ -147,28 +148,33 @@ quota_free(struct quota_query *q)
 	free(q);
 }
 
+/* unheard: nobody knows what the reservation was answered. */
 static void
 write_call(const struct quotas *quotas, const char *function,
-    enum part_kind kind, const char *user, const char *name, const char *id)
+    enum part_kind kind, const char *user, const char *name, const char *id,
+    bool unheard)
 {
 	struct keys    keys;
-	const char    *argv[NKEYS + 1] = { keys.text[0], keys.text[1],
-		   keys.text[2], keys.text[3], keys.period };
-	const char    *out[NKEYS + 1 + FUNCTIONS_KEY];
+	const char    *argv[NKEYS + 2] = { keys.text[0], keys.text[1],
+		   keys.text[2], keys.text[3], keys.period, "unheard" };
+	const char    *out[NKEYS + 2 + FUNCTIONS_KEY];
+	const int      argc = unheard ? NKEYS + 2 : NKEYS + 1;
 	struct command command = { 0, FUNCTIONS_KEY, out };
 
 	make_keys(quotas->conf, kind, name, id, &keys);
-	command.argc = functions_command(function, NKEYS, NKEYS + 1, argv, out);
-	journal_write(quotas->journal, JOURNAL_CHARGES, user, 1, &command);
+	command.argc = functions_command(function, NKEYS, argc, argv, out);
+	writequeue_add(quotas->writequeue, WRITEQUEUE_CHARGES, user, 1,
+	    &command);
 }
 
 static void
 settle(const struct quotas *quotas, const char *function, const char *user,
     const char *account, const char *id)
 {
-	write_call(quotas, function, PART_USER, user, user, id);
+	write_call(quotas, function, PART_USER, user, user, id, false);
 	if (account[0] != '\0')
-		write_call(quotas, function, PART_ACCOUNT, user, account, id);
+		write_call(quotas, function, PART_ACCOUNT, user, account, id,
+		    false);
 }
 
 void
@@ -193,7 +199,7 @@ give_back(struct part *part)
 
 	if (q->reserves && part->sent)
 		write_call(q->quotas, "smtpusers_refund", kind_of(part),
-		    q->parts[PART_USER].name, part->name, q->id);
+		    q->parts[PART_USER].name, part->name, q->id, !part->done);
 	part->sent = false;
 }
 
@@ -304,7 +310,7 @@ log_bad(const struct part *part, const char *what)
 
 	make_key(key, part->query->quotas->conf, kind_of(part), part->name, "");
 	if (worth_logging(part, what))
-		log_warnx("%s: bad record: %.40s", key, what);
+		users_log_bad(key, what);
 }
 
 /* Whose limit a reply is about, behind the period. */
@@ -359,8 +365,10 @@ take_full(struct part *part, const redisReply *reply)
 	part->passing = key[0] != '\0' ||
 	    strcmp(reply->element[1]->str, "sender_count") == 0;
 	if (key[0] != '\0' && worth_logging(part, key))
-		log_warnx("%.200s: cannot be read, so it counts as used up",
-		    key);
+		log_warnx("%.200s: cannot be read, so it counts as used up: "
+			  "type smtpusers %squota %s --reset",
+		    key, kind_of(part) == PART_ACCOUNT ? "account " : "",
+		    part->name);
 	if (is_text(reply, 6))
 		strlcpy(part->domain, reply->element[6]->str,
 		    sizeof(part->domain));
@@ -447,15 +455,16 @@ take_array(struct part *part, const redisReply *reply)
 	}
 }
 
+/* Whether nobody has judged it, or none who knows of all that was asked. */
 static bool
-was_lost(const struct part *part, const redisReply *reply)
+is_unjudged(const struct part *part, const redisReply *reply)
 {
 	const struct quotas *quotas = part->query->quotas;
 	char		     key[KEY_TEXT];
 
 	make_key(key, quotas->conf, kind_of(part), part->name, "");
-	functions_see(quotas->functions, key, reply);
-	return (functions_lost(quotas->functions, key, reply));
+	return (functions_lost(quotas->functions, key, reply) ||
+	    !functions_current(quotas->functions, key, reply));
 }
 
 /* An attempt whose reply was lost may have been charged before an error. */
@@ -465,7 +474,7 @@ on_quota_reply(void *arg, const redisReply *reply)
 	struct part *part = arg;
 
 	part->req = NULL;
-	if (reply == NULL || was_lost(part, reply))
+	if (reply == NULL || is_unjudged(part, reply))
 		ask_later(part);
 	else if (reply->type == REDIS_REPLY_ARRAY && is_text(reply, 0))
 		take_array(part, reply);
@@ -515,7 +524,7 @@ add_text(char **at, const char *text)
 
 /* TAG COUNT VALUE... for each tag. */
 static bool
-copy_tags(struct quota_query *q, const struct quota_request *request)
+copy_tags(struct quota_query *q, const struct quota_question *request)
 {
 	size_t nwords = NARGS, size = 1, i, k;
 	char   count[24], *at;
@@ -547,7 +556,7 @@ copy_tags(struct quota_query *q, const struct quota_request *request)
 }
 
 static bool
-take_request(struct quota_query *q, const struct quota_request *request)
+take_request(struct quota_query *q, const struct quota_question *request)
 {
 	const char *const names[] = {
 		[PART_USER] = request->user, [PART_ACCOUNT] = request->account
@@ -570,7 +579,8 @@ take_request(struct quota_query *q, const struct quota_request *request)
 
 static struct quota_query *
 quota_ask(const struct quotas *quotas, bool reserves,
-    const struct quota_request *request, const char *id, quota_cb cb, void *arg)
+    const struct quota_question *request, const char *id, quota_cb cb,
+    void *arg)
 {
 	struct quota_query *q;
 	size_t		    i;
@@ -593,14 +603,14 @@ quota_ask(const struct quotas *quotas, bool reserves,
 }
 
 struct quota_query *
-quota_check(const struct quotas *quotas, const struct quota_request *request,
+quota_check(const struct quotas *quotas, const struct quota_question *request,
     quota_cb cb, void *arg)
 {
 	return (quota_ask(quotas, false, request, "none", cb, arg));
 }
 
 struct quota_query *
-quota_reserve(const struct quotas *quotas, const struct quota_request *request,
+quota_reserve(const struct quotas *quotas, const struct quota_question *request,
     const char *id, quota_cb cb, void *arg)
 {
 	return (quota_ask(quotas, true, request, id, cb, arg));

@@ -12,10 +12,10 @@
 struct conf;
 struct event_base;
 struct functions;
-struct journal;
+struct quota_query;
 struct recent;
 struct redisReply;
-struct quota_query;
+struct writequeue;
 
 /*
  * Quotas and rates, counted in Redis by scripts/functions/04-quota.lua.  A
@@ -82,9 +82,9 @@ struct quotas {
 	struct event_base *base;
 	const struct conf *conf;
 	struct functions  *functions;
-	struct journal	  *journal; /* not needed to check */
-	struct recent	  *logged;  /* what is bad; NULL: all is logged */
-	quota_event_cb	   event;   /* NULL: nobody is told */
+	struct writequeue *writequeue; /* not needed to check */
+	struct recent	  *logged;     /* what is bad; NULL: all is logged */
+	quota_event_cb	   event;      /* NULL: nobody is told */
 	void		  *event_arg;
 };
 
@@ -96,7 +96,7 @@ struct quota_tag {
 };
 
 /* What room is asked for.  It is copied. */
-struct quota_request {
+struct quota_question {
 	const char	       *user;
 	const char	       *account; /* with limits of its own; "": none */
 	size_t			units;
@@ -117,9 +117,9 @@ void quota_id(char[QUOTA_ID]);
  * time is over.  NULL when out of memory.
  */
 struct quota_query *quota_check(const struct quotas *,
-    const struct quota_request *, quota_cb, void *);
+    const struct quota_question *, quota_cb, void *);
 struct quota_query *quota_reserve(const struct quotas *,
-    const struct quota_request *, const char *id, quota_cb, void *);
+    const struct quota_question *, const char *id, quota_cb, void *);
 
 /*
  * Cancels and frees the query: its callback is not called.  A reservation that

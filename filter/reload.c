@@ -14,7 +14,6 @@
 #include "conf.h"
 #include "filter.h"
 #include "functions.h"
-#include "journal.h"
 #include "log.h"
 #include "reload.h"
 #include "servers.h"
@@ -22,6 +21,7 @@
 #include "state.h"
 #include "totals.h"
 #include "users.h"
+#include "writequeue.h"
 
 /*
  * Servers that are asked nothing any more; but questions that are under way are
@@ -51,17 +51,17 @@ void
 filter_share(struct filter *f)
 {
 	users_use(f->users, f->servers, f->conf);
-	journal_use(f->journal, f->servers);
+	writequeue_use(f->writequeue, f->servers);
 	state_use(f->state, f->servers, f->conf);
 	f->quotas.base = f->base;
 	f->quotas.conf = f->conf;
 	f->quotas.functions = f->functions;
-	f->quotas.journal = f->journal;
+	f->quotas.writequeue = f->writequeue;
 	f->failures.conf = f->conf;
 	f->failures.functions = f->functions;
 	f->reports.conf = f->conf;
 	f->reports.servers = f->servers;
-	f->reports.journal = f->journal;
+	f->reports.writequeue = f->writequeue;
 	totals_use(f->totals, f->conf, f->servers, f->functions);
 }
 
@@ -171,6 +171,10 @@ put_in_force(struct reload *r)
 	if (f->conf->auth_failures == 0 && r->conf->auth_failures > 0)
 		log_warnx("auth_failures was 0: no connection is refused for "
 			  "it before smtpd is started again");
+	if (f->owners == NULL &&
+	    r->conf->alarms[ALARM_FAILURES].action != ALARM_OFF)
+		log_warnx("alarm failures: nothing is counted for it before "
+			  "smtpd is started again");
 	conf_free(f->conf);
 	f->conf = r->conf;
 	filter_share(f);
@@ -186,7 +190,7 @@ take_over(struct reload *r)
 
 	if ((r->servers != NULL && (old = new_retired(r)) == NULL) ||
 	    !replace_spf(r->f, r->conf)) {
-		log_err("cannot go by a new configuration: out of memory");
+		log_err("the new configuration cannot be used: out of memory");
 		give_up(r);
 		return;
 	}

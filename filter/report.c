@@ -15,13 +15,14 @@
 #include <time.h>
 
 #include "conf.h"
-#include "journal.h"
 #include "key.h"
+#include "monotonic.h"
 #include "report.h"
 #include "servers.h"
 #include "session.h"
 #include "user.h"
 #include "utc.h"
+#include "writequeue.h"
 
 #define FIELDS 12
 #define FROM_TEXT 1024 /* of the From header, in a report */
@@ -38,15 +39,6 @@ struct report_query {
 	char		      user[USER_NAME_MAX + 1];
 	char		      account[USER_NAME_MAX + 1];
 };
-
-static time_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
 
 static void
 copy_from(const struct header *h, char buf[FROM_TEXT])
@@ -73,7 +65,8 @@ let_expire(const struct report_query *q)
 	struct command command = { 3, 1, expire };
 
 	snprintf(ttl, sizeof(ttl), "%d", REPORT_DAYS * 86400);
-	journal_write(q->reports->journal, JOURNAL_WORDS, q->user, 1, &command);
+	writequeue_add(q->reports->writequeue, WRITEQUEUE_WORDS, q->user, 1,
+	    &command);
 }
 
 static void
@@ -124,7 +117,7 @@ send_report(struct report_query *q, const struct session *s,
 		     text_or_none(report->domain), "spf", text_or_none(report->spf),
 		     "envelope_sender", tx->sender, "from", from, "source",
 		     session_source(s, source), "message_id", tx->header.message_id,
-		     "message", msgid };
+		     "msgid", msgid };
 
 	utc_text(time(NULL), now);
 	copy_from(&tx->header, from);
@@ -154,7 +147,7 @@ report_write(const struct reports *reports, const struct session *s,
 	*slot = q;
 	strlcpy(q->user, report->user, sizeof(q->user));
 	strlcpy(q->account, text_or_none(report->account), sizeof(q->account));
-	if (!reportids_draw(reports->ids, q->user, q->account, monotonic(),
+	if (!reportids_draw(reports->ids, q->user, q->account, monotonic_s(),
 		q->id)) {
 		conclude_report(q, true);
 		return;

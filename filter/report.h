@@ -12,10 +12,10 @@
 #include "reportid.h"
 
 struct conf;
-struct journal;
 struct report_query;
 struct servers;
 struct session;
+struct writequeue;
 
 /* Longest reply that names a report, with its NUL. */
 #define REPORT_REPLY 512
@@ -27,7 +27,7 @@ struct session;
 struct reports {
 	const struct conf *conf;
 	struct servers	  *servers;
-	struct journal	  *journal;
+	struct writequeue *writequeue;
 	struct reportids  *ids;
 };
 

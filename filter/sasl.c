@@ -5,24 +5,63 @@
 
 #include <sys/types.h>
 
-#include <netinet/in.h>
-
 #include <bsd/string.h>
-#include <resolv.h>
+#include <ctype.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
 #include "sasl.h"
 
+#define BASE64                       \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+	"abcdefghijklmnopqrstuvwxyz0123456789+/"
+#define PACKED (SASL_TEXT / 3 * 4) /* base64 of SASL_TEXT - 1 bytes */
+
+/* Leaves out white space, as smtpd does; how much is left, 0 for too much. */
+static size_t
+pack(const char *text, char packed[PACKED + 1])
+{
+	size_t n = 0;
+
+	for (; *text != '\0'; text++) {
+		if (isspace((unsigned char)*text))
+			continue;
+		if (n == PACKED)
+			return (0);
+		packed[n++] = *text;
+	}
+	packed[n] = '\0';
+	return (n);
+}
+
+/* Bits that no byte is made of must be 0. */
+static int
+decode_packed(const char *packed, size_t len, char buf[SASL_TEXT])
+{
+	size_t body = strspn(packed, BASE64), pad = len - body;
+	size_t n = len / 4 * 3 - pad;
+
+	if (len % 4 != 0 || pad > 2 || strspn(packed + body, "=") != pad ||
+	    EVP_DecodeBlock((unsigned char *)buf, (const unsigned char *)packed,
+		(int)len) == -1)
+		return (-1);
+	if ((pad > 0 && buf[n] != '\0') || (pad > 1 && buf[n + 1] != '\0'))
+		return (-1);
+	buf[n] = '\0';
+	return ((int)n);
+}
+
 /* Decodes into buf with a NUL behind; -1 when it is not base64. */
 static int
 decode(const char *text, char buf[SASL_TEXT])
 {
-	int n = b64_pton(text, (unsigned char *)buf, SASL_TEXT - 1);
+	char   packed[PACKED + 1];
+	size_t len = pack(text, packed);
+	int    n = len == 0 ? -1 : decode_packed(packed, len, buf);
 
-	if (n >= 0)
-		buf[n] = '\0';
+	explicit_bzero(packed, sizeof(packed));
 	return (n);
 }
 

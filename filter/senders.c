@@ -22,11 +22,11 @@ read_address(const char *sender, struct domains *domains)
 	char	    name[DOMAIN_TEXT];
 
 	if (at == NULL || at == sender || sender[0] == '@')
-		return (REASON_SENDER);
+		return (REASON_SENDER_INVALID);
 	if (at[1] == '[')
-		return (REASON_LITERAL);
+		return (REASON_ADDRESS_LITERAL);
 	if (!domain_alabel(at + 1, strlen(at + 1), name))
-		return (REASON_DOMAIN);
+		return (REASON_DOMAIN_INVALID);
 	domains_add(domains, name, sender, (size_t)(at - sender));
 	return (REASON_NONE);
 }

@@ -79,14 +79,14 @@ session_authenticated(const struct session *s)
 }
 
 void
-session_hold(struct session *s, enum login login, const char *hash)
+session_bind_to(struct session *s, enum login login, const char *hash)
 {
 	digest_strings(s->bound, 1, &hash);
 	s->login = login;
 }
 
 bool
-session_holds(const struct session *s, const char *hash)
+session_is_bound_to(const struct session *s, const char *hash)
 {
 	uint8_t digest[DIGEST_LEN];
 

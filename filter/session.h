@@ -43,7 +43,7 @@ enum login {
 	LOGIN_SHOWN, /* and the user's hash was read: bound is set */
 	/* smtpd has verified a credential: */
 	LOGIN_ASKED,  /* the hash is being read */
-	LOGIN_HELD,   /* bound is set */
+	LOGIN_BOUND,  /* bound is set */
 	LOGIN_NOBODY, /* of nobody who is there */
 	LOGIN_FAILED  /* the hash could not be read: it gets no better */
 };
@@ -57,18 +57,18 @@ enum tx_state {
 };
 
 /* Its reservation. */
-enum hold {
-	HOLD_NONE,
-	HOLD_ASKED, /* may have been made */
-	HOLD_HELD
+enum reservation {
+	RESERVATION_NONE,
+	RESERVATION_ASKED, /* may have been made */
+	RESERVATION_MADE
 };
 
 /* A message under way. */
 struct tx {
-	enum tx_state state;
-	enum hold     hold;
-	char	      hold_id[QUOTA_ID];
-	char hold_account[USER_NAME_MAX + 1]; /* "": the user's alone */
+	enum tx_state	 state;
+	enum reservation reservation;
+	char		 reservation_id[QUOTA_ID];
+	char reservation_account[USER_NAME_MAX + 1]; /* "": the user's alone */
 	/* From TX_OPEN on: whose it is, and the user's account then. */
 	char		      user[USER_NAME_MAX + 1];
 	char		      account[USER_NAME_MAX + 1];
@@ -134,10 +134,10 @@ void session_set_source(struct session *, const char *);
 bool session_authenticated(const struct session *);
 
 /* Holds the session to the hash that a user has, "$6$...". */
-void session_hold(struct session *, enum login, const char *hash);
+void session_bind_to(struct session *, enum login, const char *hash);
 
 /* Whether a hash is the one that the session is held to. */
-bool session_holds(const struct session *, const char *hash);
+bool session_is_bound_to(const struct session *, const char *hash);
 
 /*
  * The name of the message's user, else of the user who has logged in, else "".

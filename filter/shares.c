@@ -115,6 +115,12 @@ shares_add(struct shares *s, const char *user, struct shares_item *item,
 	return (true);
 }
 
+const char *
+shares_user(const struct shares_item *item)
+{
+	return (item->share->user);
+}
+
 void
 shares_remove(struct shares *s, struct shares_item *item)
 {

@@ -39,6 +39,9 @@ size_t shares_bytes(const struct shares *);
 bool shares_add(struct shares *, const char *user, struct shares_item *,
     size_t bytes);
 
+/* The user who holds an item. */
+const char *shares_user(const struct shares_item *);
+
 /* Removes one; it stays the caller's. */
 void shares_remove(struct shares *, struct shares_item *);
 

@@ -24,6 +24,7 @@
 #include "functions.h"
 #include "key.h"
 #include "log.h"
+#include "monotonic.h"
 #include "servers.h"
 #include "tally.h"
 #include "totals.h"
@@ -107,15 +108,6 @@ struct totals {
 
 static void push(struct hour *);
 
-static time_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
-
 static size_t
 place_of(enum totals_event event, enum totals_result result, enum reason reason)
 {
@@ -179,7 +171,7 @@ drop_oldest(struct totals *t)
 	LIST_FOREACH(h, &t->hours, entry)
 		if (h->number < oldest->number)
 			oldest = h;
-	log_warnx("the totals of an hour are lost: they waited for redis for "
+	log_warnx("the totals of an hour are lost: they waited for Redis for "
 		  "%d hours",
 	    TOTALS_HOURS);
 	drop_hour(oldest);
@@ -453,13 +445,13 @@ static void
 tell_missing(struct totals *t)
 {
 	if (t->missing == 0 ||
-	    (t->told != 0 && monotonic() - t->told < TELL_SECONDS))
+	    (t->told != 0 && monotonic_s() - t->told < TELL_SECONDS))
 		return;
 	log_warnx("%" PRIu64 " counts are missing in the totals of users and "
-		  "accounts: too many of them wait for redis",
+		  "accounts: too many of them wait for Redis",
 	    t->missing);
 	t->missing = 0;
-	t->told = monotonic();
+	t->told = monotonic_s();
 }
 
 static void

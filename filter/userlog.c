@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "journal.h"
 #include "key.h"
 #include "session.h"
 #include "userlog.h"
 #include "utc.h"
+#include "writequeue.h"
 
 #define ARGS_MAX 32
 
@@ -45,7 +45,7 @@ add_tx(struct args *args, const struct tx *tx, struct tx_text *text)
 	if (tx->msgid != 0) {
 		snprintf(text->msgid, sizeof(text->msgid), "%08" PRIx32,
 		    tx->msgid);
-		add_field(args, "message", text->msgid);
+		add_field(args, "msgid", text->msgid);
 	}
 	add_field(args, "sender", tx->sender[0] != '\0' ? tx->sender : "<>");
 }
@@ -72,7 +72,7 @@ is_failed_login(const struct userlog_entry *entry)
 }
 
 void
-userlog_add(struct journal *journal, const char *prefix,
+userlog_add(struct writequeue *writequeue, const char *prefix,
     const struct session *s, const char *name,
     const struct userlog_entry *entry)
 {
@@ -107,5 +107,6 @@ userlog_add(struct journal *journal, const char *prefix,
 	commands[0].argc = args.n;
 	key_user(last, prefix, name, "last");
 	utc_text(time(NULL), now);
-	journal_write(journal, JOURNAL_WORDS, name, used ? 2 : 1, commands);
+	writequeue_add(writequeue, WRITEQUEUE_WORDS, name, used ? 2 : 1,
+	    commands);
 }

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-struct journal;
 struct session;
+struct writequeue;
 
 /* Entries that each of the two streams keeps, about. */
 #define USERLOG_MAX 1000
@@ -44,7 +44,7 @@ struct userlog_entry {
  * Adds an entry.  name must be the name of a user who is there: others get no
  * log.  prefix is that of the configuration.
  */
-void userlog_add(struct journal *, const char *prefix, const struct session *,
-    const char *name, const struct userlog_entry *);
+void userlog_add(struct writequeue *, const char *prefix,
+    const struct session *, const char *name, const struct userlog_entry *);
 
 #endif /* USERLOG_H */

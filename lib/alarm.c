@@ -11,7 +11,7 @@
 #define WORD_MAX 64
 
 const char *const alarm_words[] = { "sources", "senders", "recipients",
-	"volume", "blocked", NULL };
+	"volume", "blocked", "failures", NULL };
 const char *const alarm_actions[] = { "off", "notice", "sandbox", "block",
 	NULL };
 

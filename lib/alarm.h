@@ -22,6 +22,7 @@ enum alarm_kind {
 	ALARM_RECIPIENTS, /* different recipients */
 	ALARM_VOLUME,	  /* recipients, each time that there is one */
 	ALARM_BLOCKED,	  /* messages that the rules have blocked */
+	ALARM_FAILURES,	  /* recipients that next hops have refused */
 	ALARM_KINDS
 };
 

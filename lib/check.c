@@ -21,10 +21,14 @@
 #include "conf.h"
 #include "key.h"
 #include "log.h"
+#include "server.h"
 #include "servers.h"
+#include "trouble.h"
 
 #define WORDS_MAX 8
 #define RETRY 20000 /* microseconds */
+#define SERVERS_MAX 1024
+#define NUMBERS 150000 /* with so many, there is a name in each slot */
 
 /* smtpd's user: of OpenBSD, of Debian, of others. */
 static const char *const smtpd_users[] = { "_smtpd", "opensmtpd", "smtpd" };
@@ -89,8 +93,8 @@ check_become(const char *who, enum check_program program)
 		return (become(pw, gr != NULL ? gr->gr_gid : pw->pw_gid,
 		    program));
 	if (geteuid() != pw->pw_uid)
-		log_warnx("not looked at as %s, whom smtpd runs this as: only "
-			  "root can",
+		log_warnx("tried as the present user and not as %s, whom smtpd "
+			  "runs this as: run it as root",
 		    pw->pw_name);
 	return (0);
 }
@@ -122,7 +126,10 @@ struct probe {
 /* A filter that counts for alarms needs more. */
 #define CHECK_ALARMS (CHECK_FILTER + 1)
 
-/* TROUBLE_PROBE is in each of these keys, of which none can be there. */
+/*
+ * TROUBLE_PROBE begins the name in each of these keys, of which none can be
+ * there.  A number behind it makes one that is in a slot of another server.
+ */
 #define USER "@user:{-n}"
 #define LIST "@user:{-n}:ips"
 #define SUPPRESSED "@user:{-n}:suppressed"
@@ -198,16 +205,35 @@ struct look {
 	const struct conf *conf;
 	struct event_base *base;
 	struct servers	  *servers;
-	int		   most; /* of what a probe is for */
-	size_t		   at;	 /* the probe that is under way */
-	int		   problems;
-	struct event	  *retry;
-	int		   retries; /* left */
+	int		   most;   /* of what a probe is for */
+	size_t		   at;	   /* the probe that is under way */
+	unsigned int	   number; /* behind the name in its key; 0: none */
+	const struct server
+		     *tried[SERVERS_MAX]; /* the one it is at is the last */
+	size_t	      ntried;
+	int	      problems;
+	struct event *retry;
+	int	      retries; /* left */
 };
 
 static void go_on(struct look *);
 
-/* Writes the words of the probe; returns how many. */
+static void
+write_key(const struct look *look, const char *word, char key[KEY_TEXT])
+{
+	const size_t n = strcspn(word, "}");
+	char	     number[16] = "";
+
+	if (look->number > 0 && word[n] != '\0')
+		snprintf(number, sizeof(number), "%u", look->number);
+	snprintf(key, KEY_TEXT, "%s%.*s%s%s", look->conf->prefix, (int)n, word,
+	    number, word + n);
+}
+
+/*
+ * Writes the words of the probe; returns how many.  key is the last of them that
+ * is one, or NULL.
+ */
 static int
 words_of(const struct look *look, const char *words[WORDS_MAX],
     char keys[WORDS_MAX][KEY_TEXT], const char **key)
@@ -220,22 +246,35 @@ words_of(const struct look *look, const char *words[WORDS_MAX],
 		words[n] = p->words[n];
 		if (words[n][0] != '@')
 			continue;
-		snprintf(keys[n], KEY_TEXT, "%s%s", look->conf->prefix,
-		    words[n] + 1);
+		write_key(look, words[n] + 1, keys[n]);
 		*key = words[n] = keys[n];
 	}
 	return (n);
 }
 
+/* The server that is tried is that of this key. */
+static struct server *
+server_tried(const struct look *look, char key[KEY_TEXT])
+{
+	write_key(look, &USER[1], key);
+	return (servers_of_key(look->servers, key));
+}
+
 static void
 complain(struct look *look, const char *what)
 {
-	char	    keys[WORDS_MAX][KEY_TEXT];
-	const char *words[WORDS_MAX], *key;
+	char		     keys[WORDS_MAX][KEY_TEXT], own[KEY_TEXT];
+	char		     place[PLACE_TEXT];
+	const char	    *words[WORDS_MAX], *key;
+	const struct server *server = server_tried(look, own);
+	const bool	     several = server != NULL &&
+	    look->conf->places.topology != REDIS_ONE;
 
 	words_of(look, words, keys, &key);
 	look->problems++;
-	log_err("redis: %s%s%s: %.200s", probes[look->at].words[0],
+	log_err("redis: %s%s%s%s%s: %.200s",
+	    several ? place_text(&server->place, place) : "",
+	    several ? ": " : "", probes[look->at].words[0],
 	    key != NULL ? " " : "", key != NULL ? key : "", what);
 }
 
@@ -275,17 +314,21 @@ on_probed(void *arg, const redisReply *reply)
 	go_on(look);
 }
 
+static void next_server(struct look *);
+
 static void
 send_probe(struct look *look)
 {
-	char	    keys[WORDS_MAX][KEY_TEXT];
+	char	    keys[WORDS_MAX][KEY_TEXT], own[KEY_TEXT];
 	const char *words[WORDS_MAX], *key;
 	int	    n = words_of(look, words, keys, &key);
 
-	if (servers_send(look->servers, key, on_probed, look, n, words) != NULL)
+	server_tried(look, own);
+	if (servers_send(look->servers, key != NULL ? key : own, on_probed,
+		look, n, words) != NULL)
 		return;
 	complain(look, "the connection is lost");
-	event_base_loopbreak(look->base);
+	next_server(look);
 }
 
 static void
@@ -301,7 +344,54 @@ is_needed(const struct look *look, const struct probe *p)
 {
 	if (strcmp(p->words[0], "WAIT") == 0 && look->conf->redis_replicas == 0)
 		return (false);
+	/* The key is of one server, and was tried with the first. */
+	if (look->ntried > 1 && p->words[1] != NULL &&
+	    strcmp(p->words[1], EVENTS) == 0)
+		return (false);
 	return (p->least <= look->most);
+}
+
+static bool
+is_tried(const struct look *look, const struct server *server)
+{
+	size_t i;
+
+	for (i = 0; i < look->ntried; i++)
+		if (look->tried[i] == server)
+			return (true);
+	return (false);
+}
+
+/* Finds a name that is of a server that was not tried. */
+static bool
+find_server(struct look *look)
+{
+	const struct server *server;
+	char		     key[KEY_TEXT];
+
+	if (look->conf->places.topology != REDIS_CLUSTER ||
+	    look->ntried == SERVERS_MAX)
+		return (false);
+	while (++look->number < NUMBERS) {
+		server = server_tried(look, key);
+		if (server == NULL || is_tried(look, server))
+			continue;
+		look->tried[look->ntried++] = server;
+		return (true);
+	}
+	return (false);
+}
+
+/* Each that holds data has its own users of Redis, and its own functions. */
+static void
+next_server(struct look *look)
+{
+	if (!find_server(look)) {
+		event_base_loopbreak(look->base);
+		return;
+	}
+	look->at = 0;
+	go_on(look);
 }
 
 /* On to the next probe that is the program's. */
@@ -315,20 +405,23 @@ go_on(struct look *look)
 	if (look->at < n)
 		send_probe(look);
 	else
-		event_base_loopbreak(look->base);
+		next_server(look);
 }
 
 static void
 on_check_ready(void *arg)
 {
 	struct look *look = arg;
+	char	     key[KEY_TEXT];
 
 	if (servers_ready(look->servers)) {
+		look->tried[look->ntried++] = server_tried(look, key);
 		go_on(look);
 		return;
 	}
 	look->problems++;
-	log_err("redis: %s: cannot be used", look->conf->redis);
+	log_err("redis: %s: cannot be used, for the reason in the line before",
+	    look->conf->redis);
 	event_base_loopbreak(look->base);
 }
 

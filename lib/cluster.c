@@ -13,6 +13,7 @@
 
 #include "cluster.h"
 #include "conf.h"
+#include "monotonic.h"
 #include "slots.h"
 
 #define ASK_EVERY 1000 /* milliseconds, at most */
@@ -24,8 +25,9 @@ struct cluster {
 	void			      *arg;
 	LIST_HEAD(, server) nodes;
 	struct server *owner[SLOTS];
-	struct server *fresh[SLOTS]; /* that are just being told */
-	struct server *asked;	     /* for the map, which is under way */
+	struct server *fresh[SLOTS];  /* that are just being told */
+	bool	       silent[SLOTS]; /* about which nobody has answered */
+	struct server *asked;	      /* for the map, which is under way */
 	struct event  *tick;
 	int64_t	       asked_at;
 	bool	       known;	/* the map */
@@ -83,6 +85,18 @@ cluster_owner(struct cluster *cl, uint16_t slot)
 	return (node);
 }
 
+void
+cluster_answered(struct cluster *cl, uint16_t slot, bool answered)
+{
+	cl->silent[slot] = !answered;
+}
+
+bool
+cluster_is_silent(const struct cluster *cl, uint16_t slot)
+{
+	return (cl->silent[slot]);
+}
+
 static bool
 owns_slots(const struct cluster *cl, const struct server *node)
 {
@@ -136,7 +150,7 @@ void
 cluster_doubt(struct cluster *cl)
 {
 	cl->doubted = true;
-	if (server_now() - cl->asked_at >= ASK_EVERY)
+	if (monotonic_ms() - cl->asked_at >= ASK_EVERY)
 		ask_for_map(cl);
 }
 
@@ -185,7 +199,7 @@ static void
 drop_idle_nodes(struct cluster *cl)
 {
 	struct server *node, *next;
-	const int64_t  now = server_now();
+	const int64_t  now = monotonic_ms();
 
 	LIST_FOREACH_SAFE(node, &cl->nodes, entry, next)
 		if (now - node->used > IDLE_MAX && !owns_slots(cl, node))
@@ -220,7 +234,7 @@ ask_for_map(struct cluster *cl)
 
 	if (cl->asked != NULL || (node = whom_to_ask(cl)) == NULL)
 		return;
-	node->asked = cl->asked_at = server_now();
+	node->asked = cl->asked_at = monotonic_ms();
 	if (redisconn_send(node->rc, on_info, cl, 2, info) != NULL &&
 	    redisconn_send(node->rc, on_map, cl, 2, slots) != NULL)
 		cl->asked = node;

@@ -16,8 +16,8 @@
 #include "argv.h"
 #include "commits.h"
 #include "conf.h"
+#include "monotonic.h"
 #include "sentinels.h"
-#include "server.h"
 
 /* Milliseconds. */
 #define SETTLE 3000
@@ -196,7 +196,7 @@ finish_group(struct commits *cs, bool have_it)
 static bool
 is_trusted(struct commits *cs, long long connected)
 {
-	const int64_t now = server_now();
+	const int64_t now = monotonic_ms();
 
 	if (connected < cs->known) {
 		if (cs->gone_at == 0)
@@ -279,8 +279,8 @@ send_wait(struct commits *cs)
 	const char *wait[] = { "WAIT", replicas, ms };
 	const char *info[] = { "INFO", "replication" };
 
-	cs->asked = cs->known > n && server_now() >= cs->lag_until ? cs->known
-								   : n;
+	cs->asked = cs->known > n && monotonic_ms() >= cs->lag_until ? cs->known
+								     : n;
 	snprintf(replicas, sizeof(replicas), "%lld", cs->asked);
 	snprintf(ms, sizeof(ms), "%d", cs->conf->redis_timeout / 2);
 	return (redisconn_send(cs->rc, on_waited, cs, 3, wait) != NULL &&

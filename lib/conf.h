@@ -106,7 +106,7 @@ void conf_print(const struct conf *, FILE *);
  * A configuration is replaced by another while what was made with it lives on:
  * that holds it, and frees it once more.  Returns it.
  */
-const struct conf *conf_hold(const struct conf *);
+const struct conf *conf_ref(const struct conf *);
 
 /* Frees it, unless another holds it still. */
 void conf_free(const struct conf *);

@@ -4,15 +4,25 @@
  */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "key.h"
 
+/* Every lookup makes keys: printf(3) would be much of what one costs. */
 static const char *
 write_key(char buf[KEY_TEXT], const char *prefix, const char *kind,
     const char *name, const char *part)
 {
-	snprintf(buf, KEY_TEXT, "%s%s:{%s}%s%s", prefix, kind, name,
-	    part[0] != '\0' ? ":" : "", part);
+	const char *const texts[] = { prefix, kind, ":{", name, "}",
+		part[0] != '\0' ? ":" : "", part };
+	size_t		  i, n, len = 0;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		n = strnlen(texts[i], KEY_TEXT - 1 - len);
+		memcpy(buf + len, texts[i], n);
+		len += n;
+	}
+	buf[len] = '\0';
 	return (buf);
 }
 

@@ -3,25 +3,23 @@
  * See LICENSE.
  */
 
-#include <sys/eventfd.h>
 #include <sys/queue.h>
-#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
 #include <crypt.h>
-#include <event2/event.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "digest.h"
 #include "passwd.h"
 #include "recent.h"
+#include "self.h"
+#include "wake.h"
 
 #define THREADS_MAX 8
 #define GUESSED_SIZE 16384
@@ -38,7 +36,7 @@ struct passwd_job {
 	bool		    waiting; /* guarded by the lock */
 	uint8_t		    name[DIGEST_LEN];
 	char		    password[PASSWD_MAX + 1];
-	char		    hash[CRYPT_OUTPUT_SIZE];
+	char		    hash[PASSWD_HASH];
 };
 
 TAILQ_HEAD(jobs, passwd_job);
@@ -55,8 +53,7 @@ struct passwd_pool {
 	LIST_HEAD(, passwd_job) jobs; /* all: the loop's own */
 	struct recent *guessed;	      /* names, the loop's own */
 	int	       njobs;	      /* the same */
-	int	       wake;	      /* eventfd(2): some job is done */
-	struct event  *woken;
+	struct wake   *wake;	      /* some job is done */
 };
 
 enum passwd_result
@@ -71,7 +68,7 @@ passwd_verify(const char *password, const char *hash)
 		return (PASSWD_WRONG);
 	if ((data = calloc(1, sizeof(*data))) == NULL)
 		return (PASSWD_ERROR);
-	out = crypt_rn(password, hash, data, sizeof(*data));
+	out = crypt_r(password, hash, data);
 	if (out == NULL || out[0] == '*')
 		result = PASSWD_ERROR;
 	else if (strlen(out) == len && CRYPTO_memcmp(out, hash, len) == 0)
@@ -124,7 +121,6 @@ static void
 work_on(struct passwd_pool *pool, bool guessed)
 {
 	struct passwd_job *job;
-	const uint64_t	   one = 1;
 
 	while ((job = next_job(pool, guessed)) != NULL) {
 		job->result = passwd_verify(job->password, job->hash);
@@ -134,8 +130,7 @@ work_on(struct passwd_pool *pool, bool guessed)
 		/* What waits for this name may be another thread's. */
 		pthread_cond_broadcast(&pool->work);
 		pthread_mutex_unlock(&pool->lock);
-		if (write(pool->wake, &one, sizeof(one)) == -1)
-			continue; /* the counter is full: it wakes */
+		wake_up(pool->wake);
 	}
 }
 
@@ -150,7 +145,7 @@ static void *
 work_on_guessed(void *pool)
 {
 	/* Where that is not to be had, it works all the same. */
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), GUESSED_NICE);
+	(void)self_thread_nice(GUESSED_NICE);
 	work_on(pool, true);
 	return (NULL);
 }
@@ -165,16 +160,12 @@ free_job(struct passwd_job *job)
 }
 
 static void
-on_woken(evutil_socket_t fd, short what, void *arg)
+on_woken(void *arg)
 {
 	struct passwd_pool *pool = arg;
 	struct passwd_job  *job;
 	struct jobs	    done;
-	uint64_t	    count;
 
-	(void)what;
-	if (read(fd, &count, sizeof(count)) == -1)
-		return;
 	TAILQ_INIT(&done);
 	pthread_mutex_lock(&pool->lock);
 	TAILQ_CONCAT(&done, &pool->done, entry);
@@ -256,7 +247,7 @@ passwd_check(struct passwd_pool *pool, const char *name, const char *password,
 }
 
 void
-passwd_hurry(struct passwd_job *job)
+passwd_do_next(struct passwd_job *job)
 {
 	struct passwd_pool *pool = job->pool;
 
@@ -320,12 +311,9 @@ passwd_pool_new(struct event_base *base, int n)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pool->guessed = recent_new(GUESSED_SIZE, PASSWD_GUESSED_TTL);
-	pool->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (pool->wake != -1)
-		pool->woken = event_new(base, pool->wake, EV_READ | EV_PERSIST,
-		    on_woken, pool);
-	if (pool->guessed == NULL || pool->woken == NULL ||
-	    event_add(pool->woken, NULL) == -1 || !start_threads(pool, n)) {
+	pool->wake = wake_new(base, on_woken, pool);
+	if (pool->guessed == NULL || pool->wake == NULL ||
+	    !start_threads(pool, n)) {
 		passwd_pool_free(pool);
 		return (NULL);
 	}
@@ -360,10 +348,7 @@ passwd_pool_free(struct passwd_pool *pool)
 		pthread_join(pool->threads[--pool->nthreads], NULL);
 	free_jobs(pool);
 	recent_free(pool->guessed);
-	if (pool->woken != NULL)
-		event_free(pool->woken);
-	if (pool->wake != -1)
-		close(pool->wake);
+	wake_free(pool->wake);
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);

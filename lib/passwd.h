@@ -33,6 +33,9 @@ typedef void (*passwd_cb)(void *, enum passwd_result);
 /* Passwords of as many bytes or more are wrong: crypt(3) does not take them. */
 #define PASSWD_MAX 512
 
+/* Room for a hash, with its NUL: what libxcrypt's crypt(3) makes fits. */
+#define PASSWD_HASH 384
+
 /*
  * Verifications under way or waiting, above which no more are taken; half of
  * them where the name is guessed at.
@@ -66,7 +69,7 @@ struct passwd_job *passwd_check(struct passwd_pool *, const char *name,
     const char *password, const char *hash, passwd_cb, void *);
 
 /* Has a job done next, though its name is guessed at: smtpd stands still. */
-void passwd_hurry(struct passwd_job *);
+void passwd_do_next(struct passwd_job *);
 
 /*
  * Cancels a job: its callback is not called.  A job that is not under way yet is

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "monotonic.h"
 #include "recent.h"
 
 #define WAYS 4
@@ -21,15 +22,6 @@ struct recent {
 	int    ttl;
 	struct entry (*row)[WAYS];
 };
-
-static time_t
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
 
 static struct entry *
 row_of(const struct recent *r, const uint8_t digest[DIGEST_LEN])
@@ -81,7 +73,7 @@ recent_add(struct recent *r, const uint8_t digest[DIGEST_LEN])
 			oldest = &row[i];
 	}
 	memcpy(oldest->digest, digest, DIGEST_LEN);
-	oldest->expires = now() + r->ttl;
+	oldest->expires = monotonic_s() + r->ttl;
 }
 
 bool
@@ -92,6 +84,6 @@ recent_has(const struct recent *r, const uint8_t digest[DIGEST_LEN])
 
 	for (i = 0; i < WAYS; i++)
 		if (memcmp(row[i].digest, digest, DIGEST_LEN) == 0)
-			return (row[i].expires > now());
+			return (row[i].expires > monotonic_s());
 	return (false);
 }

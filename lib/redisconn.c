@@ -22,6 +22,7 @@
 
 #include "conf.h"
 #include "log.h"
+#include "monotonic.h"
 #include "place.h"
 #include "redisconn.h"
 #include "redisfmt.h"
@@ -101,21 +102,6 @@ struct redisconn {
 	int64_t	     read;    /* when something came: microseconds, monotonic */
 	int64_t	     heard;   /* the same of a reply that is too large: ms */
 };
-
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec * 1000000LL + ts.tv_nsec / 1000);
-}
-
-static int64_t
-now_ms(void)
-{
-	return (now_us() / 1000);
-}
 
 static void
 add_timer(struct event *ev, int64_t ms)
@@ -249,7 +235,7 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 {
 	struct redisconn *rc = arg;
 	struct redisreq	 *req = STAILQ_FIRST(&rc->requests);
-	int64_t		  left, now = now_ms();
+	int64_t		  left, now = monotonic_ms();
 
 	(void)fd;
 	(void)what;
@@ -361,7 +347,7 @@ append(struct redisconn *rc, redisconn_cb cb, void *arg, const char *what,
 	}
 	req->cb = cb;
 	req->arg = arg;
-	req->sent = now_us();
+	req->sent = monotonic_us();
 	if (what != NULL)
 		strlcpy(req->what, what, sizeof(req->what));
 	else
@@ -672,7 +658,7 @@ read_once(struct redisconn *rc)
 		    n == 0 ? "connection closed" : stream_error(rc->stream));
 		return (false);
 	}
-	rc->read = now_us();
+	rc->read = monotonic_us();
 	redisread_take(rc->input, (size_t)n);
 	take_replies(rc);
 	if (turn != rc->turn)

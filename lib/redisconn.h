@@ -48,7 +48,7 @@ typedef void (*redisconn_cb)(void *, const struct redisReply *);
 struct redisconn_common {
 	struct event_base *base;
 	const struct conf *conf;
-	SSL_CTX		  *tls; /* stream_tls(); NULL: no place is REDIS_TLS */
+	SSL_CTX		  *tls; /* tls_new(); NULL: no place is REDIS_TLS */
 };
 
 /* What is there, and so what is said to log in. */

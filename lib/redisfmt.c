@@ -12,17 +12,19 @@
 #define TAIL 2
 
 static char *
+put_number(char *p, size_t n)
+{
+	if (n >= 10)
+		p = put_number(p, n / 10);
+	*p++ = (char)('0' + n % 10);
+	return (p);
+}
+
+static char *
 put_head(char *p, char kind, size_t n)
 {
-	char digits[20];
-	int  i = 0;
-
 	*p++ = kind;
-	do
-		digits[i++] = (char)('0' + n % 10);
-	while ((n /= 10) != 0);
-	while (i > 0)
-		*p++ = digits[--i];
+	p = put_number(p, n);
 	*p++ = '\r';
 	*p++ = '\n';
 	return (p);

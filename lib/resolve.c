@@ -3,12 +3,10 @@
  * See LICENSE.
  */
 
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
 #include <bsd/string.h>
-#include <event2/event.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -16,16 +14,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "resolve.h"
+#include "wake.h"
 
 struct resolve {
 	pthread_mutex_t	       lock;	  /* guards done and abandoned */
 	bool		       done;	  /* the thread has ended */
 	bool		       abandoned; /* nobody waits: the thread frees */
-	int		       wake;	  /* eventfd(2) */
-	struct event	      *woken;
+	struct wake	      *wake;
 	resolve_cb	       cb;
 	void		      *arg;
 	int		       error; /* of getaddrinfo(3) */
@@ -38,10 +35,7 @@ struct resolve {
 static void
 free_resolve(struct resolve *r)
 {
-	if (r->woken != NULL)
-		event_free(r->woken);
-	if (r->wake != -1)
-		close(r->wake);
+	wake_free(r->wake);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
@@ -84,7 +78,6 @@ static void *
 resolve_names(void *arg)
 {
 	struct resolve *r = arg;
-	const uint64_t	one = 1;
 	bool		abandoned;
 
 	r->error = look_up(r->host, r->port, 0, r->address, RESOLVE_MAX, &r->n);
@@ -92,8 +85,8 @@ resolve_names(void *arg)
 	r->done = true;
 	abandoned = r->abandoned;
 	/* While the lock is held, nobody can free it. */
-	if (!abandoned && write(r->wake, &one, sizeof(one)) == -1)
-		r->error = EAI_SYSTEM;
+	if (!abandoned)
+		wake_up(r->wake);
 	pthread_mutex_unlock(&r->lock);
 	if (abandoned)
 		free_resolve(r);
@@ -101,12 +94,10 @@ resolve_names(void *arg)
 }
 
 static void
-on_thread_done(evutil_socket_t fd, short what, void *arg)
+on_thread_done(void *arg)
 {
 	struct resolve *r = arg;
 
-	(void)fd;
-	(void)what;
 	/* The thread lets go of the lock last of all. */
 	pthread_mutex_lock(&r->lock);
 	pthread_mutex_unlock(&r->lock);
@@ -145,11 +136,8 @@ resolve_start(struct event_base *base, const char *host, uint16_t port,
 	r->arg = arg;
 	r->port = port;
 	strlcpy(r->host, host, sizeof(r->host));
-	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r->wake != -1)
-		r->woken = event_new(base, r->wake, EV_READ, on_thread_done, r);
-	if (r->woken == NULL || event_add(r->woken, NULL) == -1 ||
-	    !start_thread(r)) {
+	r->wake = wake_new(base, on_thread_done, r);
+	if (r->wake == NULL || !start_thread(r)) {
 		free_resolve(r);
 		return (NULL);
 	}
@@ -161,11 +149,11 @@ resolve_cancel(struct resolve *r)
 {
 	bool done;
 
-	event_free(r->woken);
-	r->woken = NULL;
 	pthread_mutex_lock(&r->lock);
 	r->abandoned = true;
 	done = r->done;
+	wake_free(r->wake);
+	r->wake = NULL;
 	pthread_mutex_unlock(&r->lock);
 	if (done)
 		free_resolve(r);

@@ -58,6 +58,8 @@ struct rule {
 #define SOCK_TYPE 0xf /* what of socket(2)'s type is no flag */
 #define OPEN_CHANGES (O_ACCMODE | O_CREAT | O_TRUNC)
 
+#undef prlimit64 /* musl has it as another name of prlimit(2) */
+
 /* What every process here does. */
 static const struct rule basic[] = {
 	/* Memory, which is written to or executed, never both. */
@@ -118,6 +120,17 @@ static const struct rule program[] = {
 	ANY(process_vm_readv)
 #endif
 };
+
+/*
+ * What report.cgi does besides, where its Redis is near: no file is opened, no
+ * thread is started and no name asked for.
+ */
+static const struct rule page[] = { ANY(epoll_ctl), ANY(epoll_wait),
+	ANY(epoll_pwait), ANY(epoll_pwait2), ANY(fstat), ANY(newfstatat),
+	SOCKET(AF_UNIX, 1, SOCK_TYPE, SOCK_STREAM),
+	SOCKET(AF_INET, 1, SOCK_TYPE, SOCK_STREAM),
+	SOCKET(AF_INET6, 1, SOCK_TYPE, SOCK_STREAM), ANY(connect),
+	ANY(getsockopt), ANY(setsockopt), ANY(sendto) };
 
 /*
  * What a worker does besides: answer the filter, and ask name servers over the
@@ -209,8 +222,8 @@ sandbox_child(void)
  * would end smtpd.  The kernel is asked to log what is refused, as audit(8)
  * does; the program itself does not see it.
  */
-bool
-sandbox_program(void)
+static bool
+confine(const struct rule *rules, size_t n)
 {
 	static const int newer[] = { SCMP_SYS(clone3) };
 	scmp_filter_ctx	 ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -226,13 +239,25 @@ sandbox_program(void)
 	if (error == 0)
 		error = add_rules(ctx, basic, N(basic));
 	if (error == 0)
-		error = add_rules(ctx, program, N(program));
+		error = add_rules(ctx, rules, n);
 	if (error == 0)
 		error = add_own_signals(ctx);
 	/* Its arguments cannot be seen; without it, clone(2) is called. */
 	if (error == 0)
 		error = deny(ctx, newer, N(newer), ENOSYS);
 	return (load(ctx, error));
+}
+
+bool
+sandbox_program(void)
+{
+	return (confine(program, N(program)));
+}
+
+bool
+sandbox_page(void)
+{
+	return (confine(page, N(page)));
 }
 
 /* A worker is replaced when it ends, so it is ended. */

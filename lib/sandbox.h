@@ -35,6 +35,12 @@ bool sandbox_child(void);
 bool sandbox_program(void);
 
 /*
+ * The same for report.cgi where Redis is at a socket or an address, without
+ * TLS: no file can be opened any more, no thread started and no name asked for.
+ */
+bool sandbox_page(void);
+
+/*
  * For a worker that has the sockets it needs: it computes and talks to those.
  * Anything else ends it, but for files, which just cannot be opened.  Memory is
  * bounded.  False, with errno set, when that cannot be had.

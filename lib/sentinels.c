@@ -166,7 +166,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-sentinels_hurry(struct sentinels *ss)
+sentinels_ask_soon(struct sentinels *ss)
 {
 	if (!ss->hurries)
 		ask_in(ss, ASK_SOON);

@@ -38,7 +38,7 @@ void sentinels_free(struct sentinels *);
 bool sentinels_agree(const struct sentinels *);
 
 /* Has them asked soon, as the primary may be another. */
-void sentinels_hurry(struct sentinels *);
+void sentinels_ask_soon(struct sentinels *);
 
 /*
  * Reads the reply to SENTINEL GET-MASTER-ADDR-BY-NAME, two strings, into the

@@ -9,18 +9,10 @@
 #include <time.h>
 
 #include "commits.h"
+#include "monotonic.h"
 #include "server.h"
 
 #define NEW_FOR 1000 /* milliseconds */
-
-int64_t
-server_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
-}
 
 struct server *
 server_new(const struct redisconn_common *common, const struct place *place,
@@ -32,7 +24,7 @@ server_new(const struct redisconn_common *common, const struct place *place,
 		return (NULL);
 	server->common = common;
 	server->place = *place;
-	server->born = server->used = server_now();
+	server->born = server->used = monotonic_ms();
 	TAILQ_INIT(&server->reqs);
 	server->rc = redisconn_new(common, place, peer);
 	if (server->rc != NULL)
@@ -63,7 +55,7 @@ server_commits(struct server *server, const struct sentinels *sentinels)
 bool
 server_is_new(const struct server *server)
 {
-	return (server_now() - server->born < NEW_FOR);
+	return (monotonic_ms() - server->born < NEW_FOR);
 }
 
 bool

@@ -57,7 +57,4 @@ bool server_ready(const struct server *);
 /* Has its connections made anew; what is under way gets REDIS_NO_REPLY. */
 void server_drop(struct server *, const char *why);
 
-/* Milliseconds, monotonic. */
-int64_t server_now(void);
-
 #endif /* SERVER_H */

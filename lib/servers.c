@@ -8,7 +8,6 @@
 
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
-#include <openssl/ssl.h>
 #include <stdlib.h>
 
 #include "argv.h"
@@ -16,11 +15,12 @@
 #include "commits.h"
 #include "conf.h"
 #include "log.h"
+#include "monotonic.h"
 #include "sentinels.h"
 #include "server.h"
 #include "servers.h"
 #include "slots.h"
-#include "stream.h"
+#include "tls.h"
 
 #define STRAY_PAUSE 20	/* milliseconds until it is tried again */
 #define HOPS_MAX 5	/* from server to server without a pause */
@@ -113,9 +113,20 @@ conclude(struct servers_req *sr, const redisReply *reply)
 	call_back(sr, reply);
 }
 
+/* Whether it has been sent to and fro for all the time that it has. */
+static bool
+is_in_vain(const struct servers_req *sr)
+{
+	return (sr->server == NULL && sr->argv != NULL &&
+	    sr->deadline - monotonic_ms() < STRAY_PAUSE);
+}
+
+/* The time of who cancels may be up a moment earlier. */
 void
 servers_cancel(struct servers_req *sr)
 {
+	if (is_in_vain(sr))
+		cluster_answered(sr->servers->cluster, sr->slot, false);
 	TAILQ_REMOVE(list_of(sr), sr, entry);
 	release(sr);
 }
@@ -198,7 +209,7 @@ static void
 doubt_server(struct servers *sv)
 {
 	if (sv->sentinels != NULL)
-		sentinels_hurry(sv->sentinels);
+		sentinels_ask_soon(sv->sentinels);
 	if (sv->cluster != NULL)
 		cluster_doubt(sv->cluster);
 }
@@ -216,15 +227,22 @@ wait_for(struct servers_req *sr, int64_t ms)
 	return (sr->timer != NULL && event_add(sr->timer, &tv) == 0);
 }
 
-/* Waits for a pause, or for its reply, but no longer than it may. */
+/*
+ * Waits for its reply, but no longer than it may.  A stray waits for a pause,
+ * unless another one about its slot has done so in vain: smtpd stands still
+ * while its table waits, and anybody may try to log in as any user.
+ */
 static void
 go_on(struct servers_req *sr)
 {
-	const int64_t left = sr->deadline - server_now();
+	const int64_t	left = sr->deadline - monotonic_ms();
+	const bool	stray = sr->server == NULL;
+	struct cluster *cl = sr->servers->cluster;
 
-	if (left <= 0 ||
-	    !wait_for(sr,
-		sr->server == NULL && left > STRAY_PAUSE ? STRAY_PAUSE : left))
+	if (is_in_vain(sr))
+		cluster_answered(cl, sr->slot, false);
+	if (left <= 0 || (stray && cluster_is_silent(cl, sr->slot)) ||
+	    !wait_for(sr, stray && left > STRAY_PAUSE ? STRAY_PAUSE : left))
 		conclude(sr, REDIS_NO_REPLY);
 }
 
@@ -269,7 +287,7 @@ leave(struct servers *sv, const char *why)
 		look_again(sv);
 	else {
 		server_drop(sv->one, why);
-		sentinels_hurry(sv->sentinels);
+		sentinels_ask_soon(sv->sentinels);
 	}
 }
 
@@ -301,9 +319,12 @@ on_reply(void *arg, const redisReply *reply)
 	sr->commit = NULL;
 	if (reply == NULL)
 		doubt_server(sr->servers);
-	if (reply == NULL || reply->type != REDIS_REPLY_ERROR ||
-	    !redirect(sr, reply))
-		conclude(sr, reply);
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+	    redirect(sr, reply))
+		return;
+	if (reply != NULL && sr->argv != NULL)
+		cluster_answered(sr->servers->cluster, sr->slot, true);
+	conclude(sr, reply);
 }
 
 static struct servers_req *
@@ -330,7 +351,7 @@ make_movable(struct servers_req *sr, const char *key, int argc,
 	const struct timeval tv = conf_deadline(sr->servers->conf);
 
 	sr->slot = key != NULL ? slots_of_key(key) : 0;
-	sr->deadline = server_now() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
+	sr->deadline = monotonic_ms() + tv.tv_sec * 1000 + tv.tv_usec / 1000;
 	sr->argv = argv_copy(argc, argv);
 	return (sr->argv != NULL);
 }
@@ -342,7 +363,8 @@ send_in_cluster(struct servers_req *sr, const char *key, int argc,
 {
 	struct server *owner = servers_of_key(sr->servers, key);
 
-	if (owner == NULL || !make_movable(sr, key, argc, argv))
+	if (owner == NULL || (!server_ready(owner) && !server_is_new(owner)) ||
+	    !make_movable(sr, key, argc, argv))
 		return (false);
 	return (hand_to(sr, owner, false, argc, argv) ||
 	    (server_is_new(owner) && wait_for(sr, STRAY_PAUSE)));
@@ -495,7 +517,7 @@ on_one_connected(void *arg, struct redisconn *rc)
 		return;
 	}
 	redisconn_drop(rc, "a replica, and not the primary");
-	sentinels_hurry(sv->sentinels);
+	sentinels_ask_soon(sv->sentinels);
 }
 
 static struct server *
@@ -561,7 +583,7 @@ on_next_connected(void *arg, struct redisconn *rc)
 static void
 look_again(struct servers *sv)
 {
-	const int64_t now = server_now();
+	const int64_t now = monotonic_ms();
 
 	if (sv->next != NULL || now - sv->looked < LOOK_EVERY)
 		return;
@@ -636,7 +658,7 @@ static bool
 set_up_tls(struct servers *sv)
 {
 	if (sv->conf->places.at[0].transport == REDIS_TLS)
-		sv->common.tls = stream_tls(sv->conf->redis_ca);
+		sv->common.tls = tls_new(sv->conf->redis_ca);
 	return (sv->conf->places.at[0].transport != REDIS_TLS ||
 	    sv->common.tls != NULL);
 }
@@ -649,7 +671,7 @@ servers_new(struct event_base *base, const struct conf *conf)
 	if ((sv = calloc(1, sizeof(*sv))) == NULL)
 		return (NULL);
 	sv->common.base = base;
-	sv->common.conf = sv->conf = conf_hold(conf);
+	sv->common.conf = sv->conf = conf_ref(conf);
 	TAILQ_INIT(&sv->strays);
 	if ((sv->waiting = evtimer_new(base, on_waiting, sv)) != NULL &&
 	    set_up_tls(sv) && connect_servers(sv))
@@ -677,7 +699,8 @@ servers_free(struct servers *sv)
 	server_free(sv->one);
 	server_free(sv->next);
 	sentinels_free(sv->sentinels);
-	SSL_CTX_free(sv->common.tls);
+	if (sv->common.tls != NULL)
+		tls_free(sv->common.tls);
 	if (sv->waiting != NULL)
 		event_free(sv->waiting);
 	conf_free(sv->conf);

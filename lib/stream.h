@@ -25,17 +25,15 @@ struct stream;
 	(-1) /* when stream_wants_write(), or when there is input */
 #define STREAM_FAILED (-2)
 
-/*
- * TLS as a client has it: 1.2 at least, the server's certificate verified by
- * what the file ca holds, or by the system's where that is NULL.  Returns NULL
- * after having logged why.  The caller frees with SSL_CTX_free(3).
- */
-SSL_CTX *stream_tls(const char *ca);
+/* Why an operation stopped. */
+struct stream_stop {
+	bool wants_write; /* to go on later */
+	char error[160];
+};
 
 /*
- * Starts to connect.  With TLS, whose context may be NULL for none, the
- * certificate must be good for the name, which may be an address, or for the
- * host of one of the places, which must outlive the stream.  Returns NULL, with
+ * Starts to connect.  With TLS, whose context may be NULL for none, name and
+ * places are as tls_begin() has them.  Returns NULL, with
  * errno set, when that fails at once.
  */
 struct stream *stream_open(const struct sockaddr *, socklen_t, SSL_CTX *,

@@ -30,8 +30,8 @@ enum tally {
 	TALLY_MESSAGES_FAILED, /* accepted by us, and not by smtpd */
 	TALLY_RECIPIENTS_REFUSED,
 	TALLY_TEMPORARY_FAILURES, /* replies: it could not be decided */
-	TALLY_JOURNAL_WAITING,	  /* entries, now */
-	TALLY_JOURNAL_LOST,
+	TALLY_WRITES_WAITING,	  /* entries, now */
+	TALLY_WRITES_LOST,
 	TALLY_ALARMS, /* events of these kinds */
 	TALLY_LIMITS_REACHED,
 	TALLY_SPF_QUESTIONS, /* to the DNS */

@@ -22,8 +22,8 @@ struct trouble;
 /* What a request was, for the log: the command and its key or function. */
 #define TROUBLE_REQUEST 80
 
-/* In place of {NAME}: whoever asks about it expects an error. */
-#define TROUBLE_PROBE "{-n}"
+/* What begins with this in place of {NAME}: who asks about it expects an error. */
+#define TROUBLE_PROBE "{-n"
 
 /* name is how the log calls the server.  NULL when out of memory. */
 struct trouble *trouble_new(const char *name);

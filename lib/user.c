@@ -46,16 +46,22 @@ static const enum field whole[] = { F_PASSWORD, F_ACCOUNT, F_MODE, F_STATUS,
 	F_BLOCKED_UNTIL };
 static const enum field login[] = { F_PASSWORD, F_ACCOUNT, F_STATUS, F_IP_AUTH,
 	F_RESTRICTED, F_BLOCKED_UNTIL };
+static const enum field brief[] = { F_PASSWORD, F_ACCOUNT, F_STATUS };
 
 static const struct {
 	const enum field *fields;
 	size_t		  n;
 } scopes[] = { [USER_WHOLE] = { whole, sizeof(whole) / sizeof(whole[0]) },
-	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) } };
+	[USER_LOGIN] = { login, sizeof(login) / sizeof(login[0]) },
+	[USER_BRIEF] = { brief, sizeof(brief) / sizeof(brief[0]) } };
 
-const char *const user_account_fields[USER_ACCOUNT_FIELDS] = { "alarms", "plan",
-	"status", "user_prefix", "over", "max_recipients", "max_size", "quota",
-	"quota_period", "rate" };
+static const char *const account_fields[USER_ACCOUNT_FIELDS] = { "alarms",
+	"plan", "status", "user_prefix", "over", "max_recipients", "max_size",
+	"quota", "quota_period", "rate" };
+
+/* Those of USER_BRIEF, which stand together. */
+#define ACCOUNT_BRIEF 1
+#define ACCOUNT_BRIEF_FIELDS 3
 
 bool
 user_fold_name(const char *in, char out[USER_NAME_MAX + 1])
@@ -85,6 +91,17 @@ user_scope_fields(enum user_scope scope, const char *names[USER_FIELDS])
 	for (i = 0; i < scopes[scope].n; i++)
 		names[i] = user_fields[scopes[scope].fields[i]];
 	return (i);
+}
+
+const char *const *
+user_account_fields(enum user_scope scope, size_t *n)
+{
+	if (scope == USER_BRIEF) {
+		*n = ACCOUNT_BRIEF_FIELDS;
+		return (account_fields + ACCOUNT_BRIEF);
+	}
+	*n = USER_ACCOUNT_FIELDS;
+	return (account_fields);
 }
 
 bool
@@ -142,35 +159,29 @@ text_of(const redisReply *reply)
 	return (reply->str);
 }
 
-/* crypt(5): printable ASCII without these. */
+/* crypt(5): printable ASCII without some of it. */
 static bool
-in_hash(char c)
+is_hash(const char *text)
 {
-	switch (c) {
-	case ':':
-	case ';':
-	case '*':
-	case '!':
-	case '\\':
-		return (false);
-	default:
-		return (c > ' ' && c <= '~');
-	}
+	const char *p;
+
+	for (p = text; *p > ' ' && *p <= '~'; p++)
+		continue;
+	return (*p == '\0' && strpbrk(text, ":;*!\\") == NULL);
 }
 
 static bool
 set_password(struct user *user, const char *text)
 {
-	size_t i, len = strlen(text);
+	size_t len = strlen(text);
 
 	if (len >= sizeof(user->password))
 		return (false);
 	/* The ways of passwd(5) to lock a password. */
 	if (text[0] == '!' || text[0] == '*')
 		return (true);
-	for (i = 0; i < len; i++)
-		if (!in_hash(text[i]))
-			return (false);
+	if (!is_hash(text))
+		return (false);
 	memcpy(user->password, text, len + 1);
 	return (true);
 }
@@ -358,7 +369,7 @@ parse_bounds(struct bounds *bounds, const redisReply *reply)
 	for (i = 0; i < n; i++) {
 		text = text_of(reply->element[first + i]);
 		if (text == NULL || !set_bound(bounds, fields[i], text))
-			return (user_account_fields[first + i]);
+			return (account_fields[first + i]);
 	}
 	return (NULL);
 }
@@ -375,7 +386,7 @@ parse_account_limits(struct user *user, const redisReply *reply)
 	user->account_limited = false;
 	for (i = 0; i < USER_ACCOUNT_FIELDS - first; i++) {
 		if ((text = text_of(reply->element[first + i])) == NULL)
-			return (user_account_fields[first + i]);
+			return (account_fields[first + i]);
 		if (nothing[i] != NULL)
 			user->account_limited |= says_something(text,
 			    nothing[i]);
@@ -383,31 +394,61 @@ parse_account_limits(struct user *user, const redisReply *reply)
 	return (NULL);
 }
 
-const char *
-user_parse_account(struct user *user, const redisReply *reply)
+/* plan, status, user_prefix */
+static const char *
+parse_account_brief(struct user *user, redisReply *const element[],
+    enum user_status *status)
 {
-	const char	*plan, *text, *prefix, *bad;
-	enum user_status status;
+	const char *plan = text_of(element[0]);
+	const char *text = text_of(element[1]);
+	const char *prefix = text_of(element[2]);
 
-	if (reply->type != REDIS_REPLY_ARRAY ||
-	    reply->elements != USER_ACCOUNT_FIELDS)
-		return ("not a hash");
-	text = text_of(reply->element[0]);
-	if (text == NULL || !set_alarms(user, text))
-		return ("alarms");
-	plan = text_of(reply->element[1]);
-	text = text_of(reply->element[2]);
-	if (plan == NULL || text == NULL || !parse_status(text, &status))
-		return ("plan or status");
-	if ((prefix = text_of(reply->element[3])) == NULL ||
+	if (plan == NULL)
+		return ("plan");
+	if (text == NULL || !parse_status(text, status))
+		return ("status");
+	if (prefix == NULL ||
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))
 		return ("user_prefix");
+	user->pro = strcmp(plan, "pro") == 0;
+	return (NULL);
+}
+
+/* All but that. */
+static const char *
+parse_account_rest(struct user *user, const redisReply *reply)
+{
+	const char *text = text_of(reply->element[0]), *bad;
+
+	if (text == NULL || !set_alarms(user, text))
+		return ("alarms");
 	if ((bad = parse_account_limits(user, reply)) != NULL ||
 	    (bad = parse_bounds(&user->bounds, reply)) != NULL)
 		return (bad);
 	user->account_over = user->bounds.over;
-	user->pro = strcmp(plan, "pro") == 0;
+	return (NULL);
+}
+
+const char *
+user_parse_account(struct user *user, const redisReply *reply,
+    enum user_scope scope)
+{
+	const size_t	 first = scope == USER_BRIEF ? 0 : ACCOUNT_BRIEF;
+	const char	*bad = NULL;
+	enum user_status status;
+	size_t		 n;
+
+	(void)user_account_fields(scope, &n);
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
+		return ("not a hash");
+	if (scope != USER_BRIEF)
+		bad = parse_account_rest(user, reply);
+	if (bad == NULL)
+		bad = parse_account_brief(user, reply->element + first,
+		    &status);
+	if (bad != NULL)
+		return (bad);
 	user->no_account = is_nothing(reply);
 	if (user->no_account)
 		status = STATUS_BLOCKED;

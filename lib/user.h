@@ -6,7 +6,6 @@
 #ifndef USER_H
 #define USER_H
 
-#include <crypt.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +13,7 @@
 #include "alarm.h"
 #include "bounds.h"
 #include "netaddr.h"
+#include "passwd.h"
 
 struct redisReply;
 
@@ -50,8 +50,8 @@ enum user_source {
 /* A user as Redis holds it, every member valid. */
 struct user {
 	char		 name[USER_NAME_MAX + 1];
-	char		 password[CRYPT_OUTPUT_SIZE]; /* "": none */
-	char		 account[USER_NAME_MAX + 1];  /* "": none */
+	char		 password[PASSWD_HASH];	     /* "": none */
+	char		 account[USER_NAME_MAX + 1]; /* "": none */
 	enum user_mode	 mode;
 	enum user_status status;     /* the worse of user, account */
 	bool		 run_out;    /* the user's own has */
@@ -81,12 +81,12 @@ extern const char *const user_fields[USER_FIELDS];
 /* How many of them a question needs. */
 enum user_scope {
 	USER_WHOLE,
-	USER_LOGIN /* who may log in, from where */
+	USER_LOGIN, /* who may log in, from where */
+	USER_BRIEF  /* who may log in; USER_LOGIN tells of who may not */
 };
 
-/* The same of an account, for user_parse_account(). */
+/* The fields of an account, of which a scope has fewer. */
 #define USER_ACCOUNT_FIELDS 10
-extern const char *const user_account_fields[USER_ACCOUNT_FIELDS];
 
 /*
  * Folds a name to lower case, as the keys in Redis have it.  False when it is
@@ -96,6 +96,9 @@ bool user_fold_name(const char *, char[USER_NAME_MAX + 1]);
 
 /* Writes the names of the fields in a scope, and returns how many these are. */
 size_t user_scope_fields(enum user_scope, const char *[USER_FIELDS]);
+
+/* The same of an account; the names stay. */
+const char *const *user_account_fields(enum user_scope, size_t *);
 
 /* Whether the user may log in and send: not blocked. */
 bool user_active(const struct user *);
@@ -129,12 +132,14 @@ const char *user_parse(struct user *, bool *exists, const struct redisReply *,
     enum user_scope);
 
 /*
- * HMGET of user_account_fields.  Of both statuses the worse counts; where there
+ * HMGET of user_account_fields().  Of both statuses the worse counts; where there
  * is none of the fields there is no such account, and its users are blocked: the
- * key that said so may be what is lost.  Whether the user's name begins with the
+ * key that said so may be what is lost.  Of USER_BRIEF's alone that tells little,
+ * since an account may have others.  Whether the user's name begins with the
  * prefix is for user_in_account() to tell.
  */
-const char *user_parse_account(struct user *, const struct redisReply *);
+const char *
+user_parse_account(struct user *, const struct redisReply *, enum user_scope);
 
 /*
  * SRANDMEMBER of at most USER_SHORT_LIST + 1 sources, judged for one of them.

@@ -18,6 +18,7 @@
 #include "guess.h"
 #include "key.h"
 #include "log.h"
+#include "monotonic.h"
 #include "redisread.h"
 #include "servers.h"
 #include "users.h"
@@ -93,22 +94,15 @@ struct users_query {
 	bool		      in_prefixes;
 	char		      owner[USER_NAME_MAX + 1]; /* of the address */
 	/* Whom and which account has been asked about: "" none. */
-	char	    name[USER_NAME_MAX + 1];
-	char	    account[USER_NAME_MAX + 1];
+	char name[USER_NAME_MAX + 1];
+	char account[USER_NAME_MAX + 1];
+	enum user_scope
+		    scope; /* what is asked of them, at most the question's */
 	struct user user;
 	struct user of_account; /* plan, status, prefix, in_account */
 };
 
 static const char too_large[] = "too large";
-
-static time_t
-now_seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec);
-}
 
 struct users *
 users_new(struct servers *servers, const struct conf *conf)
@@ -145,7 +139,7 @@ users_free(struct users *us)
 static bool
 worth_logging(struct users *us, const char *key)
 {
-	time_t	 now = now_seconds();
+	time_t	 now = monotonic_s();
 	uint32_t hash = 2166136261U;
 	size_t	 i;
 
@@ -190,13 +184,21 @@ key_of_part(const struct users_query *q, enum part_kind kind,
 	return (key_user(key, prefix, q->name, set));
 }
 
+void
+users_log_bad(const char *key, const char *what)
+{
+	log_warnx("%s: bad record: %.40s; what needs it is deferred until it "
+		  "is mended: type smtpusers check",
+	    key, what);
+}
+
 static void
 log_bad(struct users_query *q)
 {
 	char key[KEY_TEXT];
 
 	if (worth_logging(q->users, key_of_part(q, q->bad.part, key)))
-		log_warnx("%s: bad record: %s", key, q->bad.what);
+		users_log_bad(key, q->bad.what);
 }
 
 static void
@@ -221,7 +223,7 @@ static void
 learn_large(struct users_query *q)
 {
 	struct guess guess = { .long_list = q->long_list,
-		.large_until = now_seconds() + LARGE_PAUSE };
+		.large_until = monotonic_s() + LARGE_PAUSE };
 
 	strlcpy(guess.name, q->name, sizeof(guess.name));
 	strlcpy(guess.account, q->account, sizeof(guess.account));
@@ -371,8 +373,7 @@ read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 	case PART_OWNER:
 		return (read_owner(q, reply));
 	case PART_RECORD:
-		return (user_parse(&q->user, &q->exists, reply,
-		    q->question.scope));
+		return (user_parse(&q->user, &q->exists, reply, q->scope));
 	case PART_DOMAINS:
 		return (read_assigned(q, reply));
 	case PART_ADDRESSES:
@@ -384,7 +385,7 @@ read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
 	case PART_PREFIXES:
 		return (read_prefixes(q, reply));
 	case PART_ACCOUNT:
-		return (user_parse_account(&q->of_account, reply));
+		return (user_parse_account(&q->of_account, reply, q->scope));
 	case PART_ACCOUNT_DOMAINS:
 		return (read_bits(reply, ask->domains->n,
 		    &q->of_account.in_account));
@@ -557,15 +558,16 @@ ask_source(struct users_query *q, bool long_list)
 static bool
 ask_account(struct users_query *q, const char *account)
 {
-	char	    key[KEY_TEXT];
-	const char *prefix = q->users->conf->prefix;
+	char		   key[KEY_TEXT];
+	const char	  *prefix = q->users->conf->prefix;
+	size_t		   nfields;
+	const char *const *fields = user_account_fields(q->scope, &nfields);
 
 	strlcpy(q->account, account, sizeof(q->account));
 	q->bad_account.what = NULL;
 	memset(&q->of_account, 0, sizeof(q->of_account));
 	key_account(key, prefix, account, "");
-	if (!ask_hash(q, PART_ACCOUNT, key, user_account_fields,
-		USER_ACCOUNT_FIELDS) ||
+	if (!ask_hash(q, PART_ACCOUNT, key, fields, nfields) ||
 	    !ask_suppresses(q, PART_ACCOUNT_SUPPRESSED))
 		return (false);
 	if (!has_domains(q))
@@ -617,11 +619,11 @@ ask_record(struct users_query *q, const char *name)
 	strlcpy(q->name, name, sizeof(q->name));
 	user_clear(&q->user);
 	strlcpy(q->user.name, name, sizeof(q->user.name));
-	if (!q->sized && guess != NULL && guess->large_until > now_seconds())
+	if (!q->sized && guess != NULL && guess->large_until > monotonic_s())
 		return (ask_sizes(q, guess));
 	q->long_list = guess != NULL && guess->long_list;
 	key_user(key, prefix, name, "");
-	nfields = user_scope_fields(q->question.scope, fields);
+	nfields = user_scope_fields(q->scope, fields);
 	if (!ask_hash(q, PART_RECORD, key, fields, nfields) ||
 	    !ask_source(q, q->long_list) || !ask_suppresses(q, PART_SUPPRESSED))
 		return (false);
@@ -652,13 +654,17 @@ learn(struct users_query *q)
 	const struct guess *before = guess_user(q->users->guesses, q->name);
 	struct guess	    guess = { .limited = q->user.limited };
 
-	/* Of limits a question about a login says nothing. */
-	if (q->question.scope == USER_LOGIN)
-		guess.limited = before != NULL && before->limited;
 	strlcpy(guess.name, q->name, sizeof(guess.name));
 	strlcpy(guess.account, q->user.account, sizeof(guess.account));
 	guess.account_limited = strcmp(q->account, q->user.account) == 0 &&
 	    q->of_account.account_limited;
+	/* Of limits a question about a login says nothing. */
+	if (q->question.scope == USER_LOGIN) {
+		guess.limited = before != NULL && before->limited;
+		guess.account_limited = before != NULL &&
+		    before->account_limited &&
+		    strcmp(before->account, guess.account) == 0;
+	}
 	guess.long_list = q->long_list;
 	guess_learn_user(q->users->guesses, &guess);
 }
@@ -709,6 +715,33 @@ take_account(struct users_query *q)
 		q->user.status = q->of_account.status;
 }
 
+/* What was asked about before is nothing that the answer may be made of. */
+static void
+ask_again(struct users_query *q)
+{
+	char name[USER_NAME_MAX + 1];
+
+	strlcpy(name, q->name, sizeof(name));
+	q->account[0] = '\0';
+	if (!ask_record(q, name))
+		finish_query(q, USER_UNAVAILABLE);
+}
+
+/*
+ * Whether what was asked for in short does not tell enough: a user who is
+ * blocked may be so no longer, and an account that has none of that may have
+ * something else.
+ */
+static bool
+too_short(const struct users_query *q)
+{
+	return (q->scope == USER_BRIEF &&
+	    (q->user.status == STATUS_BLOCKED ||
+		(q->user.account[0] != '\0' &&
+		    strcmp(q->user.account, q->account) == 0 &&
+		    q->of_account.no_account)));
+}
+
 /* All replies are here: the user is judged, or what was guessed wrong asked. */
 static void
 judge_record(struct users_query *q)
@@ -718,6 +751,11 @@ judge_record(struct users_query *q)
 
 	if (!q->exists) {
 		finish_query(q, USER_NONE);
+		return;
+	}
+	if (too_short(q)) {
+		q->scope = q->question.scope;
+		ask_again(q);
 		return;
 	}
 	account = q->user.account[0] != '\0' &&
@@ -767,19 +805,16 @@ ask_new_owner(struct users_query *q)
 static void
 judge_sizes(struct users_query *q)
 {
-	char name[USER_NAME_MAX + 1];
-
 	q->sizing = false;
 	q->sized = true;
-	strlcpy(name, q->name, sizeof(name));
 	if (q->bad.what == NULL)
 		q->bad = q->bad_account;
 	if (q->bad.what == NULL && q->list_is_large && !q->long_list)
 		q->bad = (struct fault){ too_large, PART_LIST_SIZE };
 	if (q->bad.what != NULL)
 		finish_query(q, USER_BAD);
-	else if (!ask_record(q, name))
-		finish_query(q, USER_UNAVAILABLE);
+	else
+		ask_again(q);
 }
 
 static void
@@ -805,11 +840,22 @@ judge_replies(struct users_query *q)
 		judge_record(q);
 }
 
+/* Mostly it is known who may log in, and each field that is asked for costs. */
+static enum user_scope
+first_scope(const struct users_question *ask)
+{
+	return (ask->scope == USER_LOGIN && ask->name != NULL &&
+		    ask->source == NULL
+		? USER_BRIEF
+		: ask->scope);
+}
+
 static bool
 begin(struct users_query *q)
 {
 	const char *name = q->question.name;
 
+	q->scope = first_scope(&q->question);
 	if (name != NULL)
 		return (ask_record(q, name));
 	if (!ask_owner(q))

@@ -22,6 +22,10 @@ struct users_query;
  * (the account's name, whom an address authenticates, whether a list is long)
  * is guessed from the last answer about the same user or address.  A guess
  * that was wrong costs another round trip; it never decides.
+ *
+ * Whether somebody may log in is asked with as few fields as can tell it of
+ * those who may.  Of a user who is blocked, and of an account that shows none
+ * of these fields, the others are asked for in another round trip.
  */
 
 enum users_found {
@@ -53,6 +57,9 @@ void users_use(struct users *, struct servers *, const struct conf *);
 
 /* No query may be left. */
 void users_free(struct users *);
+
+/* Logs that a key holds what cannot be understood, and how to find out more. */
+void users_log_bad(const char *key, const char *what);
 
 /*
  * Asks.  Of an address it is the user whom ip:{ADDR} names and whose ip_auth

@@ -53,7 +53,8 @@ utc_passed(const char *text, time_t now)
 {
 	char now_text[UTC_TEXT];
 
+	if (!utc_valid(text))
+		return (false);
 	utc_text(now, now_text);
-	return (utc_valid(text) && now_text[0] != '\0' &&
-	    strcmp(text, now_text) <= 0);
+	return (now_text[0] != '\0' && strcmp(text, now_text) <= 0);
 }

@@ -30,6 +30,7 @@
 #include "digest.h"
 #include "lineio.h"
 #include "log.h"
+#include "monotonic.h"
 #include "netaddr.h"
 #include "passwd.h"
 #include "recent.h"
@@ -105,15 +106,6 @@ struct table {
 	struct stall	    stall; /* for wrong passwords */
 	int64_t		    guessing_logged;
 };
-
-static int64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec * 1000000LL + ts.tv_nsec / 1000);
-}
 
 /*
  * Up to 7.8 smtpd folds the key to lower case, and with it the password that
@@ -230,7 +222,7 @@ refuse_update(struct table *t, const char *why)
 static void
 waited_for(struct table *t, const struct verification *v)
 {
-	int64_t now = now_us();
+	int64_t now = monotonic_us();
 
 	stall_add(&t->stall, now, now - v->began);
 }
@@ -293,10 +285,10 @@ verify(struct table *t, const struct user *user,
 	}
 	v->table = t;
 	v->wanted = wanted;
-	v->began = now_us();
+	v->began = monotonic_us();
 	memcpy(v->digest, digest, sizeof(v->digest));
 	if (wanted) {
-		passwd_hurry(job);
+		passwd_do_next(job);
 		t->request.verification = v;
 	}
 	return (true);
@@ -305,7 +297,7 @@ verify(struct table *t, const struct user *user,
 static void
 log_guessing(struct table *t, const char *name)
 {
-	int64_t now = now_us();
+	int64_t now = monotonic_us();
 
 	if (t->guessing_logged != 0 &&
 	    now - t->guessing_logged < LOG_PAUSE * 1000000LL)
@@ -329,7 +321,7 @@ check_password(struct table *t, const struct user *user,
 {
 	bool guessed = passwd_guessed(t->pool, user->name);
 
-	if (guessed && stall_exhausted(&t->stall, now_us())) {
+	if (guessed && stall_exhausted(&t->stall, monotonic_us())) {
 		log_guessing(t, user->name);
 		verify(t, user, digest, false);
 		answer(t, "not-found");
@@ -550,7 +542,7 @@ static void
 configure(struct table *t, const struct tableline *tl)
 {
 	if (t->registered)
-		log_once("configuration out of order ignored");
+		log_once("unexpected from smtpd: its configuration, twice");
 	else if (strcmp(tl->name, "smtpd-version") == 0)
 		t->offers_auth = keeps_case(tl->key);
 	else if (strcmp(tl->name, "ready") == 0)
@@ -575,13 +567,14 @@ on_line(void *arg, char *line, size_t len, bool first)
 		return;
 	}
 	if ((bad = tableline_parse(line, len, &tl)) != NULL) {
-		log_once("malformed line ignored: %s", bad);
+		log_once("unexpected from smtpd: a malformed line: %s", bad);
 		return;
 	}
 	if (tl.kind == TABLE_CONFIG)
 		configure(t, &tl);
 	else if (!t->registered)
-		log_once("request before registration ignored");
+		log_once(
+		    "unexpected from smtpd: a request before registration");
 	else if (tl.kind == TABLE_UNKNOWN)
 		lineio_printf(t->io, "%.64s-result|%s|error|not served\n",
 		    tl.name, tl.id);
@@ -595,7 +588,7 @@ on_overlong(void *arg, char *head, size_t len)
 	(void)arg;
 	(void)head;
 	(void)len;
-	log_once("a line over %d bytes is ignored", LINEIO_MAX);
+	log_once("unexpected from smtpd: a line over %d bytes", LINEIO_MAX);
 }
 
 static void
@@ -612,9 +605,9 @@ static void
 table_start(struct table *t, struct conf *conf)
 {
 	if ((t->base = event_base_new()) == NULL)
-		log_fatal("an event loop");
+		log_fatal("creating the event loop");
 	if ((t->pool = passwd_pool_new(t->base, THREADS)) == NULL)
-		log_fatal("threads");
+		log_fatal("starting threads for passwords");
 	if (!open_source(&t->source, t->base, conf))
 		exit(1);
 	if ((t->right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
@@ -623,7 +616,7 @@ table_start(struct table *t, struct conf *conf)
 	    (t->deadline = evtimer_new(t->base, on_deadline, t)) == NULL ||
 	    (t->io = lineio_new(t->base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 t)) == NULL)
-		log_fatal("memory");
+		log_fatal("allocating memory");
 	state_use(t->state, t->source.servers, t->source.conf);
 }
 
@@ -650,13 +643,13 @@ run(const char *file)
 	log_starting();
 	signal(SIGPIPE, SIG_IGN);
 	if (!sandbox_begin())
-		log_fatal("the right to give rights up");
+		log_fatal("setting no_new_privs");
 	t.conf_file = file;
 	if ((conf = conf_load_logged(file)) == NULL)
 		return (1);
 	table_start(&t, conf);
 	if (!sandbox_program())
-		log_fatal("a seccomp(2) filter");
+		log_fatal("installing the seccomp(2) filter");
 	log_info("confined to Redis, the DNS and reading files");
 	event_base_dispatch(t.base);
 	table_stop(&t);
@@ -675,7 +668,7 @@ check(const char *file, const char *user)
 	if (status != 0)
 		return (status);
 	if ((base = event_base_new()) == NULL)
-		log_fatal("an event loop");
+		log_fatal("creating the event loop");
 	if ((servers = servers_new(base, conf)) == NULL)
 		return (EX_UNAVAILABLE);
 	status = check_redis(base, conf, servers, CHECK_TABLE);

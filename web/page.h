@@ -25,12 +25,18 @@ enum page_field {
 	PAGE_FROM,
 	PAGE_SOURCE,
 	PAGE_MESSAGE_ID,
-	PAGE_MESSAGE,
+	PAGE_MSGID,
 	PAGE_FIELDS
 };
 
 /* What they are called in Redis, smtpusers-schema(7). */
 extern const char *const page_fields[PAGE_FIELDS];
+
+/*
+ * The one style sheet that the browser is to take, and its SHA-256 in base64, by
+ * which it knows it.
+ */
+extern const char page_style[], page_style_digest[];
 
 /* Strangers have written most of it. */
 struct page_report {

@@ -12,9 +12,9 @@
 #include <sys/types.h>
 
 #include <bsd/string.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,7 @@
 #include "key.h"
 #include "log.h"
 #include "page.h"
+#include "reach.h"
 #include "sandbox.h"
 #include "servers.h"
 
@@ -55,11 +56,14 @@ static bool
 is_users(const struct report_cgi *rc, const char *name)
 {
 	char auth[USER_NAME_MAX + 1] = "", user[USER_NAME_MAX + 1] = "";
+	volatile unsigned char differs = 0;
+	size_t		       i;
 
 	strlcpy(auth, rc->cgi.auth, sizeof(auth));
 	strlcpy(user, name, sizeof(user));
-	return (CRYPTO_memcmp(auth, user, sizeof(auth)) == 0 &&
-	    user[0] != '\0');
+	for (i = 0; i < sizeof(user); i++)
+		differs |= (unsigned char)(auth[i] ^ user[i]);
+	return (differs == 0 && user[0] != '\0');
 }
 
 static void
@@ -72,12 +76,14 @@ on_report(void *arg, const redisReply *reply)
 	if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
 		log_err("report %s: %.200s", rc->cgi.id, reply->str);
 	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY ||
-	    reply->elements != PAGE_FIELDS) {
+	    reply->elements != PAGE_FIELDS + 1) {
 		finish(rc, PAGE_UNAVAILABLE);
 		return;
 	}
 	for (i = 0; i < PAGE_FIELDS; i++)
 		report.field[i] = text_of(reply->element[i]);
+	if (report.field[PAGE_MSGID][0] == '\0')
+		report.field[PAGE_MSGID] = text_of(reply->element[i]);
 	if (!is_users(rc, report.field[PAGE_USER])) {
 		finish(rc, PAGE_NOT_FOUND);
 		return;
@@ -91,11 +97,13 @@ ask(void *arg)
 {
 	struct report_cgi *rc = arg;
 	char		   key[KEY_TEXT];
-	const char	  *argv[PAGE_FIELDS + 2] = { "HMGET", key };
+	const char	  *argv[PAGE_FIELDS + 3] = { "HMGET", key };
 
 	key_report(key, rc->conf->prefix, rc->cgi.id);
 	memcpy(argv + 2, page_fields, sizeof(page_fields));
-	if (servers_send(rc->servers, key, on_report, rc, PAGE_FIELDS + 2,
+	/* What msgid was called before. */
+	argv[PAGE_FIELDS + 2] = "message";
+	if (servers_send(rc->servers, key, on_report, rc, PAGE_FIELDS + 3,
 		argv) == NULL)
 		finish(rc, PAGE_UNAVAILABLE);
 }
@@ -124,10 +132,12 @@ start(struct report_cgi *rc)
 	if ((rc->conf = conf_load(file, stderr)) == NULL)
 		return (false);
 	rc->conf->reader = true;
+	if (!reach_redis(rc->conf))
+		return (false);
 	if ((rc->base = event_base_new()) == NULL ||
 	    (rc->servers = servers_new(rc->base, rc->conf)) == NULL ||
-	    !sandbox_program()) {
-		log_err("cannot start");
+	    !reach_confine()) {
+		log_err("cannot start: %s", strerror(errno));
 		return (false);
 	}
 	return (true);

@@ -192,10 +192,10 @@ start_worker(struct worker *w)
 static void
 assign(struct spf *spf)
 {
-	struct worker	    *w;
-	struct spf_question *q;
-	const char	    *domain;
-	size_t		     i;
+	struct worker	 *w;
+	struct spf_query *q;
+	const char	 *domain;
+	size_t		  i;
 
 	for (i = 0; i < spf->nmade; i++) {
 		w = &spf->workers[i];
@@ -221,11 +221,11 @@ spf_known(struct spf *spf, const char *domain)
 	return (spfcache_find(spf->cache, domain));
 }
 
-struct spf_question *
+struct spf_query *
 spf_ask(struct spf *spf, const char *user, const char *account,
     const char *domain, spf_cb cb, void *arg)
 {
-	struct spf_question *q;
+	struct spf_query *q;
 
 	q = spfqueue_add(spf->queue, user, account, domain, cb, arg);
 	if (q != NULL)
@@ -234,7 +234,7 @@ spf_ask(struct spf *spf, const char *user, const char *account,
 }
 
 void
-spf_cancel(struct spf_question *q)
+spf_cancel(struct spf_query *q)
 {
 	spfqueue_remove(q);
 }
@@ -294,7 +294,7 @@ spf_use(struct spf *spf, const struct conf *conf)
 	spfcache_free(spf->cache);
 	conf_free(spf->conf);
 	spf->cache = cache;
-	spf->conf = conf_hold(conf);
+	spf->conf = conf_ref(conf);
 	spf->orders = orders;
 	spf->nworkers = (size_t)conf->spf_workers;
 	spfqueue_set_timeout(spf->queue, conf->spf_timeout);
@@ -328,7 +328,7 @@ spf_new(struct event_base *base, const struct conf *conf,
 
 	if ((spf = calloc(1, sizeof(*spf))) == NULL)
 		return (NULL);
-	spf->conf = conf_hold(conf);
+	spf->conf = conf_ref(conf);
 	spf->base = base;
 	spf->processes = processes;
 	if (start(spf))

@@ -10,7 +10,7 @@
 
 struct event_base;
 struct spf;
-struct spf_question;
+struct spf_query;
 struct spfworkers;
 
 /*
@@ -53,10 +53,10 @@ const struct spf_answer *spf_known(struct spf *, const char *domain);
  * fewer may wait, and one about each domain.  Accounts are served in turn, and
  * the users of an account in turn.
  */
-struct spf_question *spf_ask(struct spf *, const char *user,
-    const char *account, const char *domain, spf_cb, void *);
+struct spf_query *spf_ask(struct spf *, const char *user, const char *account,
+    const char *domain, spf_cb, void *);
 
 /* Cancels and frees the question: its callback is not called. */
-void spf_cancel(struct spf_question *);
+void spf_cancel(struct spf_query *);
 
 #endif /* SPF_H */

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "monotonic.h"
 #include "spfask.h"
 #include "spffd.h"
 #include "spfwire.h"
@@ -47,15 +48,6 @@ static struct {
 	uint32_t nservers;
 	uint32_t best; /* answered last */
 } asking;
-
-static int64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec * 1000LL + ts.tv_nsec / 1000000);
-}
 
 static uint8_t *
 put16(uint8_t *p, unsigned int value)
@@ -140,7 +132,7 @@ ready(int fd, short events, int64_t until)
 	int	      n;
 
 	do {
-		if ((left = until - now_ms()) <= 0)
+		if ((left = until - monotonic_ms()) <= 0)
 			return (false);
 		n = poll(&pfd, 1, (int)left);
 	} while (n == -1 && errno == EINTR);
@@ -254,13 +246,13 @@ spfask(const char *name, int type, uint8_t *data, size_t size)
 {
 	struct answer a = { data, size, 0 };
 	struct query  q;
-	int64_t	      now, end = now_ms() + asking.timeout;
+	int64_t	      now, end = monotonic_ms() + asking.timeout;
 	uint32_t      n, server = asking.best;
 
 	if (!make_query(&q, name, type))
 		return (-NO_RECOVERY);
 	for (n = asking.nservers; n > 0; n--) {
-		now = now_ms();
+		now = monotonic_ms();
 		if (ask_server(server, &q, &a, now + (end - now) / n)) {
 			asking.best = server;
 			return ((a.data[3] & RCODE) == ns_r_nxdomain

@@ -13,6 +13,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "monotonic.h"
 #include "spfcache.h"
 
 struct entry {
@@ -25,15 +26,6 @@ struct entry {
 struct spfcache {
 	struct entry *bydomain; /* in the order of addition */
 };
-
-static time_t
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
 
 static time_t
 lifetime(const struct spf_answer *answer)
@@ -71,7 +63,7 @@ spfcache_add(struct spfcache *c, const char *domain,
 		return;
 	memcpy(e->domain, domain, len);
 	e->answer = *answer;
-	e->expires = now() + lifetime(answer);
+	e->expires = monotonic_s() + lifetime(answer);
 	HASH_ADD_KEYPTR(hh, c->bydomain, e->domain, len, e);
 	if (e->hh.tbl == NULL)
 		free(e);
@@ -85,7 +77,7 @@ spfcache_find(struct spfcache *c, const char *domain)
 	HASH_FIND(hh, c->bydomain, domain, strlen(domain), e);
 	if (e == NULL)
 		return (NULL);
-	if (e->expires > now())
+	if (e->expires > monotonic_s())
 		return (&e->answer);
 	drop_entry(c, e);
 	return (NULL);

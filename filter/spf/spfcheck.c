@@ -46,7 +46,7 @@ read_record(SPF_server_t *server, const char *domain)
 	if (spfdns_failures() > 0)
 		return (SPF_VERDICT_UNKNOWN);
 	if (err == SPF_E_MULTIPLE_RECORDS)
-		return (SPF_VERDICT_SEVERAL);
+		return (SPF_VERDICT_MULTIPLE);
 	if (spfdns_record()[0] == '\0')
 		return (SPF_VERDICT_NONE);
 	if (err != SPF_E_SUCCESS || flawed)

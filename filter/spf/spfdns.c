@@ -212,7 +212,7 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 	int	      len;
 
 	(void)cache;
-	rr = SPF_dns_rr_new_init(dns, domain, type, 0, NETDB_SUCCESS);
+	rr = SPF_dns_rr_new_init(dns, domain, type, 0, 0);
 	if (rr == NULL)
 		spfdns_check_memory(SPF_E_NO_MEMORY);
 	if (type == ns_t_spf) {

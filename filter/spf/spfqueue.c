@@ -21,8 +21,8 @@
 #define EARLY_MAX 16	 /* and where nobody waits for the answer yet */
 #define TRIES 2
 
-struct spf_question {
-	TAILQ_ENTRY(spf_question) entry;
+struct spf_query {
+	TAILQ_ENTRY(spf_query) entry;
 	struct spf_lookup *lookup;
 	struct spfturn	  *turn;
 	struct event	  *deadline;
@@ -35,7 +35,7 @@ struct spf_lookup {
 	TAILQ_ENTRY(spf_lookup) entry;
 	struct spfqueue *queue;
 	struct spfturn	*turn; /* that a worker looks it up in; NULL: waits */
-	TAILQ_HEAD(, spf_question) questions;
+	TAILQ_HEAD(, spf_query) questions;
 	char domain[DOMAIN_TEXT];
 };
 
@@ -85,7 +85,7 @@ drop_unwanted(struct spf_lookup *l)
 }
 
 static void
-free_question(struct spf_lookup *l, struct spf_question *q)
+free_question(struct spf_lookup *l, struct spf_query *q)
 {
 	struct spfqueue *queue = l->queue;
 
@@ -97,7 +97,7 @@ free_question(struct spf_lookup *l, struct spf_question *q)
 }
 
 void
-spfqueue_remove(struct spf_question *q)
+spfqueue_remove(struct spf_query *q)
 {
 	struct spf_lookup *l = q->lookup;
 
@@ -107,8 +107,7 @@ spfqueue_remove(struct spf_question *q)
 
 /* The question is gone by the time that the callback comes. */
 static void
-tell(struct spf_lookup *l, struct spf_question *q,
-    const struct spf_answer *answer)
+tell(struct spf_lookup *l, struct spf_query *q, const struct spf_answer *answer)
 {
 	spf_cb cb = q->cb;
 	void  *arg = q->arg;
@@ -121,10 +120,10 @@ tell(struct spf_lookup *l, struct spf_question *q,
 static void
 on_question_late(evutil_socket_t fd, short what, void *arg)
 {
-	struct spf_question *q = arg;
-	struct spf_lookup   *l = q->lookup;
-	spf_cb		     cb = q->cb;
-	void		    *cb_arg = q->arg;
+	struct spf_query  *q = arg;
+	struct spf_lookup *l = q->lookup;
+	spf_cb		   cb = q->cb;
+	void		  *cb_arg = q->arg;
 
 	(void)fd;
 	(void)what;
@@ -135,10 +134,10 @@ on_question_late(evutil_socket_t fd, short what, void *arg)
 }
 
 /* A question of the same user about the same domain, or NULL. */
-static struct spf_question *
+static struct spf_query *
 find_own(const struct spf_lookup *l, const struct spfturn *turn)
 {
-	struct spf_question *q;
+	struct spf_query *q;
 
 	TAILQ_FOREACH(q, &l->questions, entry)
 		if (q->turn == turn)
@@ -154,11 +153,11 @@ has_room(const struct spfqueue *queue, const struct spfturn *turn, bool early)
 	    turn->group->questions <= ACCOUNT_MAX);
 }
 
-static struct spf_question *
+static struct spf_query *
 add_question(struct spf_lookup *l, struct spfturn *turn)
 {
-	struct spfqueue	    *queue = l->queue;
-	struct spf_question *q, *own = find_own(l, turn);
+	struct spfqueue	 *queue = l->queue;
+	struct spf_query *q, *own = find_own(l, turn);
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return (NULL);
@@ -179,12 +178,12 @@ add_question(struct spf_lookup *l, struct spfturn *turn)
 }
 
 /* The turn is joined already. */
-static struct spf_question *
+static struct spf_query *
 ask_in_turn(struct spfqueue *queue, struct spfturn *turn, const char *domain,
     bool early)
 {
-	struct spf_lookup   *l = find_lookup(queue, domain);
-	struct spf_question *q;
+	struct spf_lookup *l = find_lookup(queue, domain);
+	struct spf_query  *q;
 
 	if (!has_room(queue, turn, early) ||
 	    (l != NULL && early && find_own(l, turn) != NULL))
@@ -196,12 +195,12 @@ ask_in_turn(struct spfqueue *queue, struct spfturn *turn, const char *domain,
 	return (q);
 }
 
-struct spf_question *
+struct spf_query *
 spfqueue_add(struct spfqueue *queue, const char *user, const char *account,
     const char *domain, spf_cb cb, void *arg)
 {
-	struct spfturn	    *turn;
-	struct spf_question *q;
+	struct spfturn	 *turn;
+	struct spf_query *q;
 
 	if ((turn = spfturn_join(queue->turns, user, account)) == NULL)
 		return (NULL);
@@ -214,17 +213,17 @@ spfqueue_add(struct spfqueue *queue, const char *user, const char *account,
 	return (q);
 }
 
-static struct spf_question *
-earlier(struct spf_question *a, struct spf_question *b)
+static struct spf_query *
+earlier(struct spf_query *a, struct spf_query *b)
 {
 	return (a == NULL || spfturn_before(b->turn, a->turn) ? b : a);
 }
 
-struct spf_question *
+struct spf_query *
 spfqueue_next(struct spfqueue *queue, size_t nworkers)
 {
-	struct spf_lookup   *l;
-	struct spf_question *q, *next = NULL;
+	struct spf_lookup *l;
+	struct spf_query  *q, *next = NULL;
 
 	TAILQ_FOREACH(l, &queue->lookups, entry) {
 		if (l->turn != NULL)
@@ -237,10 +236,10 @@ spfqueue_next(struct spfqueue *queue, size_t nworkers)
 }
 
 struct spf_lookup *
-spfqueue_begin(struct spf_question *next)
+spfqueue_begin(struct spf_query *next)
 {
-	struct spf_lookup   *l = next->lookup;
-	struct spf_question *q;
+	struct spf_lookup *l = next->lookup;
+	struct spf_query  *q;
 
 	l->turn = next->turn;
 	spfturn_serve(l->queue->turns, l->turn);
@@ -250,7 +249,7 @@ spfqueue_begin(struct spf_question *next)
 }
 
 const char *
-spfqueue_domain(const struct spf_question *q)
+spfqueue_domain(const struct spf_query *q)
 {
 	return (q->lookup->domain);
 }
@@ -265,7 +264,7 @@ spfqueue_subject(const struct spf_lookup *l)
 void
 spfqueue_answer(struct spf_lookup *l, const struct spf_answer *answer)
 {
-	struct spf_question *q;
+	struct spf_query *q;
 
 	TAILQ_REMOVE(&l->queue->lookups, l, entry);
 	while ((q = TAILQ_FIRST(&l->questions)) != NULL)
@@ -275,10 +274,10 @@ spfqueue_answer(struct spf_lookup *l, const struct spf_answer *answer)
 }
 
 /* The analyser does not see that what has been told is in the list no more. */
-static struct spf_question *
+static struct spf_query *
 find_tried(const struct spf_lookup *l)
 {
-	struct spf_question *q;
+	struct spf_query *q;
 
 	TAILQ_FOREACH(q, &l->questions, entry)
 		if (q->tries >= TRIES) /* NOLINT(clang-analyzer-*) */
@@ -289,8 +288,8 @@ find_tried(const struct spf_lookup *l)
 void
 spfqueue_fail(struct spf_lookup *l)
 {
-	struct spfqueue	    *queue = l->queue;
-	struct spf_question *q;
+	struct spfqueue	 *queue = l->queue;
+	struct spf_query *q;
 
 	while ((q = find_tried(l)) != NULL)
 		tell(l, q, &unknown);
@@ -328,8 +327,8 @@ spfqueue_new(struct event_base *base, int timeout)
 void
 spfqueue_free(struct spfqueue *queue)
 {
-	struct spf_lookup   *l;
-	struct spf_question *q;
+	struct spf_lookup *l;
+	struct spf_query  *q;
 
 	if (queue == NULL)
 		return;

@@ -31,23 +31,23 @@ void spfqueue_set_timeout(struct spfqueue *, int timeout);
 void spfqueue_free(struct spfqueue *);
 
 /* spf_ask(): within the bounds, and not yet with a worker. */
-struct spf_question *spfqueue_add(struct spfqueue *, const char *user,
+struct spf_query *spfqueue_add(struct spfqueue *, const char *user,
     const char *account, const char *domain, spf_cb, void *);
 
 /* spf_cancel() */
-void spfqueue_remove(struct spf_question *);
+void spfqueue_remove(struct spf_query *);
 
 /* Whose turn is next, with so many workers; NULL: nobody's. */
-struct spf_question *spfqueue_next(struct spfqueue *, size_t nworkers);
+struct spf_query *spfqueue_next(struct spfqueue *, size_t nworkers);
 
 /*
  * A worker begins with the domain of a question.  It ends with
  * spfqueue_answer() or spfqueue_fail(), unless the queue is freed.
  */
-struct spf_lookup *spfqueue_begin(struct spf_question *);
+struct spf_lookup *spfqueue_begin(struct spf_query *);
 
 /* The domain of a question. */
-const char *spfqueue_domain(const struct spf_question *);
+const char *spfqueue_domain(const struct spf_query *);
 
 /* The domain that is looked up. */
 const char *spfqueue_subject(const struct spf_lookup *);

@@ -17,13 +17,12 @@
 #include <unistd.h>
 
 #include "sandbox.h"
+#include "self.h"
 #include "spffd.h"
 #include "spfservers.h"
 #include "spfstarter.h"
 #include "spfwire.h"
 #include "spfworker.h"
-
-#define EXECUTABLE "/proc/self/exe"
 
 /*
  * Where the filter's socket is moved to.  The number is what the worker's
@@ -190,7 +189,7 @@ set_up(struct starter *s)
 	    !redirect(STDIN_FILENO) || !redirect(STDOUT_FILENO) ||
 	    !redirect(STDERR_FILENO))
 		return (false);
-	if ((s->exe = open(EXECUTABLE, O_RDONLY | O_CLOEXEC)) == -1)
+	if ((s->exe = self_open()) == -1)
 		return (false);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* meant for the filter, by its name */

@@ -61,7 +61,7 @@ struct spf_orders {
 enum spf_verdict {
 	SPF_VERDICT_OK,
 	SPF_VERDICT_NONE,	  /* no record */
-	SPF_VERDICT_SEVERAL,	  /* more than one */
+	SPF_VERDICT_MULTIPLE,	  /* more than one */
 	SPF_VERDICT_SYNTAX,	  /* one that cannot be understood */
 	SPF_VERDICT_NOT_INCLUDED, /* none of spf_include is in it */
 	SPF_VERDICT_NOT_PASS,	  /* not for every address of spf_relays */

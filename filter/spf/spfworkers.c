@@ -14,10 +14,9 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "self.h"
 #include "spffd.h"
 #include "spfworkers.h"
-
-#define EXECUTABLE "/proc/self/exe"
 
 struct spfworkers {
 	pid_t starter;
@@ -39,7 +38,7 @@ exec_starter(int exe, int fd)
 static pid_t
 start_starter(int fd)
 {
-	int   exe = open(EXECUTABLE, O_RDONLY | O_CLOEXEC);
+	int   exe = self_open();
 	pid_t pid;
 
 	if (exe == -1)

@@ -36,6 +36,7 @@ from sources import bench_crowd, bench_sources            # noqa: E402
 from suppressed import bench_suppressed                   # noqa: E402
 from spf import (bench_spf_known, bench_spf_others,       # noqa: E402
                  bench_spf_silent)
+from table import Table                                   # noqa: E402
 from users import Users                                   # noqa: E402
 
 MIB = 1 << 20
@@ -62,34 +63,6 @@ WARM_UP = 500
 DECISIONS = 5000
 
 SESSION, TOKEN = "317375cd1ab40357", "e094d913f60559e8"
-
-
-class Table:
-    """The figures, with what each should be at least or at most."""
-
-    def __init__(self):
-        self.rows = []
-
-    def note(self, what, value):
-        self.rows.append((what, value, "", ""))
-
-    def at_least(self, what, value, bound, unit=""):
-        self._judge(what, value, ">=", bound, value >= bound, unit)
-
-    def at_most(self, what, value, bound, unit=""):
-        self._judge(what, value, "<=", bound, value <= bound, unit)
-
-    def _judge(self, what, value, sign, bound, good, unit):
-        self.rows.append((what, "%.2f%s" % (value, unit),
-                          "%s %g%s" % (sign, bound, unit),
-                          "ok" if good else "missed"))
-
-    def print(self):
-        widths = [max(map(len, column)) for column in zip(*self.rows)]
-        for what, value, bound, verdict in self.rows:
-            print(("%-*s  %*s  %-*s  %s" % (
-                widths[0], what, widths[1], value, widths[2], bound,
-                verdict)).rstrip())
 
 
 def say(text):
@@ -349,7 +322,7 @@ def bench_limits(table, redis):
 # Alarms
 
 ALARMS = {kind: {"period": "1h"} for kind in (
-    "sources", "senders", "recipients", "volume", "blocked")}
+    "sources", "senders", "recipients", "volume", "blocked", "failures")}
 
 
 def bench_alarms(table, redis):

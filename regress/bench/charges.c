@@ -18,9 +18,9 @@
 
 #include "conf.h"
 #include "functions.h"
-#include "journal.h"
 #include "quota.h"
 #include "servers.h"
+#include "writequeue.h"
 
 static struct quotas quotas;
 static unsigned long nusers, count, sent, done;
@@ -52,8 +52,8 @@ on_reserved(void *arg, const struct quota_answer *answer)
 static void
 next(void)
 {
-	char		     name[32], id[QUOTA_ID];
-	struct quota_request request = {
+	char		      name[32], id[QUOTA_ID];
+	struct quota_question request = {
 		.user = name, .account = "", .units = 1
 	};
 
@@ -81,7 +81,7 @@ main(int argc, char *argv[])
 		errx(1, "cannot start");
 	servers = servers_new(quotas.base, quotas.conf);
 	quotas.functions = functions_new(servers);
-	quotas.journal = journal_new(quotas.base, servers);
+	quotas.writequeue = writequeue_new(quotas.base, servers);
 	while (!servers_ready(servers))
 		event_base_loop(quotas.base, EVLOOP_ONCE);
 	/* The first makes sure that the functions are there. */

@@ -5,12 +5,13 @@
 quota is used up, whatever happens to Redis meanwhile."""
 
 import itertools
+import math
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from linedriver import FilterDriver
-from places import PATIENCE, configuration, workdir
+from places import PATIENCE, configuration, slack, workdir
 from quotas import SOURCE_ADDRESS
 from redisserver import wait_until
 
@@ -133,10 +134,14 @@ class Crowd:
         return len(self.times)
 
     def wait_for(self, count):
-        """That the crowd is in the midst of it."""
+        """That the crowd is in the midst of it; when that is."""
         wait_until(lambda: self.accepted >= count, 60,
                    "%d to be accepted" % count)
         return time.monotonic()
+
+    def is_done(self):
+        """Whether the quota is used up for all."""
+        return all(client.done() for client in self.clients)
 
     def finish(self, timeout=PATIENCE):
         """How many were accepted, once the quota is used up for all."""
@@ -146,6 +151,9 @@ class Crowd:
         assert self.refused <= {"reject|451 4.3.0 Temporary failure"}
         return self.accepted
 
-    def flowed(self, began):
-        """Whether mail was accepted later than that."""
-        return any(when > began for when in self.times)
+    def assert_flows(self, gone, there):
+        """That mail is accepted within two seconds of when the servers can do
+        what is asked of them; not counted is what was before they had gone."""
+        first = min((when for when in self.times if when > gone),
+                    default=math.inf)
+        assert first - there <= slack(2)

@@ -3,6 +3,7 @@
 
 """Servers that take a connection meant for Redis and misbehave on it."""
 
+import select
 import socket
 import threading
 
@@ -98,6 +99,23 @@ def cutting(fake, connection):
     connection.recv(65536)
     connection.sendall(b"*8\r\n$8\r\npassword\r\n$106\r\n$6$")
     connection.close()
+
+
+def losing(redis, lost):
+    """Passes on what a Redis and its client say, until lost(REQUEST, REPLY)
+    of a piece of either, None for the other: that does not arrive, and the
+    connection is gone."""
+    def behaviour(fake, connection):
+        with connection, redis.connect() as upstream:
+            other = {connection: upstream.socket, upstream.socket: connection}
+            while True:
+                for end in select.select(other, [], [])[0]:
+                    data = end.recv(1 << 18)
+                    if not data or lost(*((data, None) if end is connection
+                                          else (None, data))):
+                        return
+                    other[end].sendall(data)
+    return behaviour
 
 
 BEHAVIOURS = {

@@ -1,8 +1,10 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""The receiving side: takes every message and keeps it."""
+"""The receiving side: takes every message, unless told otherwise, and keeps
+it."""
 
+import collections
 import socketserver
 import threading
 from dataclasses import dataclass, field
@@ -46,14 +48,29 @@ class Handler(socketserver.StreamRequestHandler):
                 return
             if verb == b"MAIL":
                 message = Message(sender=path(line))
-            elif verb == b"RCPT":
-                message.recipients.append(path(line))
+            elif verb == b"RSET":
+                self.server.end(message)
+            refusal = None
+            if verb == b"RCPT":
+                recipient = path(line)
+                refusal = self.server.refusal("RCPT", [recipient])
+                if not refusal:
+                    message.recipients.append(recipient)
             elif verb == b"DATA":
-                self.reply("354 go on")
-                message.data = self.data()
-                self.server.keep(message)
-                message = Message()
-            self.reply("250 2.0.0 Ok")
+                refusal = self.server.refusal("DATA", message.recipients)
+                if not refusal:
+                    self.reply("354 go on")
+                    refusal = self.text(message)
+            self.reply(refusal or "250 2.0.0 Ok")
+
+    def text(self, message):
+        """Takes the text of a message; what it is refused with, if it is."""
+        message.data = self.data()
+        refusal = self.server.refusal("END", message.recipients)
+        if not refusal:
+            self.server.keep(message)
+        self.server.end(message)
+        return refusal
 
     def data(self):
         lines = []
@@ -74,6 +91,9 @@ class Sink(socketserver.ThreadingTCPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.messages = []
+        self.refusals = []
+        self.refused = collections.Counter()
+        self.ended = collections.Counter()
         self.arrived = threading.Condition()
         self.port = self.server_address[1]
         self.thread = threading.Thread(
@@ -96,6 +116,28 @@ class Sink(socketserver.ThreadingTCPServer):
     def clear(self):
         with self.arrived:
             self.messages.clear()
+            self.refusals.clear()
+            self.refused.clear()
+            self.ended.clear()
+
+    def refuse(self, where, mark, reply):
+        """At RCPT, at DATA or at the END of it, with a reply, what is for a
+        recipient with the mark."""
+        with self.arrived:
+            self.refusals.append((where, mark, reply))
+
+    def end(self, message):
+        """By sender: how many messages all is said about."""
+        with self.arrived:
+            self.ended[message.sender] += 1
+
+    def refusal(self, where, recipients):
+        with self.arrived:
+            for place, mark, reply in self.refusals:
+                if place == where and any(mark in one for one in recipients):
+                    self.refused[mark] += 1
+                    return reply
+        return None
 
     def wait(self, count=1, timeout=PATIENCE):
         """The messages, once there are count of them."""

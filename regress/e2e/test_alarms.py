@@ -6,6 +6,7 @@ how it ends."""
 
 import json
 import re
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +14,8 @@ from contextlib import suppress
 import pytest
 
 from cli import Smtpusers, log_in_as
+from fakeredis import FakeRedis, losing
+from places import configuration, workdir
 from quotas import Sender, limited
 from redisserver import wait_until
 from reports import blocked, never_arrives, report_id
@@ -334,6 +337,89 @@ def test_connections_are_cut(redis, users):
     assert status(redis) == ("blocked", "alarm:volume")
 
 
+def refused(session):
+    assert report_id(send_many(session, "blocked", 0), "alice")
+
+
+def told(redis):
+    """The kinds of all events: one whose reply is lost stands there twice."""
+    found = {flat[flat.index("id") + 1]: flat[flat.index("kind") + 1]
+             for _, flat in redis.cli("XRANGE", "smtp:events", "-", "+")}
+    return sorted(found.values())
+
+
+def stubborn(attempt):
+    """Whatever else is asked by a connection that is cut is not asked again
+    by the relay: the client comes again."""
+    def result():
+        with suppress(AssertionError, Closed):
+            return [attempt()]
+        return None
+    return wait_until(result, 60, "it to go well")[0]
+
+
+@pytest.mark.parametrize("when", ["request", "reply"])
+def test_calls_that_are_lost(new_relay, users, redis, when):
+    """Before or after Redis has done it, each counts, and once."""
+    lost_calls = []
+
+    def lost(request, reply):
+        if request is not None:
+            calls.append(b"smtpusers_alarm" in request)
+        if not calls[-1] or when == "request" and request is None or (
+                when == "reply" and reply is None):
+            return False
+        lost_calls.append(when)
+        return len(lost_calls) % 2 == 1
+
+    calls = [False]
+    alice(users)
+    with FakeRedis(workdir("proxy"), losing(redis, lost)) as proxy:
+        relay = new_relay(proxy.url, redis_timeout=20000,
+                          alarm={"blocked": section(3),
+                                 "sources": section(2, "notice")})
+        for n in range(3):
+            with stubborn(lambda: log_in(relay, "127.0.0.%d" % (n + 1))
+                          ) as session:
+                stubborn(lambda: refused(session))
+        wait_until(lambda: told(redis) == ["alarm.sources"], 60, "the notice")
+        wait_until(lambda: redis.cli(
+            "GET", "smtp:user:{alice}:used:alarm:blocked") == "3", 60,
+            "the calls")
+        assert status(redis) == ("allowed", None)
+        with stubborn(lambda: log_in(relay)) as session:
+            stubborn(lambda: refused(session))
+        wait_until(lambda: status(redis) == ("blocked", "alarm:blocked"), 60,
+                   "the alarm")
+        assert len(lost_calls) > 6
+        wait_until(lambda: told(redis) == ["alarm.blocked", "alarm.sources"],
+                   60, "the events")
+
+
+def reload(sender, redis, **keys):
+    """Has its filter read another configuration, and waits until it has."""
+    sender.driver.conf_path.write_text(configuration(
+        redis=redis.url, spf="off", **keys))
+    again = sender.driver.stderr().count("has been read again")
+    sender.driver.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: sender.driver.stderr().count(
+        "has been read again") > again, 60, "the configuration")
+
+
+def test_an_alarm_is_turned_off_meanwhile(users, redis):
+    """A message under way is not its victim."""
+    limited(users)
+    with Sender(redis.url, alarm={"volume": section(9),
+                                  "senders": section(9)}) as sender:
+        assert sender.mail() == "proceed"
+        reload(sender, redis, alarm={"volume": section(9)})
+        assert sender.commit() == "proceed"
+        sender.report("tx-commit", "100")
+        assert sender.mail() == "proceed"
+        reload(sender, redis)
+        assert sender.commit() == "proceed"
+
+
 def test_what_smtpd_does_not_take(redis, users):
     limited(users)
     with Sender(redis.url, alarm={"volume": section(4)}) as sender:
@@ -391,6 +477,17 @@ def test_rights(users, redis, tmp_path):
                     "mail-from", sender.session, "a@b.example")
             wait_until(lambda: status(redis) == (
                 "blocked", "alarm:blocked"), 60, "the alarm")
+            users.set("alice", status="allowed")
+            # What was counted exactly is estimated; who is told is told once.
+            for limit in (1, 200):
+                reload(sender, redis, redis_user="relay",
+                       redis_password_file=str(tmp_path / "relay.pw"),
+                       alarm={kind: section(limit, "notice") for kind in
+                              ("recipients", "volume")})
+                assert sender.send(2, recipients=2) == 2
+            assert told(redis) == ["alarm.blocked", "alarm.recipients",
+                                   "alarm.volume", "alarm.volume",
+                                   "user.allowed"]
     finally:
         redis.cli("ACL", "DELUSER", "relay")
 

@@ -54,9 +54,10 @@ class Alarms:
             "senders", str(len(senders)), *senders)
         return told(reply + self.functions.told)
 
-    def count(self, kind, value, plan=None):
+    def count(self, kind, value, *hold, plan=None):
         reply = self.redis.cli("FCALL", "smtpusers_alarm", 1, self.key,
-                               plan or self.plan, kind, value)
+                               plan or self.plan, kind, value, *hold)
+        assert isinstance(reply.pop(), int)
         return told(reply)
 
     def fields(self):
@@ -143,6 +144,48 @@ def test_a_notice_is_told_once_in_a_window(redis, library, kind):
     wait_until(lambda: not redis.cli("EXISTS", key), 60, "the window to end")
 
 
+@pytest.mark.parametrize("action", ["notice", "block"])
+def test_a_call_that_is_made_again(redis, library, action):
+    """It counts once, and tells the same."""
+    alarms = Alarms(redis, "blocked:3:3600:%s:0 sources:1:3600:%s:0" % (
+        action, action))
+    counter = alarms.key + ":used:alarm:blocked"
+    for _ in range(3):
+        assert alarms.count("blocked", "2", "a1") == (["ok"], [])
+        assert redis.cli("GET", counter) == "2"
+    _, first = alarms.count("blocked", "2", "a2")
+    assert [event["kind"] for event in first] == ["alarm.blocked"]
+    for _ in range(3):
+        assert alarms.count("blocked", "2", "a2") == (["ok"], first)
+    assert 0 < redis.cli("TTL", alarms.key + ":used:hold:a2") <= 3600
+    if action == "block":
+        return
+    assert redis.cli("GET", counter) == "4"
+    for hold, told in (("b1", 0), ("b2", 1), ("b2", 1), ("b3", 0)):
+        assert len(alarms.count("sources", "192.0.2." + hold[1], hold)[1]
+                   ) == told
+    # What says nothing needs no place.
+    assert not redis.cli("EXISTS", alarms.key + ":used:hold:b1")
+
+
+def test_what_cannot_be_counted_is_counted_later(redis, library):
+    alarms = Alarms(redis, "blocked:3:3600:block:0")
+    counter = alarms.key + ":used:alarm:blocked"
+    redis.cli("SET", counter, "x")
+    assert alarms.count("blocked", "2", "a1")[0][0] == "bad"
+    redis.cli("DEL", counter)
+    alarms.count("blocked", "2", "a1")
+    assert redis.cli("GET", counter) == "2"
+
+
+def test_older_functions_have_not_judged_it(redis, library):
+    alarms = Alarms(redis, "blocked:3:3600:block:0")
+    hold = alarms.key + ":used:hold:a1"
+    alarms.count("blocked", "2", "a1")
+    redis.cli("SET", hold, re.sub("by:[0-9]+", "by:1", redis.cli("GET", hold)))
+    assert alarms.count("blocked", "2", "a1")[0][0] == "alarm"
+
+
 @pytest.mark.parametrize("limit", [129, 1000])
 def test_many_are_estimated(redis, library, limit):
     """And counted in what does not grow."""
@@ -224,6 +267,23 @@ def test_what_is_given_back_is_not_told_again(redis, library):
     assert alarms.message(number=4)[0] == ["ok"]
     library.call("user_del", alarms.key, "purge")
     assert not redis.cli("KEYS", "smtp:*used*alarm*")
+
+
+def test_numbers_that_no_message_brings(redis, library):
+    """What next hops refuse comes by several at once, and is given back by
+    nobody."""
+    alarms = Alarms(redis, "failures:10:3600:block:0")
+    assert alarms.count("failures", "4") == (["ok"], [])
+    assert alarms.count("failures", "6") == (["ok"], [])
+    assert alarms.message(hold="a") == (["ok"], [])
+    alarms.functions.call("refund", "a")
+    assert redis.cli("GET", alarms.key + ":used:alarm:failures") == "10"
+    reply, events = alarms.count("failures", "3")
+    assert reply == ["alarm", "block", "alarm:failures"]
+    assert [event["count"] for event in events] == ["13"]
+    # Who is blocked is counted no more.
+    assert alarms.count("failures", "3")[0] == reply
+    assert alarms.counters() == []
 
 
 def test_relays_race(redis, library):
@@ -323,7 +383,7 @@ def test_rows_by_status(redis, library):
 
 
 HOSTILE = {
-    "sources": [("SET", "x"), ("LPUSH", "x"), ("PFADD", "x")],
+    "sources": [("SET", "x"), ("LPUSH", "x")],
     "volume": [("SET", "x"), ("SET", "-1"), ("SET", "9" * 30), ("SADD", "1")],
 }
 
@@ -341,8 +401,8 @@ def test_a_counter_that_cannot_be_read(redis, library, kind, command, value):
 
 def test_an_estimate_that_cannot_be_read(redis, library):
     alarms = Alarms(redis, "sources:500:3600:block:0")
-    redis.cli("SET", alarms.key + ":used:alarm:sources:many", "x")
-    assert alarms.message() == (["bad", "used:alarm:sources:many"], [])
+    redis.cli("SET", alarms.key + ":used:alarm:sources", "x")
+    assert alarms.message() == (["bad", "used:alarm:sources"], [])
 
 
 def test_a_counter_that_has_lost_its_end(redis, library):
@@ -359,6 +419,54 @@ def test_a_counter_that_has_lost_its_end(redis, library):
     alarms.message()
     for kind in ("volume", "sources"):
         assert redis.cli("PTTL", alarms.key + ":used:alarm:" + kind) <= 60000
+
+
+LOW, HIGH = 100, 200
+
+
+@pytest.mark.parametrize("kind", ("sources", "recipients"))
+@pytest.mark.parametrize("limits", [(LOW, HIGH), (HIGH, LOW),
+                                    (LOW, HIGH, LOW), (HIGH, LOW, HIGH)])
+def test_limits_on_both_sides(redis, library, kind, limits):
+    """In what is counted exactly and what is estimated, in turns: nothing is
+    forgotten within a window, and nothing counts twice.  From 128 on it is
+    an estimate."""
+    alarms = Alarms(redis, "")
+    key = alarms.key + ":used:alarm:" + kind
+    sent, ends = 0, None
+
+    def message(n):
+        return alarms.message(**{"sources": {"source": "2001:db8:%x::/64" % n},
+                                 "recipients": {"recipients": ["r%d" % n]}
+                                 }[kind])
+
+    for limit in limits:
+        alarms.plan = "%s:%d:3600:notice:0" % (kind, limit)
+        # Each of them twice, in other words.
+        for n in range(sent, sent + 25):
+            assert message(n) == (["ok"], [])
+            assert message(n) == (["ok"], [])
+        sent += 25
+        found = redis.cli("PEXPIRETIME", key)
+        assert ends is None or abs(found - ends) <= 2
+        ends = found - 5000
+        redis.cli("PEXPIREAT", key, ends)
+    first = next(n for n in range(sent, 400) if message(n)[1])
+    assert abs(first - limits[-1]) <= 0.03 * limits[-1]
+
+
+def test_one_too_many_by_another_limit(redis, library):
+    """The next message, whatever it is, is behind it; who is told is told
+    once."""
+    alarms = Alarms(redis, "sources:200:3600:notice:0")
+    for n in range(50):
+        alarms.message(source="192.0.2.%d" % n)
+    alarms.plan = "sources:20:3600:notice:0"
+    for told in (1, 0, 0):
+        assert len(alarms.message(source="192.0.2.1")[1]) == told
+    alarms.plan = "sources:20:3600:block:0"
+    assert alarms.message(source="192.0.2.1")[0] == [
+        "alarm", "block", "alarm:sources"]
 
 
 def test_a_limit_that_was_lowered(redis, library):
@@ -390,7 +498,7 @@ def test_a_message_of_a_user_who_is_gone_makes_none(redis, library):
 def test_counters_go_with_the_user(redis, library):
     alarms = Alarms(redis, "sources:5:3600:block:0 recipients:500:3600:block:0")
     alarms.message()
-    assert alarms.counters() == ["recipients:many", "sources"]
+    assert alarms.counters() == ["recipients", "sources"]
     redis.cli("FCALL", "smtpusers_user_rename", 2, alarms.key,
               library.user("bob"))
     assert alarms.counters() == []
@@ -401,7 +509,7 @@ def test_counters_go_with_the_user(redis, library):
 
 @pytest.mark.parametrize("words", [
     ("sources",), ("sources:5:3600:block",), ("sources:5:3600:kill:0",),
-    ("failures:5:3600:block:0",), ("sources:x:3600:block:0",)])
+    ("failed:5:3600:block:0",), ("sources:x:3600:block:0",)])
 def test_plans_that_are_none(redis, library, words):
     alarms = Alarms(redis, words[0])
     with pytest.raises(ReplyError, match="^INVALID "):
@@ -411,8 +519,8 @@ def test_plans_that_are_none(redis, library, words):
 
 
 @pytest.mark.parametrize("words", [
-    (), ("sources",), ("failures", "1"), ("blocked", "x"), ("blocked", "-1"),
-    ("blocked", "1", "2")])
+    (), ("sources",), ("failed", "1"), ("blocked", "x"), ("blocked", "-1"),
+    ("blocked", "1", "x"), ("blocked", "1", ""), ("blocked", "1", "2", "3")])
 def test_calls_that_are_none(redis, library, words):
     with pytest.raises(ReplyError, match="^INVALID "):
         redis.cli("FCALL", "smtpusers_alarm", 1, library.user(),

@@ -100,7 +100,7 @@ def test_no_redis(redis, name):
     status, said = tried(name, path)
     assert status == EX_UNAVAILABLE
     assert "/nonexistent/redis: No such file or directory\n" in said
-    assert "cannot be used\n" in said
+    assert "cannot be used, for the reason in the line before\n" in said
 
 
 @both
@@ -109,7 +109,8 @@ def test_a_socket_that_is_not_for_everybody(name):
             server:
         status, said = tried(name, written(server))
         assert status == EX_UNAVAILABLE
-        assert "Permission denied\n" in said
+        assert re.search(r"Permission denied, as uid \d+ and gid \d+: see "
+                         "Privileges", said)
         assert tried(name, written(server), "-u", "root") == (0, "")
 
 
@@ -213,7 +214,8 @@ def test_who_is_not_root_is_told(redis, name):
     nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup",
               "--clear-groups"]
     assert tried(name, path, before=nobody) == (
-        0, "%s: not looked at as %s, whom smtpd runs this as: only root can\n"
+        0, "%s: tried as the present user and not as %s, whom smtpd "
+        "runs this as: run it as root\n"
         % (name, SMTPD))
 
 
@@ -255,8 +257,30 @@ def test_a_right_that_is_missing_on_many_servers(several, name):
     path = log_in(several, "-hmget")
     status, said = tried(name, path)
     assert status == EX_UNAVAILABLE
-    assert "redis: HMGET smtp:user:{-n}: NOPERM" in said
+    for server in writable(several):
+        assert re.search(r"redis: %s: HMGET smtp:user:\{-n\d*\}: NOPERM" %
+                         server.address, said), said
     assert tried(name, log_in(several)) == (0, "")
+
+
+def writable(several):
+    return several.primaries() if isinstance(several, Cluster) else \
+        [several.primary()]
+
+
+@both
+def test_a_right_that_is_missing_on_one_of_many_servers(several, name):
+    """Whichever it is, it has its own users of Redis."""
+    path = log_in(several)
+    for server in writable(several):
+        server.cli("ACL", "SETUSER", "relay", "-hmget")
+        status, said = tried(name, path)
+        server.cli("ACL", "SETUSER", "relay", "+hmget")
+        assert status == EX_UNAVAILABLE
+        assert "redis: %s: HMGET smtp:user:{-n" % server.address in said
+        assert [line for line in said.splitlines() if "NOPERM" in line and
+                server.address not in line] == []
+    assert tried(name, path) == (0, "")
 
 
 @both
@@ -281,4 +305,4 @@ def test_one_alone_who_says_where_the_servers_are(several, name):
         assert (status, said.count("cannot be used")) == (0, 0)
     else:
         assert status == EX_UNAVAILABLE
-        assert "cannot be used\n" in said
+        assert "cannot be used, for the reason in the line before\n" in said

@@ -6,6 +6,8 @@
 
 import pytest
 
+from fakeredis import FakeRedis, losing
+from places import workdir
 from quotas import Functions, Sender, limited
 from redisserver import wait_until
 from session import Session
@@ -131,7 +133,127 @@ def test_rates_are_not_told(redis, alice):
     assert kinds(alice) == []
 
 
+def test_an_answer_that_was_lost(redis, alice):
+    """Whoever asks again is told again, and nobody else is."""
+    for hold, units, word, kind in (("a", 9, "ok", "limit.near"),
+                                    ("b", 1, "ok", "limit.reached")):
+        assert reserve(alice, hold, units) == word
+        first = alice.told[-1:]
+        for _ in range(2):
+            assert reserve(alice, hold, units) == word
+            assert alice.told[-1:] == first
+        assert kinds(alice) == [kind] * 3
+    assert reserve(alice, "c", 1) == "full"
+    assert kinds(alice) == []
+    # By a refusal.
+    redis.cli("DEL", alice.user + ":used:quota:told")
+    for _ in range(3):
+        assert reserve(alice, "d", 1) == "full"
+    assert kinds(alice) == ["limit.reached"] * 3
+    assert 0 < redis.cli("TTL", alice.user + ":used:hold:d") <= 300
+    # There is room by now: it is judged anew.
+    redis.cli("DEL", alice.user + ":used:quota")
+    assert reserve(alice, "d", 1) == "ok"
+    assert kinds(alice) == ["limit.reached"]
+    assert alice.used() == {"quota": 1}
+
+
+def test_nobody_has_heard_the_answer(redis, alice):
+    """Who gives it back is told, as often as that may be lost too."""
+    assert reserve(alice, "a", 9) == "ok"
+    assert kinds(alice) == ["limit.near"]
+    for _ in range(2):
+        alice.call("refund", "a", "unheard")
+        assert kinds(alice) == ["limit.near"]
+    assert reserve(alice, "a", 9) == "void"
+    assert alice.used() == {"quota": 0}
+    assert kinds(alice) == []
+    # Who has heard is not; nor is anybody told of what was accepted.
+    assert reserve(alice, "b", 10) == "ok"
+    alice.call("refund", "b")
+    alice.call("refund", "b", "unheard")
+    assert kinds(alice) == ["limit.reached"]
+    redis.cli("DEL", alice.user + ":used:quota:told")
+    assert reserve(alice, "c", 10) == "ok"
+    alice.call("keep", "c")
+    alice.call("refund", "c", "unheard")
+    assert kinds(alice) == ["limit.reached"]
+    assert alice.used() == {"quota": 10}
+
+
 # By the relay
+
+ALARM = {"limit": 1, "period": "1h"}
+# What is lost, the fields of user and account, the configuration.
+LOST = {
+    "near": (b"limit.near", {"quota": "10"}, {}, {}),
+    "reached": (b"limit.reached", {"quota": "10"}, {}, {}),
+    "account": (b"limit.reached", {}, {"quota": "10"}, {}),
+    "notice": (b"alarm.senders", {}, {}, {"senders": dict(
+        ALARM, action="notice")}),
+    "block": (b"alarm.volume", {}, {}, {"volume": dict(
+        ALARM, limit=9, action="block")}),
+}
+
+
+@pytest.mark.parametrize("which", LOST)
+@pytest.mark.parametrize("deaf", [False, True], ids=["once", "all"])
+def test_replies_that_are_lost(redis, users, which, deaf):
+    """The connection is cut when Redis has done it, once or until the filter
+    has no time left; the event is told, and the message counts as what the
+    client has heard."""
+    kind, user, account, alarm = LOST[which]
+    limited(users, mode="all", account="acme", **user)
+    users.account("acme", *("d%d.example" % n for n in range(9)))
+    redis.cli("HSET", "smtp:account:{acme}", "plan", "basic",
+              *sum(account.items(), ()))
+    met, asked = [], []
+
+    def lost(request, reply):
+        if request is not None and b"FCALL" in request:
+            asked.append(b"smtpusers_reserve" in request)
+        if reply is not None and kind in reply and asked[-1] and (
+                deaf or not met):
+            met.append(reply)
+            return True
+        return False
+
+    with FakeRedis(workdir("proxy"), losing(redis, lost)) as proxy, \
+            Sender(proxy.url, alarm=alarm, redis_timeout=2000 if deaf
+                   else 20000) as sender:
+        taken = 0
+        for n in range(12):
+            author = "a@d%d.example" % (n % 9)
+            verdict = sender.mail(author)
+            if verdict == "proceed":
+                verdict = sender.commit(author=author)
+                sender.report("tx-commit" if verdict == "proceed" else
+                              "tx-rollback", "100")
+            taken += verdict == "proceed"
+            if met:
+                break
+        assert met
+        event, = wait_until(lambda: of_kind(redis, kind.decode()), 60,
+                            "the event")
+        assert event.get("user", "") == ("" if account else "alice")
+        assert event["account"] == "acme"
+    wait_until(lambda: b"held" not in holds(redis), 60, "all to be settled")
+    if user or account:
+        used = Functions(redis, "acme" if account else "alice",
+                         kind="account" if account else "user").used()
+        assert used == {"quota": taken}
+
+
+def of_kind(redis, kind):
+    """One whose own reply was lost stands there twice."""
+    return list({event["id"]: event for event in found(redis)
+                 if event["kind"] == kind}.values())
+
+
+def holds(redis):
+    return " ".join(redis.cli("GET", key) for key in
+                    redis.cli("KEYS", "*:used:hold:*")).encode()
+
 
 def test_users_and_accounts(new_relay, redis, users):
     """Each event is of one of them, and nothing of who has no quota."""

@@ -1,19 +1,24 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""Each question of regress/e2e/questions has its answer where it says, and
-the page for programmers names files that are there."""
+"""Each question of regress/e2e/questions has its answer where it says, each
+line of the log has its own, and the page for programmers names files that are
+there."""
 
 import re
 
 import pytest
 
+from manual import unescaped
 from places import SOURCE
 
 LIST = SOURCE / "regress" / "e2e" / "questions"
 QUESTIONS = [[word.strip() for word in line.split("|")]
              for line in LIST.read_text().splitlines()
              if line and not line.startswith("#")]
+LOGS = [("filter/filter-smtpusers.8", "filter/**/*.c"),
+        ("filter/filter-smtpusers.8", "lib/*.c"),
+        ("table/table-smtpusers.8", "table/*.c")]
 HEADINGS = {".8": r"^\.S([sh]) +(.*)$", ".7": r"^\.S([sh]) +(.*)$",
             ".5": r"^\.S([sh]) +(.*)$", ".md": r"^(#+) +(.*)$"}
 
@@ -53,3 +58,32 @@ def test_the_files_that_programmers_are_sent_to():
     assert len(named) > 20
     for name in named:
         assert list(SOURCE.glob(name.rstrip("/") + "*")), name
+
+
+def logged(text):
+    """The formats of what a source file logs about the program itself."""
+    for literals in re.findall(
+            r'\blog_(?:err|warnx|info|once)\(\s*'
+            r'((?:"(?:[^"\\]|\\.)*"|PRI\w+|\s)+)', text):
+        yield re.sub(r'"\s*(?:PRI(\w+)\s*)?"', r"\1", literals.strip())[1:-1]
+
+
+def own_words(line):
+    """The first words of some length that are the same each time."""
+    clauses = [clause.strip(" ,") for clause in
+               re.split(r"%[-.\d]*(?:PRI)?\w+|[:;]", line)]
+    return next((clause for clause in clauses if len(clause) > 10),
+                max(clauses, key=len))
+
+
+@pytest.mark.parametrize("page, sources", LOGS,
+                         ids=[sources for _, sources in LOGS])
+def test_each_line_of_the_log_is_in_diagnostics(page, sources):
+    items = [unescaped(item) for item in re.findall(
+        r"^Li (.*)$", section(SOURCE / page, "DIAGNOSTICS"),
+        re.MULTILINE)]
+    lines = [line for name in SOURCE.glob(sources)
+             for line in logged(name.read_text())]
+    assert len(lines) > 5
+    for line in lines:
+        assert any(own_words(line) in item for item in items), line

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import test_deliveries
 from redisserver import wait_until
 from session import FORMS, Session, together
 from users import crypt
@@ -196,3 +197,9 @@ def test_guesses_at_one_keep_nobody_else_out(new_relay, users):
             for thread in threads:
                 thread.join()
     assert set(refused) == {FAILED}
+
+
+# What it reports of next hops is the same.
+relaying = test_deliveries.relaying
+test_an_alarm_of_failed_deliveries = test_deliveries.test_block
+test_which_deliveries_count = test_deliveries.test_what_counts

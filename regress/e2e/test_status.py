@@ -95,7 +95,7 @@ def test_what_a_client_saw_is_counted(new_relay, users, mx1, redis):
         logins_refused=1, messages_accepted=3, messages_sandboxed=1,
         messages_refused=2, messages_deferred=1, messages_trusted=0,
         messages_failed=0, temporary_failures=0, recipients_refused=0,
-        journal_lost=0, journal_waiting=0, limits_reached=1, alarms=0)
+        writes_lost=0, writes_waiting=0, limits_reached=1, alarms=0)
 
 
 def test_what_the_table_answers_is_counted(redis, users, mx1):
@@ -184,7 +184,7 @@ def test_several_servers(topology):
             assert "smtpusers_relay_up{" in cmd.ok("metrics").stdout
 
 
-def test_what_the_journal_drops_is_counted(redis, users, mx1, status):
+def test_what_the_write_queue_drops_is_counted(redis, users, mx1, status):
     """An entry that Redis refuses for good."""
     conf = configuration(redis=redis.url, relay_name="mx1", spf="off")
     users.add("alice", PASSWORD)
@@ -192,8 +192,8 @@ def test_what_the_journal_drops_is_counted(redis, users, mx1, status):
     with FilterDriver(workdir("filter"), conf) as driver:
         driver.connect("%016x" % 1, "192.0.2.1:40000")
         driver.report("link-auth", "%016x" % 1, "fail", "alice")
-        mx1.comes_to(journal_lost=1, journal_lost_minute=1, logins_failed=1,
-                     journal_waiting=0)
+        mx1.comes_to(writes_lost=1, writes_lost_minute=1, logins_failed=1,
+                     writes_waiting=0)
         said = status.run("status")
     assert said.returncode == 1
     assert "mx1: filter: 1 entries of logs or counters lost" in said.stdout

@@ -4,6 +4,8 @@
 """Relays of two versions side by side: whoever comes first or last, the newer
 functions stay, and every message counts once."""
 
+import re
+
 import pytest
 
 from library import as_script
@@ -13,13 +15,11 @@ from redisserver import ReplyError, wait_until
 from test_quota import HASH, NUMBER, with_version
 
 OLD = "0" * 16
-BEHIND = "words[#words + 1] = VERSION"
 
 
 def older_text():
-    """As long as ours, for it takes its place in the program; replies say
-    nothing of a version, as before there was any."""
-    text = with_version(NUMBER - 1, OLD).replace(BEHIND, " " * len(BEHIND))
+    """As long as ours, for it takes its place in the program."""
+    text = with_version(NUMBER - 1, OLD)
     assert len(text) == len(LUA.read_text())
     return text
 
@@ -119,5 +119,119 @@ def test_the_older_functions_would_be_found(redis, older):
     """The test's own: that filter loads what it is said to."""
     with Sender(redis.url, executable=older):
         has(redis, NUMBER - 1, OLD)
-        assert BEHIND not in older_text()
-        assert BEHIND in as_script()
+
+
+# Older functions that know of no limit, and take what there is.
+KNOWING_LITTLE = """#!lua name=smtpusers_%d_%s
+local function version()
+	return { %d, '%s' }
+end
+local function yes()
+	redis.call('INCR', '{alice}:passed')
+	return { 'ok' }
+end
+local function reserve(keys)
+	redis.call('SET', keys[4], 'held 1 0', 'EX', 3600)
+	return yes()
+end
+redis.register_function('smtpusers_version', version)
+redis.register_function('smtpusers_check', yes)
+redis.register_function('smtpusers_reserve', reserve)
+redis.register_function('smtpusers_keep', function() return { 'ok' } end)
+redis.register_function('smtpusers_refund', function() return { 'ok' } end)
+redis.register_function('smtpusers_alarm', yes)
+""" % (NUMBER - 1, OLD, NUMBER - 1, OLD)
+
+
+def put(redis, text):
+    redis.cli("FUNCTION", "FLUSH")
+    redis.cli("FUNCTION", "LOAD", text)
+
+
+LIMITS = {
+    "sender": ({"sender_quota": "3"}, {}, "[QUOTA]"),
+    "user": ({"quota": "3"}, {}, "[QUOTA]"),
+    "alarm": ({}, {"alarm": {"volume": {"limit": 3, "period": "1h",
+                                        "action": "block"}}}, "[ACL]"),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_older_functions_let_nothing_pass(redis, users, limit):
+    """They come in between, as after a fail-over: what they say yes to, they
+    have not judged."""
+    fields, conf, word = LIMITS[limit]
+    limited(users, **fields)
+    with Sender(redis.url, redis_timeout=20000, **conf) as sender:
+        has(redis, NUMBER, HASH)
+        for _ in range(3):
+            assert sender.mail() == "proceed"
+            put(redis, KNOWING_LITTLE)
+            assert sender.commit() == "proceed"
+            sender.report("tx-commit", "100")
+            assert version(redis) == [NUMBER, HASH]
+        put(redis, KNOWING_LITTLE)
+        verdict = sender.mail()
+        if verdict == "proceed":
+            put(redis, KNOWING_LITTLE)
+            verdict = sender.commit()
+        assert word in verdict
+    # They were asked, each time.
+    assert int(redis.cli("GET", "{alice}:passed")) >= 4
+
+
+def calls(redis, command, which):
+    return int(re.search(r"^cmdstat_%s:.*\b%s=([0-9]+)" % (
+        re.escape(command), which), redis.cli("INFO", "commandstats"),
+        re.MULTILINE)[1])
+
+
+def test_older_functions_that_stay(redis, users):
+    """Nobody may load others: mail waits for who may."""
+    redis.cli("CONFIG", "RESETSTAT")
+    limited(users, sender_quota="3")
+    put(redis, KNOWING_LITTLE)
+    redis.cli("ACL", "SETUSER", "default", "-function|load")
+    try:
+        with Sender(redis.url) as sender:
+            for _ in range(2):
+                assert sender.message() == "reject|451 4.3.0 Temporary failure"
+            # Not with each question.
+            asked = calls(redis, "fcall", "calls")
+            assert asked > 5 * calls(redis, "function|load", "rejected_calls")
+            redis.cli("ACL", "SETUSER", "default", "+function|load")
+            wait_until(lambda: sender.message() == "proceed", 60, "mail")
+            assert sender.send(5) == 2
+    finally:
+        redis.cli("ACL", "SETUSER", "default", "+function|load")
+
+
+def test_a_reservation_of_older_functions_is_judged_anew(redis, users):
+    """What they have charged counts once."""
+    limited(users, quota="2", sender_quota="1")
+    functions = Functions(redis)
+    hold = functions.user + ":used:hold:x"
+
+    def reserve(name):
+        return functions.call("reserve", name, 1, "senders", 1, "example.org")
+
+    older = as_script(text=older_text())
+    keys = [functions.user + end for end in
+            ("", ":used:quota", ":used:rate", ":used:hold:x")]
+    for _ in range(2):
+        redis.cli("EVAL", older, 4, *keys, "reserve", "1d", "1", "senders",
+                  "1", "example.org")
+        assert " by:%d" % (NUMBER - 1) in redis.cli("GET", hold)
+        assert reserve("x") == ["ok"]
+        assert " by:%d" % NUMBER in redis.cli("GET", hold)
+        assert functions.used() == {"quota": 1}
+        assert functions.used_by() == {"example.org": {"sender_quota": 1}}
+        functions.call("refund", "x")
+        assert functions.used() == {"quota": 0}
+        redis.cli("DEL", hold)
+    # There is no room: nothing is left of it that could be given back twice.
+    assert reserve("y") == ["ok"]
+    redis.cli("SET", hold, "held 1 0")
+    assert reserve("x")[:2] == ["full", "sender_quota"]
+    functions.call("refund", "x")
+    assert functions.used() == {"quota": 1}

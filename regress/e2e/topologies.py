@@ -265,7 +265,7 @@ EVERYWHERE = ("KEYS", "FLUSHALL", "FUNCTION", "CONFIG", "ACL", "CLIENT")
 
 
 class Cluster(Topology):
-    """Three primaries, a replica of each."""
+    """Three primaries, a replica of each or more."""
 
     def __init__(self, program="redis-server", places=(None,) * 6, tls=None):
         super().__init__(tls)
@@ -293,7 +293,7 @@ class Cluster(Topology):
         for node in self.servers[1:]:
             self.meet(node)
         self.wait_settled()
-        for primary, replica in zip(primaries, replicas):
+        for primary, replica in zip(itertools.cycle(primaries), replicas):
             replica.cli("CLUSTER", "REPLICATE", self.identity(primary))
         wait_until(lambda: all(map(Node.is_replica, replicas)), 20,
                    "the replicas")
@@ -358,11 +358,14 @@ class Cluster(Topology):
                 return self.at(primary[1])
         raise AssertionError("nobody has slot %d" % slot)
 
-    def replica_of(self, primary):
+    def replicas_of(self, primary):
         identity = self.identity(primary)
-        return next(server for server in self.alive() if identity in
-                    server.cli("CLUSTER", "NODES").partition("myself")[2]
-                    .split("\n")[0])
+        return [server for server in self.alive() if identity in
+                server.cli("CLUSTER", "NODES").partition("myself")[2]
+                .split("\n")[0]]
+
+    def replica_of(self, primary):
+        return self.replicas_of(primary)[0]
 
     def fail_over(self, primary):
         """As an operator asks for it; who follows."""

@@ -17,12 +17,15 @@
 
 #include "filterline.h"
 #include "lineio.h"
+#include "nexthop.h"
 
 #define CHECK(cond)              \
 	do {                     \
 		if (!(cond))     \
 			abort(); \
 	} while (0)
+
+#define FUZZ_MAX (1 << 20) /* recipients that fit into an input */
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -71,6 +74,40 @@ parse_data(const char *line, size_t len)
 }
 
 static void
+on_delivered(void *arg, uint32_t msgid, size_t accepted, size_t refused)
+{
+	(void)arg;
+	(void)msgid;
+	CHECK(accepted + refused > 0 && accepted + refused < FUZZ_MAX);
+}
+
+static struct nexthops hops = { .cb = on_delivered };
+
+static void
+hear(const struct filterline *fl)
+{
+	switch (fl->event) {
+	case EV_LINK_CONNECT:
+		nexthop_open(&hops, fl->session);
+		break;
+	case EV_LINK_DISCONNECT:
+		nexthop_close(&hops, fl->session);
+		break;
+	case EV_TX_BEGIN:
+		nexthop_begin(&hops, fl->session, 1);
+		break;
+	case EV_PROTOCOL_CLIENT:
+		nexthop_asked(&hops, fl->session, fl->params);
+		break;
+	case EV_PROTOCOL_SERVER:
+		nexthop_answered(&hops, fl->session, fl->params);
+		break;
+	default:
+		break;
+	}
+}
+
+static void
 parse(char *line, size_t len)
 {
 	struct filterline fl;
@@ -87,6 +124,9 @@ parse(char *line, size_t len)
 	CHECK(fl.params >= line && fl.params <= line + len);
 	CHECK(fl.params + fl.paramslen == line + len);
 	CHECK(fl.name >= line && fl.name + strlen(fl.name) <= line + len);
+	CHECK(!fl.out || fl.kind == LINE_REPORT);
+	if (fl.out)
+		hear(&fl);
 	if (fl.kind != LINE_REPORT)
 		return;
 	source = filterline_source(fl.params);
@@ -175,6 +215,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	CHECK(exp.eof);
+	nexthops_clear(&hops);
 	lineio_free(io);
 	close(fds[1]);
 	return (0);

@@ -124,7 +124,7 @@ check_account(const redisReply *reply, enum user_status before)
 
 	memset(&user, 0, sizeof(user));
 	user.status = before;
-	bad = user_parse_account(&user, reply);
+	bad = user_parse_account(&user, reply, USER_WHOLE);
 	if (bad != NULL)
 		CHECK(bad[0] != '\0' && !user.pro);
 	if (before == STATUS_BLOCKED)

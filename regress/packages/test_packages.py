@@ -72,7 +72,7 @@ def test_each_program_has_a_manual(installed):
                 if mode.startswith("-rwx") and path.rpartition("/")[0] in (
                     "/usr/sbin", "/usr/share/smtpusers/hooks",
                     str(Path(FILTER).parent), "/usr/lib/cgi-bin")]
-    assert len(programs) == 6
+    assert len(programs) == 7
     for program in programs:
         page = run("man", "-w", "8", program.name).strip()
         text = run("man", "-P", "cat", page, env={"MANWIDTH": "80"})

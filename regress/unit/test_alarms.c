@@ -49,6 +49,10 @@ test_limits(void **state)
 	alarms_limits(&conf, &user, &limits);
 	assert_false(alarms_count_messages(&limits));
 	assert_true(alarms_count(&limits, ALARM_BLOCKED));
+	set(ALARM_FAILURES, ALARM_NOTICE, 1000);
+	alarms_limits(&conf, &user, &limits);
+	assert_false(alarms_count_messages(&limits));
+	assert_true(alarms_count(&limits, ALARM_FAILURES));
 	set(ALARM_VOLUME, ALARM_BLOCK, 100);
 	alarms_limits(&conf, &user, &limits);
 	assert_false(alarms_count_messages(&limits));
@@ -104,6 +108,7 @@ test_tags(void **state)
 	conf.alarms[ALARM_SOURCES].lasts = 60;
 	set(ALARM_VOLUME, ALARM_NOTICE, 1000000);
 	set(ALARM_BLOCKED, ALARM_BLOCK, 5);
+	set(ALARM_FAILURES, ALARM_BLOCK, 5);
 	alarms_limits(&conf, &user, &limits);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		memset(&source, 0, sizeof(source));
@@ -116,6 +121,10 @@ test_tags(void **state)
 		assert_string_equal(words.values[2], "3");
 		assert_string_equal(words.values[3], "");
 	}
+	/* Turned off since the message began. */
+	conf.alarms[ALARM_SOURCES].action = ALARM_OFF;
+	alarms_write(&conf, &message, &words);
+	assert_string_equal(words.plan, "volume:1000000:3600:notice:0");
 }
 
 /* The longest plan fits. */

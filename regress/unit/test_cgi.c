@@ -3,6 +3,7 @@
  * See LICENSE.
  */
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "cgi.h"
 #include "escape.h"
 #include "language.h"
+#include "page.h"
 #include "wording.h"
 
 #define ID "123456789012345678"
@@ -193,7 +195,8 @@ test_wording(void **state)
 	    "The user {domain}<bob> may not send from this address.");
 	free(text);
 	/* What cannot be filled in stays. */
-	text = wording_of(language_of(NULL), "plan", "fix", value, NULL);
+	text = wording_of(language_of(NULL), "plan-not-pro", "fix", value,
+	    NULL);
 	assert_contains(text, "{domain}");
 	free(text);
 	text = wording_of(language_of("de"), "source-not-listed", "what", value,
@@ -205,9 +208,24 @@ test_wording(void **state)
 	    NULL));
 	assert_null(wording_of(language_of(NULL), "source-not-listed] x",
 	    "what", value, NULL));
-	assert_null(wording_of(language_of(NULL), "plan", "wha", value, NULL));
-	assert_null(wording_of(language_of(NULL), "redis-away", "x\nfix", value,
+	assert_null(wording_of(language_of(NULL), "plan-not-pro", "wha", value,
 	    NULL));
+	assert_null(wording_of(language_of(NULL), "redis-unavailable", "x\nfix",
+	    value, NULL));
+}
+
+static void
+test_style(void **state)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE], text[2 * EVP_MAX_MD_SIZE];
+	unsigned int  len;
+
+	(void)state;
+	assert_int_equal(EVP_Digest(page_style, strlen(page_style), digest,
+			     &len, EVP_sha256(), NULL),
+	    1);
+	EVP_EncodeBlock(text, digest, (int)len);
+	assert_string_equal(page_style_digest, (char *)text);
 }
 
 int
@@ -219,7 +237,7 @@ main(void)
 		cmocka_unit_test(test_accept),
 		cmocka_unit_test(test_escape_html),
 		cmocka_unit_test(test_escape_json),
-		cmocka_unit_test(test_wording) };
+		cmocka_unit_test(test_wording), cmocka_unit_test(test_style) };
 
 	return (cmocka_run_group_tests_name("cgi", tests, NULL, NULL));
 }

@@ -576,10 +576,12 @@ test_alarms(void **state)
 	assert_int_equal(conf->alarms[ALARM_BLOCKED].lasts, 0);
 	assert_int_equal(conf->alarms[ALARM_VOLUME].action, ALARM_OFF);
 	assert_int_equal(limit[ALARM_VOLUME].count, LIMIT_UNSET);
-	must_load("alarm volume {}\nalarm senders { action = sandbox }");
+	must_load("alarm volume {}\nalarm senders { action = sandbox }\n"
+		  "alarm failures {}");
 	limit = conf->alarm_limits.of;
 	assert_int_equal(limit[ALARM_VOLUME].count, 50000);
 	assert_int_equal(limit[ALARM_SENDERS].count, 20);
+	assert_int_equal(limit[ALARM_FAILURES].count, 1000);
 	assert_int_equal(conf->alarms[ALARM_SENDERS].action, ALARM_SANDBOX);
 	assert_int_equal(conf->alarms[ALARM_SENDERS].lasts, 0);
 }
@@ -759,7 +761,7 @@ test_hold(void **state)
 
 	(void)state;
 	must_load("prefix = 'x:'");
-	held = conf_hold(conf);
+	held = conf_ref(conf);
 	conf_free(conf);
 	conf = NULL;
 	assert_string_equal(held->prefix, "x:");

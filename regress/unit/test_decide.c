@@ -44,7 +44,7 @@ begin(enum stage stage)
 	user.assigned = 1;
 	assert_true(netaddr_parse("192.0.2.1", &session.source));
 	snprintf(session.name, sizeof(session.name), "alice");
-	session_hold(&session, LOGIN_HELD, HASH);
+	session_bind_to(&session, LOGIN_BOUND, HASH);
 	session.tx = &tx;
 	tx.state = stage == STAGE_END_OF_DATA ? TX_OPEN : TX_NOBODYS;
 	snprintf(tx.user, sizeof(tx.user), "alice");
@@ -141,9 +141,9 @@ test_failed_logins(void **state)
 	facts.logins = LOGINS_OK;
 	assert_action(ACTION_PROCEED);
 	facts.logins = LOGINS_FAILED;
-	assert_reply(ACTION_DISCONNECT, REPLY_FAILURES, REASON_FAILURES);
+	assert_reply(ACTION_DISCONNECT, REPLY_FAILURES, REASON_FAILED_LOGINS);
 	facts.logins = LOGINS_UNKNOWN;
-	assert_reply(ACTION_DISCONNECT, REPLY_AWAY, REASON_AWAY);
+	assert_reply(ACTION_DISCONNECT, REPLY_AWAY, REASON_REDIS_UNAVAILABLE);
 	conf.auth_failures = 0;
 	assert_action(ACTION_PROCEED);
 	/* smtpd's own socket has no source. */
@@ -190,17 +190,17 @@ test_auth_from_a_source_not_listed(void **state)
 	facts.password = PASSWORD_FITS_NOT;
 	assert_action(ACTION_PROCEED);
 	facts.password = PASSWORD_FITS;
-	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED);
 	user.source = SOURCE_LISTED;
 	assert_action(ACTION_PROCEED);
 	/* What was not asked is not allowed. */
 	user.source = SOURCE_UNASKED;
-	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED);
 	session.local = true;
 	conf.local = LOCAL_TRUST;
 	assert_action(ACTION_PROCEED);
 	conf.local = LOCAL_ENFORCE;
-	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE);
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED);
 }
 
 /* What must be there and is not lets nobody in, and has reasons of its own. */
@@ -212,21 +212,23 @@ test_what_is_missing(void **state)
 	facts.shows_password = true;
 	facts.password = PASSWORD_FITS;
 	user.restricted = true;
-	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_NO_LIST);
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE_LIST_MISSING);
 	session.local = true;
 	conf.local = LOCAL_TRUST;
-	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_NO_LIST);
+	assert_reply(ACTION_REJECT, REPLY_SOURCE, REASON_SOURCE_LIST_MISSING);
 	begin(STAGE_MAIL_FROM);
 	user.restricted = true;
-	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_NO_LIST);
+	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE,
+	    REASON_SOURCE_LIST_MISSING);
 	user.source = SOURCE_UNLISTED;
-	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE);
+	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED);
 	user.source = SOURCE_LISTED;
 	assert_action(ACTION_PROCEED);
 	begin(STAGE_MAIL_FROM);
 	user.status = STATUS_BLOCKED;
 	user.no_account = true;
-	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NO_ACCOUNT);
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED,
+	    REASON_ACCOUNT_MISSING);
 }
 
 static void
@@ -241,7 +243,7 @@ test_auth_leaves_the_source_to_mail_from(void **state)
 	begin(STAGE_MAIL_FROM);
 	conf.source_refusal = REFUSE_AT_MAIL_FROM;
 	user.source = SOURCE_UNLISTED;
-	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE);
+	assert_reply(ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED);
 }
 
 /* How the session and its user stand to each other, and what follows. */
@@ -256,70 +258,82 @@ static const struct {
 	const char *reply;
 	enum reason reason;
 	enum action end;
-} standings[] = { { USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_LISTED,
-		      ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
+} authz_cases[] = { { USER_OK, LOGIN_BOUND, false, STATUS_ALLOWED,
+			SOURCE_LISTED, ACTION_PROCEED, NULL, REASON_NONE,
+			ACTION_PROCEED },
 	{ USER_OK, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
 	/* A name or a password that AUTH only showed is no login. */
 	{ USER_OK, LOGIN_SHOWN, true, STATUS_ALLOWED, SOURCE_ANY,
 	    ACTION_PROCEED, NULL, REASON_NONE, ACTION_PROCEED },
-	{ USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_UNLISTED,
-	    ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE, ACTION_BLOCK },
-	{ USER_OK, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_UNASKED,
-	    ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE, ACTION_BLOCK },
-	{ USER_OK, LOGIN_HELD, false, STATUS_BLOCKED, SOURCE_ANY, ACTION_REJECT,
-	    REPLY_AUTH_REQUIRED, REASON_BLOCKED, ACTION_BLOCK },
-	{ USER_OK, LOGIN_HELD, true, STATUS_ALLOWED, SOURCE_ANY, ACTION_REJECT,
-	    REPLY_AUTH_REQUIRED, REASON_USER, ACTION_BLOCK },
+	{ USER_OK, LOGIN_BOUND, false, STATUS_ALLOWED, SOURCE_UNLISTED,
+	    ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED,
+	    ACTION_BLOCK },
+	{ USER_OK, LOGIN_BOUND, false, STATUS_ALLOWED, SOURCE_UNASKED,
+	    ACTION_DISCONNECT, REPLY_SOURCE, REASON_SOURCE_NOT_LISTED,
+	    ACTION_BLOCK },
+	{ USER_OK, LOGIN_BOUND, false, STATUS_BLOCKED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_USER_BLOCKED,
+	    ACTION_BLOCK },
+	{ USER_OK, LOGIN_BOUND, true, STATUS_ALLOWED, SOURCE_ANY, ACTION_REJECT,
+	    REPLY_AUTH_REQUIRED, REASON_USER_CHANGED, ACTION_BLOCK },
 	{ USER_OK, LOGIN_NOBODY, false, STATUS_ALLOWED, SOURCE_ANY,
-	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY, ACTION_BLOCK },
+	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN,
+	    ACTION_BLOCK },
 	{ USER_OK, LOGIN_ASKED, false, STATUS_ALLOWED, SOURCE_ANY,
-	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT },
+	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_REDIS_UNAVAILABLE,
+	    ACTION_REJECT },
 	{ USER_OK, LOGIN_FAILED, false, STATUS_ALLOWED, SOURCE_ANY,
-	    ACTION_DISCONNECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT },
-	{ USER_NONE, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_ANY,
-	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY, ACTION_BLOCK },
+	    ACTION_DISCONNECT, REPLY_TEMPFAIL, REASON_REDIS_UNAVAILABLE,
+	    ACTION_REJECT },
+	{ USER_NONE, LOGIN_BOUND, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN,
+	    ACTION_BLOCK },
 	{ USER_NONE, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
-	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY, ACTION_BLOCK },
-	{ USER_BAD, LOGIN_HELD, false, STATUS_ALLOWED, SOURCE_ANY,
-	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT },
+	    ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN,
+	    ACTION_BLOCK },
+	{ USER_BAD, LOGIN_BOUND, false, STATUS_ALLOWED, SOURCE_ANY,
+	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_RECORD_INVALID,
+	    ACTION_REJECT },
 	{ USER_UNAVAILABLE, LOGIN_NONE, false, STATUS_ALLOWED, SOURCE_ANY,
-	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT },
+	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_REDIS_UNAVAILABLE,
+	    ACTION_REJECT },
 	{ USER_UNAVAILABLE, LOGIN_FAILED, false, STATUS_ALLOWED, SOURCE_ANY,
-	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_AWAY, ACTION_REJECT } };
+	    ACTION_REJECT, REPLY_TEMPFAIL, REASON_REDIS_UNAVAILABLE,
+	    ACTION_REJECT } };
 
 static void
 stand(enum stage stage, size_t i)
 {
 	begin(stage);
-	session.login = standings[i].login;
-	if (standings[i].other_password)
+	session.login = authz_cases[i].login;
+	if (authz_cases[i].other_password)
 		snprintf(user.password, sizeof(user.password), "$6$new$hash");
-	user.status = standings[i].status;
-	user.source = standings[i].source;
-	if (standings[i].found != USER_OK)
-		find(standings[i].found);
+	user.status = authz_cases[i].status;
+	user.source = authz_cases[i].source;
+	if (authz_cases[i].found != USER_OK)
+		find(authz_cases[i].found);
 }
 
 static void
-test_standing(void **state)
+test_authz(void **state)
 {
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < sizeof(standings) / sizeof(standings[0]); i++) {
+	for (i = 0; i < sizeof(authz_cases) / sizeof(authz_cases[0]); i++) {
 		stand(STAGE_MAIL_FROM, i);
-		if (standings[i].reply == NULL)
-			assert_action(standings[i].action);
+		if (authz_cases[i].reply == NULL)
+			assert_action(authz_cases[i].action);
 		else
-			assert_reply(standings[i].action, standings[i].reply,
-			    standings[i].reason);
+			assert_reply(authz_cases[i].action,
+			    authz_cases[i].reply, authz_cases[i].reason);
 		stand(STAGE_END_OF_DATA, i);
-		if (standings[i].end == ACTION_BLOCK)
-			assert_blocked(REASON_USER, NULL);
-		else if (standings[i].end == ACTION_REJECT)
+		if (authz_cases[i].end == ACTION_BLOCK)
+			assert_blocked(REASON_USER_CHANGED, NULL);
+		else if (authz_cases[i].end == ACTION_REJECT)
 			assert_reply(ACTION_REJECT, REPLY_TEMPFAIL,
-			    REASON_AWAY);
+			    authz_cases[i].reason);
 		else
 			assert_action(ACTION_PROCEED);
 	}
@@ -334,13 +348,13 @@ test_nobody_is_asked_for(void **state)
 	session.login = LOGIN_NONE;
 	session.source.len = 0;
 	facts.user_asked = false;
-	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	/* A login as no possible name is never the user of the source. */
 	begin(STAGE_MAIL_FROM);
 	session.login = LOGIN_NOBODY;
 	session.name[0] = '\0';
 	facts.user_asked = false;
-	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	/* A logged-in session needs no source. */
 	begin(STAGE_MAIL_FROM);
 	session.source.len = 0;
@@ -357,11 +371,11 @@ test_local(void **state)
 	session.source.len = 0;
 	facts.user_asked = false;
 	conf.local = LOCAL_ENFORCE;
-	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	conf.local = LOCAL_TRUST;
 	assert_action(ACTION_PROCEED);
 	/* Who logs in is that user, there too. */
-	session.login = LOGIN_HELD;
+	session.login = LOGIN_BOUND;
 	assert_action(ACTION_ASK_USER);
 	/* At the end of data counts what MAIL FROM was. */
 	begin(STAGE_END_OF_DATA);
@@ -380,12 +394,12 @@ test_a_long_sender(void **state)
 	(void)state;
 	begin(STAGE_MAIL_FROM);
 	facts.sender_too_long = true;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LONG);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_SENDER_TOO_LONG);
 	/* Before anything else, a local one's too. */
 	session.local = true;
 	conf.local = LOCAL_TRUST;
 	session.login = LOGIN_NONE;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LONG);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_SENDER_TOO_LONG);
 }
 
 /* What the message itself is, at the end of data. */
@@ -395,33 +409,33 @@ test_the_message(void **state)
 	(void)state;
 	begin(STAGE_END_OF_DATA);
 	session.tx = NULL;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_DAMAGED);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LINE_TOO_LONG);
 	begin(STAGE_END_OF_DATA);
 	tx.damaged = true;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_DAMAGED);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LINE_TOO_LONG);
 	tx.state = TX_TRUSTED;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_DAMAGED);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LINE_TOO_LONG);
 
 	begin(STAGE_END_OF_DATA);
 	tx.state = TX_NOBODYS;
-	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	tx.state = TX_PASSED;
-	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOBODY);
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 
 	begin(STAGE_END_OF_DATA);
 	snprintf(user.name, sizeof(user.name), "bob");
-	assert_blocked(REASON_USER, NULL);
+	assert_blocked(REASON_USER_CHANGED, NULL);
 
 	begin(STAGE_END_OF_DATA);
 	tx.hidden_end = true;
-	assert_blocked(REASON_BODY, NULL);
+	assert_blocked(REASON_BODY_HIDDEN_END, NULL);
 	senders.reason = REASON_FROM_MISSING;
-	assert_blocked(REASON_BODY, NULL);
+	assert_blocked(REASON_BODY_HIDDEN_END, NULL);
 	tx.hidden_end = false;
 	assert_blocked(REASON_FROM_MISSING, NULL);
 	/* Before it is told why, the user must be one who may send. */
 	user.status = STATUS_BLOCKED;
-	assert_blocked(REASON_USER, NULL);
+	assert_blocked(REASON_USER_CHANGED, NULL);
 }
 
 static void
@@ -438,7 +452,7 @@ test_sandbox(void **state)
 	assert_action(ACTION_PROCEED);
 	begin(STAGE_END_OF_DATA);
 	user.status = STATUS_SANDBOXED;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_SANDBOX);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_SANDBOXED_MEANWHILE);
 	tx.sandboxed = true;
 	assert_action(ACTION_PROCEED);
 	/* Released meanwhile: its recipients went nowhere all the same. */
@@ -455,14 +469,14 @@ test_modes(void **state)
 		bool	       pro;
 		enum reason    account; /* where it is the account's */
 		enum reason    foreign;
-	} rows[] = { { MODE_DEFAULT, false, REASON_NOT_ASSIGNED,
-			 REASON_NOT_ASSIGNED },
-		{ MODE_DEFAULT, true, REASON_NOT_ASSIGNED,
-		    REASON_NOT_ASSIGNED },
-		{ MODE_ALL, false, REASON_NONE, REASON_NOT_IN_ACCOUNT },
-		{ MODE_ALL, true, REASON_NONE, REASON_NOT_IN_ACCOUNT },
-		{ MODE_ANY, false, REASON_NONE, REASON_PLAN },
-		{ MODE_ANY, true, REASON_NONE, REASON_SPF } };
+	} rows[] = { { MODE_DEFAULT, false, REASON_DOMAIN_NOT_ASSIGNED,
+			 REASON_DOMAIN_NOT_ASSIGNED },
+		{ MODE_DEFAULT, true, REASON_DOMAIN_NOT_ASSIGNED,
+		    REASON_DOMAIN_NOT_ASSIGNED },
+		{ MODE_ALL, false, REASON_NONE, REASON_DOMAIN_NOT_IN_ACCOUNT },
+		{ MODE_ALL, true, REASON_NONE, REASON_DOMAIN_NOT_IN_ACCOUNT },
+		{ MODE_ANY, false, REASON_NONE, REASON_PLAN_NOT_PRO },
+		{ MODE_ANY, true, REASON_NONE, REASON_SPF_UNKNOWN } };
 	static const enum stage stages[] = { STAGE_MAIL_FROM,
 		STAGE_END_OF_DATA };
 	enum reason		want;
@@ -483,7 +497,7 @@ test_modes(void **state)
 					      : rows[i].foreign;
 				if (want == REASON_NONE)
 					assert_action(ACTION_PROCEED);
-				else if (want == REASON_SPF)
+				else if (want == REASON_SPF_UNKNOWN)
 					assert_action(ACTION_ASK_SPF);
 				else
 					assert_blocked(want, "example.org");
@@ -497,7 +511,7 @@ test_spf(void **state)
 {
 	static const enum reason reasons[] = { [SPF_VERDICT_OK] = REASON_NONE,
 		[SPF_VERDICT_NONE] = REASON_SPF_NONE,
-		[SPF_VERDICT_SEVERAL] = REASON_SPF_SEVERAL,
+		[SPF_VERDICT_MULTIPLE] = REASON_SPF_MULTIPLE,
 		[SPF_VERDICT_SYNTAX] = REASON_SPF_SYNTAX,
 		[SPF_VERDICT_NOT_INCLUDED] = REASON_SPF_INCLUDE,
 		[SPF_VERDICT_NOT_PASS] = REASON_SPF_FAIL };
@@ -527,16 +541,16 @@ test_spf(void **state)
 		assert_string_equal(decide(&facts).record, "v=spf1 -all");
 	}
 	answer.verdict = SPF_VERDICT_UNKNOWN;
-	assert_reply(ACTION_REJECT, REPLY_SPF, REASON_SPF);
+	assert_reply(ACTION_REJECT, REPLY_SPF, REASON_SPF_UNKNOWN);
 	facts.spf[1] = SPF_UNKNOWN;
-	assert_reply(ACTION_REJECT, REPLY_SPF, REASON_SPF);
+	assert_reply(ACTION_REJECT, REPLY_SPF, REASON_SPF_UNKNOWN);
 	facts.spf[1] = SPF_LATER;
 	assert_action(ACTION_PROCEED);
 	facts.spf[1] = SPF_UNASKED;
 	conf.spf = SPF_OFF;
 	assert_action(ACTION_PROCEED);
 	user.pro = false;
-	assert_blocked(REASON_PLAN, "two.example");
+	assert_blocked(REASON_PLAN_NOT_PRO, "two.example");
 }
 
 /* A host's report about mail, whose sender is null. */
@@ -555,10 +569,10 @@ test_bounces(void **state)
 	user.mode = MODE_ALL;
 	assert_blocked(REASON_BOUNCE, "example.org");
 	snprintf(tx.sender, sizeof(tx.sender), "alice@example.org");
-	assert_blocked(REASON_NOT_IN_ACCOUNT, "example.org");
+	assert_blocked(REASON_DOMAIN_NOT_IN_ACCOUNT, "example.org");
 	tx.sender[0] = '\0';
 	tx.header.fromlen = strlen(" Mail");
-	assert_blocked(REASON_NOT_IN_ACCOUNT, "example.org");
+	assert_blocked(REASON_DOMAIN_NOT_IN_ACCOUNT, "example.org");
 }
 
 static void
@@ -581,10 +595,11 @@ test_every_domain_counts(void **state)
 	assert_action(ACTION_PROCEED);
 	for (i = 0; i < DOMAINS_MAX; i++) {
 		user.assigned = all & ~(1U << i);
-		assert_blocked(REASON_NOT_ASSIGNED, senders.domains.name[i]);
+		assert_blocked(REASON_DOMAIN_NOT_ASSIGNED,
+		    senders.domains.name[i]);
 	}
 	user.assigned = 1 << 3;
-	assert_blocked(REASON_NOT_ASSIGNED, "d0.example");
+	assert_blocked(REASON_DOMAIN_NOT_ASSIGNED, "d0.example");
 }
 
 /* A recipient is asked about where there is a list, and then only. */
@@ -604,15 +619,15 @@ test_suppressed(void **state)
 		tx.sandboxed = (i & 4) != 0;
 		if ((i & 3) != 0) {
 			assert_reply(ACTION_REJECT, REPLY_RECIPIENT,
-			    REASON_RECIPIENT);
+			    REASON_RECIPIENT_UNREADABLE);
 			domains_add(&recipient, "example.com", "bob", 3);
 			assert_action(ACTION_ASK_SUPPRESSED);
 			facts.suppressed = RECIPIENT_UNKNOWN;
 			assert_reply(ACTION_REJECT, REPLY_TEMPFAIL,
-			    REASON_AWAY);
+			    REASON_REDIS_UNAVAILABLE);
 			facts.suppressed = RECIPIENT_SUPPRESSED;
 			assert_reply(ACTION_REJECT, REPLY_SUPPRESSED,
-			    REASON_SUPPRESSED);
+			    REASON_RECIPIENT_SUPPRESSED);
 			facts.suppressed = RECIPIENT_FREE;
 		}
 		assert_action(tx.sandboxed ? ACTION_SANDBOX : ACTION_PROCEED);
@@ -621,7 +636,7 @@ test_suppressed(void **state)
 	tx.recipients = 2;
 	tx.max_recipients = 1;
 	facts.suppressed = RECIPIENT_UNASKED;
-	assert_int_equal(decide(&facts).reason, REASON_RECIPIENTS);
+	assert_int_equal(decide(&facts).reason, REASON_TOO_MANY_RECIPIENTS);
 }
 
 /* A bound of the user counts first, then the account's, then everybody's. */
@@ -636,7 +651,7 @@ test_bounds(void **state)
 	tx.max_recipients = 50;
 	assert_action(ACTION_PROCEED);
 	tx.recipients = 51;
-	assert_int_equal(decide(&facts).reason, REASON_RECIPIENTS);
+	assert_int_equal(decide(&facts).reason, REASON_TOO_MANY_RECIPIENTS);
 	{
 		const struct decision d = decide(&facts);
 
@@ -656,7 +671,7 @@ test_bounds(void **state)
 		const struct decision d = decide(&facts);
 
 		assert_int_equal(d.action, ACTION_REJECT);
-		assert_int_equal(d.reason, REASON_SIZE);
+		assert_int_equal(d.reason, REASON_TOO_LARGE);
 		assert_string_equal(decide_reply(&d, buf),
 		    "552 5.3.4 Message too large, at most 1000 bytes");
 	}
@@ -696,7 +711,7 @@ test_over(void **state)
 	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
 	/* What cannot be read is no limit that was used up. */
 	facts.room = ROOM_UNKNOWN;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS_UNREADABLE);
 }
 
 /* The account's limits go by the account's word. */
@@ -738,9 +753,9 @@ test_addresses(void **state)
 	d = decide(&facts);
 	assert_int_equal(d.action, ACTION_ASK_ADDRESSES);
 	assert_int_equal(d.which, 0);
-	assert_blocked(REASON_ADDRESS, "example.org");
+	assert_blocked(REASON_ADDRESS_NOT_ASSIGNED, "example.org");
 	user.addresses = false;
-	assert_blocked(REASON_NOT_ASSIGNED, "example.org");
+	assert_blocked(REASON_DOMAIN_NOT_ASSIGNED, "example.org");
 	/* Those of another domain say nothing. */
 	facts.addresses = "two.example";
 	user.addresses = true;
@@ -765,14 +780,15 @@ test_room(void **state)
 		assert_reply(ACTION_REJECT, "451 4.7.1 [QUOTA] full",
 		    REASON_QUOTA);
 		facts.room = ROOM_UNKNOWN;
-		assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS);
+		assert_reply(ACTION_REJECT, REPLY_TEMPFAIL,
+		    REASON_LIMITS_UNREADABLE);
 		facts.room = ROOM_THERE;
 		assert_action(ACTION_PROCEED);
 		facts.room = ROOM_UNASKED;
 		assert_action(ACTION_ASK_ROOM);
 		/* Nothing is reserved for what is blocked. */
 		user.assigned = 0;
-		assert_blocked(REASON_NOT_ASSIGNED, "example.org");
+		assert_blocked(REASON_DOMAIN_NOT_ASSIGNED, "example.org");
 	}
 }
 
@@ -793,13 +809,13 @@ test_alarms(void **state)
 	facts.room = ROOM_BLOCKED;
 	assert_blocked(REASON_ALARM, NULL);
 	facts.room = ROOM_SANDBOXED;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_SANDBOX);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_SANDBOXED_MEANWHILE);
 	facts.room = ROOM_UNKNOWN;
-	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS);
+	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS_UNREADABLE);
 	/* Nothing of a message that is blocked, or swallowed. */
 	facts.room = ROOM_UNASKED;
 	user.assigned = 0;
-	assert_blocked(REASON_NOT_ASSIGNED, "example.org");
+	assert_blocked(REASON_DOMAIN_NOT_ASSIGNED, "example.org");
 	user.assigned = 1;
 	tx.sandboxed = true;
 	assert_action(ACTION_PROCEED);
@@ -814,7 +830,7 @@ main(void)
 		cmocka_unit_test(test_auth_leaves_to_smtpd),
 		cmocka_unit_test(test_auth_from_a_source_not_listed),
 		cmocka_unit_test(test_auth_leaves_the_source_to_mail_from),
-		cmocka_unit_test(test_standing),
+		cmocka_unit_test(test_authz),
 		cmocka_unit_test(test_what_is_missing),
 		cmocka_unit_test(test_nobody_is_asked_for),
 		cmocka_unit_test(test_local),

@@ -10,15 +10,15 @@
 
 #include "events.h"
 #include "fakeredis.h"
-#include "journal.h"
 #include "log.h"
 #include "quota.h"
 #include "servers.h"
+#include "writequeue.h"
 
 static struct event_base *base;
 static struct fakeredis	  fake;
 static struct servers	 *servers;
-static struct journal	 *j;
+static struct writequeue *j;
 
 static int
 set_up(void **state)
@@ -35,7 +35,7 @@ set_up(void **state)
 	fake.conf.relay_name = relay;
 	servers = servers_new(base, &fake.conf);
 	assert_non_null(servers);
-	j = journal_new(base, servers);
+	j = writequeue_new(base, servers);
 	assert_non_null(j);
 	fakeredis_start(&fake);
 	unit_run_until(base, servers_ready(servers) && fakeredis_heard(&fake));
@@ -47,7 +47,7 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	journal_free(j);
+	writequeue_free(j);
 	servers_free(servers);
 	fakeredis_free(&fake);
 	event_base_free(base);

@@ -95,7 +95,9 @@ test_reports(void **state)
 		{ "tx-rollback|" ID "|8d221206", EV_TX_ROLLBACK, "8d221206" },
 		{ "tx-reset|" ID "|", EV_TX_RESET, "" },
 		{ "timeout|" ID, EV_UNKNOWN, "" },
-		{ "protocol-client|" ID "|RSET", EV_UNKNOWN, "RSET" },
+		{ "protocol-client|" ID "|RSET", EV_PROTOCOL_CLIENT, "RSET" },
+		{ "protocol-server|" ID "|550 a|b", EV_PROTOCOL_SERVER,
+		    "550 a|b" },
 		/* a request's name is no report's */
 		{ "commit|" ID "|x", EV_UNKNOWN, "x" },
 		{ "LINK-AUTH|" ID "|x", EV_UNKNOWN, "x" },
@@ -112,9 +114,29 @@ test_reports(void **state)
 		assert_int_equal(fl.kind, LINE_REPORT);
 		assert_int_equal(fl.event, cases[i].event);
 		assert_int_equal(fl.session, SESSION);
+		assert_false(fl.out);
 		assert_string_equal(fl.params, cases[i].params);
 		assert_int_equal(fl.paramslen, strlen(cases[i].params));
 	}
+}
+
+static void
+test_reports_of_smtp_out(void **state)
+{
+	struct filterline fl;
+
+	(void)state;
+	assert_null(parse("report|0.7|1.2|smtp-out|tx-begin|" ID "|8d221206",
+	    &fl));
+	assert_int_equal(fl.kind, LINE_REPORT);
+	assert_true(fl.out);
+	assert_int_equal(fl.event, EV_TX_BEGIN);
+	assert_int_equal(fl.session, SESSION);
+	assert_string_equal(fl.params, "8d221206");
+	/* smtpd asks nothing there. */
+	assert_non_null(parse("filter|0.7|1.2|smtp-out|commit|" ID "|" TOK "|",
+	    &fl));
+	assert_non_null(parse("report|0.7|1.2|smtp-|tx-begin|" ID "|x", &fl));
 }
 
 static void
@@ -404,7 +426,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_config),
-		cmocka_unit_test(test_reports), cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_reports),
+		cmocka_unit_test(test_reports_of_smtp_out),
+		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_malformed), cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_cut_short), cmocka_unit_test(test_data),
 		cmocka_unit_test(test_a_byte_of_the_head),

@@ -358,7 +358,7 @@ test_length(void **state)
 	assert_domains(value, "one.example");
 	value[FROM_MAX] = ' ';
 	value[FROM_MAX + 1] = '\0';
-	assert_reason(value, REASON_FROM_LONG);
+	assert_reason(value, REASON_FROM_TOO_LONG);
 }
 
 static void

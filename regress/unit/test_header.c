@@ -170,7 +170,7 @@ test_dots(void **state)
 	header_clear(&h);
 
 	line("..From: a@one.example");
-	assert_reason(REASON_FIELD_NAME);
+	assert_reason(REASON_HEADER_NAME);
 	header_clear(&h);
 
 	line("From: a@one.example");
@@ -232,11 +232,11 @@ test_malformed(void **state)
 	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		line("From: a@one.example");
 		line(lines[i]);
-		assert_reason(REASON_HEADER);
+		assert_reason(REASON_HEADER_MALFORMED);
 		header_clear(&h);
 		line(lines[i]);
 		line("From: a@one.example");
-		assert_reason(REASON_HEADER);
+		assert_reason(REASON_HEADER_MALFORMED);
 		header_clear(&h);
 	}
 }
@@ -274,7 +274,7 @@ test_names_like_it(void **state)
 		line("From: a@one.example");
 		snprintf(text, sizeof(text), "%s: x", names[i]);
 		line(text);
-		assert_reason(REASON_FIELD_NAME);
+		assert_reason(REASON_HEADER_NAME);
 		header_clear(&h);
 	}
 	line("From: a@one.example");
@@ -300,7 +300,7 @@ test_hidden_from(void **state)
 		line("From: a@one.example");
 		snprintf(text, sizeof(text), "Subject: x%s From : y", ends[i]);
 		line(text);
-		assert_reason(REASON_HIDDEN_FROM);
+		assert_reason(REASON_HEADER_HIDDEN_FROM);
 		header_clear(&h);
 		line("From: a@one.example");
 		snprintf(text, sizeof(text), "Subject: x%s", ends[i]);
@@ -312,7 +312,7 @@ test_hidden_from(void **state)
 		snprintf(text, sizeof(text), "Subject: x%sFr", ends[i]);
 		line(text);
 		line(" =?utf-8?Q?om:?=");
-		assert_reason(REASON_HIDDEN_FROM);
+		assert_reason(REASON_HEADER_HIDDEN_FROM);
 		header_clear(&h);
 	}
 	line("From: a@one.example");
@@ -336,7 +336,7 @@ test_control(void **state)
 	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		line("From: a@one.example");
 		line_of(lines[i].text, lines[i].len);
-		assert_reason(REASON_CONTROL);
+		assert_reason(REASON_HEADER_CONTROL);
 		header_clear(&h);
 	}
 }
@@ -350,7 +350,7 @@ test_first_reason(void **state)
 	line("From : a@one.example");
 	line("From: a@one.example");
 	line_of("\r", 1);
-	assert_reason(REASON_HEADER);
+	assert_reason(REASON_HEADER_MALFORMED);
 }
 
 static void
@@ -364,11 +364,11 @@ test_long(void **state)
 		line(" (x)");
 	assert_passes("one.example");
 	line(" (x)");
-	assert_reason(REASON_FROM_LONG);
+	assert_reason(REASON_FROM_TOO_LONG);
 	for (i = 0; i < 100000; i++)
 		line(" (x)");
 	assert_true(h.fromsize <= FROM_MAX);
-	assert_reason(REASON_FROM_LONG);
+	assert_reason(REASON_FROM_TOO_LONG);
 }
 
 /* The bound is the sum, not that of each line. */
@@ -384,7 +384,7 @@ test_long_by_one(void **state)
 	assert_passes("one.example");
 	header_clear(&h);
 	header_line(&h, text, 5 + FROM_MAX + 1);
-	assert_reason(REASON_FROM_LONG);
+	assert_reason(REASON_FROM_TOO_LONG);
 }
 
 /* Long fields that are not From cost nothing. */

@@ -451,7 +451,7 @@ test_guessed_leave_room(void **state)
 
 /* Somebody stands still for it: it comes next, though guessed at. */
 static void
-test_hurry(void **state)
+test_do_next(void **state)
 {
 	(void)state;
 	guess("alice");
@@ -459,7 +459,7 @@ test_hurry(void **state)
 	guess("trudy");
 	start("mallory", slow, 0);
 	start("trudy", slow, 1);
-	passwd_hurry(start("alice", quick, 2));
+	passwd_do_next(start("alice", quick, 2));
 	unit_run_until(base, called[1] == 1);
 	assert_int_equal(norder, 3);
 	assert_int_equal(order[2], 1);
@@ -503,7 +503,7 @@ main(void)
 		TEST(test_share), TEST(test_cancelled_make_room),
 		ORDER(test_one_of_a_name_at_a_time),
 		ORDER(test_guessed_come_last), ORDER(test_guessed_leave_room),
-		ORDER(test_hurry), TEST(test_pool_free),
+		ORDER(test_do_next), TEST(test_pool_free),
 		TEST(test_too_many_threads)
 	};
 

@@ -11,17 +11,17 @@
 #include "unit.h"
 
 #include "fakeredis.h"
-#include "journal.h"
 #include "log.h"
 #include "servers.h"
 #include "report.h"
 #include "session.h"
 #include "userlog.h"
+#include "writequeue.h"
 
 static struct event_base   *base;
 static struct fakeredis	    fake;
 static struct servers	   *servers;
-static struct journal	   *journal;
+static struct writequeue   *writequeue;
 static struct reports	    reports;
 static struct report_query *query;
 static char		    told[REPORT_ID + 1]; /* "": it is not there */
@@ -47,11 +47,11 @@ set_up(void **state)
 	unit_capture(&capture);
 	servers = servers_new(base, &fake.conf);
 	assert_non_null(servers);
-	journal = journal_new(base, servers);
-	assert_non_null(journal);
+	writequeue = writequeue_new(base, servers);
+	assert_non_null(writequeue);
 	reports.conf = &fake.conf;
 	reports.servers = servers;
-	reports.journal = journal;
+	reports.writequeue = writequeue;
 	reports.ids = reportids_new();
 	assert_non_null(reports.ids);
 	calls = 0;
@@ -70,7 +70,7 @@ tear_down(void **state)
 	(void)state;
 	unit_captured(&capture);
 	session_close(&sessions, s);
-	journal_free(journal);
+	writequeue_free(writequeue);
 	reportids_free(reports.ids);
 	servers_free(servers);
 	fakeredis_free(&fake);
@@ -125,7 +125,7 @@ add_entry(const char *event, const char *result, const char *reply,
 		.report = report,
 		.size = size };
 
-	userlog_add(journal, "smtp:", s, "alice", &entry);
+	userlog_add(writequeue, "smtp:", s, "alice", &entry);
 }
 
 static void
@@ -138,7 +138,7 @@ test_report(void **state)
 	s->tx->msgid = 0xbeef;
 	take("From: A <a@two.example>");
 	take("Message-ID: <1@two.example>");
-	write_report("alice", REASON_NOT_ASSIGNED, "two.example");
+	write_report("alice", REASON_DOMAIN_NOT_ASSIGNED, "two.example");
 	assert_int_equal(strlen(told), 18);
 	assert_int_equal(strspn(told, "0123456789"), 18);
 	unit_run_until(base, fake.ncommands == 2);
@@ -159,7 +159,8 @@ test_report(void **state)
 static void
 test_report_least(void **state)
 {
-	const struct report report = { .reason = REASON_USER, .user = "alice" };
+	const struct report report = { .reason = REASON_USER_CHANGED,
+		.user = "alice" };
 
 	(void)state;
 	fakeredis_script(&fake, ok, 2);
@@ -199,7 +200,7 @@ test_too_many(void **state)
 	(void)state;
 	while (reportids_draw(reports.ids, "alice", "acme", now, last))
 		reportids_written(reports.ids, "alice", last);
-	write_report("alice", REASON_USER, NULL);
+	write_report("alice", REASON_USER_CHANGED, NULL);
 	assert_string_equal(told, last);
 	/* What comes behind shows that nothing came before it. */
 	add_entry("login", "refused", NULL, NULL, -1);
@@ -207,7 +208,7 @@ test_too_many(void **state)
 	assert_int_equal(fake.ncommands, 1);
 	/* Others have theirs. */
 	fakeredis_script(&fake, ok, 2);
-	write_report("bob", REASON_USER, NULL);
+	write_report("bob", REASON_USER_CHANGED, NULL);
 	unit_run_until(base, fake.ncommands == 2);
 }
 
@@ -219,7 +220,7 @@ test_held(void **state)
 
 	(void)state;
 	fakeredis_script(&fake, hold, 1);
-	begin_report("alice", REASON_USER, NULL);
+	begin_report("alice", REASON_USER_CHANGED, NULL);
 	unit_run_until(base, fake.ncommands == 1);
 	assert_int_equal(calls, 0);
 	assert_non_null(query);
@@ -239,7 +240,7 @@ test_refused(void **state)
 
 	(void)state;
 	fakeredis_script(&fake, oom, 1);
-	write_report("alice", REASON_USER, NULL);
+	write_report("alice", REASON_USER_CHANGED, NULL);
 	assert_string_equal(told, "");
 	assert_contains(fake.log, "HSET ");
 	fakeredis_script(&fake, ok, 1);
@@ -256,13 +257,13 @@ test_lost(void **state)
 
 	(void)state;
 	fakeredis_script(&fake, lost, 1);
-	write_report("alice", REASON_USER, NULL);
+	write_report("alice", REASON_USER_CHANGED, NULL);
 	assert_string_equal(told, "");
 	fakeredis_script(&fake, ok, 1);
 	unit_run_until(base, strstr(fake.log, "EXPIRE smtp:report:{") != NULL);
 	fakeredis_hang_up(&fake);
 	unit_run_until(base, !servers_ready(servers));
-	write_report("alice", REASON_USER, NULL);
+	write_report("alice", REASON_USER_CHANGED, NULL);
 	assert_string_equal(told, "");
 }
 
@@ -274,7 +275,7 @@ test_cancel(void **state)
 
 	(void)state;
 	fakeredis_script(&fake, hold, 2);
-	begin_report("alice", REASON_USER, NULL);
+	begin_report("alice", REASON_USER_CHANGED, NULL);
 	unit_run_until(base, fake.ncommands == 1);
 	report_cancel(query);
 	unit_run_until(base, fake.ncommands == 2);
@@ -344,7 +345,7 @@ test_recipient_entry(void **state)
 	(void)state;
 	s->tx->msgid = 0xbeef;
 	s->tx->suppressed = 12;
-	userlog_add(journal, "smtp:", s, "alice", &entry);
+	userlog_add(writequeue, "smtp:", s, "alice", &entry);
 	unit_run_until(base, fake.ncommands == 1);
 	assert_contains(fake.log,
 	    "XADD smtp:user:{alice}:log MAXLEN ~ 1000 * event recipient result "

@@ -45,13 +45,13 @@ static void *page;
 
 /* The status that a process which has been confined for it ends with. */
 static int
-confined(int (*what)(const void *), const void *arg)
+confined_by(bool (*confine)(void), int (*what)(const void *), const void *arg)
 {
 	int   status;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		if (!sandbox_begin() || !sandbox_program())
+		if (!sandbox_begin() || !confine())
 			_exit(255);
 		_exit(what(arg));
 	}
@@ -59,6 +59,12 @@ confined(int (*what)(const void *), const void *arg)
 	if (!WIFEXITED(status))
 		fail_msg("ended by signal %d", WTERMSIG(status));
 	return (WEXITSTATUS(status));
+}
+
+static int
+confined(int (*what)(const void *), const void *arg)
+{
+	return (confined_by(sandbox_program, what, arg));
 }
 
 struct call {
@@ -374,10 +380,42 @@ test_connections(void **state)
 	assert_int_equal(listen(local, 1), 0);
 	assert_int_equal(confined(connect_to, &sun), 0);
 	assert_int_equal(confined(connect_to, &sin), 0);
+	assert_int_equal(confined_by(sandbox_page, connect_to, &sun), 0);
+	assert_int_equal(confined_by(sandbox_page, connect_to, &sin), 0);
 	unlink(sun.sun_path);
 	rmdir(dir);
 	close(tcp);
 	close(local);
+}
+
+/* What programs may do, and the one that prints a page has no need for. */
+static void
+test_page(void **state)
+{
+	const struct call calls[] = {
+		{ "openat", SYS_openat, { HERE, TEXT("/etc/passwd") } },
+		{ "readlinkat", SYS_readlinkat, { HERE, TEXT("/proc/self") } },
+		{ "clone", SYS_clone,
+		    { CLONE_VM | CLONE_SIGHAND | CLONE_THREAD } },
+		{ "execve", SYS_execve, { TEXT("/nowhere") } },
+		{ "bind", SYS_bind, { 0 } },
+		{ "getdents64", SYS_getdents64, { 0 } },
+		{ "datagrams", SYS_socket, { AF_INET, SOCK_DGRAM } },
+		{ "netlink socket", SYS_socket,
+		    { AF_NETLINK, SOCK_RAW, NETLINK_ROUTE } },
+		{ "mmap", SYS_mmap,
+		    { 0, 4096, PROT_READ | PROT_EXEC,
+			MAP_PRIVATE | MAP_ANONYMOUS, (unsigned long)-1 } },
+	};
+	size_t i;
+	int    got;
+
+	(void)state;
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		got = confined_by(sandbox_page, make_call, &calls[i]);
+		if (got != EPERM)
+			fail_msg("%s: %d", calls[i].what, got);
+	}
 }
 
 int
@@ -386,7 +424,8 @@ main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_clone3), cmocka_unit_test(test_status),
 		cmocka_unit_test(test_threads), cmocka_unit_test(test_left),
-		cmocka_unit_test(test_connections) };
+		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_page) };
 
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

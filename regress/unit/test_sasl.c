@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 
+#include <bsd/stdlib.h>
 #include <resolv.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,34 @@ test_long(void **state)
 	assert_int_equal(sasl.form, SASL_HIDDEN);
 }
 
+/* smtpd decodes by b64_pton(3). */
+static void
+test_same_as_smtpd(void **state)
+{
+	static const char chars[] = "AAABQRg/z09+====  \t\v\r*-";
+	unsigned char	  theirs[SASL_TEXT];
+	struct sasl	  sasl;
+	char		  line[64];
+	size_t		  i, len;
+	int		  n, decoded = 0;
+
+	(void)state;
+	for (i = 0; i < 200000; i++) {
+		strcpy(line, "LOGIN ");
+		for (len = 6; len < 7 + i % 14; len++)
+			line[len] = chars[arc4random_uniform(sizeof(chars) -
+			    1)];
+		line[len] = '\0';
+		n = b64_pton(line + 6, theirs, sizeof(theirs) - 1);
+		sasl_parse(line, &sasl);
+		if ((sasl.form == SASL_NAME) != (n > 0) ||
+		    (n > 0 && memcmp(sasl.name, theirs, (size_t)n) != 0))
+			fail_msg("\"%s\": %d", line, n);
+		decoded += n > 0;
+	}
+	assert_true(decoded > 1000);
+}
+
 static void
 test_clear(void **state)
 {
@@ -162,7 +191,9 @@ main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_plain_words),
 		cmocka_unit_test(test_login), cmocka_unit_test(test_hidden),
-		cmocka_unit_test(test_long), cmocka_unit_test(test_clear) };
+		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_same_as_smtpd),
+		cmocka_unit_test(test_clear) };
 
 	return (cmocka_run_group_tests_name("sasl", tests, NULL, NULL));
 }

@@ -63,15 +63,15 @@ test_envelope(void **state)
 		{ "a+b=c.example@one.example", REASON_NONE, "one.example" },
 		/* As smtpd itself would have it. */
 		{ "a@two.example@one.example", REASON_NONE, "one.example" },
-		{ "", REASON_NONE, NULL }, { "a", REASON_SENDER, NULL },
-		{ "@one.example", REASON_SENDER, NULL },
-		{ "@two.example:a@one.example", REASON_SENDER, NULL },
-		{ "a@", REASON_DOMAIN, NULL },
-		{ "a@localhost", REASON_DOMAIN, NULL },
-		{ "a@one.example.", REASON_DOMAIN, NULL },
-		{ "a@192.0.2.1", REASON_DOMAIN, NULL },
-		{ "a@[192.0.2.1]", REASON_LITERAL, NULL },
-		{ "a@[IPv6:2001:db8::1]", REASON_LITERAL, NULL } };
+		{ "", REASON_NONE, NULL }, { "a", REASON_SENDER_INVALID, NULL },
+		{ "@one.example", REASON_SENDER_INVALID, NULL },
+		{ "@two.example:a@one.example", REASON_SENDER_INVALID, NULL },
+		{ "a@", REASON_DOMAIN_INVALID, NULL },
+		{ "a@localhost", REASON_DOMAIN_INVALID, NULL },
+		{ "a@one.example.", REASON_DOMAIN_INVALID, NULL },
+		{ "a@192.0.2.1", REASON_DOMAIN_INVALID, NULL },
+		{ "a@[192.0.2.1]", REASON_ADDRESS_LITERAL, NULL },
+		{ "a@[IPv6:2001:db8::1]", REASON_ADDRESS_LITERAL, NULL } };
 	size_t i;
 
 	(void)state;
@@ -140,7 +140,7 @@ test_counted(void **state)
 	senders_of_envelope(&senders, &conf, "");
 	assert_int_equal(senders.counted, 0);
 	senders_of_envelope(&senders, &conf, "a");
-	assert_int_equal(senders.reason, REASON_SENDER);
+	assert_int_equal(senders.reason, REASON_SENDER_INVALID);
 }
 
 static void
@@ -151,7 +151,7 @@ test_header_refused(void **state)
 	assert_name(senders.reason, REASON_FROM_MISSING);
 	take("From: a@[192.0.2.1]");
 	senders_of_message(&senders, &conf, "a@one.example", &header);
-	assert_name(senders.reason, REASON_LITERAL);
+	assert_name(senders.reason, REASON_ADDRESS_LITERAL);
 }
 
 /* The envelope's trouble is told before the header's. */
@@ -160,10 +160,10 @@ test_envelope_refused(void **state)
 {
 	(void)state;
 	senders_of_message(&senders, &conf, "a", &header);
-	assert_name(senders.reason, REASON_SENDER);
+	assert_name(senders.reason, REASON_SENDER_INVALID);
 	take("From: a@two.example");
 	senders_of_message(&senders, &conf, "a@localhost", &header);
-	assert_name(senders.reason, REASON_DOMAIN);
+	assert_name(senders.reason, REASON_DOMAIN_INVALID);
 }
 
 /* A null sender leaves the header alone to judge by, whatever is enforced. */
@@ -207,7 +207,7 @@ test_anew(void **state)
 	senders_of_message(&senders, &conf, "a@one.example", &header);
 	assert_int_equal(senders.domains.n, 2);
 	senders_of_envelope(&senders, &conf, "a@[192.0.2.1]");
-	assert_name(senders.reason, REASON_LITERAL);
+	assert_name(senders.reason, REASON_ADDRESS_LITERAL);
 	assert_int_equal(senders.domains.n, 0);
 	senders_of_envelope(&senders, &conf, "");
 	assert_name(senders.reason, REASON_NONE);

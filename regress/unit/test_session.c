@@ -111,18 +111,18 @@ test_tx(void **state)
 	const char     *line = "From: a@one.example";
 
 	(void)state;
-	s->login = LOGIN_HELD;
+	s->login = LOGIN_BOUND;
 	strcpy(s->name, "alice");
 	assert_non_null(session_begin_tx(s, "a@one.example"));
 	assert_string_equal(s->tx->sender, "a@one.example");
 	header_line(&s->tx->header, line, strlen(line));
 	s->tx->sandboxed = s->tx->damaged = true;
 	s->tx->state = TX_PASSED;
-	s->tx->hold = HOLD_HELD;
+	s->tx->reservation = RESERVATION_MADE;
 	strcpy(s->tx->user, "alice");
 	assert_non_null(session_begin_tx(s, ""));
 	assert_int_equal(s->tx->state, TX_NOBODYS);
-	assert_int_equal(s->tx->hold, HOLD_NONE);
+	assert_int_equal(s->tx->reservation, RESERVATION_NONE);
 	assert_false(s->tx->sandboxed);
 	assert_false(s->tx->damaged);
 	assert_string_equal(s->tx->user, "");
@@ -131,7 +131,7 @@ test_tx(void **state)
 	session_end_tx(s);
 	assert_null(s->tx);
 	session_end_tx(s);
-	assert_int_equal(s->login, LOGIN_HELD);
+	assert_int_equal(s->login, LOGIN_BOUND);
 	assert_string_equal(s->name, "alice");
 }
 
@@ -158,7 +158,7 @@ test_login(void **state)
 		bool	   authenticated;
 	} cases[] = { { LOGIN_NONE, false }, { LOGIN_NAMED, false },
 		{ LOGIN_SHOWN, false }, { LOGIN_ASKED, true },
-		{ LOGIN_HELD, true }, { LOGIN_NOBODY, true },
+		{ LOGIN_BOUND, true }, { LOGIN_NOBODY, true },
 		{ LOGIN_FAILED, true } };
 	struct session *s = open_new(1, "192.0.2.1:25");
 	size_t		i;
@@ -187,7 +187,7 @@ test_user_of_tx(void **state)
 	size_t		i;
 
 	(void)state;
-	s->login = LOGIN_HELD;
+	s->login = LOGIN_BOUND;
 	strcpy(s->name, "alice");
 	assert_non_null(session_begin_tx(s, "a@one.example"));
 	strcpy(s->tx->user, "bob");
@@ -209,17 +209,17 @@ test_hold(void **state)
 	struct session *s = open_new(1, "192.0.2.1:25");
 
 	(void)state;
-	session_hold(s, LOGIN_SHOWN, "$6$salt$hash");
+	session_bind_to(s, LOGIN_SHOWN, "$6$salt$hash");
 	assert_int_equal(s->login, LOGIN_SHOWN);
-	assert_true(session_holds(s, "$6$salt$hash"));
-	assert_false(session_holds(s, "$6$salt$hasH"));
-	assert_false(session_holds(s, "$6$salt$has"));
-	assert_false(session_holds(s, "$6$salt$hashh"));
-	assert_false(session_holds(s, ""));
-	session_hold(s, LOGIN_HELD, "");
-	assert_int_equal(s->login, LOGIN_HELD);
-	assert_true(session_holds(s, ""));
-	assert_false(session_holds(s, "$6$salt$hash"));
+	assert_true(session_is_bound_to(s, "$6$salt$hash"));
+	assert_false(session_is_bound_to(s, "$6$salt$hasH"));
+	assert_false(session_is_bound_to(s, "$6$salt$has"));
+	assert_false(session_is_bound_to(s, "$6$salt$hashh"));
+	assert_false(session_is_bound_to(s, ""));
+	session_bind_to(s, LOGIN_BOUND, "");
+	assert_int_equal(s->login, LOGIN_BOUND);
+	assert_true(session_is_bound_to(s, ""));
+	assert_false(session_is_bound_to(s, "$6$salt$hash"));
 }
 
 static void

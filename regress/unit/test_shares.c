@@ -50,6 +50,7 @@ test_the_oldest_of_who_holds_most(void **state)
 	assert_null(shares_surplus(shares));
 	add("bob", 0, 10);
 	assert_ptr_equal(shares_surplus(shares), &items[0]);
+	assert_string_equal(shares_user(&items[0]), "bob");
 	for (i = 1; i < 1000; i++)
 		add("eve", i, 10);
 	add("carol", 1000, 500);

@@ -302,8 +302,8 @@ test_nobody_waits(void **state)
 static void
 test_cancel(void **state)
 {
-	struct wait	     w[3] = { { 0 } };
-	struct spf_question *q;
+	struct wait	  w[3] = { { 0 } };
+	struct spf_query *q;
 
 	(void)state;
 	assert_non_null(spf_ask(spf, "alice", "", "good.test", on_answer,

@@ -117,7 +117,7 @@ static void
 test_bad_ones(void **state)
 {
 	static const enum spf_verdict bad[] = { SPF_VERDICT_NONE,
-		SPF_VERDICT_SEVERAL, SPF_VERDICT_SYNTAX,
+		SPF_VERDICT_MULTIPLE, SPF_VERDICT_SYNTAX,
 		SPF_VERDICT_NOT_INCLUDED, SPF_VERDICT_NOT_PASS };
 	size_t			      i;
 

@@ -156,12 +156,12 @@ test_lost_and_refused(void **state)
 	(void)state;
 	connect_now();
 	SCRIPT(FAKE_CLOSE);
-	count_one(REASON_PLAN);
+	count_one(REASON_PLAN_NOT_PRO);
 	snprintf(expected, sizeof(expected), "%s",
 	    batch("2026-11-21T08", 1, "1 message:refused:plan 1"));
 	wait_for(expected);
 	SCRIPT("-OOM command not allowed\r\n");
-	count_one(REASON_SPF);
+	count_one(REASON_SPF_UNKNOWN);
 	wait_for(expected);
 	SCRIPT(":0\r\n");
 	wait_for(expected);
@@ -173,12 +173,12 @@ static void
 test_hours(void **state)
 {
 	(void)state;
-	count_one(REASON_PLAN);
+	count_one(REASON_PLAN_NOT_PRO);
 	hour_now += HOUR_SECONDS;
-	count_one(REASON_SPF);
+	count_one(REASON_SPF_UNKNOWN);
 	/* A clock that is set back. */
 	hour_now -= HOUR_SECONDS;
-	count_one(REASON_PLAN);
+	count_one(REASON_PLAN_NOT_PRO);
 	assert_int_equal(t->nhours, 2);
 	hour_now += HOUR_SECONDS;
 	SCRIPT(":1\r\n", ":1\r\n");
@@ -198,7 +198,7 @@ test_too_many_hours(void **state)
 
 	(void)state;
 	for (i = 0; i < TOTALS_HOURS + 2; i++) {
-		count_one(REASON_PLAN);
+		count_one(REASON_PLAN_NOT_PRO);
 		add_user("alice", "acme", 1);
 		hour_now += HOUR_SECONDS;
 	}
@@ -290,9 +290,9 @@ test_since_the_start(void **state)
 	(void)state;
 	connect_now();
 	SCRIPT(":1\r\n");
-	count_one(REASON_PLAN);
+	count_one(REASON_PLAN_NOT_PRO);
 	unit_run_until(base, fake.ncommands == 1);
-	count_one(REASON_PLAN);
+	count_one(REASON_PLAN_NOT_PRO);
 	totals_count(t, TOTALS_RECIPIENT, TOTALS_ACCEPTED, REASON_NONE, 7);
 	totals_each(t, note_field, text);
 	assert_string_equal(text,

@@ -171,6 +171,35 @@ test_scope_of_a_login(void **state)
 	freeReplyObject(reply);
 }
 
+/* The same in short, of the account as well. */
+static void
+test_brief(void **state)
+{
+	static const char *const values[] = { HASH, "acme", "blocked" };
+	const char		*names[USER_FIELDS] = { NULL };
+	const char *const	*of_account;
+	const char		*bytes = resp_array(values, 3);
+	redisReply		*reply = resp_read(bytes, strlen(bytes));
+	size_t			 n;
+
+	(void)state;
+	assert_int_equal(user_scope_fields(USER_BRIEF, names), 3);
+	assert_string_equal(names[0], "password");
+	assert_string_equal(names[1], "account");
+	assert_string_equal(names[2], "status");
+	of_account = user_account_fields(USER_BRIEF, &n);
+	assert_int_equal(n, 3);
+	assert_string_equal(of_account[0], "plan");
+	assert_string_equal(of_account[1], "status");
+	assert_string_equal(of_account[2], "user_prefix");
+	user_clear(&user);
+	assert_null(user_parse(&user, &exists, reply, USER_BRIEF));
+	freeReplyObject(reply);
+	assert_true(exists);
+	assert_string_equal(user.account, "acme");
+	assert_false(user_active(&user));
+}
+
 /* Fields that are there and empty are as good as absent. */
 static void
 test_empty_fields(void **state)
@@ -552,7 +581,7 @@ parse_account(enum user_status status, const char *bytes)
 
 	user_clear(&user);
 	user.status = status;
-	bad = user_parse_account(&user, reply);
+	bad = user_parse_account(&user, reply, USER_WHOLE);
 	freeReplyObject(reply);
 	return (bad);
 }
@@ -803,9 +832,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, clear, clear)
 		TEST(test_whole), TEST(test_least), TEST(test_none),
-		TEST(test_scope_of_a_login), TEST(test_empty_fields),
-		TEST(test_limited), TEST(test_values), TEST(test_locked),
-		TEST(test_long), TEST(test_nul_and_types),
+		TEST(test_scope_of_a_login), TEST(test_brief),
+		TEST(test_empty_fields), TEST(test_limited), TEST(test_values),
+		TEST(test_locked), TEST(test_long), TEST(test_nul_and_types),
 		TEST(test_not_a_hash), TEST(test_sources), TEST(test_families),
 		TEST(test_longest_list), TEST(test_not_a_set),
 		TEST(test_source_allowed), TEST(test_restricted),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from browser import Browser
-from conftest import ID
 from places import SOURCE, workdir
+from reportsite import ID
 from webservers import HOST
 
 AXE = Path("/opt/web/node_modules/axe-core/axe.min.js")

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
-from conftest import BAD_ID, FIELDS, ID
 from places import PATIENCE
 from redisserver import wait_until
+from reportsite import BAD_ID, FIELDS, ID
 from webservers import crowd, fetch
 
 REPORT = "/report?id=%s&auth=alice" % ID

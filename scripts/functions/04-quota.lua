@@ -9,12 +9,15 @@
 --   2  user:{NAME}:used:quota    "START COUNT": when the window began, in
 --                                microseconds, and what was charged in it
 --   3  user:{NAME}:used:rate     "BORN NUMBER TIME" and buckets, see there
---   4  user:{NAME}:used:hold:ID  a reservation: "held UNITS START BORN NUMBER"
---                                while it can be given back, with the window
---                                and the place among the charges of 3 that it
---                                has, 0 for none; behind it, of each sender
+--   4  user:{NAME}:used:hold:ID  a reservation: "held UNITS START BORN NUMBER
+--                                by:VERSION" while it can be given back, with
+--                                the window and the place among the charges of 3
+--                                that it has, 0 for none, and which functions
+--                                have judged it; behind it, of each sender
 --                                domain, "DOMAIN START BORN NUMBER"; "kept" once
---                                it cannot, "void" once it is
+--                                it cannot, "void" once it is; "told" of one that
+--                                was refused.  In another line, as JSON, what is
+--                                to be told, should the answer have been lost
 -- Besides, once a quota is nearly used up:
 --      user:{NAME}:used:quota:told  "LIMIT LEVEL": what was told of it
 -- and where there are limits for each sender domain:
@@ -31,6 +34,7 @@
 -- cannot be read is a limit that is used up, never an empty one.
 
 local window, usage	-- for the views
+local answer, read_hold, write_hold, made_by	-- for calls beside those of messages
 
 -- What a part of its own adds to check and reserve, behind the limits:
 --   tags     a set of the tags that it takes
@@ -630,13 +634,35 @@ end
 -- Calls
 
 -- With what is to be told, and the number of these functions: a program that has
--- newer ones learns that they are not there any more.
-local function answer(words, events)
+-- newer ones learns that they are not there any more, and that nobody has judged
+-- what these know nothing of.
+function answer(words, events)
 	for _, event in ipairs(events or {}) do
 		words[#words + 1] = event
 	end
 	words[#words + 1] = VERSION
 	return words
+end
+
+-- What stands in key 4, and what was told with it.
+function read_hold(key)
+	local head, told = string.match(redis.call('GET', key) or '',
+	    '^([^\n]*)\n?(.*)$')
+	return head, told ~= '' and cjson.decode(told) or {}
+end
+
+function write_hold(key, head, events, ...)
+	if #events > 0 then
+		head = head .. '\n' .. cjson.encode(events)
+	end
+	redis.call('SET', key, head, ...)
+end
+
+local BY = ' by:' .. VERSION
+
+-- The number of the functions that have judged it.
+function made_by(head)
+	return tonumber(string.match(head, ' by:(%d+)')) or 0
 end
 
 -- The values by tag, of TAG COUNT VALUE... from an argument on.
@@ -696,42 +722,14 @@ local function check(keys, args)
 	return answer(judge(call, args[1]) or { 'ok' }, call.events)
 end
 
--- reserve: the same, and charges all limits if all have room.  Asked again
--- with the same key 4, it answers the same and charges nothing; given back
--- already, {"void"}.
-local function reserve(keys, args)
-	local hold = redis.call('GET', keys[4])
-	if hold then
-		-- WAIT counts from the last write of its own connection.
-		redis.call('SET', keys[4], hold, 'KEEPTTL')
-		return answer({ (hold == 'kept' or
-		    string.find(hold, '^held ')) and 'ok' or 'void' })
-	end
-	local call = call_of(keys, args, true)
-	local why, scope, senders = judge(call, args[1])
-	if why then
-		tell_refused(call, scope, why)
-		return answer(why, call.events)
-	end
-	tell_charged(call, scope)
-	local places = { string.format('held %.0f ', call.units) ..
-	    charge(scope, call.units, call.time) }
-	for i, sender in ipairs(senders) do
-		places[i + 1] = charge_sender(call, sender)
-	end
-	places[#places + 1] = alarms.charge and alarms.charge(call)
-	redis.call('SET', keys[4], table.concat(places), 'EX', HOLD)
-	return answer({ 'ok' }, call.events)
-end
-
 -- A reservation that can be given back: its units, and where they are counted:
 -- in which scope, which window, which counter of rates and at which number there.
 -- Nil for none.  Of what version 3 has reserved the rates are not given back.
-local function held(text, keys)
-	local units, start, rest = string.match(text or '',
+local function held(head, keys)
+	local units, start, rest = string.match(head,
 	    '^held (%d+) (%d+) ?(.*)$')
 	local born, number, senders = string.match(rest or '',
-	    '^(%d+) (%d+)(.*)$')
+	    '^(%d+) (%d+) by:%d+(.*)$')
 	if not units then
 		return nil
 	end
@@ -746,17 +744,6 @@ local function held(text, keys)
 	return tonumber(units), places
 end
 
--- keep: what is reserved stays charged.  That it was is remembered a while, for
--- a reservation that had been sent twice.
-local function keep(keys)
-	local _, places = held(redis.call('GET', keys[4]), keys)
-	for _, at in ipairs(places or {}) do
-		settle(at.scope.buckets, at.born, at.number, 0, now())
-	end
-	redis.call('SET', keys[4], 'kept', 'EX', KEPT)
-	return { 'ok' }
-end
-
 local function give_back(at, units, period, time)
 	local start, count
 	if period then
@@ -769,21 +756,13 @@ local function give_back(at, units, period, time)
 	settle(at.scope.buckets, at.born, at.number, units, time)
 end
 
--- refund: DEFAULT_PERIOD.  Gives a reservation back, in the windows and in the
--- counters that it came from.  Whatever comes for it later is void, be it a refund
--- again or the reservation itself, which may have been under way on a connection
--- lost.
-local function refund(keys, args)
-	local hold = redis.call('GET', keys[4])
-	if hold == 'kept' then
-		return { 'ok' }
-	end
-	local units, places = held(hold, keys)
-	local l = units and limits(keys[1], args[1])
+-- In the windows and in the counters that it came from.
+local function give_all_back(keys, head, default_period)
+	local units, places = held(head, keys)
+	local l = units and limits(keys[1], default_period)
 	if alarms.refund and units then
-		alarms.refund(keys, hold)
+		alarms.refund(keys, head)
 	end
-	redis.call('SET', keys[4], 'void', 'EX', HOLD)
 	for _, at in ipairs(places or {}) do
 		give_back(at, units, l and l.period, now())
 		local of = at.scope
@@ -792,7 +771,69 @@ local function refund(keys, args)
 			forget_sender(of.window.key, of.domain)
 		end
 	end
-	return { 'ok' }
+end
+
+-- reserve: the same, and charges all limits if all have room.  Asked again
+-- with the same key 4, it answers the same, tells the same, and charges nothing;
+-- given back already, {"void"}.  What older functions have reserved is judged
+-- anew: they may know of fewer limits.
+local function reserve(keys, args)
+	local call = call_of(keys, args, true)
+	local head, told = read_hold(keys[4])
+	if head == 'void' then
+		return answer({ 'void' })
+	elseif head == 'kept' or made_by(head) >= VERSION then
+		-- WAIT counts from the last write of its own connection.
+		write_hold(keys[4], head, told, 'KEEPTTL')
+		return answer({ 'ok' }, told)
+	end
+	give_all_back(keys, head, args[1])
+	call.events = told
+	local why, scope, senders = judge(call, args[1])
+	if why then
+		tell_refused(call, scope, why)
+		if #call.events > 0 or head ~= '' then
+			write_hold(keys[4], 'told', call.events, 'EX', KEPT)
+		end
+		return answer(why, call.events)
+	end
+	tell_charged(call, scope)
+	local places = { string.format('held %.0f ', call.units) ..
+	    charge(scope, call.units, call.time) .. BY }
+	for i, sender in ipairs(senders) do
+		places[i + 1] = charge_sender(call, sender)
+	end
+	places[#places + 1] = alarms.charge and alarms.charge(call)
+	write_hold(keys[4], table.concat(places), call.events, 'EX', HOLD)
+	return answer({ 'ok' }, call.events)
+end
+
+-- keep: what is reserved stays charged.  That it was is remembered a while, for
+-- a reservation that had been sent twice.
+local function keep(keys)
+	local _, places = held(read_hold(keys[4]), keys)
+	for _, at in ipairs(places or {}) do
+		settle(at.scope.buckets, at.born, at.number, 0, now())
+	end
+	redis.call('SET', keys[4], 'kept', 'EX', KEPT)
+	return answer({ 'ok' })
+end
+
+-- refund: DEFAULT_PERIOD and, where nobody has heard what it was answered,
+-- unheard.  Gives a reservation back, and tells what is to be told of it to whom
+-- has not heard.  Whatever comes for it later is void, be it a refund again or the
+-- reservation itself, which may have been under way on a connection lost.
+local function refund(keys, args)
+	local head, told = read_hold(keys[4])
+	if head == 'kept' then
+		return answer({ 'ok' })
+	end
+	give_all_back(keys, head, args[1])
+	if args[2] ~= 'unheard' then
+		told = {}
+	end
+	write_hold(keys[4], 'void', told, 'EX', HOLD)
+	return answer({ 'ok' }, told)
 end
 
 local function quota_usage(scope, time)

@@ -9,16 +9,14 @@ local ACCOUNT = record_kind({
 	missing = 'NOACCOUNT',
 	fields = {
 		{ name = 'plan', kind = 'plan', given = 'basic',
-		    help = 'pro, with which users of mode any send from any ' ..
-		    'domain, or another word' },
+		    help = 'pro enables the mode any, another word does not' },
 		{ name = 'status', kind = 'status', words = STATUSES,
 		    absent = 'allowed',
-		    help = 'the status of its users, where theirs is better' },
+		    help = 'the stricter of this and that of the user counts' },
 		{ name = 'user_prefix', kind = 'prefix',
-		    help = 'how the names of its users begin; others are not ' ..
-		    'its users' },
+		    help = 'names of its users begin so; others are refused' },
 		{ name = 'alarms', kind = 'alarms',
-		    help = 'those of users who do not say it' },
+		    help = 'for users who have none of their own' },
 		{ name = 'quota', kind = 'quota', number = true,
 		    help = 'messages of all its users in a period, ' ..
 		    '0 = unlimited' },
@@ -27,12 +25,12 @@ local ACCOUNT = record_kind({
 		{ name = 'rate', kind = 'rate',
 		    help = 'messages/period of all its users' },
 		{ name = 'over', kind = 'over', words = OVERS,
-		    help = 'what becomes of mail beyond these; that of ' ..
-		    'users who do not say it' },
+		    help = 'what happens to mail beyond these; also for ' ..
+		    'users who have none of their own' },
 		{ name = 'max_recipients', kind = 'limit', number = true,
-		    help = 'that of users who do not say it' },
+		    help = 'for users who have none of their own' },
 		{ name = 'max_size', kind = 'size', number = true,
-		    help = 'that of users who do not say it' },
+		    help = 'for users who have none of their own' },
 	},
 	sets = {
 		{ name = 'domains', kind = 'domain',

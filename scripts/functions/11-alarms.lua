@@ -8,13 +8,14 @@
 --
 -- Keys beside those of 04-quota.lua, each of which expires with its window:
 --   user:{NAME}:used:alarm:KIND       of what is different: a set of it, up to
---                                     the limit; otherwise a number
---   user:{NAME}:used:alarm:KIND:many  the same where the limit is too high for
---                                     a set: a HyperLogLog
---   user:{NAME}:used:alarm:KIND:told  of a number: the limit that was told to be
+--                                     the limit, or a HyperLogLog, where the
+--                                     limit is too high for a set, or was in
+--                                     this window; otherwise a number
+--   user:{NAME}:used:alarm:KIND:told  the limit that a notice has told to be
 --                                     passed
---   user:{NAME}:used:hold:ID:alarm    what the message has set off, should it be
---                                     asked for again
+--   user:{NAME}:used:hold:ID          "counted by:VERSION" of what is no message,
+--                                     should it be counted again; what is to be
+--                                     told as there
 --
 -- A reservation has " volume:NUMBER:END" behind it: what it has added to volume,
 -- and when, in milliseconds, that window ends.
@@ -26,7 +27,7 @@ do
 
 local EXACT = 128		-- Redis packs sets up to this size
 local LIMIT_MAX = 1000000
-local KEPT = 300		-- seconds that a retry may come late by
+local KEPT = 3600		-- seconds that a retry may come late by
 local DIGEST = 16		-- hexadecimal digits of a recipient
 local TEXT_MAX = 63		-- bytes of a word, or of a member stored as it is
 local STATUS = { block = 'blocked', sandbox = 'sandboxed' }
@@ -34,19 +35,16 @@ local NOTICE = 'notice'
 
 -- What each kind counts: what is different, or a number.
 local DIFFERENT = { sources = true, senders = true, recipients = true,
-    volume = false, blocked = false }
-local KINDS = { 'sources', 'senders', 'recipients', 'volume', 'blocked' }
+    volume = false, blocked = false, failures = false }
+local KINDS = { 'sources', 'senders', 'recipients', 'volume', 'blocked',
+    'failures' }
 
 -- What comes behind the key of a user.  While a library loads there is no
 -- ipairs().
 local COUNTERS = {}
 for i = 1, #KINDS do
 	COUNTERS[#COUNTERS + 1] = ':used:alarm:' .. KINDS[i]
-	if DIFFERENT[KINDS[i]] then
-		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':many'
-	else
-		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':told'
-	end
+	COUNTERS[#COUNTERS + 1] = ':used:alarm:' .. KINDS[i] .. ':told'
 end
 for i = 1, #COUNTERS do
 	USER.leftover[#USER.leftover + 1] = COUNTERS[i]
@@ -93,8 +91,7 @@ end
 -- Counting
 
 local function counter_key(key, alarm)
-	local many = DIFFERENT[alarm.kind] and alarm.limit > EXACT
-	return key .. ':used:alarm:' .. alarm.kind .. (many and ':many' or '')
+	return key .. ':used:alarm:' .. alarm.kind
 end
 
 -- The keys of all counters of a user.
@@ -107,9 +104,7 @@ function alarms.counters(key)
 end
 
 -- Nothing is added that is not needed to know that the limit is passed.
-local function add_to_set(key, members, limit)
-	local before = redis.call('SCARD', key)
-	local count = before
+local function add_to_set(key, members, count, limit)
 	for first = 1, #members, EXACT do
 		if count > limit then
 			break
@@ -118,13 +113,39 @@ local function add_to_set(key, members, limit)
 		    math.min(first + EXACT - 1, #members)))
 		count = redis.call('SCARD', key)
 	end
-	return before, count
+	return count
 end
 
 local function add_to_estimate(key, members)
-	local before = redis.call('PFCOUNT', key)
 	for_words('PFADD', key, members)
-	return before, redis.call('PFCOUNT', key)
+	return redis.call('PFCOUNT', key)
+end
+
+-- What was counted exactly is from now on estimated, until its window ends.
+local function widen(key)
+	local members = redis.call('SRANDMEMBER', key,
+	    string.format('%.0f', 2 * EXACT))
+	local ends = redis.call('PEXPIRETIME', key)
+	redis.call('UNLINK', key)
+	for_words('PFADD', key, members)
+	if ends > 0 then
+		redis.call('PEXPIRE', key, string.format('%.0f',
+		    math.max(1, ends - math.floor(now() / 1000))))
+	end
+end
+
+-- The limit may change within a window; what was counted stays.
+local function add_different(key, members, limit)
+	local size = redis.pcall('SCARD', key)
+	local is_set = type(size) == 'number'
+	if not is_set and not string.find(size.err, 'WRONGTYPE', 1, true) then
+		error({ err = size.err }, 0)
+	elseif is_set and limit <= EXACT then
+		return add_to_set(key, members, size, limit)
+	elseif is_set and size > 0 then
+		widen(key)
+	end
+	return add_to_estimate(key, members)
 end
 
 local function add_to_number(key, n)
@@ -134,34 +155,32 @@ local function add_to_number(key, n)
 		fail('WRONGTYPE', 'not a number')
 	end
 	redis.call('SET', key, string.format('%.0f', before + n), 'KEEPTTL')
-	return before, before + n
+	return before + n
 end
 
--- What was counted before and what is now; it ends with its window, also where
+-- What is counted now; it ends with its window, also where
 -- that has become shorter, or where something has taken its end away.
 local function add(key, alarm, what)
-	local before, count
+	local count
 	if type(what) == 'number' then
-		before, count = add_to_number(key, what)
-	elseif alarm.limit > EXACT then
-		before, count = add_to_estimate(key, what)
+		count = add_to_number(key, what)
 	else
-		before, count = add_to_set(key, what, alarm.limit)
+		count = add_different(key, what, alarm.limit)
 	end
 	redis.call('PEXPIRE', key, string.format('%.0f', alarm.period * 1000),
 	    'LT')
-	return before, count
+	return count
 end
 
 -- The same; nil where the counter cannot be read.
 local function add_or_nil(key, alarm, what)
-	local ok, before, count = pcall(add, key, alarm, what)
-	local text = not ok and error_text(before) or ''
+	local ok, count = pcall(add, key, alarm, what)
+	local text = not ok and error_text(count) or ''
 	if not ok and not string.find(text, '^WRONGTYPE ') and
 	    not string.find(text, '^INVALIDOBJ ') then
-		error(before, 0)
+		error(count, 0)
 	end
-	return ok and before or nil, count
+	return ok and count or nil
 end
 
 -- Judging
@@ -182,12 +201,18 @@ local function plan_of(text)
 	return plan
 end
 
+-- As it may be told.
+local function account_of(key)
+	return try(canonical.account, redis.call('HGET', key, 'account') or '') or
+	    ''
+end
+
 -- A status that has run out leaves nothing behind that would end another one.
 local function end_status(key, former, events)
 	redis.call('HSET', key, 'status', 'allowed')
 	redis.call('HDEL', key, 'blocked_by', 'blocked_at', 'blocked_until')
 	events[#events + 1] = { 'user.allowed', 'former', former, 'by', 'time',
-	    'account', redis.call('HGET', key, 'account') or '' }
+	    'account', account_of(key) }
 end
 
 local function set_off(key, alarm, time)
@@ -210,24 +235,20 @@ local function event_of(key, alarm, count, ends)
 	    'limit', string.format('%.0f', alarm.limit),
 	    'period', period_text(string.format('%.0f', alarm.period)),
 	    'until', ends,
-	    'account', redis.call('HGET', key, 'account') or '' }
+	    'account', account_of(key) }
 end
 
 -- Whether a notice has not been told in this window.  A number may have passed the
 -- limit before, and been given back: no client is to fill the stream of events.
-local function is_news(counter, alarm, before)
-	if before > alarm.limit then
-		return false
-	elseif DIFFERENT[alarm.kind] then
-		return true
-	end
+-- Of another limit it is told anew.
+local function is_news(counter, alarm)
 	local key, limit = counter .. ':told', string.format('%.0f', alarm.limit)
 	local told = redis.pcall('GET', key)
 	if told == limit or type(told) == 'table' then
 		return false
 	end
-	redis.call('SET', key, limit, 'PX', string.format('%.0f',
-	    math.max(1, redis.call('PTTL', counter))))
+	redis.call('SET', key, limit, 'PXAT', string.format('%.0f',
+	    redis.call('PEXPIRETIME', counter)))
 	return true
 end
 
@@ -237,11 +258,8 @@ local function count(key, plan, facts, time, events)
 	for _, alarm in ipairs(plan) do
 		local what = facts[alarm.kind]
 		local counter = what and counter_key(key, alarm)
-		local before, after
-		if what then
-			before, after = add_or_nil(counter, alarm, what)
-		end
-		if what and not before then
+		local after = what and add_or_nil(counter, alarm, what)
+		if what and not after then
 			return { 'bad', string.sub(counter, #key + 2) }
 		elseif what and after > alarm.limit and STATUS[alarm.action] then
 			local ends = set_off(key, alarm, time)
@@ -249,7 +267,7 @@ local function count(key, plan, facts, time, events)
 			    ends)
 			return { 'alarm', alarm.action, 'alarm:' .. alarm.kind }
 		elseif what and after > alarm.limit and
-		    is_news(counter, alarm, before) then
+		    is_news(counter, alarm) then
 			events[#events + 1] = event_of(key, alarm, after, '')
 		end
 	end
@@ -274,14 +292,6 @@ local function held_back(key, time, events)
 end
 
 -- Calls
-
--- What a message was refused with, should the answer have been lost.
-local function remembered(hold, events)
-	local text = redis.call('GET', hold .. ':alarm')
-	if text then
-		events[1] = cjson.decode(text)
-	end
-end
 
 local function digests_of(text)
 	local digests = {}
@@ -309,48 +319,54 @@ function alarms.refusal(call)
 	elseif #values ~= 4 then
 		invalid('alarms', 'takes four values')
 	end
-	local key, hold = call.keys[1], call.keys[4]
+	local key = call.keys[1]
 	local why = held_back(key, call.time, call.reserves and call.events)
 	if why then
-		remembered(hold, call.events)
 		return why
 	elseif not call.reserves or not exists(key) then
 		return nil
 	end
 	local digests = digests_of(values[4])
-	why = count(key, plan_of(values[1]), {
+	return count(key, plan_of(values[1]), {
 		sources = values[2] ~= '' and { values[2] } or nil,
 		senders = short(call.tagged.senders or {}),
 		volume = parse_digits(values[3], 15),
 		recipients = #digests > 0 and digests or nil,
 	}, call.time, call.events)
-	if why and why[1] == 'alarm' then
-		redis.call('SET', hold .. ':alarm',
-		    cjson.encode(call.events[#call.events]), 'EX', KEPT)
-	end
-	return why
 end
 
 -- Of what is no message that was accepted: ALARMS KIND VALUE, a source or a
--- number -> {"ok"}, {"alarm", action, by} or {"bad", key}, and behind that what
--- is to be told.
+-- number, and ID -> {"ok"}, {"alarm", action, by} or {"bad", key}, behind that
+-- what is to be told and the version.  Asked again with the same ID, it counts
+-- nothing and tells the same.
 function api.alarm(keys, args)
 	local key = record_of(keys, USER)
-	local time, events = now(), {}
+	local time = now()
 	local different = DIFFERENT[args[2] or '']
-	if #args ~= 3 or different == nil or
-	    not (different or parse_digits(args[3], 15)) then
-		fail('INVALID', 'the call takes what is counted, a kind, and ' ..
-		    'what there is of it')
+	if #args < 3 or #args > 4 or different == nil or
+	    not (different or parse_digits(args[3], 15)) or
+	    not string.find(args[4] or '0', '^%x+$') then
+		fail('INVALID', 'the call takes what is counted, a kind, ' ..
+		    'what there is of it, and an id')
+	end
+	local hold = key .. ':used:hold:' .. (args[4] or '')
+	local head, events = '', {}
+	if args[4] then
+		head, events = read_hold(hold)
 	end
 	local facts = { [args[2]] = different and short({ args[3] }) or
 	    parse_digits(args[3], 15) }
 	local why
-	if exists(key) then
+	if made_by(head) < VERSION and exists(key) then
 		why = held_back(key, time, events) or
 		    count(key, plan_of(args[1]), facts, time, events)
 	end
-	return append(why or { 'ok' }, events)
+	if args[4] and (not different or #events > 0) and
+	    not (why and why[1] == 'bad') then
+		write_hold(hold, 'counted by:' .. VERSION,
+		    events, 'EX', KEPT)
+	end
+	return answer(why or { 'ok' }, events)
 end
 
 local function volume_of(key)

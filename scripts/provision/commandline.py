@@ -18,6 +18,7 @@ from .domains import (
 from .events import do_events
 from .exporting import do_export
 from .failure import EX_IOERR, EX_USAGE, Failure, note, silence, tell
+from .fields import do_fields
 from .importing import do_import
 from .interchange import FORMATS
 from .listing import do_account_list, do_list
@@ -28,7 +29,6 @@ from .quotas import do_account_quota, do_quota
 from .records import name_of
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
-from .schema import do_fields
 from .totals import KEPT as STATS_KEPT, do_stats
 from .tops import KEPT as TOP_KEPT, WHAT, do_top
 from .servers import connect

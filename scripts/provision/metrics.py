@@ -76,10 +76,10 @@ FAMILIES = (
             "recipients_refused"),
     counter("temporary_failures", "Replies that something cannot be decided "
             "now.", "temporary_failures"),
-    gauge("journal_entries", "Entries of logs and counters that Redis has yet "
-          "to take.", "journal_waiting"),
-    counter("journal_lost_entries", "Entries of logs and counters that are "
-            "lost.", "journal_lost"),
+    gauge("writes_waiting", "Entries of logs and counters that Redis has yet "
+          "to take.", "writes_waiting"),
+    counter("writes_lost", "Entries of logs and counters that are "
+            "lost.", "writes_lost"),
     counter("alarms", "Users of whom an alarm has told.", "alarms"),
     counter("limits_reached", "Quotas of users and accounts that were used "
             "up.", "limits_reached"),

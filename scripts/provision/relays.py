@@ -25,12 +25,12 @@ COUNTERS = {
                "logins_refused", "logins_failed", "messages_accepted",
                "messages_sandboxed", "messages_trusted", "messages_refused",
                "messages_deferred", "messages_failed", "recipients_refused",
-               "temporary_failures", "journal_lost", "alarms", "limits_reached",
+               "temporary_failures", "writes_lost", "alarms", "limits_reached",
                "spf_questions", "spf_failures"),
     "table": ("lookups_found", "lookups_not_found", "lookups_failed")}
 OF_BOTH = ("redis_requests", "redis_unanswered", "redis_time")
 # What goes up and down.
-GAUGES = {"filter": ("sessions", "journal_waiting"), "table": ()}
+GAUGES = {"filter": ("sessions", "writes_waiting"), "table": ()}
 TIMES = ("redis_median", "redis_p99", "redis_worst")
 
 

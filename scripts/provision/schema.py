@@ -6,7 +6,6 @@
 import json
 
 from .failure import EX_UNAVAILABLE, Failure
-from .text import columns, print_json
 
 KINDS = ("user", "account")
 
@@ -60,29 +59,6 @@ class Schema:
     def kind_of(self, kind, name):
         """How a value, or a member, is called where it is judged."""
         return self.row(kind, name)["kind"]
-
-
-def do_fields(args):
-    from .functions import schema_of
-    schema = schema_of(args.connect())
-    if args.json:
-        print_json({kind: {"fields": list(schema.fields[kind].values()),
-                           "sets": list(schema.sets[kind].values())}
-                    for kind in KINDS})
-        return
-    for line in columns([("OF", "FIELD", "DEFAULT", "WHAT"),
-                         *described(schema)]):
-        print(line)
-
-
-def described(schema):
-    """Rows of all fields and sets, for people."""
-    for kind in KINDS:
-        for row in (*schema.fields[kind].values(),
-                    *schema.sets[kind].values()):
-            words = ": " + ", ".join(row["words"]) if row["words"] else ""
-            yield (kind, row["name"], row["absent"] or "-",
-                   row["help"] + words)
 
 
 def by_name(rows):

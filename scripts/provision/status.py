@@ -26,7 +26,7 @@ UNWANTED = {
     "lookups_failed": "%d lookups without an answer in the last minute",
     "redis_unanswered": "%d requests to Redis without a reply in the last "
     "minute",
-    "journal_lost": "%d entries of logs or counters lost in the last minute"}
+    "writes_lost": "%d entries of logs or counters lost in the last minute"}
 
 
 class Judged:

@@ -14,8 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "journal.h"
+#include "writequeue.h"
 #include "log.h"
+#include "monotonic.h"
 #include "servers.h"
 #include "shares.h"
 #include "tally.h"
@@ -44,45 +45,38 @@ struct part {
 struct entry {
 	struct shares_item item; /* first: the item is its entry */
 	TAILQ_ENTRY(entry) next;
-	struct journal	 *journal;
-	enum journal_kind kind;
-	size_t		  nparts;
-	struct part	  parts[JOURNAL_COMMANDS];
-	const char	 *argv[]; /* and the strings it points to */
+	struct writequeue   *writequeue;
+	enum writequeue_kind kind;
+	size_t		     nparts;
+	struct part	     parts[WRITEQUEUE_COMMANDS];
+	const char	    *argv[]; /* and the strings it points to */
 };
 
 struct shelf {
 	TAILQ_HEAD(, entry) entries; /* the oldest first */
-	struct shares *shares;
+	struct shares	   *shares;
+	writequeue_reply_cb cb; /* NULL: nobody cares for replies */
+	void		   *arg;
 };
 
-struct journal {
+struct writequeue {
 	struct servers *servers;
 	struct event   *retry;
 	struct event   *tell;
-	struct shelf	shelves[JOURNAL_KINDS];
+	struct shelf	shelves[WRITEQUEUE_KINDS];
 	size_t		lost; /* and not told yet */
 	time_t		told; /* when last, 0: never */
 	char		why[160];
 };
 
-static time_t
-monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (ts.tv_sec);
-}
-
 static void
-tell(struct journal *j)
+tell(struct writequeue *j)
 {
 	if (j->lost > 0)
 		log_err("%zu entries of logs, counters or events are lost: %s",
 		    j->lost, j->why);
 	j->lost = 0;
-	j->told = monotonic();
+	j->told = monotonic_s();
 }
 
 static void
@@ -95,16 +89,16 @@ on_tell(evutil_socket_t fd, short what, void *arg)
 
 /* An entry is lost, which is told soon, together with those that follow. */
 static void
-lose(struct journal *j, const char *why)
+lose(struct writequeue *j, const char *why)
 {
 	struct timeval tv = { TELL_SECONDS, 0 };
 
 	j->lost++;
-	tally_add(TALLY_JOURNAL_LOST, 1);
+	tally_add(TALLY_WRITES_LOST, 1);
 	strlcpy(j->why, why, sizeof(j->why));
 	if (event_pending(j->tell, EV_TIMEOUT, NULL))
 		return;
-	if (j->told != 0 && monotonic() - j->told < TELL_PAUSE)
+	if (j->told != 0 && monotonic_s() - j->told < TELL_PAUSE)
 		tv.tv_sec = TELL_PAUSE;
 	event_add(j->tell, &tv);
 }
@@ -123,12 +117,12 @@ under_way(const struct entry *e)
 static void
 drop(struct entry *e)
 {
-	struct shelf *shelf = &e->journal->shelves[e->kind];
+	struct shelf *shelf = &e->writequeue->shelves[e->kind];
 	size_t	      i;
 
 	TAILQ_REMOVE(&shelf->entries, e, next);
 	shares_remove(shelf->shares, &e->item);
-	tally_add(TALLY_JOURNAL_WAITING, -1);
+	tally_add(TALLY_WRITES_WAITING, -1);
 	for (i = 0; i < e->nparts; i++)
 		if (e->parts[i].state == PART_SENT)
 			servers_cancel(e->parts[i].req);
@@ -136,7 +130,7 @@ drop(struct entry *e)
 }
 
 static void
-retry_later(struct journal *j)
+retry_later(struct writequeue *j)
 {
 	struct timeval tv = { RETRY_SECONDS, 0 };
 
@@ -165,9 +159,14 @@ refused_for_now(const char *error)
 }
 
 static enum part_state
-state_after(struct journal *j, const redisReply *reply)
+state_after(const struct part *part, const redisReply *reply)
 {
+	struct writequeue  *j = part->entry->writequeue;
+	const struct shelf *shelf = &j->shelves[part->entry->kind];
+
 	if (reply == NULL)
+		return (PART_REFUSED);
+	if (shelf->cb != NULL && !shelf->cb(shelf->arg, &part->command, reply))
 		return (PART_REFUSED);
 	if (reply->type != REDIS_REPLY_ERROR)
 		return (PART_DONE);
@@ -185,7 +184,7 @@ settle(struct entry *e)
 
 	for (i = 0; i < e->nparts; i++)
 		if (e->parts[i].state != PART_DONE) {
-			retry_later(e->journal);
+			retry_later(e->writequeue);
 			return;
 		}
 	drop(e);
@@ -197,7 +196,7 @@ on_written(void *arg, const redisReply *reply)
 	struct part  *part = arg;
 	struct entry *e = part->entry;
 
-	part->state = state_after(e->journal, reply);
+	part->state = state_after(part, reply);
 	if (!under_way(e))
 		settle(e);
 }
@@ -207,8 +206,8 @@ send_part(struct part *part)
 {
 	const struct command *c = &part->command;
 
-	part->req = servers_send(part->entry->journal->servers, c->argv[c->key],
-	    on_written, part, c->argc, c->argv);
+	part->req = servers_send(part->entry->writequeue->servers,
+	    c->argv[c->key], on_written, part, c->argc, c->argv);
 	part->state = part->req != NULL ? PART_SENT : PART_UNSENT;
 }
 
@@ -223,21 +222,25 @@ send_entry(struct entry *e)
 	for (; i < e->nparts; i++)
 		send_part(&e->parts[i]);
 	if (!under_way(e))
-		retry_later(e->journal);
+		retry_later(e->writequeue);
 }
 
-/* False when that is enough for now. */
+/*
+ * False when that is enough for now.  What is for a server that is away costs
+ * next to nothing, and holds up nothing that is for another.
+ */
 static bool
-resend(struct journal *j, struct shelf *shelf, size_t *n)
+resend(struct writequeue *j, struct shelf *shelf, size_t *n)
 {
 	struct entry *e;
 
 	TAILQ_FOREACH(e, &shelf->entries, next) {
 		if (under_way(e))
 			continue;
-		if (!servers_ready(j->servers) || (*n)++ == RETRY_BURST)
+		if (!servers_ready(j->servers) || *n == RETRY_BURST)
 			return (false);
 		send_entry(e);
+		*n += under_way(e);
 	}
 	return (true);
 }
@@ -245,12 +248,12 @@ resend(struct journal *j, struct shelf *shelf, size_t *n)
 static void
 on_retry(evutil_socket_t fd, short what, void *arg)
 {
-	struct journal *j = arg;
-	size_t		i, n = 0;
+	struct writequeue *j = arg;
+	size_t		   i, n = 0;
 
 	(void)fd;
 	(void)what;
-	for (i = 0; i < JOURNAL_KINDS; i++)
+	for (i = 0; i < WRITEQUEUE_KINDS; i++)
 		if (!resend(j, &j->shelves[i], &n)) {
 			retry_later(j);
 			return;
@@ -297,20 +300,20 @@ copy_commands(struct entry *e, size_t n, const struct command *commands)
 }
 
 static void
-make_room(struct journal *j, struct shelf *shelf, size_t bytes)
+make_room(struct writequeue *j, struct shelf *shelf, size_t bytes)
 {
 	struct shares_item *item;
 
-	while (shares_bytes(shelf->shares) + bytes > JOURNAL_MAX &&
+	while (shares_bytes(shelf->shares) + bytes > WRITEQUEUE_MAX &&
 	    (item = shares_surplus(shelf->shares)) != NULL) {
-		lose(j, "too many wait for redis");
+		lose(j, "too many wait for Redis");
 		drop((struct entry *)item);
 	}
 }
 
 void
-journal_write(struct journal *j, enum journal_kind kind, const char *user,
-    size_t n, const struct command *commands)
+writequeue_add(struct writequeue *j, enum writequeue_kind kind,
+    const char *user, size_t n, const struct command *commands)
 {
 	struct shelf *shelf = &j->shelves[kind];
 	struct entry *e;
@@ -323,25 +326,25 @@ journal_write(struct journal *j, enum journal_kind kind, const char *user,
 		free(e);
 		return;
 	}
-	e->journal = j;
+	e->writequeue = j;
 	e->kind = kind;
 	copy_commands(e, n, commands);
 	TAILQ_INSERT_TAIL(&shelf->entries, e, next);
-	tally_add(TALLY_JOURNAL_WAITING, 1);
+	tally_add(TALLY_WRITES_WAITING, 1);
 	send_entry(e);
 }
 
-struct journal *
-journal_new(struct event_base *base, struct servers *servers)
+struct writequeue *
+writequeue_new(struct event_base *base, struct servers *servers)
 {
-	struct journal *j;
-	bool		whole = true;
-	size_t		i;
+	struct writequeue *j;
+	bool		   whole = true;
+	size_t		   i;
 
 	if ((j = calloc(1, sizeof(*j))) == NULL)
 		return (NULL);
 	j->servers = servers;
-	for (i = 0; i < JOURNAL_KINDS; i++) {
+	for (i = 0; i < WRITEQUEUE_KINDS; i++) {
 		TAILQ_INIT(&j->shelves[i].entries);
 		j->shelves[i].shares = shares_new();
 		whole = whole && j->shelves[i].shares != NULL;
@@ -350,7 +353,7 @@ journal_new(struct event_base *base, struct servers *servers)
 	j->tell = evtimer_new(base, on_tell, j);
 	if (whole && j->retry != NULL && j->tell != NULL)
 		return (j);
-	journal_free(j);
+	writequeue_free(j);
 	return (NULL);
 }
 
@@ -365,20 +368,28 @@ clear(struct shelf *shelf)
 }
 
 void
-journal_use(struct journal *j, struct servers *servers)
+writequeue_use(struct writequeue *j, struct servers *servers)
 {
 	j->servers = servers;
 }
 
 void
-journal_free(struct journal *j)
+writequeue_watch(struct writequeue *j, enum writequeue_kind kind,
+    writequeue_reply_cb cb, void *arg)
+{
+	j->shelves[kind].cb = cb;
+	j->shelves[kind].arg = arg;
+}
+
+void
+writequeue_free(struct writequeue *j)
 {
 	size_t i;
 
 	if (j == NULL)
 		return;
 	tell(j);
-	for (i = 0; i < JOURNAL_KINDS; i++)
+	for (i = 0; i < WRITEQUEUE_KINDS; i++)
 		clear(&j->shelves[i]);
 	if (j->retry != NULL)
 		event_free(j->retry);

@@ -3,16 +3,18 @@
  * See LICENSE.
  */
 
+#include <hiredis/hiredis.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "unit.h"
 
 #include "fakeredis.h"
-#include "journal.h"
 #include "log.h"
 #include "servers.h"
+#include "writequeue.h"
 
 /* gcc has it in its library, but in no header of its own. */
 size_t __sanitizer_get_current_allocated_bytes(void);
@@ -20,7 +22,7 @@ size_t __sanitizer_get_current_allocated_bytes(void);
 static struct event_base  *base;
 static struct fakeredis	   fake;
 static struct servers	  *servers;
-static struct journal	  *j;
+static struct writequeue  *j;
 static struct unit_capture capture;
 
 static int
@@ -34,7 +36,7 @@ set_up(void **state)
 	unit_capture(&capture);
 	servers = servers_new(base, &fake.conf);
 	assert_non_null(servers);
-	j = journal_new(base, servers);
+	j = writequeue_new(base, servers);
 	assert_non_null(j);
 	return (0);
 }
@@ -45,7 +47,7 @@ tear_down(void **state)
 	(void)state;
 	if (capture.fp != NULL)
 		unit_captured(&capture);
-	journal_free(j);
+	writequeue_free(j);
 	servers_free(servers);
 	fakeredis_free(&fake);
 	event_base_free(base);
@@ -84,7 +86,7 @@ write_one(const char *text)
 	struct command command = { 3, 1, argv };
 
 	assert_non_null(copy);
-	journal_write(j, JOURNAL_WORDS, "alice", 1, &command);
+	writequeue_add(j, WRITEQUEUE_WORDS, "alice", 1, &command);
 	memset(copy, 'X', strlen(copy));
 	free(copy);
 }
@@ -96,7 +98,7 @@ write_two(const char *text)
 	const char    *second[] = { "EXPIRE", "key", "", "10" };
 	struct command commands[] = { { 3, 1, first }, { 4, 1, second } };
 
-	journal_write(j, JOURNAL_WORDS, "alice", 2, commands);
+	writequeue_add(j, WRITEQUEUE_WORDS, "alice", 2, commands);
 }
 
 #define WROTE(text) "SET key " text "\n"
@@ -273,8 +275,8 @@ test_bound(void **state)
 	for (i = 0; i < 100000; i++)
 		write_big(100);
 	assert_in_range(__sanitizer_get_current_allocated_bytes() - before,
-	    JOURNAL_MAX / 2, JOURNAL_MAX + (1 << 20));
-	write_big(JOURNAL_MAX - 1024);
+	    WRITEQUEUE_MAX / 2, WRITEQUEUE_MAX + (1 << 20));
+	write_big(WRITEQUEUE_MAX - 1024);
 	write_big(2048);
 	write_one("last");
 	SCRIPT("+OK\r\n", "+OK\r\n");
@@ -288,12 +290,12 @@ test_bound(void **state)
 }
 
 static void
-write_for(const char *user, enum journal_kind kind, const char *text)
+write_for(const char *user, enum writequeue_kind kind, const char *text)
 {
 	const char    *argv[] = { "SET", user, text };
 	struct command command = { 3, 1, argv };
 
-	journal_write(j, kind, user, 1, &command);
+	writequeue_add(j, kind, user, 1, &command);
 }
 
 /* While there is no Redis: who writes most loses his own, and words only. */
@@ -308,13 +310,13 @@ test_shares(void **state)
 	(void)state;
 	memset(text, 'x', sizeof(text));
 	text[sizeof(text) - 1] = '\0';
-	write_for("bob", JOURNAL_WORDS, "word");
-	write_for("carol", JOURNAL_WORDS, "word");
-	write_for("eve", JOURNAL_WORDS, "word");
+	write_for("bob", WRITEQUEUE_WORDS, "word");
+	write_for("carol", WRITEQUEUE_WORDS, "word");
+	write_for("eve", WRITEQUEUE_WORDS, "word");
 	for (i = 0; i < 12000; i++)
-		write_for("eve", JOURNAL_WORDS, text);
+		write_for("eve", WRITEQUEUE_WORDS, text);
 	/* What is charged comes first, whatever else waits. */
-	write_for("bob", JOURNAL_CHARGES, "refund");
+	write_for("bob", WRITEQUEUE_CHARGES, "refund");
 	fakeredis_start(&fake);
 	unit_run_until(base, fake.ncommands > 3);
 	assert_contains(fake.log, honest);
@@ -344,6 +346,47 @@ test_many(void **state)
 	assert_contains(fake.log, WROTE("598") WROTE("599"));
 }
 
+static char   watched[1024];
+static size_t unwanted; /* replies */
+
+static bool
+on_reply(void *arg, const struct command *command, const redisReply *reply)
+{
+	assert_ptr_equal(arg, &unwanted);
+	snprintf(watched + strlen(watched), sizeof(watched) - strlen(watched),
+	    "%s %s\n", command->argv[command->argc - 1],
+	    reply->type == REDIS_REPLY_INTEGER ? "number" : reply->str);
+	if (unwanted == 0)
+		return (true);
+	unwanted--;
+	return (false);
+}
+
+/* A reply that is not wanted is none; those to other kinds are nobody's. */
+static void
+test_watch(void **state)
+{
+	(void)state;
+	connect_now();
+	writequeue_watch(j, WRITEQUEUE_WORDS, on_reply, &unwanted);
+	watched[0] = '\0';
+	unwanted = 2;
+	SCRIPT("+OK\r\n", "-ERR no\r\n");
+	write_two("two");
+	unit_run_until(base, fake.ncommands == 2);
+	SCRIPT("+DONE\r\n", ":1\r\n");
+	unit_run_until(base, fake.ncommands == 2);
+	unit_run_until(base, strstr(watched, "number") != NULL);
+	assert_string_equal(fake.log, WROTE_TWO("two"));
+	assert_string_equal(watched,
+	    "two OK\n10 ERR no\ntwo DONE\n10 number\n");
+	writequeue_watch(j, WRITEQUEUE_WORDS, NULL, NULL);
+	writequeue_watch(j, WRITEQUEUE_EVENTS, on_reply, &unwanted);
+	assert_forgotten();
+	assert_lacks(watched, "next");
+	assert_lacks(logged(), "lost");
+}
+
 /* With entries under way, held, and never sent. */
 static void
 test_end(void **state)
@@ -354,13 +397,13 @@ test_end(void **state)
 	write_two("half");
 	write_one("held");
 	unit_run_until(base, fake.ncommands == 3);
-	journal_free(j);
+	writequeue_free(j);
 	j = NULL;
 	fakeredis_send(&fake, "+OK\r\n", 5);
 	unit_run_until(base, fakeredis_heard(&fake));
 	assert_true(servers_ready(servers));
-	journal_free(NULL);
-	j = journal_new(base, servers);
+	writequeue_free(NULL);
+	j = writequeue_new(base, servers);
 	assert_non_null(j);
 	fakeredis_hang_up(&fake);
 	write_one("waiting");
@@ -376,7 +419,7 @@ main(void)
 		test(test_lost_first), test(test_refused_for_now),
 		test(test_refused_for_good), test(test_refused_half),
 		test(test_refused_first), test(test_bound), test(test_shares),
-		test(test_many), test(test_end) };
+		test(test_many), test(test_watch), test(test_end) };
 
-	return (cmocka_run_group_tests_name("journal", tests, NULL, NULL));
+	return (cmocka_run_group_tests_name("writequeue", tests, NULL, NULL));
 }
