@@ -225,7 +225,10 @@ send_entry(struct entry *e)
 		retry_later(e->writequeue);
 }
 
-/* False when that is enough for now. */
+/*
+ * False when that is enough for now.  What is for a server that is away costs
+ * next to nothing, and holds up nothing that is for another.
+ */
 static bool
 resend(struct writequeue *j, struct shelf *shelf, size_t *n)
 {
@@ -234,9 +237,10 @@ resend(struct writequeue *j, struct shelf *shelf, size_t *n)
 	TAILQ_FOREACH(e, &shelf->entries, next) {
 		if (under_way(e))
 			continue;
-		if (!servers_ready(j->servers) || (*n)++ == RETRY_BURST)
+		if (!servers_ready(j->servers) || *n == RETRY_BURST)
 			return (false);
 		send_entry(e);
+		*n += under_way(e);
 	}
 	return (true);
 }
@@ -302,7 +306,7 @@ make_room(struct writequeue *j, struct shelf *shelf, size_t bytes)
 
 	while (shares_bytes(shelf->shares) + bytes > WRITEQUEUE_MAX &&
 	    (item = shares_surplus(shelf->shares)) != NULL) {
-		lose(j, "too many wait for redis");
+		lose(j, "too many wait for Redis");
 		drop((struct entry *)item);
 	}
 }

@@ -25,8 +25,9 @@ struct cluster {
 	void			      *arg;
 	LIST_HEAD(, server) nodes;
 	struct server *owner[SLOTS];
-	struct server *fresh[SLOTS]; /* that are just being told */
-	struct server *asked;	     /* for the map, which is under way */
+	struct server *fresh[SLOTS];  /* that are just being told */
+	bool	       silent[SLOTS]; /* about which nobody has answered */
+	struct server *asked;	      /* for the map, which is under way */
 	struct event  *tick;
 	int64_t	       asked_at;
 	bool	       known;	/* the map */
@@ -82,6 +83,18 @@ cluster_owner(struct cluster *cl, uint16_t slot)
 	if (node == NULL || !server_ready(node))
 		cl->doubted = true;
 	return (node);
+}
+
+void
+cluster_answered(struct cluster *cl, uint16_t slot, bool answered)
+{
+	cl->silent[slot] = !answered;
+}
+
+bool
+cluster_is_silent(const struct cluster *cl, uint16_t slot)
+{
+	return (cl->silent[slot]);
 }
 
 static bool

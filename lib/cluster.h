@@ -54,4 +54,10 @@ void cluster_moved(struct cluster *, uint16_t slot, struct server *);
 /* A node has not answered as an owner should. */
 void cluster_doubt(struct cluster *);
 
+/* Somebody has answered about the slot, or nobody in all the time there was. */
+void cluster_answered(struct cluster *, uint16_t slot, bool);
+
+/* Whether nobody has, the last time: it is not worth waiting for. */
+bool cluster_is_silent(const struct cluster *, uint16_t slot);
+
 #endif /* CLUSTER_H */

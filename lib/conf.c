@@ -11,23 +11,18 @@
 #include <confuse.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <unistr.h>
 
 #include "conf.h"
+#include "confvalue.h"
+#include "confword.h"
 #include "count.h"
-#include "domain.h"
 #include "log.h"
 #include "period.h"
 
-#define REPORT_URL_MAX 256 /* the reply line has 512 bytes, RFC 5321 */
-#define REDIS_MAX 2048
-#define PREFIX_MAX 64
-#define PASSWORD_MAX 512
 #define FILE_MAX (1 << 20)
 
 /* Where libconfuse's scanner echoes what it cannot make sense of. */
@@ -38,9 +33,6 @@ static struct {
 	FILE	    *errors;
 	const char  *file;
 	unsigned int nerrors;
-	int	     user_line; /* where these keys stand; 0: nowhere */
-	int	     spf_line;
-	int	     redis_line;
 } reading;
 
 static void
@@ -55,444 +47,6 @@ report(cfg_t *cfg, const char *fmt, va_list ap)
 	fputc('\n', reading.errors);
 }
 
-static int
-keyword(const char *const *words, const char *value)
-{
-	int i;
-
-	for (i = 0; words[i] != NULL; i++)
-		if (strcmp(words[i], value) == 0)
-			return (i);
-	return (-1);
-}
-
-static const char *const enforce_words[] = { "envelope", "header", NULL };
-static const char *const spf_words[] = { "off", "published", "include", "pass",
-	NULL };
-static const char *const unit_words[] = { "message", "recipient", NULL };
-static const char *const over_words[] = { "defer", "reject", "sandbox", NULL };
-static const char *const local_words[] = { "trust", "enforce", NULL };
-static const char *const refusal_words[] = { "auth", "mail-from", NULL };
-
-/* Whether text is not empty and printable ASCII with no space. */
-static int
-is_graphic(const char *text, size_t max)
-{
-	size_t n;
-
-	for (n = 0; text[n] != '\0'; n++)
-		if (text[n] <= ' ' || text[n] > '~' || n >= max)
-			return (0);
-	return (n > 0);
-}
-
-static int
-valid_keyword(cfg_t *cfg, cfg_opt_t *opt, const char *const *words)
-{
-	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-
-	if (keyword(words, value) != -1)
-		return (0);
-	cfg_error(cfg, "%s: unknown word \"%s\"", cfg_opt_name(opt), value);
-	return (-1);
-}
-
-static int
-valid_enforce(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_keyword(cfg, opt, enforce_words));
-}
-
-static int
-valid_spf(cfg_t *cfg, cfg_opt_t *opt)
-{
-	reading.spf_line = cfg->line;
-	return (valid_keyword(cfg, opt, spf_words));
-}
-
-static int
-valid_over(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_keyword(cfg, opt, over_words));
-}
-
-static int
-valid_unit(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_keyword(cfg, opt, unit_words));
-}
-
-static int
-valid_local(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_keyword(cfg, opt, local_words));
-}
-
-static int
-valid_refusal(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_keyword(cfg, opt, refusal_words));
-}
-
-static int
-valid_number(cfg_t *cfg, cfg_opt_t *opt, long min, long max)
-{
-	long n = cfg_opt_getnint(opt, 0);
-
-	if (n >= min && n <= max)
-		return (0);
-	cfg_error(cfg, "%s: %ld is not between %ld and %ld", cfg_opt_name(opt),
-	    n, min, max);
-	return (-1);
-}
-
-static int
-valid_timeout(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_number(cfg, opt, 10, 60000));
-}
-
-static int
-valid_replicas(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_number(cfg, opt, 0, 9));
-}
-
-static int
-valid_workers(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_number(cfg, opt, 1, 64));
-}
-
-static int
-valid_db(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_number(cfg, opt, 0, 65535));
-}
-
-/*
- * Braces in front of a key would take the place of the user's name as what
- * Redis Cluster hashes.
- */
-static int
-valid_prefix(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-
-	if (is_graphic(value, PREFIX_MAX) && strpbrk(value, "{}") == NULL)
-		return (0);
-	cfg_error(cfg,
-	    "prefix: \"%s\" is not 1 to %d printable characters "
-	    "without space and braces",
-	    value, PREFIX_MAX);
-	return (-1);
-}
-
-static int
-valid_url(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-
-	if (is_graphic(value, REPORT_URL_MAX) &&
-	    (strncmp(value, "https://", 8) == 0 ||
-		strncmp(value, "http://", 7) == 0))
-		return (0);
-	cfg_error(cfg,
-	    "report_url: \"%s\" is not an http or https URL of at "
-	    "most %d characters",
-	    value, REPORT_URL_MAX);
-	return (-1);
-}
-
-static int
-valid_word(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-
-	if (is_graphic(value, 253))
-		return (0);
-	cfg_error(cfg, "%s: \"%s\" is empty, too long, or holds spaces",
-	    cfg_opt_name(opt), value);
-	return (-1);
-}
-
-static int
-valid_period(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-	int64_t	    seconds;
-
-	if (period_parse(value, &seconds))
-		return (0);
-	cfg_error(cfg, "%s: \"%s\" is not a period like 1h, 1d, 30d or 3600",
-	    cfg_opt_name(opt), value);
-	return (-1);
-}
-
-static int
-valid_count(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-	int64_t	    n;
-
-	if (count_parse(value, &n))
-		return (0);
-	cfg_error(cfg, "%s: \"%s\" is not a number", cfg_opt_name(opt), value);
-	return (-1);
-}
-
-static int
-valid_size(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-	int64_t	    n;
-
-	if (size_parse(value, &n))
-		return (0);
-	cfg_error(cfg, "%s: \"%s\" is not a size like 25M", cfg_opt_name(opt),
-	    value);
-	return (-1);
-}
-
-static const char relay_ok[] = "abcdefghijklmnopqrstuvwxyz"
-			       "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-
-static int
-valid_relay_name(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-	size_t	    len = strlen(value);
-
-	if (len > 0 && len <= CONF_RELAY_NAME && strspn(value, relay_ok) == len)
-		return (0);
-	cfg_error(cfg,
-	    "relay_name: \"%s\" is not 1 to %d letters, digits, dots, "
-	    "hyphens and underscores",
-	    value, CONF_RELAY_NAME);
-	return (-1);
-}
-
-/* A line for people, in UTF-8. */
-static int
-valid_line(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-	size_t	    len = strlen(value), i;
-
-	for (i = 0; i < len && (unsigned char)value[i] >= ' '; i++)
-		continue;
-	if (i == len && len <= REPORT_URL_MAX &&
-	    u8_check((const uint8_t *)value, len) == NULL)
-		return (0);
-	cfg_error(cfg, "%s: not a line of UTF-8 of at most %d bytes",
-	    cfg_opt_name(opt), REPORT_URL_MAX);
-	return (-1);
-}
-
-static int
-valid_logo(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-
-	if (value[0] == '\0' ||
-	    (is_graphic(value, REPORT_URL_MAX) &&
-		strncmp(value, "https://", 8) == 0))
-		return (0);
-	cfg_error(cfg, "report_logo: \"%s\" is not an https URL", value);
-	return (-1);
-}
-
-static int
-valid_failures(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-	int64_t	    count, seconds;
-
-	if (value[0] == '\0' || rate_parse(value, &count, &seconds))
-		return (0);
-	cfg_error(cfg, "auth_failures: \"%s\" is not a rate like 20/10m",
-	    value);
-	return (-1);
-}
-
-static int
-valid_include(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-	char	    name[DOMAIN_TEXT];
-
-	if (domain_underscored(value, strlen(value), name))
-		return (0);
-	cfg_error(cfg, "spf_include: \"%s\" is not a domain", value);
-	return (-1);
-}
-
-static int
-valid_relay(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char    *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-	struct netaddr na;
-
-	if (netaddr_parse(value, &na))
-		return (0);
-	cfg_error(cfg, "spf_relays: \"%s\" is not an address", value);
-	return (-1);
-}
-
-static int
-valid_user(cfg_t *cfg, cfg_opt_t *opt)
-{
-	reading.user_line = cfg->line;
-	return (valid_word(cfg, opt));
-}
-
-static int
-valid_redis(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char   *value = cfg_opt_getnstr(opt, 0);
-	struct places places;
-
-	reading.redis_line = cfg->line;
-	if (is_graphic(value, REDIS_MAX) && places_parse(&places, value))
-		return (0);
-	cfg_error(cfg,
-	    "redis: \"%s\" is not unix:/path, tcp:host:port, "
-	    "tls:host:port, sentinel:NAME@host:port,... or "
-	    "cluster:host:port,...",
-	    value);
-	return (-1);
-}
-
-static int
-valid_resolver(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char    *value = cfg_opt_getnstr(opt, 0);
-	char	       host[PLACE_HOST];
-	struct netaddr na;
-	uint16_t       port = 0;
-
-	if (netaddr_parse(value, &na) ||
-	    (place_parse_host(value, strlen(value), host, &port) &&
-		netaddr_parse(host, &na)))
-		return (0);
-	cfg_error(cfg,
-	    "spf_resolver: \"%s\" is not an address or "
-	    "address:port",
-	    value);
-	return (-1);
-}
-
-/*
- * Reads the password, the first line of the file.  NULL, and what is wrong,
- * when there is none.
- */
-static char *
-read_password(const char *file, const char **wrong)
-{
-	FILE *fp;
-	char  line[PASSWORD_MAX + 2], *password = NULL;
-
-	if ((fp = fopen(file, "re")) == NULL) {
-		*wrong = strerror(errno);
-		return (NULL);
-	}
-	if (fgets(line, sizeof(line), fp) == NULL)
-		line[0] = '\0';
-	fclose(fp);
-	line[strcspn(line, "\r\n")] = '\0';
-	if (line[0] != '\0' && strlen(line) <= PASSWORD_MAX)
-		password = strdup(line);
-	explicit_bzero(line, sizeof(line));
-	*wrong = "the first line is empty or over 512 bytes";
-	return (password);
-}
-
-static int
-valid_password_file(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *file = cfg_opt_getnstr(opt, 0), *wrong;
-	char	   *password = read_password(file, &wrong);
-
-	if (password == NULL) {
-		cfg_error(cfg, "redis_password_file: %s: %s", file, wrong);
-		return (-1);
-	}
-	freezero(password, strlen(password));
-	return (0);
-}
-
-static int
-valid_ca(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *file = cfg_opt_getnstr(opt, 0);
-
-	if (access(file, R_OK) == 0)
-		return (0);
-	cfg_error(cfg, "redis_ca: %s: %s", file, strerror(errno));
-	return (-1);
-}
-
-/* A number from 1 to a million, as rates have it. */
-static int
-valid_alarm_limit(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const char *value = cfg_opt_getnstr(opt, 0);
-	int64_t	    n;
-
-	if (count_parse(value, &n) && n >= 1 && n <= RATE_MAX)
-		return (0);
-	cfg_error(cfg, "limit: \"%s\" is not a number from 1 to %d", value,
-	    RATE_MAX);
-	return (-1);
-}
-
-static int
-valid_alarm_action(cfg_t *cfg, cfg_opt_t *opt)
-{
-	return (valid_keyword(cfg, opt, alarm_actions + ALARM_NOTICE));
-}
-
-/* The section that was last read. */
-static int
-valid_alarm(cfg_t *cfg, cfg_opt_t *opt)
-{
-	cfg_t	   *sec = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
-	const char *kind = cfg_title(sec);
-
-	if (keyword(alarm_words, kind) == -1)
-		cfg_error(cfg,
-		    "alarm: \"%s\" is not sources, senders, recipients, "
-		    "volume, blocked or failures",
-		    kind);
-	else if (cfg_getstr(sec, "for") != NULL &&
-	    strcmp(cfg_getstr(sec, "action"), "notice") == 0)
-		cfg_error(cfg, "alarm \"%s\": a notice has no for", kind);
-	else
-		return (0);
-	return (-1);
-}
-
-static const struct {
-	const char *name;
-	int (*check)(cfg_t *, cfg_opt_t *);
-} checks[] = { { "redis", valid_redis }, { "redis_user", valid_user },
-	{ "redis_password_file", valid_password_file },
-	{ "redis_ca", valid_ca }, { "redis_timeout", valid_timeout },
-	{ "redis_db", valid_db }, { "redis_replicas", valid_replicas },
-	{ "prefix", valid_prefix }, { "relay_name", valid_relay_name },
-	{ "report_url", valid_url }, { "report_title", valid_line },
-	{ "report_logo", valid_logo }, { "report_contact", valid_line },
-	{ "enforce", valid_enforce }, { "spf", valid_spf },
-	{ "spf_include", valid_include }, { "spf_relays", valid_relay },
-	{ "spf_timeout", valid_timeout }, { "spf_workers", valid_workers },
-	{ "spf_resolver", valid_resolver }, { "auth_failures", valid_failures },
-	{ "over", valid_over }, { "max_recipients", valid_count },
-	{ "max_size", valid_size }, { "quota_period", valid_period },
-	{ "quota_unit", valid_unit }, { "local", valid_local },
-	{ "source_refusal", valid_refusal }, { "alarm", valid_alarm },
-	{ "alarm|limit", valid_alarm_limit }, { "alarm|period", valid_period },
-	{ "alarm|for", valid_period }, { "alarm|action", valid_alarm_action } };
-
 static char *
 dup_str(cfg_t *cfg, const char *name)
 {
@@ -501,22 +55,13 @@ dup_str(cfg_t *cfg, const char *name)
 	return (value == NULL ? NULL : strdup(value));
 }
 
-/* The word has been found valid when it was read. */
-static unsigned int
-get_keyword(const char *const *words, const char *value)
-{
-	int i = keyword(words, value);
-
-	return (i < 0 ? 0 : (unsigned int)i);
-}
-
 static int
 take_lists(struct conf *conf, cfg_t *cfg)
 {
 	unsigned int i, n;
 
 	for (i = 0; i < cfg_size(cfg, "enforce"); i++)
-		conf->enforce |= 1U << get_keyword(enforce_words,
+		conf->enforce |= 1U << confword_get(confword_enforce,
 				     cfg_getnstr(cfg, "enforce", i));
 
 	n = cfg_size(cfg, "spf_include");
@@ -554,7 +99,7 @@ static const int64_t alarm_counts[ALARM_KINDS] = { [ALARM_SOURCES] = 20,
 static void
 take_alarm(struct conf *conf, cfg_t *sec)
 {
-	const unsigned int  kind = get_keyword(alarm_words, cfg_title(sec));
+	const unsigned int  kind = confword_get(alarm_words, cfg_title(sec));
 	struct alarm_limit *limit = &conf->alarm_limits.of[kind];
 	struct alarm	   *alarm = &conf->alarms[kind];
 
@@ -562,7 +107,7 @@ take_alarm(struct conf *conf, cfg_t *sec)
 	if (cfg_getstr(sec, "limit") != NULL)
 		count_parse(cfg_getstr(sec, "limit"), &limit->count);
 	period_parse(cfg_getstr(sec, "period"), &limit->period);
-	alarm->action = (enum alarm_action)get_keyword(alarm_actions,
+	alarm->action = (enum alarm_action)confword_get(alarm_actions,
 	    cfg_getstr(sec, "action"));
 	if (cfg_getstr(sec, "for") != NULL)
 		period_parse(cfg_getstr(sec, "for"), &alarm->lasts);
@@ -579,7 +124,7 @@ relay_name(cfg_t *cfg)
 		return (dup_str(cfg, "relay_name"));
 	(void)gethostname(name, sizeof(name) - 1);
 	for (i = 0; name[i] != '\0'; i++)
-		if (strchr(relay_ok, name[i]) == NULL)
+		if (strchr(confword_relay_name, name[i]) == NULL)
 			name[i] = '_';
 	return (strdup(i > 0 ? name : "localhost"));
 }
@@ -604,21 +149,21 @@ take_values(struct conf *conf, cfg_t *cfg)
 	conf->report_title = dup_str(cfg, "report_title");
 	conf->report_logo = dup_str(cfg, "report_logo");
 	conf->report_contact = dup_str(cfg, "report_contact");
-	conf->spf = (enum spf_mode)get_keyword(spf_words,
+	conf->spf = (enum spf_mode)confword_get(confword_spf,
 	    cfg_getstr(cfg, "spf"));
 	conf->spf_timeout = (int)cfg_getint(cfg, "spf_timeout");
 	conf->spf_workers = (int)cfg_getint(cfg, "spf_workers");
 	conf->spf_resolver = dup_str(cfg, "spf_resolver");
-	conf->quota_unit = (enum quota_unit)get_keyword(unit_words,
+	conf->quota_unit = (enum quota_unit)confword_get(confword_unit,
 	    cfg_getstr(cfg, "quota_unit"));
-	conf->local = (enum local_policy)get_keyword(local_words,
+	conf->local = (enum local_policy)confword_get(confword_local,
 	    cfg_getstr(cfg, "local"));
-	conf->source_refusal = (enum source_refusal)get_keyword(refusal_words,
-	    cfg_getstr(cfg, "source_refusal"));
+	conf->source_refusal = (enum source_refusal)
+	    confword_get(confword_refusal, cfg_getstr(cfg, "source_refusal"));
 	rate_parse(cfg_getstr(cfg, "auth_failures"), &conf->auth_failures,
 	    &conf->auth_failures_period);
 	conf->bounds.over = (enum over)(OVER_DEFER +
-	    get_keyword(over_words, cfg_getstr(cfg, "over")));
+	    confword_get(confword_over, cfg_getstr(cfg, "over")));
 	count_parse(cfg_getstr(cfg, "max_recipients"),
 	    &conf->bounds.max_recipients);
 	size_parse(cfg_getstr(cfg, "max_size"), &conf->bounds.max_size);
@@ -630,56 +175,6 @@ take_values(struct conf *conf, cfg_t *cfg)
 	    !period_parse(cfg_getstr(cfg, "quota_period"), &conf->quota_period))
 		return (-1);
 	return (take_lists(conf, cfg));
-}
-
-/* What one key says of another. */
-static int
-valid_whole(struct conf *conf, cfg_t *cfg)
-{
-	const char *wrong = "cannot be read";
-	struct stat st;
-
-	if (conf->redis_ca != NULL && stat(conf->redis_ca, &st) == 0)
-		conf->redis_ca_time = st.st_mtim;
-	if (conf->redis_password_file != NULL) {
-		conf->redis_password = read_password(conf->redis_password_file,
-		    &wrong);
-		if (conf->redis_password == NULL) {
-			cfg_error(cfg, "redis_password_file: %s", wrong);
-			return (-1);
-		}
-	} else if (conf->redis_user != NULL) {
-		cfg->line = reading.user_line;
-		cfg_error(cfg, "redis_user needs a redis_password_file");
-		return (-1);
-	}
-	if (conf->places.topology == REDIS_CLUSTER && conf->redis_db != 0) {
-		cfg->line = reading.redis_line;
-		cfg_error(cfg, "redis is a cluster, which has no redis_db");
-		return (-1);
-	}
-	if (conf->enforce == 0) {
-		cfg_error(cfg, "enforce: neither envelope nor header");
-		return (-1);
-	}
-	cfg->line = reading.spf_line;
-	if (conf->spf == SPF_INCLUDE && conf->nspf_include == 0) {
-		cfg_error(cfg, "spf is include, but spf_include is empty");
-		return (-1);
-	}
-	if (conf->nspf_include > CONF_INCLUDES ||
-	    conf->nspf_relays > CONF_RELAYS) {
-		cfg_error(cfg,
-		    "more than %d names in spf_include, or more "
-		    "than %d addresses in spf_relays",
-		    CONF_INCLUDES, CONF_RELAYS);
-		return (-1);
-	}
-	if (conf->spf == SPF_PASS && conf->nspf_relays == 0) {
-		cfg_error(cfg, "spf is pass, but spf_relays is empty");
-		return (-1);
-	}
-	return (0);
 }
 
 static cfg_t *
@@ -725,13 +220,11 @@ new_parser(void)
 		      CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		  CFG_END() };
 	cfg_t	   *cfg = cfg_init(opts, CFGF_NONE);
-	size_t	    i;
 
 	if (cfg == NULL)
 		return (NULL);
 	cfg_set_error_function(cfg, report);
-	for (i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
-		cfg_set_validate_func(cfg, checks[i].name, checks[i].check);
+	confvalue_check(cfg);
 	return (cfg);
 }
 
@@ -805,7 +298,8 @@ conf_load(const char *file, FILE *errors)
 		fprintf(errors, "%s: %s\n", file, wrong);
 	else if (parse(cfg, text) == 0) {
 		cfg->line = 0;
-		ok = take_values(conf, cfg) == 0 && valid_whole(conf, cfg) == 0;
+		ok = take_values(conf, cfg) == 0 &&
+		    confvalue_check_whole(conf, cfg) == 0;
 		if (!ok && reading.nerrors == 0)
 			cfg_error(cfg, "out of memory");
 	}
@@ -837,108 +331,6 @@ conf_load_logged(const char *file)
 			log_err("%s", line);
 	free(text);
 	return (conf);
-}
-
-static void
-print_quoted(FILE *fp, const char *text)
-{
-	fputc('"', fp);
-	for (; *text != '\0'; text++) {
-		/* "${" would be taken for a variable of the environment. */
-		if (*text == '"' || *text == '\\' || *text == '$')
-			fputc('\\', fp);
-		fputc(*text, fp);
-	}
-	fputc('"', fp);
-}
-
-static void
-print_str(FILE *fp, const char *key, const char *value)
-{
-	if (value == NULL)
-		return;
-	fprintf(fp, "%s = ", key);
-	print_quoted(fp, value);
-	fputc('\n', fp);
-}
-
-static void
-print_lists(const struct conf *conf, FILE *fp)
-{
-	char   buf[NETADDR_TEXT];
-	size_t i;
-
-	fprintf(fp, "enforce = {%s%s%s}\n",
-	    conf->enforce & ENFORCE_ENVELOPE ? "\"envelope\"" : "",
-	    conf->enforce == (ENFORCE_ENVELOPE | ENFORCE_HEADER) ? ", " : "",
-	    conf->enforce & ENFORCE_HEADER ? "\"header\"" : "");
-	fprintf(fp, "spf_include = {");
-	for (i = 0; i < conf->nspf_include; i++) {
-		fputs(i > 0 ? ", " : "", fp);
-		print_quoted(fp, conf->spf_include[i]);
-	}
-	fprintf(fp, "}\nspf_relays = {");
-	for (i = 0; i < conf->nspf_relays; i++)
-		fprintf(fp, "%s\"%s\"", i > 0 ? ", " : "",
-		    netaddr_text(&conf->spf_relays[i], buf));
-	fprintf(fp, "}\n");
-}
-
-static void
-print_alarms(const struct conf *conf, FILE *fp)
-{
-	const struct alarm_limit *limit = conf->alarm_limits.of;
-	const struct alarm	 *alarm = conf->alarms;
-	size_t			  i;
-
-	for (i = 0; i < ALARM_KINDS; i++) {
-		if (alarm[i].action == ALARM_OFF)
-			continue;
-		fprintf(fp,
-		    "alarm \"%s\" { limit = %" PRId64 " period = %" PRId64
-		    " action = \"%s\"",
-		    alarm_words[i], limit[i].count, limit[i].period,
-		    alarm_actions[alarm[i].action]);
-		if (alarm[i].lasts > 0)
-			fprintf(fp, " for = %" PRId64, alarm[i].lasts);
-		fprintf(fp, " }\n");
-	}
-}
-
-void
-conf_print(const struct conf *conf, FILE *fp)
-{
-	print_str(fp, "redis", conf->redis);
-	print_str(fp, "redis_user", conf->redis_user);
-	print_str(fp, "redis_password_file", conf->redis_password_file);
-	print_str(fp, "redis_ca", conf->redis_ca);
-	fprintf(fp, "redis_db = %d\n", conf->redis_db);
-	fprintf(fp, "redis_timeout = %d\n", conf->redis_timeout);
-	fprintf(fp, "redis_replicas = %d\n", conf->redis_replicas);
-	print_str(fp, "prefix", conf->prefix);
-	print_str(fp, "relay_name", conf->relay_name);
-	print_str(fp, "report_url", conf->report_url);
-	print_str(fp, "report_title", conf->report_title);
-	print_str(fp, "report_logo", conf->report_logo);
-	print_str(fp, "report_contact", conf->report_contact);
-	print_str(fp, "spf", spf_words[conf->spf]);
-	print_lists(conf, fp);
-	fprintf(fp, "spf_timeout = %d\n", conf->spf_timeout);
-	fprintf(fp, "spf_workers = %d\n", conf->spf_workers);
-	print_str(fp, "spf_resolver", conf->spf_resolver);
-	fprintf(fp, "auth_failures = \"");
-	if (conf->auth_failures > 0)
-		fprintf(fp, "%" PRId64 "/%" PRId64, conf->auth_failures,
-		    conf->auth_failures_period);
-	fprintf(fp, "\"\n");
-	print_str(fp, "over", over_words[conf->bounds.over - OVER_DEFER]);
-	fprintf(fp, "max_recipients = %" PRId64 "\nmax_size = %" PRId64 "\n",
-	    conf->bounds.max_recipients, conf->bounds.max_size);
-	fprintf(fp, "quota_period = %" PRId64 "\n", conf->quota_period);
-	print_str(fp, "quota_unit", unit_words[conf->quota_unit]);
-	print_str(fp, "local", local_words[conf->local]);
-	print_str(fp, "source_refusal", refusal_words[conf->source_refusal]);
-	print_alarms(conf, fp);
 }
 
 const struct conf *

@@ -113,9 +113,20 @@ conclude(struct servers_req *sr, const redisReply *reply)
 	call_back(sr, reply);
 }
 
+/* Whether it has been sent to and fro for all the time that it has. */
+static bool
+is_in_vain(const struct servers_req *sr)
+{
+	return (sr->server == NULL && sr->argv != NULL &&
+	    sr->deadline - monotonic_ms() < STRAY_PAUSE);
+}
+
+/* The time of who cancels may be up a moment earlier. */
 void
 servers_cancel(struct servers_req *sr)
 {
+	if (is_in_vain(sr))
+		cluster_answered(sr->servers->cluster, sr->slot, false);
 	TAILQ_REMOVE(list_of(sr), sr, entry);
 	release(sr);
 }
@@ -216,15 +227,22 @@ wait_for(struct servers_req *sr, int64_t ms)
 	return (sr->timer != NULL && event_add(sr->timer, &tv) == 0);
 }
 
-/* Waits for a pause, or for its reply, but no longer than it may. */
+/*
+ * Waits for its reply, but no longer than it may.  A stray waits for a pause,
+ * unless another one about its slot has done so in vain: smtpd stands still
+ * while its table waits, and anybody may try to log in as any user.
+ */
 static void
 go_on(struct servers_req *sr)
 {
-	const int64_t left = sr->deadline - monotonic_ms();
+	const int64_t	left = sr->deadline - monotonic_ms();
+	const bool	stray = sr->server == NULL;
+	struct cluster *cl = sr->servers->cluster;
 
-	if (left <= 0 ||
-	    !wait_for(sr,
-		sr->server == NULL && left > STRAY_PAUSE ? STRAY_PAUSE : left))
+	if (is_in_vain(sr))
+		cluster_answered(cl, sr->slot, false);
+	if (left <= 0 || (stray && cluster_is_silent(cl, sr->slot)) ||
+	    !wait_for(sr, stray && left > STRAY_PAUSE ? STRAY_PAUSE : left))
 		conclude(sr, REDIS_NO_REPLY);
 }
 
@@ -301,9 +319,12 @@ on_reply(void *arg, const redisReply *reply)
 	sr->commit = NULL;
 	if (reply == NULL)
 		doubt_server(sr->servers);
-	if (reply == NULL || reply->type != REDIS_REPLY_ERROR ||
-	    !redirect(sr, reply))
-		conclude(sr, reply);
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+	    redirect(sr, reply))
+		return;
+	if (reply != NULL && sr->argv != NULL)
+		cluster_answered(sr->servers->cluster, sr->slot, true);
+	conclude(sr, reply);
 }
 
 static struct servers_req *
@@ -342,7 +363,8 @@ send_in_cluster(struct servers_req *sr, const char *key, int argc,
 {
 	struct server *owner = servers_of_key(sr->servers, key);
 
-	if (owner == NULL || !make_movable(sr, key, argc, argv))
+	if (owner == NULL || (!server_ready(owner) && !server_is_new(owner)) ||
+	    !make_movable(sr, key, argc, argv))
 		return (false);
 	return (hand_to(sr, owner, false, argc, argv) ||
 	    (server_is_new(owner) && wait_for(sr, STRAY_PAUSE)));

@@ -477,6 +477,17 @@ def test_rights(users, redis, tmp_path):
                     "mail-from", sender.session, "a@b.example")
             wait_until(lambda: status(redis) == (
                 "blocked", "alarm:blocked"), 60, "the alarm")
+            users.set("alice", status="allowed")
+            # What was counted exactly is estimated; who is told is told once.
+            for limit in (1, 200):
+                reload(sender, redis, redis_user="relay",
+                       redis_password_file=str(tmp_path / "relay.pw"),
+                       alarm={kind: section(limit, "notice") for kind in
+                              ("recipients", "volume")})
+                assert sender.send(2, recipients=2) == 2
+            assert told(redis) == ["alarm.blocked", "alarm.recipients",
+                                   "alarm.volume", "alarm.volume",
+                                   "user.allowed"]
     finally:
         redis.cli("ACL", "DELUSER", "relay")
 

@@ -383,7 +383,7 @@ def test_rows_by_status(redis, library):
 
 
 HOSTILE = {
-    "sources": [("SET", "x"), ("LPUSH", "x"), ("PFADD", "x")],
+    "sources": [("SET", "x"), ("LPUSH", "x")],
     "volume": [("SET", "x"), ("SET", "-1"), ("SET", "9" * 30), ("SADD", "1")],
 }
 
@@ -401,8 +401,8 @@ def test_a_counter_that_cannot_be_read(redis, library, kind, command, value):
 
 def test_an_estimate_that_cannot_be_read(redis, library):
     alarms = Alarms(redis, "sources:500:3600:block:0")
-    redis.cli("SET", alarms.key + ":used:alarm:sources:many", "x")
-    assert alarms.message() == (["bad", "used:alarm:sources:many"], [])
+    redis.cli("SET", alarms.key + ":used:alarm:sources", "x")
+    assert alarms.message() == (["bad", "used:alarm:sources"], [])
 
 
 def test_a_counter_that_has_lost_its_end(redis, library):
@@ -419,6 +419,54 @@ def test_a_counter_that_has_lost_its_end(redis, library):
     alarms.message()
     for kind in ("volume", "sources"):
         assert redis.cli("PTTL", alarms.key + ":used:alarm:" + kind) <= 60000
+
+
+LOW, HIGH = 100, 200
+
+
+@pytest.mark.parametrize("kind", ("sources", "recipients"))
+@pytest.mark.parametrize("limits", [(LOW, HIGH), (HIGH, LOW),
+                                    (LOW, HIGH, LOW), (HIGH, LOW, HIGH)])
+def test_limits_on_both_sides(redis, library, kind, limits):
+    """In what is counted exactly and what is estimated, in turns: nothing is
+    forgotten within a window, and nothing counts twice.  From 128 on it is
+    an estimate."""
+    alarms = Alarms(redis, "")
+    key = alarms.key + ":used:alarm:" + kind
+    sent, ends = 0, None
+
+    def message(n):
+        return alarms.message(**{"sources": {"source": "2001:db8:%x::/64" % n},
+                                 "recipients": {"recipients": ["r%d" % n]}
+                                 }[kind])
+
+    for limit in limits:
+        alarms.plan = "%s:%d:3600:notice:0" % (kind, limit)
+        # Each of them twice, in other words.
+        for n in range(sent, sent + 25):
+            assert message(n) == (["ok"], [])
+            assert message(n) == (["ok"], [])
+        sent += 25
+        found = redis.cli("PEXPIRETIME", key)
+        assert ends is None or abs(found - ends) <= 2
+        ends = found - 5000
+        redis.cli("PEXPIREAT", key, ends)
+    first = next(n for n in range(sent, 400) if message(n)[1])
+    assert abs(first - limits[-1]) <= 0.03 * limits[-1]
+
+
+def test_one_too_many_by_another_limit(redis, library):
+    """The next message, whatever it is, is behind it; who is told is told
+    once."""
+    alarms = Alarms(redis, "sources:200:3600:notice:0")
+    for n in range(50):
+        alarms.message(source="192.0.2.%d" % n)
+    alarms.plan = "sources:20:3600:notice:0"
+    for told in (1, 0, 0):
+        assert len(alarms.message(source="192.0.2.1")[1]) == told
+    alarms.plan = "sources:20:3600:block:0"
+    assert alarms.message(source="192.0.2.1")[0] == [
+        "alarm", "block", "alarm:sources"]
 
 
 def test_a_limit_that_was_lowered(redis, library):
@@ -450,7 +498,7 @@ def test_a_message_of_a_user_who_is_gone_makes_none(redis, library):
 def test_counters_go_with_the_user(redis, library):
     alarms = Alarms(redis, "sources:5:3600:block:0 recipients:500:3600:block:0")
     alarms.message()
-    assert alarms.counters() == ["recipients:many", "sources"]
+    assert alarms.counters() == ["recipients", "sources"]
     redis.cli("FCALL", "smtpusers_user_rename", 2, alarms.key,
               library.user("bob"))
     assert alarms.counters() == []

@@ -206,7 +206,7 @@ def test_alarms_cost_no_trip(watched, users, kind):
         for count in range(3):
             assert mail.sender() == "proceed"
             wait_until(lambda: watched.redis.cli("EXISTS", users.key(
-                kind, "used", "alarm", "sources:many")), 60, "the login")
+                kind, "used", "alarm", "sources")), 60, "the login")
             watched.forget()
             assert mail.end() == "proceed"
             decisions = watched.decisions()

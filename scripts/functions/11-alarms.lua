@@ -8,10 +8,10 @@
 --
 -- Keys beside those of 04-quota.lua, each of which expires with its window:
 --   user:{NAME}:used:alarm:KIND       of what is different: a set of it, up to
---                                     the limit; otherwise a number
---   user:{NAME}:used:alarm:KIND:many  the same where the limit is too high for
---                                     a set: a HyperLogLog
---   user:{NAME}:used:alarm:KIND:told  of a number: the limit that was told to be
+--                                     the limit, or a HyperLogLog, where the
+--                                     limit is too high for a set, or was in
+--                                     this window; otherwise a number
+--   user:{NAME}:used:alarm:KIND:told  the limit that a notice has told to be
 --                                     passed
 --   user:{NAME}:used:hold:ID          "counted by:VERSION" of what is no message,
 --                                     should it be counted again; what is to be
@@ -44,11 +44,7 @@ local KINDS = { 'sources', 'senders', 'recipients', 'volume', 'blocked',
 local COUNTERS = {}
 for i = 1, #KINDS do
 	COUNTERS[#COUNTERS + 1] = ':used:alarm:' .. KINDS[i]
-	if DIFFERENT[KINDS[i]] then
-		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':many'
-	else
-		COUNTERS[#COUNTERS + 1] = COUNTERS[#COUNTERS] .. ':told'
-	end
+	COUNTERS[#COUNTERS + 1] = ':used:alarm:' .. KINDS[i] .. ':told'
 end
 for i = 1, #COUNTERS do
 	USER.leftover[#USER.leftover + 1] = COUNTERS[i]
@@ -95,8 +91,7 @@ end
 -- Counting
 
 local function counter_key(key, alarm)
-	local many = DIFFERENT[alarm.kind] and alarm.limit > EXACT
-	return key .. ':used:alarm:' .. alarm.kind .. (many and ':many' or '')
+	return key .. ':used:alarm:' .. alarm.kind
 end
 
 -- The keys of all counters of a user.
@@ -109,9 +104,7 @@ function alarms.counters(key)
 end
 
 -- Nothing is added that is not needed to know that the limit is passed.
-local function add_to_set(key, members, limit)
-	local before = redis.call('SCARD', key)
-	local count = before
+local function add_to_set(key, members, count, limit)
 	for first = 1, #members, EXACT do
 		if count > limit then
 			break
@@ -120,13 +113,39 @@ local function add_to_set(key, members, limit)
 		    math.min(first + EXACT - 1, #members)))
 		count = redis.call('SCARD', key)
 	end
-	return before, count
+	return count
 end
 
 local function add_to_estimate(key, members)
-	local before = redis.call('PFCOUNT', key)
 	for_words('PFADD', key, members)
-	return before, redis.call('PFCOUNT', key)
+	return redis.call('PFCOUNT', key)
+end
+
+-- What was counted exactly is from now on estimated, until its window ends.
+local function widen(key)
+	local members = redis.call('SRANDMEMBER', key,
+	    string.format('%.0f', 2 * EXACT))
+	local ends = redis.call('PEXPIRETIME', key)
+	redis.call('UNLINK', key)
+	for_words('PFADD', key, members)
+	if ends > 0 then
+		redis.call('PEXPIRE', key, string.format('%.0f',
+		    math.max(1, ends - math.floor(now() / 1000))))
+	end
+end
+
+-- The limit may change within a window; what was counted stays.
+local function add_different(key, members, limit)
+	local size = redis.pcall('SCARD', key)
+	local is_set = type(size) == 'number'
+	if not is_set and not string.find(size.err, 'WRONGTYPE', 1, true) then
+		error({ err = size.err }, 0)
+	elseif is_set and limit <= EXACT then
+		return add_to_set(key, members, size, limit)
+	elseif is_set and size > 0 then
+		widen(key)
+	end
+	return add_to_estimate(key, members)
 end
 
 local function add_to_number(key, n)
@@ -136,34 +155,32 @@ local function add_to_number(key, n)
 		fail('WRONGTYPE', 'not a number')
 	end
 	redis.call('SET', key, string.format('%.0f', before + n), 'KEEPTTL')
-	return before, before + n
+	return before + n
 end
 
--- What was counted before and what is now; it ends with its window, also where
+-- What is counted now; it ends with its window, also where
 -- that has become shorter, or where something has taken its end away.
 local function add(key, alarm, what)
-	local before, count
+	local count
 	if type(what) == 'number' then
-		before, count = add_to_number(key, what)
-	elseif alarm.limit > EXACT then
-		before, count = add_to_estimate(key, what)
+		count = add_to_number(key, what)
 	else
-		before, count = add_to_set(key, what, alarm.limit)
+		count = add_different(key, what, alarm.limit)
 	end
 	redis.call('PEXPIRE', key, string.format('%.0f', alarm.period * 1000),
 	    'LT')
-	return before, count
+	return count
 end
 
 -- The same; nil where the counter cannot be read.
 local function add_or_nil(key, alarm, what)
-	local ok, before, count = pcall(add, key, alarm, what)
-	local text = not ok and error_text(before) or ''
+	local ok, count = pcall(add, key, alarm, what)
+	local text = not ok and error_text(count) or ''
 	if not ok and not string.find(text, '^WRONGTYPE ') and
 	    not string.find(text, '^INVALIDOBJ ') then
-		error(before, 0)
+		error(count, 0)
 	end
-	return ok and before or nil, count
+	return ok and count or nil
 end
 
 -- Judging
@@ -223,19 +240,15 @@ end
 
 -- Whether a notice has not been told in this window.  A number may have passed the
 -- limit before, and been given back: no client is to fill the stream of events.
-local function is_news(counter, alarm, before)
-	if before > alarm.limit then
-		return false
-	elseif DIFFERENT[alarm.kind] then
-		return true
-	end
+-- Of another limit it is told anew.
+local function is_news(counter, alarm)
 	local key, limit = counter .. ':told', string.format('%.0f', alarm.limit)
 	local told = redis.pcall('GET', key)
 	if told == limit or type(told) == 'table' then
 		return false
 	end
-	redis.call('SET', key, limit, 'PX', string.format('%.0f',
-	    math.max(1, redis.call('PTTL', counter))))
+	redis.call('SET', key, limit, 'PXAT', string.format('%.0f',
+	    redis.call('PEXPIRETIME', counter)))
 	return true
 end
 
@@ -245,11 +258,8 @@ local function count(key, plan, facts, time, events)
 	for _, alarm in ipairs(plan) do
 		local what = facts[alarm.kind]
 		local counter = what and counter_key(key, alarm)
-		local before, after
-		if what then
-			before, after = add_or_nil(counter, alarm, what)
-		end
-		if what and not before then
+		local after = what and add_or_nil(counter, alarm, what)
+		if what and not after then
 			return { 'bad', string.sub(counter, #key + 2) }
 		elseif what and after > alarm.limit and STATUS[alarm.action] then
 			local ends = set_off(key, alarm, time)
@@ -257,7 +267,7 @@ local function count(key, plan, facts, time, events)
 			    ends)
 			return { 'alarm', alarm.action, 'alarm:' .. alarm.kind }
 		elseif what and after > alarm.limit and
-		    is_news(counter, alarm, before) then
+		    is_news(counter, alarm) then
 			events[#events + 1] = event_of(key, alarm, after, '')
 		end
 	end
