@@ -12,9 +12,9 @@
 #define DIGEST_LEN 16
 
 /*
- * Keyed digests of secrets (HMAC-SHA-256, RFC 2104, cut to 128 bits), to notice
- * that a secret has changed without keeping it.  The key is drawn at random at
- * the first use, and never leaves the process.
+ * Keyed digests of secrets (SHA-256 of a key and the secret, cut to 128 bits),
+ * to notice that a secret has changed without keeping it.  The key is drawn at
+ * random at the first use, and never leaves the process.
  */
 
 /*
