@@ -24,8 +24,9 @@
 void digest_strings(uint8_t[DIGEST_LEN], size_t, const char *const *);
 
 /*
- * Writes the first size - 1 hexadecimal digits of the SHA-256 of a text in lower
- * case, and a NUL; size is at most 65.  Without a key: the same on each host.
+ * Writes the first size - 1 hexadecimal digits of the SHA-256 of a text in
+ * lower case, and a NUL; size is at most 65.  Without a key: the same on each
+ * host.
  */
 void digest_public(const char *, char *, size_t size);
 

@@ -21,7 +21,9 @@
 #define DOMAINS_MAX 16
 #define ADDRESSES_MAX 16
 
-/* Domains as A-labels in lower case, each once, and their senders' addresses. */
+/*
+ * Domains as A-labels in lower case, each once, and their senders' addresses.
+ */
 struct domains {
 	size_t	 n;
 	char	 name[DOMAINS_MAX][DOMAIN_TEXT];

@@ -47,8 +47,8 @@ bool netaddr_equal(const struct netaddr *, const struct netaddr *);
 
 /*
  * Whether a range holds an address or a range.  An address is a range of
- * itself.  An IPv4 range holds nothing of IPv6, and vice versa.  False if either
- * is empty.
+ * itself.  An IPv4 range holds nothing of IPv6, and vice versa.  False if
+ * either is empty.
  */
 bool netaddr_covers(const struct netaddr *range, const struct netaddr *);
 
