@@ -9,10 +9,10 @@
 struct quotas;
 
 /*
- * Takes what the functions answer to charges that the queue writes, with
- * nobody waiting: what is to be told is told, what cannot be read is logged, and
- * what older functions have answered is asked for again, since they may not
- * have counted it.  The quotas stay, and so does their queue.
+ * Handles the replies to charges that the write queue sends, for which no
+ * session waits: writes the events in them, logs counters that cannot be read,
+ * and repeats charges that an older library has answered, since it may not have
+ * counted them.  The quotas and their queue must outlive this.
  */
 void charges_watch(struct quotas *);
 
