@@ -16,6 +16,7 @@
 #include "log.h"
 #include "quota.h"
 #include "user.h"
+#include "users.h"
 #include "writequeue.h"
 
 #define ACCOUNT "account:" /* what the name stands behind; otherwise a user's */
@@ -61,7 +62,7 @@ log_bad(const char *key, const redisReply *reply)
 
 	if (quota_words(reply, &words) && words.n > 1 &&
 	    strcmp(words.word[0], "bad") == 0)
-		log_warnx("%s: bad record: %.40s", key, words.word[1]);
+		users_log_bad(key, words.word[1]);
 }
 
 static bool

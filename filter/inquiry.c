@@ -114,7 +114,7 @@ conclude_tempfail(struct inquiry *inq)
 {
 	struct decision d = { .action = ACTION_REJECT,
 		.reply = REPLY_TEMPFAIL,
-		.reason = REASON_REDIS_AWAY };
+		.reason = REASON_REDIS_UNAVAILABLE };
 
 	if (inq->facts.stage == STAGE_CONNECT) {
 		d.action = ACTION_DISCONNECT;
@@ -697,7 +697,7 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
 {
 	const struct decision tempfail = { .action = ACTION_REJECT,
 		.reply = REPLY_TEMPFAIL,
-		.reason = REASON_REDIS_AWAY };
+		.reason = REASON_REDIS_UNAVAILABLE };
 	struct inquiry	     *inq;
 
 	if ((inq = calloc(1, sizeof(*inq))) == NULL) {

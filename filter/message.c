@@ -107,7 +107,7 @@ on_reported(void *arg, const char *id)
 	if (id != NULL)
 		reply = report_reply(req->filter->conf, id, user, buf);
 	else
-		req->reason = REASON_REDIS_AWAY;
+		req->reason = REASON_REDIS_UNAVAILABLE;
 	if (log_of[0] != '\0')
 		log_refused(req->filter, s, log_of, req->account, reply, id);
 	request_reject(req, reply);

@@ -25,6 +25,7 @@
 #include "recent.h"
 #include "servers.h"
 #include "user.h"
+#include "users.h"
 #include "writequeue.h"
 
 #define NKEYS 4
@@ -309,7 +310,7 @@ log_bad(const struct part *part, const char *what)
 
 	make_key(key, part->query->quotas->conf, kind_of(part), part->name, "");
 	if (worth_logging(part, what))
-		log_warnx("%s: bad record: %.40s", key, what);
+		users_log_bad(key, what);
 }
 
 /* Whose limit a reply is about, behind the period. */
@@ -364,8 +365,10 @@ take_full(struct part *part, const redisReply *reply)
 	part->passing = key[0] != '\0' ||
 	    strcmp(reply->element[1]->str, "sender_count") == 0;
 	if (key[0] != '\0' && worth_logging(part, key))
-		log_warnx("%.200s: cannot be read, so it counts as used up",
-		    key);
+		log_warnx("%.200s: cannot be read, so it counts as used up: "
+			  "type smtpusers %squota %s --reset",
+		    key, kind_of(part) == PART_ACCOUNT ? "account " : "",
+		    part->name);
 	if (is_text(reply, 6))
 		strlcpy(part->domain, reply->element[6]->str,
 		    sizeof(part->domain));

@@ -60,10 +60,11 @@ enum reason {
 	REASON_LIMITS_UNREADABLE, /* cannot be read */
 	REASON_SANDBOXED_MEANWHILE,
 	REASON_LINE_TOO_LONG,
-	REASON_REDIS_AWAY /* Redis: the last one */
+	REASON_RECORD_INVALID,	 /* the user's, or the account's */
+	REASON_REDIS_UNAVAILABLE /* Redis: the last one */
 };
 
-#define REASONS (REASON_REDIS_AWAY + 1)
+#define REASONS (REASON_REDIS_UNAVAILABLE + 1)
 
 /* The reason's name, such as "domain-not-assigned"; "" for REASON_NONE. */
 const char *reason_name(enum reason);

@@ -12,7 +12,7 @@
 #define DIGEST_LEN 16
 
 /*
- * Keyed digests of secrets (HMAC-SHA-256, RFC 2104, cut to 128 bits), for
+ * Keyed digests of secrets (SHA-256 of a key and the secret, cut to 128 bits), for
  * telling whether something is what it was without keeping it.  The key is
  * drawn at the first use and lives and dies with the process.
  */

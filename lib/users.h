@@ -58,6 +58,9 @@ void users_use(struct users *, struct servers *, const struct conf *);
 /* No query may be left. */
 void users_free(struct users *);
 
+/* Logs that a key holds what cannot be understood, and how to find out more. */
+void users_log_bad(const char *key, const char *what);
+
 /*
  * Asks.  Of an address it is the user whom ip:{ADDR} names and whose ip_auth
  * is the address.  Calls back exactly once, from the event loop.  NULL, without

@@ -542,7 +542,7 @@ static void
 configure(struct table *t, const struct tableline *tl)
 {
 	if (t->registered)
-		log_once("configuration out of order ignored");
+		log_once("unexpected from smtpd: its configuration, twice");
 	else if (strcmp(tl->name, "smtpd-version") == 0)
 		t->offers_auth = keeps_case(tl->key);
 	else if (strcmp(tl->name, "ready") == 0)
@@ -567,13 +567,14 @@ on_line(void *arg, char *line, size_t len, bool first)
 		return;
 	}
 	if ((bad = tableline_parse(line, len, &tl)) != NULL) {
-		log_once("malformed line ignored: %s", bad);
+		log_once("unexpected from smtpd: a malformed line: %s", bad);
 		return;
 	}
 	if (tl.kind == TABLE_CONFIG)
 		configure(t, &tl);
 	else if (!t->registered)
-		log_once("request before registration ignored");
+		log_once(
+		    "unexpected from smtpd: a request before registration");
 	else if (tl.kind == TABLE_UNKNOWN)
 		lineio_printf(t->io, "%.64s-result|%s|error|not served\n",
 		    tl.name, tl.id);
@@ -587,7 +588,7 @@ on_overlong(void *arg, char *head, size_t len)
 	(void)arg;
 	(void)head;
 	(void)len;
-	log_once("a line over %d bytes is ignored", LINEIO_MAX);
+	log_once("unexpected from smtpd: a line over %d bytes", LINEIO_MAX);
 }
 
 static void
@@ -604,9 +605,9 @@ static void
 table_start(struct table *t, struct conf *conf)
 {
 	if ((t->base = event_base_new()) == NULL)
-		log_fatal("an event loop");
+		log_fatal("creating the event loop");
 	if ((t->pool = passwd_pool_new(t->base, THREADS)) == NULL)
-		log_fatal("threads");
+		log_fatal("starting threads for passwords");
 	if (!open_source(&t->source, t->base, conf))
 		exit(1);
 	if ((t->right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
@@ -615,7 +616,7 @@ table_start(struct table *t, struct conf *conf)
 	    (t->deadline = evtimer_new(t->base, on_deadline, t)) == NULL ||
 	    (t->io = lineio_new(t->base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 t)) == NULL)
-		log_fatal("memory");
+		log_fatal("allocating memory");
 	state_use(t->state, t->source.servers, t->source.conf);
 }
 
@@ -642,13 +643,13 @@ run(const char *file)
 	log_starting();
 	signal(SIGPIPE, SIG_IGN);
 	if (!sandbox_begin())
-		log_fatal("the right to give rights up");
+		log_fatal("setting no_new_privs");
 	t.conf_file = file;
 	if ((conf = conf_load_logged(file)) == NULL)
 		return (1);
 	table_start(&t, conf);
 	if (!sandbox_program())
-		log_fatal("a seccomp(2) filter");
+		log_fatal("installing the seccomp(2) filter");
 	log_info("confined to Redis, the DNS and reading files");
 	event_base_dispatch(t.base);
 	table_stop(&t);
@@ -667,7 +668,7 @@ check(const char *file, const char *user)
 	if (status != 0)
 		return (status);
 	if ((base = event_base_new()) == NULL)
-		log_fatal("an event loop");
+		log_fatal("creating the event loop");
 	if ((servers = servers_new(base, conf)) == NULL)
 		return (EX_UNAVAILABLE);
 	status = check_redis(base, conf, servers, CHECK_TABLE);

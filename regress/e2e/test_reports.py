@@ -218,7 +218,7 @@ def test_a_report_holds_what_there_is_to_know(new_relay, redis, users):
     wrote = time.mktime(time.strptime(
         found.pop("time") + " UTC", "%Y-%m-%dT%H:%M:%SZ %Z")) - time.timezone
     assert began - 2 <= wrote <= time.time() + 2
-    assert re.fullmatch("[0-9a-f]{8}", found.pop("message"))
+    assert re.fullmatch("[0-9a-f]{8}", found.pop("msgid"))
     assert found.pop("relay")
     assert found == {
         "user": "alice", "account": "acme", "reason": "spf-syntax",
@@ -420,5 +420,5 @@ def test_the_manual_has_a_word_on_each_reason():
         SOURCE / "scripts" / "reasons.ini").read_text(), re.MULTILINE))
     assert len(names) > 40
     assert set(names) <= told | shown
-    for name in ("user-blocked", "redis-away", "quota", "source-not-listed"):
+    for name in ("user-blocked", "redis-unavailable", "quota", "source-not-listed"):
         assert name in told

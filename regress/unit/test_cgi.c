@@ -195,7 +195,8 @@ test_wording(void **state)
 	    "The user {domain}<bob> may not send from this address.");
 	free(text);
 	/* What cannot be filled in stays. */
-	text = wording_of(language_of(NULL), "plan", "fix", value, NULL);
+	text = wording_of(language_of(NULL), "plan-not-pro", "fix", value,
+	    NULL);
 	assert_contains(text, "{domain}");
 	free(text);
 	text = wording_of(language_of("de"), "source-not-listed", "what", value,
@@ -207,9 +208,10 @@ test_wording(void **state)
 	    NULL));
 	assert_null(wording_of(language_of(NULL), "source-not-listed] x",
 	    "what", value, NULL));
-	assert_null(wording_of(language_of(NULL), "plan", "wha", value, NULL));
-	assert_null(wording_of(language_of(NULL), "redis-away", "x\nfix", value,
+	assert_null(wording_of(language_of(NULL), "plan-not-pro", "wha", value,
 	    NULL));
+	assert_null(wording_of(language_of(NULL), "redis-unavailable", "x\nfix",
+	    value, NULL));
 }
 
 static void
