@@ -13,17 +13,17 @@
 struct quota_part;
 struct redisReply;
 
-/* What scripts/functions/04-quota.lua answers. */
+/* Reads the replies of scripts/functions/04-quota.lua. */
 
 /*
- * Reads an element of a reply that is an array of texts, as far as there is room
- * for them.  False where it is none.
+ * Reads an element of a reply that is an array of texts, at most QUOTA_WORDS of
+ * them.  False if it is no such array.
  */
 bool quota_words(const struct redisReply *, struct quota_words *);
 
 /*
- * Takes the answer to a part of a question: tells the events behind it, and fills
- * in what the part knows of the answer.
+ * Handles the reply to one part of a question: writes the events in it, and fills
+ * in the part's fields of the answer.  Returns what the part comes to.
  */
 enum quota_result
 quotareply_take(struct quota_part *, const struct redisReply *);
