@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "alarms.h"
+#include "charges.h"
 #include "conf.h"
 #include "filter.h"
 #include "inquiry.h"
@@ -64,7 +65,7 @@ give_back_reservation(struct inquiry *inq)
 	if (inq->facts.stage != STAGE_END_OF_DATA || tx == NULL)
 		return;
 	if (tx->reservation == RESERVATION_MADE && tx->state != TX_PASSED)
-		quota_refund(&inq->filter->quotas, tx->user,
+		charges_refund(&inq->filter->quotas, tx->user,
 		    tx->reservation_account, tx->reservation_id);
 	if (tx->state != TX_PASSED)
 		tx->reservation = RESERVATION_NONE;

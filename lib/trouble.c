@@ -124,15 +124,24 @@ trouble_back(struct trouble *t)
 		t->why[0] = '\0';
 }
 
+/* As much of the text as there is room for; returns where it ends. */
+static size_t
+put_text(char out[TROUBLE_REQUEST], size_t at, const char *text)
+{
+	size_t n = strnlen(text, TROUBLE_REQUEST - 1 - at);
+
+	memcpy(out + at, text, n);
+	out[at + n] = '\0';
+	return (at + n);
+}
+
 void
 trouble_request(char out[TROUBLE_REQUEST], int argc, const char **argv)
 {
-	size_t n = strlcpy(out, argv[0], TROUBLE_REQUEST);
+	size_t n = put_text(out, 0, argv[0]);
 
-	if (argc < 2 || n + 2 > TROUBLE_REQUEST)
-		return;
-	out[n] = ' ';
-	strlcpy(out + n + 1, argv[1], TROUBLE_REQUEST - n - 1);
+	if (argc > 1)
+		put_text(out, put_text(out, n, " "), argv[1]);
 }
 
 /* The same command on keys of the same kind: what {} holds may differ. */

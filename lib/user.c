@@ -159,35 +159,29 @@ text_of(const redisReply *reply)
 	return (reply->str);
 }
 
-/* crypt(5): printable ASCII without these. */
+/* crypt(5): printable ASCII without some of it. */
 static bool
-in_hash(char c)
+is_hash(const char *text)
 {
-	switch (c) {
-	case ':':
-	case ';':
-	case '*':
-	case '!':
-	case '\\':
-		return (false);
-	default:
-		return (c > ' ' && c <= '~');
-	}
+	const char *p;
+
+	for (p = text; *p > ' ' && *p <= '~'; p++)
+		continue;
+	return (*p == '\0' && strpbrk(text, ":;*!\\") == NULL);
 }
 
 static bool
 set_password(struct user *user, const char *text)
 {
-	size_t i, len = strlen(text);
+	size_t len = strlen(text);
 
 	if (len >= sizeof(user->password))
 		return (false);
 	/* The ways of passwd(5) to lock a password. */
 	if (text[0] == '!' || text[0] == '*')
 		return (true);
-	for (i = 0; i < len; i++)
-		if (!in_hash(text[i]))
-			return (false);
+	if (!is_hash(text))
+		return (false);
 	memcpy(user->password, text, len + 1);
 	return (true);
 }
