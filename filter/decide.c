@@ -151,7 +151,8 @@ source_may_try(const struct facts *f, struct decision *d)
 	case LOGINS_UNKNOWN:
 		break;
 	}
-	return (refuse(d, ACTION_DISCONNECT, REPLY_AWAY, REASON_REDIS_AWAY));
+	return (refuse(d, ACTION_DISCONNECT, REPLY_AWAY,
+	    REASON_REDIS_UNAVAILABLE));
 }
 
 /*
@@ -252,6 +253,13 @@ authorize(const struct facts *f)
 	return (source_is_allowed(f) ? AUTHZ_OK : AUTHZ_SOURCE);
 }
 
+static enum reason
+why_unknown(const struct facts *f)
+{
+	return (f->found == USER_BAD ? REASON_RECORD_INVALID
+				     : REASON_REDIS_UNAVAILABLE);
+}
+
 static bool
 user_may_send(const struct facts *f, struct decision *d)
 {
@@ -270,11 +278,11 @@ user_may_send(const struct facts *f, struct decision *d)
 		    decide_why_source(f->user)));
 	case AUTHZ_PASSWORD_UNREAD:
 		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
-		    REASON_REDIS_AWAY));
+		    REASON_REDIS_UNAVAILABLE));
 	case AUTHZ_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_AWAY));
+	return (reject(d, REPLY_TEMPFAIL, why_unknown(f)));
 }
 
 static bool
@@ -308,7 +316,7 @@ user_is_same(const struct facts *f, struct decision *d)
 		return (block(d, REASON_USER_CHANGED));
 	case AUTHZ_UNKNOWN:
 	case AUTHZ_PASSWORD_UNREAD:
-		return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_AWAY));
+		return (reject(d, REPLY_TEMPFAIL, why_unknown(f)));
 	}
 	/* The source may authenticate another by now. */
 	return (strcmp(f->user->name, f->session->tx->user) != 0 &&
@@ -551,7 +559,7 @@ recipient_is_free(const struct facts *f, struct decision *d)
 	case RECIPIENT_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_AWAY));
+	return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_UNAVAILABLE));
 }
 
 static bool

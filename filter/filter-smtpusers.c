@@ -102,7 +102,8 @@ on_request(struct filter *f, const struct filterline *fl)
 		break;
 	default:
 		/* Not registered, so nobody should ask. */
-		log_once("request %s refused", fl->name);
+		log_once("unexpected from smtpd: request %s, which is refused",
+		    fl->name);
 		request_reject(req, REPLY_TEMPFAIL);
 		break;
 	}
@@ -127,11 +128,12 @@ on_link_connect(struct filter *f, const struct filterline *fl,
 	const char *source = filterline_source(fl->params);
 
 	if (s != NULL) {
-		log_once("a session that is open is opened again");
+		log_once("unexpected from smtpd: a session is opened twice");
 		close_session(f, s);
 	}
 	if (session_open(&f->sessions, fl->session, source) == NULL)
-		log_once("too many sessions");
+		log_once(
+		    "too many sessions: further ones are refused with 451");
 }
 
 static void
@@ -170,7 +172,8 @@ on_tx_commit(struct filter *f, const struct filterline *fl, struct session *s)
 	const char *size = strchr(fl->params, '|');
 
 	if (!LIST_EMPTY(&s->requests)) {
-		log_once("a message is committed before it was judged");
+		log_once("unexpected from smtpd: a message was accepted before "
+			 "the filter had answered");
 		return;
 	}
 	message_taken(f, s, size != NULL ? strtoull(size + 1, NULL, 10) : 0);
@@ -196,7 +199,9 @@ on_report(struct filter *f, const struct filterline *fl)
 		return;
 	}
 	if (s == NULL) {
-		log_once("report %s of an unknown session", fl->name);
+		log_once("unexpected from smtpd: report %s of an unknown "
+			 "session",
+		    fl->name);
 		return;
 	}
 	switch (fl->event) {
@@ -219,7 +224,7 @@ on_report(struct filter *f, const struct filterline *fl)
 		on_tx_rollback(f, fl, s);
 		break;
 	default:
-		log_once("unknown report %s ignored", fl->name);
+		log_once("unexpected from smtpd: report %s", fl->name);
 		break;
 	}
 }
@@ -248,7 +253,7 @@ on_out_report(struct filter *f, const struct filterline *fl)
 		nexthop_answered(hops, fl->session, fl->params);
 		break;
 	default:
-		log_once("unknown report %s ignored", fl->name);
+		log_once("unexpected from smtpd: report %s", fl->name);
 		break;
 	}
 }
@@ -301,7 +306,7 @@ static void
 on_config(struct filter *f, const struct filterline *fl)
 {
 	if (f->registered)
-		log_once("configuration out of order ignored");
+		log_once("unexpected from smtpd: its configuration, twice");
 	else if (strcmp(fl->name, "subsystem") == 0)
 		f->relays = f->relays || strcmp(fl->params, "smtp-out") == 0;
 	else if (strcmp(fl->name, "ready") == 0)
@@ -353,13 +358,13 @@ on_filter_line(void *arg, char *line, size_t len, bool first)
 	if (f->registered && echo_data(f, line, len))
 		return;
 	if ((bad = filterline_parse(line, len, &fl)) != NULL) {
-		log_once("malformed line ignored: %s", bad);
+		log_once("unexpected from smtpd: a malformed line: %s", bad);
 		return;
 	}
 	if (fl.kind == LINE_CONFIG)
 		on_config(f, &fl);
 	else if (!f->registered)
-		log_once("line before registration ignored");
+		log_once("unexpected from smtpd: a line before registration");
 	else if (fl.kind == LINE_REPORT && fl.out)
 		on_out_report(f, &fl);
 	else if (fl.kind == LINE_REPORT)
@@ -375,7 +380,9 @@ on_filter_overlong(void *arg, char *head, size_t len)
 	struct filter  *f = arg;
 	struct session *s;
 
-	log_once("a line over %d bytes is ignored", LINEIO_MAX);
+	log_once("a line over %d bytes is dropped, and the message that it "
+		 "is of deferred",
+	    LINEIO_MAX);
 	if (filterline_data(head, len, &f->run) == NULL)
 		return;
 	if ((s = find_last(f, f->run.session)) != NULL)
@@ -423,14 +430,14 @@ static void
 filter_start(struct filter *f, const char *file)
 {
 	if ((f->base = event_base_new()) == NULL)
-		log_fatal("an event loop");
+		log_fatal("creating the event loop");
 	if ((f->workers = spfworkers_new()) == NULL)
-		log_fatal("what starts the spf workers");
+		log_fatal("starting the process that starts SPF workers");
 	if (f->conf->spf != SPF_OFF &&
 	    (f->spf = spf_new(f->base, f->conf, f->workers)) == NULL)
-		log_fatal("the spf workers");
+		log_fatal("setting up SPF workers");
 	if ((f->pool = passwd_pool_new(f->base, THREADS)) == NULL)
-		log_fatal("threads");
+		log_fatal("starting threads for passwords");
 	if ((f->servers = servers_new(f->base, f->conf)) == NULL)
 		exit(1);
 	if ((f->users = users_new(f->servers, f->conf)) == NULL ||
@@ -446,7 +453,7 @@ filter_start(struct filter *f, const char *file)
 		NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
-		log_fatal("memory");
+		log_fatal("allocating memory");
 	f->nexthops.cb = on_delivered;
 	f->nexthops.arg = f;
 	f->quotas.event = on_told;
@@ -490,13 +497,13 @@ run(const char *file)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* until it is read again at that */
 	if (!sandbox_begin())
-		log_fatal("the right to give rights up");
+		log_fatal("setting no_new_privs");
 	if ((f.conf = conf_load_logged(file)) == NULL)
 		return (1);
 	LIST_INIT(&f.late_logins);
 	filter_start(&f, file);
 	if (!sandbox_program())
-		log_fatal("a seccomp(2) filter");
+		log_fatal("installing the seccomp(2) filter");
 	log_info("confined to Redis, the DNS and reading files; spf workers to "
 		 "name servers");
 	event_base_dispatch(f.base);
@@ -531,11 +538,11 @@ check(const struct options *o)
 		return (status);
 	conf_print(f.conf, stdout);
 	if ((f.base = event_base_new()) == NULL)
-		log_fatal("an event loop");
+		log_fatal("creating the event loop");
 	if ((f.servers = servers_new(f.base, f.conf)) == NULL)
 		return (EX_UNAVAILABLE);
 	if ((f.functions = functions_new(f.servers)) == NULL)
-		log_fatal("memory");
+		log_fatal("allocating memory");
 	status = check_redis(f.base, f.conf, f.servers, CHECK_FILTER);
 	functions_free(f.functions);
 	servers_free(f.servers);

@@ -226,7 +226,8 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 	failures_count(&f->failures, &s->source, false);
 	totals_count(f->totals, TOTALS_LOGIN, TOTALS_ACCEPTED, REASON_NONE, 1);
 	if (!user_fold_name(as_typed, name)) {
-		log_session(s->id, "authenticated as no possible user");
+		log_session(s->id,
+		    "logged in with a name that no user has: it cannot send");
 		s->name[0] = '\0';
 		s->login = LOGIN_NOBODY;
 		return;

@@ -14,7 +14,7 @@ reason_name(enum reason reason)
 	case REASON_ALARM:
 		return ("alarm");
 	case REASON_USER_CHANGED:
-		return ("user");
+		return ("user-changed");
 	case REASON_DOMAIN_NOT_ASSIGNED:
 		return ("domain-not-assigned");
 	case REASON_ADDRESS_NOT_ASSIGNED:
@@ -22,11 +22,11 @@ reason_name(enum reason reason)
 	case REASON_DOMAIN_NOT_IN_ACCOUNT:
 		return ("domain-not-in-account");
 	case REASON_PLAN_NOT_PRO:
-		return ("plan");
+		return ("plan-not-pro");
 	case REASON_BOUNCE:
 		return ("bounce");
 	case REASON_SPF_UNKNOWN:
-		return ("spf");
+		return ("spf-unknown");
 	case REASON_SPF_NONE:
 		return ("spf-none");
 	case REASON_SPF_MULTIPLE:
@@ -111,8 +111,10 @@ reason_name(enum reason reason)
 		return ("sandboxed-meanwhile");
 	case REASON_LINE_TOO_LONG:
 		return ("line-too-long");
-	case REASON_REDIS_AWAY:
-		return ("redis-away");
+	case REASON_RECORD_INVALID:
+		return ("record-invalid");
+	case REASON_REDIS_UNAVAILABLE:
+		return ("redis-unavailable");
 	}
 	return ("");
 }

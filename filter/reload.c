@@ -190,7 +190,7 @@ take_over(struct reload *r)
 
 	if ((r->servers != NULL && (old = new_retired(r)) == NULL) ||
 	    !replace_spf(r->f, r->conf)) {
-		log_err("cannot go by a new configuration: out of memory");
+		log_err("the new configuration cannot be used: out of memory");
 		give_up(r);
 		return;
 	}

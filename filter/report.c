@@ -117,7 +117,7 @@ send_report(struct report_query *q, const struct session *s,
 		     text_or_none(report->domain), "spf", text_or_none(report->spf),
 		     "envelope_sender", tx->sender, "from", from, "source",
 		     session_source(s, source), "message_id", tx->header.message_id,
-		     "message", msgid };
+		     "msgid", msgid };
 
 	utc_text(time(NULL), now);
 	copy_from(&tx->header, from);

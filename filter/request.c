@@ -144,7 +144,7 @@ request_drop(struct request *req, const char *reply)
 static void
 turn_away(struct filter *f, const struct filterline *fl, const char *why)
 {
-	log_once("a request is refused: %s", why);
+	log_once("a request of smtpd is refused with 451: %s", why);
 	count_refusal(f, fl->event, REPLY_TEMPFAIL, REASON_NONE);
 	write_result(f, fl->session, fl->token, "reject", REPLY_TEMPFAIL);
 }

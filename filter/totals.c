@@ -171,7 +171,7 @@ drop_oldest(struct totals *t)
 	LIST_FOREACH(h, &t->hours, entry)
 		if (h->number < oldest->number)
 			oldest = h;
-	log_warnx("the totals of an hour are lost: they waited for redis for "
+	log_warnx("the totals of an hour are lost: they waited for Redis for "
 		  "%d hours",
 	    TOTALS_HOURS);
 	drop_hour(oldest);
@@ -448,7 +448,7 @@ tell_missing(struct totals *t)
 	    (t->told != 0 && monotonic_s() - t->told < TELL_SECONDS))
 		return;
 	log_warnx("%" PRIu64 " counts are missing in the totals of users and "
-		  "accounts: too many of them wait for redis",
+		  "accounts: too many of them wait for Redis",
 	    t->missing);
 	t->missing = 0;
 	t->told = monotonic_s();

@@ -45,7 +45,7 @@ add_tx(struct args *args, const struct tx *tx, struct tx_text *text)
 	if (tx->msgid != 0) {
 		snprintf(text->msgid, sizeof(text->msgid), "%08" PRIx32,
 		    tx->msgid);
-		add_field(args, "message", text->msgid);
+		add_field(args, "msgid", text->msgid);
 	}
 	add_field(args, "sender", tx->sender[0] != '\0' ? tx->sender : "<>");
 }

@@ -306,7 +306,7 @@ make_room(struct writequeue *j, struct shelf *shelf, size_t bytes)
 
 	while (shares_bytes(shelf->shares) + bytes > WRITEQUEUE_MAX &&
 	    (item = shares_surplus(shelf->shares)) != NULL) {
-		lose(j, "too many wait for redis");
+		lose(j, "too many wait for Redis");
 		drop((struct entry *)item);
 	}
 }

@@ -93,8 +93,8 @@ check_become(const char *who, enum check_program program)
 		return (become(pw, gr != NULL ? gr->gr_gid : pw->pw_gid,
 		    program));
 	if (geteuid() != pw->pw_uid)
-		log_warnx("not looked at as %s, whom smtpd runs this as: only "
-			  "root can",
+		log_warnx("tried as the present user and not as %s, whom smtpd "
+			  "runs this as: run it as root",
 		    pw->pw_name);
 	return (0);
 }
@@ -420,7 +420,8 @@ on_check_ready(void *arg)
 		return;
 	}
 	look->problems++;
-	log_err("redis: %s: cannot be used", look->conf->redis);
+	log_err("redis: %s: cannot be used, for the reason in the line before",
+	    look->conf->redis);
 	event_base_loopbreak(look->base);
 }
 

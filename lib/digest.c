@@ -7,7 +7,6 @@
 
 #include <bsd/string.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 #define TEXT_MAX 4096
 
 static uint8_t key[KEY_LEN];
-static bool    have_key;
+static EVP_MD *sha256;
 
 /* Joins the strings with their NULs; 0 when they do not fit. */
 static size_t
@@ -37,20 +36,28 @@ join(uint8_t *text, size_t size, size_t n, const char *const *strings)
 	return (used);
 }
 
+/* Once, since to find it takes longer than to use it. */
+static bool
+prepare(void)
+{
+	if (sha256 == NULL &&
+	    (sha256 = EVP_MD_fetch(NULL, "SHA256", NULL)) != NULL)
+		arc4random_buf(key, sizeof(key));
+	return (sha256 != NULL);
+}
+
+/* Nobody sees a digest, so the key in front of the text is as good as HMAC. */
 void
 digest_strings(uint8_t digest[DIGEST_LEN], size_t n, const char *const *strings)
 {
-	uint8_t	     text[TEXT_MAX], md[EVP_MAX_MD_SIZE];
-	unsigned int mdlen;
-	size_t	     len;
+	uint8_t text[KEY_LEN + TEXT_MAX], md[EVP_MAX_MD_SIZE];
+	size_t	len = 0;
 
-	if (!have_key) {
-		arc4random_buf(key, sizeof(key));
-		have_key = true;
-	}
-	len = join(text, sizeof(text), n, strings);
+	if (prepare())
+		len = join(text + KEY_LEN, TEXT_MAX, n, strings);
+	memcpy(text, key, KEY_LEN);
 	if (len == 0 ||
-	    HMAC(EVP_sha256(), key, sizeof(key), text, len, md, &mdlen) == NULL)
+	    EVP_Digest(text, KEY_LEN + len, md, NULL, sha256, NULL) != 1)
 		arc4random_buf(md, sizeof(md)); /* equal to nothing */
 	md[0] |= 1;
 	memcpy(digest, md, DIGEST_LEN);

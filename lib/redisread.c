@@ -135,8 +135,11 @@ redisread_take(struct redisread *r, size_t n)
 	r->len += n;
 }
 
-/* A number from p to a CR, as Redis writes it. */
-static bool
+/*
+ * A number from p to a CR, as Redis writes it.  Returns what is behind it and
+ * its CRLF; NULL when it is none.
+ */
+static const char *
 read_number(const char *p, long long *number)
 {
 	bool	  negative = *p == '-';
@@ -144,27 +147,27 @@ read_number(const char *p, long long *number)
 
 	p += negative;
 	if (*p == '\r')
-		return (false);
+		return (NULL);
 	for (; *p >= '0' && *p <= '9'; p++)
 		if (__builtin_mul_overflow(n, 10, &n) ||
 		    __builtin_sub_overflow(n, *p - '0', &n))
-			return (false);
+			return (NULL);
 	if (*p != '\r' || (!negative && n == INT64_MIN))
-		return (false);
+		return (NULL);
 	*number = negative ? n : -n;
-	return (true);
+	return (p + 2);
 }
 
-/* What a line, which is all there, announces. */
+/* What a line, which is all there up to its end, announces. */
 static enum redisread_status
-scan_head(struct redisread *r, const char *line)
+scan_head(struct redisread *r, const char *line, const char *end)
 {
 	long long n;
 
 	r->items--;
 	if (line[0] == '+' || line[0] == '-')
 		return (REDISREAD_REPLY);
-	if (!read_number(line + 1, &n))
+	if (read_number(line + 1, &n) != end)
 		return (REDISREAD_BROKEN);
 	if (line[0] == ':' || ((line[0] == '$' || line[0] == '*') && n == -1))
 		return (REDISREAD_REPLY);
@@ -199,7 +202,7 @@ scan_line(struct redisread *r)
 		return (REDISREAD_BROKEN);
 	r->scanned += (size_t)(nl + 1 - line);
 	r->total += (size_t)(nl + 1 - line);
-	return (scan_head(r, line));
+	return (scan_head(r, line, nl + 1));
 }
 
 static enum redisread_status
@@ -302,16 +305,17 @@ make_line(struct redisread *r, redisReply *out, int type)
 static bool
 make(struct redisread *r, redisReply *out, int depth)
 {
-	char	  kind = *r->at++;
-	long long n = 0;
+	char	    kind = *r->at++;
+	const char *behind;
+	long long   n = 0;
 
 	memset(out, 0, sizeof(*out));
 	if (kind == '+' || kind == '-')
 		return (make_line(r, out,
 		    kind == '+' ? REDIS_REPLY_STATUS : REDIS_REPLY_ERROR));
-	if (!read_number(r->at, &n))
+	if ((behind = read_number(r->at, &n)) == NULL)
 		return (false);
-	r->at = (char *)memchr(r->at, '\n', LINE_LONGEST) + 1;
+	r->at += behind - r->at;
 	if (kind == ':') {
 		out->type = REDIS_REPLY_INTEGER;
 		out->integer = n;

@@ -4,6 +4,7 @@
  */
 
 #include <bsd/string.h>
+#include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "monotonic.h"
@@ -81,19 +83,37 @@ say(struct trouble *t, int priority, const char *text)
 	if (t->lines < TROUBLE_LINES)
 		log_at(priority, "redis: %s: %s", t->name, text);
 	else if (t->lines == TROUBLE_LINES)
-		log_warnx("redis: %s: more changes are logged in a minute",
+		log_warnx(
+		    "redis: %s: it changes too often: the next changes are logged in "
+		    "a minute",
 		    t->name);
 	else
 		return (false);
 	return (t->lines++ < TROUBLE_LINES);
 }
 
+/* Names of users may need more than the sandbox leaves; numbers do. */
+static void
+add_who(char *text, size_t size, const char *why)
+{
+	if (strcmp(why, strerror(EACCES)) == 0)
+		snprintf(text, size,
+		    "%s, as uid %u and gid %u: see Privileges in "
+		    "filter-smtpusers(8)",
+		    why, (unsigned)geteuid(), (unsigned)getegid());
+	else
+		strlcpy(text, why, size);
+}
+
 void
 trouble_away(struct trouble *t, const char *why)
 {
+	char text[TEXT];
+
 	if (strncmp(t->why, why, sizeof(t->why) - 1) == 0)
 		return;
-	if (say(t, LOG_WARNING, why))
+	add_who(text, sizeof(text), why);
+	if (say(t, LOG_WARNING, text))
 		strlcpy(t->why, why, sizeof(t->why));
 }
 
@@ -104,15 +124,24 @@ trouble_back(struct trouble *t)
 		t->why[0] = '\0';
 }
 
+/* As much of the text as there is room for; returns where it ends. */
+static size_t
+put_text(char out[TROUBLE_REQUEST], size_t at, const char *text)
+{
+	size_t n = strnlen(text, TROUBLE_REQUEST - 1 - at);
+
+	memcpy(out + at, text, n);
+	out[at + n] = '\0';
+	return (at + n);
+}
+
 void
 trouble_request(char out[TROUBLE_REQUEST], int argc, const char **argv)
 {
-	size_t n = strlcpy(out, argv[0], TROUBLE_REQUEST);
+	size_t n = put_text(out, 0, argv[0]);
 
-	if (argc < 2 || n + 2 > TROUBLE_REQUEST)
-		return;
-	out[n] = ' ';
-	strlcpy(out + n + 1, argv[1], TROUBLE_REQUEST - n - 1);
+	if (argc > 1)
+		put_text(out, put_text(out, n, " "), argv[1]);
 }
 
 /* The same command on keys of the same kind: what {} holds may differ. */
@@ -190,13 +219,16 @@ free_state(struct trouble *t)
 static void
 begins(struct trouble *t, const char *request, const char *error)
 {
+	const char   *todo = "";
 	char	      code[CODE], text[TEXT + TROUBLE_REQUEST];
 	struct state *s;
 
 	code_of(error, code);
 	if (code[0] == '\0' || state_of(t, code, request) != NULL)
 		return;
-	snprintf(text, sizeof(text), "%s: %.200s", request, error);
+	if (strcmp(code, "NOPERM") == 0)
+		todo = ": smtpusers setup prints the rights that it needs";
+	snprintf(text, sizeof(text), "%s: %.200s%s", request, error, todo);
 	if (!say(t, LOG_WARNING, text))
 		return;
 	s = free_state(t);

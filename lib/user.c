@@ -159,35 +159,29 @@ text_of(const redisReply *reply)
 	return (reply->str);
 }
 
-/* crypt(5): printable ASCII without these. */
+/* crypt(5): printable ASCII without some of it. */
 static bool
-in_hash(char c)
+is_hash(const char *text)
 {
-	switch (c) {
-	case ':':
-	case ';':
-	case '*':
-	case '!':
-	case '\\':
-		return (false);
-	default:
-		return (c > ' ' && c <= '~');
-	}
+	const char *p;
+
+	for (p = text; *p > ' ' && *p <= '~'; p++)
+		continue;
+	return (*p == '\0' && strpbrk(text, ":;*!\\") == NULL);
 }
 
 static bool
 set_password(struct user *user, const char *text)
 {
-	size_t i, len = strlen(text);
+	size_t len = strlen(text);
 
 	if (len >= sizeof(user->password))
 		return (false);
 	/* The ways of passwd(5) to lock a password. */
 	if (text[0] == '!' || text[0] == '*')
 		return (true);
-	for (i = 0; i < len; i++)
-		if (!in_hash(text[i]))
-			return (false);
+	if (!is_hash(text))
+		return (false);
 	memcpy(user->password, text, len + 1);
 	return (true);
 }
@@ -409,8 +403,10 @@ parse_account_brief(struct user *user, redisReply *const element[],
 	const char *text = text_of(element[1]);
 	const char *prefix = text_of(element[2]);
 
-	if (plan == NULL || text == NULL || !parse_status(text, status))
-		return ("plan or status");
+	if (plan == NULL)
+		return ("plan");
+	if (text == NULL || !parse_status(text, status))
+		return ("status");
 	if (prefix == NULL ||
 	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
 		sizeof(user->prefix))

@@ -184,13 +184,21 @@ key_of_part(const struct users_query *q, enum part_kind kind,
 	return (key_user(key, prefix, q->name, set));
 }
 
+void
+users_log_bad(const char *key, const char *what)
+{
+	log_warnx("%s: bad record: %.40s; what needs it is deferred until it "
+		  "is mended: type smtpusers check",
+	    key, what);
+}
+
 static void
 log_bad(struct users_query *q)
 {
 	char key[KEY_TEXT];
 
 	if (worth_logging(q->users, key_of_part(q, q->bad.part, key)))
-		log_warnx("%s: bad record: %s", key, q->bad.what);
+		users_log_bad(key, q->bad.what);
 }
 
 static void

@@ -16,7 +16,7 @@
 
 const char *const page_fields[PAGE_FIELDS] = { "reason", "time", "relay",
 	"user", "account", "domain", "spf", "envelope_sender", "from", "source",
-	"message_id", "message" };
+	"message_id", "msgid" };
 
 static const char *const labels[PAGE_FIELDS] = { N_("Reason"), N_("Time"),
 	N_("Relay"), N_("User"), N_("Account"), N_("Domain"), N_("SPF record"),

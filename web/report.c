@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <bsd/string.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -75,12 +76,14 @@ on_report(void *arg, const redisReply *reply)
 	if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
 		log_err("report %s: %.200s", rc->cgi.id, reply->str);
 	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY ||
-	    reply->elements != PAGE_FIELDS) {
+	    reply->elements != PAGE_FIELDS + 1) {
 		finish(rc, PAGE_UNAVAILABLE);
 		return;
 	}
 	for (i = 0; i < PAGE_FIELDS; i++)
 		report.field[i] = text_of(reply->element[i]);
+	if (report.field[PAGE_MSGID][0] == '\0')
+		report.field[PAGE_MSGID] = text_of(reply->element[i]);
 	if (!is_users(rc, report.field[PAGE_USER])) {
 		finish(rc, PAGE_NOT_FOUND);
 		return;
@@ -94,11 +97,13 @@ ask(void *arg)
 {
 	struct report_cgi *rc = arg;
 	char		   key[KEY_TEXT];
-	const char	  *argv[PAGE_FIELDS + 2] = { "HMGET", key };
+	const char	  *argv[PAGE_FIELDS + 3] = { "HMGET", key };
 
 	key_report(key, rc->conf->prefix, rc->cgi.id);
 	memcpy(argv + 2, page_fields, sizeof(page_fields));
-	if (servers_send(rc->servers, key, on_report, rc, PAGE_FIELDS + 2,
+	/* What msgid was called before. */
+	argv[PAGE_FIELDS + 2] = "message";
+	if (servers_send(rc->servers, key, on_report, rc, PAGE_FIELDS + 3,
 		argv) == NULL)
 		finish(rc, PAGE_UNAVAILABLE);
 }
@@ -132,7 +137,7 @@ start(struct report_cgi *rc)
 	if ((rc->base = event_base_new()) == NULL ||
 	    (rc->servers = servers_new(rc->base, rc->conf)) == NULL ||
 	    !reach_confine()) {
-		log_err("cannot start");
+		log_err("cannot start: %s", strerror(errno));
 		return (false);
 	}
 	return (true);

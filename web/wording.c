@@ -32,17 +32,32 @@ next_line(const char *line)
 	return (*line == '\0' ? line : line + 1);
 }
 
-/* The line behind [reason]; NULL where there is no such section. */
+static bool
+begins(const char *line, const char *mark, const char *reason, char end)
+{
+	const size_t nmark = strlen(mark), len = strlen(reason);
+
+	return (strncmp(line, mark, nmark) == 0 &&
+	    strncmp(line + nmark, reason, len) == 0 &&
+	    line[nmark + len] == end);
+}
+
+/*
+ * The line behind [reason], where it is the section's name or its former one.
+ * NULL where there is no such section.
+ */
 static const char *
 find_section(const char *reason)
 {
-	const size_t len = strlen(reason);
-	const char  *line;
+	const char *line, *section = NULL;
 
-	for (line = smtpusers_reasons; *line != '\0'; line = next_line(line))
-		if (line[0] == '[' && strncmp(line + 1, reason, len) == 0 &&
-		    line[1 + len] == ']')
-			return (next_line(line));
+	for (line = smtpusers_reasons; *line != '\0'; line = next_line(line)) {
+		if (line[0] == '[')
+			section = next_line(line);
+		if (begins(line, "[", reason, ']') ||
+		    begins(line, "formerly = ", reason, '\n'))
+			return (section);
+	}
 	return (NULL);
 }
 

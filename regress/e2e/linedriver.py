@@ -167,8 +167,9 @@ class FilterDriver(LineDriver):
     """filter-smtpusers as smtpd runs it."""
 
     def __init__(self, directory, conf, version="7.6.0-portable", kind="san",
-                 before=(), executable=None):
-        """before is what runs the program elsewhere."""
+                 before=(), executable=None, relays=False):
+        """before is what runs the program elsewhere; relays: an action of
+        smtpd.conf has the filter, too."""
         path = directory / "smtpusers.conf"
         path.write_text(conf)
         self.conf_path = path
@@ -177,6 +178,7 @@ class FilterDriver(LineDriver):
             "filter-smtpusers", kind), "-f", path], directory)
         self.send("config|smtpd-version|" + version, "config|protocol|0.7",
                   "config|smtp-session-timeout|300", "config|subsystem|smtp-in",
+                  *["config|subsystem|smtp-out"] * relays,
                   "config|admd|mx.test", "config|ready")
         self.registered = self.until("register|ready")[:-1]
 

@@ -61,10 +61,10 @@ class Sender:
     """A filter, without smtpd, for the user of one source address."""
 
     def __init__(self, url, kind="san", executable=None,
-                 source=SOURCE_ADDRESS, **keys):
+                 source=SOURCE_ADDRESS, relays=False, **keys):
         conf = configuration(redis=url, spf="off", **keys)
         self.driver = FilterDriver(workdir("sender"), conf, kind=kind,
-                                   executable=executable)
+                                   executable=executable, relays=relays)
         self.source = source
         self.sessions = 0
         self.session = None

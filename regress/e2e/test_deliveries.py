@@ -5,9 +5,11 @@
 reports it to the filter of the action that relays."""
 
 import itertools
+import random
 
 import pytest
 
+from quotas import Sender, limited
 from redisserver import wait_until
 from session import Session
 from test_alarms import (PASSWORD, REQUIRED, alarm_lines, alice, events,
@@ -307,3 +309,58 @@ def test_many_relays(relaying, users, redis):
         assert one.mail() == REQUIRED
         assert other.mail() == REQUIRED
     assert sum(len(alarm_lines(relay)) for relay in relays) == 1
+
+
+# Without an smtpd
+
+def dialogue(msgid, reply=NOBODY, session="%016x" % 7):
+    """What smtpd reports of a message for one recipient."""
+    events = [("link-connect", "mx.test|pass|127.0.0.1:1|127.0.0.1:25"),
+              ("protocol-client", "MAIL FROM:<a@example.org>"),
+              ("protocol-server", "250 Ok"), ("tx-begin", msgid),
+              ("protocol-client", "RCPT TO:<b@example.com>"),
+              ("protocol-server", reply), ("protocol-client", "RSET")]
+    return ["report|0.7|1.5|smtp-out|%s|%s|%s" % (event, session, words)
+            for event, words in events]
+
+
+def sender(redis, **keys):
+    return Sender(redis.url, relays=True, **keys,
+                  alarm={"failures": section(900)})
+
+
+def test_redis_is_away(redis, users):
+    """What was refused meanwhile counts when it is back, and once."""
+    limited(users)
+    with sender(redis) as one:
+        assert one.send(3) == 3
+        redis.pause()
+        one.driver.send(*dialogue("00000001"), *dialogue("00000002"))
+        # It has read them.
+        assert one.driver.ask("mail-from", "%016x" % 99).startswith("reject")
+        redis.resume()
+        wait_until(lambda: counted(redis) == 2, 60, "both")
+        one.driver.send(*dialogue("00000003"))
+        wait_until(lambda: counted(redis) == 3, 60, "the third")
+
+
+def test_lines_that_smtpd_never_sends(redis, users):
+    """Out of order, cut off, of no session, of nobody's message."""
+    limited(users)
+    seed = random.Random(5)
+    with sender(redis) as one:
+        assert one.send(9) == 9
+        for n in range(400):
+            lines = dialogue("%08x" % (1000 + n), session="%016x" % (n % 9))
+            seed.shuffle(lines)
+            one.driver.send(*(line[:seed.randrange(30, 200)]
+                              for line in lines))
+        one.driver.send(*(line.replace("report|", "filter|")
+                          for line in dialogue("00000001")))
+        one.driver.send(*dialogue("00000001", "250 Ok"),
+                        *dialogue("00000002", "451 Later"),
+                        *dialogue("0000000g"), *dialogue(""),
+                        *dialogue("00000003"))
+        wait_until(lambda: counted(redis) == 1, 60, "the last one")
+        assert one.message() == "proceed"
+    assert counted(redis) == 1

@@ -30,7 +30,7 @@ USERS = {
     "any-pro": {"mode": "any", "account": "rich"},
 }
 ASSIGNED, ACCOUNT, PLAN = \
-    "domain-not-assigned", "domain-not-in-account", "plan"
+    "domain-not-assigned", "domain-not-in-account", "plan-not-pro"
 TABLE = {
     "default-none": (None, ASSIGNED, ASSIGNED, ASSIGNED),
     "default-pro": (None, ASSIGNED, ASSIGNED, ASSIGNED),
@@ -272,7 +272,7 @@ def block_account(users):
 UNDER_WAY = {
     "domain": (take_domain, "own.test", ACCOUNT),
     "mode": (take_account, "account.test", ASSIGNED),
-    "account": (block_account, "own.test", "user")}
+    "account": (block_account, "own.test", "user-changed")}
 
 
 @pytest.mark.parametrize("change", UNDER_WAY)
@@ -302,7 +302,7 @@ def test_blocked_between_mail_from_and_end_of_data(relay, redis, users, sink):
         found = blocked(redis, reply)
         assert session.mail("x@own.test") == \
             "530 5.7.0 Authentication required"
-    assert found["reason"] == "user"
+    assert found["reason"] == "user-changed"
     assert found["envelope_sender"] == "x@own.test"
     assert found["message_id"] == "<late@client.test>"
     never_arrives(relay, users, sink, "late")

@@ -223,7 +223,7 @@ def test_another_users_refusals_push_no_refund_out(sender, redis, users):
     wait_until(lambda: counters.used() == {"quota": 0}, 20, "the refund")
     wait_until(lambda: [entry["result"] for entry in entries(redis, "alice")]
                == ["failed"], 60, "the entry of alice's log")
-    wait_until(lambda: "too many wait for redis" in filt.stderr(), 60,
+    wait_until(lambda: "too many wait for Redis" in filt.stderr(), 60,
                "a word about those that are lost")
 
 

@@ -24,7 +24,7 @@ FIELDS = {"reason": "domain-not-assigned", "time": "2026-11-26T08:00:00Z",
           "relay": "mx.test", "user": "alice", "account": "acme",
           "domain": "bank.test", "spf": "", "envelope_sender": "a@bank.test",
           "from": "Alice <a@bank.test>", "source": "192.0.2.1",
-          "message_id": "<1@bank.test>", "message": "0badcafe"}
+          "message_id": "<1@bank.test>", "msgid": "0badcafe"}
 STRANGE = "<script>alert(1)</script>\"'&\u202e\x01"
 
 
@@ -258,6 +258,7 @@ def test_its_redis_user_reads_reports_and_nothing_else(redis):
         redis.cli("ACL", "DELUSER", "report")
 
 
+PARTS = ("what", "why", "fix")
 REASONS = configparser.ConfigParser(interpolation=None)
 REASONS.read(SOURCE / "scripts/reasons.ini", encoding="utf-8")
 
@@ -270,8 +271,8 @@ def own_words():
 
 
 def words_of_reasons():
-    return {" ".join(text.split("\n")) for reason in REASONS.sections()
-            for text in REASONS[reason].values()}
+    return {" ".join(REASONS[reason][part].split("\n"))
+            for reason in REASONS.sections() for part in PARTS}
 
 
 def catalogue():
@@ -313,8 +314,8 @@ def test_each_reason_in_german(cgi, redis, reason):
     assert re.search(r"Was geschehen ist\s.*Warum\s.*Was zu tun ist\s.*"
                      r"Einzelheiten\s.*Umschlagabsender", page.text, re.DOTALL)
     texts = catalogue()
-    for part in REASONS[reason].values():
-        german = texts[" ".join(part.split("\n"))]
+    for part in PARTS:
+        german = texts[" ".join(REASONS[reason][part].split("\n"))]
         for field in fields_in(german):
             german = german.replace(field, FIELDS[field[1:-1]] or
                                     "(keine Angabe)")

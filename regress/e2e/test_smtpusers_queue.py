@@ -70,7 +70,7 @@ def test_show_pause_resume_remove(host, redis):
     rows = [validated("queue", line) for line in host.ok("alice", "--json")[0]]
     assert {row["state"] for row in rows} == {"paused"}
     assert {row["envelope"][:8] for row in rows} == {
-        row["message"] for row in rows}
+        row["msgid"] for row in rows}
     assert {row["recipient"] for row in rows} == {
         "a@example.com", "b@example.com", "bob@example.com"}
     assert all(row["created"].startswith("20") for row in rows)
@@ -128,10 +128,10 @@ def test_who_was_renamed(host, redis, users):
 def test_a_log_that_names_anothers_message(host, redis, users):
     """An id may come twice, and a log may be forged."""
     host.send("bob", "127.0.0.3")
-    ident = log(redis, "bob", 2)[1]["message"]
+    ident = log(redis, "bob", 2)[1]["msgid"]
     for source in ("127.0.0.9", "local", ""):
         redis.cli("XADD", users.key("alice", "log"), "*", "event", "message",
-                  "message", ident, "source", source)
+                  "msgid", ident, "source", source)
         assert host.ok("alice")[0] == []
         assert host.ok("alice", "--remove", "--yes")[0] == [
             "0 envelopes removed"]
@@ -187,7 +187,8 @@ def cmd(redis, tmp_path, users):
     users.add("alice")
     for n in range(3):
         redis.cli("XADD", users.key("alice", "log"), "*", "event", "message",
-                  "message", "%08x" % n, "source", "127.0.0.1")
+                  "msgid" if n else "message", "%08x" % n, "source",
+                  "127.0.0.1")
     return cmd
 
 
@@ -237,7 +238,7 @@ def test_strange_lines(cmd, text, shown):
     assert len(result.stdout.splitlines()) == shown
     assert "\x1b" not in result.stdout
     for line in cmd.ok("queue", "alice", "--json").stdout.splitlines():
-        assert validated("queue", line)["message"] == "00000000"
+        assert validated("queue", line)["msgid"] == "00000000"
 
 
 @pytest.mark.parametrize("answer", [

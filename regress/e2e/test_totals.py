@@ -145,7 +145,7 @@ def test_every_reply_is_counted_once(new_relay, redis, users):
         session.command("DATA")
         users.block("alice")
         assert session.finish(simple()).startswith("550")
-        expected["message:refused:user"] += 1
+        expected["message:refused:user-changed"] += 1
         assert session.mail().startswith("530")
         expected["message:refused:user-blocked"] += 1
     relay.enter("sendmail", "-f", "root@example.org", "x@example.com",
@@ -231,8 +231,8 @@ def test_redis_is_away_for_a_while(new_relay, redis, users):
                 seen.update(["message:accepted", "recipient:accepted"])
             else:
                 assert reply.startswith("451 4.3.0"), reply
-                seen["message:deferred:redis-away"] += 1
-    assert seen["message:deferred:redis-away"] >= 4
+                seen["message:deferred:redis-unavailable"] += 1
+    assert seen["message:deferred:redis-unavailable"] >= 4
 
     def there():
         found = stats(redis)

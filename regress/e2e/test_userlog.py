@@ -134,8 +134,8 @@ def test_messages(relay, redis, users, sink, name):
     _, first, second, third = [
         without_session(entry) for entry in log(redis, name, 4)]
     message = sink.wait_for(b"first")
-    assert first["message"] == accepted.split()[2]
-    assert first.pop("message").encode() in message.head
+    assert first["msgid"] == accepted.split()[2]
+    assert first.pop("msgid").encode() in message.head
     # smtpd counts its own Received header, and lines as the queue has them.
     assert int(first.pop("size")) > len(simple("first")) // 2
     assert first == {
@@ -146,7 +146,7 @@ def test_messages(relay, redis, users, sink, name):
         "event": "message", "result": "refused", "reply": refused,
         "source": "127.0.0.1", "sender": "a@bank.test", "recipients": "0",
         "report": report_id(refused, name)}
-    assert re.fullmatch("[0-9a-f]{8}", third.pop("message"))
+    assert re.fullmatch("[0-9a-f]{8}", third.pop("msgid"))
     assert third == {
         "event": "message", "result": "refused", "reply": late,
         "source": "127.0.0.1", "sender": "<>", "recipients": "1",
@@ -198,7 +198,7 @@ def test_a_message_that_smtpd_fails_to_take(redis, users, name):
             else:
                 f.report("tx-commit", ident, message, "77")
         _, failed, taken = log(redis, name, 3)
-    assert (failed["result"], failed["message"]) == ("failed", "0000000a")
+    assert (failed["result"], failed["msgid"]) == ("failed", "0000000a")
     assert (taken["result"], taken["size"]) == ("accepted", "77")
 
 
@@ -224,14 +224,14 @@ def test_smtpds_log_names_who_sends_by_address(relay, redis, users, name):
     first, _, second = log(redis, name, 3)
     assert (first["event"], second["event"]) == ("message", "message")
     line = "%s message accepted: user=%s source=127.0.0.2 msgid=%s\n" % (
-        first["session"], name, first["message"])
+        first["session"], name, first["msgid"])
     wait_until(lambda: line in relay.log(), 60, "the line")
     said = [line for line in relay.log().splitlines()
             if "message accepted: user=%s " % name in line]
     assert len(said) == 1
     # smtpd's own line of that message.
     assert "%s smtp message msgid=%s " % (first["session"],
-                                          first["message"]) in relay.log()
+                                          first["msgid"]) in relay.log()
 
 
 def test_the_log_is_capped(redis, users, name):

@@ -14,12 +14,12 @@ static const struct {
 	enum reason reason;
 	const char *name;
 } reasons[] = { { REASON_NONE, "" }, { REASON_ALARM, "alarm" },
-	{ REASON_USER_CHANGED, "user" },
+	{ REASON_USER_CHANGED, "user-changed" },
 	{ REASON_DOMAIN_NOT_ASSIGNED, "domain-not-assigned" },
 	{ REASON_ADDRESS_NOT_ASSIGNED, "address-not-assigned" },
 	{ REASON_DOMAIN_NOT_IN_ACCOUNT, "domain-not-in-account" },
-	{ REASON_PLAN_NOT_PRO, "plan" }, { REASON_BOUNCE, "bounce" },
-	{ REASON_SPF_UNKNOWN, "spf" }, { REASON_SPF_NONE, "spf-none" },
+	{ REASON_PLAN_NOT_PRO, "plan-not-pro" }, { REASON_BOUNCE, "bounce" },
+	{ REASON_SPF_UNKNOWN, "spf-unknown" }, { REASON_SPF_NONE, "spf-none" },
 	{ REASON_SPF_MULTIPLE, "spf-multiple" },
 	{ REASON_SPF_SYNTAX, "spf-syntax" },
 	{ REASON_SPF_INCLUDE, "spf-include" }, { REASON_SPF_FAIL, "spf-fail" },
@@ -59,7 +59,8 @@ static const struct {
 	{ REASON_LIMITS_UNREADABLE, "limits-unreadable" },
 	{ REASON_SANDBOXED_MEANWHILE, "sandboxed-meanwhile" },
 	{ REASON_LINE_TOO_LONG, "line-too-long" },
-	{ REASON_REDIS_AWAY, "redis-away" } };
+	{ REASON_RECORD_INVALID, "record-invalid" },
+	{ REASON_REDIS_UNAVAILABLE, "redis-unavailable" } };
 
 #define NREASONS (sizeof(reasons) / sizeof(reasons[0]))
 

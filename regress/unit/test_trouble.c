@@ -70,6 +70,8 @@ said(void)
 	return (text);
 }
 
+#define RIGHTS ": smtpusers setup prints the rights that it needs\n"
+
 static void
 reply(const char *request, const char *bytes)
 {
@@ -113,6 +115,11 @@ test_away(void **state)
 	assert_string_equal(said(), "Connection refused\n");
 	trouble_away(trouble, "PING: LOADING");
 	assert_string_equal(said(), "PING: LOADING\n");
+	/* Whose rights did not suffice is told, too. */
+	trouble_away(trouble, "Permission denied");
+	trouble_away(trouble, "Permission denied");
+	assert_contains(said(), "Permission denied, as uid ");
+	assert_string_equal(said(), "");
 	trouble_back(trouble);
 	trouble_back(trouble);
 	assert_string_equal(said(), "connected\n");
@@ -128,10 +135,10 @@ test_denied(void **state)
 	reply(GET, "-NOPERM no permission\r\n");
 	reply("GET smtp:ip:{192.0.2.2}", "-NOPERM no permission\r\n");
 	reply(RECORD, "*0\r\n");
-	assert_string_equal(said(), GET ": NOPERM no permission\n");
+	assert_string_equal(said(), GET ": NOPERM no permission" RIGHTS);
 	reply("HMGET smtp:user:{bob}", "-NOPERM no permission\r\n");
 	assert_string_equal(said(),
-	    "HMGET smtp:user:{bob}: NOPERM no permission\n");
+	    "HMGET smtp:user:{bob}: NOPERM no permission" RIGHTS);
 	reply("GET smtp:ip:{192.0.2.3}", "$-1\r\n");
 	assert_string_equal(said(), GET ": no longer NOPERM\n");
 	reply(GET, "$-1\r\n");
@@ -240,7 +247,7 @@ test_flood(void **state)
 	}
 	text = said();
 	assert_int_equal(lines(text), TROUBLE_LINES + 1);
-	assert_contains(text, "more changes are logged in a minute\n");
+	assert_contains(text, "the next changes are logged in a minute\n");
 }
 
 /* What could not be said is, once there is room and it is still so. */

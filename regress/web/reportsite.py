@@ -26,7 +26,7 @@ FIELDS = {
     "from": "Alice <script>alert(1)</script> <a@bank.test>",
     "source": "2001:db8:25:1234:5678:9abc:def0:1234",
     "message_id": "<%s@bank.test>" % ("0123456789abcdef" * 4),
-    "message": "0badcafe"}
+    "msgid": "0badcafe"}
 
 
 def fill(server):

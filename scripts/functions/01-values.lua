@@ -179,6 +179,27 @@ local function try(check, text)
 	return nil, why
 end
 
+-- A check of texts of which many are the same: its results for the last of them
+-- are kept.
+local function remembering(check)
+	local KEPT = 100
+	local kept, count = {}, 0
+	return function(text)
+		local result, why = kept[text], nil
+		if result then
+			return result
+		end
+		result, why = check(text)
+		if result and #text <= FIELD_MAX then
+			if count == KEPT then
+				kept, count = {}, 0
+			end
+			kept[text], count = result, count + 1
+		end
+		return result, why
+	end
+end
+
 -- Words
 
 local function one_of(text, words)
@@ -370,26 +391,36 @@ local function time_text(microseconds)
 	    rest % 60)
 end
 
-local function days_of_month(year, month)
-	if month == 2 then
-		local leap = year % 4 == 0 and
-		    (year % 100 ~= 0 or year % 400 == 0)
-		return leap and 29 or 28
-	end
-	return (month == 4 or month == 6 or month == 9 or month == 11) and
-	    30 or 31
-end
+do
+	local SHORT = { [4] = true, [6] = true, [9] = true, [11] = true }
 
-function canonical.time(text)
-	local year, month, day, hour, minute, second = string.match(text,
-	    '^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d)Z$')
-	year, month, day = tonumber(year), tonumber(month), tonumber(day)
-	if not year or month < 1 or month > 12 or day < 1 or
-	    day > days_of_month(year, month) or tonumber(hour) > 23 or
-	    tonumber(minute) > 59 or tonumber(second) > 60 then
-		invalid(text, 'not a time in UTC, such as 2026-11-21T08:39:29Z')
+	local function days_of_month(year, month)
+		if month ~= 2 then
+			return SHORT[month] and 30 or 31
+		end
+		return year % 4 == 0 and (year % 100 ~= 0 or
+		    year % 400 == 0) and 29 or 28
 	end
-	return text
+
+	local is_date = remembering(function(text)
+		local year, month, day = string.match(text,
+		    '^(%d%d%d%d)-(%d%d)-(%d%d)$')
+		year, month, day = tonumber(year), tonumber(month),
+		    tonumber(day)
+		return year and month >= 1 and month <= 12 and day >= 1 and
+		    day <= days_of_month(year, month)
+	end)
+
+	function canonical.time(text)
+		local hour, second = string.match(text,
+		    '^T(%d%d):[0-5]%d:([0-6]%d)Z$', 11)
+		if not hour or hour > '23' or second > '60' or
+		    not is_date(string.sub(text, 1, 10)) then
+			invalid(text, 'not a time in UTC, such as ' ..
+			    '2026-11-21T08:39:29Z')
+		end
+		return text
+	end
 end
 
 -- Numbers
@@ -418,6 +449,8 @@ local function parse_period(text)
 	    seconds or nil
 end
 
+parse_period = remembering(parse_period)
+
 -- As short as it can be written: 86400 is 1d.
 local function period_text(text)
 	local seconds = parse_period(text)
@@ -429,6 +462,8 @@ local function period_text(text)
 	end
 	return seconds and string.format('%.0fs', seconds) or text
 end
+
+period_text = remembering(period_text)
 
 function canonical.quota(text)
 	local n = parse_count(text)
@@ -495,26 +530,7 @@ local function read_rates(text)
 	return rates
 end
 
--- The same, of which many have the same: those of the last texts are kept.
-local parse_rates
-do
-	local KEPT = 100
-	local kept, count = {}, 0
-
-	function parse_rates(text)
-		if kept[text] then
-			return kept[text]
-		end
-		local rates, bad = read_rates(text)
-		if rates and #text <= FIELD_MAX then
-			if count == KEPT then
-				kept, count = {}, 0
-			end
-			kept[text], count = rates, count + 1
-		end
-		return rates, bad
-	end
-end
+local parse_rates = remembering(read_rates)
 
 function canonical.rate(text)
 	if #text > FIELD_MAX then
@@ -532,5 +548,14 @@ function canonical.rate(text)
 		texts[i] = rate.text
 	end
 	return table.concat(texts, ' ')
+end
+
+-- What most records have of these is the same.
+do
+	local COMMON = { 'mode', 'status', 'over', 'flag', 'plan', 'quota',
+	    'limit', 'size', 'period', 'rate' }
+	for i = 1, #COMMON do
+		canonical[COMMON[i]] = remembering(canonical[COMMON[i]])
+	end
 end
 

@@ -37,22 +37,17 @@ end
 local function record_kind(kind)
 	kind.field, kind.set = by_name(kind.fields), by_name(kind.sets)
 	kind.key = '^([!-z|~]+)' .. kind.word .. ':{([^{}]*)}$'
-	kind.givers, kind.followers = {}, {}
+	kind.givers, kind.followers, kind.dependents = {}, {}, {}
 	for i = 1, #kind.fields do
 		local field = kind.fields[i]
 		kind.givers[#kind.givers + 1] = field.given and field
 		kind.followers[#kind.followers + 1] = field.follows and field
+		kind.dependents[#kind.dependents + 1] = field.of and field
 	end
 	return kind
 end
 
--- The key of a call and the name in it.
-local function record_of(keys, kind)
-	if #keys ~= 1 then
-		fail('INVALID', 'the call takes one key, of the form PREFIX' ..
-		    kind.word .. ':{NAME}')
-	end
-	local key = keys[1]
+local function name_in(key, kind)
 	local prefix, name = string.match(key, kind.key)
 	if not prefix or #prefix > PREFIX_MAX then
 		invalid(key, 'not the key of a record: PREFIX' .. kind.word ..
@@ -62,7 +57,16 @@ local function record_of(keys, kind)
 	if right ~= name then
 		invalid(name, kind.word .. ' names are lower case: ' .. right)
 	end
-	return key, name
+	return name
+end
+
+-- The key of a call and the name in it.
+local function record_of(keys, kind)
+	if #keys ~= 1 then
+		fail('INVALID', 'the call takes one key, of the form PREFIX' ..
+		    kind.word .. ':{NAME}')
+	end
+	return keys[1], name_in(keys[1], kind)
 end
 
 local function type_of(key)
@@ -87,6 +91,16 @@ end
 local function need(kind, key, name)
 	if not exists(key) then
 		fail(kind.missing, name .. ': no such ' .. kind.word)
+	end
+end
+
+-- How many members a set has; nil where it is none.
+local function size_of(key)
+	local count = redis.pcall('SCARD', key)
+	if type(count) == 'number' then
+		return count
+	elseif not string.find(count.err, 'WRONGTYPE', 1, true) then
+		error({ err = count.err }, 0)
 	end
 end
 
@@ -125,6 +139,9 @@ end
 -- Canonical members, each once.
 local function members_of(words, check)
 	local members, seen = {}, {}
+	if #words == 1 then
+		return { check(words[1]) }
+	end
 	for i = 1, #words do
 		local member = check(words[i])
 		if not seen[member] then
@@ -151,8 +168,12 @@ end
 -- The words of a text.
 local function split(text, field)
 	local words = {}
-	for word in string.gmatch(text, '[^ ]+') do
-		words[#words + 1] = word
+	if text ~= '' and not string.find(text, ' ', 1, true) then
+		words[1] = text
+	else
+		for word in string.gmatch(text, '[^ ]+') do
+			words[#words + 1] = word
+		end
 	end
 	left.members = left.members - #words
 	if left.members < 0 then
@@ -196,43 +217,45 @@ end
 
 -- Who sets a field means what there is now to be said of it.
 local function drop_former(kind, changes)
-	for _, field in ipairs(kind.fields) do
-		if field.of and changes.values[field.of] then
+	for i = 1, #kind.dependents do
+		local field = kind.dependents[i]
+		if changes.values[field.of] then
 			changes.values[field.name] =
 			    changes.values[field.name] or ''
 		end
 	end
 end
 
--- What a call wants to have: canonical values by field, "" for none; members
--- by set; a warning.  When a record was created is not unsaid.
-local function changes_of(kind, args)
-	local changes = { values = {}, sets = {} }
-	if #args % 2 ~= 0 then
+-- What is wanted, in pairs from one word to another: canonical values by field,
+-- "" for none; members by set; a warning.  When a record was created is not
+-- unsaid.
+local function changes_of(kind, words, first, last)
+	local values, sets, fields = {}, {}, kind.field
+	local changes = { values = values, sets = sets }
+	if (last - first) % 2 ~= 1 then
 		fail('INVALID', 'a field without a value: they come in pairs')
 	end
-	need_sizes(args)
-	for i = 1, #args, 2 do
-		local name, value = args[i], args[i + 1]
-		local field, set = kind.field[name], kind.set[name]
-		if changes.values[name] or changes.sets[name] then
+	for i = first, last, 2 do
+		local name, value = words[i], words[i + 1]
+		local field, set = fields[name], kind.set[name]
+		if values[name] or sets[name] then
 			invalid(name, 'named twice')
+		elseif field and value ~= '' then
+			values[name] = canonical[field.kind](value)
+		elseif field and name ~= 'created' then
+			values[name] = field.given or ''
 		elseif set then
-			changes.sets[name] = members_of(split(value, name),
+			sets[name] = members_of(split(value, name),
 			    canonical[set.kind])
 		elseif not field then
 			invalid(name, 'not a field that can be set: ' ..
 			    names_of(kind))
-		elseif value ~= '' then
-			changes.values[name] = canonical[field.kind](value)
-		elseif name ~= 'created' then
-			changes.values[name] = field.given or ''
 		end
 	end
 	follow_sets(kind, changes)
 	drop_former(kind, changes)
-	if changes.values.password then
-		changes.warning = slow_text(changes.values.password)
+	if values.password then
+		changes.warning = slow_text(values.password)
 	end
 	return changes
 end
@@ -246,38 +269,44 @@ end
 -- Sets
 
 local function same_set(key, members)
-	need_set(key)
-	return redis.call('SCARD', key) == #members and
-	    for_words('SMISMEMBER', key, members) == #members
+	local count = size_of(key) or wrong_type(key, 'set')
+	return count == #members and
+	    (count == 0 or for_words('SMISMEMBER', key, members) == count)
 end
 
--- Writing: a list of steps, each a command about one key and, perhaps, words.
+-- Writing: a list of steps, each of which is three in a row: a command, one key
+-- that it is about, and words, which may be none.
+
+local NONE = {}
 
 local function add_step(steps, command, key, words)
 	if not words or #words > 0 then
-		steps[#steps + 1] = { command = command, key = key,
-		    words = words or {} }
+		local n = #steps
+		steps[n + 1], steps[n + 2], steps[n + 3] = command, key,
+		    words or NONE
 	end
 end
 
 -- Before Redis 7.0 it cannot be asked.
-local function need_right(step)
-	if redis.acl_check_cmd and not redis.acl_check_cmd(step.command,
-	    step.key, unpack(step.words, 1, math.min(CHUNK, #step.words))) then
-		fail('NOPERM', visible(step.key) .. ': this ACL user may ' ..
-		    'not call ' .. step.command)
+local function need_right(command, key, words)
+	local may, count = redis.acl_check_cmd, #words
+	if may and not may(command, key,
+	    unpack(words, 1, count < CHUNK and count or CHUNK)) then
+		fail('NOPERM', visible(key) .. ': this ACL user may not ' ..
+		    'call ' .. command)
 	end
 end
 
 local function take(steps)
-	for _, step in ipairs(steps) do
-		need_right(step)
+	for i = 1, #steps, 3 do
+		need_right(steps[i], steps[i + 1], steps[i + 2])
 	end
-	for _, step in ipairs(steps) do
-		if #step.words == 0 then
-			redis.call(step.command, step.key)
+	for i = 1, #steps, 3 do
+		local words = steps[i + 2]
+		if #words <= CHUNK then
+			redis.call(steps[i], steps[i + 1], unpack(words))
 		else
-			for_words(step.command, step.key, step.words)
+			for_words(steps[i], steps[i + 1], words)
 		end
 	end
 end
@@ -320,13 +349,26 @@ local function beside(command, key, ...)
 end
 
 -- The prefix may end in a letter.
-local function key_beside(key, word, name)
-	local last = string.find(key, ':{', 1, true) - 1
-	for _, kind in ipairs({ 'user', 'account', 'ip' }) do
-		local prefix = string.sub(key, 1, last - #kind)
-		if prefix .. kind == string.sub(key, 1, last) then
-			return prefix .. word .. ':{' .. name .. '}'
+local key_beside
+do
+	local function prefix_of(before)
+		for _, kind in ipairs({ 'user', 'account', 'ip' }) do
+			local prefix = string.sub(before, 1, -#kind - 1)
+			if prefix .. kind == before then
+				return prefix
+			end
 		end
+	end
+
+	local last, prefix		-- of the last key
+
+	function key_beside(key, word, name)
+		local before = string.sub(key, 1,
+		    string.find(key, ':{', 1, true) - 1)
+		if before ~= last then
+			last, prefix = before, prefix_of(before)
+		end
+		return prefix .. word .. ':{' .. name .. '}'
 	end
 end
 
@@ -387,17 +429,21 @@ end
 
 -- Records
 
--- The keys that a former record of the name has left behind, with the counters
--- that version 3 has made of these rates.
+-- With the counters that version 3 has made of these rates.
+local function append_counters(keys, key, rates)
+	for _, rate in ipairs(rates and parse_rates(rates) or NONE) do
+		keys[#keys + 1] = key .. ':used:rate:' .. rate.name
+	end
+	return keys
+end
+
+-- The keys that a former record of the name has left behind.
 local function leftovers(kind, key, rates)
-	local left = {}
-	for _, suffix in ipairs(kind.leftover) do
-		left[#left + 1] = key .. suffix
+	local left = { unpack(kind.leftover) }
+	for i = 1, #left do
+		left[i] = key .. left[i]
 	end
-	for _, rate in ipairs(rates and parse_rates(rates) or {}) do
-		left[#left + 1] = key .. ':used:rate:' .. rate.name
-	end
-	return left
+	return append_counters(left, key, rates)
 end
 
 local function is_same(kind, key, name, changes)
@@ -449,15 +495,15 @@ end
 
 -- The record itself comes last: without it there is no user.
 local function create(kind, key, name, changes)
-	local steps, words = {}, {}
+	local steps, words, n = {}, {}, 0
 	need_others(kind, key, name, changes)
 	if kind.field.created and not changes.values.created then
 		changes.values.created = time_text(now())
 	end
 	for field, value in pairs(changes.values) do
 		if value ~= '' then
-			words[#words + 1] = field
-			words[#words + 1] = value
+			words[n + 1], words[n + 2] = field, value
+			n = n + 2
 		end
 	end
 	local claim = address_steps(steps, key, name, nil,
@@ -570,10 +616,11 @@ local function update(kind, key, name, changes)
 	return #steps > 0 and 'changed' or 'same'
 end
 
-local function add_record(kind, keys, args)
-	local key, name = record_of(keys, kind)
+-- Records that are written as words say it, from one to another.
+
+local function add_record(kind, key, name, words, first, last)
 	local there = exists(key)
-	local changes = changes_of(kind, args)
+	local changes = changes_of(kind, words, first, last)
 	add_given(kind, changes)
 	if not there then
 		return told(create(kind, key, name, changes), changes)
@@ -583,22 +630,27 @@ local function add_record(kind, keys, args)
 	return told('same', changes)
 end
 
-local function set_record(kind, keys, args)
-	local key, name = record_of(keys, kind)
+local function set_record(kind, key, name, words, first, last)
 	need(kind, key, name)
-	local changes = changes_of(kind, args)
+	local changes = changes_of(kind, words, first, last)
 	return told(update(kind, key, name, changes), changes)
 end
 
-local function put_record(kind, keys, args)
-	local key, name = record_of(keys, kind)
+local function put_record(kind, key, name, words, first, last)
 	local there = exists(key)
-	local changes = changes_of(kind, args)
+	local changes = changes_of(kind, words, first, last)
 	if there then
 		return told(update(kind, key, name, changes), changes)
 	end
 	add_given(kind, changes)
 	return told(create(kind, key, name, changes), changes)
+end
+
+-- The same of a call.
+local function written(how, kind, keys, args)
+	local key, name = record_of(keys, kind)
+	need_sizes(args)
+	return how(kind, key, name, args, 1, #args)
 end
 
 -- The counters of a record, of the limits that there are now.

@@ -70,15 +70,15 @@ local LOGS = { [':log'] = true, [':failed'] = true }
 local LOGS_KEPT = 30 * 86400	-- seconds that those of a deleted user stay
 
 function api.user_add(keys, args)
-	return add_record(USER, keys, args)
+	return written(add_record, USER, keys, args)
 end
 
 function api.user_set(keys, args)
-	return set_record(USER, keys, args)
+	return written(set_record, USER, keys, args)
 end
 
 function api.user_put(keys, args)
-	return put_record(USER, keys, args)
+	return written(put_record, USER, keys, args)
 end
 
 -- All in one command: a user who is left has a list of sources still.

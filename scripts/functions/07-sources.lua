@@ -108,7 +108,7 @@ end
 function api.user_ipauth(keys, args)
 	local _, held, former = ipauth_of(keys, args)
 	if held then
-		set_record(USER, keys, { 'ip_auth', args[1] })
+		written(set_record, USER, keys, { 'ip_auth', args[1] })
 	end
 	return former
 end

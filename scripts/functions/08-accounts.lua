@@ -41,15 +41,15 @@ local ACCOUNT = record_kind({
 })
 
 function api.account_add(keys, args)
-	return add_record(ACCOUNT, keys, args)
+	return written(add_record, ACCOUNT, keys, args)
 end
 
 function api.account_set(keys, args)
-	return set_record(ACCOUNT, keys, args)
+	return written(set_record, ACCOUNT, keys, args)
 end
 
 function api.account_put(keys, args)
-	return put_record(ACCOUNT, keys, args)
+	return written(put_record, ACCOUNT, keys, args)
 end
 
 function api.account_reset(keys)

@@ -62,15 +62,14 @@ local function seconds_now()
 	return math.floor(now() / 1000000)
 end
 
-local function list_of(kind, keys)
-	local key, name = record_of(keys, kind)
+local function list_of(kind, key, name)
 	need(kind, key, name)
 	local list = key .. ':suppressed'
 	local found = type_of(list)
 	if found ~= 'zset' and found ~= 'none' then
 		wrong_type(list, 'sorted set')
 	end
-	return list, name
+	return list
 end
 
 -- What has ended goes, a part of it at a time.
@@ -129,9 +128,8 @@ local function add_members(steps, list, members, ends)
 end
 
 -- What is suppressed for longer already stays so.
-local function add(kind, keys, words, default)
-	local list, name = list_of(kind, keys)
-	local steps = {}
+local function add(kind, key, name, words, default)
+	local list, steps = list_of(kind, key, name), {}
 	need_words(words, 'recipient')
 	local members, ends = wanted_of(words, default)
 	add_tidying(steps, list)
@@ -146,15 +144,16 @@ end
 
 -- PERIOD RECIPIENT[=TIME]...
 local function suppress_add(kind, keys, args)
+	local key, name = record_of(keys, kind)
 	local period = table.remove(args, 1) or ''
 	local default = period == '' and math.huge or
 	    seconds_now() + parse_period(canonical.period(period))
-	return add(kind, keys, args, default)
+	return add(kind, key, name, args, default)
 end
 
 -- Also what is no recipient, by its exact text; without any, what has ended.
 local function suppress_rm(kind, keys, args)
-	local list = list_of(kind, keys)
+	local list = list_of(kind, record_of(keys, kind))
 	local steps, same = {}, {}
 	need_sizes(args)
 	for _, text in ipairs(args) do
@@ -177,7 +176,7 @@ end
 -- CURSOR -> {cursor, recipient, time or ""...}, without what has ended and what
 -- matches nothing.
 local function suppress_list(kind, keys, args)
-	local list = list_of(kind, keys)
+	local list = list_of(kind, record_of(keys, kind))
 	local found = redis.call('ZSCAN', list, args[1] or '0', 'COUNT',
 	    tostring(LIMITS.listed))
 	local out, at = { found[1] }, seconds_now()
@@ -208,14 +207,13 @@ for i = 1, #KINDS do
 end
 
 -- A line of an import, which adds to what is there.
-function suppressed.put(kind, keys, args)
-	if #args ~= 2 or args[1] ~= 'suppressed' then
+function suppressed.put(kind, key, name, words, first, last)
+	if last - first ~= 1 or words[first] ~= 'suppressed' then
 		fail('INVALID', 'the call takes the word suppressed and ' ..
 		    'recipients')
 	end
-	need_sizes(args)
-	return add(kind, keys, split(args[2], 'suppressed'), math.huge) > 0 and
-	    'changed' or 'same'
+	return add(kind, key, name, split(words[last], 'suppressed'),
+	    math.huge) > 0 and 'changed' or 'same'
 end
 
 -- How many there are; nil where the caller may not know, and where it is no

@@ -98,15 +98,13 @@ end
 -- The members of a set, sorted, or some where there are very many, and how many
 -- there are; or a problem.
 local function members_or_problem(problems, key, name)
-	local set = key .. ':' .. name
-	local found = type_of(set)
-	if found ~= 'set' then
-		problems[#problems + 1] = found ~= 'none' and
-		    name .. ': not a set' or nil
+	local set, members = key .. ':' .. name, nil
+	local count = size_of(set)
+	if not count or count == 0 then
+		problems[#problems + 1] = not count and name .. ': not a set' or
+		    nil
 		return {}, 0
-	end
-	local count, members = redis.call('SCARD', set), nil
-	if count <= LIMITS.listed then
+	elseif count <= LIMITS.listed then
 		members = redis.call('SMEMBERS', set)
 	else
 		members = redis.call('SSCAN', set, '0', 'COUNT',
@@ -137,7 +135,8 @@ end
 
 -- When a user was made is not for the relay to understand, only to read.
 local function check_fields(problems, kind, fields)
-	for _, field in ipairs(kind.fields) do
+	for i = 1, #kind.fields do
+		local field = kind.fields[i]
 		local name, value = field.name, fields[field.name] or ''
 		if name == 'created' then
 			problems[#problems + 1] = (#value > FIELD_MAX or
@@ -255,7 +254,8 @@ local function user_problems(problems, key, fields)
 		    'so there is no such user'
 	end
 	check_ips(problems, ips, ip_count)
-	if fields.restricted == '1' and type_of(key .. ':ips') == 'none' then
+	if fields.restricted == '1' and ip_count == 0 and
+	    type_of(key .. ':ips') == 'none' then
 		problems[#problems + 1] = 'restricted: there is no list of ' ..
 		    'sources, so nobody is let in'
 	end

@@ -27,8 +27,11 @@ function COLUMNS.last_message(row)
 end
 
 local function count_of(row, name)
-	local count = redis.pcall('SCARD', row.key .. ':' .. name)
-	return type(count) == 'number' and count or false
+	if row[name] == nil then
+		local count = redis.pcall('SCARD', row.key .. ':' .. name)
+		row[name] = type(count) == 'number' and count or false
+	end
+	return row[name]
 end
 
 function COLUMNS.ip_count(row)
@@ -40,7 +43,10 @@ function COLUMNS.domain_count(row)
 end
 
 function COLUMNS.suppressed_count(row)
-	return suppressed.count({}, row.key) or false
+	if row.suppressed == nil then
+		row.suppressed = suppressed.count({}, row.key) or false
+	end
+	return row.suppressed
 end
 
 -- Messages of this period, as far as they count.
@@ -75,6 +81,12 @@ function COLUMNS.ips(row)
 	return members_of_row(row, 'ips')
 end
 
+-- Whether there are counters of a record's own limits.
+local function is_counted(key, rates)
+	return redis.call('EXISTS', unpack(append_counters({
+	    key .. ':used:quota', key .. ':used:rate' }, key, rates))) > 0
+end
+
 -- What is wrong, or nil where the page has looked at enough already.
 function COLUMNS.problems(row)
 	local count = (count_of(row, 'domains') or 0) +
@@ -84,30 +96,31 @@ function COLUMNS.problems(row)
 		return false
 	end
 	left.read = left.read - count
-	local fields = fields_of(row.kind, row.key)
-	usage_or_problem(problems, row.key, row.period)
+	local fields = row.fields
+	if is_counted(row.key, fields.rate) then
+		usage_or_problem(problems, row.key, row.period)
+	end
 	if row.kind == USER then
-		user_problems(problems, row.key, fields)
+		row.suppressed = user_problems(problems, row.key,
+		    fields).suppressed_count or false
 	else
 		local domains = members_or_problem(problems, row.key, 'domains')
 		check_fields(problems, ACCOUNT, fields)
 		check_domains(problems, ACCOUNT, domains)
-		suppressed.count(problems, row.key)
+		row.suppressed = suppressed.count(problems, row.key) or false
 	end
 	return problems
 end
 
 function COLUMNS.warnings(row)
-	local held = redis.call('HMGET', row.key, 'password', 'restricted')
-	return warnings_of(held[1] or '', held[2] or '',
+	return warnings_of(row.fields.password, row.fields.restricted,
 	    row.kind == USER and count_of(row, 'ips') or 0)
 end
 
 -- The name that the key of the user's ip_auth holds; nil where there is none,
 -- "" where it is nobody's name.
 function COLUMNS.claim(row)
-	local address = address_or_nil(redis.call('HGET', row.key, 'ip_auth') or
-	    '')
+	local address = address_or_nil(row.fields.ip_auth or '')
 	return address and
 	    (owner_of(key_beside(row.key, 'ip', address)) or '') or false
 end
@@ -125,6 +138,9 @@ function COLUMNS.wrong(row)
 	end
 	return wrong
 end
+
+-- Those that look at all fields.
+local WHOLE = { problems = true, warnings = true, claim = true }
 
 -- Conditions by name: the fields that one reads, whether a row has it.
 local function equals(field)
@@ -174,6 +190,7 @@ local function page_of(kind, args)
 				end
 				page.wanted[#page.wanted + 1] = word
 				fields[kind.field[word] and word or ''] = true
+				page.whole = page.whole or WHOLE[word]
 				if word == 'used' then
 					page.time = now()
 					fields.quota = true
@@ -213,19 +230,33 @@ local function page_of(kind, args)
 	return page
 end
 
+-- The fields that a page looks at; nil where they cannot be read.
+local function page_fields(page, key)
+	local fields = {}
+	if page.whole then
+		local ok, found = pcall(fields_of, page.kind, key)
+		return ok and found or nil
+	elseif #page.names == 0 then
+		return fields
+	end
+	local held = redis.pcall('HMGET', key, unpack(page.names))
+	if held.err then
+		return nil
+	end
+	for i, field in ipairs(page.names) do
+		fields[field] = held[i] or nil
+	end
+	return fields
+end
+
 -- The row of a record, nil where it is not asked for or not there, the name
 -- alone where it cannot be read.
 local function row_of(page, key, name)
-	local row = { key = key, kind = page.kind, fields = {},
-	    period = page.period, time = page.time }
-	if #page.names > 0 then
-		local held = redis.pcall('HMGET', key, unpack(page.names))
-		if held.err then
-			return #page.conditions == 0 and { name } or nil
-		end
-		for i, field in ipairs(page.names) do
-			row.fields[field] = held[i] or nil
-		end
+	local row = { key = key, kind = page.kind,
+	    fields = page_fields(page, key), period = page.period,
+	    time = page.time }
+	if not row.fields then
+		return #page.conditions == 0 and { name } or nil
 	end
 	for _, condition in ipairs(page.conditions) do
 		if not CONDITIONS[condition[1]](row, condition[2]) then
@@ -233,7 +264,8 @@ local function row_of(page, key, name)
 		end
 	end
 	local out = { name }
-	for i, word in ipairs(page.wanted) do
+	for i = 1, #page.wanted do
+		local word = page.wanted[i]
 		if page.kind.field[word] then
 			out[i + 1] = row.fields[word] or false
 		else
@@ -491,6 +523,10 @@ local IMPORTS = { user_add = { add_record, USER },
     account_suppressed_add = { suppressed.put, ACCOUNT },
     account_suppressed_put = { suppressed.put, ACCOUNT } }
 
+local function imported(how, key, words, first, last)
+	return how[1](how[2], key, name_in(key, how[2]), words, first, last)
+end
+
 -- FUNCTION [N WORD...]...: for each key, as many words as that function is
 -- called with; its reply, or its error as a text.
 function api.import(keys, args)
@@ -502,7 +538,7 @@ function api.import(keys, args)
 		    'number and so many words')
 	end
 	need_sizes(args, LIMITS.words)
-	for i in ipairs(keys) do
+	for i = 1, #keys do
 		local count = parse_digits(args[at] or '', 4)
 		if not count or at + count > #args then
 			fail('INVALID', 'not as many words as are said')
@@ -511,10 +547,11 @@ function api.import(keys, args)
 		at = at + 1 + count
 	end
 	at = 2
-	for i, key in ipairs(keys) do
-		local words = { unpack(args, at + 1, at + out[i]) }
-		local ok, reply = pcall(how[1], how[2], { key }, words)
-		at = at + 1 + #words
+	for i = 1, #keys do
+		local last = at + out[i]
+		local ok, reply = pcall(imported, how, keys[i], args, at + 1,
+		    last)
+		at = last + 1
 		out[i] = ok and reply or error_text(reply) or error(reply, 0)
 	end
 	return out

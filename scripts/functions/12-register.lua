@@ -22,8 +22,7 @@ end
 -- Those commands must be permitted for the key, with a value behind it.
 function api.version(keys, args)
 	for _, command in ipairs(args) do
-		need_right({ command = command, key = keys[1] or '',
-		    words = { '0' } })
+		need_right(command, keys[1] or '', { '0' })
 	end
 	return { VERSION, HASH }
 end

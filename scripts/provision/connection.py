@@ -6,6 +6,7 @@
 import contextlib
 import re
 import ssl
+from collections import deque
 
 import redis
 from redis.connection import (
@@ -121,8 +122,8 @@ class Redis(Asking):
     def __init__(self, conf, place):
         super().__init__(conf)
         self.place = place
-        self.asked = 0
-        self.size = 0
+        # How many commands and bytes were sent each time.
+        self.asked = deque()
         self.parser = PARSER(READ)
         self.connection = make_connection(conf, place, self.timeout,
                                           lambda **_: self.parser)
@@ -153,16 +154,16 @@ class Redis(Asking):
                 visible(str(self.place)), reason_of(error))) from None
 
     def close(self):
+        self.asked.clear()
         self.connection.disconnect()
 
     def send(self, commands):
-        """Asks; receive() has the replies, and comes before the next."""
+        """Asks; for each time, receive() has the replies."""
         self.send_packed(b"".join(map(packed, commands)), len(commands))
 
     def send_packed(self, data, count):
         """The same, of so many commands in Redis's own protocol."""
-        self.size = len(data)
-        self.asked = count
+        self.asked.append((count, len(data)))
         try:
             self.connection.send_packed_command([data])
         except redis.RedisError as error:
@@ -170,8 +171,8 @@ class Redis(Asking):
 
     def receive(self):
         """The replies to what was sent, in order; errors among them."""
-        count, self.asked = self.asked, 0
-        self.parser.expect(count, self.timeout + self.size / BYTES_A_SECOND)
+        count, size = self.asked.popleft()
+        self.parser.expect(count, self.timeout + size / BYTES_A_SECOND)
         try:
             replies = self.connection.read_response()
         except redis.RedisError as error:
@@ -191,8 +192,11 @@ class Redis(Asking):
 
 
 def packed(words):
-    """A command in Redis's own protocol."""
-    return b"*%d\r\n%s" % (len(words), b"".join(map(bulk, words)))
+    """A command in Redis's own protocol, which counts bytes."""
+    text = "".join(["$%d\r\n%s\r\n" % (len(word), word) for word in words])
+    data = text.encode("ascii") if text.isascii() else b"".join(
+        map(bulk, words))
+    return b"*%d\r\n%s" % (len(words), data)
 
 
 def bulk(word):

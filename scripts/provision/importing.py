@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import time
+from collections import deque
 
 from .addresses import write_in_cluster
 from .alabels import alabels
@@ -23,9 +24,10 @@ from .schema import OF
 from .suppressions import in_alabels
 from .text import visible
 
-# Lines that are asked about at once: while Redis writes them, which takes half
-# a millisecond, it answers nobody else.
-LINES = 16
+# Lines of a call, and calls that are under way: while Redis writes what it has
+# read, some 0.1 ms, it answers nobody else.
+LINES = 2
+CALLS = 2
 LINE_BYTES = 4 << 20
 
 
@@ -182,22 +184,24 @@ def form_of(args):
 
 
 def run_import(args, redis, source, errors, progress, tally):
-    """While Redis takes a batch, the next one is read, and it is told what
-    became of the last one."""
+    """While Redis takes some batches, the next one is read, and it is told
+    what became of the last ones."""
     schema = schema_of(redis)
     lines = (line for line in read_lines(source, form_of(args), schema,
                                          errors.write)
              if line.number >= args.from_line)
     desk = Desk(redis, args, Patience(args, progress))
     for batch in batches(lines, schema, args):
-        last = desk.receive()
+        done = desk.make_room(batch)
         desk.send(batch)
-        count(last, errors, progress, tally)
-    count(desk.receive(), errors, progress, tally)
+        for last in done:
+            count(last, errors, progress, tally)
+    while desk.waiting:
+        count(desk.receive(), errors, progress, tally)
 
 
 def count(batch, errors, progress, tally):
-    for line, result in zip(batch.lines, batch.results) if batch else ():
+    for line, result in zip(batch.lines, batch.results):
         tally.next = line.number
         if line.torn:
             raise Failure(EX_DATAERR, line.label + line.problem)
@@ -218,7 +222,8 @@ def count(batch, errors, progress, tally):
 
 class Batch:
     """Lines, what becomes of each, and the calls for those of which that is
-    not known: which lines a call is about, and the command."""
+    not known: which lines a call is about, and the command; for each, the
+    commands that were sent."""
 
     def __init__(self, schema, args):
         self.schema = schema
@@ -227,6 +232,7 @@ class Batch:
         self.lines = []
         self.results = []
         self.calls = []
+        self.asked = []
         self.size = 0
         # Of the call that is being made.
         self.kind = None
@@ -267,8 +273,11 @@ class Batch:
 
     def is_full(self):
         return (len(self.lines) >= LINES or self.size > LINE_BYTES or
-                bool(self.calls) and isinstance(self.calls[-1][1],
-                                                LargeRecord))
+                self.has_steps())
+
+    def has_steps(self):
+        """Whether it is a record that takes several calls."""
+        return bool(self.calls) and isinstance(self.calls[-1][1], LargeRecord)
 
     def is_large(self, size, members):
         limits = self.schema.limits
@@ -366,36 +375,49 @@ class Desk:
         self.redis = redis
         self.function = "put" if args.replace else "add"
         self.patience = patience
-        self.batch = None
-        self.asked = []
+        # Batches without results, and of how many this connection was told.
+        self.waiting = deque()
+        self.told = 0
+
+    def make_room(self, batch):
+        """Those that are done, so that there is room for another. What takes
+        several steps is alone: lines count in their order."""
+        done = []
+        while self.waiting and (
+                len(self.waiting) >= CALLS or self.redis.spread or
+                batch.has_steps() or self.waiting[0].has_steps()):
+            done.append(self.receive())
+        return done
 
     def send(self, batch):
-        self.batch = batch
+        self.waiting.append(batch)
         self.trying(self.ask)
 
     def receive(self):
-        """The batch that was sent last, with its results; None before."""
-        if self.batch is None:
-            return None
-        replies = self.trying(self.hear, self.ask)
+        """The first that was sent, with its results."""
+        replies = self.trying(self.hear)
         self.patience.forget()
-        for (about, call), reply in zip(self.batch.calls, replies):
-            self.settle(about, call, reply)
-        return self.batch
+        batch = self.waiting.popleft()
+        self.told -= 1
+        for (about, call), reply in zip(batch.calls, replies):
+            self.settle(batch, about, call, reply)
+        return batch
 
-    def trying(self, step, before=None):
+    def trying(self, step):
         while True:
             try:
                 return step()
             except Away as failure:
                 self.redis = self.patience.wait(failure)
                 # What was asked may have been done, and is the same then.
-                if before is not None:
-                    self.trying(before)
+                self.told = 0
 
     def ask(self):
-        self.asked = [self.commands(call) for _, call in self.batch.calls]
-        self.redis.send(sum(self.asked, []))
+        while self.told < len(self.waiting):
+            batch = self.waiting[self.told]
+            batch.asked = [self.commands(call) for _, call in batch.calls]
+            self.redis.send(sum(batch.asked, []))
+            self.told += 1
 
     def commands(self, call):
         if isinstance(call, LargeRecord):
@@ -411,9 +433,11 @@ class Desk:
                 fcall("import", keys, function, *words)]
 
     def hear(self):
+        self.ask()
+        batch = self.waiting[0]
         replies = iter(self.redis.receive())
         found = []
-        for commands, (_, call) in zip(self.asked, self.batch.calls):
+        for commands, (_, call) in zip(batch.asked, batch.calls):
             reply = call.run(self.redis) if isinstance(
                 call, LargeRecord) else joined(
                     [next(replies) for _ in commands])
@@ -441,7 +465,8 @@ class Desk:
         except ReplyError as error:
             return error
 
-    def settle(self, about, call, reply):
+    @staticmethod
+    def settle(batch, about, call, reply):
         if isinstance(reply, Bad) or not isinstance(reply, (list,
                                                             ReplyError)):
             replies = [reply]
@@ -452,8 +477,8 @@ class Desk:
         else:
             replies = reply
         for index, result in zip(about, replies):
-            self.batch.results[index] = judged(
-                result, fold(self.batch.lines[index].record["name"]))
+            batch.results[index] = judged(
+                result, fold(batch.lines[index].record["name"]))
 
 
 def is_import(call):

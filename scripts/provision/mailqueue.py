@@ -87,8 +87,8 @@ class Owner:
         if not entries and not held:
             raise no_user(name)
         self.sources = {
-            entry["message"]: entry.get("source", "") for entry in entries
-            if MESSAGE.fullmatch(entry.get("message", ""))}
+            entry["msgid"]: entry.get("source", "") for entry in entries
+            if MESSAGE.fullmatch(entry.get("msgid", ""))}
         self.address = held.get("ip_auth", "")
         self.is_cut = len(entries) >= KEPT
 
@@ -159,7 +159,7 @@ def show(args, line):
             ", " + row["error"] if row["error"] else "")))
 
 
-NAMES = ("envelope", "message", "state", "sender", "recipient", "created",
+NAMES = ("envelope", "msgid", "state", "sender", "recipient", "created",
          "attempts", "error")
 
 
@@ -168,7 +168,7 @@ def read_line(line):
     fields: then nobody can tell which is which."""
     fields = line.split("|")
     row = dict.fromkeys(NAMES)
-    row.update(envelope=line[:16], message=line[:8])
+    row.update(envelope=line[:16], msgid=line[:8])
     if len(fields) != 14 or not all(
             re.fullmatch("[0-9]{1,12}", text) for text in fields[7:11]) or (
                 fields[11] not in ("pending", "inflight", "offline")):

@@ -16,7 +16,7 @@ from .text import encode
 
 SCANNED = "50"          # keys of a step of SCAN, about
 ROWS = 12               # records that are asked about together
-JUDGED = 5              # and those that are judged
+JUDGED = 2              # and those that are judged
 
 
 def nodes(redis):

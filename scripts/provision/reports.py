@@ -22,6 +22,14 @@ LOGS = (":log", ":failed")
 PLACEHOLDERS = {"user": "(none)", "account": "(none)", "domain": "(none)",
                 "spf": "(no record)", "envelope_sender": "", "from": ""}
 
+# What fields of logs and reports were called before.
+FORMER = {"message": "msgid"}
+
+
+def renamed(fields):
+    """Fields as they are called now."""
+    return {FORMER.get(name, name): value for name, value in fields.items()}
+
 
 def words_for(reason, about):
     """What happened, why, and what to do, filled in."""
@@ -32,12 +40,14 @@ def words_for(reason, about):
             parser.read_file(file)
     except (OSError, configparser.Error) as error:
         raise Failure(EX_CONFIG, "%s: %s" % (path, error)) from None
-    if not parser.has_section(reason):
+    section = next((name for name in parser.sections() if reason in (
+        name, parser.get(name, "formerly", fallback=None))), None)
+    if section is None:
         return {}
     values = {name: visible((about.get(name) or default).strip())
               for name, default in PLACEHOLDERS.items()}
     return {part: re.sub(r"\{([a-z_]+)\}", lambda match: values[match[1]],
-                         " ".join(parser.get(reason, part).split()))
+                         " ".join(parser.get(section, part).split()))
             for part in ("what", "why", "fix")}
 
 
@@ -60,6 +70,7 @@ def do_report(args):
     if not fields:
         raise Failure(EX_NOINPUT, "%s: no such report; reports are kept for "
                       "30 days" % args.id)
+    fields = renamed(fields)
     words = words_for(fields.get("reason", ""), fields)
     if "from" in fields:
         # As it stood behind the colon.
@@ -80,7 +91,7 @@ def report_rows(ident, fields):
     yield "report", ident
     for name in ("reason", "time", "relay", "user", "account", "domain", "spf",
                  "envelope_sender", "from", "source", "message_id",
-                 "message"):
+                 "msgid"):
         if fields.get(name) or name == "reason":
             yield (name.replace("_", " "),
                    visible(fields.get(name, "-").strip()))
@@ -134,7 +145,7 @@ def stream_entry(entry):
     """The id and the time are the entry's own, whatever its fields are
     called."""
     ident, flat = entry
-    return {**dict(zip(flat[::2], flat[1::2])), "id": ident,
+    return {**renamed(dict(zip(flat[::2], flat[1::2]))), "id": ident,
             "time": stream_time(int(ident.partition("-")[0]))}
 
 
@@ -164,7 +175,7 @@ def entry_line(entry):
         parts.append("from=" + entry["sender"])
     for name, label in (("recipient", "to"), ("recipients", "recipients"),
                         ("suppressed", "suppressed"), ("size", "size"),
-                        ("message", "message"), ("message_id", "id"),
+                        ("msgid", "msgid"), ("message_id", "message-id"),
                         ("reply", "reply")):
         if name in entry:
             parts.append("%s=%s" % (label, entry[name]))
