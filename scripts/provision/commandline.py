@@ -461,7 +461,7 @@ def add_check_command(commands):
 
 
 def add_monitoring_commands(commands):
-    words = "Shows how the relays are, and what is wrong with them."
+    words = "Shows the state of all relays, and what is wrong."
     parser = commands.add_parser("status", help=words, description=words,
                                  allow_abbrev=False)
     what = parser.add_mutually_exclusive_group()
