@@ -20,11 +20,11 @@ struct filter;
 struct user;
 
 /*
- * What alarms count of a user, lib/alarm.h: of messages along with the
- * reservation of each, of the rest in calls that nobody waits for.
+ * Counts for alarms (lib/alarm.h): messages together with their reservation,
+ * everything else in calls that nobody waits for.
  */
 
-/* Recipients of a message at most, where different ones are counted. */
+/* Most recipients of a message, if different recipients are counted. */
 #define ALARMS_RECIPIENTS 10000
 
 /* Digests of the recipients of a message, as text. */
@@ -37,17 +37,16 @@ struct alarms_digests {
 void
 alarms_limits(const struct conf *, const struct user *, struct alarm_limits *);
 
-/* Whether they count a kind, and whether they count anything of messages. */
+/* Whether there is an alarm of a kind, and whether one counts messages. */
 bool alarms_count(const struct alarm_limits *, enum alarm_kind);
 bool alarms_count_messages(const struct alarm_limits *);
 
 /*
- * Adds a recipient, the same whatever its letters' case is.  False when
- * out of memory.
+ * Adds a recipient; case does not matter.  False when out of memory.
  */
 bool alarms_add(struct alarms_digests *, const char *recipient);
 
-/* Takes away the one that came last, and all. */
+/* Remove the last recipient, or all. */
 void alarms_drop(struct alarms_digests *);
 void alarms_clear(struct alarms_digests *);
 
@@ -69,13 +68,13 @@ struct alarms_message {
 	const struct alarms_digests *digests;
 };
 
-/* Writes what is counted, by what; the tag "senders" has the domains. */
+/* Writes the values of the tag; the domains are in the tag "senders". */
 void alarms_write(const struct conf *, const struct alarms_message *,
     struct alarms_words *);
 
 /*
- * Counts a source that a user has logged in from, or a message blocked.  Nobody
- * waits for it; it is counted once there is a Redis, and once.
+ * Count a source that a user has logged in from, or a blocked message.  Never
+ * wait: the count is kept until Redis has it, and counts once.
  */
 void alarms_login(struct filter *, const char	      *user,
     const struct alarm_limits *, const struct netaddr *source);
@@ -87,8 +86,8 @@ void alarms_failed(struct filter *, const char *user,
     const struct alarm_limit *, size_t		recipients);
 
 /*
- * Logs an event, if it is that of an alarm that has been set off: words are
- * "alarm." and its kind, and then figures by name.
+ * Logs an event if it is that of an alarm: the words are "alarm." and its kind,
+ * then figures by name.
  */
 void alarms_tell(const char *user, const struct quota_words *);
 

@@ -38,7 +38,7 @@ is_alnum(char c)
 
 unsigned int chars_look(const char *, size_t);
 
-/* The next "=?", at which an encoded word may begin; NULL: there is none. */
+/* The next "=?", at which an encoded word may begin, or NULL. */
 const char *chars_word(const char *, const char *);
 
 #endif /* CHARS_H */

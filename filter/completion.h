@@ -11,10 +11,9 @@
 
 /*
  * Whether smtpd, which gets the message after the filter, may change a From
- * value, folds being LF: it splits it at commas, and adds "@" and the name of
- * its host to each part in which it sees no "@" and no ":".  It does not know
- * quoted pairs in quoted strings there, so that it may take what is in one for
- * outside, and the reverse.
+ * value, folds being LF.  It splits the value at commas, and adds "@" and the
+ * name of its host to each part without "@" and ":".  It does not know quoted
+ * pairs in quoted strings, and so may be wrong about where a string ends.
  */
 bool completion_alters(const char *, size_t);
 

@@ -20,12 +20,12 @@ struct conf;
 struct spf_answer;
 
 /*
- * The policy, and nothing else: facts go in, a decision comes out, which may be
- * to ask for one more fact.  Who fetches facts knows no order of checks; it
- * calls again with what was asked for until there is a decision.
+ * The policy, and nothing else: facts go in, a decision comes out.  The
+ * decision may be to ask for one more fact.  The caller then fetches it and
+ * calls again; the order of checks is known here alone.
  */
 
-/* Where smtpd stands in the session, and asks. */
+/* At which point of the session smtpd asks. */
 enum stage {
 	STAGE_CONNECT,
 	STAGE_AUTH,
@@ -36,15 +36,15 @@ enum stage {
 
 enum logins_fact {
 	LOGINS_UNASKED,
-	LOGINS_OK,     /* few have failed */
-	LOGINS_FAILED, /* too many */
+	LOGINS_OK,
+	LOGINS_FAILED, /* too often */
 	LOGINS_UNKNOWN
 };
 
 enum password_fact {
 	PASSWORD_UNASKED,
 	PASSWORD_FITS,
-	PASSWORD_FITS_NOT /* or nobody can tell */
+	PASSWORD_FITS_NOT /* or it could not be verified */
 };
 
 enum room_fact {
@@ -52,22 +52,22 @@ enum room_fact {
 	ROOM_THERE,
 	ROOM_NONE,	/* room_reply says until when */
 	ROOM_BLOCKED,	/* an alarm has blocked the user */
-	ROOM_SANDBOXED, /* the same */
-	ROOM_UNKNOWN	/* the record, or Redis, gives no answer */
+	ROOM_SANDBOXED, /* an alarm has sandboxed the user */
+	ROOM_UNKNOWN	/* the record is invalid, or Redis unreachable */
 };
 
 enum recipient_fact {
 	RECIPIENT_UNASKED,
 	RECIPIENT_FREE,
 	RECIPIENT_SUPPRESSED, /* gets no mail */
-	RECIPIENT_UNKNOWN     /* Redis gives no answer */
+	RECIPIENT_UNKNOWN     /* Redis is unreachable */
 };
 
 enum spf_fact {
 	SPF_UNASKED,
-	SPF_LATER,  /* asked about; judged at the end of data */
-	SPF_KNOWN,  /* spf_answer has it */
-	SPF_UNKNOWN /* it could not be asked about */
+	SPF_LATER,  /* being looked up; judged at the end of data */
+	SPF_KNOWN,  /* spf_answer is set */
+	SPF_UNKNOWN /* it could not be looked up */
 };
 
 struct facts {
@@ -91,11 +91,11 @@ struct facts {
 	const struct domains *recipient;
 	enum recipient_fact   suppressed;
 
-	/* The user of the session, and how the user stands to its source. */
+	/* The user of the session, with what was asked about the source. */
 	bool		   user_asked;
 	enum users_found   found;
 	const struct user *user; /* for USER_OK */
-	/* Of which the user's addresses were asked about, or NULL. */
+	/* The domain whose assigned addresses were asked about, or NULL. */
 	const char *addresses;
 
 	/* Of each of the senders' domains. */
@@ -104,15 +104,15 @@ struct facts {
 
 	enum room_fact	 room;
 	const char	*room_reply;
-	const char	*room_refusal; /* the same for good */
-	bool		 room_passing; /* there may be room all the same */
+	const char	*room_refusal; /* a permanent reply */
+	bool		 room_passing; /* defer: there may be room after all */
 	enum quota_whose room_whose;   /* for ROOM_NONE */
 	const char	*room_domain;  /* QUOTA_OF_SENDER */
 };
 
 enum action {
 	ACTION_PROCEED,
-	ACTION_SANDBOX,	   /* proceed, to a recipient that is nowhere */
+	ACTION_SANDBOX,	   /* proceed, and deliver nowhere */
 	ACTION_REJECT,	   /* with the reply */
 	ACTION_DISCONNECT, /* with the reply */
 	ACTION_BLOCK,	   /* with the reply that names a report */
@@ -130,10 +130,10 @@ struct decision {
 	enum action action;
 	const char *reply;  /* ACTION_REJECT, ACTION_DISCONNECT */
 	enum reason reason; /* of these, and of ACTION_BLOCK */
-	const char *domain; /* the one that it is about, or NULL */
+	const char *domain; /* that the reason is about, or NULL */
 	const char *record; /* its SPF record, or NULL */
-	size_t	    which;  /* ACTION_ASK_SPF, _ADDRESSES: place of a sender */
-	int64_t	    limit;  /* that the reply names, or 0 */
+	size_t	    which;  /* ACTION_ASK_SPF, _ADDRESSES: index of a sender */
+	int64_t	    limit;  /* for a %d in the reply, or 0 */
 };
 
 /* Longest reply, with its NUL. */
@@ -157,23 +157,23 @@ struct decision {
 	"550 5.7.1 [SUPPRESSED] This recipient gets no mail from you"
 #define REPLY_SIZE "552 5.3.4 Message too large, at most %" PRId64 " bytes"
 
-/* Decides.  What it points to is the facts'. */
+/* Decides.  The pointers of the decision are those of the facts. */
 struct decision decide(const struct facts *);
 
-/* The reply, the limit filled in. */
+/* Returns the reply, with the limit filled in. */
 const char *decide_reply(const struct decision *, char[DECISION_REPLY]);
 
-/* How a message of a user is bounded: by what the configuration has at last. */
+/* The bounds of a user's messages: the user's, the account's, the relay's. */
 struct bounds decide_bounds(const struct conf *, const struct user *);
 
-/* Why a user who is not active is not, and why a source is not allowed. */
+/* Why a user is not active, and why a source is not allowed. */
 enum reason decide_why_blocked(const struct user *);
 enum reason decide_why_source(const struct user *);
 
-/* Whether alarms count the message: it is relayed for who is not sandboxed. */
+/* Whether alarms count the message: not that of a sandboxed user. */
 bool decide_alarmed(const struct facts *);
 
-/* Whether the session's own socket is trusted, as `local` has it. */
+/* Whether it is a session on smtpd's own socket, and `local` trusts these. */
 bool decide_trusted(const struct facts *);
 
 #endif /* DECIDE_H */

@@ -13,25 +13,24 @@ struct quota_words;
 struct writequeue;
 
 /*
- * events, a stream of what people should be told, by `smtpusers events` and by
- * smtpusers-hook(8).  The time of an entry is its id.  Fields:
+ * events, a stream that `smtpusers events` shows and smtpusers-hook(8)
+ * delivers. The time of an entry is its id.  Fields:
  *
- *	id	drawn by who adds the event: one that had to be written again,
- *		because a reply was lost, stands there twice with the same
+ *	id	random; an event that was written again, because a reply was
+ *		lost, is there twice with the same id
  *	kind	what happened, such as limit.reached: smtpusers-schema(7)
  *	user, account
- *		whom it is about, left out where there is none
+ *		concerned, if any
  *	relay	relay_name of the configuration
  *
- * and the figures of the kind.  Who adds events sees to it that no client can
- * cause more than a few: the stream is capped, and one that comes often pushes
- * those of others out.
+ * and the figures of the kind.  The stream is capped: callers must let no
+ * client cause more than a few events, which would push out those of others.
  */
 
-/* Entries that the stream keeps, about. */
+/* About how many entries the stream keeps. */
 #define EVENTS_MAX 10000
 
-/* Figures of an event at most; what is more is left out. */
+/* Most figures of an event; further ones are left out. */
 #define EVENTS_FIGURES 8
 
 /* One more field of an event; value is text. */
@@ -41,17 +40,17 @@ struct events_figure {
 };
 
 /*
- * Adds an event.  It is copied, kept while Redis is away, and never waited for.
- * user and account may be NULL or "".
+ * Adds an event, which is copied.  Never waits: the event is kept until Redis
+ * has it.  user and account may be NULL or "".
  */
 void events_add(struct writequeue *, const struct conf *, const char *kind,
     const char *user, const char *account, size_t n,
     const struct events_figure *);
 
 /*
- * Adds one that the Redis functions want told: the kind first, then figures by
- * name, of which one called account says whose a user is.  account is "" where
- * the event is the user's; else it is the account's, whoever the user was.
+ * Adds an event that a Redis function has replied: the kind, then figures by
+ * name, of which "account" is the user's account.  The event is about the user
+ * if account is "", else about that account.
  */
 void events_tell(struct writequeue *, const struct conf *, const char *user,
     const char *account, const struct quota_words *);

@@ -8,7 +8,7 @@
 
 struct conf;
 
-/* What a message would be, for explain(). */
+/* The message that explain() is asked about. */
 struct question {
 	const char *name;   /* of the user */
 	const char *sender; /* envelope sender; "" is the null one */
@@ -17,11 +17,11 @@ struct question {
 };
 
 /*
- * Prints what the relay would answer to a message and by which rule, judged
- * by the code that judges real ones, `key: value` a line: user, mode, plan,
+ * Prints what the relay would answer to a message, and why, as decided by the
+ * same code as for real messages: `key: value` lines of user, mode, plan,
  * account, status; then where, reply, reason and domain.  Returns an exit
  * status of sysexits(3): EX_OK when there is an answer, EX_USAGE, EX_NOUSER,
- * EX_DATAERR for a bad record, EX_UNAVAILABLE without Redis.
+ * EX_DATAERR for an invalid record, EX_UNAVAILABLE without Redis.
  */
 int explain(const struct conf *, const struct question *);
 

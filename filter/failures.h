@@ -15,16 +15,15 @@ struct netaddr;
 struct recent;
 
 /*
- * Failed logins, counted in Redis for each source by
- * scripts/functions/11-failures.lua, so that all relays know of them.  A source
- * is an IPv4 address or the /64 that an IPv6 address is in, of which a host
- * can take any.
+ * Failed logins of each source.  scripts/functions/11-failures.lua counts them
+ * in Redis for all relays together.  A source is an IPv4 address, or the /64 of
+ * an IPv6 address, since a host can use any address in it.
  */
 
 /* Seconds between two lines of the log about a source. */
 #define FAILURES_LOG_PAUSE 600
 
-/* Sources of which it is known when they were logged. */
+/* How many sources this is remembered of. */
 #define FAILURES_LOGGED 4096
 
 /* What they are counted with; all must outlive the queries. */
@@ -43,9 +42,9 @@ enum failures_result {
 typedef void (*failures_cb)(void *, enum failures_result);
 
 /*
- * Asks whether a source has failed too often by now.  Calls back exactly once,
- * from the event loop.  NULL, without a callback, when Redis cannot be
- * asked.
+ * Asks whether logins of a source have failed too often.  Calls back exactly
+ * once, from the event loop.  NULL, without a callback, when Redis is
+ * unreachable.
  */
 struct failures_query *failures_ask(const struct failures *,
     const struct netaddr *source, failures_cb, void *);
@@ -53,13 +52,13 @@ struct failures_query *failures_ask(const struct failures *,
 /* Cancels it: the callback is not called. */
 void failures_cancel(struct failures_query *);
 
-/* Counts a login from the source: one that failed, or one that was right. */
+/* Counts a failed or a successful login from the source.  Never waits. */
 void failures_count(const struct failures *, const struct netaddr *source,
     bool failed);
 
 /*
- * Whether to log that the source is refused: once in a while, for it will come
- * again and again.
+ * Whether to log that the source is refused: at most once in
+ * FAILURES_LOG_PAUSE, since it will come again and again.
  */
 bool failures_worth_logging(const struct failures *, const struct netaddr *);
 

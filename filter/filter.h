@@ -33,7 +33,7 @@ struct totals;
 struct users;
 struct writequeue;
 
-/* The filter, handed down to whatever needs more than one part of it. */
+/* The parts of the filter, for functions that need more than one of them. */
 struct filter {
 	struct conf	     *conf;
 	struct event_base    *base;
@@ -62,8 +62,8 @@ struct filter {
 };
 
 /*
- * Hands the configuration, the servers and their functions down to the parts
- * that go by them: at the start, and when they have been replaced.
+ * Gives the configuration, the servers and their functions to all parts that
+ * use them: at the start, and after they were replaced.
  */
 void filter_share(struct filter *);
 

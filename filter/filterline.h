@@ -61,12 +61,12 @@ struct filterline {
  */
 const char *filterline_parse(char *line, size_t len, struct filterline *);
 
-/* Where the message's own text begins in what filterline_data() returns. */
+/* Offset of the message's own text in what filterline_data() returns. */
 #define FILTERLINE_DATA_TEXT 34
 
 /*
- * What all lines of a message have in common, kept from one data-line request
- * to the next.  All zeros at first.
+ * The start that all data-line requests of a message have in common, kept from
+ * one to the next.  All zeros at first.
  */
 struct filterline_run {
 	uint64_t session; /* of the last data-line request */
@@ -75,17 +75,17 @@ struct filterline_run {
 
 /*
  * Recognises a well-formed data-line request without changing or copying it.
- * Returns where the session's id begins, from where on the line is sent back
- * behind "filter-dataline|", with the session's id in the run; NULL when it is
- * none.  What returns lies at least 26 bytes into the line.
+ * Returns a pointer to the session's id in the line, at least 26 bytes into it:
+ * the answer is "filter-dataline|" and the line from there on.  Sets the
+ * session's id in the run.  NULL for any other line.
  */
 const char *
 filterline_data(const char *line, size_t len, struct filterline_run *);
 
 /*
- * Splits what follows link-connect: rdns|fcrdns|source|destination.  The name
- * from the DNS may hold anything, so the fields are counted from the right.
- * Returns the source, "" when there are too few fields.
+ * Splits the parameters of link-connect: rdns|fcrdns|source|destination.  The
+ * name from the DNS may hold anything, so fields are counted from the right.
+ * Returns the source, or "" if there are too few fields.
  */
 const char *filterline_source(char *params);
 

@@ -61,7 +61,8 @@
 
 /*
  * Reads a value, folds being LF before their white space, and adds the domains
- * of all its addresses, and these.  REASON_NONE, or why it cannot be let through.
+ * of all its addresses, and these.  REASON_NONE, or why it cannot be let
+ * through.
  */
 enum reason from_parse(const char *, size_t, struct domains *);
 

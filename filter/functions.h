@@ -14,51 +14,50 @@ struct event_base;
 struct functions;
 
 /*
- * The functions of scripts/functions in Redis: loaded at each connection
- * where they are missing or older than ours, or of the same number with another
- * text, and called.  Newer ones are never replaced: they know what we call.
+ * Loads and calls the functions of scripts/functions in Redis.  At each
+ * connection they are loaded if they are missing, older than ours, or have our
+ * number and another text.  Newer ones stay, since they support our calls.
  */
 
-/* Which argument of a command is its first key: so many are before it. */
+/* Index of the first key in the words of a call. */
 #define FUNCTIONS_KEY 3
 
-/* Takes the servers' on_connect for itself.  NULL when out of memory. */
+/* Uses servers_on_connect() for itself.  NULL when out of memory. */
 struct functions *functions_new(struct servers *);
 void		  functions_free(struct functions *);
 
 /*
- * Calls one by its name: keys first, then arguments.  The callback is as
- * servers_send() has it.
+ * Calls a function by its name: argv has the keys, then the arguments.  The
+ * callback is that of servers_send().
  */
 struct servers_req *functions_call(struct functions *, redisconn_cb, void *,
     const char *name, int nkeys, int argc, const char **argv);
 
-/* The same, but as servers_commit() has it: replicas are waited for. */
+/* The same by servers_commit(): waits for replicas. */
 struct servers_req *functions_commit(struct functions *, redisconn_cb, void *,
     const char *name, int nkeys, int argc, const char **argv);
 
 /*
- * Whether a reply says that the function is not there any more; it is loaded
- * again then on the server that holds the key, and the call can be made again.
+ * Whether a reply says that the function is missing.  If so, loads the library
+ * on the server that holds the key; then the call can be repeated.
  */
 bool
 functions_lost(struct functions *, const char *key, const struct redisReply *);
 
 /*
- * Whether a reply is of our library or of a later one, by the number that it
- * carries behind.  An older one, which another relay may have loaded since we
- * looked, may not have judged all that was asked, whatever it answers: ours is
- * put in its place, and the call can be made again.  A reply that is no array is
- * of nobody's; where it says that what was asked is not understood, the library
- * is looked at all the same.
+ * Whether a reply comes from our library or a newer one, by the number at its
+ * end.  An older library, which another relay may have loaded, may not know all
+ * limits, so its reply must not count.  If so, loads ours; then the call can be
+ * repeated.  A reply that is no array has no number; if it is an error about
+ * the arguments, the library is checked all the same.
  */
 bool functions_current(struct functions *, const char *key,
     const struct redisReply *);
 
 /*
- * Writes what functions_call() would send, for a write queue: FUNCTIONS_KEY words
- * and argc.  Returns their number; the strings are in argv, or live as long as
- * the program.
+ * Writes the words that functions_call() would send, for a write queue: out
+ * needs room for FUNCTIONS_KEY + argc.  Returns their number.  The strings are
+ * those of argv, or static.
  */
 int functions_command(const char *name, int nkeys, int argc, const char **argv,
     const char **out);

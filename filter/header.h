@@ -17,22 +17,21 @@
 #define HEADER_MESSAGE_ID 256
 
 /*
- * The header section of a message, read line by line as it passes and never
- * kept whole: what is held is the value of the From field, up to a bound, and
- * what is wrong.
+ * Reads the header section of a message line by line as it passes.  It keeps
+ * only the value of the From field, up to a bound, and the first error.
  *
- * Lines are taken as the client has sent them, so a leading dot is removed,
- * RFC 5321, 4.5.2; smtpd passes on lines that differ in no more than that.
- * The section ends with the first empty line.  To be let through it must be
- * fields and their continuations alone, RFC 5322, 2.2, with exactly one From:
+ * Lines come as the client has sent them, so a leading dot is removed (RFC
+ * 5321, 4.5.2).  The section ends with the first empty line.  It may have only
+ * fields and their continuations (RFC 5322, 2.2), with exactly one From.
+ * Errors are:
  *
- *  - A line that is neither ends the header for some readers, and is skipped
- *    by others who then go on to another From.
- *  - The same for NUL and for CR that is not part of the line's end, at which
- *    some readers begin another line.
- *  - White space between "From" and the colon (the obsolete syntax of 4.5)
- *    makes a From for some readers and an unknown field for others.
- *  - A continuation of From with nothing but white space, which some take for
+ *  - A line that is neither: some readers end the header there, others skip it
+ *    and may find another From behind it.
+ *  - NUL, and CR that is not part of the line's end: some readers begin another
+ *    line there.
+ *  - White space between "From" and the colon (the obsolete syntax of 4.5):
+ *    some readers see a From, others an unknown field.
+ *  - A continuation of From that is only white space: some readers take it for
  *    the empty line.
  */
 struct header {
@@ -48,22 +47,22 @@ struct header {
 	char	       message_id[HEADER_MESSAGE_ID];
 };
 
-/* Takes a line of the message, without its end.  Cheap once it is done. */
+/* Reads a line of the message, without its end.  Cheap behind the header. */
 void header_line(struct header *, const char *, size_t);
 
 /*
- * Judges what has passed, and adds the domains of the From field's addresses.
- * REASON_NONE, or why the message cannot be let through.
+ * Judges the header so far, and adds the domains of the From field's addresses.
+ * Returns REASON_NONE, or why the message must be refused.
  */
 enum reason header_domains(const struct header *, struct domains *);
 
 /*
- * Whether From names who writes bounces: "mailer-daemon" or "postmaster", RFC
- * 5321 4.5.1, in whatever domain.
+ * Whether From is "mailer-daemon" or "postmaster" (RFC 5321 4.5.1) in any
+ * domain, as in bounces.
  */
 bool header_is_bounce(const struct header *);
 
-/* Frees what it holds and zeroes it, ready for another message. */
+/* Frees its contents and zeroes it, ready for another message. */
 void header_clear(struct header *);
 
 #endif /* HEADER_H */

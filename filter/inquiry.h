@@ -14,12 +14,12 @@ struct filter;
 struct inquiry;
 
 /*
- * Fetches the facts that decide() asks for, until it decides.  A round of
- * questions to Redis may take as long as conf_deadline() says; then it is
- * REPLY_TEMPFAIL.  SPF, and the password of AUTH, have time limits of their own.
+ * Fetches the facts that decide() asks for, until it decides.  Questions to
+ * Redis may take conf_deadline() together; then the decision is REPLY_TEMPFAIL.
+ * SPF, and the password of AUTH, have time limits of their own.
  */
 
-/* What it is about.  The strings are copied, or not needed any longer. */
+/* What it is about.  The strings need to be valid only during the call. */
 struct inquiry_subject {
 	enum stage	stage;
 	struct session *session;
@@ -31,20 +31,21 @@ struct inquiry_subject {
 };
 
 /*
- * Takes the decision, which is never to ask for anything.  user is whom the
- * session turned out to be, or NULL.  Both are gone when it returns.
+ * Gets the decision, which is never to ask for a fact.  user is the user of the
+ * session, or NULL if not known.  Both are valid only during the call.
  */
 typedef void (*inquiry_cb)(void *, const struct decision *,
     const struct user *);
 
 /*
- * Calls back exactly once, maybe from within; with REPLY_TEMPFAIL when out
- * of memory.  Until then *slot leads to the inquiry, afterwards it is NULL.
+ * Calls back exactly once, perhaps before it returns; with REPLY_TEMPFAIL when
+ * out of memory.  Until then *slot points to the inquiry, afterwards it is
+ * NULL.
  */
 void inquiry_begin(struct filter *, const struct inquiry_subject *, inquiry_cb,
     void *, struct inquiry **slot);
 
-/* Cancels it, without a callback, and gives back what was reserved. */
+/* Cancels it: the callback is not called, and a reservation is given back. */
 void inquiry_cancel(struct inquiry *);
 
 #endif /* INQUIRY_H */

@@ -11,25 +11,25 @@ struct request;
 struct session;
 
 /*
- * Who a session is: what AUTH shows before smtpd verifies it, and what smtpd
- * says when it has.
+ * Finds out the user of a session: from AUTH before smtpd verifies the
+ * credential, and from smtpd's reports afterwards.
  */
 
-/* Connect: a source whose logins have failed too often is refused. */
+/* Connect: refuses a source whose logins have failed too often. */
 void login_connect(struct request *);
 
 /*
- * AUTH: a right credential from a source that its user does not allow is
- * refused here where the credential can be seen.  Everything else is smtpd's
- * to judge.  args are the client's.
+ * AUTH: refuses a right credential from a source that its user does not allow,
+ * if the command shows the credential.  smtpd decides everything else.  args
+ * are those of the client.
  */
 void login_request(struct request *, const char *args);
 
-/* smtpd has verified a credential, or refused it; name is as it was typed. */
+/* smtpd has accepted or refused a credential; the name is as typed. */
 void login_passed(struct filter *, struct session *, const char *name);
 void login_failed(struct filter *, struct session *, const char *name);
 
-/* Forgets what is not in the logs yet. */
+/* At the end: drops the entries for users' logs that are not written yet. */
 void login_stop(struct filter *);
 
 #endif /* LOGIN_H */

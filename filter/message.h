@@ -15,9 +15,8 @@ struct request;
 struct session;
 
 /*
- * A message on its way: from MAIL FROM over its recipients and its text to the
- * end of data, and to what smtpd makes of it then.  decide.h says what is
- * allowed.
+ * Follows a message from MAIL FROM to the end of data, and until smtpd has
+ * taken or dropped it.  decide.h says what is allowed.
  */
 
 /* MAIL FROM, with the envelope sender as smtpd writes it: without <>. */
@@ -27,23 +26,23 @@ void message_from(struct request *, const char *sender);
 void message_to(struct request *, const char *recipient);
 
 /*
- * smtpd has taken a recipient or refused it, which then does not count.  Only
- * what it says of the one that was let through last is believed, and that once:
- * it does not report every recipient that it takes.
+ * smtpd has taken or refused a recipient; a refused one does not count.  smtpd
+ * does not report every recipient.  A report is used only if it names the
+ * recipient passed last, and only once.
  */
 void
 message_recipient_settled(struct session *, const char *recipient, bool taken);
 
-/* A line of the text, without its end; cheap once the header has passed. */
+/* A line of the text, without its end.  Cheap behind the header. */
 void message_line(struct filter *, struct session *, const char *, size_t);
 
-/* A line is lost: the message must not go out without it. */
+/* A line was lost, so the message must be refused. */
 void message_damaged(struct session *);
 
 /* The end of data. */
 void message_end(struct request *);
 
-/* smtpd has taken the message, of so many bytes, or has not. */
+/* smtpd has taken the message, of so many bytes, or dropped it. */
 void message_taken(struct filter *, struct session *, uint64_t size);
 void message_dropped(struct filter *, struct session *);
 

@@ -10,18 +10,18 @@
 #include <stddef.h>
 
 /*
- * "From:" behind something that some readers take for the end of a line, and
- * that is none: CR and LF where they are encoded, VT, FF, FS, GS, RS, NEL, and
- * the line and paragraph separators of Unicode.
+ * Finds "From:" behind a character that only some readers take for the end of a
+ * line: encoded CR and LF, VT, FF, FS, GS, RS, NEL, and the line and paragraph
+ * separators of Unicode.
  */
 struct newline {
-	unsigned char seen; /* of such an end and "from:" */
+	unsigned char seen; /* how much of such an end and "from:" */
 };
 
 /* Whether some readers end a line at a byte. */
 bool newline_ends(char);
 
-/* Takes more of the text; whether "From:" has been seen by now. */
+/* Reads more of the text; returns whether it was found by now. */
 bool newline_hides_from(struct newline *, const char *, size_t);
 
 #endif /* NEWLINE_H */

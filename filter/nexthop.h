@@ -10,24 +10,23 @@
 #include <stdint.h>
 
 /*
- * What next hops say to the messages that smtpd relays, as its smtp-out reports
- * tell.  These do not tell of each recipient that was refused: of the last one
- * of a message there is no tx-rcpt, and tx-rollback comes with each of them.  So
- * the dialogue itself is read.
+ * Reads from smtpd's smtp-out reports what next hops reply to its messages.
+ * There is no tx-rcpt for the last recipient of a message, and a tx-rollback
+ * for each refused one, so it is the dialogue itself that is read.
  *
- * A reply to MAIL FROM cannot be counted: smtpd names the message only when that
- * was accepted.  Nor can what ends without a reply: smtpd tries it again.
+ * A reply to MAIL FROM cannot be counted, since smtpd names the message only
+ * after that was accepted; nor can a delivery without a reply, which smtpd
+ * tries again.
  */
 
 struct nexthop;
 
-/* Sessions known at once at most; further ones are not read. */
+/* Most sessions at a time; further ones are not read. */
 #define NEXTHOP_MAX 10000
 
 /*
- * Takes what has become of recipients of a message, for good: so many were
- * accepted by the next hop, and so many refused by a 5xx reply.  Called once for
- * each transaction in which there was any.
+ * Gets how many recipients of a message the next hop has accepted, and how many
+ * it has refused by a 5xx reply.  Called once for each transaction with any.
  */
 typedef void (*nexthop_cb)(void *, uint32_t msgid, size_t accepted,
     size_t refused);
@@ -39,20 +38,20 @@ struct nexthops {
 	void	       *arg;
 };
 
-/* smtpd has connected: what comes of a session not opened is ignored. */
+/* smtpd has connected.  Other calls about a session not opened are ignored. */
 void nexthop_open(struct nexthops *, uint64_t id);
 
-/* The connection is at its end; what was refused so far is told. */
+/* The connection has ended; calls back with the recipients so far. */
 void nexthop_close(struct nexthops *, uint64_t id);
 
-/* MAIL FROM was accepted, of a message of smtpd's queue. */
+/* The next hop has accepted MAIL FROM of this message. */
 void nexthop_begin(struct nexthops *, uint64_t id, uint32_t msgid);
 
-/* A line that smtpd has sent, and one that the next hop has. */
+/* A line of smtpd's, and a line of the next hop's. */
 void nexthop_asked(struct nexthops *, uint64_t id, const char *);
 void nexthop_answered(struct nexthops *, uint64_t id, const char *);
 
-/* Forgets all sessions, and tells nothing of them. */
+/* Forgets all sessions, without a callback. */
 void nexthops_clear(struct nexthops *);
 
 #endif /* NEXTHOP_H */

@@ -14,14 +14,14 @@
 struct owners;
 
 /*
- * Whose messages are on their way: what smtpd says of a message that it relays
- * has the message's id, and no user.  It is in memory alone: who starts smtpd
- * again forgets whose the messages in its queue are.
+ * Remembers which user sent a message, since smtpd's reports about relaying
+ * have only the message's id.  This is in memory alone: after a restart of
+ * smtpd, the users of messages in its queue are not known.
  */
 
 /*
- * Bytes kept at most: of about 60000 messages.  Above it a message of a user who
- * has most is forgotten, the oldest one, so that nobody pushes out those of
+ * Most bytes, enough for about 60000 messages.  Beyond that the oldest message
+ * of the user who has most is forgotten, so that no user pushes out those of
  * others.
  */
 #define OWNERS_MAX (8 << 20)
@@ -32,15 +32,15 @@ void	       owners_free(struct owners *);
 
 /*
  * Remembers the user of a message with so many recipients, and the limit of the
- * alarm that counts those refused.  When memory is short, it is not.
+ * alarm that counts refused ones.  Does nothing when out of memory.
  */
 void owners_add(struct owners *, uint32_t msgid, const char *user,
     size_t recipients, const struct alarm_limit *);
 
 /*
- * What has become of so many recipients of a message is known: it is forgotten
- * once that is known of all.  Returns the user, or NULL: nobody's; and the limit.
- * The name is there until owners_add() or this is called again.
+ * Notes that so many recipients of a message were accepted or refused; forgets
+ * the message after the last one.  Returns its user, or NULL if not known, and
+ * the limit.  The name is valid until the next call of this or owners_add().
  */
 const char *owners_settle(struct owners *, uint32_t msgid, size_t recipients,
     struct alarm_limit *);

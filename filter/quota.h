@@ -14,17 +14,16 @@ struct event_base;
 struct functions;
 struct quota_query;
 struct recent;
-struct redisReply;
 struct writequeue;
 
 /*
- * Quotas and rates, counted in Redis by scripts/functions/04-quota.lua.  A
- * reservation has an id, so that it can be asked for again when the answer was
- * lost and still counts once, and given back once.
+ * Quotas and rates, which scripts/functions/04-quota.lua counts in Redis.  A
+ * reservation has an id, so that a repeated request counts once, and can be
+ * given back once.
  *
- * A user's account may have limits for all its users together.  They are in
- * another slot of a cluster, and a reservation of their own with the same id:
- * both are asked for at once, and whichever is refused gives the other back.
+ * An account may have limits for all its users together.  These are in another
+ * slot of a cluster, and so have a second reservation with the same id.  Both
+ * are requested at once; if one is refused, the other is given back.
  */
 
 #define QUOTA_ID 17 /* hexadecimal digits and NUL */
@@ -33,23 +32,17 @@ struct writequeue;
 
 enum quota_result {
 	QUOTA_OK,
-	QUOTA_FULL,  /* the reply says what and until when; logged where the
-			counter cannot be read */
-	QUOTA_ALARM, /* another part of the functions refuses it: the words */
-	QUOTA_BAD    /* the record cannot be understood: logged */
+	QUOTA_FULL,  /* the reply says which limit, and until when; logged if
+			the counter cannot be read */
+	QUOTA_ALARM, /* an alarm refuses it, see the words */
+	QUOTA_BAD    /* the record is invalid: logged */
 };
 
-/* What a function says in words of any number: the first tells what it is. */
+/* A list of words in a function's reply; the first says what it is. */
 struct quota_words {
 	size_t	    n;
 	const char *word[QUOTA_WORDS];
 };
-
-/*
- * Reads an element of a reply that is an array of texts, as far as there is room
- * for them.  False where it is none.
- */
-bool quota_words(const struct redisReply *, struct quota_words *);
 
 /* Whose limit it is. */
 enum quota_whose {
@@ -61,18 +54,18 @@ enum quota_whose {
 struct quota_answer {
 	enum quota_result  result;
 	const char	  *reply;   /* QUOTA_FULL, and the next three: */
-	bool		   passing; /* there may be room all the same */
+	bool		   passing; /* defer: there may be room after all */
 	enum quota_whose   whose;
 	const char	  *domain; /* QUOTA_OF_SENDER */
 	struct quota_words words;  /* QUOTA_ALARM: from "alarm" on */
 };
 
-#define QUOTA_LOGGED 64	   /* users and keys that were spoken of */
-#define QUOTA_LOG_PAUSE 60 /* seconds between words about one */
+#define QUOTA_LOGGED 64	   /* users and keys that were logged lately */
+#define QUOTA_LOG_PAUSE 60 /* seconds between two lines about one */
 
 /*
- * Takes an event that comes with an answer: its kind first, then figures by
- * name.  The account is "" where it is the user's.
+ * Gets an event that comes with an answer: its kind, then figures by name.  The
+ * account is "" if the event is about the user.
  */
 typedef void (*quota_event_cb)(void *, const char *user, const char *account,
     const struct quota_words *);
@@ -83,8 +76,8 @@ struct quotas {
 	const struct conf *conf;
 	struct functions  *functions;
 	struct writequeue *writequeue; /* not needed to check */
-	struct recent	  *logged;     /* what is bad; NULL: all is logged */
-	quota_event_cb	   event;      /* NULL: nobody is told */
+	struct recent	  *logged;     /* errors; NULL: each is logged */
+	quota_event_cb	   event;      /* may be NULL */
 	void		  *event_arg;
 };
 
@@ -95,7 +88,7 @@ struct quota_tag {
 	const char *const *values;
 };
 
-/* What room is asked for.  It is copied. */
+/* What is asked.  It is copied. */
 struct quota_question {
 	const char	       *user;
 	const char	       *account; /* with limits of its own; "": none */
@@ -104,17 +97,17 @@ struct quota_question {
 	const struct quota_tag *tags; /* for the user's part alone */
 };
 
-/* What the answer points to is there only during the call. */
+/* The answer is valid only during the call. */
 typedef void (*quota_cb)(void *, const struct quota_answer *);
 
 /* Draws the id of a reservation. */
 void quota_id(char[QUOTA_ID]);
 
 /*
- * Asks whether there is room for units more, or reserves them.  A reservation
- * counts once as many replicas as the configuration asks for have it.  Redis is
- * asked again for as long as it does not answer: the caller cancels when its own
- * time is over.  NULL when out of memory.
+ * Ask whether there is room for so many units, or reserve them.  A reservation
+ * succeeds only when redis_replicas have it.  The request is repeated until
+ * Redis answers: the caller must cancel at its deadline.  NULL when out of
+ * memory.
  */
 struct quota_query *quota_check(const struct quotas *,
     const struct quota_question *, quota_cb, void *);
@@ -126,13 +119,5 @@ struct quota_query *quota_reserve(const struct quotas *,
  * may have been made is given back.
  */
 void quota_cancel(struct quota_query *);
-
-/* What was reserved stays charged.  The account is that of the request. */
-void quota_keep(const struct quotas *, const char *user, const char *account,
-    const char *id);
-
-/* Gives it back, at once or when there is a Redis again. */
-void quota_refund(const struct quotas *, const char *user, const char *account,
-    const char *id);
 
 #endif /* QUOTA_H */

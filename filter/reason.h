@@ -15,8 +15,8 @@ enum reason {
 	REASON_ADDRESS_NOT_ASSIGNED, /* another address of the domain is assigned */
 	REASON_DOMAIN_NOT_IN_ACCOUNT,
 	REASON_PLAN_NOT_PRO,
-	REASON_BOUNCE,	    /* one of these four, of a bounce */
-	REASON_SPF_UNKNOWN, /* up to what SPF says */
+	REASON_BOUNCE,	    /* any of these four, for a bounce */
+	REASON_SPF_UNKNOWN, /* SPF was not known in time */
 	REASON_SPF_NONE,
 	REASON_SPF_MULTIPLE,
 	REASON_SPF_SYNTAX,
@@ -42,26 +42,26 @@ enum reason {
 	REASON_BODY_HIDDEN_END,
 	/* Not of reports, but of other refusals: */
 	REASON_USER_BLOCKED,
-	REASON_ACCOUNT_MISSING,	   /* it is named, and not there */
+	REASON_ACCOUNT_MISSING,	   /* the user names one that does not exist */
 	REASON_USER_WITHOUT_LOGIN, /* the user has neither password nor address */
-	REASON_NOT_LOGGED_IN,	   /* the session is no user's */
-	REASON_SOURCE_OF_ANOTHER_USER, /* the source is another user's */
+	REASON_NOT_LOGGED_IN,
+	REASON_SOURCE_OF_ANOTHER_USER, /* it authenticates another user */
 	REASON_SOURCE_NOT_LISTED,
-	REASON_SOURCE_LIST_MISSING, /* of sources, which must be there */
+	REASON_SOURCE_LIST_MISSING, /* of a restricted user */
 	REASON_SENDER_TOO_LONG,	    /* the envelope sender */
-	REASON_FAILED_LOGINS,	    /* failed logins of the source */
+	REASON_FAILED_LOGINS,	    /* too many, of the source */
 	REASON_TOO_MANY_RECIPIENTS,
-	REASON_RECIPIENT_UNREADABLE, /* cannot be read */
+	REASON_RECIPIENT_UNREADABLE,
 	REASON_RECIPIENT_SUPPRESSED, /* the recipient gets no mail */
 	REASON_TOO_LARGE,
 	REASON_QUOTA,
 	REASON_ACCOUNT_QUOTA,
 	REASON_SENDER_QUOTA,	  /* of the domain */
-	REASON_LIMITS_UNREADABLE, /* cannot be read */
+	REASON_LIMITS_UNREADABLE, /* or the counters are */
 	REASON_SANDBOXED_MEANWHILE,
 	REASON_LINE_TOO_LONG,
 	REASON_RECORD_INVALID,	 /* the user's, or the account's */
-	REASON_REDIS_UNAVAILABLE /* Redis: the last one */
+	REASON_REDIS_UNAVAILABLE /* the last one */
 };
 
 #define REASONS (REASON_REDIS_UNAVAILABLE + 1)

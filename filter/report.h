@@ -23,7 +23,7 @@ struct writequeue;
 /* Days that a report is kept in Redis. */
 #define REPORT_DAYS 30
 
-/* What reports are written with; all must outlive the queries. */
+/* What is needed to write reports; all must outlive the queries. */
 struct reports {
 	const struct conf *conf;
 	struct servers	  *servers;
@@ -40,14 +40,14 @@ struct report {
 	const char *spf;     /* its record, or NULL */
 };
 
-/* Takes the id of a report that is there; NULL: it could not be written. */
+/* Gets the id of the report, or NULL if it could not be written. */
 typedef void (*report_cb)(void *, const char *id);
 
 /*
- * Writes a report to Redis, as report:{ID}.  Where the user, or the users of
- * the account, have caused too many, it is the user's report before.  Calls
- * back exactly once, maybe from within, and at the latest when redis_timeout is
- * over.  Until then *slot leads to the query, afterwards it is NULL.
+ * Writes a report to Redis, as report:{ID}.  If the user, or the account, has
+ * caused too many reports, writes none, and calls back with the user's last id.
+ * Calls back exactly once within redis_timeout, perhaps before it returns.
+ * Until then *slot points to the query, afterwards it is NULL.
  */
 void report_write(const struct reports *, const struct session *,
     const struct report *, report_cb, void *, struct report_query **slot);

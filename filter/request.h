@@ -21,9 +21,9 @@ struct report_query;
 struct session;
 
 /*
- * A question of smtpd's that waits for its answer, smtpd-filters(7).  It
- * belongs to its session and goes with it; answering frees it.  smtpd ends over
- * an answer that it does not wait for, so each is answered exactly once.
+ * A request of smtpd that waits for its answer, smtpd-filters(7).  Its session
+ * owns it; answering frees it.  It must be answered exactly once, since smtpd
+ * ends when it gets an answer that it does not wait for.
  */
 struct request {
 	LIST_ENTRY(request) entry;
@@ -36,25 +36,25 @@ struct request {
 	/* What its answer waits for, or NULL: */
 	struct inquiry	    *inquiry;
 	struct report_query *report;
-	/* Whose log tells of what the report is about; "": nobody's. */
+	/* The user whose log has an entry about the report, or "". */
 	char log_of[USER_NAME_MAX + 1];
 	char account[USER_NAME_MAX + 1]; /* that user's */
 };
 
 /*
- * Takes a question.  NULL, and it is refused for the time being, when it cannot
- * be kept: its session is not known (NULL), or another one is still open, which
- * must find its message as it was.
+ * Takes a request of a session.  NULL, after having answered it with a
+ * temporary error, if the session is not known (NULL), if another request of
+ * the session is not answered yet, or when out of memory.
  */
 struct request *
 request_new(struct filter *, struct session *, const struct filterline *);
 
-/* Drops the questions of a session that has ended, without an answer. */
+/* Drops the requests of a session that has ended, without an answer. */
 void request_drop_all(struct session *);
 
 /*
- * The answers.  Each is logged and counted but the first two, and frees the
- * request.  The reply is a whole one, RFC 5321 4.2: code, enhanced code, text.
+ * The answers, which free the request.  All but the first two are logged and
+ * counted.  The reply is complete, RFC 5321 4.2: code, enhanced code, text.
  */
 void request_proceed(struct request *);
 void request_rewrite(struct request *, const char *recipient);

@@ -7,9 +7,9 @@
 #define SASL_H
 
 /*
- * What the arguments of AUTH show of a credential: RFC 4954 with the
- * mechanisms PLAIN (RFC 4616) and LOGIN, decoded exactly as smtpd decodes
- * them, so that both speak of the same user.
+ * Reads the credential in the arguments of AUTH, RFC 4954, with the mechanisms
+ * PLAIN (RFC 4616) and LOGIN.  Decodes exactly as smtpd does, so that both see
+ * the same user.
  */
 
 enum sasl_form {
@@ -26,7 +26,7 @@ struct sasl {
 	char	       password[SASL_TEXT];
 };
 
-/* Reads the arguments.  What smtpd will refuse by itself is SASL_HIDDEN. */
+/* Reads the arguments.  SASL_HIDDEN also if smtpd will refuse them itself. */
 void sasl_parse(const char *args, struct sasl *);
 
 /* Wipes what it holds. */

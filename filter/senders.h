@@ -17,9 +17,9 @@ struct conf;
 
 /* The domains, and addresses, that a message says it is from. */
 struct senders {
-	enum reason    reason; /* why it cannot be let through, or none */
+	enum reason    reason; /* why it must be refused, or REASON_NONE */
 	struct domains domains;
-	/* Bit by bit: of these the limits of each sender domain are charged. */
+	/* A bit for each domain: its sender_quota and _rate are charged. */
 	uint32_t counted;
 };
 
@@ -27,21 +27,21 @@ struct senders {
 bool senders_null(const char *sender);
 
 /*
- * Reads the envelope sender, as smtpd writes it without its angle brackets,
- * where enforce asks for it.  The null sender has no domain.
+ * Reads the envelope sender, which smtpd writes without angle brackets, if
+ * enforce has it.  The null sender has no domain.
  */
 void
 senders_of_envelope(struct senders *, const struct conf *, const char *sender);
 
 /*
- * What readers see is what counts: the From header, where it is judged; the
- * envelope sender where that is all there is.  How a message will count is not
- * known before, so that MAIL FROM may ask about the latter alone.
+ * Sender limits count for the domains that readers see: those of the From
+ * header, or that of the envelope sender if enforce has only this one.  Only in
+ * that case does MAIL FROM know them.
  */
 
 /*
- * Reads the From header besides, where enforce asks for it or the envelope
- * sender is null: then there is nothing else to judge by.
+ * Reads the From header too, if enforce has it or the envelope sender is null:
+ * then there is nothing else to judge by.
  */
 void senders_of_message(struct senders *, const struct conf *,
     const char *sender, const struct header *);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A session that finds no memory is refused; the others go on. */
+/* When out of memory, a new session is refused and the others go on. */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
@@ -26,29 +26,29 @@
 struct request;
 struct users_query;
 
-/* Sessions known at once at most; a further one is refused with 451. */
+/* Most sessions at a time; a further one is refused with 451. */
 #define SESSION_MAX 100000
 
 /* Longest envelope sender kept, with its NUL: RFC 5321, 4.5.3.1. */
 #define SENDER_TEXT 322
 
 /*
- * Whom a session has shown itself to be.  It is held to the password that it
- * has logged in with: what hash was stored then is kept as a digest, and
- * compared at each command that matters.
+ * The login of a session.  The session remembers, as a digest, the hash that
+ * was stored when it logged in.  If the stored hash changes, the login no
+ * longer counts.
  */
 enum login {
-	LOGIN_NONE,  /* nobody: its source may be a user's */
+	LOGIN_NONE,  /* no login; its address may authenticate a user */
 	LOGIN_NAMED, /* AUTH has shown the name of a user */
 	LOGIN_SHOWN, /* and the user's hash was read: bound is set */
 	/* smtpd has verified a credential: */
 	LOGIN_ASKED,  /* the hash is being read */
 	LOGIN_BOUND,  /* bound is set */
-	LOGIN_NOBODY, /* of nobody who is there */
-	LOGIN_FAILED  /* the hash could not be read: it gets no better */
+	LOGIN_NOBODY, /* there is no such user */
+	LOGIN_FAILED  /* the hash could not be read; this is final */
 };
 
-/* Where a message is: from MAIL FROM to what comes of it. */
+/* How far a message has come. */
 enum tx_state {
 	TX_NOBODYS, /* MAIL FROM is being judged, or was refused */
 	TX_TRUSTED, /* of a local session: not judged */
@@ -69,7 +69,7 @@ struct tx {
 	enum reservation reservation;
 	char		 reservation_id[QUOTA_ID];
 	char reservation_account[USER_NAME_MAX + 1]; /* "": the user's alone */
-	/* From TX_OPEN on: whose it is, and the user's account then. */
+	/* From TX_OPEN on: its user, and the user's account then. */
 	char		      user[USER_NAME_MAX + 1];
 	char		      account[USER_NAME_MAX + 1];
 	bool		      sandboxed;
@@ -80,12 +80,12 @@ struct tx {
 	bool	      damaged;	      /* a line of it was lost */
 	bool	      hidden_end;     /* it seems to end early */
 	uint32_t      msgid;	      /* smtpd's; 0: none yet */
-	size_t	      recipients;     /* that we have let through */
+	size_t	      recipients;     /* that we have accepted */
 	int64_t	      max_recipients; /* 0 or less: any number */
 	bool	      suppresses;     /* the user has recipients without mail */
 	bool	      account_suppresses;
 	size_t	      suppressed;      /* recipients refused for that */
-	char	      to[SENDER_TEXT]; /* the last recipient, of who has any */
+	char	      to[SENDER_TEXT]; /* the last recipient, if suppresses */
 	uint64_t      size; /* bytes of its lines and their ends, so far */
 	uint8_t	      recipient[DIGEST_LEN]; /* the last, while smtpd may
 					       refuse it */
@@ -114,13 +114,13 @@ struct sessions {
 	struct session *byid;
 };
 
-/* Finds a session; NULL when there is none of that id. */
+/* Finds a session; NULL if there is none with that id. */
 struct session *session_find(const struct sessions *, uint64_t);
 
 /*
  * Opens a session from a source as link-connect writes it: 192.0.2.1:25,
- * [2001:db8::1]:25 or unix:path.  NULL when there are too many, or memory is
- * short.  There must be none of that id.
+ * [2001:db8::1]:25 or unix:path.  NULL when there are too many, or out of
+ * memory.  There must be no session with that id.
  */
 struct session *session_open(struct sessions *, uint64_t, const char *);
 
@@ -133,21 +133,21 @@ void session_set_source(struct session *, const char *);
 /* Whether smtpd has verified a credential. */
 bool session_authenticated(const struct session *);
 
-/* Holds the session to the hash that a user has, "$6$...". */
+/* Remembers the stored hash of the user, "$6$...", as a digest. */
 void session_bind_to(struct session *, enum login, const char *hash);
 
-/* Whether a hash is the one that the session is held to. */
+/* Whether a stored hash is the one that was remembered. */
 bool session_is_bound_to(const struct session *, const char *hash);
 
 /*
  * The name of the message's user, else of the user who has logged in, else "".
- * A name that was only tried at AUTH does not count.
+ * A name at AUTH that has not succeeded does not count.
  */
 const char *session_user(const struct session *);
 
 /*
- * Begins a message from an envelope sender, forgetting the one before.  NULL
- * when out of memory.
+ * Begins a message with an envelope sender, and ends the one before.  NULL when
+ * out of memory.
  */
 struct tx *session_begin_tx(struct session *, const char *);
 

@@ -12,14 +12,14 @@
 #include <stddef.h>
 
 /*
- * Who holds how much of what is bounded for all, so that what one holds pushes
- * out nothing of the others.
+ * Counts how much of a shared, bounded memory each user's items take, so that
+ * one user's items do not push out those of others.
  */
 
 struct share;
 struct shares;
 
-/* What is held: the first member of a struct of the caller's. */
+/* An item: the first member of a struct of the caller. */
 struct shares_item {
 	TAILQ_ENTRY(shares_item) next;
 	struct share *share;
@@ -29,7 +29,7 @@ struct shares_item {
 /* NULL when out of memory. */
 struct shares *shares_new(void);
 
-/* No item may be left. */
+/* Frees it.  No item may be left. */
 void shares_free(struct shares *);
 
 /* Bytes of all items. */
@@ -39,16 +39,15 @@ size_t shares_bytes(const struct shares *);
 bool shares_add(struct shares *, const char *user, struct shares_item *,
     size_t bytes);
 
-/* The user who holds an item. */
+/* The user of an item. */
 const char *shares_user(const struct shares_item *);
 
-/* Removes one; it stays the caller's. */
+/* Removes an item, which the caller frees. */
 void shares_remove(struct shares *, struct shares_item *);
 
 /*
- * What is to go first: the oldest item of a user who holds most.  Who holds at
- * least half as much as another may be taken for holding as much.  NULL: there
- * is none.
+ * The item to drop first: the oldest of the user who has most, within a factor
+ * of two.  NULL if there are no items.
  */
 struct shares_item *shares_surplus(const struct shares *);
 

@@ -17,23 +17,23 @@ struct servers;
 struct totals;
 
 /*
- * Who sends what, added up by hour, in UTC: stats:{HOUR}, a hash of counts by
- * event, result and reason, and top:{HOUR}:..., sorted sets of the users and the
- * accounts who send most.
+ * Totals of each hour in UTC: stats:{HOUR}, a hash of counts by event, result
+ * and reason, and top:{HOUR}:..., sorted sets of the users and accounts who
+ * send most.
  *
- * Nothing is written when something happens.  It is counted here, and what has
- * come together is written once a second by scripts/functions/11-totals.lua: a
- * batch has a number, so that one whose reply was lost is sent again and counts
- * once.  While Redis is away it goes on adding up.  A filter that ends loses
- * what it has not written, at most a second's while there is a Redis.
+ * Counts are added up here, and written once a second by
+ * scripts/functions/11-totals.lua.  A batch has a number, so that a repeated
+ * one counts once.  While Redis is unreachable, counting goes on.  A filter
+ * that ends loses what it has not written, at most a second's counts if Redis
+ * is reachable.
  */
 
-/* Hours that wait for Redis at most; the oldest is given up, and logged. */
+/* Most hours that wait for Redis; then the oldest is dropped, and logged. */
 #define TOTALS_HOURS 24
 
 /*
- * Users and accounts that wait for Redis at most, about 200 bytes each; those
- * who come beyond are missing in the sorted sets, which is logged.
+ * Most users and accounts that wait for Redis, about 200 bytes each; further
+ * ones are missing in the sorted sets, which is logged.
  */
 #define TOTALS_NAMES 65536
 
@@ -70,28 +70,27 @@ struct totals_share {
 /* NULL when out of memory. */
 struct totals *totals_new(struct event_base *);
 
-/* Writes by these from now on. */
+/* Uses these from now on. */
 void totals_use(struct totals *, const struct conf *, struct servers *,
     struct functions *);
 
 /* Drops what is not written yet. */
 void totals_free(struct totals *);
 
-/* Counts so many; REASON_NONE where there is no reason, or none is known. */
+/* Adds to a count; REASON_NONE if there is no reason. */
 void totals_count(struct totals *, enum totals_event, enum totals_result,
     enum reason, uint64_t);
 
 /*
- * Adds to what a user has done, and the user's account, "" for none.  Only the
- * name of a user who is there may be given: there are as many of these as an
- * operator has made.
+ * Adds to the counts of a user, and of the user's account, which may be "".
+ * The user must exist, so that strangers cannot add names.
  */
 void totals_add(struct totals *, const char *user, const char *account,
     const struct totals_share *);
 
 /*
- * What has been counted since the start of the program, written or not: calls
- * with each field of stats:{HOUR} that is not 0.
+ * Calls back with the counts since the start of the program, as fields of
+ * stats:{HOUR}, that are not 0.
  */
 void totals_each(const struct totals *,
     void (*)(void *, const char *field, uint64_t), void *);

@@ -11,16 +11,16 @@
 struct session;
 struct writequeue;
 
-/* Entries that each of the two streams keeps, about. */
+/* About how many entries each of the two streams keeps. */
 #define USERLOG_MAX 1000
 
 /*
- * user:{NAME}:log, a stream of what happened to the user's logins and
- * messages, and user:{NAME}:failed, of logins that were not accepted: strangers
- * can try as many as they like, and push nothing else out.  The time of an
- * entry is its id.  Fields that do not apply are left out:
+ * user:{NAME}:log, a stream of the user's logins and messages.  Failed logins
+ * are in user:{NAME}:failed, since strangers can try many and would push out
+ * the rest.  The time of an entry is its id.  Fields that do not apply are left
+ * out:
  *
- *	event	login, message or recipient, which is one that gets no mail
+ *	event	login, message or recipient (that gets no mail)
  *	result	accepted, refused, failed (by smtpd, after we accepted it)
  *	reply	the client's, where we know it
  *	source, session, message, sender, recipient, recipients, suppressed,
@@ -41,8 +41,8 @@ struct userlog_entry {
 };
 
 /*
- * Adds an entry.  name must be the name of a user who is there: others get no
- * log.  prefix is that of the configuration.
+ * Adds an entry.  name must be that of an existing user: others have no log.
+ * prefix is that of the configuration.  Never waits.
  */
 void userlog_add(struct writequeue *, const char *prefix,
     const struct session *, const char *name, const struct userlog_entry *);

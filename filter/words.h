@@ -20,8 +20,8 @@ enum words {
 };
 
 /*
- * Whether something may come out of the words of a text, which has no end of a
- * line to anybody, that is one.
+ * Whether the words of a text may decode to something that a reader takes for
+ * the end of a line.
  */
 bool words_may_end_line(const char *, size_t);
 
@@ -29,16 +29,16 @@ bool words_may_end_line(const char *, size_t);
 #define WORDS_MAYBE_AT '\x01'
 
 /*
- * Decodes the words of text[0..len) into out, which has room for as much and
- * is filled even where something is unclear; it may be the text.  White space
- * between two words is kept if wanted, as some readers do.
+ * Decodes the words of text[0..len) into out, which needs room for len bytes,
+ * and may be the text itself.  It is filled even if a word is unclear.  The
+ * flag says whether to keep white space between two words, as some readers do.
  *
- * What comes out is for looking for addresses, not for showing: only ASCII and
- * UTF-8 are what they were.  Every "@" is there as such, also the one of full
- * width of other charsets than UTF-8.  Unclear are words with no end, with an
- * end that may be another's, with an encoding that is neither Q nor B, with
- * control characters other than tab, CR and LF, and with a charset that is not
- * known to hold ASCII: in such a one any byte may be an "@".
+ * The result is for finding addresses, not for display: only ASCII and UTF-8
+ * stay as they are.  Every "@" is an "@" in it, also the full-width one of
+ * other charsets than UTF-8.  A word is unclear if it has no end, or an end
+ * that may be another's; an encoding other than Q and B; control characters
+ * other than tab, CR and LF; or a charset that may not hold ASCII, in which any
+ * byte may be an "@".
  */
 enum words words_decode(const char *, size_t, bool, char *, size_t *);
 

@@ -15,11 +15,10 @@ struct servers;
 struct writequeue;
 
 /*
- * A queue of what is written to Redis behind the sessions: reports, users' logs,
- * events, and reservations that are given back.  It never blocks.  A command is
- * kept until Redis has confirmed it, and sent again after a connection was lost;
- * so one whose reply was lost may run twice.  What Redis refuses for good is
- * dropped, and logged.
+ * Write-behind queue for users' logs, events, and reservations that are given
+ * back.  It never blocks.  A command is kept until Redis confirms it, and sent
+ * again after a connection was lost, so it may run twice.  A command that Redis
+ * refuses for good is dropped, and logged.
  */
 
 enum writequeue_kind {
@@ -30,12 +29,12 @@ enum writequeue_kind {
 };
 
 /*
- * Bytes kept at most of each kind.  Above it an entry of a user who has most
- * makes room, the oldest one.
+ * Most bytes of each kind.  Beyond that the oldest entry of the user who has
+ * most is dropped.
  */
 #define WRITEQUEUE_MAX (4 << 20)
 
-/* Commands of one entry at most. */
+/* Most commands of one entry. */
 #define WRITEQUEUE_COMMANDS 2
 
 struct command {
@@ -47,26 +46,26 @@ struct command {
 /* The servers must outlive the write queue. */
 struct writequeue *writequeue_new(struct event_base *, struct servers *);
 
-/* Writes to these from now on; what is under way goes on. */
+/* Uses other servers from now on; commands under way go on. */
 void writequeue_use(struct writequeue *, struct servers *);
 
 /*
- * Takes the reply to a command, which may be an error.  False: it is not written
- * yet, and sent again later.  It may write entries of other kinds.
+ * Gets the reply to a command, which may be an error.  Returns false if the
+ * command must be sent again.  It may add entries of other kinds.
  */
 typedef bool (*writequeue_reply_cb)(void *, const struct command *,
     const struct redisReply *);
 
-/* Has the replies to all commands of a kind taken from now on. */
+/* Sets a callback for the replies to all commands of a kind. */
 void writequeue_watch(struct writequeue *, enum writequeue_kind,
     writequeue_reply_cb, void *);
 
-/* Drops what is not written yet. */
+/* Frees it, and drops entries that are not written yet. */
 void writequeue_free(struct writequeue *);
 
 /*
- * Writes commands about a user, in one go and in their order.  They are copied.
- * From the first on that was not written they are sent again.
+ * Adds commands about a user, which are copied, and sends them together and in
+ * order.  If one is not confirmed, it and those behind it are sent again.
  */
 void writequeue_add(struct writequeue *, enum writequeue_kind, const char *user,
     size_t, const struct command *);

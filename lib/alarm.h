@@ -12,8 +12,8 @@
 #include "bounds.h"
 
 /*
- * Alarms: what is counted of each user in windows of time, and what becomes of
- * one of whom there is too much.  scripts/functions/11-alarms.lua counts.
+ * Alarms: limits on what a user does in a window of time, and what happens to a
+ * user who exceeds one.  scripts/functions/11-alarms.lua counts.
  */
 
 enum alarm_kind {
@@ -33,7 +33,7 @@ enum alarm_action {
 	ALARM_BLOCK
 };
 
-/* More than count in period seconds set it off. */
+/* More than count in period seconds sets the alarm off. */
 struct alarm_limit {
 	int64_t count; /* or LIMIT_UNSET, LIMIT_NONE */
 	int64_t period;
@@ -43,23 +43,24 @@ struct alarm_limits {
 	struct alarm_limit of[ALARM_KINDS];
 };
 
-/* As the configuration has it. */
+/* What the configuration says of one kind. */
 struct alarm {
 	enum alarm_action action;
 	int64_t		  lasts; /* seconds; 0: until it is ended */
 };
 
-/* "sources", ..., and "notice", ..., in order; NULL behind the last. */
+/* The words of the two enums, in their order, with a NULL at the end. */
 extern const char *const alarm_words[];
 extern const char *const alarm_actions[];
 
 /*
  * Reads limits that a user or an account has of its own, KIND=COUNT/PERIOD or
- * KIND=off, separated by spaces, each kind once.  Other kinds are unset.
+ * KIND=off, separated by spaces, each kind once.  Other kinds become
+ * LIMIT_UNSET.  False if the text is invalid.
  */
 bool alarm_parse(const char *, struct alarm_limits *);
 
-/* Takes from others what is unset. */
+/* Replaces each limit that is LIMIT_UNSET by that of the others. */
 void alarm_take(struct alarm_limits *, const struct alarm_limits *others);
 
 #endif /* ALARM_H */

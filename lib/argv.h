@@ -18,7 +18,7 @@ struct argv {
 /* Copies a command.  NULL when out of memory. */
 struct argv *argv_copy(int, const char **);
 
-/* Wipes it, as it may hold what nobody else should read, and frees it. */
+/* Wipes it, since it may hold secrets, and frees it. */
 void argv_free(struct argv *);
 
 #endif /* ARGV_H */

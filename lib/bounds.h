@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* What becomes of mail for which a quota or rate has no room. */
+/* What happens to mail beyond a quota or rate. */
 enum over {
 	OVER_UNSET,
 	OVER_DEFER,
@@ -17,16 +17,16 @@ enum over {
 };
 
 #define LIMIT_UNSET 0
-#define LIMIT_NONE (-1) /* as much as one likes */
+#define LIMIT_NONE (-1) /* explicitly no limit */
 
-/* How messages are bounded: by the user, the account, the configuration. */
+/* The bounds that a user, an account or the configuration sets. */
 struct bounds {
 	enum over over;
 	int64_t	  max_recipients; /* of a message */
 	int64_t	  max_size;	  /* bytes */
 };
 
-/* Takes from others what is unset. */
+/* Replaces each member that is unset by that of the others. */
 void bounds_take(struct bounds *, const struct bounds *others);
 
 #endif /* BOUNDS_H */

@@ -11,22 +11,22 @@ struct event_base;
 struct servers;
 
 /*
- * What the option -n of both programs looks at, besides the configuration: it
- * becomes who smtpd runs them as, and tries what they do in Redis, in forms
- * that change nothing there.  What is wrong goes to the log.
+ * The option -n of both programs: becomes the user that smtpd runs them as, and
+ * tries each command that they send to Redis, in a form that changes nothing
+ * there.  Errors go to the log.
  */
 
-/* They differ: smtpd gives a table the groups of its user, and a filter one. */
+/* smtpd gives a table all groups of its user, and a filter only one. */
 enum check_program {
 	CHECK_TABLE,
 	CHECK_FILTER
 };
 
 /*
- * Becomes a user, "name" or "name:group"; NULL: smtpd's own.  Only root can;
- * others are told as whom they look.  Then reads the file.  Returns 0, or the
- * status to exit with: 1 where the configuration has errors, otherwise one of
- * sysexits(3).
+ * Becomes a user, "name" or "name:group", or smtpd's own if it is NULL.  Only
+ * root can; otherwise logs which user this is.  Then reads the file.  Returns
+ * 0, and the configuration, which the caller frees; or the status to exit with:
+ * 1 if the configuration has errors, else one of sysexits(3).
  */
 int check_conf(const char *who, enum check_program, const char *file,
     struct conf **);

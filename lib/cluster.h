@@ -11,11 +11,11 @@
 struct cluster;
 
 /*
- * The nodes of a cluster, and which of them has which slot.  One of them is
- * asked for that (CLUSTER SLOTS) at the start, and again, once a second, for
- * as long as there is doubt: an owner is away, or some node has said that a
- * slot is another's.  What a node says that is not in touch with most of the
- * others ("cluster_state:fail") is not believed, unless nothing is known yet.
+ * The nodes of a cluster, and which node owns which slot.  One node is asked
+ * for this map (CLUSTER SLOTS) at the start, and once a second while the map is
+ * in doubt: an owner is unreachable, or a node has said that a slot belongs to
+ * another.  A node that has lost most of the others ("cluster_state:fail") is
+ * not believed, unless there is no map yet.
  */
 
 struct cluster_handler {
@@ -23,17 +23,20 @@ struct cluster_handler {
 	void (*connected)(void *, struct server *);
 	/* A node is not needed any more, and is freed when this returns. */
 	void (*leaving)(void *, struct server *);
-	/* Who has which slot has been told. */
+	/* There is a new map. */
 	void (*mapped)(void *);
 };
 
-/* Starts to connect to the nodes of the configuration.  NULL: no memory. */
+/*
+ * Starts to connect to the nodes of the configuration.  The handler must
+ * outlive it.  NULL when out of memory.
+ */
 struct cluster *cluster_new(const struct redisconn_common *,
     const struct cluster_handler *, void *);
 
 void cluster_free(struct cluster *);
 
-/* Who has the slot, connected or not; NULL: nobody is known. */
+/* The owner of the slot, connected or not; NULL if it is not known. */
 struct server *cluster_owner(struct cluster *, uint16_t slot);
 
 /* Some primary that is connected, or NULL. */
@@ -45,19 +48,19 @@ void cluster_each(struct cluster *, void (*)(void *, struct server *), void *);
 /* Whether the owner of each slot that has one is connected. */
 bool cluster_whole(const struct cluster *);
 
-/* The node at that place, new or not.  NULL: no memory. */
+/* The node at that place, which is added if new.  NULL when out of memory. */
 struct server *cluster_at(struct cluster *, const struct place *);
 
-/* A node has said that the slot is this one's. */
+/* Notes that a node has said that this server owns the slot. */
 void cluster_moved(struct cluster *, uint16_t slot, struct server *);
 
-/* A node has not answered as an owner should. */
+/* Puts the map in doubt: a node has not answered as an owner should. */
 void cluster_doubt(struct cluster *);
 
-/* Somebody has answered about the slot, or nobody in all the time there was. */
+/* Notes whether a request about the slot was answered before its deadline. */
 void cluster_answered(struct cluster *, uint16_t slot, bool);
 
-/* Whether nobody has, the last time: it is not worth waiting for. */
+/* Whether the last request was not: then it is no use to repeat one. */
 bool cluster_is_silent(const struct cluster *, uint16_t slot);
 
 #endif /* CLUSTER_H */

@@ -16,41 +16,41 @@ struct place;
 struct sentinels;
 
 /*
- * Commands whose replies are good once replicas have what they wrote (WAIT,
- * https://redis.io/docs/latest/commands/wait/).  WAIT holds up what comes
- * behind it, so they have a connection of their own; and those that come while
- * one WAIT is under way are sent together when it ends, with one behind them
- * all, so that as many can be in a second with far replicas as with near ones.
+ * Commands whose reply counts only when replicas have what they wrote (WAIT,
+ * https://redis.io/docs/latest/commands/wait/).  WAIT blocks its connection, so
+ * these commands have one of their own.  Commands that come while a WAIT is
+ * under way are sent together when it ends, with one WAIT behind them all: so
+ * distant replicas do not lower the throughput.
  *
- * redis_replicas of them must have it.  But each replica may be the next
- * primary, and a primary that has been followed goes on until it hears of
- * that: so all that are connected (INFO) are waited for, and when one goes,
- * nothing counts for three seconds.
+ * redis_replicas of the replicas must have the write.  Any replica may become
+ * the next primary, and the old primary goes on until it notices.  So this
+ * waits for all replicas that are connected (INFO), and when one disconnects,
+ * no command succeeds for three seconds.
  *
- * A command that is asked again must write something again: WAIT counts from
- * the last write of its own connection.
+ * A command that is repeated must write again: WAIT counts from the last write
+ * of its own connection.
  */
 
 /*
- * Starts to connect.  The Sentinels, where there are any, must outlive this.
- * NULL when out of memory.
+ * Starts to connect.  The Sentinels, which may be NULL, must outlive it.  NULL
+ * when out of memory.
  */
 struct commits *commits_new(const struct redisconn_common *,
     const struct place *, const struct sentinels *);
 
-/* Ends the connection: nothing that is under way is called back. */
+/* Ends the connection: callbacks of commands under way are not called. */
 void commits_free(struct commits *);
 
-/* Has the connection made anew. */
+/* Closes the connection, for a reason that is logged, and connects again. */
 void commits_drop(struct commits *, const char *why);
 
 /*
- * Sends a command of strings, now or with the next ones; with an ASKING of
- * Redis Cluster in front of it where asked for.  The callback comes once, from
- * the event loop: with an error as it is, with any other reply once the
- * replicas have it, with REDIS_NO_REPLY when they do not in half of what a
- * request may take, or when the connection was lost.  NULL, with no callback
- * to come, when there is no connection now.
+ * Sends a command of strings, now or with the next ones, with an ASKING of
+ * Redis Cluster before it if asking.  The callback is called once, from the
+ * event loop: with an error at once; with any other reply once the replicas
+ * have the write; with REDIS_NO_REPLY if they do not within half of
+ * redis_timeout, or if the connection is lost.  NULL, without a callback, when
+ * there is no connection now.
  */
 struct commit *commits_send(struct commits *, bool asking, redisconn_cb, void *,
     int, const char **);

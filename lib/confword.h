@@ -21,7 +21,7 @@ extern const char *const confword_refusal[];
 /* The characters of a relay_name. */
 extern const char confword_relay_name[];
 
-/* Which of the words it is, counted from 0; -1: none. */
+/* The position of a word, counted from 0; -1 if it is not among them. */
 int confword_find(const char *const *words, const char *);
 
 /* The same of one that was found valid when it was read. */

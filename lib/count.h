@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Most that is counted: 10^12. */
+/* The largest number: 10^12. */
 #define COUNT_MAX 1000000000000
 
 /*
@@ -18,7 +18,10 @@
  */
 bool count_parse(const char *, int64_t *);
 
-/* The same in bytes, or, with K, M or G behind it, in units of 1024, ... bytes. */
+/*
+ * Reads a number of bytes, or, with K, M or G behind it, of 2^10, 2^20 or 2^30
+ * bytes.
+ */
 bool size_parse(const char *, int64_t *);
 
 #endif /* COUNT_H */

@@ -13,9 +13,9 @@
 #include "user.h"
 
 /*
- * What the last answer about a user or an address was, as far as the next
- * question depends on it.  Bounded: of two that fall on one place the later one
- * stays, and the other has nothing to guess from.
+ * Remembers of the last answer about a user or an address what the next
+ * question depends on.  The memory is bounded: of two names with the same hash
+ * the later one is remembered.
  */
 
 struct guesses;
@@ -36,10 +36,10 @@ void		guesses_free(struct guesses *);
 /* What is remembered of a user; NULL when nothing is. */
 const struct guess *guess_user(const struct guesses *, const char *name);
 
-/* The name that an address was of; NULL when none is remembered. */
+/* The user of an address; NULL when nothing is remembered. */
 const char *guess_address(const struct guesses *, const struct netaddr *);
 
-/* Remember.  A name of NULL forgets the address. */
+/* Remember the last answer.  With a name of NULL the address is forgotten. */
 void guess_learn_user(struct guesses *, const struct guess *);
 void
 guess_learn_address(struct guesses *, const struct netaddr *, const char *name);

@@ -42,13 +42,13 @@ const char *key_failures(char[KEY_TEXT], const char *prefix,
 /* events */
 const char *key_events(char[KEY_TEXT], const char *prefix);
 
-/* stats:{HOUR}: the hour that the time is in, in UTC, as 2026-11-21T08. */
+/* stats:{HOUR}, of the hour of that time in UTC, such as 2026-11-21T08. */
 const char *key_stats(char[KEY_TEXT], const char *prefix, time_t);
 
 /* report:{ID} */
 const char *key_report(char[KEY_TEXT], const char *prefix, const char *id);
 
-/* relay:{HOST}:PROGRAM, of a name as relay_name has it; and relays. */
+/* relay:{HOST}:PROGRAM, where host is a relay_name; and relays. */
 const char *key_relay(char[KEY_TEXT], const char *prefix, const char *host,
     const char *program);
 const char *key_relays(char[KEY_TEXT], const char *prefix);

@@ -13,13 +13,12 @@ struct event_base;
 struct lineio;
 
 /*
- * Lines over a pair of descriptors, neither of which is ever waited for.
+ * Reads and writes lines on a pair of descriptors, and never blocks.
  *
  * Input is handed out line by line.  Output is gathered and written once per
- * read; when the peer does not take it, reading stops above LINEIO_HIGH bytes
- * of it and goes on below LINEIO_LOW, so that what is held is bounded by what
- * one read can bring about.  Lines may hold passwords and their hashes: each is
- * wiped once it has been handed out or written.
+ * read.  Back-pressure: input stops while more than LINEIO_HIGH bytes of output
+ * wait, and resumes below LINEIO_LOW.  Lines may hold passwords and their
+ * hashes: each is wiped once it was handed out or written.
  */
 
 /* Longest line taken, without its newline. */
@@ -33,13 +32,13 @@ struct lineio;
 
 struct lineio_handler {
 	/*
-	 * A line, without its newline; line[len] is NUL, and so may be bytes
-	 * before it.  The line may be changed and is gone on return.  first:
-	 * it is the first of a read, and so was not sent together with the
-	 * one before.
+	 * A line, without its newline.  line[len] is NUL; bytes before it may
+	 * be NUL too.  The callback may change the line, which is freed when it
+	 * returns.  first: the line is the first of a read, and so was not sent
+	 * together with the one before.
 	 */
 	void (*line)(void *, char *line, size_t len, bool first);
-	/* The first LINEIO_HEAD bytes of a line over LINEIO_MAX; not more. */
+	/* The first LINEIO_HEAD bytes of a line over LINEIO_MAX bytes. */
 	void (*overlong)(void *, char *head, size_t len);
 	/* The peer is gone, on either descriptor.  Comes once, and must not
 	 * free the lineio. */
@@ -57,12 +56,12 @@ struct lineio *lineio_new(struct event_base *, int in, int out,
 void lineio_free(struct lineio *);
 
 /*
- * Appends bytes to the output.  After a lack of memory or the peer's end
- * nothing is taken any more, and eof has been or will be called.
+ * Appends bytes to the output.  Once out of memory, or when the peer has gone,
+ * it drops them, and eof has been or will be called.
  */
 void lineio_write(struct lineio *, const void *, size_t);
 
-/* The same for a formatted line, which needs to bring its newline. */
+/* The same for a formatted line, which must end in a newline. */
 void lineio_printf(struct lineio *, const char *, ...)
     __attribute__((__format__(printf, 2, 3)));
 

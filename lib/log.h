@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 /*
- * Logging never blocks: a line that the reader of standard error has no room
- * for is dropped.  Bytes that are not printable ASCII are written as \xHH, a
- * line is cut at 1023 bytes.  No caller may pass a password.
+ * Logging never blocks: if the reader of standard error is too slow, lines are
+ * dropped.  Bytes that are not printable ASCII are written as \xHH.  A line is
+ * cut at 1023 bytes.  No caller may pass a password.
  */
 
 /*
@@ -23,17 +23,16 @@
 void log_init(const char *name);
 
 /*
- * From log_starting() to log_started() lines go to syslog(3) in any case: what
- * a filter writes to standard error before it is registered smtpd reads only
- * in the foreground.
+ * Between these two calls lines also go to syslog(3), since smtpd reads what a
+ * filter writes before it is registered only in the foreground.
  */
 void log_starting(void);
 void log_started(void);
 
 /*
- * Log one line about the program itself.  The priority is syslog(3)'s: LOG_ERR
- * where the program cannot do its work or data is lost, LOG_WARNING where
- * somebody should look, LOG_INFO otherwise.
+ * Log one line about the program itself, with a priority of syslog(3): LOG_ERR
+ * if the program cannot do its work or data is lost, LOG_WARNING if somebody
+ * should look, LOG_INFO otherwise.
  */
 void log_err(const char *, ...) __attribute__((__format__(printf, 1, 2)));
 void log_warnx(const char *, ...) __attribute__((__format__(printf, 1, 2)));
@@ -41,7 +40,7 @@ void log_info(const char *, ...) __attribute__((__format__(printf, 1, 2)));
 void log_at(int priority, const char *, ...)
     __attribute__((__format__(printf, 2, 3)));
 
-/* The same about one SMTP session, LOG_INFO, its id in front. */
+/* Logs a line about one SMTP session, LOG_INFO, with its id in front. */
 void log_session(uint64_t, const char *, ...)
     __attribute__((__format__(printf, 2, 3)));
 
@@ -49,8 +48,8 @@ void log_session(uint64_t, const char *, ...)
 void log_fatal(const char *) __attribute__((__noreturn__));
 
 /*
- * Logs once for each place in the source and each process.  For what a hostile
- * peer could repeat without end; not for outages, which begin and end.
+ * Logs once per call site and process.  For what a hostile peer could repeat
+ * without end; never for outages, which begin and end.
  */
 #define log_once(...)                           \
 	do {                                    \

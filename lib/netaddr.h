@@ -46,12 +46,13 @@ const char *netaddr_text(const struct netaddr *, char[NETADDR_TEXT]);
 bool netaddr_equal(const struct netaddr *, const struct netaddr *);
 
 /*
- * Whether a range (or an address, which is one of itself) holds an address or
- * a range.  IPv4 and IPv6 hold nothing of each other; none holds nothing.
+ * Whether a range holds an address or a range.  An address is a range of
+ * itself.  An IPv4 range holds nothing of IPv6, and vice versa.  False if
+ * either is empty.
  */
 bool netaddr_covers(const struct netaddr *range, const struct netaddr *);
 
-/* Makes it the range of its first bits.  More bits than it has change nothing. */
+/* Shortens the prefix to so many bits.  A longer one is not changed. */
 void netaddr_widen(struct netaddr *, uint8_t bits);
 
 #endif /* NETADDR_H */

@@ -16,10 +16,9 @@ struct passwd_pool;
  * Verifies passwords against crypt(5) hashes in threads of its own, since one
  * verification may take longer than smtpd can be left waiting.
  *
- * Who guesses at one name must not keep the owner of another waiting.  So one
- * password of a name is verified at a time and few of them wait; and those of
- * names that have had a wrong one of late have a thread of their own, which
- * yields to all others.
+ * Somebody who guesses passwords of one name must not delay the users of other
+ * names.  So one password of a name is verified at a time, and only a few wait.
+ * Names that lately had a wrong password share a thread of low priority.
  */
 
 enum passwd_result {
@@ -30,15 +29,15 @@ enum passwd_result {
 
 typedef void (*passwd_cb)(void *, enum passwd_result);
 
-/* Passwords of as many bytes or more are wrong: crypt(3) does not take them. */
+/* A password of this many bytes or more is wrong: crypt(3) refuses it. */
 #define PASSWD_MAX 512
 
 /* Room for a hash, with its NUL: what libxcrypt's crypt(3) makes fits. */
 #define PASSWD_HASH 384
 
 /*
- * Verifications under way or waiting, above which no more are taken; half of
- * them where the name is guessed at.
+ * Most verifications under way or waiting; for names that are guessed at, half
+ * of that.
  */
 #define PASSWD_QUEUE 256
 
@@ -55,8 +54,8 @@ typedef void (*passwd_cb)(void *, enum passwd_result);
 struct passwd_pool *passwd_pool_new(struct event_base *, int);
 
 /*
- * Waits for what is being computed, calls everybody who still waits back with
- * PASSWD_ERROR, and frees the pool.
+ * Waits for computations under way, calls the callbacks of all jobs that are
+ * left with PASSWD_ERROR, and frees the pool.
  */
 void passwd_pool_free(struct passwd_pool *);
 
@@ -68,19 +67,19 @@ void passwd_pool_free(struct passwd_pool *);
 struct passwd_job *passwd_check(struct passwd_pool *, const char *name,
     const char *password, const char *hash, passwd_cb, void *);
 
-/* Has a job done next, though its name is guessed at: smtpd stands still. */
+/* Does a job next although its name is guessed at, since smtpd waits for it. */
 void passwd_do_next(struct passwd_job *);
 
 /*
- * Cancels a job: its callback is not called.  A job that is not under way yet is
- * not done.
+ * Cancels a job: its callback is not called, and it is not begun if it has not
+ * been yet.
  */
 void passwd_cancel(struct passwd_job *);
 
 /* Whether the name had a wrong password within PASSWD_GUESSED_TTL. */
 bool passwd_guessed(const struct passwd_pool *, const char *name);
 
-/* The verification itself, here and now. */
+/* Verifies at once, in the calling thread. */
 enum passwd_result passwd_verify(const char *password, const char *hash);
 
 #endif /* PASSWD_H */

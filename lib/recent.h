@@ -12,8 +12,8 @@
 #include "digest.h"
 
 /*
- * A set of digests, each of which is forgotten after some time, or earlier
- * where there is no room: then the oldest of a few makes room for the new one.
+ * A set of digests, each of which is forgotten after some time.  If the set is
+ * full, the oldest of a few digests makes room for a new one.
  */
 struct recent;
 
@@ -24,7 +24,7 @@ struct recent;
 struct recent *recent_new(size_t size, int ttl);
 void	       recent_free(struct recent *);
 
-/* Adds a digest, or has it kept for longer. */
+/* Adds a digest; if it is there already, its time begins anew. */
 void recent_add(struct recent *, const uint8_t[DIGEST_LEN]);
 bool recent_has(const struct recent *, const uint8_t[DIGEST_LEN]);
 

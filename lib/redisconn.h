@@ -18,29 +18,28 @@ struct redisconn;
 struct redisreq;
 
 /*
- * One connection to one Redis, kept up until it is freed.  While there is none,
- * requests fail at once instead of waiting for it; when it is lost, so do those
- * under way.  It is made again after a pause that doubles from 50 ms to 5 s and
- * is jittered.  Of a host with several addresses each is tried before that, the
- * one that served last first.
+ * One connection to one Redis, kept up until it is freed.  While it is down,
+ * requests fail at once; when it is lost, requests under way fail.  It connects
+ * again after a random pause that doubles from 50 ms to 5 s.  If the host has
+ * several addresses, it tries each before that pause, first the one that served
+ * last.
  *
- * A connection on which the oldest request has had no reply for redis_timeout
- * counts as lost: replies come in the order of the requests, so nothing
- * behind it would be answered either.  So does one on which anything comes
- * that was not asked for.  A reply that is too large (redisread.h) costs the
- * request that it is for, and time.
+ * The connection counts as lost if the oldest request has had no reply for
+ * redis_timeout, since replies come in the order of the requests; and if
+ * anything comes that was not asked for.  A reply that is too large
+ * (redisread.h) only fails its own request.
  *
- * What is wrong with the server is logged (trouble.h).  What is sent and read
- * is wiped, since passwords and their hashes are among it.
+ * Trouble with the server is logged (trouble.h).  Everything that was sent or
+ * read is wiped, since it may hold passwords and their hashes.
  */
 
-/* What became of a request that has no reply. */
+/* Passed to the callback of a request without a reply. */
 #define REDIS_NO_REPLY NULL
 
 /*
- * Takes the reply, which belongs to the connection and is gone when the
- * callback returns; REDIS_NO_REPLY when the connection was lost or the
- * request's time ran out.  An error of Redis's is a reply of that type.
+ * Gets the reply, which the connection frees when the callback returns; or
+ * REDIS_NO_REPLY when the connection was lost or redis_timeout is over.  An
+ * error of Redis is a reply of type REDIS_REPLY_ERROR.
  */
 typedef void (*redisconn_cb)(void *, const struct redisReply *);
 
@@ -51,7 +50,7 @@ struct redisconn_common {
 	SSL_CTX		  *tls; /* tls_new(); NULL: no place is REDIS_TLS */
 };
 
-/* What is there, and so what is said to log in. */
+/* What kind of server it is, which decides how to log in. */
 enum redisconn_peer {
 	REDISCONN_SERVER,
 	REDISCONN_NODE,	 /* a server that may be a primary or not */
@@ -60,16 +59,16 @@ enum redisconn_peer {
 };
 
 /*
- * Starts to connect to the place, which is copied, as the configuration says.
- * Of a server that others have told of the certificate must name the place, or
- * a host of the configuration.  NULL when out of memory.
+ * Starts to connect to the place, which is copied, with the login and TLS of
+ * the configuration.  The certificate must name the place or a host of the
+ * configuration.  NULL when out of memory.
  */
 struct redisconn *redisconn_new(const struct redisconn_common *,
     const struct place *, enum redisconn_peer);
 
 /*
- * Ends the connection, also from within a callback of its own: requests under
- * way are dropped without a callback.
+ * Ends the connection; callbacks of requests under way are not called.  May be
+ * called from within a callback of this connection.
  */
 void redisconn_free(struct redisconn *);
 
@@ -80,30 +79,29 @@ bool redisconn_ready(const struct redisconn *);
 bool redisconn_is_primary(const struct redisconn *);
 
 /*
- * Ends this connection and makes another: those under way are called back with
- * REDIS_NO_REPLY, from the event loop.
+ * Closes the connection, for a reason that is logged, and connects again.
+ * Requests under way get REDIS_NO_REPLY, from the event loop.
  */
 void redisconn_drop(struct redisconn *, const char *why);
 
 /*
- * Has the callback called each time that a connection has been made, before
- * any request that others send on it.
+ * Sets a callback that is called each time the connection has been made,
+ * before any other request is sent on it.
  */
 void redisconn_on_connect(struct redisconn *,
     void (*)(void *, struct redisconn *), void *);
 
 /*
- * Sends a command of strings.  The callback comes exactly once, from the event
- * loop, never from within this call.  Returns NULL, without a callback,
- * when there is no connection now.
+ * Sends a command of strings.  The callback is called exactly once, from the
+ * event loop.  Returns NULL, without a callback, when there is no connection
+ * now.
  */
 struct redisreq *
 redisconn_send(struct redisconn *, redisconn_cb, void *, int, const char **);
 
 /*
- * Has the callback called for what comes unasked, which ends the connection
- * otherwise: the messages that a request has subscribed to.  Nothing but that
- * request may be sent there.
+ * Sets a callback for messages of a subscription, which would otherwise end the
+ * connection.  Nothing but the request that subscribes may be sent on it.
  */
 void redisconn_on_message(struct redisconn *, redisconn_cb, void *);
 

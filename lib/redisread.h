@@ -13,14 +13,12 @@ struct redisReply;
 struct redisread;
 
 /*
- * Reads the replies of Redis (RESP2) out of a stream of bytes, and holds no
- * more than it must: a reply is made of pointers into the bytes it came in, and
- * these are wiped with the next one, since some of them are hashes of
- * passwords.
+ * Reads the replies of Redis (RESP2) from a stream of bytes, without copying: a
+ * reply points into the bytes it came in.  These are wiped with the next reply,
+ * since they may hold hashes of passwords.
  *
- * A reply over REDISREAD_MAX bytes costs nobody but who asked for it: its bytes
- * are let go of as they come, and an error that starts with REDIS_TOO_LARGE
- * stands in its place.
+ * A reply over REDISREAD_MAX bytes is dropped as it arrives.  In its place
+ * comes an error that starts with REDIS_TOO_LARGE.
  */
 #define REDISREAD_MAX (1 << 20)
 #define REDIS_TOO_LARGE "TOOLARGE"
@@ -41,20 +39,23 @@ struct redisread *redisread_new(void);
 /* Frees it, and wipes what it holds. */
 void redisread_free(struct redisread *);
 
-/* Where to put what comes next, and how much; NULL when out of memory. */
+/*
+ * Returns where to put bytes that are read next, and how many at most.  NULL
+ * when out of memory.
+ */
 char *redisread_room(struct redisread *, size_t *);
 
 /* Takes so many bytes, which were put there. */
 void redisread_take(struct redisread *, size_t);
 
-/* The next reply, which is good until the next call of any of these. */
+/* The next reply, which is valid until the next call of any of these. */
 enum redisread_status
 redisread_next(struct redisread *, const struct redisReply **);
 
-/* Whether a reply has begun that is not all there. */
+/* Whether a reply has begun that is not complete. */
 bool redisread_begun(const struct redisread *);
 
-/* Whether a reply that is too large is being let go of. */
+/* Whether a reply that is too large is being dropped. */
 bool redisread_skipping(const struct redisread *);
 
 #endif /* REDISREAD_H */

@@ -16,12 +16,11 @@ struct event_base;
 struct resolve;
 
 /*
- * The addresses of a host, as getaddrinfo(3) knows them and in its order: from
- * the hosts file, the DNS, or whatever else the system is set up to ask.  Since
- * that may take its time, it is asked in a thread of its own.
+ * Looks up the addresses of a host by getaddrinfo(3), in its order.  That may
+ * block, so each lookup has a thread of its own.
  */
 
-/* Most addresses that are taken of one host. */
+/* Most addresses of one host; further ones are ignored. */
 #define RESOLVE_MAX 16
 
 struct resolve_address {
@@ -30,25 +29,24 @@ struct resolve_address {
 };
 
 /*
- * The addresses, which are gone when it returns; NULL, and why, when there are
- * none.
+ * Gets the addresses, which are freed when it returns; or NULL and the reason.
  */
 typedef void (*resolve_cb)(void *, const struct resolve_address *, size_t,
     const char *error);
 
 /*
- * Asks for a host.  The callback comes once, from the event loop.  NULL, without
- * a callback, when no thread can be started.
+ * Looks up a host.  The callback is called once, from the event loop.  NULL,
+ * without a callback, when no thread can be started.
  */
 struct resolve *resolve_start(struct event_base *, const char *, uint16_t port,
     resolve_cb, void *);
 
-/* Reads what is an address already, as text; false when it is not. */
+/* Converts an address in text without a lookup; false if it is none. */
 bool resolve_numeric(const char *, uint16_t port, struct resolve_address *);
 
 /*
- * Cancels it: the callback is not called.  The thread ends by itself, when it
- * can.
+ * Cancels it: the callback is not called.  The thread ends by itself when the
+ * lookup does.
  */
 void resolve_cancel(struct resolve *);
 

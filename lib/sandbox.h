@@ -10,40 +10,40 @@
 
 /*
  * What a process gives up once it has started, so that whoever takes it over
- * gains little.  All that is this system's own way to do so is in sandbox.c.
+ * gains little.  Everything that depends on the system is in sandbox.c.
  */
 
 /*
- * For a program from its start: no core file, since passwords are in memory;
- * nobody but root can trace it or read its memory; nothing it starts gains
- * privileges.  False, with errno set, when that cannot be had.
+ * For a program when it starts: it makes no core file, since passwords are in
+ * its memory; only root can trace it or read its memory; nothing that it starts
+ * gains privileges.  False, with errno set, if that is impossible.
  */
 bool sandbox_begin(void);
 
 /*
- * The same for a process that another one starts, and that is to end with it.
- * To be called when all privileges are given up, which would undo it.
+ * The same for a process that must end with its parent.  Call it after
+ * privileges were given up, since that would undo it.
  */
 bool sandbox_child(void);
 
 /*
- * For the table and the filter, when all is ready and before anything has been
- * read from smtpd: what their work takes is left, to all threads.  Anything
- * else fails with EPERM and does not end the program.  False, with errno set,
- * when that cannot be had.
+ * For the table and the filter, before they read anything from smtpd: leaves
+ * all threads only the system calls that their work needs.  Others fail with
+ * EPERM and do not end the program.  False, with errno set, if that is
+ * impossible.
  */
 bool sandbox_program(void);
 
 /*
- * The same for report.cgi where Redis is at a socket or an address, without
- * TLS: no file can be opened any more, no thread started and no name asked for.
+ * The same for report.cgi if Redis is at a socket or an address, without TLS:
+ * it can open no file, start no thread and look up no name.
  */
 bool sandbox_page(void);
 
 /*
- * For a worker that has the sockets it needs: it computes and talks to those.
- * Anything else ends it, but for files, which just cannot be opened.  Memory is
- * bounded.  False, with errno set, when that cannot be had.
+ * For a worker that has its sockets: it can compute and use those.  Other calls
+ * end it, except that opening a file only fails.  Its memory is limited.
+ * False, with errno set, if that is impossible.
  */
 bool sandbox_worker(void);
 

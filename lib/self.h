@@ -10,20 +10,23 @@
 #include <stddef.h>
 
 /*
- * What a process has to do with itself, and each system has its own way for: all
- * of it but what is in sandbox.c is in self.c.
+ * What a process does to itself in ways that depend on the system, other than
+ * in sandbox.c.
  */
 
 /*
- * Opens the file that it runs for fexecve(3), also when there is another one under its name by
- * now.  Closed at execve(2).  -1, with errno set, when that fails.
+ * Opens the file of the running program for fexecve(3), even if another file
+ * has its name by now.  The descriptor is closed at execve(2).  -1, with errno
+ * set, if that fails.
  */
 int self_open(void);
 
-/* Writes the path of a file beside that one; false when that is not to be had. */
+/* Writes the path of a file in the same directory; false if that fails. */
 bool self_beside(char *path, size_t size, const char *name);
 
-/* Has the calling thread make way for others, like nice(1); false if not. */
+/*
+ * Lowers the priority of the calling thread, like nice(1); false if it fails.
+ */
 bool self_thread_nice(int);
 
 #endif /* SELF_H */

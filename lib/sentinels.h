@@ -14,36 +14,34 @@ struct redisconn_common;
 struct sentinels;
 
 /*
- * The Sentinels of the configuration, and which server is the primary for
- * them: the one that more than half of all that are configured name.  Those
- * that do not answer, or do not know the name, name nobody: so a few of them
- * that are cut off from the others cannot name one of their own.  What they
- * have agreed on stands until they agree on another.
+ * The Sentinels of the configuration, and the primary: the server that more
+ * than half of all configured Sentinels name.  So a few Sentinels that are cut
+ * off from the others cannot name one of their own.  The primary stays until
+ * they agree on another.
  *
- * They are asked every second, and at once when one of them says that the
- * primary has changed (+switch-master).
+ * They are asked every second, and at once when one of them reports a new
+ * primary (+switch-master).
  */
 
 /*
- * Starts to ask.  The callback comes each time that they agree on another
- * primary than before; the place is good for the call alone.  NULL when
- * out of memory.
+ * Starts to ask.  The callback is called each time they agree on a new primary;
+ * the place is valid during the call.  NULL when out of memory.
  */
 struct sentinels *sentinels_new(const struct redisconn_common *,
     void (*)(void *, const struct place *), void *);
 
 void sentinels_free(struct sentinels *);
 
-/* Whether more than half of them have just named who was agreed on. */
+/* Whether more than half of them named the present primary when last asked. */
 bool sentinels_agree(const struct sentinels *);
 
-/* Has them asked soon, as the primary may be another. */
+/* Asks them again soon, since the primary may have changed. */
 void sentinels_ask_soon(struct sentinels *);
 
 /*
  * Reads the reply to SENTINEL GET-MASTER-ADDR-BY-NAME, two strings, into the
- * host and the port of a place.  False when it is no such reply: what the place
- * says then is not to be used.
+ * host and the port of a place.  False if it is no such reply; the place is
+ * then undefined.
  */
 bool sentinels_read(struct place *, const struct redisReply *);
 

@@ -19,12 +19,12 @@ struct sentinels;
 struct servers_req;
 
 /*
- * One server that holds data: its connections, and the requests that are under
- * way there.
+ * One server that holds data: its connections, and the requests under way on
+ * them.
  */
 struct server {
 	LIST_ENTRY(server) entry;
-	void			      *keeper; /* who has made it */
+	void			      *keeper; /* of who has made it */
 	const struct redisconn_common *common;
 	struct place		       place;
 	struct redisconn	      *rc;
@@ -43,18 +43,18 @@ struct server *server_new(const struct redisconn_common *, const struct place *,
 void server_free(struct server *);
 
 /*
- * The connection for commits, which is made when it is first asked for, and
- * asks the Sentinels, where there are any.
+ * The connection for commits, which is made at the first call.  The Sentinels
+ * may be NULL.  NULL when out of memory.
  */
 struct commits *server_commits(struct server *, const struct sentinels *);
 
-/* Whether it was heard of so lately that it may just not be connected yet. */
+/* Whether it was added so lately that it may not be connected yet. */
 bool server_is_new(const struct server *);
 
 /* Whether requests are taken now. */
 bool server_ready(const struct server *);
 
-/* Has its connections made anew; what is under way gets REDIS_NO_REPLY. */
+/* Closes its connections and connects again; requests get REDIS_NO_REPLY. */
 void server_drop(struct server *, const char *why);
 
 #endif /* SERVER_H */

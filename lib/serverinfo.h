@@ -20,8 +20,8 @@ enum danger {
 #define DANGER_TEXT 200
 
 /*
- * Writes the sentence that says so for each; "" where there is none.
- * replicas is how many a reservation waits for, 0: for none.
+ * Writes a sentence about each danger, or "" if it does not exist.  replicas is
+ * redis_replicas of the configuration.
  */
 void serverinfo_read(const char *info, int replicas,
     char text[DANGERS][DANGER_TEXT]);

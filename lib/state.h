@@ -14,11 +14,11 @@ struct servers;
 struct state;
 
 /*
- * What this program is doing, told to whoever looks after the relays: each
- * STATE_EVERY seconds the tally is written to relay:{HOST}:PROGRAM, a hash that
- * is gone STATE_TTL seconds after the last time, and the time to relays, a
- * sorted set of PROGRAM:HOST.  So that one of them has died shows, and which.
- * While Redis is away nothing is written, nor kept.
+ * Shows in Redis what this program is doing.  Every STATE_EVERY seconds the
+ * tally is written to relay:{HOST}:PROGRAM, a hash that expires after STATE_TTL
+ * seconds, and the time to relays, a sorted set of PROGRAM:HOST: so a program
+ * that has died is noticed.  While Redis is unreachable nothing is written or
+ * kept.
  */
 #define STATE_EVERY 10
 #define STATE_TTL 35

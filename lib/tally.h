@@ -9,9 +9,8 @@
 #include <stdint.h>
 
 /*
- * What has happened in this process since it began, for people who look after
- * it: numbers that only go up, numbers of what is there now, and the time that
- * Redis takes.  Of one thread, that of the event loop.
+ * Counters and gauges of this process, and the time that Redis takes to reply,
+ * for monitoring.  For the thread of the event loop only.
  */
 
 enum tally {
@@ -55,13 +54,13 @@ tally_add(enum tally which, int64_t n)
 	tallies[which] += n;
 }
 
-/* A reply of Redis's has come, so many microseconds behind its request. */
+/* Counts a reply of Redis, which took so many microseconds. */
 void tally_redis(int64_t us);
 
-/* Ends a sixth of a minute; to be called in time. */
+/* Call this every ten seconds: the last minute consists of six such parts. */
 void tally_turn(void);
 
-/* How much came to it in the last minute, or since the process began. */
+/* The increase in the last minute, or since the process began. */
 int64_t tally_minute(enum tally);
 
 /*

@@ -13,43 +13,43 @@ struct redisReply;
 struct trouble;
 
 /*
- * What is wrong with a server, told in the log when it begins, when its cause
- * changes, and when it is over: TROUBLE_LINES lines a minute and no more, since
- * states may alternate with every request.
+ * Logs trouble with a server when it begins, when its cause changes, and when
+ * it is over.  At most TROUBLE_LINES lines a minute, since states may alternate
+ * with every request.
  */
 #define TROUBLE_LINES 20
 
-/* What a request was, for the log: the command and its key or function. */
+/* Room for a request in the log: the command and its key or function. */
 #define TROUBLE_REQUEST 80
 
-/* What begins with this in place of {NAME}: who asks about it expects an error. */
+/* Errors about a {NAME} that begins so are expected, and not logged. */
 #define TROUBLE_PROBE "{-n"
 
 /* name is how the log calls the server.  NULL when out of memory. */
 struct trouble *trouble_new(const char *name);
 void		trouble_free(struct trouble *);
 
-/* There is no connection, for this reason; and there is one again. */
+/* Log that there is no connection, for this reason; and that there is one. */
 void trouble_away(struct trouble *, const char *why);
 void trouble_back(struct trouble *);
 
 /*
- * Writes what a request is, from its words: no more of them than the command,
- * and the function or the key.
+ * Describes a request for the log: the command, and the function or the key.
+ * The other words may be secrets.
  */
 void trouble_request(char[TROUBLE_REQUEST], int, const char **);
 
 /*
- * Looks at what a request got.  The errors that are a record's own (a value of
- * the wrong type, one too large) and a library that is not loaded yet are for
- * those who asked.
+ * Logs the error that a request got, or that an earlier error is over.  Ignores
+ * the errors that the sender of the request handles: those of one record (wrong
+ * type, too large), and a library that is not loaded yet.
  */
 void
 trouble_reply(struct trouble *, const char *request, const struct redisReply *);
 
 /*
- * Looks at what the server says of itself, INFO's reply: whether what it is
- * told is kept.  replicas are those that a reservation waits for.
+ * Logs what the reply to INFO says that endangers data (serverinfo.h).
+ * replicas is redis_replicas of the configuration.
  */
 void trouble_info(struct trouble *, const struct redisReply *, int replicas);
 

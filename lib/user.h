@@ -21,9 +21,10 @@ struct redisReply;
 #define USER_NAME_MAX 64
 
 /*
- * Entries up to which a list of sources is read whole, so that people may
- * write them as they like.  The entries of a longer one must be canonical,
- * netaddr_text(): it is asked for each prefix that covers an address.
+ * Lists of up to this many sources are read whole, so that people may write
+ * entries in any form.  Entries of a longer list must be canonical
+ * (netaddr_text()), since each prefix that covers an address is looked up in
+ * it.
  */
 #define USER_SHORT_LIST 64
 
@@ -39,10 +40,10 @@ enum user_status {
 	STATUS_SANDBOXED
 };
 
-/* What the user's list of sources says of the source asked about. */
+/* What the user's list of sources says about a source. */
 enum user_source {
 	SOURCE_UNASKED,
-	SOURCE_ANY, /* there is no list */
+	SOURCE_ANY, /* the list is empty */
 	SOURCE_LISTED,
 	SOURCE_UNLISTED
 };
@@ -53,18 +54,18 @@ struct user {
 	char		 password[PASSWD_HASH];	     /* "": none */
 	char		 account[USER_NAME_MAX + 1]; /* "": none */
 	enum user_mode	 mode;
-	enum user_status status;     /* the worse of user, account */
-	bool		 run_out;    /* the user's own has */
-	bool		 no_account; /* it is named, and not there */
+	enum user_status status;     /* the stricter of user, account */
+	bool		 run_out;    /* the user's own has ended */
+	bool		 no_account; /* the named account is missing */
 	bool		 pro;	     /* plan of the account */
 	char		 prefix[USER_NAME_MAX + 1]; /* of the account's users */
 	bool		 limited; /* a quota or rate is to be asked about */
 	bool		 account_limited; /* one of the account's */
-	enum over	 account_over;	  /* what becomes of mail beyond it */
-	struct bounds	 bounds; /* what the user does not say, the account */
-	struct alarm_limits alarms;	/* the same */
-	struct netaddr	    ip_auth;	/* len 0: none */
-	bool		    restricted; /* not there: no list is no source */
+	enum over	 account_over;	  /* for mail beyond it */
+	struct bounds	 bounds;	  /* the user's, else the account's */
+	struct alarm_limits alarms;	  /* the user's, else the account's */
+	struct netaddr	    ip_auth;	  /* len 0: none */
+	bool		    restricted;	  /* an empty list allows no source */
 	enum user_source    source;
 	bool		    addresses;	/* assigned in the domain asked about */
 	bool		    suppresses; /* has recipients that get no mail */
@@ -103,19 +104,19 @@ const char *const *user_account_fields(enum user_scope, size_t *);
 /* Whether the user may log in and send: not blocked. */
 bool user_active(const struct user *);
 
-/* Whether the account that user_parse_account() has read takes such a name. */
+/* Whether the name fits user_prefix of the account that was read. */
 bool user_in_account(const struct user *account, const char *name);
 
-/* Whether mail may come from the source that was asked about. */
+/* Whether the user may send from the source that was asked about. */
 bool user_source_allowed(const struct user *);
 
-/* Whether it may not because the list that must be there is not. */
+/* Whether the user may not because a restricted user's list is empty. */
 bool user_list_missing(const struct user *);
 
-/* The account that has limits of its own, which count besides; "": none. */
+/* The user's account if it has limits of its own, else "". */
 const char *user_limited_account(const struct user *);
 
-/* Whether any domain with SPF is the user's to send as. */
+/* Whether the user may send as any domain with SPF. */
 bool user_any_domain(const struct user *);
 
 /*
@@ -124,32 +125,32 @@ bool user_any_domain(const struct user *);
  */
 
 /*
- * HMGET of user_scope_fields().  exists is false where there is none of them: no such
- * user.  A status that has run out by now is allowed; an end that cannot be
- * read is none.
+ * HMGET of user_scope_fields().  exists is false if no field exists: there is
+ * no such user.  A status that has ended by now becomes allowed; an end that
+ * cannot be read never comes.
  */
 const char *user_parse(struct user *, bool *exists, const struct redisReply *,
     enum user_scope);
 
 /*
- * HMGET of user_account_fields().  Of both statuses the worse counts; where there
- * is none of the fields there is no such account, and its users are blocked: the
- * key that said so may be what is lost.  Of USER_BRIEF's alone that tells little,
- * since an account may have others.  Whether the user's name begins with the
- * prefix is for user_in_account() to tell.
+ * HMGET of user_account_fields().  The stricter of both statuses applies.  If
+ * no field exists, the account is missing and the user counts as blocked, since
+ * Redis may have lost the key that blocked the account; with USER_BRIEF the
+ * account may still have other fields.  Whether the user's name fits the prefix
+ * is for user_in_account().
  */
 const char *
 user_parse_account(struct user *, const struct redisReply *, enum user_scope);
 
 /*
- * SRANDMEMBER of at most USER_SHORT_LIST + 1 sources, judged for one of them.
- * SOURCE_UNASKED where there are so many that it cannot tell.  Entries that
- * cannot be read are passed over: a list of which none can allows nothing.
+ * SRANDMEMBER of at most USER_SHORT_LIST + 1 entries, compared with one source.
+ * SOURCE_UNASKED if the list is longer than that.  Invalid entries are ignored;
+ * if all are invalid, the source is unlisted.
  */
 const char *user_parse_list(struct user *, const struct redisReply *,
     const struct netaddr *source);
 
-/* Frees nothing, wipes everything: the password's hash is in it. */
+/* Wipes it, since it holds the password's hash; does not free it. */
 void user_clear(struct user *);
 
 #endif /* USER_H */

@@ -15,10 +15,10 @@
 /* The time as RFC 3339 writes it, in UTC; empty where it cannot be written. */
 void utc_text(time_t, char[UTC_TEXT]);
 
-/* Whether a text is a time as utc_text() writes it, and is not to come. */
+/* Whether a text is a time as utc_text() writes it, and not after now. */
 bool utc_passed(const char *, time_t now);
 
-/* Whether it is such a time. */
+/* Whether a text is a time as utc_text() writes it. */
 bool utc_valid(const char *);
 
 #endif /* UTC_H */

@@ -11,16 +11,16 @@ struct event_base;
 struct wake;
 
 /*
- * The callback comes from the event loop, once or more after each wake_up(), and
- * once for several of them.  It may free the wake.  NULL when there is no
- * memory or no descriptor left.
+ * The callback is called from the event loop after each wake_up(), perhaps once
+ * for several.  It may free the wake.  NULL when there is no memory or no
+ * descriptor left.
  */
 struct wake *wake_new(struct event_base *, void (*)(void *), void *arg);
 
 /* May be called by any thread; never waits. */
 void wake_up(struct wake *);
 
-/* No thread may call wake_up() any more; NULL is nothing. */
+/* Frees it; NULL is allowed.  No thread may call wake_up() any more. */
 void wake_free(struct wake *);
 
 #endif /* WAKE_H */

@@ -10,7 +10,7 @@
 
 /* smtpd-tables(7), protocol 0.1: the lines that smtpd sends to a table. */
 
-/* Longest id of a request that is taken, with its NUL; smtpd's have 8. */
+/* Longest id of a request, with its NUL; smtpd's have 8 bytes. */
 #define TABLELINE_ID 32
 
 enum tableline_kind {
@@ -39,8 +39,8 @@ struct tableline {
 };
 
 /*
- * Reads a line, cutting it up in place.  NULL when it is well formed, else
- * what is wrong with it: then there is no id that an answer could carry.
+ * Parses a line in place.  NULL if it is well formed, else what is wrong with
+ * it; then it has no valid id, and cannot be answered.
  */
 const char *tableline_parse(char *line, size_t len, struct tableline *);
 

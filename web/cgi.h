@@ -13,8 +13,8 @@
 #include "user.h"
 
 /*
- * A request as a web server hands it to a CGI program, RFC 3875: in the
- * environment.  All of it is the client's and may be anything.
+ * A request to a CGI program, RFC 3875, from the environment.  Everything in it
+ * comes from the client and may be anything.
  */
 
 enum cgi_method {
@@ -28,7 +28,7 @@ struct cgi {
 	bool		json; /* is preferred to HTML */
 	/* Programs that read JSON get English. */
 	const struct language *language;
-	/* Of the query; "" where it is none, or could be none of ours. */
+	/* Of the query; "" if it is missing or invalid. */
 	char id[REPORT_ID + 1];
 	char auth[USER_NAME_MAX + 1];
 };

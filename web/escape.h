@@ -8,16 +8,19 @@
 
 #include <stdio.h>
 
-/* Text of strangers, for others to see. */
+/* Writes text of strangers so that it is safe to show. */
 
 /*
- * As text of HTML, also within quotes.  What is no UTF-8 is written as \xHH;
- * what does not print, or would change how the rest is shown, such as line
- * separators and the marks that turn its direction, as \u{HHHH}.
+ * As text of HTML, also within quotes.  Bytes that are not UTF-8 are written as
+ * \xHH; characters that are invisible or change how the rest is shown, such as
+ * line separators and marks of direction, as \u{HHHH}.
  */
 void escape_html(FILE *, const char *);
 
-/* As a string of JSON, RFC 8259 7, with its quotes; U+FFFD for what is no UTF-8. */
+/*
+ * As a string of JSON, RFC 8259 7, with its quotes; U+FFFD for what is no
+ * UTF-8.
+ */
 void escape_json(FILE *, const char *);
 
 #endif /* ESCAPE_H */

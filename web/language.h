@@ -11,9 +11,9 @@
  * in scripts/reasons.ini; web/po/LANGUAGE.po, which is part of the program, has
  * them in another language.
  *
- * gettext(3) does not choose among its catalogues in the locale "C" or "C.UTF-8",
- * whatever LANGUAGE is, and a server need not have any other locale.  So it is
- * the files of gettext, but not its functions.
+ * The format is that of gettext(3), but its functions are not used: in the
+ * locales "C" and "C.UTF-8" they ignore LANGUAGE, and a server need not have
+ * any other locale.
  */
 
 struct language {
@@ -22,23 +22,21 @@ struct language {
 };
 
 /*
- * Marks a text that the catalogues must have, where it is not yet known in
- * which language it is to be shown.
+ * Marks a text that the catalogues must have, if the language is not known
+ * there.
  */
 #define N_(text) text
 
 /*
- * The language that an Accept-Language header prefers, RFC 9110 12.5.4; matched
- * by lookup, RFC 4647 3.4, so that "de-AT" finds "de".  English where there is
- * no header (NULL), or none of its languages.  Elements with a syntax error are
- * passed over.
+ * The language that an Accept-Language header prefers, RFC 9110 12.5.4, matched
+ * by lookup, RFC 4647 3.4, so that "de-AT" finds "de".  English if there is no
+ * header (NULL), or if no language matches.  Invalid elements are ignored.
  */
 const struct language *language_of(const char *accept_language);
 
 /*
- * An English text in this language.  The caller frees it.  NULL where the
- * catalogue does not have it, or memory is short: then the English is to be
- * shown.
+ * Translates an English text.  The caller frees the result.  NULL if the
+ * catalogue does not have it, or when out of memory: then show the English.
  */
 char *language_text(const struct language *, const char *english);
 

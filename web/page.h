@@ -29,22 +29,22 @@ enum page_field {
 	PAGE_FIELDS
 };
 
-/* What they are called in Redis, smtpusers-schema(7). */
+/* Their names in Redis, smtpusers-schema(7). */
 extern const char *const page_fields[PAGE_FIELDS];
 
 /*
- * The one style sheet that the browser is to take, and its SHA-256 in base64, by
- * which it knows it.
+ * The only style sheet that the browser may use, and its SHA-256 in base64, by
+ * which it recognises it.
  */
 extern const char page_style[], page_style_digest[];
 
-/* Strangers have written most of it. */
+/* Most of its text comes from strangers. */
 struct page_report {
 	const char *id;
 	const char *field[PAGE_FIELDS]; /* "": there is none */
 };
 
-/* What is said instead of a report. */
+/* What is shown instead of a report, and its HTTP status. */
 enum page_error {
 	PAGE_NOT_FOUND,	  /* 404 */
 	PAGE_NOT_ALLOWED, /* 405 */
@@ -52,7 +52,7 @@ enum page_error {
 	PAGE_BROKEN	  /* 500 */
 };
 
-/* How it is said. */
+/* How to show it. */
 struct page_form {
 	const struct conf     *conf; /* NULL: it could not be read */
 	const struct language *language;
@@ -61,9 +61,9 @@ struct page_form {
 };
 
 /*
- * Write a whole response, RFC 3875 6: header fields and body.  Nothing that a
- * stranger has written ends up in the header, or in the body as it is: it
- * becomes text in UTF-8 without anything that does not print.
+ * Write a complete response, RFC 3875 6: header fields and body.  Text of
+ * strangers never gets into the header, and gets into the body only as by
+ * escape.h.
  */
 void page_report(FILE *, const struct page_form *, const struct page_report *);
 void page_error(FILE *, const struct page_form *, enum page_error);

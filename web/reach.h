@@ -9,10 +9,10 @@
 #include <stdbool.h>
 
 /*
- * Where Redis may be.  report.cgi itself, reach_near.c, asks one server at a
- * socket or an address, without TLS: what it does not need to know makes it
- * start in a third of the time.  For everything else it becomes
- * report-full.cgi, reach_all.c, which is beside it.
+ * How to reach Redis.  report.cgi (reach_near.c) asks one server at a socket or
+ * an address, without TLS, and so starts in a third of the time.  For
+ * everything else it becomes report-full.cgi (reach_all.c), in the same
+ * directory.
  */
 struct conf;
 
@@ -23,7 +23,7 @@ struct conf;
  */
 bool reach_redis(const struct conf *);
 
-/* Gives up what the rest does not take; false when that cannot be had. */
+/* Gives up what is not needed any more; false if that is impossible. */
 bool reach_confine(void);
 
 #endif /* REACH_H */

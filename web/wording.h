@@ -9,17 +9,17 @@
 struct language;
 
 /*
- * What scripts/reasons.ini, which is part of the program, says of a reason, for
- * the people who send mail.
+ * The words about a reason in scripts/reasons.ini, which is part of the
+ * program, for the people who send mail.
  */
 
-/* Fills in what stands in braces, such as "user"; NULL: leave it as it is. */
+/* The value of a {name}, such as "user"; NULL leaves it as it is. */
 typedef const char *(*wording_value)(void *, const char *name);
 
 /*
- * Finds a part of a reason, "what", "why" or "fix", on one line and filled in,
- * in this language or, where its catalogue has no such text, in English.  The
- * caller frees it.  NULL when there is none, or memory is short.
+ * Returns a part of a reason, "what", "why" or "fix", on one line, with values
+ * filled in, in this language, or in English if the catalogue lacks the text.
+ * The caller frees it.  NULL if there is no such part, or when out of memory.
  */
 char *wording_of(const struct language *, const char *reason, const char *part,
     wording_value, void *);

@@ -10,25 +10,24 @@
 #include <stdint.h>
 
 /*
- * A question to the DNS (RFC 1035), over sockets that somebody else has
- * connected: for a worker, which may not connect any itself.  Each question
- * goes over a new one, so that nobody knows the port to send a forged answer
- * to.
+ * Asks the DNS (RFC 1035) for a worker, which cannot connect sockets: the
+ * starter does.  Each question has a new socket, so that nobody knows the port
+ * to which a forged answer would have to go.
  */
 
 /*
- * Once, before the first question: how long one may take in all, whatever
- * number of servers there is.
+ * Call once, before the first question: how long a question may take over all
+ * servers together.
  */
 void spfask_init(int timeout_ms);
 
 /*
- * Asks for the records of a type, over UDP and, where the answer does not fit,
- * TCP; servers in turn, the one that answered last first.  A server that fails
- * is none.  Returns the length of the answer, whose header and question are
- * right and whose code is 0, or one of netdb(3)'s errors, negative:
- * HOST_NOT_FOUND, NO_RECOVERY when the name cannot be asked for, TRY_AGAIN.
- * Ends the process when the starter is gone.
+ * Asks for the records of a type, over UDP, and over TCP if the answer does not
+ * fit.  Tries the servers in turn, first the one that answered last.  Returns
+ * the length of the answer, whose header and question are right and whose code
+ * is 0; or a negative error of netdb(3): HOST_NOT_FOUND, NO_RECOVERY if the
+ * name is invalid, TRY_AGAIN if no server answered.  Ends the process when the
+ * starter has ended.
  */
 int spfask(const char *name, int type, uint8_t *answer, size_t size);
 

@@ -13,9 +13,9 @@
 struct spfcache;
 
 /*
- * Answers of workers, by domain.  A good one is kept for the TTL of what it
- * is made of, between the bounds; another one for less, so that who publishes
- * a record need not wait long; an unknown one not at all.
+ * Remembers answers by domain.  A good answer is kept for the lowest TTL of its
+ * records, within bounds; a bad one for SPFCACHE_BAD, so that a newly published
+ * record soon counts; an unknown one not at all.
  */
 
 /* Seconds. */
@@ -23,16 +23,16 @@ struct spfcache;
 #define SPFCACHE_MAX 3600
 #define SPFCACHE_BAD 60
 
-/* Answers kept at most; the one added first makes room. */
+/* Most answers; the one added first is dropped. */
 #define SPFCACHE_SIZE 10000
 
 struct spfcache *spfcache_new(void);
 void		 spfcache_free(struct spfcache *);
 
-/* Keeps a copy, in place of an older one. */
+/* Adds a copy of an answer, in place of an older one. */
 void spfcache_add(struct spfcache *, const char *, const struct spf_answer *);
 
-/* Finds an answer that is still good; valid until the next add. */
+/* Finds an answer that has not expired, or NULL; valid until the next add. */
 const struct spf_answer *spfcache_find(struct spfcache *, const char *);
 
 #endif /* SPFCACHE_H */

@@ -13,8 +13,8 @@
 #include "spfwire.h"
 
 /*
- * Checks a domain by libspf2, here and now: for workers.  server's resolver
- * is that of spfdns_new().
+ * Checks a domain by libspf2.  Blocks, so it is for workers.  The resolver of
+ * the server is that of spfdns_new().
  */
 void spfcheck(SPF_server_t *, const struct spf_orders *, const char *,
     struct spf_answer *);

@@ -12,22 +12,22 @@
 #include <stdint.h>
 
 /*
- * A resolver for libspf2, on spfask.h: unlike libspf2's own it needs to open
- * nothing, tells the TTL, and asks for no records of the type SPF, which
- * RFC 7208, 3.1 has done away with.
+ * A resolver for libspf2, on spfask.h.  Unlike libspf2's own it opens no file
+ * or socket, tells the TTL, and does not ask for records of the type SPF, which
+ * RFC 7208, 3.1 has abolished.
  */
 
 /*
- * Makes the one resolver of the process.  A question is given up a second
- * before timeout milliseconds, but not within the first.  NULL when memory is
- * short.
+ * Makes the resolver, one per process.  A question is given up a second before
+ * timeout milliseconds are over, but not within the first second.  NULL when
+ * out of memory.
  */
 SPF_dns_server_t *spfdns_new(int timeout);
 
-/* Forgets the TTLs met, and sets the domain whose record is kept. */
+/* Forgets the TTLs so far, and sets the domain whose record is kept. */
 void spfdns_begin(const char *domain);
 
-/* Since spfdns_begin(): the lowest TTL, and how often DNS gave no answer. */
+/* Since spfdns_begin(): the lowest TTL, and how many questions failed. */
 uint32_t     spfdns_ttl(void);
 unsigned int spfdns_failures(void);
 
@@ -37,9 +37,8 @@ unsigned int spfdns_failures(void);
 const char *spfdns_record(void);
 
 /*
- * Ends the process when that is what libspf2 says of memory: nothing is known
- * of the domain then, and what has been lost of memory comes back with another
- * process.
+ * Ends the process if the error of libspf2 means that memory is short.  A new
+ * process then tries again.
  */
 void spfdns_check_memory(SPF_errcode_t);
 

@@ -13,15 +13,15 @@
 /* Messages with a descriptor at their side: unix(7), SCM_RIGHTS. */
 
 /*
- * Sends a message, and a copy of the descriptor where it is not -1.  False
- * when that is not possible at once.
+ * Sends a message, with a copy of the descriptor if that is not -1.  False if
+ * it would block or fails.
  */
 bool spffd_send(int sock, const void *, size_t, int fd);
 
 /*
- * Waits for a message, unless flags has MSG_DONTWAIT, and takes it.  Returns
- * what recvmsg(2) does.  The descriptor, closed at execve(2), is the caller's;
- * -1 when none came.
+ * Receives a message; waits for it unless flags has MSG_DONTWAIT.  Returns what
+ * recvmsg(2) does.  The caller owns the descriptor, which is closed at
+ * execve(2); it is -1 if none came.
  */
 ssize_t spffd_recv(int sock, void *, size_t, int *fd, int flags);
 

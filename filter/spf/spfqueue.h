@@ -16,28 +16,31 @@ struct spf_lookup;
 struct spfqueue;
 
 /*
- * The questions about domains that wait, or that a worker has.  Each has its
- * own turn and its own time.  A domain that several ask about is looked up once
- * for all of them, when the first of their turns comes.
+ * The questions that wait or that a worker has.  Each has its own turn and its
+ * own deadline.  A domain that several users ask about is looked up once for
+ * all of them, at the first of their turns.
  */
 
-/* A question may take two timeouts, of so many milliseconds each. */
+/*
+ * A question may take two timeouts of so many milliseconds.  NULL when out of
+ * memory.
+ */
 struct spfqueue *spfqueue_new(struct event_base *, int timeout);
 
-/* The same for questions from now on. */
+/* Sets the timeout of later questions. */
 void spfqueue_set_timeout(struct spfqueue *, int timeout);
 
-/* Forgets the questions. */
+/* Frees it, and forgets its questions without a callback. */
 void spfqueue_free(struct spfqueue *);
 
-/* spf_ask(): within the bounds, and not yet with a worker. */
+/* Adds a question, see spf_ask(); NULL if too many wait. */
 struct spf_query *spfqueue_add(struct spfqueue *, const char *user,
     const char *account, const char *domain, spf_cb, void *);
 
 /* spf_cancel() */
 void spfqueue_remove(struct spf_query *);
 
-/* Whose turn is next, with so many workers; NULL: nobody's. */
+/* The question to serve next, with so many workers, or NULL. */
 struct spf_query *spfqueue_next(struct spfqueue *, size_t nworkers);
 
 /*
@@ -52,12 +55,12 @@ const char *spfqueue_domain(const struct spf_query *);
 /* The domain that is looked up. */
 const char *spfqueue_subject(const struct spf_lookup *);
 
-/* Tells everybody who has asked. */
+/* Calls back all who asked about the domain. */
 void spfqueue_answer(struct spf_lookup *, const struct spf_answer *);
 
 /*
- * The worker is dead or too slow: each question is tried twice, and behind the
- * others of its user, who may have better answers.
+ * The worker has ended or was too slow.  Each question is tried twice, the
+ * second time behind the other questions of its user.
  */
 void spfqueue_fail(struct spf_lookup *);
 

@@ -24,8 +24,8 @@ struct spfservers {
 };
 
 /*
- * resolver is address, address:port or [address]:port; "" means those of
- * /etc/resolv.conf, or the one of this machine where none is there.
+ * Reads a resolver: address, address:port or [address]:port.  "" means those of
+ * /etc/resolv.conf, or 127.0.0.1 if that has none.
  */
 void spfservers_read(struct spfservers *, const char *resolver);
 
@@ -33,8 +33,8 @@ void spfservers_read(struct spfservers *, const char *resolver);
 void spfservers_read_file(struct spfservers *, const char *path);
 
 /*
- * A new socket to one of them, non-blocking and closed at execve(2): connected
- * for UDP, connected or about to be for TCP.  -1 when there is none to be had.
+ * Returns a new socket to a server, non-blocking and closed at execve(2); a TCP
+ * socket may still be connecting.  -1 if that fails.
  */
 int spfservers_connect(const struct spfservers *, size_t, bool stream);
 

@@ -7,11 +7,11 @@
 #define SPFSTARTER_H
 
 /*
- * The process that starts the workers, so that the filter need not be able to
- * start any program, and connects their sockets, so that they need not be able
- * to connect to anything: what a worker gets is a socket to a name server.  It
- * is the same program, started anew with the option -S, and so holds nothing
- * of the filter's; it reads nothing but messages of a fixed size.
+ * The process that starts the workers and connects sockets to name servers for
+ * them.  So the filter need not be able to start programs, nor a worker to
+ * connect to anything.  It is the same program, started anew with the option
+ * -S, so that it shares no memory with the filter.  It reads only messages of a
+ * fixed size.
  */
 
 /*

@@ -11,17 +11,17 @@
 #include <stdint.h>
 
 /*
- * Whose turn it is: names that never answer take their time, and anybody can
- * make up as many as he likes, and an account as many users.  So the workers
- * serve accounts in turn, the users of an account in turn, and not questions in
- * the order that they come in.
+ * Decides whose question is next.  Domains that never answer occupy a worker
+ * for a long time, a user can name any number of them, and an account can have
+ * any number of users.  So the workers serve accounts in turn, and the users of
+ * an account in turn.
  */
 
 struct spfturns;
 
 /*
- * A user for whom something is asked, or an account; there while something is.
- * A user without an account is a group of its own.
+ * A user with questions, or an account with such users.  A user without an
+ * account is a group of its own.
  */
 struct spfturn {
 	struct spfturn *group;	   /* the account's */
@@ -33,7 +33,7 @@ struct spfturn {
 /* NULL when out of memory. */
 struct spfturns *spfturns_new(void);
 
-/* Nobody may be left. */
+/* Frees it.  No turn may be left. */
 void spfturns_free(struct spfturns *);
 
 /*
@@ -44,14 +44,14 @@ struct spfturn	    *
 spfturn_join(struct spfturns *, const char *user, const char *account);
 void spfturn_leave(struct spfturns *, struct spfturn *);
 
-/* A worker begins to work for the user, which is a turn joined; it is done. */
+/* A worker begins a question of a joined turn, and has ended it. */
 void spfturn_serve(struct spfturns *, struct spfturn *);
 void spfturn_done(struct spfturns *, struct spfturn *);
 
 /*
- * Whether one of so many workers may work for the user now.  The last one is
- * left to other accounts, and the last but one to other users of the account;
- * who has none at work gets one all the same, where there are too few for that.
+ * Whether one of so many workers may serve the user now.  One worker is left to
+ * other accounts, and one to other users of the account.  If there are too few
+ * workers for that, a user with none at work gets one all the same.
  */
 bool spfturn_may_work(const struct spfturn *, size_t nworkers);
 

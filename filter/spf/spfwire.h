@@ -14,9 +14,8 @@
 #include "domain.h"
 
 /*
- * What goes between the filter, the starter of its workers, and those: over
- * sockets of type SOCK_SEQPACKET, a message each.  All of them are the same
- * program on the same machine.
+ * The messages between the filter, the starter and the workers, over sockets of
+ * type SOCK_SEQPACKET.  All are the same program on the same machine.
  *
  * The filter sends the starter a struct spf_start; a worker gets a struct
  * spf_orders first, then a domain as A-labels without a NUL, which it answers
@@ -62,8 +61,8 @@ enum spf_verdict {
 	SPF_VERDICT_OK,
 	SPF_VERDICT_NONE,	  /* no record */
 	SPF_VERDICT_MULTIPLE,	  /* more than one */
-	SPF_VERDICT_SYNTAX,	  /* one that cannot be understood */
-	SPF_VERDICT_NOT_INCLUDED, /* none of spf_include is in it */
+	SPF_VERDICT_SYNTAX,	  /* the record is invalid */
+	SPF_VERDICT_NOT_INCLUDED, /* it leads to none of spf_include */
 	SPF_VERDICT_NOT_PASS,	  /* not for every address of spf_relays */
 	SPF_VERDICT_UNKNOWN	  /* the DNS gave no answer in time */
 };

@@ -8,16 +8,15 @@
 
 /*
  * A worker process: the same program, started anew with the option -W so that
- * it shares no memory with the filter.  It has two descriptors, over which goes
- * what spfwire.h says: a socket to the filter on standard input, and one to the
- * starter.
+ * it shares no memory with the filter.  It has two sockets, which carry the
+ * messages of spfwire.h: standard input to the filter, and one to the starter.
  */
 #define SPFWORKER_STARTER_FD 3
 
 /*
- * Runs until the other end is closed.  Lets go of every other descriptor and
- * of all privileges, and puts on a seccomp(2) filter that leaves the DNS: it
- * can open no file, start no program and no process.  Never returns.
+ * Runs until the other end is closed.  First closes every other descriptor, and
+ * gives up all privileges and, by seccomp(2), all system calls that it does not
+ * need: it can open no file and start no process.  Never returns.
  */
 void spfworker(void) __attribute__((__noreturn__));
 

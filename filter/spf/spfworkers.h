@@ -11,8 +11,8 @@
 #include "spfwire.h"
 
 /*
- * The worker processes, as the filter has them: a process that starts them,
- * made while the filter may still make one, and a socket to each.
+ * The filter's side of the worker processes: the starter, which is started
+ * while the filter still can, and a socket to each worker.
  */
 
 struct spfworkers;
@@ -24,10 +24,10 @@ struct spfworkers *spfworkers_new(void);
 void spfworkers_free(struct spfworkers *);
 
 /*
- * Starts a worker, of number below SPF_WORKERS_MAX, in place of the one of
- * that number, and gives it its orders.  resolver is a name server, or NULL
- * for the system's.  Returns the socket to it, which is the caller's; -1 when
- * it cannot be started.  One that ends by itself closes its end.
+ * Starts a worker in place of the one with that number, which is below
+ * SPF_WORKERS_MAX, and gives it its orders.  resolver is a name server, or NULL
+ * for the system's.  Returns the socket to it, which the caller closes, or -1
+ * if it cannot be started.  The socket is at its end when the worker has ended.
  */
 int spfworkers_start(struct spfworkers *, size_t number, const char *resolver,
     const struct spf_orders *);

@@ -21,8 +21,8 @@ NUMBER = int(NUMBER)
 VERSION = [NUMBER, HASH]
 WRITING = [("add", "bob", "--no-password"), ("block", "alice"),
            ("passwd", "alice", "--generate"), ("rm", "alice", "--yes"),
-           ("set", "alice", "quota", "5"), ("ip", "add", "alice", "::1"),
-           ("ip", "rm", "alice", "::1"),
+           ("set", "alice", "quota", "5"), ("source", "add", "alice", "::1"),
+           ("source", "rm", "alice", "::1"),
            ("ipauth", "set", "alice", "192.0.2.1"),
            ("domain", "add", "alice", "a.example"),
            ("account", "add", "acme")]

@@ -6,12 +6,13 @@ when they go. In the order of this file."""
 
 import pwd
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
 
-from debs import FILES, FILTER, TABLE, VERSION, put, run, status
-from places import SOURCE, build
+from debs import FILES, FILTER, TABLE, TARBALL, VERSION, put, run, status
+from places import build, workdir
 
 NAMES = {"opensmtpd-filter-smtpusers", "opensmtpd-table-smtpusers",
          "smtpusers", "smtpusers-report"}
@@ -99,11 +100,20 @@ def test_the_hooks_are_off(installed):
 
 
 def test_a_relay_at_work(installed):
-    """The test that debian/tests holds."""
-    control = (SOURCE / "debian" / "tests" / "control").read_text()
-    command, = re.findall("^Test-Command: (.*)", control, re.MULTILINE)
-    said = run("sh", "-c", command, cwd=SOURCE)
-    assert said.endswith("demo: everything is as it should be\n")
+    """The test that debian/tests holds, by Debian's program for it. This root
+    is the system of its own that it wants, has what it depends on, and has no
+    network to ask for more."""
+    for path in (Path("/etc/apt/sources.list"),
+                 Path("/etc/apt/sources.list.d")):
+        if path.exists():
+            shutil.move(path, workdir("apt"))
+    place = workdir("tested")
+    run("tar", "-C", place, "-xzf", TARBALL)
+    said = run("autopkgtest", "--ignore-restrictions=isolation-machine",
+               "--no-built-binaries", place / ("smtpusers-" + VERSION),
+               "--", "null")
+    assert "demo: everything is as it should be\n" in said
+    assert re.search(r"^demo +PASS$", said, re.MULTILINE)
 
 
 def test_installed_once_more(installed):
