@@ -231,8 +231,8 @@ do
 		end
 	end
 
-	-- What is wanted, in pairs from one word to another: canonical values by
-	-- field, "" for none; members by set; a warning.  When a record was
+	-- What is wanted, in pairs from one word to another: canonical values
+	-- by field, "" for none; members by set; a warning.  When a record was
 	-- created is not unsaid.
 	function changes_of(kind, words, first, last)
 		local values, sets, fields = {}, {}, kind.field
@@ -453,6 +453,9 @@ local function leftovers(kind, key, rates)
 	return append_counters(left, key, rates)
 end
 
+local filling, add_record, set_record, put_record
+do
+
 local function is_same(kind, key, name, changes)
 	local left, count = {}, 1
 	for field, value in pairs(changes.values) do
@@ -555,7 +558,7 @@ end
 
 -- What has to be written so that a record outlives its fields: the relay takes
 -- one of those that it reads for a sign that there is a user.
-local function filling(kind, key, write, drop)
+function filling(kind, key, write, drop)
 	local gone, names = {}, {}
 	if #drop == 0 then
 		return {}
@@ -629,7 +632,7 @@ end
 
 -- Records that are written as words say it, from one to another.
 
-local function add_record(kind, key, name, words, first, last)
+function add_record(kind, key, name, words, first, last)
 	local there = exists(key)
 	local changes = changes_of(kind, words, first, last)
 	add_given(kind, changes)
@@ -641,13 +644,13 @@ local function add_record(kind, key, name, words, first, last)
 	return told('same', changes)
 end
 
-local function set_record(kind, key, name, words, first, last)
+function set_record(kind, key, name, words, first, last)
 	need(kind, key, name)
 	local changes = changes_of(kind, words, first, last)
 	return told(update(kind, key, name, changes), changes)
 end
 
-local function put_record(kind, key, name, words, first, last)
+function put_record(kind, key, name, words, first, last)
 	local there = exists(key)
 	local changes = changes_of(kind, words, first, last)
 	if there then
@@ -655,6 +658,8 @@ local function put_record(kind, key, name, words, first, last)
 	end
 	add_given(kind, changes)
 	return told(create(kind, key, name, changes), changes)
+end
+
 end
 
 -- The same of a call.
