@@ -13,8 +13,8 @@
 #include "resolve.h"
 
 /*
- * Decides which address of a host to connect to next, how long to pause when all
- * have failed, and remembers why they did.  All zeros at first.
+ * Decides which address of a host to connect to next, how long to pause when
+ * all have failed, and remembers why they did.  All zeros at first.
  */
 struct redisdial {
 	struct resolve_address address[RESOLVE_MAX];

@@ -41,8 +41,8 @@ struct redislogin {
 };
 
 /*
- * Sends everything at once, and checks the replies as they come.  False when out
- * of memory.
+ * Sends everything at once, and checks the replies as they come.  False when
+ * out of memory.
  */
 bool redislogin_begin(struct redislogin *);
 

@@ -14,8 +14,8 @@
 struct stream;
 
 /*
- * Commands that a connection has not sent yet.  They may hold passwords, so each
- * byte is wiped once it was sent.  All zeros at first.
+ * Commands that a connection has not sent yet.  They may hold passwords, so
+ * each byte is wiped once it was sent.  All zeros at first.
  */
 struct redisout {
 	char  *buf;

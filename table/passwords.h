@@ -34,8 +34,8 @@ struct passwords *passwords_new(struct event_base *, passwords_cb, void *);
 void passwords_free(struct passwords *);
 
 /*
- * Verifies a password for a user who has one.  All strings are copied.  No other
- * password may be under way.
+ * Verifies a password for a user who has one.  All strings are copied.  No
+ * other password may be under way.
  */
 enum passwords_answer
 passwords_check(struct passwords *, const struct user *, const char *password);
