@@ -13,13 +13,64 @@
 
 #include "charges.h"
 #include "functions.h"
-#include "log.h"
 #include "quota.h"
+#include "quotakeys.h"
+#include "quotareply.h"
 #include "user.h"
 #include "users.h"
 #include "writequeue.h"
 
 #define ACCOUNT "account:" /* what the name stands behind; otherwise a user's */
+
+/* unheard: nobody knows what the reservation was answered. */
+static void
+write_call(const struct quotas *quotas, const char *function,
+    enum part_kind kind, const char *user, const char *name, const char *id,
+    bool unheard)
+{
+	struct quota_keys keys;
+	const char	 *argv[QUOTA_KEYS + 2] = { keys.text[0], keys.text[1],
+		      keys.text[2], keys.text[3], keys.period, "unheard" };
+	const char	 *out[QUOTA_KEYS + 2 + FUNCTIONS_KEY];
+	const int	  argc = unheard ? QUOTA_KEYS + 2 : QUOTA_KEYS + 1;
+	struct command	  command = { 0, FUNCTIONS_KEY, out };
+
+	quotakeys_make(quotas->conf, kind, name, id, &keys);
+	command.argc = functions_command(function, QUOTA_KEYS, argc, argv, out);
+	writequeue_add(quotas->writequeue, WRITEQUEUE_CHARGES, user, 1,
+	    &command);
+}
+
+void
+charges_take_back(const struct quotas *quotas, enum part_kind kind,
+    const char *user, const char *name, const char *id, bool unheard)
+{
+	write_call(quotas, "smtpusers_refund", kind, user, name, id, unheard);
+}
+
+static void
+settle(const struct quotas *quotas, const char *function, const char *user,
+    const char *account, const char *id)
+{
+	write_call(quotas, function, PART_USER, user, user, id, false);
+	if (account[0] != '\0')
+		write_call(quotas, function, PART_ACCOUNT, user, account, id,
+		    false);
+}
+
+void
+charges_keep(const struct quotas *quotas, const char *user, const char *account,
+    const char *id)
+{
+	settle(quotas, "smtpusers_keep", user, account, id);
+}
+
+void
+charges_refund(const struct quotas *quotas, const char *user,
+    const char *account, const char *id)
+{
+	settle(quotas, "smtpusers_refund", user, account, id);
+}
 
 /* PREFIXuser:{NAME} or PREFIXaccount:{NAME} */
 static bool

@@ -6,7 +6,32 @@
 #ifndef CHARGES_H
 #define CHARGES_H
 
+#include <stdbool.h>
+
+#include "quotakeys.h"
+
 struct quotas;
+
+/*
+ * Settles the reservations of filter/quota.h.  Charges go through the write queue;
+ * no session waits for them.
+ */
+
+/* Makes a reservation permanent.  The account is that of the question. */
+void charges_keep(const struct quotas *, const char *user, const char *account,
+    const char *id);
+
+/* Gives a reservation back, as soon as Redis is reachable. */
+void charges_refund(const struct quotas *, const char *user,
+    const char *account, const char *id);
+
+/*
+ * Gives back one part of a reservation, the user's or the account's, of that name.
+ * unheard: its answer has not arrived, so it is not known whether it was made, and
+ * the events that came with it are still to be written.
+ */
+void charges_take_back(const struct quotas *, enum part_kind, const char *user,
+    const char *name, const char *id, bool unheard);
 
 /*
  * Handles the replies to charges that the write queue sends, for which no

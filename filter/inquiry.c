@@ -12,12 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "alarms.h"
 #include "conf.h"
 #include "filter.h"
 #include "inquiry.h"
 #include "passwd.h"
-#include "quota.h"
+#include "room.h"
 #include "spf.h"
 #include "spfworkers.h"
 #include "suppressed.h"
@@ -29,46 +28,25 @@ struct inquiry {
 	struct session	*session;
 	inquiry_cb	 cb;
 	void		*arg;
-	struct inquiry **slot; /* of who has begun it */
-	bool		 dry;
+	struct inquiry **slot;	    /* of who has begun it */
 	unsigned int	 spf_waits; /* how often SPF was waited for */
 	struct facts	 facts;
 	struct senders	 senders; /* at RCPT TO of the recipient */
 	struct user	 user;	  /* that facts.user leads to */
+	struct room	 room;
 	struct event	*deadline;
 	struct event	*retry; /* of the question about the user */
 	/* Under way: */
 	struct failures_query	*failures_query;
 	struct users_query	*users_query;
 	struct passwd_job	*passwd_job;
-	struct quota_query	*quota_query;
 	struct spf_query	*spf_query;
 	struct suppressed_query *suppressed_query;
-	char			 name[USER_NAME_MAX + 1];      /* AUTH shows */
-	char			 room_name[USER_NAME_MAX + 1]; /* whose room */
-	char			 room_account[USER_NAME_MAX + 1];
-	char			 room_domain[DOMAIN_TEXT];
-	char			 room_reply[QUOTA_REPLY];
-	char			 room_refusal[QUOTA_REPLY];
+	char			 name[USER_NAME_MAX + 1]; /* AUTH shows */
 	char			*password;
 };
 
 static void proceed_with(struct inquiry *);
-
-/* Gives back what the message does not need, as it has not passed. */
-static void
-give_back_reservation(struct inquiry *inq)
-{
-	struct tx *tx = inq->session->tx;
-
-	if (inq->facts.stage != STAGE_END_OF_DATA || tx == NULL)
-		return;
-	if (tx->reservation == RESERVATION_MADE && tx->state != TX_PASSED)
-		quota_refund(&inq->filter->quotas, tx->user,
-		    tx->reservation_account, tx->reservation_id);
-	if (tx->state != TX_PASSED)
-		tx->reservation = RESERVATION_NONE;
-}
 
 static void
 inquiry_free(struct inquiry *inq)
@@ -79,8 +57,6 @@ inquiry_free(struct inquiry *inq)
 		users_cancel(inq->users_query);
 	if (inq->passwd_job != NULL)
 		passwd_cancel(inq->passwd_job);
-	if (inq->quota_query != NULL)
-		quota_cancel(inq->quota_query);
 	if (inq->spf_query != NULL)
 		spf_cancel(inq->spf_query);
 	if (inq->suppressed_query != NULL)
@@ -91,7 +67,7 @@ inquiry_free(struct inquiry *inq)
 		event_free(inq->retry);
 	if (inq->password != NULL)
 		freezero(inq->password, strlen(inq->password));
-	give_back_reservation(inq);
+	room_end(&inq->room);
 	freezero(inq, sizeof(*inq));
 }
 
@@ -145,7 +121,7 @@ static bool
 is_waiting(const struct inquiry *inq)
 {
 	return (inq->failures_query != NULL || inq->users_query != NULL ||
-	    inq->passwd_job != NULL || inq->quota_query != NULL ||
+	    inq->passwd_job != NULL || room_is_asked(&inq->room) ||
 	    inq->spf_query != NULL || inq->suppressed_query != NULL ||
 	    event_pending(inq->retry, EV_TIMEOUT, NULL));
 }
@@ -187,25 +163,6 @@ try_again(struct inquiry *inq)
 	    event_add(inq->retry, &tv) == 0);
 }
 
-/* Room that was asked for is of no use. */
-static void
-forget_room(struct inquiry *inq)
-{
-	if (inq->quota_query != NULL)
-		quota_cancel(inq->quota_query);
-	inq->quota_query = NULL;
-	give_back_reservation(inq);
-	inq->facts.room = ROOM_UNASKED;
-}
-
-/* The user is not there, or another, or other limits count besides. */
-static bool
-is_others_room(const struct inquiry *inq, const struct user *user)
-{
-	return (user == NULL || strcmp(user->name, inq->room_name) != 0 ||
-	    strcmp(user_limited_account(user), inq->room_account) != 0);
-}
-
 static void
 on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 {
@@ -221,189 +178,9 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 		inq->user = *user;
 		inq->facts.user = &inq->user;
 	}
-	if (is_others_room(inq, user))
-		forget_room(inq);
+	if (room_is_others(&inq->room, user))
+		room_forget(&inq->room);
 	go_on(inq);
-}
-
-static void
-take_reply(struct inquiry *inq, const struct quota_answer *answer)
-{
-	strlcpy(inq->room_reply, answer->reply, sizeof(inq->room_reply));
-	snprintf(inq->room_refusal, sizeof(inq->room_refusal), "550 5.7.1%s",
-	    answer->reply + strlen("550 5.7.1"));
-	inq->facts.room = ROOM_NONE;
-	inq->facts.room_whose = answer->whose;
-	strlcpy(inq->room_domain, answer->domain, sizeof(inq->room_domain));
-	inq->facts.room_domain = inq->room_domain;
-	inq->facts.room_reply = inq->room_reply;
-	inq->facts.room_refusal = inq->room_refusal;
-	inq->facts.room_passing = answer->passing;
-}
-
-/* {"alarm", what the user is by now, by which of them} */
-static enum room_fact
-room_of_alarm(const struct quota_words *words)
-{
-	if (words->n > 1 && strcmp(words->word[1], "sandbox") == 0)
-		return (ROOM_SANDBOXED);
-	return (words->n > 1 && strcmp(words->word[1], "block") == 0
-		? ROOM_BLOCKED
-		: ROOM_UNKNOWN);
-}
-
-static void
-on_inquiry_room(void *arg, const struct quota_answer *answer)
-{
-	struct inquiry *inq = arg;
-	struct tx      *tx = inq->session->tx;
-
-	inq->quota_query = NULL;
-	if (tx->reservation == RESERVATION_ASKED)
-		tx->reservation = answer->result == QUOTA_OK ? RESERVATION_MADE
-							     : RESERVATION_NONE;
-	inq->facts.room = answer->result == QUOTA_OK ? ROOM_THERE
-						     : ROOM_UNKNOWN;
-	if (answer->result == QUOTA_FULL)
-		take_reply(inq, answer);
-	if (answer->result == QUOTA_ALARM)
-		inq->facts.room = room_of_alarm(&answer->words);
-	go_on(inq);
-}
-
-/* What the message counts as. */
-static size_t
-units_of(const struct conf *conf, const struct tx *tx)
-{
-	return (conf->quota_unit == UNIT_RECIPIENT && tx->recipients > 1
-		? tx->recipients
-		: 1);
-}
-
-static struct quota_query *
-query_room(struct inquiry *inq, struct tx *tx,
-    const struct quota_question *request)
-{
-	struct quotas *quotas = &inq->filter->quotas;
-
-	if (inq->facts.stage != STAGE_END_OF_DATA || inq->dry)
-		return (quota_check(quotas, request, on_inquiry_room, inq));
-	quota_id(tx->reservation_id);
-	strlcpy(tx->reservation_account, request->account,
-	    sizeof(tx->reservation_account));
-	tx->reservation = RESERVATION_ASKED;
-	return (quota_reserve(quotas, request, tx->reservation_id,
-	    on_inquiry_room, inq));
-}
-
-static void
-write_alarms(struct inquiry *inq, struct alarms_words *words)
-{
-	const struct tx		   *tx = inq->session->tx;
-	const struct alarms_message message = { .limits = &tx->alarms,
-		.source = &inq->session->source,
-		.recipients = tx->recipients,
-		.digests = &tx->recipients_seen };
-
-	alarms_write(inq->filter->conf, &message, words);
-}
-
-/* The domains that the message counts for. */
-static size_t
-counted_domains(const struct senders *senders, const char *names[DOMAINS_MAX])
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < senders->domains.n; i++)
-		if (senders->counted >> i & 1)
-			names[n++] = senders->domains.name[i];
-	return (n);
-}
-
-static void
-ask_for_room(struct inquiry *inq, const char *name, const char *account)
-{
-	const char	     *domains[DOMAINS_MAX];
-	struct alarms_words   words;
-	struct quota_tag      tags[] = { { "senders", 0, domains },
-		     { "alarms", ALARMS_VALUES, words.values } };
-	struct quota_question request = {
-		.user = name, .account = account, .ntags = 1, .tags = tags
-	};
-	struct tx *tx = inq->session->tx;
-
-	strlcpy(inq->room_name, name, sizeof(inq->room_name));
-	strlcpy(inq->room_account, account, sizeof(inq->room_account));
-	tags[0].n = counted_domains(inq->facts.senders, domains);
-	if (tx != NULL) {
-		request.units = units_of(inq->filter->conf, tx);
-		if (!inq->dry && decide_alarmed(&inq->facts)) {
-			write_alarms(inq, &words);
-			request.ntags = 2;
-		}
-		inq->quota_query = query_room(inq, tx, &request);
-	}
-	if (inq->quota_query != NULL)
-		return;
-	if (tx != NULL)
-		tx->reservation = RESERVATION_NONE;
-	inq->facts.room = ROOM_UNKNOWN;
-}
-
-/*
- * Whether the message is from nobody but the domain that MAIL FROM was accepted
- * of, whatever SPF says: what alarms count of it is not all undone.
- */
-static bool
-is_of_envelope(const struct inquiry *inq)
-{
-	const struct domains *domains = &inq->senders.domains;
-	struct senders	      envelope;
-
-	if (inq->session->tx->any_domain)
-		return (false);
-	senders_of_envelope(&envelope, inq->filter->conf,
-	    inq->session->tx->sender);
-	return (envelope.domains.n == 1 && domains->n == 1 &&
-	    strcmp(envelope.domains.name[0], domains->name[0]) == 0);
-}
-
-/* Whether the user will have limits, or alarms that count the message. */
-static bool
-guess_room(const struct inquiry *inq, const struct users_question *question,
-    char name[USER_NAME_MAX + 1], char account[USER_NAME_MAX + 1])
-{
-	bool limited;
-
-	name[0] = account[0] = '\0';
-	limited = users_guess_limited(inq->filter->users, question, name,
-	    account);
-	if (!decide_alarmed(&inq->facts))
-		return (limited);
-	strlcpy(name, inq->session->tx->user, USER_NAME_MAX + 1);
-	return (is_of_envelope(inq));
-}
-
-/*
- * Where the last answer about the user makes it likely, room is asked for
- * along with the user: it is given back should it not be needed.
- */
-static void
-ask_for_likely_room(struct inquiry *inq, const struct users_question *question)
-{
-	const struct facts *f = &inq->facts;
-	char		    name[USER_NAME_MAX + 1];
-	char		    account[USER_NAME_MAX + 1];
-
-	if (f->stage == STAGE_AUTH || f->room != ROOM_UNASKED ||
-	    f->senders->reason != REASON_NONE ||
-	    !guess_room(inq, question, name, account))
-		return;
-	if (f->stage == STAGE_END_OF_DATA &&
-	    (inq->session->tx->hidden_end ||
-		strcmp(name, inq->session->tx->user) != 0))
-		return;
-	ask_for_room(inq, name, account);
 }
 
 static void
@@ -424,8 +201,8 @@ ask_for_user(struct inquiry *inq)
 	inq->users_query = users_ask(inq->filter->users, &question,
 	    on_inquiry_user, inq);
 	if (inq->users_query != NULL) {
-		if (inq->quota_query == NULL)
-			ask_for_likely_room(inq, &question);
+		if (!room_is_asked(&inq->room))
+			room_ask_if_likely(&inq->room, &question);
 	} else if (!try_again(inq)) {
 		inq->facts.user_asked = true;
 		inq->facts.found = USER_UNAVAILABLE;
@@ -611,7 +388,7 @@ ask_for_fact(struct inquiry *inq, const struct decision *d)
 		return (true);
 	case ACTION_ASK_ROOM:
 		set_deadline(inq);
-		ask_for_room(inq, inq->user.name,
+		room_ask(&inq->room, inq->user.name,
 		    user_limited_account(&inq->user));
 		return (true);
 	case ACTION_ASK_SUPPRESSED:
@@ -666,6 +443,12 @@ read_recipient(struct inquiry *inq, const char *recipient)
 		suppressed_read(&inq->senders.domains, recipient);
 }
 
+static void
+on_inquiry_room(void *arg)
+{
+	go_on(arg);
+}
+
 static bool
 take_subject(struct inquiry *inq, const struct inquiry_subject *subject)
 {
@@ -674,9 +457,6 @@ take_subject(struct inquiry *inq, const struct inquiry_subject *subject)
 	inq->retry = evtimer_new(inq->filter->base, on_inquiry_retry, inq);
 	if (inq->deadline == NULL || inq->retry == NULL)
 		return (false);
-	inq->dry = subject->dry;
-	inq->facts.stage = subject->stage;
-	inq->facts.session = subject->session;
 	if (subject->name != NULL)
 		strlcpy(inq->name, subject->name, sizeof(inq->name));
 	if (subject->password != NULL) {
@@ -705,6 +485,13 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
 		return;
 	}
 	inq->filter = f;
+	inq->room.filter = f;
+	inq->room.dry = subject->dry;
+	inq->room.cb = on_inquiry_room;
+	inq->room.arg = inq;
+	inq->room.facts = &inq->facts;
+	inq->facts.stage = subject->stage;
+	inq->facts.session = subject->session;
 	inq->session = subject->session;
 	inq->cb = cb;
 	inq->arg = arg;

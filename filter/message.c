@@ -11,6 +11,7 @@
 
 #include "alarms.h"
 #include "body.h"
+#include "charges.h"
 #include "conf.h"
 #include "decide.h"
 #include "filter.h"
@@ -433,7 +434,7 @@ message_taken(struct filter *f, struct session *s, uint64_t size)
 	if (tx != NULL && tx->state == TX_PASSED) {
 		log_taken(s);
 		if (tx->reservation == RESERVATION_MADE)
-			quota_keep(&f->quotas, tx->user,
+			charges_keep(&f->quotas, tx->user,
 			    tx->reservation_account, tx->reservation_id);
 		log_message(f, s, tx->user, "accepted", NULL, NULL,
 		    (int64_t)size);
@@ -451,7 +452,7 @@ message_dropped(struct filter *f, struct session *s)
 
 	if (tx != NULL && tx->state == TX_PASSED) {
 		if (tx->reservation == RESERVATION_MADE)
-			quota_refund(&f->quotas, tx->user,
+			charges_refund(&f->quotas, tx->user,
 			    tx->reservation_account, tx->reservation_id);
 		log_message(f, s, tx->user, "failed", NULL, NULL, -1);
 		totals_count(f->totals, TOTALS_MESSAGE, TOTALS_FAILED,

@@ -15,99 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf.h"
-#include "digest.h"
-#include "domain.h"
+#include "charges.h"
 #include "functions.h"
 #include "key.h"
-#include "log.h"
-#include "quota.h"
-#include "recent.h"
+#include "quotapart.h"
+#include "quotareply.h"
 #include "servers.h"
-#include "user.h"
-#include "users.h"
-#include "writequeue.h"
 
-#define NKEYS 4
-#define NARGS (NKEYS + 2) /* and then the tags */
-#define RETRY 20000	  /* microseconds */
-
-enum part_kind {
-	PART_USER,
-	PART_ACCOUNT,
-	NPARTS
-};
-
-/* The reservation of the user, or of the account. */
-struct part {
-	struct quota_query *query;
-	struct servers_req *req;
-	struct event	   *retry;
-	char		    name[USER_NAME_MAX + 1]; /* "": nothing is asked */
-	bool		    sent;		     /* it may have been made */
-	bool		    done;
-	enum quota_result   result;
-	bool		    passing;
-	char		    domain[DOMAIN_TEXT]; /* "": not a sender's limit */
-	char		    reply[QUOTA_REPLY];
-};
-
-struct quota_query {
-	const struct quotas *quotas;
-	quota_cb	     cb;
-	void		    *arg;
-	bool		     reserves; /* or only checks */
-	struct part	     parts[NPARTS];
-	char		     id[QUOTA_ID];
-	char		     units[24];
-	size_t		     nalarm;
-	char		    *alarm[QUOTA_WORDS];
-	int		     argc;
-	const char	   **argv; /* of the user's part, from the tags on */
-	char		    *text; /* that it points to */
-};
-
-/* The keys of a call, in the order that the functions have them. */
-struct keys {
-	char text[NKEYS][KEY_TEXT];
-	char period[24];
-};
-
-/* As users write periods, for the reply that names it. */
-static void
-format_period(int64_t seconds, char *buf, size_t size)
-{
-	if (seconds % 86400 == 0)
-		snprintf(buf, size, "%" PRId64 "d", seconds / 86400);
-	else if (seconds % 3600 == 0)
-		snprintf(buf, size, "%" PRId64 "h", seconds / 3600);
-	else
-		snprintf(buf, size, "%" PRId64, seconds);
-}
-
-static void
-make_key(char key[KEY_TEXT], const struct conf *conf, enum part_kind kind,
-    const char *name, const char *part)
-{
-	if (kind == PART_ACCOUNT)
-		key_account(key, conf->prefix, name, part);
-	else
-		key_user(key, conf->prefix, name, part);
-}
-
-static void
-make_keys(const struct conf *conf, enum part_kind kind, const char *name,
-    const char *id, struct keys *keys)
-{
-	char hold[sizeof("used:hold:") + QUOTA_ID];
-
-	snprintf(hold, sizeof(hold), "used:hold:%s", id);
-	make_key(keys->text[0], conf, kind, name, "");
-	make_key(keys->text[1], conf, kind, name, "used:quota");
-	make_key(keys->text[2], conf, kind, name, "used:rate");
-	make_key(keys->text[3], conf, kind, name, hold);
-	format_period(conf->quota_period, keys->period, sizeof(keys->period));
-}
+#define NARGS (QUOTA_KEYS + 2) /* and then the tags */
+#define RETRY 20000	       /* microseconds */
 
 void
 quota_id(char id[QUOTA_ID])
@@ -118,8 +34,8 @@ quota_id(char id[QUOTA_ID])
 	snprintf(id, QUOTA_ID, "%016" PRIx64, n);
 }
 
-static enum part_kind
-kind_of(const struct part *part)
+enum part_kind
+quotapart_kind(const struct quota_part *part)
 {
 	return ((enum part_kind)(part - part->query->parts));
 }
@@ -148,57 +64,14 @@ quota_free(struct quota_query *q)
 	free(q);
 }
 
-/* unheard: nobody knows what the reservation was answered. */
-static void
-write_call(const struct quotas *quotas, const char *function,
-    enum part_kind kind, const char *user, const char *name, const char *id,
-    bool unheard)
-{
-	struct keys    keys;
-	const char    *argv[NKEYS + 2] = { keys.text[0], keys.text[1],
-		   keys.text[2], keys.text[3], keys.period, "unheard" };
-	const char    *out[NKEYS + 2 + FUNCTIONS_KEY];
-	const int      argc = unheard ? NKEYS + 2 : NKEYS + 1;
-	struct command command = { 0, FUNCTIONS_KEY, out };
-
-	make_keys(quotas->conf, kind, name, id, &keys);
-	command.argc = functions_command(function, NKEYS, argc, argv, out);
-	writequeue_add(quotas->writequeue, WRITEQUEUE_CHARGES, user, 1,
-	    &command);
-}
-
-static void
-settle(const struct quotas *quotas, const char *function, const char *user,
-    const char *account, const char *id)
-{
-	write_call(quotas, function, PART_USER, user, user, id, false);
-	if (account[0] != '\0')
-		write_call(quotas, function, PART_ACCOUNT, user, account, id,
-		    false);
-}
-
-void
-quota_keep(const struct quotas *quotas, const char *user, const char *account,
-    const char *id)
-{
-	settle(quotas, "smtpusers_keep", user, account, id);
-}
-
-void
-quota_refund(const struct quotas *quotas, const char *user, const char *account,
-    const char *id)
-{
-	settle(quotas, "smtpusers_refund", user, account, id);
-}
-
 /* Gives back what a part has, or may have. */
 static void
-give_back(struct part *part)
+give_back(struct quota_part *part)
 {
 	const struct quota_query *q = part->query;
 
 	if (q->reserves && part->sent)
-		write_call(q->quotas, "smtpusers_refund", kind_of(part),
+		charges_take_back(q->quotas, quotapart_kind(part),
 		    q->parts[PART_USER].name, part->name, q->id, !part->done);
 	part->sent = false;
 }
@@ -214,7 +87,7 @@ quota_cancel(struct quota_query *q)
 }
 
 /* The part that refuses, the user's first; NULL: none does. */
-static struct part *
+static struct quota_part *
 refusing(struct quota_query *q)
 {
 	size_t i;
@@ -226,12 +99,12 @@ refusing(struct quota_query *q)
 }
 
 static enum quota_whose
-whose_limit(const struct part *part)
+whose_limit(const struct quota_part *part)
 {
 	if (part->domain[0] != '\0')
 		return (QUOTA_OF_SENDER);
-	return (kind_of(part) == PART_ACCOUNT ? QUOTA_OF_ACCOUNT
-					      : QUOTA_OF_USER);
+	return (quotapart_kind(part) == PART_ACCOUNT ? QUOTA_OF_ACCOUNT
+						     : QUOTA_OF_USER);
 }
 
 /* Once all is there: both have room, or nothing is kept. */
@@ -239,7 +112,7 @@ static void
 conclude_quota(struct quota_query *q)
 {
 	struct quota_answer answer = { .result = QUOTA_OK };
-	struct part	   *why;
+	struct quota_part  *why;
 	size_t		    i;
 
 	for (i = 0; i < NPARTS; i++)
@@ -262,7 +135,7 @@ conclude_quota(struct quota_query *q)
 }
 
 static void
-conclude_part(struct part *part, enum quota_result result)
+conclude_part(struct quota_part *part, enum quota_result result)
 {
 	part->done = true;
 	part->result = result;
@@ -270,199 +143,21 @@ conclude_part(struct part *part, enum quota_result result)
 }
 
 static void
-ask_later(struct part *part)
+ask_later(struct quota_part *part)
 {
 	const struct timeval tv = { 0, RETRY };
 
 	event_add(part->retry, &tv);
 }
 
-static bool
-is_text(const redisReply *reply, size_t i)
-{
-	return (i < reply->elements &&
-	    reply->element[i]->type == REDIS_REPLY_STRING &&
-	    strlen(reply->element[i]->str) == reply->element[i]->len);
-}
-
-/* Once in a while: the same may be found with each message. */
-static bool
-worth_logging(const struct part *part, const char *what)
-{
-	const struct quotas *quotas = part->query->quotas;
-	const char *const    strings[] = { part->name, what };
-	uint8_t		     digest[DIGEST_LEN];
-	bool		     told;
-
-	if (quotas->logged == NULL)
-		return (true);
-	digest_strings(digest, 2, strings);
-	told = recent_has(quotas->logged, digest);
-	if (!told)
-		recent_add(quotas->logged, digest);
-	return (!told);
-}
-
-static void
-log_bad(const struct part *part, const char *what)
-{
-	char key[KEY_TEXT];
-
-	make_key(key, part->query->quotas->conf, kind_of(part), part->name, "");
-	if (worth_logging(part, what))
-		users_log_bad(key, what);
-}
-
-/* Whose limit a reply is about, behind the period. */
-static void
-write_whose(const struct part *part, char *buf, size_t size)
-{
-	buf[0] = '\0';
-	if (part->domain[0] != '\0')
-		snprintf(buf, size, " from %s", part->domain);
-	else if (kind_of(part) == PART_ACCOUNT)
-		strlcpy(buf, " of the account", size);
-}
-
-/*
- * {"full", which, limit, period, seconds, key, domain}.  What can never have
- * room is refused for good: the client would try for days.
- */
-static void
-write_full(struct part *part, const redisReply *reply)
-{
-	const struct conf *conf = part->query->quotas->conf;
-	const char *what = conf->quota_unit == UNIT_RECIPIENT ? "recipients"
-							      : "messages";
-	const char *limit = reply->element[2]->str;
-	const char *period = reply->element[3]->str;
-	const char *seconds = reply->element[4]->str;
-	char	    whose[300];
-
-	write_whose(part, whose, sizeof(whose));
-	if (strcmp(reply->element[1]->str, "sender_count") == 0)
-		snprintf(part->reply, sizeof(part->reply),
-		    "451 4.7.1 [QUOTA] No more%s, %.20s sender domains are "
-		    "counted, try again in %.20s s",
-		    whose, limit, seconds);
-	else if (seconds[0] == '\0')
-		snprintf(part->reply, sizeof(part->reply),
-		    "550 5.7.1 [QUOTA] %.20s %s per %.20s%s allowed, this "
-		    "message has more",
-		    limit, what, period, whose);
-	else
-		snprintf(part->reply, sizeof(part->reply),
-		    "451 4.7.1 [QUOTA] %.20s %s per %.20s%s used, try again "
-		    "in %.20s s",
-		    limit, what, period, whose, seconds);
-}
-
-static void
-take_full(struct part *part, const redisReply *reply)
-{
-	const char *key = is_text(reply, 5) ? reply->element[5]->str : "";
-
-	part->passing = key[0] != '\0' ||
-	    strcmp(reply->element[1]->str, "sender_count") == 0;
-	if (key[0] != '\0' && worth_logging(part, key))
-		log_warnx("%.200s: cannot be read, so it counts as used up: "
-			  "type smtpusers %squota %s --reset",
-		    key, kind_of(part) == PART_ACCOUNT ? "account " : "",
-		    part->name);
-	if (is_text(reply, 6))
-		strlcpy(part->domain, reply->element[6]->str,
-		    sizeof(part->domain));
-	write_full(part, reply);
-}
-
-/* The texts of a reply, as far as there is room for them. */
-static struct quota_words
-words_of(const redisReply *reply)
-{
-	struct quota_words words = { .n = 0 };
-	size_t		   i;
-
-	for (i = 0; i < QUOTA_WORDS && is_text(reply, i); i++)
-		words.word[words.n++] = reply->element[i]->str;
-	return (words);
-}
-
-bool
-quota_words(const redisReply *reply, struct quota_words *words)
-{
-	words->n = 0;
-	if (reply->type == REDIS_REPLY_ARRAY)
-		*words = words_of(reply);
-	return (words->n > 0);
-}
-
-/* The other part may still be under way when the reply is gone. */
-static void
-take_alarm(struct quota_query *q, const redisReply *reply)
-{
-	const struct quota_words words = words_of(reply);
-
-	while (q->nalarm < words.n) {
-		q->alarm[q->nalarm] = strdup(words.word[q->nalarm]);
-		if (q->alarm[q->nalarm] == NULL)
-			return;
-		q->nalarm++;
-	}
-}
-
-/* Behind the answer there is an array for each event. */
-static void
-tell_events(const struct part *part, const redisReply *reply)
-{
-	const struct quota_query *q = part->query;
-	const char		 *account = part->name;
-	struct quota_words	  words;
-	size_t			  i;
-
-	if (q->quotas->event == NULL)
-		return;
-	if (kind_of(part) == PART_USER)
-		account = "";
-	for (i = 0; i < reply->elements; i++) {
-		if (quota_words(reply->element[i], &words))
-			q->quotas->event(q->quotas->event_arg,
-			    q->parts[PART_USER].name, account, &words);
-	}
-}
-
-static void
-take_array(struct part *part, const redisReply *reply)
-{
-	const char *word = reply->element[0]->str;
-
-	tell_events(part, reply);
-	if (strcmp(word, "ok") == 0) {
-		conclude_part(part, QUOTA_OK);
-		return;
-	}
-	part->sent = false; /* nothing was charged */
-	if (strcmp(word, "full") == 0 && is_text(reply, 1) &&
-	    is_text(reply, 2) && is_text(reply, 3) && is_text(reply, 4)) {
-		take_full(part, reply);
-		conclude_part(part, QUOTA_FULL);
-	} else if (strcmp(word, "alarm") == 0) {
-		take_alarm(part->query, reply);
-		conclude_part(part, QUOTA_ALARM);
-	} else {
-		log_bad(part,
-		    is_text(reply, 1) ? reply->element[1]->str : word);
-		conclude_part(part, QUOTA_BAD);
-	}
-}
-
 /* Whether nobody has judged it, or none who knows of all that was asked. */
 static bool
-is_unjudged(const struct part *part, const redisReply *reply)
+is_unjudged(const struct quota_part *part, const redisReply *reply)
 {
 	const struct quotas *quotas = part->query->quotas;
 	char		     key[KEY_TEXT];
 
-	make_key(key, quotas->conf, kind_of(part), part->name, "");
+	quotakeys_record(key, quotas->conf, quotapart_kind(part), part->name);
 	return (functions_lost(quotas->functions, key, reply) ||
 	    !functions_current(quotas->functions, key, reply));
 }
@@ -471,34 +166,33 @@ is_unjudged(const struct part *part, const redisReply *reply)
 static void
 on_quota_reply(void *arg, const redisReply *reply)
 {
-	struct part *part = arg;
+	struct quota_part *part = arg;
 
 	part->req = NULL;
 	if (reply == NULL || is_unjudged(part, reply))
 		ask_later(part);
-	else if (reply->type == REDIS_REPLY_ARRAY && is_text(reply, 0))
-		take_array(part, reply);
 	else
-		conclude_part(part, QUOTA_BAD);
+		conclude_part(part, quotareply_take(part, reply));
 }
 
 static void
-ask_part(struct part *part)
+ask_part(struct quota_part *part)
 {
 	struct quota_query *q = part->query;
 	struct functions   *functions = q->quotas->functions;
-	const bool	    of_user = kind_of(part) == PART_USER;
+	const bool	    of_user = quotapart_kind(part) == PART_USER;
 	const int	    argc = of_user ? q->argc : NARGS;
-	struct keys	    keys;
+	struct quota_keys   keys;
 	size_t		    i;
 
-	make_keys(q->quotas->conf, kind_of(part), part->name, q->id, &keys);
-	for (i = 0; i < NKEYS; i++)
+	quotakeys_make(q->quotas->conf, quotapart_kind(part), part->name, q->id,
+	    &keys);
+	for (i = 0; i < QUOTA_KEYS; i++)
 		q->argv[i] = keys.text[i];
-	q->argv[NKEYS] = keys.period;
-	q->argv[NKEYS + 1] = q->units;
+	q->argv[QUOTA_KEYS] = keys.period;
+	q->argv[QUOTA_KEYS + 1] = q->units;
 	part->req = (q->reserves ? functions_commit : functions_call)(functions,
-	    on_quota_reply, part, function_of(q), NKEYS, argc, q->argv);
+	    on_quota_reply, part, function_of(q), QUOTA_KEYS, argc, q->argv);
 	if (part->req == NULL)
 		ask_later(part);
 	else
@@ -561,8 +255,8 @@ take_request(struct quota_query *q, const struct quota_question *request)
 	const char *const names[] = {
 		[PART_USER] = request->user, [PART_ACCOUNT] = request->account
 	};
-	struct part *part;
-	size_t	     i;
+	struct quota_part *part;
+	size_t		   i;
 
 	for (i = 0; i < NPARTS; i++) {
 		part = &q->parts[i];

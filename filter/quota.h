@@ -14,7 +14,6 @@ struct event_base;
 struct functions;
 struct quota_query;
 struct recent;
-struct redisReply;
 struct writequeue;
 
 /*
@@ -44,12 +43,6 @@ struct quota_words {
 	size_t	    n;
 	const char *word[QUOTA_WORDS];
 };
-
-/*
- * Reads an element of a reply that is an array of texts, at most QUOTA_WORDS of
- * them.  False if it is no such array.
- */
-bool quota_words(const struct redisReply *, struct quota_words *);
 
 /* Whose limit it is. */
 enum quota_whose {
@@ -126,13 +119,5 @@ struct quota_query *quota_reserve(const struct quotas *,
  * may have been made is given back.
  */
 void quota_cancel(struct quota_query *);
-
-/* Makes a reservation permanent.  The account is that of the question. */
-void quota_keep(const struct quotas *, const char *user, const char *account,
-    const char *id);
-
-/* Gives a reservation back, as soon as Redis is reachable. */
-void quota_refund(const struct quotas *, const char *user, const char *account,
-    const char *id);
 
 #endif /* QUOTA_H */

@@ -373,6 +373,18 @@ def test_a_status_that_is_set_does_not_end(redis, library):
     assert library.get(key)["blocked_until"] == FUTURE
 
 
+def test_a_panel_writes_a_status_that_does_not_end(redis, library):
+    """By one command of Redis, whatever an alarm has left."""
+    key = library.user()
+    redis.cli("HSET", key, "status", "blocked", "blocked_until", PAST)
+    assert library.get(key)["status"] == "allowed"
+    redis.cli("HSET", key, "status", "blocked", "blocked_until", "")
+    view = library.get(key)
+    assert (view["status"], view["problems"]) == ("blocked", [])
+    alarms = Alarms(redis, "sources:9:3600:block:0")
+    assert alarms.message()[0][:2] == ["alarm", "block"]
+
+
 def test_rows_by_status(redis, library):
     key = library.user()
     redis.cli("HSET", key, "status", "blocked", "blocked_until", PAST)

@@ -172,7 +172,8 @@ def test_what_cannot_be_read_is_many(counter, value):
 
 
 @pytest.mark.parametrize("args", [(), ("0", "60"), ("x", "60"), ("5", "0"),
-                                  ("5",), ("-5", "60"), ("nan", "60")])
+                                  ("5",), ("-5", "60"), ("nan", "60"),
+                                  ("5", "60", "7")])
 def test_bad_arguments(counter, args):
     for function in ("failures", "login_failed", "login_passed"):
         with pytest.raises(ReplyError):

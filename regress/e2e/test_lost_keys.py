@@ -113,7 +113,7 @@ def test_a_list_that_is_lost(relay, redis, users, tmp_path):
     """At each place, and in a session that is open."""
     cmd = Smtpusers(redis, tmp_path)
     users.add("alice", PASSWORD)
-    cmd.ok("ip", "add", "alice", "127.0.0.1")
+    cmd.ok("source", "add", "alice", "127.0.0.1")
     with Session(relay) as session:
         assert session.plain("alice", PASSWORD) == OK
         assert session.message().startswith("250")
@@ -141,13 +141,13 @@ def test_a_list_that_is_lost(relay, redis, users, tmp_path):
 def test_the_last_address_is_removed(redis, users, tmp_path):
     cmd = Smtpusers(redis, tmp_path)
     users.add("alice", PASSWORD, ips=["127.0.0.1"])
-    told = cmd.run("ip", "rm", "alice", "127.0.0.1").stderr
+    told = cmd.run("source", "rm", "alice", "127.0.0.1").stderr
     assert told == (
         "smtpusers: the list of alice is empty now: nobody is let in as this "
         "user; to let in any source, smtpusers set alice restricted 0\n")
-    cmd.ok("ip", "add", "alice", "127.0.0.1")
+    cmd.ok("source", "add", "alice", "127.0.0.1")
     cmd.ok("set", "alice", "restricted", "0")
-    told = cmd.run("ip", "rm", "alice", "127.0.0.1").stderr
+    told = cmd.run("source", "rm", "alice", "127.0.0.1").stderr
     assert told == ("smtpusers: the list of alice is empty now: any source is "
                     "allowed\n")
 

@@ -9,8 +9,8 @@ import random
 
 import pytest
 
-from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER,
-                       Smtpusers)
+from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_NOUSER, EX_USAGE,
+                 Smtpusers)
 
 ADDRESS = "192.0.2.7"
 
@@ -47,23 +47,30 @@ BAD_RANGES = [
     "٣.0.2.1", "192.0.2.1\n", "0xc0000201", "3221225985"]
 
 
+def test_the_former_word(cmd):
+    cmd.ok("ip", "add", "alice", "192.0.2.1", "192.0.2.2")
+    cmd.ok("ip", "rm", "alice", "192.0.2.1")
+    assert cmd.members("alice", ":ips") == {"192.0.2.2"}
+    cmd.fails(EX_USAGE, "ip", "list", "alice")
+
+
 @pytest.mark.parametrize("written, canonical", CANONICAL)
-def test_ip_add_stores_canonical_text(cmd, written, canonical):
-    result = cmd.ok("ip", "add", "Alice", written)
+def test_source_add_stores_canonical_text(cmd, written, canonical):
+    result = cmd.ok("source", "add", "Alice", written)
     assert cmd.members("alice", ":ips") == {canonical}
     changed = "/" in written and written.lower() != canonical
     assert result.stderr == (
         "smtpusers: %s is stored as %s\n" % (written, canonical)
         if changed else "")
     # However it is written, it is the same entry.
-    assert "empty now" in cmd.ok("ip", "rm", "alice", written).stderr
+    assert "empty now" in cmd.ok("source", "rm", "alice", written).stderr
     assert cmd.members("alice", ":ips") == set()
 
 
 @pytest.mark.parametrize("text", BAD_RANGES)
 def test_ip_add_refuses_and_adds_nothing(cmd, text):
     before = cmd.snapshot()
-    words = cmd.fails(EX_DATAERR, "ip", "add", "alice", "--", "192.0.2.9",
+    words = cmd.fails(EX_DATAERR, "source", "add", "alice", "--", "192.0.2.9",
                       text)
     assert len(words.splitlines()) == 1
     assert cmd.snapshot() == before
@@ -71,8 +78,8 @@ def test_ip_add_refuses_and_adds_nothing(cmd, text):
 
 def test_ip_add_many_at_once_and_again(cmd):
     ranges = ["10.%d.%d.0/24" % (n // 256, n % 256) for n in range(3000)]
-    cmd.ok("ip", "add", "alice", *ranges)
-    cmd.ok("ip", "add", "alice", *ranges[:3])
+    cmd.ok("source", "add", "alice", *ranges)
+    cmd.ok("source", "add", "alice", *ranges[:3])
     assert cmd.members("alice", ":ips") == set(ranges)
     assert cmd.json("show", "alice")["ips"] == sorted(ranges)
 
@@ -81,10 +88,10 @@ def test_ip_add_keeps_the_list_within_what_the_relay_reads(cmd):
     ranges = ["10.%d.%d.%d" % (n >> 16, n >> 8 & 255, n & 255)
               for n in range(65535)]
     cmd.server.cli("SADD", cmd.key("alice", ":ips"), *ranges)
-    words = cmd.fails(EX_DATAERR, "ip", "add", "alice", "192.0.2.1",
+    words = cmd.fails(EX_DATAERR, "source", "add", "alice", "192.0.2.1",
                       "192.0.2.2")
     assert "at most 65536 entries" in words
-    cmd.ok("ip", "add", "alice", "192.0.2.1")
+    cmd.ok("source", "add", "alice", "192.0.2.1")
     assert cmd.server.cli("SCARD", cmd.key("alice", ":ips")) == 65536
     assert len(cmd.json("show", "alice")["ips"]) == 65536
 
@@ -93,28 +100,28 @@ def test_ip_rm_removes_what_means_the_same(cmd):
     cmd.server.cli("SADD", cmd.key("alice", ":ips"), "192.0.2.0/24",
                    "192.0.2.9/24", "::ffff:192.0.2.0/120", "192.0.2.1",
                    "junk\n")
-    result = cmd.ok("ip", "rm", "alice", "192.0.2.44/24")
+    result = cmd.ok("source", "rm", "alice", "192.0.2.44/24")
     assert result.stderr == ""
     assert cmd.members("alice", ":ips") == {"192.0.2.1", "junk\n"}
 
 
 def test_ip_rm_removes_what_is_no_range(cmd):
     cmd.server.cli("SADD", cmd.key("alice", ":ips"), "192.0.2.1", "junk\n")
-    cmd.ok("ip", "rm", "alice", "junk\n")
+    cmd.ok("source", "rm", "alice", "junk\n")
     assert cmd.members("alice", ":ips") == {"192.0.2.1"}
 
 
 def test_ip_rm_warns_when_the_list_is_empty(cmd):
-    cmd.ok("ip", "add", "alice", "192.0.2.1", "192.0.2.2")
-    assert cmd.ok("ip", "rm", "alice", "192.0.2.1").stderr == ""
-    assert cmd.ok("ip", "rm", "alice", "192.0.2.2").stderr == (
+    cmd.ok("source", "add", "alice", "192.0.2.1", "192.0.2.2")
+    assert cmd.ok("source", "rm", "alice", "192.0.2.1").stderr == ""
+    assert cmd.ok("source", "rm", "alice", "192.0.2.2").stderr == (
         "smtpusers: the list of alice is empty now: nobody is let in as this "
         "user; to let in any source, smtpusers set alice restricted 0\n")
 
 
 def test_ip_rm_tells_what_is_not_on_the_list(cmd):
-    cmd.ok("ip", "add", "alice", "192.0.2.1")
-    result = cmd.ok("ip", "rm", "alice", "192.0.2.2", "x\n")
+    cmd.ok("source", "add", "alice", "192.0.2.1")
+    result = cmd.ok("source", "rm", "alice", "192.0.2.2", "x\n")
     assert result.stderr == ("smtpusers: 192.0.2.2: not on the list\n"
                              "smtpusers: x\\n: not on the list\n")
     assert cmd.members("alice", ":ips") == {"192.0.2.1"}
@@ -347,7 +354,7 @@ def test_one_user_setting_many_addresses_keeps_one(cmd, first):
 def test_removal_races_with_ipauth_and_leaves_no_claim(cmd, seed):
     commands = [("ipauth", "set", "alice", "192.0.2.%d" % n)
                 for n in range(4)]
-    commands += [("rm", "alice", "--yes"), ("ip", "add", "alice", ADDRESS),
+    commands += [("rm", "alice", "--yes"), ("source", "add", "alice", ADDRESS),
                  ("block", "alice"), ("passwd", "alice", "--generate")]
     random.Random(seed).shuffle(commands)
     results = cmd.race(*commands)

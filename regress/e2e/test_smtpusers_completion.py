@@ -140,7 +140,7 @@ CASES = {
     "smtpusers add new --status s": {"sandboxed"},
     "smtpusers add new --account ": ACCOUNTS, "smtpusers add ": set(),
     "smtpusers domain add a": {"alice", "al.b+c"},
-    "smtpusers ip rm b": {"bob"}, "smtpusers ipauth clear b": {"bob"},
+    "smtpusers source rm b": {"bob"}, "smtpusers ip rm b": {"bob"}, "smtpusers ipauth clear b": {"bob"},
     "smtpusers log -n 5 b": {"bob"}, "smtpusers log -f b": {"bob"},
     "smtpusers events -f --since 1d b": {"bob"},
     "smtpusers set b": {"bob"}, "smtpusers set bob status ": STATUSES,
@@ -158,7 +158,7 @@ CASES = {
     "smtpusers top --by ": {"messages", "recipients", "bytes", "blocks"},
     "smtpusers top --account ": set(),
     "smtpusers stats --by ": {"hour", "reason"},
-    "smtpusers i": {"ip", "ipauth", "import"},
+    "smtpusers i": {"ipauth", "import"},
 }
 
 
@@ -231,7 +231,8 @@ def walk(parser, path):
                     if option not in ("--from", "--header", "--ip")]
         if isinstance(action, argparse._SubParsersAction):
             for name, child in action.choices.items():
-                words.append(name)
+                if name != "ip":
+                    words.append(name)
                 yield from walk(child, path + [name])
     yield path, options, words
 

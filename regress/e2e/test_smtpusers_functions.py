@@ -21,8 +21,8 @@ NUMBER = int(NUMBER)
 VERSION = [NUMBER, HASH]
 WRITING = [("add", "bob", "--no-password"), ("block", "alice"),
            ("passwd", "alice", "--generate"), ("rm", "alice", "--yes"),
-           ("set", "alice", "quota", "5"), ("ip", "add", "alice", "::1"),
-           ("ip", "rm", "alice", "::1"),
+           ("set", "alice", "quota", "5"), ("source", "add", "alice", "::1"),
+           ("source", "rm", "alice", "::1"),
            ("ipauth", "set", "alice", "192.0.2.1"),
            ("domain", "add", "alice", "a.example"),
            ("account", "add", "acme")]
@@ -201,7 +201,7 @@ def test_codes(cmd):
     cmd.ok("add", "bob", "--no-password")
     cmd.ok("ipauth", "set", "bob", "192.0.2.1")
     for code, words, told in (
-            (EX_DATAERR, "set alice mode x", "x: none of default, all, any"),
+            (EX_DATAERR, "set alice mode x", "x: not one of default, all, any"),
             (EX_DATAERR, "domain add alice x", "x: not a domain: there is "
              "no dot in it"),
             (EX_CANTCREAT, "ipauth set alice 192.0.2.1",

@@ -108,7 +108,7 @@ def test_ordinary_records(cmd):
     cmd.ok("add", "alice", "--generate", "--account", "acme", "--mode", "any",
            "--quota", "5", "--rate", "9/1h", "--domain", "a.example")
     cmd.ok("add", "bob", "--no-password")
-    cmd.ok("ip", "add", "alice", "192.0.2.0/24")
+    cmd.ok("source", "add", "alice", "192.0.2.0/24")
     cmd.ok("ipauth", "set", "alice", "192.0.2.1")
     user = printed(cmd, "show", "show", "alice")
     assert user["ip_auth_claimed"] and user["problems"] == []

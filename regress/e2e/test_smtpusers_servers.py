@@ -133,8 +133,8 @@ def test_users_come_and_go(filled):
     assert cmd.fails(EX_CANTCREAT, "add", "u00", "--no-password")
     cmd.ok("set", "u00", "quota", "100")
     cmd.ok("domain", "add", "u00", "example.net")
-    cmd.ok("ip", "add", "u00", "192.0.2.0/24", "2001:db8::1")
-    cmd.ok("ip", "rm", "u00", "2001:db8::1")
+    cmd.ok("source", "add", "u00", "192.0.2.0/24", "2001:db8::1")
+    cmd.ok("source", "rm", "u00", "2001:db8::1")
     cmd.ok("block", "u01")
     shown = cmd.json("show", "u00")
     assert (shown["quota"], shown["domains"], shown["ips"]) == (
@@ -171,7 +171,7 @@ def test_an_address_is_set_moved_and_cleared(filled):
 
 def test_a_user_is_renamed_with_all_there_is(filled):
     cmd = filled
-    cmd.ok("ip", "add", "u01", "192.0.2.0/24")
+    cmd.ok("source", "add", "u01", "192.0.2.0/24")
     cmd.server.cli("XADD", cmd.key("u01", ":log"), "*", "event", "login")
     cmd.server.cli("SET", cmd.key("u01", ":used:quota"), "x", "EX", 5000)
     before = contents(cmd.server)

@@ -262,7 +262,7 @@ def test_show(cmd):
     cmd.ok("account", "add", "acme")
     cmd.ok("add", "alice", "--account", "acme", "--stdin", "--quota", "1000",
            "--domain", "b.example", "--domain", "a.example", stdin=SECRET)
-    cmd.ok("ip", "add", "alice", "192.0.2.0/24", "2001:db8::/32")
+    cmd.ok("source", "add", "alice", "192.0.2.0/24", "2001:db8::/32")
     cmd.ok("ipauth", "set", "alice", "198.51.100.7")
     cmd.server.cli("HSET", cmd.key("alice", ":last"), "login",
                    "2026-11-20T10:00:00Z")
@@ -385,7 +385,7 @@ def test_list(cmd):
     cmd.ok("add", "bob", "--no-password", "--account", "acme", "--mode", "all")
     cmd.ok("ipauth", "set", "bob", "2001:db8::1")
     cmd.ok("add", "al", "--no-password", "--status", "blocked")
-    cmd.ok("ip", "add", "al", "192.0.2.1", "192.0.2.9")
+    cmd.ok("source", "add", "al", "192.0.2.1", "192.0.2.9")
     cmd.server.cli("HSET", cmd.key("bob", ":last"), "message",
                    "2026-11-20T10:00:00Z")
     cmd.ok("set", "al", "quota", "5")
@@ -449,7 +449,7 @@ def test_rm_removes_everything_of_the_user_and_nothing_else(cmd):
     for name, address in (("al", "192.0.2.1"), ("alice", "192.0.2.2")):
         cmd.ok("add", name, "--no-password", "--domain", "example.org",
                "--rate", "100/1h")
-        cmd.ok("ip", "add", name, "192.0.2.0/24")
+        cmd.ok("source", "add", name, "192.0.2.0/24")
         cmd.ok("ipauth", "set", name, address)
         cmd.server.cli("SET", cmd.key(name, ":used:quota"), 7)
         cmd.server.cli("SET", cmd.key(name, ":used:rate:100/3600"), 7)
@@ -543,7 +543,8 @@ def test_block_and_allow(alice):
 
 ONE_USER = [("show", "{}"), ("passwd", "{}", "--generate"),
             ("rm", "{}", "--yes"), ("block", "{}"), ("allow", "{}"),
-            ("ip", "add", "{}", "192.0.2.1"), ("ip", "rm", "{}", "192.0.2.1"),
+            ("source", "add", "{}", "192.0.2.1"),
+            ("source", "rm", "{}", "192.0.2.1"),
             ("ipauth", "set", "{}", "192.0.2.1"), ("ipauth", "clear", "{}"),
             ("ipauth", "clear", "{}", "192.0.2.1")]
 

@@ -3,6 +3,8 @@
  * See LICENSE.
  */
 
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +216,77 @@ test_wording(void **state)
 	    value, NULL));
 }
 
+#define HOSTILE 100000
+#define PIECES_MAX 8
+
+static const char *
+hostile_query(char *query, size_t size)
+{
+	static const char *const pieces[] = { "id=", "auth=", "&", "=", ID,
+		"alice", "&id=" ID "&", "&auth=alice&", "%", "%00",
+		"%0d%0aX:%20y", "%0A%0A", "%3Cscript%3E", "<script>",
+		"%E2%80%AE", "%ff", "\xff", "+", "?", ";", "../", "{user}", "*",
+		"%s%n", "$(id)", "'", "\"", "\r\n", "%25", "A",
+		"0123456789012345678901234567890123456789" };
+	uint32_t		 n = 1 + arc4random_uniform(PIECES_MAX);
+
+	query[0] = '\0';
+	while (n-- > 0)
+		strlcat(query,
+		    pieces[arc4random_uniform(sizeof(pieces) /
+			sizeof(pieces[0]))],
+		    size);
+	return (query);
+}
+
+/* The response to a report whose fields a stranger has filled. */
+static char *
+response(const char *text)
+{
+	struct page_form   form = { .language = cgi.language };
+	struct page_report report = { .id = cgi.id };
+	char		  *made = NULL;
+	size_t		   i, size;
+	FILE		  *fp = open_memstream(&made, &size);
+
+	for (i = 0; i < PAGE_FIELDS; i++)
+		report.field[i] = text;
+	page_report(fp, &form, &report);
+	assert_int_equal(fclose(fp), 0);
+	assert_int_equal(strlen(made), size);
+	return (made);
+}
+
+static void
+test_hostile_queries(void **state)
+{
+	char   query[512], folded[USER_NAME_MAX + 1], *page, *header;
+	size_t i, len, reports = 0;
+
+	(void)state;
+	parse("");
+	header = response("");
+	len = (size_t)(strstr(header, "\n\n") - header);
+	for (i = 0; i < HOSTILE; i++) {
+		parse(hostile_query(query, sizeof(query)));
+		if (cgi.id[0] != '\0')
+			assert_string_equal(cgi.id, ID);
+		if (cgi.auth[0] != '\0') {
+			assert_true(user_fold_name(cgi.auth, folded));
+			assert_string_equal(cgi.auth, folded);
+		}
+		page = response(query);
+		if (memcmp(page, header, len + 2) != 0 ||
+		    strstr(page, "<script") != NULL ||
+		    strchr(page, '\r') != NULL)
+			fail_msg("%s", query);
+		reports += cgi.id[0] != '\0' && cgi.auth[0] != '\0';
+		free(page);
+	}
+	free(header);
+	assert_true(reports > 100);
+}
+
 static void
 test_style(void **state)
 {
@@ -237,7 +310,9 @@ main(void)
 		cmocka_unit_test(test_accept),
 		cmocka_unit_test(test_escape_html),
 		cmocka_unit_test(test_escape_json),
-		cmocka_unit_test(test_wording), cmocka_unit_test(test_style) };
+		cmocka_unit_test(test_wording),
+		cmocka_unit_test(test_hostile_queries),
+		cmocka_unit_test(test_style) };
 
 	return (cmocka_run_group_tests_name("cgi", tests, NULL, NULL));
 }

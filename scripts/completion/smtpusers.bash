@@ -82,15 +82,16 @@ _smtpusers_words()
 {
 	case $* in
 	"")	echo "add passwd show quota list rm rename block allow set \
-		    fields domain ip ipauth suppress account report log events \
+		    fields domain source ipauth suppress account report log events \
 		    queue explain top stats import export check status \
 		    metrics setup" ;;
 	passwd|show|quota|rm|rename|block|allow|log|events|queue|explain|set|\
-	check|check\ *|domain\ add|domain\ rm|ip\ add|ip\ rm|\
+	check|check\ *|domain\ add|domain\ rm|source\ add|source\ rm|\
+	ip\ add|ip\ rm|\
 	ipauth\ set|ipauth\ clear|\
 	suppress\ add|suppress\ rm|suppress\ list|suppress\ import)
 		echo "@users" ;;
-	domain|ip)
+	domain|source|ip)
 		echo "add rm" ;;
 	ipauth)	echo "set clear" ;;
 	suppress)

@@ -210,7 +210,7 @@ local function one_of(text, words)
 			return text
 		end
 	end
-	return invalid(text, 'none of ' .. table.concat(words, ', '))
+	return invalid(text, 'not one of ' .. table.concat(words, ', '))
 end
 
 function canonical.mode(text)

@@ -21,7 +21,7 @@ end
 -- The share of a failure and the period, in microseconds.
 local function share_of(keys, args)
 	local limit, seconds = digits_of(args[1]), digits_of(args[2])
-	if #keys ~= 2 or limit < 1 or seconds < 1 then
+	if #keys ~= 2 or #args ~= 2 or limit < 1 or seconds < 1 then
 		fail('INVALID', 'the call takes two keys, a limit, and a ' ..
 		    'period in seconds')
 	end

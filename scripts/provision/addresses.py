@@ -11,7 +11,7 @@ from .records import fold, get_fields, ip_key, user_key
 from .text import visible
 
 
-def do_ip_add(args):
+def do_source_add(args):
     redis = args.connect()
     key = user_key(redis, args.name)
     words = [word for text in args.range for word in ("range", text)]
@@ -22,7 +22,7 @@ def do_ip_add(args):
     call_in_pieces(redis, "user_ip_add", key, stored)
 
 
-def do_ip_rm(args):
+def do_source_rm(args):
     """One by one, to tell which were not there."""
     redis = args.connect()
     key = user_key(redis, args.name)

@@ -4,12 +4,14 @@
 """The command line."""
 
 import argparse
+import difflib
 import os
 import sys
 
 from .accounts import (
     do_account_add, do_account_rm, do_account_set, do_account_show)
-from .addresses import do_ip_add, do_ip_rm, do_ipauth_clear, do_ipauth_set
+from .addresses import (
+    do_ipauth_clear, do_ipauth_set, do_source_add, do_source_rm)
 from .configuration import read_configuration, version
 from .consistency import do_check
 from .domains import (
@@ -47,6 +49,17 @@ STATUSES = ("allowed", "blocked", "sandboxed")
 
 
 class Parser(argparse.ArgumentParser):
+    def _check_value(self, action, value):
+        if (not isinstance(action, argparse._SubParsersAction) or
+                value in action.choices):
+            super()._check_value(action, value)
+            return
+        near = difflib.get_close_matches(value, action.choices, 1)
+        self.error("%s: no %s of %s: %s" % (
+            value, action.metavar, self.prog,
+            "is %s meant?" % near[0] if near else
+            "%s -h lists all" % self.prog))
+
     def error(self, message):
         self.print_usage(sys.stderr)
         raise Failure(EX_USAGE, printable(message))
@@ -106,7 +119,8 @@ def add_user_commands(commands):
     parser = command(commands, "add", do_add, "Adds a user.")
     parser.add_argument("--account", metavar="ACCOUNT")
     parser.add_argument("--mode", default="default", metavar="MODE",
-                        help="default, all or any (default)")
+                        help="default: its own domains; all: the account's, "
+                        "too; any: any with SPF, on the plan pro (default)")
     parser.add_argument("--status", default="allowed", metavar="STATUS",
                         help="allowed, blocked or sandboxed (allowed)")
     parser.add_argument("--quota", metavar="N",
@@ -376,12 +390,12 @@ def add_status_commands(commands):
 
 def add_address_commands(commands):
     words = "Changes the addresses that a user may send from."
-    ip = commands.add_parser("ip", help=words, description=words,
-                             allow_abbrev=False)
-    actions = ip.add_subparsers(metavar="action", required=True)
+    source = commands.add_parser("source", aliases=["ip"], help=words,
+                                 description=words, allow_abbrev=False)
+    actions = source.add_subparsers(metavar="action", required=True)
     for name, run, words in (
-            ("add", do_ip_add, "Adds addresses or CIDR ranges."),
-            ("rm", do_ip_rm, "Removes addresses or CIDR ranges.")):
+            ("add", do_source_add, "Adds addresses or CIDR ranges."),
+            ("rm", do_source_rm, "Removes addresses or CIDR ranges.")):
         parser = command(actions, name, run, words)
         parser.add_argument("range", nargs="+", metavar="RANGE")
 
@@ -447,7 +461,7 @@ def add_check_command(commands):
 
 
 def add_monitoring_commands(commands):
-    words = "Shows how the relays are, and what is wrong with them."
+    words = "Shows the state of all relays, and what is wrong."
     parser = commands.add_parser("status", help=words, description=words,
                                  allow_abbrev=False)
     what = parser.add_mutually_exclusive_group()

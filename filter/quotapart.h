@@ -1,0 +1,57 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef QUOTAPART_H
+#define QUOTAPART_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "domain.h"
+#include "quota.h"
+#include "quotakeys.h"
+#include "user.h"
+
+struct event;
+struct servers_req;
+
+/*
+ * A question of filter/quota.h, as filter/quota.c, which asks it, and
+ * filter/quotareply.c, which reads the answers, know it: nobody else looks in.
+ */
+
+/* The reservation of the user, or of the account. */
+struct quota_part {
+	struct quota_query *query;
+	struct servers_req *req;
+	struct event	   *retry;
+	char		    name[USER_NAME_MAX + 1]; /* "": nothing is asked */
+	bool		    sent;		     /* it may have been made */
+	bool		    done;
+	enum quota_result   result;
+	bool		    passing;
+	char		    domain[DOMAIN_TEXT]; /* "": not a sender's limit */
+	char		    reply[QUOTA_REPLY];
+};
+
+struct quota_query {
+	const struct quotas *quotas;
+	quota_cb	     cb;
+	void		    *arg;
+	bool		     reserves; /* or only checks */
+	struct quota_part    parts[NPARTS];
+	char		     id[QUOTA_ID];
+	char		     units[24];
+	size_t		     nalarm;
+	char		    *alarm[QUOTA_WORDS];
+	int		     argc;
+	const char	   **argv; /* of the user's part, from the tags on */
+	char		    *text; /* that it points to */
+};
+
+/* Which of the query's it is. */
+enum part_kind quotapart_kind(const struct quota_part *);
+
+#endif /* QUOTAPART_H */

@@ -1,0 +1,200 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#include <sys/types.h>
+
+#include <bsd/string.h>
+#include <hiredis/hiredis.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf.h"
+#include "digest.h"
+#include "key.h"
+#include "log.h"
+#include "quotapart.h"
+#include "quotareply.h"
+#include "recent.h"
+#include "users.h"
+
+static bool
+is_text(const redisReply *reply, size_t i)
+{
+	return (i < reply->elements &&
+	    reply->element[i]->type == REDIS_REPLY_STRING &&
+	    strlen(reply->element[i]->str) == reply->element[i]->len);
+}
+
+/* Once in a while: the same may be found with each message. */
+static bool
+worth_logging(const struct quota_part *part, const char *what)
+{
+	const struct quotas *quotas = part->query->quotas;
+	const char *const    strings[] = { part->name, what };
+	uint8_t		     digest[DIGEST_LEN];
+	bool		     told;
+
+	if (quotas->logged == NULL)
+		return (true);
+	digest_strings(digest, 2, strings);
+	told = recent_has(quotas->logged, digest);
+	if (!told)
+		recent_add(quotas->logged, digest);
+	return (!told);
+}
+
+static void
+log_bad(const struct quota_part *part, const char *what)
+{
+	char key[KEY_TEXT];
+
+	quotakeys_record(key, part->query->quotas->conf, quotapart_kind(part),
+	    part->name);
+	if (worth_logging(part, what))
+		users_log_bad(key, what);
+}
+
+/* Whose limit a reply is about, behind the period. */
+static void
+write_whose(const struct quota_part *part, char *buf, size_t size)
+{
+	buf[0] = '\0';
+	if (part->domain[0] != '\0')
+		snprintf(buf, size, " from %s", part->domain);
+	else if (quotapart_kind(part) == PART_ACCOUNT)
+		strlcpy(buf, " of the account", size);
+}
+
+/*
+ * {"full", which, limit, period, seconds, key, domain}.  What can never have
+ * room is refused for good: the client would try for days.
+ */
+static void
+write_full(struct quota_part *part, const redisReply *reply)
+{
+	const struct conf *conf = part->query->quotas->conf;
+	const char *what = conf->quota_unit == UNIT_RECIPIENT ? "recipients"
+							      : "messages";
+	const char *limit = reply->element[2]->str;
+	const char *period = reply->element[3]->str;
+	const char *seconds = reply->element[4]->str;
+	char	    whose[300];
+
+	write_whose(part, whose, sizeof(whose));
+	if (strcmp(reply->element[1]->str, "sender_count") == 0)
+		snprintf(part->reply, sizeof(part->reply),
+		    "451 4.7.1 [QUOTA] No more%s, %.20s sender domains are "
+		    "counted, try again in %.20s s",
+		    whose, limit, seconds);
+	else if (seconds[0] == '\0')
+		snprintf(part->reply, sizeof(part->reply),
+		    "550 5.7.1 [QUOTA] %.20s %s per %.20s%s allowed, this "
+		    "message has more",
+		    limit, what, period, whose);
+	else
+		snprintf(part->reply, sizeof(part->reply),
+		    "451 4.7.1 [QUOTA] %.20s %s per %.20s%s used, try again "
+		    "in %.20s s",
+		    limit, what, period, whose, seconds);
+}
+
+static void
+take_full(struct quota_part *part, const redisReply *reply)
+{
+	const char *key = is_text(reply, 5) ? reply->element[5]->str : "";
+
+	part->passing = key[0] != '\0' ||
+	    strcmp(reply->element[1]->str, "sender_count") == 0;
+	if (key[0] != '\0' && worth_logging(part, key))
+		log_warnx("%.200s: cannot be read, so it counts as used up: "
+			  "type smtpusers %squota %s --reset",
+		    key, quotapart_kind(part) == PART_ACCOUNT ? "account " : "",
+		    part->name);
+	if (is_text(reply, 6))
+		strlcpy(part->domain, reply->element[6]->str,
+		    sizeof(part->domain));
+	write_full(part, reply);
+}
+
+/* The texts of a reply, as far as there is room for them. */
+static struct quota_words
+words_of(const redisReply *reply)
+{
+	struct quota_words words = { .n = 0 };
+	size_t		   i;
+
+	for (i = 0; i < QUOTA_WORDS && is_text(reply, i); i++)
+		words.word[words.n++] = reply->element[i]->str;
+	return (words);
+}
+
+bool
+quota_words(const redisReply *reply, struct quota_words *words)
+{
+	words->n = 0;
+	if (reply->type == REDIS_REPLY_ARRAY)
+		*words = words_of(reply);
+	return (words->n > 0);
+}
+
+/* The other part may still be under way when the reply is gone. */
+static void
+take_alarm(struct quota_query *q, const redisReply *reply)
+{
+	const struct quota_words words = words_of(reply);
+
+	while (q->nalarm < words.n) {
+		q->alarm[q->nalarm] = strdup(words.word[q->nalarm]);
+		if (q->alarm[q->nalarm] == NULL)
+			return;
+		q->nalarm++;
+	}
+}
+
+/* Behind the answer there is an array for each event. */
+static void
+tell_events(const struct quota_part *part, const redisReply *reply)
+{
+	const struct quota_query *q = part->query;
+	const char		 *account = part->name;
+	struct quota_words	  words;
+	size_t			  i;
+
+	if (q->quotas->event == NULL)
+		return;
+	if (quotapart_kind(part) == PART_USER)
+		account = "";
+	for (i = 0; i < reply->elements; i++) {
+		if (quota_words(reply->element[i], &words))
+			q->quotas->event(q->quotas->event_arg,
+			    q->parts[PART_USER].name, account, &words);
+	}
+}
+
+enum quota_result
+quotareply_take(struct quota_part *part, const redisReply *reply)
+{
+	const char *word;
+
+	if (reply->type != REDIS_REPLY_ARRAY || !is_text(reply, 0))
+		return (QUOTA_BAD);
+	word = reply->element[0]->str;
+	tell_events(part, reply);
+	if (strcmp(word, "ok") == 0)
+		return (QUOTA_OK);
+	part->sent = false; /* nothing was charged */
+	if (strcmp(word, "full") == 0 && is_text(reply, 1) &&
+	    is_text(reply, 2) && is_text(reply, 3) && is_text(reply, 4)) {
+		take_full(part, reply);
+		return (QUOTA_FULL);
+	}
+	if (strcmp(word, "alarm") == 0) {
+		take_alarm(part->query, reply);
+		return (QUOTA_ALARM);
+	}
+	log_bad(part, is_text(reply, 1) ? reply->element[1]->str : word);
+	return (QUOTA_BAD);
+}

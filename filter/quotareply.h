@@ -1,0 +1,31 @@
+/*
+ * Copyright (c) 2026 The smtpusers authors
+ * See LICENSE.
+ */
+
+#ifndef QUOTAREPLY_H
+#define QUOTAREPLY_H
+
+#include <stdbool.h>
+
+#include "quota.h"
+
+struct quota_part;
+struct redisReply;
+
+/* Reads the replies of scripts/functions/04-quota.lua. */
+
+/*
+ * Reads an element of a reply that is an array of texts, at most QUOTA_WORDS of
+ * them.  False if it is no such array.
+ */
+bool quota_words(const struct redisReply *, struct quota_words *);
+
+/*
+ * Handles the reply to one part of a question: writes the events in it, and fills
+ * in the part's fields of the answer.  Returns what the part comes to.
+ */
+enum quota_result
+quotareply_take(struct quota_part *, const struct redisReply *);
+
+#endif /* QUOTAREPLY_H */
