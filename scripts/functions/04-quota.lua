@@ -724,18 +724,20 @@ end
 
 -- A reservation that can be given back: its units, and where they are counted:
 -- in which scope, which window, which counter of rates and at which number there.
--- Nil for none.  Of what version 3 has reserved the rates are not given back.
+-- Nil for none.  Of what version 3 has reserved the rates are not given back; what
+-- version 4 has does not say by:VERSION.
 local function held(head, keys)
 	local units, start, rest = string.match(head,
 	    '^held (%d+) (%d+) ?(.*)$')
 	local born, number, senders = string.match(rest or '',
-	    '^(%d+) (%d+) by:%d+(.*)$')
+	    '^(%d+) (%d+)(.*)$')
+	senders = string.gsub(senders or '', '^ by:%d+', '')
 	if not units then
 		return nil
 	end
 	local places = { { scope = scope_of(keys), start = tonumber(start),
 	    born = tonumber(born) or 0, number = tonumber(number) or 0 } }
-	for domain, from, of, at in string.gmatch(senders or '',
+	for domain, from, of, at in string.gmatch(senders,
 	    ' ([^ ]+) (%d+) (%d+) (%d+)') do
 		places[#places + 1] = { scope = sender_scope(keys, nil, domain),
 		    start = tonumber(from), born = tonumber(of),
