@@ -7,25 +7,23 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
-#include <netdb.h>
 #include <openssl/ssl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "conf.h"
-#include "log.h"
 #include "monotonic.h"
 #include "place.h"
 #include "redisconn.h"
-#include "redisfmt.h"
+#include "redisdial.h"
+#include "redislogin.h"
+#include "redisout.h"
 #include "redisread.h"
 #include "resolve.h"
 #include "slots.h"
@@ -33,12 +31,8 @@
 #include "tally.h"
 #include "trouble.h"
 
-#define BACKOFF_MIN 50 /* milliseconds */
-#define BACKOFF_MAX 5000
-#define CONNECT_MAX 5000  /* for connection, TLS and login */
+#define CONNECT_MAX 5000  /* milliseconds, for connection, TLS and login */
 #define CONNECT_NEXT 1000 /* the same, where there is another address */
-#define OUTPUT_MIN (16 * 1024)
-#define OUTPUT_MAX (16 << 20) /* that Redis has not taken yet */
 
 struct redisreq {
 	STAILQ_ENTRY(redisreq) entry;
@@ -51,35 +45,21 @@ struct redisreq {
 
 STAILQ_HEAD(redisreqs, redisreq);
 
-/* Bytes that are still to be sent; wiped as they are. */
-struct output {
-	char  *buf;
-	size_t size;
-	size_t off;
-	size_t len;
-};
-
 struct redisconn {
 	const struct redisconn_common *common;
 	const struct conf	      *conf;
 	struct place		       place;
-	enum redisconn_peer	       peer;
-	bool			       is_primary;
 	struct trouble		      *trouble;
 	SSL_CTX			      *tls; /* NULL: without */
 
-	/* Where the host is, which of that was tried, and why in vain. */
-	struct resolve	      *resolve; /* under way */
-	struct resolve_address address[RESOLVE_MAX];
-	size_t		       naddresses;
-	size_t		       tried;
-	struct resolve_address served; /* by this one, the last time */
-	char		       why[256];
+	struct resolve	 *resolve; /* under way */
+	struct redisdial  dial;
+	struct redislogin login;
 
 	/* The connection; NULL: none. */
 	struct stream	 *stream;
 	struct redisread *input;
-	struct output	  output;
+	struct redisout	  output;
 	struct event	 *readable;
 	struct event	 *writable;
 	bool		  ready;
@@ -97,7 +77,6 @@ struct redisconn {
 	void	    *on_connect_arg;
 	redisconn_cb on_message;
 	void	    *on_message_arg;
-	int	     backoff;
 	int64_t	     timeout; /* milliseconds, one request */
 	int64_t	     read;    /* when something came: microseconds, monotonic */
 	int64_t	     heard;   /* the same of a reply that is too large: ms */
@@ -140,14 +119,6 @@ fail_requests(struct redisconn *rc)
 }
 
 static void
-wipe_output(struct output *out)
-{
-	if (out->buf != NULL)
-		freezero(out->buf, out->size);
-	memset(out, 0, sizeof(*out));
-}
-
-static void
 close_stream(struct redisconn *rc)
 {
 	free_event(&rc->readable);
@@ -157,40 +128,9 @@ close_stream(struct redisconn *rc)
 	rc->stream = NULL;
 	redisread_free(rc->input);
 	rc->input = NULL;
-	wipe_output(&rc->output);
+	redisout_wipe(&rc->output);
 	rc->ready = false;
 	rc->turn++;
-}
-
-/* What went wrong at which address, where there are several. */
-static void
-note_why(struct redisconn *rc, const char *why)
-{
-	const struct resolve_address *a;
-	char			      host[NI_MAXHOST];
-	size_t			      n = strlen(rc->why);
-
-	if (rc->naddresses < 2 || rc->tried == 0) {
-		strlcpy(rc->why, why, sizeof(rc->why));
-		return;
-	}
-	a = &rc->address[rc->tried - 1];
-	if (getnameinfo((const struct sockaddr *)&a->sa, a->len, host,
-		sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
-		host[0] = '\0';
-	snprintf(rc->why + n, sizeof(rc->why) - n, "%s%s: %s",
-	    n > 0 ? "; " : "", host, why);
-}
-
-static int64_t
-pause_before_next(struct redisconn *rc)
-{
-	int64_t ms = rc->backoff / 2 +
-	    arc4random_uniform((uint32_t)rc->backoff);
-
-	rc->backoff = rc->backoff * 2 > BACKOFF_MAX ? BACKOFF_MAX
-						    : rc->backoff * 2;
-	return (ms);
 }
 
 /*
@@ -200,30 +140,23 @@ pause_before_next(struct redisconn *rc)
 static void
 connect_later(struct redisconn *rc)
 {
-	if (rc->tried < rc->naddresses) {
+	if (redisdial_more(&rc->dial)) {
 		add_timer(rc->reconnect, 0);
 		return;
 	}
-	trouble_away(rc->trouble, rc->why);
-	rc->why[0] = '\0';
-	rc->naddresses = rc->tried = 0;
-	add_timer(rc->reconnect, pause_before_next(rc));
+	trouble_away(rc->trouble, rc->dial.why);
+	add_timer(rc->reconnect, redisdial_pause(&rc->dial));
 }
 
 /* Ends the connection, or the attempt to make one. */
 static void
 drop_connection(struct redisconn *rc, const char *why)
 {
-	bool was_ready = rc->ready;
-
 	event_del(rc->giveup);
 	if (rc->resolve != NULL)
 		resolve_cancel(rc->resolve);
 	rc->resolve = NULL;
-	/* It was the right address: all of them have their turn again. */
-	if (was_ready)
-		rc->naddresses = rc->tried = 0;
-	note_why(rc, why);
+	redisdial_failed(&rc->dial, why);
 	close_stream(rc);
 	STAILQ_CONCAT(&rc->failing, &rc->requests);
 	event_active(rc->turned, EV_WRITE, 0);
@@ -254,26 +187,12 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 static void
 flush(struct redisconn *rc)
 {
-	struct output *out = &rc->output;
-	ssize_t	       n = 0;
+	ssize_t n = redisout_send(&rc->output, rc->stream);
 
-	while (out->off < out->len) {
-		n = stream_write(rc->stream, out->buf + out->off,
-		    out->len - out->off);
-		if (n < 0)
-			break;
-		explicit_bzero(out->buf + out->off, (size_t)n);
-		out->off += (size_t)n;
-	}
 	if (n == STREAM_FAILED)
 		drop_connection(rc, stream_error(rc->stream));
 	else if (n == STREAM_LATER && stream_wants_write(rc->stream))
 		event_add(rc->writable, NULL);
-	else if (out->off == out->len) {
-		out->off = out->len = 0;
-		if (out->size > OUTPUT_MIN)
-			wipe_output(out);
-	}
 }
 
 static void free_all(struct redisconn *);
@@ -296,42 +215,6 @@ on_turned(evutil_socket_t fd, short what, void *arg)
 		flush(rc);
 }
 
-static bool
-reserve_output(struct output *out, size_t n)
-{
-	size_t size = out->size > 0 ? out->size : OUTPUT_MIN;
-	char  *buf;
-
-	if (out->size - out->len >= n)
-		return (true);
-	while (size - (out->len - out->off) < n)
-		size *= 2;
-	if (size > OUTPUT_MAX || (buf = malloc(size)) == NULL)
-		return (false);
-	out->len -= out->off;
-	if (out->buf != NULL) {
-		memcpy(buf, out->buf + out->off, out->len);
-		freezero(out->buf, out->size);
-	}
-	out->buf = buf;
-	out->size = size;
-	out->off = 0;
-	return (true);
-}
-
-static bool
-write_command(struct redisconn *rc, int argc, const char **argv)
-{
-	struct output *out = &rc->output;
-	size_t	       len = redisfmt_size(argc, argv);
-
-	if (!reserve_output(out, len))
-		return (false);
-	out->len += redisfmt(argc, argv, out->buf + out->len);
-	event_active(rc->turned, EV_WRITE, 0);
-	return (true);
-}
-
 /* what is the request for the log; NULL where its words may stand there. */
 static struct redisreq *
 append(struct redisconn *rc, redisconn_cb cb, void *arg, const char *what,
@@ -341,10 +224,11 @@ append(struct redisconn *rc, redisconn_cb cb, void *arg, const char *what,
 
 	if ((req = calloc(1, sizeof(*req))) == NULL)
 		return (NULL);
-	if (!write_command(rc, argc, argv)) {
+	if (!redisout_add(&rc->output, argc, argv)) {
 		free(req);
 		return (NULL);
 	}
+	event_active(rc->turned, EV_WRITE, 0);
 	req->cb = cb;
 	req->arg = arg;
 	req->sent = monotonic_us();
@@ -366,7 +250,7 @@ redisconn_send(struct redisconn *rc, redisconn_cb cb, void *arg, int argc,
 		return (NULL);
 	if ((req = append(rc, cb, arg, NULL, argc, argv)) == NULL)
 		return (NULL);
-	req->timed = rc->peer != REDISCONN_SENTINEL;
+	req->timed = rc->login.peer != REDISCONN_SENTINEL;
 	if (!event_pending(rc->overdue, EV_TIMEOUT, NULL))
 		add_timer(rc->overdue, rc->timeout);
 	return (req);
@@ -387,7 +271,7 @@ redisconn_ready(const struct redisconn *rc)
 bool
 redisconn_is_primary(const struct redisconn *rc)
 {
-	return (rc->is_primary);
+	return (rc->login.is_primary);
 }
 
 void
@@ -411,167 +295,34 @@ redisconn_on_connect(struct redisconn *rc,
 	rc->on_connect_arg = arg;
 }
 
-/*
- * A server that does not know a command repeats its arguments, of which one is
- * the password: what it says is cut off before them.
- */
-static void
-login_step(struct redisconn *rc, const redisReply *reply, const char *step)
+static bool
+send_login(void *arg, redisconn_cb cb, void *cb_arg, const char *what, int argc,
+    const char **argv)
 {
-	const char *text = "unexpected reply", *end;
-	char	    why[256];
-	size_t	    len;
-
-	if (reply == NULL || reply->type == REDIS_REPLY_STATUS)
-		return;
-	if (reply->type == REDIS_REPLY_ERROR)
-		text = reply->str;
-	end = strstr(text, "with args");
-	len = end != NULL ? (size_t)(end - text) : strlen(text);
-	snprintf(why, sizeof(why), "%s: %.*s", step,
-	    (int)(len < 200 ? len : 200), text);
-	drop_connection(rc, why);
+	return (append(arg, cb, cb_arg, what, argc, argv) != NULL);
 }
 
 static void
-on_auth(void *arg, const redisReply *reply)
-{
-	login_step(arg, reply, "AUTH");
-}
-
-static void
-on_select(void *arg, const redisReply *reply)
-{
-	login_step(arg, reply, "SELECT");
-}
-
-/*
- * A server from before functions does not know the command, whatever is
- * permitted and loaded.  It is treated like one that is away.
- */
-static void
-on_functions(void *arg, const redisReply *reply)
-{
-	if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
-		return;
-	if (strstr(reply->str, "unknown command") != NULL)
-		drop_connection(arg,
-		    "the server is too old: Redis 7 or Valkey 8 is "
-		    "needed");
-	/* Which is said unasked, and then the connection is closed. */
-	else if (strstr(reply->str, "max number of clients") != NULL)
-		drop_connection(arg, reply->str);
-}
-
-static void
-on_info(void *arg, const redisReply *reply)
+on_login(void *arg)
 {
 	struct redisconn *rc = arg;
 
-	/* A node that is a replica is one of those that may be. */
-	if (reply != NULL && (rc->peer != REDISCONN_NODE || rc->is_primary))
-		trouble_info(rc->trouble, reply, rc->conf->redis_replicas);
-}
-
-/* HELLO's reply is names and values; every ACL user may ask. */
-static void
-on_hello(void *arg, const redisReply *reply)
-{
-	struct redisconn *rc = arg;
-	const redisReply *value;
-	size_t		  i;
-
-	if (reply == NULL)
-		return;
-	if (reply->type != REDIS_REPLY_ARRAY) {
-		login_step(rc, reply, "HELLO");
-		return;
-	}
-	for (i = 0; i + 1 < reply->elements; i += 2) {
-		value = reply->element[i + 1];
-		if (value->type == REDIS_REPLY_STRING &&
-		    strcmp(reply->element[i]->str, "role") == 0)
-			rc->is_primary = strcmp(value->str, "master") == 0;
-	}
-}
-
-/* A Sentinel that wants a password says so when it is asked something. */
-static void
-on_ping(void *arg, const redisReply *reply)
-{
-	struct redisconn *rc = arg;
-
-	if (rc->peer != REDISCONN_SENTINEL || reply == NULL ||
-	    reply->type != REDIS_REPLY_ERROR ||
-	    strncmp(reply->str, "NOAUTH", 6) != 0)
-		login_step(rc, reply, "PING");
-	if (reply == NULL || rc->stream == NULL)
-		return;
 	event_del(rc->giveup);
 	rc->ready = true;
-	rc->backoff = BACKOFF_MIN;
-	rc->why[0] = '\0';
-	rc->served = rc->address[rc->tried - 1];
+	redisdial_serves(&rc->dial);
 	trouble_back(rc->trouble);
 	if (rc->on_connect != NULL)
 		rc->on_connect(rc->on_connect_arg, rc);
 }
 
-static bool
-show_password(struct redisconn *rc)
+static void
+on_login_failed(void *arg, const char *why)
 {
-	const struct conf *conf = rc->conf;
-	const char	  *auth[3] = { "AUTH" };
-	int		   n = 1;
-
-	if (conf->redis_password == NULL)
-		return (true);
-	if (conf->redis_user != NULL)
-		auth[n++] = conf->redis_user;
-	auth[n++] = conf->redis_password;
-	return (append(rc, on_auth, rc, "AUTH", n, auth) != NULL);
+	drop_connection(arg, why);
 }
 
-static bool
-choose_database(struct redisconn *rc)
-{
-	char	    db[16];
-	const char *argv[] = { "SELECT", db };
-
-	if (rc->conf->redis_db == 0)
-		return (true);
-	snprintf(db, sizeof(db), "%d", rc->conf->redis_db);
-	return (append(rc, on_select, rc, NULL, 2, argv) != NULL);
-}
-
-/* What is to be known of a server, once. */
-static bool
-ask_what_it_is(struct redisconn *rc)
-{
-	const char *hello[] = { "HELLO", "2" };
-	const char *functions[] = { "FCALL", "smtpusers_version", "0" };
-	const char *info[] = { "INFO", "memory", "persistence", "replication" };
-
-	rc->is_primary = false;
-	return ((rc->peer != REDISCONN_NODE ||
-		    append(rc, on_hello, rc, NULL, 2, hello) != NULL) &&
-	    (rc->conf->reader ||
-		append(rc, on_functions, rc, NULL, 3, functions) != NULL) &&
-	    (rc->conf->reader ||
-		append(rc, on_info, rc, NULL, 4, info) != NULL));
-}
-
-/* Sent in one go; the replies are judged as they come. */
-static bool
-log_in(struct redisconn *rc)
-{
-	const bool  sentinel = rc->peer == REDISCONN_SENTINEL;
-	const char *ping = "PING";
-
-	return (show_password(rc) && (sentinel || choose_database(rc)) &&
-	    (sentinel || rc->peer == REDISCONN_AGAIN || ask_what_it_is(rc)) &&
-	    append(rc, on_ping, rc, NULL, 1, &ping) != NULL);
-}
+static const struct redislogin_handler login_handler = { send_login, on_login,
+	on_login_failed };
 
 /* A node of a cluster that tells where to ask is well. */
 static bool
@@ -710,42 +461,22 @@ set_up(struct redisconn *rc)
 	/* Nothing is written before there is a connection. */
 	return (rc->input != NULL && rc->readable != NULL &&
 	    rc->writable != NULL && event_add(rc->readable, NULL) == 0 &&
-	    event_add(rc->writable, NULL) == 0 && log_in(rc));
+	    event_add(rc->writable, NULL) == 0 && redislogin_begin(&rc->login));
 }
 
 static void
 connect_next(struct redisconn *rc)
 {
-	const struct resolve_address *a = &rc->address[rc->tried++];
+	const struct resolve_address *a = redisdial_next(&rc->dial);
 
 	add_timer(rc->giveup,
-	    rc->tried < rc->naddresses ? CONNECT_NEXT : CONNECT_MAX);
+	    redisdial_more(&rc->dial) ? CONNECT_NEXT : CONNECT_MAX);
 	rc->stream = stream_open((const struct sockaddr *)&a->sa, a->len,
 	    rc->tls, rc->place.host, &rc->conf->places);
 	if (rc->stream == NULL)
 		drop_connection(rc, strerror(errno));
 	else if (!set_up(rc))
 		drop_connection(rc, "out of memory");
-}
-
-/* The address that has served before comes first. */
-static void
-take_addresses(struct redisconn *rc, const struct resolve_address *address,
-    size_t n)
-{
-	struct resolve_address first = address[0];
-	size_t		       i;
-
-	rc->naddresses = n;
-	rc->tried = 0;
-	memcpy(rc->address, address, n * sizeof(*address));
-	for (i = 1; i < n; i++)
-		if (rc->served.len == address[i].len &&
-		    memcmp(&rc->served.sa, &address[i].sa, address[i].len) ==
-			0) {
-			rc->address[0] = address[i];
-			rc->address[i] = first;
-		}
 }
 
 static void
@@ -759,7 +490,7 @@ on_resolved(void *arg, const struct resolve_address *address, size_t n,
 		drop_connection(rc, error);
 		return;
 	}
-	take_addresses(rc, address, n);
+	redisdial_take(&rc->dial, address, n);
 	connect_next(rc);
 }
 
@@ -791,14 +522,14 @@ start_connect(struct redisconn *rc)
 	bool		       is_path = place->transport == REDIS_UNIX;
 
 	add_timer(rc->giveup, CONNECT_MAX);
-	if (rc->tried < rc->naddresses)
+	if (redisdial_more(&rc->dial))
 		connect_next(rc);
 	else if (is_path && !take_path(&one, place->host))
 		drop_connection(rc, "the socket's path is too long");
 	else if (!is_path && !resolve_numeric(place->host, place->port, &one))
 		look_up_host(rc);
 	else {
-		take_addresses(rc, &one, 1);
+		redisdial_take(&rc->dial, &one, 1);
 		connect_next(rc);
 	}
 }
@@ -833,11 +564,13 @@ new_trouble(const struct conf *conf, const struct place *place)
 }
 
 static bool
-init(struct redisconn *rc)
+init(struct redisconn *rc, enum redisconn_peer peer)
 {
 	if (rc->place.transport == REDIS_TLS)
 		rc->tls = rc->common->tls;
 	rc->trouble = new_trouble(rc->conf, &rc->place);
+	rc->login = (struct redislogin){ rc->conf, peer, rc->trouble,
+		&login_handler, rc, false };
 	rc->turned = event_new(rc->common->base, -1, 0, on_turned, rc);
 	rc->overdue = evtimer_new(rc->common->base, on_overdue, rc);
 	rc->reconnect = evtimer_new(rc->common->base, on_reconnect, rc);
@@ -857,12 +590,10 @@ redisconn_new(const struct redisconn_common *common, const struct place *place,
 	rc->common = common;
 	rc->conf = common->conf;
 	rc->place = *place;
-	rc->peer = peer;
-	rc->backoff = BACKOFF_MIN;
 	rc->timeout = rc->conf->redis_timeout * 95LL / 100;
 	STAILQ_INIT(&rc->requests);
 	STAILQ_INIT(&rc->failing);
-	if (!init(rc)) {
+	if (!init(rc, peer)) {
 		free_all(rc);
 		return (NULL);
 	}

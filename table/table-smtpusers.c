@@ -27,36 +27,16 @@
 
 #include "check.h"
 #include "conf.h"
-#include "digest.h"
 #include "lineio.h"
 #include "log.h"
-#include "monotonic.h"
 #include "netaddr.h"
-#include "passwd.h"
-#include "recent.h"
+#include "passwords.h"
 #include "sandbox.h"
 #include "servers.h"
-#include "stall.h"
 #include "state.h"
 #include "tableline.h"
 #include "tally.h"
 #include "users.h"
-
-#define THREADS 2
-
-/*
- * Passwords remembered with what became of them, and for how many seconds:
- * as a digest of name, password and the hash that it was verified against, so
- * with another hash in Redis it is verified anew.  Wrong ones, of which there
- * is no end, do not push out right ones.
- */
-#define RIGHT_SIZE 16384
-#define RIGHT_TTL (24 * 3600)
-#define WRONG_SIZE 16384
-#define WRONG_TTL 600
-
-/* Seconds between two lines of the log about guessing. */
-#define LOG_PAUSE 60
 
 /* The question that smtpd waits for. */
 struct request {
@@ -66,20 +46,8 @@ struct request {
 	char		       id[TABLELINE_ID];
 	char		      *password; /* SERVICE_AUTH */
 	struct users_query    *query;
-	struct verification   *verification;
 	struct netaddr	       address;
 	char		       name[USER_NAME_MAX + 1];
-};
-
-/*
- * The computation of a hash.  It goes on when its request's time has run out:
- * what comes out is then known when the client tries again.
- */
-struct verification {
-	struct table *table;
-	bool	      wanted; /* a request still waits for it */
-	int64_t	      began;  /* microseconds, monotonic */
-	uint8_t	      digest[DIGEST_LEN];
 };
 
 /* Where the answers come from: a configuration, and what it leads to. */
@@ -90,21 +58,17 @@ struct source {
 };
 
 struct table {
-	const char	   *conf_file;
-	struct source	    source;
-	struct source	    next; /* of an update, until it has answered */
-	struct event_base  *base;
-	struct lineio	   *io;
-	struct passwd_pool *pool;
-	struct event	   *deadline;
-	bool		    offers_auth;
-	bool		    registered;
-	struct request	    request;
-	struct recent	   *right;
-	struct recent	   *wrong;
-	struct state	   *state;
-	struct stall	    stall; /* for wrong passwords */
-	int64_t		    guessing_logged;
+	const char	  *conf_file;
+	struct source	   source;
+	struct source	   next; /* of an update, until it has answered */
+	struct event_base *base;
+	struct lineio	  *io;
+	struct passwords  *passwords;
+	struct event	  *deadline;
+	bool		   offers_auth;
+	bool		   registered;
+	struct request	   request;
+	struct state	  *state;
 };
 
 /*
@@ -169,8 +133,6 @@ clear_request(struct table *t)
 	close_source(&t->next);
 	if (req->query != NULL)
 		users_cancel(req->query);
-	if (req->verification != NULL)
-		req->verification->wanted = false;
 	if (req->password != NULL)
 		freezero(req->password, strlen(req->password));
 	memset(req, 0, sizeof(*req));
@@ -220,14 +182,6 @@ refuse_update(struct table *t, const char *why)
 }
 
 static void
-waited_for(struct table *t, const struct verification *v)
-{
-	int64_t now = monotonic_us();
-
-	stall_add(&t->stall, now, now - v->began);
-}
-
-static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct table *t = arg;
@@ -236,8 +190,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!t->request.pending)
 		return;
-	if (t->request.verification != NULL)
-		waited_for(t, t->request.verification);
+	passwords_give_up(t->passwords);
 	if (t->request.kind == TABLE_UPDATE)
 		refuse_update(t, "redis cannot be asked");
 	else
@@ -245,113 +198,35 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_verified(void *arg, enum passwd_result result)
+answer_password(void *arg, enum passwords_answer found)
 {
-	struct verification *v = arg;
-	struct table	    *t = v->table;
-
-	if (result != PASSWD_ERROR)
-		recent_add(result == PASSWD_RIGHT ? t->right : t->wrong,
-		    v->digest);
-	if (v->wanted) {
-		t->request.verification = NULL;
-		if (result != PASSWD_RIGHT)
-			waited_for(t, v);
-		if (result == PASSWD_RIGHT)
-			answer(t, "found");
-		else if (result == PASSWD_WRONG)
-			answer(t, "not-found");
-		else
-			answer(t, "error|the stored hash cannot be computed");
+	switch (found) {
+	case PASSWORDS_RIGHT:
+		answer(arg, "found");
+		break;
+	case PASSWORDS_WRONG:
+		answer(arg, "not-found");
+		break;
+	case PASSWORDS_FULL:
+		answer(arg, "error|too many passwords to verify");
+		break;
+	case PASSWORDS_ERROR:
+		answer(arg, "error|the stored hash cannot be computed");
+		break;
+	case PASSWORDS_LATER:
+		break;
 	}
-	free(v);
-}
-
-/* False when it cannot be done now. */
-static bool
-verify(struct table *t, const struct user *user,
-    const uint8_t digest[DIGEST_LEN], bool wanted)
-{
-	struct verification *v;
-	struct passwd_job   *job;
-
-	if ((v = calloc(1, sizeof(*v))) == NULL)
-		return (false);
-	job = passwd_check(t->pool, user->name, t->request.password,
-	    user->password, on_verified, v);
-	if (job == NULL) {
-		free(v);
-		return (false);
-	}
-	v->table = t;
-	v->wanted = wanted;
-	v->began = monotonic_us();
-	memcpy(v->digest, digest, sizeof(v->digest));
-	if (wanted) {
-		passwd_do_next(job);
-		t->request.verification = v;
-	}
-	return (true);
-}
-
-static void
-log_guessing(struct table *t, const char *name)
-{
-	int64_t now = monotonic_us();
-
-	if (t->guessing_logged != 0 &&
-	    now - t->guessing_logged < LOG_PAUSE * 1000000LL)
-		return;
-	t->guessing_logged = now;
-	log_warnx("too many wrong passwords, the last for %s: those for users "
-		  "who are guessed at are refused before they are verified",
-	    name);
-}
-
-/*
- * smtpd stands still for each password that is waited for, so wrong ones have
- * a share of its time.  Once that is used up, a password that is not known for
- * a name that has had wrong ones is refused, as a wrong one is, lest the reply
- * tell which names are there; it is verified behind that, and known when the
- * client comes again.
- */
-static void
-check_password(struct table *t, const struct user *user,
-    const uint8_t digest[DIGEST_LEN])
-{
-	bool guessed = passwd_guessed(t->pool, user->name);
-
-	if (guessed && stall_exhausted(&t->stall, monotonic_us())) {
-		log_guessing(t, user->name);
-		verify(t, user, digest, false);
-		answer(t, "not-found");
-	} else if (!verify(t, user, digest, true))
-		answer(t,
-		    guessed ? "not-found"
-			    : "error|too many passwords to verify");
 }
 
 /* A user who cannot log in costs nothing: smtpd's pause hides who is there. */
 static void
 check_auth(struct table *t, const struct user *user)
 {
-	const char *strings[3];
-	uint8_t	    digest[DIGEST_LEN];
-
-	if (user == NULL || user->password[0] == '\0') {
-		answer(t, "not-found");
-		return;
-	}
-	strings[0] = user->name;
-	strings[1] = t->request.password;
-	strings[2] = user->password;
-	digest_strings(digest, 3, strings);
-	if (recent_has(t->right, digest))
-		answer(t, "found");
-	else if (recent_has(t->wrong, digest))
+	if (user == NULL || user->password[0] == '\0')
 		answer(t, "not-found");
 	else
-		check_password(t, user, digest);
+		answer_password(t,
+		    passwords_check(t->passwords, user, t->request.password));
 }
 
 static void
@@ -606,13 +481,12 @@ table_start(struct table *t, struct conf *conf)
 {
 	if ((t->base = event_base_new()) == NULL)
 		log_fatal("creating the event loop");
-	if ((t->pool = passwd_pool_new(t->base, THREADS)) == NULL)
+	t->passwords = passwords_new(t->base, answer_password, t);
+	if (t->passwords == NULL)
 		log_fatal("starting threads for passwords");
 	if (!open_source(&t->source, t->base, conf))
 		exit(1);
-	if ((t->right = recent_new(RIGHT_SIZE, RIGHT_TTL)) == NULL ||
-	    (t->wrong = recent_new(WRONG_SIZE, WRONG_TTL)) == NULL ||
-	    (t->state = state_new(t->base, STATE_TABLE)) == NULL ||
+	if ((t->state = state_new(t->base, STATE_TABLE)) == NULL ||
 	    (t->deadline = evtimer_new(t->base, on_deadline, t)) == NULL ||
 	    (t->io = lineio_new(t->base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 t)) == NULL)
@@ -628,9 +502,7 @@ table_stop(struct table *t)
 	state_free(t->state);
 	close_source(&t->source);
 	event_free(t->deadline);
-	passwd_pool_free(t->pool);
-	recent_free(t->right);
-	recent_free(t->wrong);
+	passwords_free(t->passwords);
 	event_base_free(t->base);
 }
 

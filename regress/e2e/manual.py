@@ -8,12 +8,14 @@ import re
 ESCAPES = {"e": "\\", "&": "", "(:u": "ü", "(dq": '"'}
 
 
-def displays(page):
-    """The displays of a page: (heading above, text)."""
+def displays(page, lines=False):
+    """The displays of a page: (heading above, text); with those of one line."""
     heading, display = "", None
     for line in page.read_text().splitlines():
         if line.startswith((".Ss ", ".Sh ")):
             heading = line[4:]
+        elif lines and line.startswith(".Dl "):
+            yield heading, unescaped(line[4:]) + "\n"
         elif line.startswith(".Bd "):
             display = []
         elif line == ".Ed":

@@ -44,14 +44,13 @@ REFUSALS = ("refused", "deferred")
 Totals = namedtuple("Totals", "name help labels takes")
 
 TOTALS = (
-    Totals("refusals", "What was refused for good or deferred: connections, "
-           "logins, messages and recipients, by reason, which is empty where "
-           "none is known.", ("event", "result", "reason"),
+    Totals("refusals", "Connections, logins, messages and recipients that were "
+           "refused for good or deferred, by reason, which may be empty.", ("event", "result", "reason"),
            lambda event, result, reason: result in REFUSALS),
-    Totals("recipients", "Recipients of messages, by what became of these.",
+    Totals("recipients", "Recipients of messages, by the result of the message.",
            ("result",), lambda event, result, reason:
            event == "recipient" and result not in REFUSALS and not reason),
-    Totals("message_bytes", "The size of messages, by what became of these.",
+    Totals("message_bytes", "Bytes of messages, by the result of the message.",
            ("result",), lambda event, result, reason:
            event == "bytes" and not reason))
 
@@ -74,32 +73,32 @@ FAMILIES = (
                "failed")),
     counter("recipients_refused", "Recipients that were refused.",
             "recipients_refused"),
-    counter("temporary_failures", "Replies that something cannot be decided "
-            "now.", "temporary_failures"),
-    gauge("writes_waiting", "Entries of logs and counters that Redis has yet "
-          "to take.", "writes_waiting"),
+    counter("temporary_failures", "Temporary errors, since something could not "
+            "be decided.", "temporary_failures"),
+    gauge("writes_waiting", "Entries of logs and counters that wait for "
+          "Redis.", "writes_waiting"),
     counter("writes_lost", "Entries of logs and counters that are "
             "lost.", "writes_lost"),
-    counter("alarms", "Users of whom an alarm has told.", "alarms"),
+    counter("alarms", "Alarms that went off.", "alarms"),
     counter("limits_reached", "Quotas of users and accounts that were used "
             "up.", "limits_reached"),
     counter("spf_questions", "Domains that the DNS was asked about.",
             "spf_questions"),
-    counter("spf_failures", "Domains that it gave no answer about.",
+    counter("spf_failures", "Domains about which the DNS gave no answer.",
             "spf_failures"),
     by_result("lookups", "Answers of the table to smtpd.",
               ("found", "not_found", "failed")),
     counter("redis_unanswered_requests", "Requests to Redis that had no "
             "reply.", "redis_unanswered"),
-    Family("redis_reply_seconds", "summary", "What Redis takes for a reply: "
+    Family("redis_reply_seconds", "summary", "How long Redis took to reply: "
            "quantiles of the last minute.", [
                Value({"quantile": "0.5"}, "redis_median", MICROSECONDS),
                Value({"quantile": "0.99"}, "redis_p99", MICROSECONDS),
                Value({"quantile": "1"}, "redis_worst", MICROSECONDS),
                Value("sum", "redis_time", MICROSECONDS),
                Value("count", "redis_requests")]),
-    gauge("redis_timeout_seconds", "What Redis may take, by the relay's "
-          "configuration.", "redis_timeout")._replace(values=[
+    gauge("redis_timeout_seconds", "How long Redis may take, by the "
+          "relay's configuration.", "redis_timeout")._replace(values=[
               Value({}, "redis_timeout", 1000)]))
 
 
