@@ -19,8 +19,8 @@
 #include "key.h"
 #include "log.h"
 #include "monotonic.h"
-#include "redisread.h"
 #include "servers.h"
+#include "userreplies.h"
 #include "users.h"
 
 #define LOG_PAUSE 60 /* seconds between words about one record */
@@ -44,34 +44,9 @@ struct users {
 	} logged[LOG_RECENT];
 };
 
-/* The commands that one question is made of. */
-enum part_kind {
-	PART_OWNER,		 /* GET ip:{ADDR} */
-	PART_RECORD,		 /* HMGET user:{NAME} */
-	PART_DOMAINS,		 /* SMISMEMBER user:{NAME}:domains */
-	PART_ADDRESSES,		 /* SSCAN user:{NAME}:domains */
-	PART_LIST,		 /* SRANDMEMBER user:{NAME}:ips, if short */
-	PART_LENGTH,		 /* SCARD user:{NAME}:ips, if long */
-	PART_PREFIXES,		 /* SMISMEMBER user:{NAME}:ips, if long */
-	PART_ACCOUNT,		 /* HMGET account:{NAME} */
-	PART_ACCOUNT_DOMAINS,	 /* SMISMEMBER account:{NAME}:domains */
-	PART_SUPPRESSED,	 /* ZCARD user:{NAME}:suppressed */
-	PART_ACCOUNT_SUPPRESSED, /* ZCARD account:{NAME}:suppressed */
-	PART_RECORD_SIZE,	 /* MEMORY USAGE user:{NAME} */
-	PART_LIST_SIZE,		 /* MEMORY USAGE user:{NAME}:ips */
-	PART_ACCOUNT_SIZE,	 /* MEMORY USAGE account:{NAME} */
-	NPARTS
-};
-
 struct part {
 	struct users_query *query;
 	struct servers_req *req; /* NULL: not under way */
-};
-
-/* What is wrong with a key. */
-struct fault {
-	const char    *what; /* NULL: nothing */
-	enum part_kind part; /* that asked about the key */
 };
 
 struct users_query {
@@ -81,28 +56,14 @@ struct users_query {
 	void		     *arg;
 	struct part	      parts[NPARTS];
 	size_t		      nwaiting; /* parts under way */
-	struct fault	      bad;
-	struct fault	      bad_account; /* the same of what was guessed */
-	bool		      unavailable;
-	bool		      too_large; /* is what is bad */
-	bool		      sizing;	 /* sizes are asked for */
-	bool		      sized;	 /* and were good */
-	bool		      list_is_large;
-	bool		      exists;
-	bool		      long_list;
+	struct userreplies    told;
+	bool		      sizing;	   /* sizes are asked for */
+	bool		      sized;	   /* and were good */
 	bool		      by_prefixes; /* asked so, the last time */
-	bool		      in_prefixes;
-	char		      owner[USER_NAME_MAX + 1]; /* of the address */
 	/* Whom and which account has been asked about: "" none. */
 	char name[USER_NAME_MAX + 1];
 	char account[USER_NAME_MAX + 1];
-	enum user_scope
-		    scope; /* what is asked of them, at most the question's */
-	struct user user;
-	struct user of_account; /* plan, status, prefix, in_account */
 };
-
-static const char too_large[] = "too large";
 
 struct users *
 users_new(struct servers *servers, const struct conf *conf)
@@ -154,13 +115,6 @@ worth_logging(struct users *us, const char *key)
 	return (true);
 }
 
-static bool
-of_account(enum part_kind kind)
-{
-	return (kind == PART_ACCOUNT || kind == PART_ACCOUNT_DOMAINS ||
-	    kind == PART_ACCOUNT_SUPPRESSED || kind == PART_ACCOUNT_SIZE);
-}
-
 static const char *
 key_of_part(const struct users_query *q, enum part_kind kind,
     char key[KEY_TEXT])
@@ -179,7 +133,7 @@ key_of_part(const struct users_query *q, enum part_kind kind,
 
 	if (kind == PART_OWNER)
 		return (key_address(key, prefix, q->question.address));
-	if (of_account(kind))
+	if (part_of_account(kind))
 		return (key_account(key, prefix, q->account, set));
 	return (key_user(key, prefix, q->name, set));
 }
@@ -197,8 +151,8 @@ log_bad(struct users_query *q)
 {
 	char key[KEY_TEXT];
 
-	if (worth_logging(q->users, key_of_part(q, q->bad.part, key)))
-		users_log_bad(key, q->bad.what);
+	if (worth_logging(q->users, key_of_part(q, q->told.bad.part, key)))
+		users_log_bad(key, q->told.bad.what);
 }
 
 static void
@@ -222,7 +176,7 @@ users_cancel(struct users_query *q)
 static void
 learn_large(struct users_query *q)
 {
-	struct guess guess = { .long_list = q->long_list,
+	struct guess guess = { .long_list = q->told.long_list,
 		.large_until = monotonic_s() + LARGE_PAUSE };
 
 	strlcpy(guess.name, q->name, sizeof(guess.name));
@@ -235,181 +189,10 @@ finish_query(struct users_query *q, enum users_found found)
 {
 	if (found == USER_BAD)
 		log_bad(q);
-	if (found == USER_BAD && q->too_large && q->name[0] != '\0')
+	if (found == USER_BAD && q->told.too_large && q->name[0] != '\0')
 		learn_large(q);
-	q->cb(q->arg, found, found == USER_OK ? &q->user : NULL);
+	q->cb(q->arg, found, found == USER_OK ? &q->told.user : NULL);
 	free_query(q);
-}
-
-static bool
-is_too_large(const redisReply *reply)
-{
-	return (strncmp(reply->str, REDIS_TOO_LARGE,
-		    sizeof(REDIS_TOO_LARGE) - 1) == 0);
-}
-
-/*
- * A value of the wrong type or size is the record's fault, every other error is
- * Redis's, and logged with the connection.
- */
-static const char *
-usable(struct users_query *q, const redisReply *reply)
-{
-	if (reply != NULL && reply->type != REDIS_REPLY_ERROR)
-		return (NULL);
-	if (reply != NULL && strncmp(reply->str, "WRONGTYPE", 9) == 0)
-		return ("wrong type");
-	if (reply != NULL && is_too_large(reply)) {
-		q->too_large = true;
-		return (too_large);
-	}
-	q->unavailable = true;
-	return (NULL);
-}
-
-/* SMISMEMBER's bits, in the order of what was asked about. */
-static const char *
-read_bits(const redisReply *reply, size_t n, uint32_t *bits)
-{
-	size_t i;
-
-	*bits = 0;
-
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
-		return ("not a set");
-	for (i = 0; i < n; i++)
-		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
-		    reply->element[i]->integer == 1)
-			*bits |= 1U << i;
-	return (NULL);
-}
-
-/*
- * The domains of the user: those that are assigned, and those of which all
- * addresses are.
- */
-static const char *
-read_assigned(struct users_query *q, const redisReply *reply)
-{
-	const struct domains *domains = q->question.domains;
-	const size_t	      n = domains->n;
-	uint32_t	      bits, lacking = domains->unnamed;
-	const char	     *bad;
-	size_t		      i;
-
-	bad = read_bits(reply, n + domains->naddresses, &bits);
-	if (bad != NULL)
-		return (bad);
-	for (i = 0; i < domains->naddresses; i++)
-		if ((bits >> (n + i) & 1) == 0)
-			lacking |= 1U << domains->address[i].domain;
-	q->user.assigned = (bits | ~lacking) & ((1U << n) - 1);
-	return (NULL);
-}
-
-/* {cursor, members} */
-static const char *
-read_addresses(struct users_query *q, const redisReply *reply)
-{
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-	    reply->element[1]->type != REDIS_REPLY_ARRAY)
-		return ("not a set");
-	q->user.addresses = reply->element[1]->elements > 0;
-	return (NULL);
-}
-
-static const char *
-read_owner(struct users_query *q, const redisReply *reply)
-{
-	if (reply->type == REDIS_REPLY_NIL ||
-	    (reply->type == REDIS_REPLY_STRING && reply->len == 0))
-		return (NULL);
-	if (reply->type == REDIS_REPLY_STRING &&
-	    strlen(reply->str) == reply->len &&
-	    user_fold_name(reply->str, q->owner))
-		return (NULL);
-	return ("not the name of a user");
-}
-
-static const char *
-read_length(struct users_query *q, const redisReply *reply)
-{
-	if (reply->type != REDIS_REPLY_INTEGER)
-		return ("not a set");
-	q->long_list = reply->integer > USER_SHORT_LIST;
-	return (NULL);
-}
-
-static const char *
-read_suppresses(const redisReply *reply, bool *suppresses)
-{
-	if (reply->type != REDIS_REPLY_INTEGER)
-		return ("not a sorted set");
-	*suppresses = reply->integer > 0;
-	return (NULL);
-}
-
-static const char *
-read_prefixes(struct users_query *q, const redisReply *reply)
-{
-	size_t i;
-
-	if (reply->type != REDIS_REPLY_ARRAY)
-		return ("not a set");
-	/* Of a source that is none, nothing but "" was asked about. */
-	for (i = 0; i < reply->elements && q->question.source->len != 0; i++)
-		if (reply->element[i]->type == REDIS_REPLY_INTEGER &&
-		    reply->element[i]->integer == 1)
-			q->in_prefixes = true;
-	return (NULL);
-}
-
-static const char *
-read_reply(struct users_query *q, enum part_kind kind, const redisReply *reply)
-{
-	const struct users_question *ask = &q->question;
-
-	switch (kind) {
-	case PART_OWNER:
-		return (read_owner(q, reply));
-	case PART_RECORD:
-		return (user_parse(&q->user, &q->exists, reply, q->scope));
-	case PART_DOMAINS:
-		return (read_assigned(q, reply));
-	case PART_ADDRESSES:
-		return (read_addresses(q, reply));
-	case PART_LIST:
-		return (user_parse_list(&q->user, reply, ask->source));
-	case PART_LENGTH:
-		return (read_length(q, reply));
-	case PART_PREFIXES:
-		return (read_prefixes(q, reply));
-	case PART_ACCOUNT:
-		return (user_parse_account(&q->of_account, reply, q->scope));
-	case PART_ACCOUNT_DOMAINS:
-		return (read_bits(reply, ask->domains->n,
-		    &q->of_account.in_account));
-	case PART_SUPPRESSED:
-		return (read_suppresses(reply, &q->user.suppresses));
-	case PART_ACCOUNT_SUPPRESSED:
-		return (read_suppresses(reply, &q->of_account.suppresses));
-	default:
-		break;
-	}
-	return (NULL);
-}
-
-/* Who may not ask for the size of a value has no choice but to read it. */
-static const char *
-read_size(struct users_query *q, enum part_kind kind, const redisReply *reply)
-{
-	if (reply->type != REDIS_REPLY_INTEGER ||
-	    reply->integer <= REDISREAD_MAX)
-		return (NULL);
-	if (kind != PART_LIST_SIZE)
-		return (too_large);
-	q->list_is_large = true;
-	return (NULL);
 }
 
 static void judge_replies(struct users_query *);
@@ -420,18 +203,10 @@ on_part(void *arg, const redisReply *reply)
 	struct part	   *part = arg;
 	struct users_query *q = part->query;
 	enum part_kind	    kind = (enum part_kind)(part - q->parts);
-	struct fault *first = of_account(kind) ? &q->bad_account : &q->bad;
-	const char   *bad;
 
 	part->req = NULL;
 	q->nwaiting--;
-	if (kind >= PART_RECORD_SIZE && reply != NULL)
-		bad = read_size(q, kind, reply);
-	else if ((bad = usable(q, reply)) == NULL && !q->unavailable)
-		bad = read_reply(q, kind, reply);
-	/* What is wrong with the address's key comes before all else. */
-	if (bad != NULL && (first->what == NULL || kind == PART_OWNER))
-		*first = (struct fault){ bad, kind };
+	userreplies_take(&q->told, kind, &q->question, reply);
 	if (q->nwaiting == 0)
 		judge_replies(q);
 }
@@ -534,7 +309,7 @@ ask_prefixes(struct users_query *q)
 	int	       n = 0;
 
 	q->by_prefixes = true;
-	q->in_prefixes = false;
+	q->told.in_prefixes = false;
 	key_user(key, q->users->conf->prefix, q->name, "ips");
 	for (;;) {
 		argv[n + 2] = netaddr_text(&na, text[n]);
@@ -561,11 +336,12 @@ ask_account(struct users_query *q, const char *account)
 	char		   key[KEY_TEXT];
 	const char	  *prefix = q->users->conf->prefix;
 	size_t		   nfields;
-	const char *const *fields = user_account_fields(q->scope, &nfields);
+	const char *const *fields = user_account_fields(q->told.scope,
+	    &nfields);
 
 	strlcpy(q->account, account, sizeof(q->account));
-	q->bad_account.what = NULL;
-	memset(&q->of_account, 0, sizeof(q->of_account));
+	q->told.bad_account.what = NULL;
+	memset(&q->told.of_account, 0, sizeof(q->told.of_account));
 	key_account(key, prefix, account, "");
 	if (!ask_hash(q, PART_ACCOUNT, key, fields, nfields) ||
 	    !ask_suppresses(q, PART_ACCOUNT_SUPPRESSED))
@@ -593,7 +369,7 @@ ask_sizes(struct users_query *q, const struct guess *guess)
 	const char *count[] = { "SCARD", ips };
 
 	q->sizing = true;
-	q->bad_account.what = NULL;
+	q->told.bad_account.what = NULL;
 	key_user(key, prefix, q->name, "");
 	key_user(ips, prefix, q->name, "ips");
 	if (!ask_size(q, PART_RECORD_SIZE, key) ||
@@ -617,15 +393,16 @@ ask_record(struct users_query *q, const char *name)
 	size_t		    nfields;
 
 	strlcpy(q->name, name, sizeof(q->name));
-	user_clear(&q->user);
-	strlcpy(q->user.name, name, sizeof(q->user.name));
+	user_clear(&q->told.user);
+	strlcpy(q->told.user.name, name, sizeof(q->told.user.name));
 	if (!q->sized && guess != NULL && guess->large_until > monotonic_s())
 		return (ask_sizes(q, guess));
-	q->long_list = guess != NULL && guess->long_list;
+	q->told.long_list = guess != NULL && guess->long_list;
 	key_user(key, prefix, name, "");
-	nfields = user_scope_fields(q->scope, fields);
+	nfields = user_scope_fields(q->told.scope, fields);
 	if (!ask_hash(q, PART_RECORD, key, fields, nfields) ||
-	    !ask_source(q, q->long_list) || !ask_suppresses(q, PART_SUPPRESSED))
+	    !ask_source(q, q->told.long_list) ||
+	    !ask_suppresses(q, PART_SUPPRESSED))
 		return (false);
 	if (has_domains(q)) {
 		key_user(key, prefix, name, "domains");
@@ -652,12 +429,12 @@ static void
 learn(struct users_query *q)
 {
 	const struct guess *before = guess_user(q->users->guesses, q->name);
-	struct guess	    guess = { .limited = q->user.limited };
+	struct guess	    guess = { .limited = q->told.user.limited };
 
 	strlcpy(guess.name, q->name, sizeof(guess.name));
-	strlcpy(guess.account, q->user.account, sizeof(guess.account));
-	guess.account_limited = strcmp(q->account, q->user.account) == 0 &&
-	    q->of_account.account_limited;
+	strlcpy(guess.account, q->told.user.account, sizeof(guess.account));
+	guess.account_limited = strcmp(q->account, q->told.user.account) == 0 &&
+	    q->told.of_account.account_limited;
 	/* Of limits a question about a login says nothing. */
 	if (q->question.scope == USER_LOGIN) {
 		guess.limited = before != NULL && before->limited;
@@ -665,7 +442,7 @@ learn(struct users_query *q)
 		    before->account_limited &&
 		    strcmp(before->account, guess.account) == 0;
 	}
-	guess.long_list = q->long_list;
+	guess.long_list = q->told.long_list;
 	guess_learn_user(q->users->guesses, &guess);
 }
 
@@ -680,17 +457,18 @@ enum missing {
 static enum missing
 missing_of_source(struct users_query *q)
 {
-	if (q->question.source == NULL || q->user.source != SOURCE_UNASKED)
+	if (q->question.source == NULL || q->told.user.source != SOURCE_UNASKED)
 		return (MISSING_NOTHING);
 	/* It was read, and is too long for that. */
 	if (!q->by_prefixes) {
-		q->long_list = true;
+		q->told.long_list = true;
 		return (MISSING_PREFIXES);
 	}
 	/* It was long, and is not any more, or it was long all along. */
-	if (!q->long_list)
+	if (!q->told.long_list)
 		return (MISSING_LIST);
-	q->user.source = q->in_prefixes ? SOURCE_LISTED : SOURCE_UNLISTED;
+	q->told.user.source = q->told.in_prefixes ? SOURCE_LISTED
+						  : SOURCE_UNLISTED;
 	return (MISSING_NOTHING);
 }
 
@@ -698,21 +476,21 @@ missing_of_source(struct users_query *q)
 static void
 take_account(struct users_query *q)
 {
-	if (!user_in_account(&q->of_account, q->user.name)) {
-		q->user.status = STATUS_BLOCKED;
+	if (!user_in_account(&q->told.of_account, q->told.user.name)) {
+		q->told.user.status = STATUS_BLOCKED;
 		return;
 	}
-	q->user.no_account = q->of_account.no_account;
-	q->user.pro = q->of_account.pro;
-	q->user.in_account = q->of_account.in_account;
-	q->user.account_suppresses = q->of_account.suppresses;
-	q->user.account_limited = q->of_account.account_limited;
-	q->user.account_over = q->of_account.account_over;
-	bounds_take(&q->user.bounds, &q->of_account.bounds);
-	alarm_take(&q->user.alarms, &q->of_account.alarms);
-	if (q->of_account.status == STATUS_BLOCKED ||
-	    q->user.status == STATUS_ALLOWED)
-		q->user.status = q->of_account.status;
+	q->told.user.no_account = q->told.of_account.no_account;
+	q->told.user.pro = q->told.of_account.pro;
+	q->told.user.in_account = q->told.of_account.in_account;
+	q->told.user.account_suppresses = q->told.of_account.suppresses;
+	q->told.user.account_limited = q->told.of_account.account_limited;
+	q->told.user.account_over = q->told.of_account.account_over;
+	bounds_take(&q->told.user.bounds, &q->told.of_account.bounds);
+	alarm_take(&q->told.user.alarms, &q->told.of_account.alarms);
+	if (q->told.of_account.status == STATUS_BLOCKED ||
+	    q->told.user.status == STATUS_ALLOWED)
+		q->told.user.status = q->told.of_account.status;
 }
 
 /* What was asked about before is nothing that the answer may be made of. */
@@ -735,11 +513,11 @@ ask_again(struct users_query *q)
 static bool
 too_short(const struct users_query *q)
 {
-	return (q->scope == USER_BRIEF &&
-	    (q->user.status == STATUS_BLOCKED ||
-		(q->user.account[0] != '\0' &&
-		    strcmp(q->user.account, q->account) == 0 &&
-		    q->of_account.no_account)));
+	return (q->told.scope == USER_BRIEF &&
+	    (q->told.user.status == STATUS_BLOCKED ||
+		(q->told.user.account[0] != '\0' &&
+		    strcmp(q->told.user.account, q->account) == 0 &&
+		    q->told.of_account.no_account)));
 }
 
 /* All replies are here: the user is judged, or what was guessed wrong asked. */
@@ -749,21 +527,21 @@ judge_record(struct users_query *q)
 	enum missing missing;
 	bool	     asked = true, account;
 
-	if (!q->exists) {
+	if (!q->told.exists) {
 		finish_query(q, USER_NONE);
 		return;
 	}
 	if (too_short(q)) {
-		q->scope = q->question.scope;
+		q->told.scope = q->question.scope;
 		ask_again(q);
 		return;
 	}
-	account = q->user.account[0] != '\0' &&
-	    strcmp(q->user.account, q->account) != 0;
+	account = q->told.user.account[0] != '\0' &&
+	    strcmp(q->told.user.account, q->account) != 0;
 	missing = missing_of_source(q);
 	learn(q);
 	if (account)
-		asked = ask_account(q, q->user.account);
+		asked = ask_account(q, q->told.user.account);
 	if (missing == MISSING_LIST)
 		asked = asked && ask_list(q);
 	else if (missing == MISSING_PREFIXES)
@@ -772,16 +550,17 @@ judge_record(struct users_query *q)
 		finish_query(q, USER_UNAVAILABLE);
 	if (!asked || account || missing != MISSING_NOTHING)
 		return;
-	if (q->user.account[0] != '\0' && q->bad_account.what != NULL) {
-		q->bad = q->bad_account;
+	if (q->told.user.account[0] != '\0' &&
+	    q->told.bad_account.what != NULL) {
+		q->told.bad = q->told.bad_account;
 		finish_query(q, USER_BAD);
 		return;
 	}
-	if (q->user.account[0] != '\0')
+	if (q->told.user.account[0] != '\0')
 		take_account(q);
 	if (q->question.name == NULL &&
-	    (q->user.ip_auth.len == 0 ||
-		!netaddr_equal(q->question.address, &q->user.ip_auth)))
+	    (q->told.user.ip_auth.len == 0 ||
+		!netaddr_equal(q->question.address, &q->told.user.ip_auth)))
 		finish_query(q, USER_NONE);
 	else
 		finish_query(q, USER_OK);
@@ -791,13 +570,14 @@ judge_record(struct users_query *q)
 static void
 ask_new_owner(struct users_query *q)
 {
-	guess_learn_address(q->users->guesses, q->question.address, q->owner);
-	q->bad.what = NULL;
-	q->sizing = q->sized = q->list_is_large = false;
-	q->exists = false;
+	guess_learn_address(q->users->guesses, q->question.address,
+	    q->told.owner);
+	q->told.bad.what = NULL;
+	q->sizing = q->sized = q->told.list_is_large = false;
+	q->told.exists = false;
 	q->account[0] = '\0';
 	memset(q->parts, 0, sizeof(q->parts));
-	if (!ask_record(q, q->owner))
+	if (!ask_record(q, q->told.owner))
 		finish_query(q, USER_UNAVAILABLE);
 }
 
@@ -807,11 +587,13 @@ judge_sizes(struct users_query *q)
 {
 	q->sizing = false;
 	q->sized = true;
-	if (q->bad.what == NULL)
-		q->bad = q->bad_account;
-	if (q->bad.what == NULL && q->list_is_large && !q->long_list)
-		q->bad = (struct fault){ too_large, PART_LIST_SIZE };
-	if (q->bad.what != NULL)
+	if (q->told.bad.what == NULL)
+		q->told.bad = q->told.bad_account;
+	if (q->told.bad.what == NULL && q->told.list_is_large &&
+	    !q->told.long_list)
+		q->told.bad = (struct fault){ USERREPLIES_TOO_LARGE,
+			PART_LIST_SIZE };
+	if (q->told.bad.what != NULL)
 		finish_query(q, USER_BAD);
 	else
 		ask_again(q);
@@ -822,19 +604,20 @@ judge_replies(struct users_query *q)
 {
 	bool by_address = q->question.name == NULL;
 
-	if (q->unavailable)
+	if (q->told.unavailable)
 		finish_query(q, USER_UNAVAILABLE);
-	else if (by_address && q->bad.what != NULL && q->bad.part == PART_OWNER)
+	else if (by_address && q->told.bad.what != NULL &&
+	    q->told.bad.part == PART_OWNER)
 		finish_query(q, USER_BAD);
-	else if (by_address && q->owner[0] == '\0') {
+	else if (by_address && q->told.owner[0] == '\0') {
 		guess_learn_address(q->users->guesses, q->question.address,
 		    NULL);
 		finish_query(q, USER_NONE);
-	} else if (by_address && strcmp(q->owner, q->name) != 0)
+	} else if (by_address && strcmp(q->told.owner, q->name) != 0)
 		ask_new_owner(q);
 	else if (q->sizing)
 		judge_sizes(q);
-	else if (q->bad.what != NULL)
+	else if (q->told.bad.what != NULL)
 		finish_query(q, USER_BAD);
 	else
 		judge_record(q);
@@ -855,7 +638,7 @@ begin(struct users_query *q)
 {
 	const char *name = q->question.name;
 
-	q->scope = first_scope(&q->question);
+	q->told.scope = first_scope(&q->question);
 	if (name != NULL)
 		return (ask_record(q, name));
 	if (!ask_owner(q))

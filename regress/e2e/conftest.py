@@ -13,6 +13,7 @@ import subprocess
 
 import pytest
 
+from hooks.panelsite import Site, install
 from places import (IPV6_SOURCES, REPORT_URL, configuration, isolated, suite,
                     workdir)
 from redisserver import RedisServer, wait_until
@@ -171,3 +172,14 @@ def new_relay(redis, sink, users, tls):
         finally:
             relay.stop()
         relay.check_traces(users.secrets)
+
+
+@pytest.fixture(scope="module")
+def prefix():
+    """Where the hooks are installed."""
+    return install()
+
+
+@pytest.fixture
+def site(prefix, redis):
+    return Site(prefix, redis)

@@ -106,6 +106,17 @@ def test_what_waits_for_a_server_that_is_gone(cluster, names):
                             if entry["result"] == "refused"], 20, "the entry")
 
 
+def test_functions_that_one_server_lost(cluster, names):
+    """They are there again with the next message of a user of its."""
+    with relay(cluster, 10000) as filt:
+        senders = [logged_in(filt, number, name)
+                   for number, name in enumerate(names, 1)]
+        for name in names:
+            owner(cluster, name).cli("FUNCTION", "FLUSH")
+            assert [sender.send() for sender in senders] == ["proceed"] * 2
+            assert owner(cluster, name).cli("FUNCTION", "LIST")
+
+
 def refused(server):
     """How often it has said that it does not answer."""
     found = re.search(r"^errorstat_CLUSTERDOWN:count=(\d+)",

@@ -3,6 +3,7 @@
 
 """What the programs have given up once they run, as the kernel tells it."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from intrusion import call_in
 from linedriver import FilterDriver, TableDriver
 from places import PATIENCE, REPORT_URL, configuration, program, workdir
 from redisserver import wait_until
@@ -50,6 +52,7 @@ def test_under_smtpd(relay, users, name):
         assert session.plain("alice", PASSWORD).startswith("235")
         check_confined(relay.pid_of(name))
         assert "confined to Redis" in relay.log()
+        assert "spf workers to name servers" in relay.log()
 
 
 @pytest.mark.parametrize("driver", [TableDriver, FilterDriver])
@@ -58,6 +61,26 @@ def test_by_itself(redis, driver, kind):
     conf = configuration(redis=redis.url, report_url=REPORT_URL)
     with driver(workdir("confined"), conf, kind=kind) as it:
         check_confined(it.process.pid)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64",
+                    reason="knows the calls of one machine")
+@pytest.mark.parametrize("driver", [TableDriver, FilterDriver])
+def test_it_calls_what_it_may_not(redis, driver):
+    """As if somebody had taken it over."""
+    conf = configuration(redis=redis.url, report_url=REPORT_URL)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        calls = {"execve": (59, 0, 0, 0), "memfd_create": (319, 0, 0),
+                 "kill": (62, other.pid, 0), "unshare": (272, 0x200)}
+        # Without the filter, each does something or fails otherwise.
+        assert errno.EPERM not in {call_in(other.pid, *call)
+                                   for call in calls.values()}
+        with driver(workdir("confined"), conf, kind="rel") as it:
+            check_confined(it.process.pid)
+            got = {name: call_in(it.process.pid, *call)
+                   for name, call in calls.items()}
+        other.kill()
+    assert got == dict.fromkeys(calls, errno.EPERM)
 
 
 def readable_to(uid, pid):

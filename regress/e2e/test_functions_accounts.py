@@ -86,7 +86,7 @@ def test_an_account_is_never_lost_with_the_last_field(library, acme,
 @pytest.mark.parametrize("words, told", [
     (("plan", "Pro"), "Pro: not a plan: pro, or another word of 1 to 32 of "
      "a-z 0-9 . _ -"),
-    (("status", "gone"), "gone: none of allowed, blocked, sandboxed"),
+    (("status", "gone"), "gone: not one of allowed, blocked, sandboxed"),
     (("domains", "a.b x"), "x: not a domain: there is no dot in it"),
     (("mode", "any"), "mode: not a field that can be set: plan, status, "
      "user_prefix, alarms, quota, quota_period, rate, over, max_recipients, max_size, "
@@ -196,7 +196,7 @@ def test_get(library, acme):
         "problems": [
             r"plan: P\xff: not a plan: pro, or another word of 1 to 32 of "
             "a-z 0-9 . _ -",
-            "status: gone: none of allowed, blocked, sandboxed",
+            "status: gone: not one of allowed, blocked, sandboxed",
             "domains: B.example: not lower-case A-labels, so it never "
             "matches"]}
 

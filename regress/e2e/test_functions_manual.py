@@ -95,7 +95,7 @@ def test_redis_cli(library):
 
 def test_redis_cli_ends_at_an_error(library):
     text = EXAMPLES["redis-cli"].replace("mode all", "mode everything")
-    with pytest.raises(AssertionError, match="INVALID everything: none of"):
+    with pytest.raises(AssertionError, match="INVALID everything: not one of"):
         run("sh", text=text, suffix=".sh", input="Sesame-77\n")
     assert library.keys() == set()
 

@@ -69,7 +69,7 @@ def fails(call, key):
     for words, told in (
             (("user_set", key, "quota", "1"), "NOUSER alice: no such user"),
             (("user_put", key, "mode", "x"),
-             "INVALID x: none of default, all, any"),
+             "INVALID x: not one of default, all, any"),
             (("user_put", key, "domains", "a.b x"),
              "INVALID x: not a domain: there is no dot in it")):
         with pytest.raises(ReplyError) as error:

@@ -444,4 +444,4 @@ def test_what_is_said_of_lists(library):
     assert library.get(key)["warnings"] == []
     library.redis.cli("HSET", key, "restricted", "yes")
     assert library.call("user_check", key) == [
-        "restricted: yes: none of 0, 1"]
+        "restricted: yes: not one of 0, 1"]

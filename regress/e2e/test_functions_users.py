@@ -215,7 +215,7 @@ BAD_CALLS = [
     (("Quota", "1"), "Quota: not a field that can be set: " + GIVEN),
     (("quota", "1e3"), "1e3: not a quota: a number of messages, at most "
      "10^12, 0 = unlimited"),
-    (("mode", "x"), "x: none of default, all, any"),
+    (("mode", "x"), "x: not one of default, all, any"),
     (("password", "Hunter2!"), "password: not a hash that crypt(3) makes"),
     (("domains", "a.b x"), "x: not a domain: there is no dot in it"),
     (("ips", "::1 any"), "any: neither an address nor a range, such as "
@@ -595,9 +595,9 @@ SILENT = "mode default without domains: can never send"
     (("HSET", "", "account", "a@b"),
      "account: a@b: not an account name: 1 to 64 of a-z 0-9 . _ + -, the "
      "first a letter or digit"),
-    (("HSET", "", "mode", "x"), "mode: x: none of default, all, any"),
+    (("HSET", "", "mode", "x"), "mode: x: not one of default, all, any"),
     (("HSET", "", "status", "gone"),
-     "status: gone: none of allowed, blocked, sandboxed"),
+     "status: gone: not one of allowed, blocked, sandboxed"),
     (("HSET", "", "quota", "many"),
      "quota: many: not a quota: a number of messages, at most 10^12, 0 = "
      "unlimited"),

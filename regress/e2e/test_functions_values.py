@@ -108,8 +108,8 @@ def test_values_refused(library, kind):
      "h, d or w, at most 3650d"),
     (("rate", "1/1h fast"), "fast: not a rate: messages/period, such as "
      "100/1h"),
-    (("mode", "x"), "x: none of default, all, any"),
-    (("status", "x"), "x: none of allowed, blocked, sandboxed"),
+    (("mode", "x"), "x: not one of default, all, any"),
+    (("status", "x"), "x: not one of allowed, blocked, sandboxed"),
     (("plan", "X"), "X: not a plan: pro, or another word of 1 to 32 of a-z "
      "0-9 . _ -"),
     (("hash", "Secret1"), "password: not a hash that crypt(3) makes"),
@@ -118,7 +118,7 @@ def test_values_refused(library, kind):
     (("colour", "red"), "colour: not a kind of text"),
     (("name",), "a kind without a text: they come in pairs"),
     (("name", "bob", "mode", "x", "quota", "y"),
-     "x: none of default, all, any"),
+     "x: not one of default, all, any"),
 ])
 def test_errors_say_what_is_wrong(library, words, told):
     assert library.refuses("INVALID", "canonical", *words) == told

@@ -9,23 +9,14 @@ import re
 
 import pytest
 
-from hooks.panelsite import DATA, Site, install
-from hooks.receiver import Receiver, owned
-
-
-@pytest.fixture(scope="module")
-def prefix():
-    return install()
+from hooks.panelsite import DATA
+from hooks.receiver import owned, receiving
 
 
 @pytest.fixture
-def site(prefix, redis):
-    site = Site(prefix, redis)
-    receiver = Receiver(site, plans={"reseller_gold": "pro"}).start()
-    site.tell(receiver)
-    yield site
-    receiver.check()
-    receiver.stop()
+def site(site):
+    with receiving(site, plans={"reseller_gold": "pro"}):
+        yield site
 
 
 def says(site, name, **changes):

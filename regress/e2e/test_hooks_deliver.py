@@ -13,20 +13,10 @@ import time
 import pytest
 
 from hooks.panelhost import Deliverer, Panel, add
-from hooks.panelsite import Site, install
+from hooks.panelsite import Site
 from places import workdir
 from redisserver import ReplyError, RedisServer, wait_until
 from topologies import Cluster
-
-
-@pytest.fixture(scope="module")
-def prefix():
-    return install()
-
-
-@pytest.fixture
-def site(prefix, redis):
-    return Site(prefix, redis)
 
 
 @pytest.fixture

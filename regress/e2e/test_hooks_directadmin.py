@@ -5,23 +5,13 @@
 
 import pytest
 
-from hooks.panelsite import Site, install
-from hooks.receiver import Receiver
-
-
-@pytest.fixture(scope="module")
-def prefix():
-    return install()
+from hooks.receiver import receiving
 
 
 @pytest.fixture
-def site(prefix, redis):
-    site = Site(prefix, redis)
-    receiver = Receiver(site, plans={"reseller gold": "pro"}).start()
-    site.tell(receiver)
-    yield site
-    receiver.check()
-    receiver.stop()
+def site(site):
+    with receiving(site, plans={"reseller gold": "pro"}):
+        yield site
 
 
 def says(site, hook, **changes):

@@ -10,23 +10,13 @@ import subprocess
 
 import pytest
 
-from hooks.panelsite import Site, install, modules
+from hooks.panelsite import modules
 from hooks.receiver import Receiver
 from places import PATIENCE, SOURCE
 from redisserver import wait_until
 
 PAGE = (SOURCE / "scripts" / "smtpusers-hooks.8").read_text()
 HOOKS = SOURCE / "scripts" / "hooks"
-
-
-@pytest.fixture(scope="module")
-def prefix():
-    return install()
-
-
-@pytest.fixture
-def site(prefix, redis):
-    return Site(prefix, redis)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from hooks.panelsite import Site, install, kill
-from hooks.receiver import Receiver, applied, signed
+from hooks.panelsite import Site, kill
+from hooks.receiver import Receiver, applied, receiving, signed
 from places import PATIENCE, SOURCE, workdir
 from redisserver import wait_until
 from relay import certificate
@@ -27,11 +27,6 @@ from relay import certificate
 SECRETS = ["x" * 32, "hex-0123456789abcdef" * 4, "y" * 63, "y" * 64,
            "y" * 65, "z" * 300, "back\\slash %s \\0 $HOME `id` 'q' \"q\" *" +
            "!" * 9, "\u00fc" * 40]
-
-
-@pytest.fixture(scope="module")
-def prefix():
-    return install()
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +52,8 @@ def shell(request):
 @pytest.fixture
 def site(prefix, redis, shell):
     site = Site(prefix, redis, shell)
-    receiver = Receiver(site).start()
-    site.tell(receiver)
-    yield site
-    receiver.check()
-    receiver.stop()
+    with receiving(site):
+        yield site
 
 
 def says(site, hook, code=0, **changes):

@@ -11,22 +11,12 @@ import subprocess
 
 import pytest
 
-from hooks.panelsite import NOBODY, Site, install, kill, modules
+from hooks.panelsite import NOBODY, Site, kill, modules
 from hooks.receiver import Receiver, owned
 from hooks.tap import Tap
 from places import PATIENCE, free_port, workdir
 from redisserver import RedisServer, wait_until
 from relay import certificate
-
-
-@pytest.fixture(scope="module")
-def prefix():
-    return install()
-
-
-@pytest.fixture
-def site(prefix, redis):
-    return Site(prefix, redis)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hooks.panelsite import DATA, Site, install, modules
+from hooks.panelsite import DATA, Site, modules
 from hooks.receiver import (SECRET, Receiver, answer, applied, event, request,
                             signed)
 from places import workdir
@@ -25,16 +25,6 @@ from relay import certificate
 
 OTHER = "another-secret-that-takes-the-place-of-the-old"
 SLOW = 8                # seconds that a client may take here
-
-
-@pytest.fixture(scope="module")
-def prefix():
-    return install()
-
-
-@pytest.fixture
-def site(prefix, redis):
-    return Site(prefix, redis)
 
 
 @pytest.fixture

@@ -126,10 +126,10 @@ STAYS = {
          "password: not a hash that crypt(3) makes")),
     "a bad mode": (
         [(*BOB, "mode", "ALL"), SENDS],
-        ("value", "bob", "smtp:user:{bob}", "mode: ALL: none of default")),
+        ("value", "bob", "smtp:user:{bob}", "mode: ALL: not one of default")),
     "a bad status": (
         [(*BOB, "status", "Blocked"), SENDS],
-        ("value", "bob", "smtp:user:{bob}", "status: Blocked: none of")),
+        ("value", "bob", "smtp:user:{bob}", "status: Blocked: not one of")),
     "a bad quota": (
         [(*BOB, "quota", "1e3"), SENDS],
         ("value", "bob", "smtp:user:{bob}", "quota: 1e3: not a quota")),
@@ -148,7 +148,7 @@ STAYS = {
         ("value", "b", "smtp:account:{b}", "plan: P R O: not a plan")),
     "a bad status of an account": (
         [("HSET", "smtp:account:{b}", "status", "off")],
-        ("value", "b", "smtp:account:{b}", "status: off: none of")),
+        ("value", "b", "smtp:account:{b}", "status: off: not one of")),
     "no way to log in": (
         [("HSET", "smtp:user:{bob}", "account", "acme"), SENDS],
         ("use", "bob", "smtp:user:{bob}", "no password and no IP")),

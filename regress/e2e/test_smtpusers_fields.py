@@ -76,7 +76,7 @@ def test_a_new_field_needs_no_change_here(newer):
     newer.ok("set", "alice", "colour", "all")
     assert newer.fields("alice")["colour"] == "all"
     assert "needs a value" in newer.fails(EX_USAGE, "set", "alice", "colour")
-    assert "none of default" in newer.fails(EX_DATAERR, "set", "alice",
+    assert "not one of default" in newer.fails(EX_DATAERR, "set", "alice",
                                             "colour", "red")
     assert newer.json("show", "alice")["colour"] == "all"
     assert "colour        all" in newer.ok("show", "alice").stdout.splitlines()

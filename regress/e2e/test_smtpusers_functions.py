@@ -201,7 +201,7 @@ def test_codes(cmd):
     cmd.ok("add", "bob", "--no-password")
     cmd.ok("ipauth", "set", "bob", "192.0.2.1")
     for code, words, told in (
-            (EX_DATAERR, "set alice mode x", "x: none of default, all, any"),
+            (EX_DATAERR, "set alice mode x", "x: not one of default, all, any"),
             (EX_DATAERR, "domain add alice x", "x: not a domain: there is "
              "no dot in it"),
             (EX_CANTCREAT, "ipauth set alice 192.0.2.1",

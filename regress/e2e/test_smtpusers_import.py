@@ -334,8 +334,8 @@ BAD_LINES = [
     (b'{"name": 7}\n', None, "line 1: name: there is none"),
     (b'{"name": "bob", "name": "bob"}\n', None, "twice"),
     (b'{"name": "bob", "type": "panel"}\n', None,
-     "line 1: bob: type: none of user, account"),
-    (b'{"name": "bob", "type": ["user"]}\n', None, "type: none of"),
+     "line 1: bob: type: not one of user, account"),
+    (b'{"name": "bob", "type": ["user"]}\n', None, "type: not one of"),
     (b'{"name": "bob", "plan": "pro"}\n', None,
      "line 1: bob: plan: unknown; a user has password, "),
     (b'{"type": "account", "name": "a", "mode": "all"}\n', None,
@@ -365,7 +365,7 @@ BAD_LINES = [
     (b'{"name": "b\\u00f6b"}\n', None, "not a user name"),
     (b'{"name": "a}b"}\n', None, "line 1: a}b: "),
     (b'{"name": "' + b"x" * 65 + b'"}\n', None, "not a user name"),
-    (b'{"name": "bob", "mode": "ALL"}\n', None, "ALL: none of default"),
+    (b'{"name": "bob", "mode": "ALL"}\n', None, "ALL: not one of default"),
     (b'{"name": "bob", "domains": ["nodot"]}\n', None, "nodot: not a domain"),
     (b'{"name": "bob", "ips": ["1.2.3"]}\n', None, "1.2.3: neither"),
     (b'{"name": "bob", "ip_auth": "192.0.2.0/24"}\n', None,
@@ -376,7 +376,7 @@ BAD_LINES = [
     (b"name,mode\nbob\n", None, "line 2: 1 values in 2 columns"),
     (b"name,mode\nbob,all,x\n", None, "line 2: 3 values in 2 columns"),
     (b"type,name,plan\nuser,bob,pro\n", None, "line 2: bob: plan: unknown"),
-    (b"type,name\npanel,bob\n", None, "type: none of user, account"),
+    (b"type,name\npanel,bob\n", None, "type: not one of user, account"),
     (b"name,mode\n,all\n", None, "line 2: name: there is none"),
     (b"name,domains\nbob,a.example  b.example\n", None, "empty, or with"),
     (b"name,mode\nbob,a\0\n", None, "mode: a NUL")]
@@ -421,7 +421,7 @@ def test_all_errors_are_told_and_the_rest_is_taken(cmd):
         bad = number % 7 == 0
         records.append(user("u%d" % number, mode="ALL" if bad else "all"))
         if bad:
-            wrong.append("line %d: u%d: ALL: none of default, all, any" %
+            wrong.append("line %d: u%d: ALL: not one of default, all, any" %
                          (number, number))
     assert refuses(cmd, lines_of(*records), added=1000 - len(wrong),
                    errors=len(wrong)) == wrong
@@ -637,7 +637,7 @@ def test_from_line_of_csv_counts_the_lines_of_the_file(cmd):
     ("--frob",)])
 def test_usage(cmd, words):
     assert cmd.run("import", *words).returncode == EX_USAGE
-    assert "none of jsonl, csv" in cmd.fails(EX_DATAERR, "import",
+    assert "not one of jsonl, csv" in cmd.fails(EX_DATAERR, "import",
                                              "--format", "xml")
 
 

@@ -369,7 +369,7 @@ def test_usage(cmd, words):
 @pytest.mark.parametrize("words", [
     ("passwd", "alice", "--scheme", "md5"), ("add", "a", "--scheme", "")])
 def test_scheme(cmd, words):
-    assert "none of yescrypt, bcrypt" in cmd.fails(EX_DATAERR, *words)
+    assert "not one of yescrypt, bcrypt" in cmd.fails(EX_DATAERR, *words)
 
 
 @pytest.mark.parametrize("words", [

@@ -3,13 +3,16 @@
 
 """The ways to Redis, and the servers that speak its protocol."""
 
+import contextlib
 import shutil
 import socket
 
 import pytest
 
+from crowd import Client, Relay
 from linedriver import TableDriver
 from places import REDIS7, configuration, free_port, workdir
+from quotas import Functions, limited
 from redisserver import RedisServer, wait_until
 from relay import certificate
 from session import Session
@@ -94,6 +97,35 @@ def test_one_address_of_a_name(acl, scheme, address):
         acl.cli("CLIENT", "KILL", "TYPE", "normal")
         wait_until(lambda: table.lookup("credentials", "alice")
                    .startswith("found|"), 20, "the first address to be tried")
+
+
+def test_a_name_that_leads_to_another_server():
+    """As soon as the first one is read-only."""
+    hosts, port = workdir("hosts") / "hosts", free_port()
+    begin = ["unshare", "--mount", "sh", "-euc",
+             'mount --bind "$1" /etc/hosts; shift; exec "$@"', "sh", hosts]
+    with contextlib.ExitStack() as stack:
+        first, second = (stack.enter_context(RedisServer(
+            workdir("server"), extra=("--bind", address, "--port", port)))
+            for address in ("127.0.0.2", "127.0.0.3"))
+        limited(Users(first), quota="100")
+        second.cli("REPLICAOF", "127.0.0.2", port)
+        wait_until(lambda: "master_link_status:up" in second.cli(
+            "INFO", "replication"), 20, "the replica")
+        hosts.write_text("127.0.0.2 redis.test\n")
+        relay = Relay(configuration(redis="tcp:redis.test:%d" % port,
+                                    spf="off"), begin)
+        stack.callback(relay.__exit__, None)
+        client = Client(relay, 1)
+        assert client.send() == "proceed"
+        wait_until(lambda: second.cli("EXISTS", "smtp:user:{alice}:used:quota"),
+                   20, "the charge to be copied")
+        second.cli("REPLICAOF", "NO", "ONE")
+        hosts.write_text("127.0.0.3 redis.test\n")
+        first.cli("REPLICAOF", "127.0.0.3", port)
+        wait_until(lambda: client.send() == "proceed", 20, "mail to flow")
+        assert "the primary is redis.test:" in relay.stderr()
+        assert Functions(second).used() == {"quota": 2}
 
 
 def test_no_address_of_a_name():

@@ -350,11 +350,14 @@ class Soak:
         tally = self.tally
         for name in self.names:
             accepted = tally.of(tally.accepted, name)
+            least = accepted + tally.of({
+                mark: user for mark, user in tally.unknown.items()
+                if self.sink.seen[mark]}, name)
             most = accepted + tally.of(tally.unknown, name)
             charged = self.charged(name)
-            if not accepted <= charged <= most:
+            if not least <= charged <= most:
                 tally.complain("%s: %d charged of %d to %d accepted" % (
-                    name, charged, accepted, most))
+                    name, charged, least, most))
         if tally.of(tally.accepted, "capped") > CAP:
             tally.complain("more than the quota of capped was accepted")
         if strangers := set(self.sink.seen) - set(tally.accepted) - set(

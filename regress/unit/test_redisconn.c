@@ -67,22 +67,12 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	if (capture.fp != NULL)
-		unit_captured(&capture);
+	unit_captured(&capture);
 	redisconn_free(rc);
 	rc = NULL;
 	fakeredis_free(&fake);
 	event_base_free(base);
 	return (0);
-}
-
-static const char *
-logged(void)
-{
-	const char *text = unit_captured(&capture);
-
-	capture.fp = NULL;
-	return (text);
 }
 
 static struct redisconn *
@@ -150,7 +140,7 @@ test_login(void **state)
 	connect_now();
 	assert_string_equal(fake.log,
 	    "AUTH relay s3c ret\nSELECT 3\n" FUNCTIONS "PING\n");
-	assert_string_equal(logged(), "");
+	assert_string_equal(unit_captured(&capture), "");
 }
 
 static int
@@ -181,7 +171,7 @@ check_refused(const char **step, const char *reply, const char *words)
 	assert_null(ask(0));
 	*step = NULL;
 	unit_run_until(base, redisconn_ready(rc));
-	text = logged();
+	text = unit_captured(&capture);
 	assert_contains(text, words);
 	assert_lacks(text, "s3cret");
 	/* Once an outage, and once that it is over. */
@@ -262,7 +252,7 @@ check_taken(const char *version)
 	fakeredis_start(&fake);
 	connect_now();
 	assert_int_equal(fake.naccepted, 1);
-	assert_string_equal(logged(), "");
+	assert_string_equal(unit_captured(&capture), "");
 }
 
 /* The functions are not loaded, which is for those to do who need them. */
@@ -421,7 +411,7 @@ test_deadline(void **state)
 	assert_false(redisconn_ready(rc));
 	unit_run_until(base, fake.nclosed == 1);
 	unit_run_until(base, redisconn_ready(rc));
-	assert_contains(logged(), "no reply in time");
+	assert_contains(unit_captured(&capture), "no reply in time");
 }
 
 /* The time of a request begins with it, whatever was asked before. */
@@ -456,7 +446,7 @@ test_silent_at_login(void **state)
 	fake.ping = NULL;
 	unit_run_until(base, redisconn_ready(rc));
 	assert_int_equal(fake.naccepted, 2);
-	assert_contains(logged(), "cannot connect in time");
+	assert_contains(unit_captured(&capture), "cannot connect in time");
 }
 
 /* A reply that nothing was asked for shakes the trust in all that follow. */
@@ -470,7 +460,8 @@ test_unsolicited(void **state)
 	unit_run_until(base, !redisconn_ready(rc));
 	unit_run_until(base, redisconn_ready(rc));
 	assert_int_equal(fake.naccepted, 2);
-	assert_contains(logged(), "a reply that nothing was asked for");
+	assert_contains(unit_captured(&capture),
+	    "a reply that nothing was asked for");
 }
 
 static void
@@ -501,7 +492,8 @@ test_begun_unasked(void **state)
 	unit_run_until(base, !redisconn_ready(rc));
 	unit_run_until(base, redisconn_ready(rc));
 	assert_int_equal(fake.naccepted, 2);
-	assert_contains(logged(), "a reply that nothing was asked for");
+	assert_contains(unit_captured(&capture),
+	    "a reply that nothing was asked for");
 }
 
 /* A request that waits behind a push is told at once. */
@@ -520,7 +512,7 @@ test_push(void **state)
 	assert_in_range(unit_now() - start, 0, UNIT_PATIENCE / 4);
 	assert_int_equal(got[0].type, -1);
 	unit_run_until(base, redisconn_ready(rc));
-	assert_contains(logged(), "not the protocol of Redis");
+	assert_contains(unit_captured(&capture), "not the protocol of Redis");
 }
 
 /* What only a newer or a hostile server would send ends nothing for good. */
@@ -622,7 +614,7 @@ test_giant(void **state)
 	assert_string_equal(got[3].str, "xxx");
 	assert_int_equal(fake.naccepted, 1);
 	/* Which is for those to log who know whose it is. */
-	assert_string_equal(logged(), "");
+	assert_string_equal(unit_captured(&capture), "");
 }
 
 /* A giant that takes longer than a request may is no lost connection. */
@@ -660,7 +652,7 @@ test_slow_giant(void **state)
 	assert_non_null(ask(1));
 	unit_run_until(base, ngot == 2);
 	assert_int_equal(got[1].type, -1);
-	assert_contains(logged(), "no reply in time");
+	assert_contains(unit_captured(&capture), "no reply in time");
 }
 
 /* Many small elements are worth more memory than their bytes. */
@@ -696,7 +688,7 @@ test_nobody_there(void **state)
 	fakeredis_start(&fake);
 	unit_run_until(base, redisconn_ready(rc));
 	assert_int_equal(got[0].called, 0);
-	text = logged();
+	text = unit_captured(&capture);
 	assert_contains(text, "unit: redis: unix:fake: ");
 	assert_contains(text, "unit: redis: unix:fake: connected\n");
 }
@@ -847,7 +839,8 @@ test_tcp(void **state)
 	assert_null(ask(0));
 	unit_run_until(base, ftell(capture.fp) > 0);
 	assert_false(redisconn_ready(rc));
-	assert_contains(logged(), "redis: unix:fake: Connection refused");
+	assert_contains(unit_captured(&capture),
+	    "redis: unix:fake: Connection refused");
 }
 
 int

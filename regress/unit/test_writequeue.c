@@ -45,22 +45,12 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	if (capture.fp != NULL)
-		unit_captured(&capture);
+	unit_captured(&capture);
 	writequeue_free(j);
 	servers_free(servers);
 	fakeredis_free(&fake);
 	event_base_free(base);
 	return (0);
-}
-
-static const char *
-logged(void)
-{
-	const char *text = unit_captured(&capture);
-
-	capture.fp = NULL;
-	return (text);
 }
 
 static void
@@ -135,7 +125,7 @@ test_written(void **state)
 	wait_for(WROTE("one") WROTE_TWO("two 2") WROTE(""));
 	assert_forgotten();
 	/* Once only, so nowhere else. */
-	assert_contains(logged(), "LOADING");
+	assert_contains(unit_captured(&capture), "LOADING");
 }
 
 /* Kept until there is a connection, and written in the order it came. */
@@ -214,7 +204,7 @@ test_refused_for_good(void **state)
 	unit_run_until(base, fake.ncommands == 5);
 	assert_forgotten();
 	unit_run_until(base, unit_logged(&capture, "lost"));
-	assert_contains(logged(),
+	assert_contains(unit_captured(&capture),
 	    "4 entries of logs, counters or events are "
 	    "lost: NEWS of tomorrow\n");
 }
@@ -285,7 +275,7 @@ test_bound(void **state)
 	assert_contains(fake.log, WROTE("last"));
 	assert_lacks(fake.log, "first");
 	unit_run_until(base, unit_logged(&capture, "lost"));
-	assert_contains(logged(), "are lost: too many wait");
+	assert_contains(unit_captured(&capture), "are lost: too many wait");
 	unit_run_until(base, fakeredis_heard(&fake));
 }
 
@@ -322,7 +312,7 @@ test_shares(void **state)
 	assert_contains(fake.log, honest);
 	assert_lacks(fake.log, "SET eve word");
 	unit_run_until(base, unit_logged(&capture, "lost"));
-	logged();
+	unit_captured(&capture);
 }
 
 /* More than is sent at a time: the rest follows. */
@@ -384,7 +374,7 @@ test_watch(void **state)
 	writequeue_watch(j, WRITEQUEUE_EVENTS, on_reply, &unwanted);
 	assert_forgotten();
 	assert_lacks(watched, "next");
-	assert_lacks(logged(), "lost");
+	assert_lacks(unit_captured(&capture), "lost");
 }
 
 /* With entries under way, held, and never sent. */

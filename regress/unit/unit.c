@@ -85,6 +85,8 @@ unit_captured(struct unit_capture *c)
 {
 	size_t n;
 
+	if (c->fp == NULL)
+		return (c->text);
 	fflush(stderr);
 	__sanitizer_set_report_fd((void *)(intptr_t)STDERR_FILENO);
 	unit_restore(STDERR_FILENO, c->saved);
@@ -92,6 +94,7 @@ unit_captured(struct unit_capture *c)
 	n = fread(c->text, 1, sizeof(c->text) - 1, c->fp);
 	c->text[n] = '\0';
 	fclose(c->fp);
+	c->fp = NULL;
 	return (c->text);
 }
 

@@ -48,10 +48,10 @@ void unit_restore(int fd, int saved);
 /* A file that has no name. */
 FILE *unit_tmpfile(void);
 
-/* What the code under test writes to standard error. */
+/* What the code under test writes to standard error, until it is asked for. */
 struct unit_capture {
 	int   saved;
-	FILE *fp;
+	FILE *fp; /* NULL: it was */
 	char  text[16384];
 };
 

@@ -3,6 +3,8 @@
 
 """The commands about accounts."""
 
+import difflib
+
 from .events import set_status
 from .failure import EX_CANTCREAT, EX_USAGE, Failure, note
 from .connection import ReplyError
@@ -36,6 +38,27 @@ def do_account_set(args):
     set_field(args.connect(), "account", args)
 
 
+# What has a command of its own.
+OTHERS = {"password": "passwd %s", "ips": "source add %s",
+          "source": "source add %s", "sources": "source add %s",
+          "domain": "domain add %s", "domains": "domain add %s",
+          "ip_auth": "ipauth set %s", "ipauth": "ipauth set %s",
+          "name": "rename %s", "suppressed": "suppress add %s"}
+OTHERS_OF_ACCOUNTS = {name: "account " + OTHERS[name]
+                      for name in ("domain", "domains")}
+
+
+def unsettable(kind, field, name, settable):
+    """What to type in place of a field that cannot be set."""
+    others = OTHERS if kind == "user" else OTHERS_OF_ACCOUNTS
+    if field in others:
+        return "%s: is changed by smtpusers %s" % (field, others[field] % name)
+    near = difflib.get_close_matches(field, settable, 1)
+    return "%s: no field that can be set: %s" % (
+        visible(field), "is %s meant?" % near[0] if near else
+        ", ".join(settable))
+
+
 def set_field(redis, kind, args):
     """No value takes a field away, unless there is a word for none."""
     field, value = args.field.replace("-", "_"), args.value
@@ -45,8 +68,8 @@ def set_field(redis, kind, args):
                       "take the field away" % visible(field))
     schema = schema_of(redis)
     if field not in schema.settable(kind):
-        raise Failure(EX_USAGE, "%s: none of %s" % (
-            visible(field), ", ".join(schema.settable(kind))))
+        raise Failure(EX_USAGE, unsettable(
+            kind, field, args.name, schema.settable(kind)))
     if value is None and schema.fields[kind][field]["absent"] is not None:
         raise Failure(EX_USAGE, "%s needs a value" % field)
     if field == "status":

@@ -4,6 +4,7 @@
 """The command line."""
 
 import argparse
+import difflib
 import os
 import sys
 
@@ -48,6 +49,17 @@ STATUSES = ("allowed", "blocked", "sandboxed")
 
 
 class Parser(argparse.ArgumentParser):
+    def _check_value(self, action, value):
+        if (not isinstance(action, argparse._SubParsersAction) or
+                value in action.choices):
+            super()._check_value(action, value)
+            return
+        near = difflib.get_close_matches(value, action.choices, 1)
+        self.error("%s: no %s of %s: %s" % (
+            value, action.metavar, self.prog,
+            "is %s meant?" % near[0] if near else
+            "%s -h lists all" % self.prog))
+
     def error(self, message):
         self.print_usage(sys.stderr)
         raise Failure(EX_USAGE, printable(message))
@@ -107,7 +119,8 @@ def add_user_commands(commands):
     parser = command(commands, "add", do_add, "Adds a user.")
     parser.add_argument("--account", metavar="ACCOUNT")
     parser.add_argument("--mode", default="default", metavar="MODE",
-                        help="default, all or any (default)")
+                        help="default: its own domains; all: the account's, "
+                        "too; any: any with SPF, on the plan pro (default)")
     parser.add_argument("--status", default="allowed", metavar="STATUS",
                         help="allowed, blocked or sandboxed (allowed)")
     parser.add_argument("--quota", metavar="N",

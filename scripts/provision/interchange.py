@@ -235,7 +235,7 @@ def check_record(record, schema, doubtful):
         raise Bad("not an object")
     kind = record.setdefault("type", "user")
     if not isinstance(kind, str) or kind not in schema.keys:
-        raise Bad("type: none of " + ", ".join(schema.keys))
+        raise Bad("type: not one of " + ", ".join(schema.keys))
     if not isinstance(record.get("name"), str) or not record["name"]:
         raise Bad("name: there is none")
     for key, value in record.items():

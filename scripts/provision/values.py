@@ -21,7 +21,7 @@ def one_of(words):
     def check(text):
         if text in words:
             return text
-        raise Failure(EX_DATAERR, "%s: none of %s" %
+        raise Failure(EX_DATAERR, "%s: not one of %s" %
                       (visible(text), ", ".join(words)))
     return check
 

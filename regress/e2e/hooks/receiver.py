@@ -18,6 +18,16 @@ from redisserver import wait_until
 SECRET = "Never-Tell-7-and-some-more-letters-to-be-long"
 
 
+@contextlib.contextmanager
+def receiving(site, **options):
+    """A receiver that the site tells."""
+    receiver = Receiver(site, **options).start()
+    site.tell(receiver)
+    yield
+    receiver.check()
+    receiver.stop()
+
+
 class Receiver:
     """Without a unix socket, on a port of its own; with tls, a certificate
     and its key, by TLS."""
