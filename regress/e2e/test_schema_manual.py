@@ -115,8 +115,6 @@ def test_all_recipes(recipes, relay, users, redis):
                      1)[0][1].count("accepted") == 1
     recipes.line("Blocking", 0, 2)
 
-    recipes.run("Blocking", 2)
-
     recipes.run("Limits")
     assert alice(relay).startswith(SAID)
     said = redis.cli("FCALL_RO", "smtpusers_usage", 3, "smtp:user:{alice}",
