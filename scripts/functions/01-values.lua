@@ -512,7 +512,7 @@ end
 -- The rates of a text, of which those that mean the same count once: each with
 -- its number, its period in seconds, its text, and the name of its counter.
 -- Nil and the word that is none.
-local function read_rates(text)
+local parse_rates = remembering(function(text)
 	local rates, seen = {}, {}
 	for word in string.gmatch(text, '[^ ]+') do
 		local count, period = string.match(word, '^(%d+)/(%w+)$')
@@ -530,9 +530,7 @@ local function read_rates(text)
 		seen[name] = true
 	end
 	return rates
-end
-
-local parse_rates = remembering(read_rates)
+end)
 
 function canonical.rate(text)
 	if #text > FIELD_MAX then
