@@ -13,8 +13,8 @@
 struct quotas;
 
 /*
- * Settles the reservations of filter/quota.h.  Charges go through the write queue;
- * no session waits for them.
+ * Settles the reservations of filter/quota.h.  Charges go through the write
+ * queue; no session waits for them.
  */
 
 /* Makes a reservation permanent.  The account is that of the question. */
@@ -26,9 +26,9 @@ void charges_refund(const struct quotas *, const char *user,
     const char *account, const char *id);
 
 /*
- * Gives back one part of a reservation, the user's or the account's, of that name.
- * unheard: its answer has not arrived, so it is not known whether it was made, and
- * the events that came with it are still to be written.
+ * Gives back one part of a reservation: that of the user or the account of this
+ * name.  unheard: its answer has not arrived, so it may or may not have been
+ * made, and the events in that answer must still be written.
  */
 void charges_take_back(const struct quotas *, enum part_kind, const char *user,
     const char *name, const char *id, bool unheard);

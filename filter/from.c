@@ -83,7 +83,7 @@ skip_comment(const char *p, const char *end)
 
 /* How often a character is there, before the '@' and behind a comma. */
 static unsigned int
-count(const char *start, const char *at, char c)
+count_before(const char *start, const char *at, char c)
 {
 	unsigned int n = 0;
 
@@ -101,7 +101,7 @@ is_in_bracket(const char *start, const char *at)
 
 	while (p > start && p[-1] != '<' && p[-1] != '>')
 		p--;
-	return (p > start && p[-1] == '<' && count(start, at, '<') == 1);
+	return (p > start && p[-1] == '<' && count_before(start, at, '<') == 1);
 }
 
 /* Whether each '<' from here on, before a comma, begins an address in full. */
@@ -160,7 +160,7 @@ is_end(const char *start, const char *at, const char *p, const char *end)
 			return (false);
 	}
 	if (p < end && *p == '<')
-		return (count(start, at, '<') == 0 &&
+		return (count_before(start, at, '<') == 0 &&
 		    has_whole_addresses(p, end));
 	if (p == end || *p != '>')
 		return (true);
@@ -170,7 +170,7 @@ is_end(const char *start, const char *at, const char *p, const char *end)
 	if (!is_in_bracket(start, at))
 		return (false);
 	if (has_bracket(p, end))
-		return (*p == '"' && count(start, at, '"') % 2 == 1 &&
+		return (*p == '"' && count_before(start, at, '"') % 2 == 1 &&
 		    chars_word(start, end) == NULL &&
 		    has_whole_addresses(p, end));
 	return (is_space(*p) || strchr(",;(\")", *p) != NULL);

@@ -11,8 +11,8 @@
 struct conf;
 
 /*
- * The keys of a call of scripts/functions/04-quota.lua, in the order that it has
- * them, and what it takes first behind them.
+ * The keys of a call of scripts/functions/04-quota.lua, in its order, and the
+ * first argument behind them.
  */
 
 #define QUOTA_KEYS 4
@@ -26,13 +26,14 @@ enum part_kind {
 
 struct quota_keys {
 	char text[QUOTA_KEYS][KEY_TEXT];
-	char period[24]; /* of quotas, where a record has none */
+	char period[24]; /* quota_period of the configuration */
 };
 
-/* The key of the record. */
+/* Writes the key of the record of the user or the account. */
 void quotakeys_record(char[KEY_TEXT], const struct conf *, enum part_kind,
     const char *name);
 
+/* Writes the keys, and the argument, of a call about a reservation. */
 void quotakeys_make(const struct conf *, enum part_kind, const char *name,
     const char *id, struct quota_keys *);
 

@@ -18,8 +18,8 @@ struct event;
 struct servers_req;
 
 /*
- * A question of filter/quota.h, as filter/quota.c, which asks it, and
- * filter/quotareply.c, which reads the answers, know it: nobody else looks in.
+ * The inside of a question of filter/quota.h, for filter/quota.c, which asks
+ * it, and filter/quotareply.c, which reads the answers.  For no other file.
  */
 
 /* The reservation of the user, or of the account. */
@@ -51,7 +51,7 @@ struct quota_query {
 	char		    *text; /* that it points to */
 };
 
-/* Which of the query's it is. */
+/* Whether it is the part of the user or of the account. */
 enum part_kind quotapart_kind(const struct quota_part *);
 
 #endif /* QUOTAPART_H */

@@ -22,8 +22,8 @@ struct redisReply;
 bool quota_words(const struct redisReply *, struct quota_words *);
 
 /*
- * Handles the reply to one part of a question: writes the events in it, and fills
- * in the part's fields of the answer.  Returns what the part comes to.
+ * Handles the reply to one part of a question: writes the events in it, and
+ * fills in the part's fields of the answer.  Returns what the part comes to.
  */
 enum quota_result
 quotareply_take(struct quota_part *, const struct redisReply *);

@@ -27,7 +27,7 @@ struct room {
 	void (*cb)(void *);
 	void		   *arg;
 	struct quota_query *query;
-	char		    name[USER_NAME_MAX + 1]; /* whose room */
+	char		    name[USER_NAME_MAX + 1]; /* of the user */
 	char		    account[USER_NAME_MAX + 1];
 	char		    domain[DOMAIN_TEXT];
 	char		    reply[QUOTA_REPLY];
@@ -35,32 +35,32 @@ struct room {
 };
 
 /*
- * Asks for room of a user, and of an account if that is not "".  When the answer
- * has come, it is in the facts, and the callback is called; at once and without
- * a callback, ROOM_UNKNOWN, if memory is short.  At the end of data the room is
- * reserved.
+ * Asks whether a user, and the account if that is not "", has room; reserves it
+ * at the end of data.  The answer is written to the facts, and then the
+ * callback is called.  When out of memory the fact becomes ROOM_UNKNOWN at
+ * once, without a callback.
  */
 void room_ask(struct room *, const char *name, const char *account);
 
 /*
- * The same along with a question about the user, if the last answer about the
- * user makes it likely that room is needed: it is given back should it not be.
+ * The same, together with a question about the user, if the last answer about
+ * the user makes it likely that room is needed.
  */
 void room_ask_if_likely(struct room *, const struct users_question *);
 
-/* Whether an answer is to come. */
+/* Whether an answer is still to come. */
 bool room_is_asked(const struct room *);
 
 /*
- * Whether the room that was asked for is not this user's, by the limits of this
- * user's account.  The user may be NULL.
+ * Whether the room was asked for another user or account than that of this
+ * user, who may be NULL.
  */
 bool room_is_others(const struct room *, const struct user *);
 
-/* Gives back what was asked for; the fact is unasked again. */
+/* Gives the room back; the fact becomes ROOM_UNASKED again. */
 void room_forget(struct room *);
 
-/* Ends it without a callback: gives back what a message does not need. */
+/* Ends it without a callback, and gives back room that was not used. */
 void room_end(struct room *);
 
 #endif /* ROOM_H */

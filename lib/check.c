@@ -216,10 +216,10 @@ struct look {
 	int	      retries; /* left */
 };
 
-static void go_on(struct look *);
+static void probe_next(struct look *);
 
 static void
-write_key(const struct look *look, const char *word, char key[KEY_TEXT])
+write_probe_key(const struct look *look, const char *word, char key[KEY_TEXT])
 {
 	const size_t n = strcspn(word, "}");
 	char	     number[16] = "";
@@ -235,7 +235,7 @@ write_key(const struct look *look, const char *word, char key[KEY_TEXT])
  * is one, or NULL.
  */
 static int
-words_of(const struct look *look, const char *words[WORDS_MAX],
+probe_words(const struct look *look, const char *words[WORDS_MAX],
     char keys[WORDS_MAX][KEY_TEXT], const char **key)
 {
 	const struct probe *p = &probes[look->at];
@@ -246,7 +246,7 @@ words_of(const struct look *look, const char *words[WORDS_MAX],
 		words[n] = p->words[n];
 		if (words[n][0] != '@')
 			continue;
-		write_key(look, words[n] + 1, keys[n]);
+		write_probe_key(look, words[n] + 1, keys[n]);
 		*key = words[n] = keys[n];
 	}
 	return (n);
@@ -256,7 +256,7 @@ words_of(const struct look *look, const char *words[WORDS_MAX],
 static struct server *
 server_tried(const struct look *look, char key[KEY_TEXT])
 {
-	write_key(look, &USER[1], key);
+	write_probe_key(look, &USER[1], key);
 	return (servers_of_key(look->servers, key));
 }
 
@@ -270,7 +270,7 @@ complain(struct look *look, const char *what)
 	const bool	     several = server != NULL &&
 	    look->conf->places.topology != REDIS_ONE;
 
-	words_of(look, words, keys, &key);
+	probe_words(look, words, keys, &key);
 	look->problems++;
 	log_err("redis: %s%s%s%s%s: %.200s",
 	    several ? place_text(&server->place, place) : "",
@@ -311,7 +311,7 @@ on_probed(void *arg, const redisReply *reply)
 		complain(look, reply->str);
 	}
 	look->at++;
-	go_on(look);
+	probe_next(look);
 }
 
 static void next_server(struct look *);
@@ -321,7 +321,7 @@ send_probe(struct look *look)
 {
 	char	    keys[WORDS_MAX][KEY_TEXT], own[KEY_TEXT];
 	const char *words[WORDS_MAX], *key;
-	int	    n = words_of(look, words, keys, &key);
+	int	    n = probe_words(look, words, keys, &key);
 
 	server_tried(look, own);
 	if (servers_send(look->servers, key != NULL ? key : own, on_probed,
@@ -391,12 +391,12 @@ next_server(struct look *look)
 		return;
 	}
 	look->at = 0;
-	go_on(look);
+	probe_next(look);
 }
 
 /* On to the next probe that is the program's. */
 static void
-go_on(struct look *look)
+probe_next(struct look *look)
 {
 	const size_t n = sizeof(probes) / sizeof(probes[0]);
 
@@ -416,7 +416,7 @@ on_check_ready(void *arg)
 
 	if (servers_ready(look->servers)) {
 		look->tried[look->ntried++] = server_tried(look, key);
-		go_on(look);
+		probe_next(look);
 		return;
 	}
 	look->problems++;

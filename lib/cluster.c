@@ -177,7 +177,7 @@ on_info(void *arg, const redisReply *reply)
 }
 
 static void
-take_range(void *arg, uint16_t first, uint16_t last, const struct place *place)
+take_slots(void *arg, uint16_t first, uint16_t last, const struct place *place)
 {
 	struct cluster *cl = arg;
 	struct server  *node = cluster_at(cl, place);
@@ -216,7 +216,7 @@ on_map(void *arg, const redisReply *reply)
 	if (reply == NULL || (cl->known && !cl->healthy))
 		return;
 	memset(cl->fresh, 0, sizeof(cl->fresh));
-	if (!slots_read(reply, &from->place, take_range, cl))
+	if (!slots_read(reply, &from->place, take_slots, cl))
 		return;
 	memcpy(cl->owner, cl->fresh, sizeof(cl->owner));
 	cl->known = true;

@@ -107,7 +107,7 @@ copy_parts(redisReply *copy, const redisReply *reply)
 }
 
 static void
-move(struct commit *c, struct commit_list *list)
+move_commit(struct commit *c, struct commit_list *list)
 {
 	TAILQ_REMOVE(c->list, c, entry);
 	TAILQ_INSERT_TAIL(list, c, entry);
@@ -183,7 +183,7 @@ finish_group(struct commits *cs, bool have_it)
 
 	cs->waiting = false;
 	while ((c = TAILQ_FIRST(&cs->sent)) != NULL)
-		move(c, &cs->done);
+		move_commit(c, &cs->done);
 	send_next(cs);
 	call_back_all(cs, have_it);
 }
@@ -255,7 +255,7 @@ on_asking(void *arg, const redisReply *reply)
 }
 
 static bool
-send_one(struct commits *cs, struct commit *c)
+send_commit_now(struct commits *cs, struct commit *c)
 {
 	const char *asking = "ASKING";
 
@@ -294,7 +294,7 @@ send_next(struct commits *cs)
 	struct commit *c;
 
 	while ((c = TAILQ_FIRST(&cs->next)) != NULL)
-		move(c, send_one(cs, c) ? &cs->sent : &cs->done);
+		move_commit(c, send_commit_now(cs, c) ? &cs->sent : &cs->done);
 	if (!TAILQ_EMPTY(&cs->sent))
 		cs->waiting = send_wait(cs);
 }

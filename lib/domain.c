@@ -258,7 +258,7 @@ add_address(struct domains *ds, size_t domain, const char *local, size_t len)
 
 /* The place of a domain, which is added where it is not in; DOMAINS_MAX: no. */
 static size_t
-place_of(struct domains *ds, const char *name)
+find_or_add(struct domains *ds, const char *name)
 {
 	size_t i, len;
 
@@ -274,7 +274,7 @@ place_of(struct domains *ds, const char *name)
 bool
 domains_add(struct domains *ds, const char *name, const char *local, size_t len)
 {
-	size_t i = place_of(ds, name);
+	size_t i = find_or_add(ds, name);
 
 	if (i == DOMAINS_MAX)
 		return (false);

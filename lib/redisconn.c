@@ -83,7 +83,7 @@ struct redisconn {
 };
 
 static void
-add_timer(struct event *ev, int64_t ms)
+set_timer(struct event *ev, int64_t ms)
 {
 	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
@@ -141,11 +141,11 @@ static void
 connect_later(struct redisconn *rc)
 {
 	if (redisdial_more(&rc->dial)) {
-		add_timer(rc->reconnect, 0);
+		set_timer(rc->reconnect, 0);
 		return;
 	}
 	trouble_away(rc->trouble, rc->dial.why);
-	add_timer(rc->reconnect, redisdial_pause(&rc->dial));
+	set_timer(rc->reconnect, redisdial_pause(&rc->dial));
 }
 
 /* Ends the connection, or the attempt to make one. */
@@ -178,7 +178,7 @@ on_overdue(evutil_socket_t fd, short what, void *arg)
 	if (left <= 0 && redisread_skipping(rc->input))
 		left = rc->heard + rc->timeout - now;
 	if (left > 0)
-		add_timer(rc->overdue, left);
+		set_timer(rc->overdue, left);
 	else
 		drop_connection(rc, "no reply in time");
 }
@@ -217,8 +217,8 @@ on_turned(evutil_socket_t fd, short what, void *arg)
 
 /* what is the request for the log; NULL where its words may stand there. */
 static struct redisreq *
-append(struct redisconn *rc, redisconn_cb cb, void *arg, const char *what,
-    int argc, const char **argv)
+queue_request(struct redisconn *rc, redisconn_cb cb, void *arg,
+    const char *what, int argc, const char **argv)
 {
 	struct redisreq *req;
 
@@ -248,11 +248,11 @@ redisconn_send(struct redisconn *rc, redisconn_cb cb, void *arg, int argc,
 
 	if (!rc->ready)
 		return (NULL);
-	if ((req = append(rc, cb, arg, NULL, argc, argv)) == NULL)
+	if ((req = queue_request(rc, cb, arg, NULL, argc, argv)) == NULL)
 		return (NULL);
 	req->timed = rc->login.peer != REDISCONN_SENTINEL;
 	if (!event_pending(rc->overdue, EV_TIMEOUT, NULL))
-		add_timer(rc->overdue, rc->timeout);
+		set_timer(rc->overdue, rc->timeout);
 	return (req);
 }
 
@@ -299,7 +299,7 @@ static bool
 send_login(void *arg, redisconn_cb cb, void *cb_arg, const char *what, int argc,
     const char **argv)
 {
-	return (append(arg, cb, cb_arg, what, argc, argv) != NULL);
+	return (queue_request(arg, cb, cb_arg, what, argc, argv) != NULL);
 }
 
 static void
@@ -449,7 +449,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 }
 
 static bool
-set_up(struct redisconn *rc)
+set_up_stream(struct redisconn *rc)
 {
 	int fd = stream_fd(rc->stream);
 
@@ -469,13 +469,13 @@ connect_next(struct redisconn *rc)
 {
 	const struct resolve_address *a = redisdial_next(&rc->dial);
 
-	add_timer(rc->giveup,
+	set_timer(rc->giveup,
 	    redisdial_more(&rc->dial) ? CONNECT_NEXT : CONNECT_MAX);
 	rc->stream = stream_open((const struct sockaddr *)&a->sa, a->len,
 	    rc->tls, rc->place.host, &rc->conf->places);
 	if (rc->stream == NULL)
 		drop_connection(rc, strerror(errno));
-	else if (!set_up(rc))
+	else if (!set_up_stream(rc))
 		drop_connection(rc, "out of memory");
 }
 
@@ -515,13 +515,13 @@ look_up_host(struct redisconn *rc)
 }
 
 static void
-start_connect(struct redisconn *rc)
+connect_place(struct redisconn *rc)
 {
 	const struct place    *place = &rc->place;
 	struct resolve_address one = { 0 };
 	bool		       is_path = place->transport == REDIS_UNIX;
 
-	add_timer(rc->giveup, CONNECT_MAX);
+	set_timer(rc->giveup, CONNECT_MAX);
 	if (redisdial_more(&rc->dial))
 		connect_next(rc);
 	else if (is_path && !take_path(&one, place->host))
@@ -539,7 +539,7 @@ on_reconnect(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	start_connect(arg);
+	connect_place(arg);
 }
 
 static void
@@ -597,7 +597,7 @@ redisconn_new(const struct redisconn_common *common, const struct place *place,
 		free_all(rc);
 		return (NULL);
 	}
-	start_connect(rc);
+	connect_place(rc);
 	return (rc);
 }
 

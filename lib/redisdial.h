@@ -13,8 +13,8 @@
 #include "resolve.h"
 
 /*
- * Which address of a host is tried next, when it is begun anew, and why all of
- * it was in vain.  All zeros is one that has not tried anything.
+ * Decides which address of a host to connect to next, how long to pause when
+ * all have failed, and remembers why they did.  All zeros at first.
  */
 struct redisdial {
 	struct resolve_address address[RESOLVE_MAX];
@@ -25,24 +25,25 @@ struct redisdial {
 	char		       why[256];
 };
 
-/* Takes the addresses, at least one; that which has served before comes first. */
+/* Sets the addresses, at least one; tries the one that served last first. */
 void redisdial_take(struct redisdial *, const struct resolve_address *, size_t);
 
 /* Whether there is an address that has not been tried. */
 bool redisdial_more(const struct redisdial *);
 
-/* That address: it has been tried from now on. */
+/* Returns that address, which then counts as tried. */
 const struct resolve_address *redisdial_next(struct redisdial *);
 
-/* What went wrong at the one tried last, or before there was any. */
+/* Notes why the last address, or the lookup of the addresses, has failed. */
 void redisdial_failed(struct redisdial *, const char *why);
 
-/* The one tried last serves: all of them have their turn again afterwards. */
+/* Notes that the last address works; after it, all may be tried again. */
 void redisdial_serves(struct redisdial *);
 
 /*
- * All were in vain: forgets them and why.  How long to wait before they are
- * looked up again, in milliseconds: it doubles from about 50 to 5000.
+ * Forgets the addresses, all of which have failed, and why.  Returns the
+ * milliseconds to wait before looking them up again: this doubles from about 50
+ * to 5000.
  */
 int64_t redisdial_pause(struct redisdial *);
 

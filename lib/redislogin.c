@@ -116,7 +116,7 @@ on_ping(void *arg, const redisReply *reply)
 }
 
 static bool
-send_one(struct redislogin *login, redisconn_cb cb, const char *what, int argc,
+send_step(struct redislogin *login, redisconn_cb cb, const char *what, int argc,
     const char **argv)
 {
 	return (login->handler->send(login->arg, cb, login, what, argc, argv));
@@ -134,7 +134,7 @@ show_password(struct redislogin *login)
 	if (conf->redis_user != NULL)
 		auth[n++] = conf->redis_user;
 	auth[n++] = conf->redis_password;
-	return (send_one(login, on_auth, "AUTH", n, auth));
+	return (send_step(login, on_auth, "AUTH", n, auth));
 }
 
 static bool
@@ -146,7 +146,7 @@ choose_database(struct redislogin *login)
 	if (login->conf->redis_db == 0)
 		return (true);
 	snprintf(db, sizeof(db), "%d", login->conf->redis_db);
-	return (send_one(login, on_select, NULL, 2, argv));
+	return (send_step(login, on_select, NULL, 2, argv));
 }
 
 /* What is to be known of a server, once. */
@@ -159,10 +159,10 @@ ask_what_it_is(struct redislogin *login)
 
 	login->is_primary = false;
 	return ((login->peer != REDISCONN_NODE ||
-		    send_one(login, on_hello, NULL, 2, hello)) &&
+		    send_step(login, on_hello, NULL, 2, hello)) &&
 	    (login->conf->reader ||
-		send_one(login, on_functions, NULL, 3, functions)) &&
-	    (login->conf->reader || send_one(login, on_info, NULL, 4, info)));
+		send_step(login, on_functions, NULL, 3, functions)) &&
+	    (login->conf->reader || send_step(login, on_info, NULL, 4, info)));
 }
 
 bool
@@ -174,5 +174,5 @@ redislogin_begin(struct redislogin *login)
 	return (show_password(login) && (sentinel || choose_database(login)) &&
 	    (sentinel || login->peer == REDISCONN_AGAIN ||
 		ask_what_it_is(login)) &&
-	    send_one(login, on_ping, NULL, 1, &ping));
+	    send_step(login, on_ping, NULL, 1, &ping));
 }

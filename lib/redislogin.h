@@ -13,21 +13,21 @@
 struct trouble;
 
 /*
- * What is said first on a connection: the password, the database, and what is
- * to be known of the server.
+ * Logs in on a new connection: sends the password, selects the database, and
+ * asks what must be known about the server.
  */
 
 struct redislogin_handler {
 	/*
-	 * Sends a command of strings; the callback comes as redisconn_send()
-	 * has it.  The text is what the log calls the command; NULL: by its
-	 * words.  False when out of memory.
+	 * Sends a command of strings, as redisconn_send().  The text describes
+	 * the command in the log; if it is NULL, its words do.  False when out
+	 * of memory.
 	 */
 	bool (*send)(void *, redisconn_cb, void *, const char *, int,
 	    const char **);
-	/* All was as it has to be: comes last. */
+	/* The login has succeeded; the last call. */
 	void (*done)(void *);
-	/* It is not: the connection is to be dropped. */
+	/* It has failed: the connection must be dropped. */
 	void (*failed)(void *, const char *why);
 };
 
@@ -37,12 +37,12 @@ struct redislogin {
 	struct trouble			*trouble;
 	const struct redislogin_handler *handler;
 	void				*arg;
-	bool is_primary; /* as a REDISCONN_NODE has said */
+	bool is_primary; /* what a REDISCONN_NODE has said */
 };
 
 /*
- * Sends all in one go; the replies are judged as they come.  False when out of
- * memory.
+ * Sends everything at once, and checks the replies as they come.  False when
+ * out of memory.
  */
 bool redislogin_begin(struct redislogin *);
 

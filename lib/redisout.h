@@ -14,32 +14,32 @@
 struct stream;
 
 /*
- * Commands that a connection has still to send.  They may hold passwords: each
- * byte is wiped once it is sent.  All zeros is one that is empty.
+ * Commands that a connection has not sent yet.  They may hold passwords, so
+ * each byte is wiped once it was sent.  All zeros at first.
  */
 struct redisout {
 	char  *buf;
 	size_t size;
-	size_t off; /* of what is not sent yet */
-	size_t len; /* of all that is held */
+	size_t off; /* where the unsent bytes begin */
+	size_t len; /* where they end */
 };
 
 /*
- * Appends a command of strings.  False, and nothing appended, when there is no
- * memory for it, or too much has not been sent.
+ * Appends a command of strings.  False, with nothing appended, when out of
+ * memory or if too many bytes are not sent yet.
  */
 bool redisout_add(struct redisout *, int argc, const char **argv);
 
-/* Whether nothing is left to be sent. */
+/* Whether everything was sent. */
 bool redisout_empty(const struct redisout *);
 
 /*
- * Sends as much as goes.  What the last stream_write() returned; 0 where there
- * was nothing to be sent.
+ * Sends as much as possible without blocking.  Returns what the last
+ * stream_write() did, or 0 if there was nothing to send.
  */
 ssize_t redisout_send(struct redisout *, struct stream *);
 
-/* Wipes and frees all that is held; it can be used again. */
+/* Wipes and frees the buffer; the struct can be used again. */
 void redisout_wipe(struct redisout *);
 
 #endif /* REDISOUT_H */

@@ -258,7 +258,7 @@ reserve(struct redisread *r, size_t n)
 	return (true);
 }
 
-static bool make(struct redisread *, redisReply *, int);
+static bool make_reply(struct redisread *, redisReply *, int);
 
 static bool
 make_array(struct redisread *r, redisReply *out, size_t n, int depth)
@@ -271,7 +271,7 @@ make_array(struct redisread *r, redisReply *out, size_t n, int depth)
 	r->used += n;
 	for (i = first; i < first + n; i++) {
 		r->element[i] = &r->node[i];
-		if (!make(r, &r->node[i], depth + 1))
+		if (!make_reply(r, &r->node[i], depth + 1))
 			return (false);
 	}
 	return (true);
@@ -303,7 +303,7 @@ make_line(struct redisread *r, redisReply *out, int type)
 
 /* The lines were seen to be good; the strings' ends are looked at here. */
 static bool
-make(struct redisread *r, redisReply *out, int depth)
+make_reply(struct redisread *r, redisReply *out, int depth)
 {
 	char	    kind = *r->at++;
 	const char *behind;
@@ -359,7 +359,7 @@ redisread_next(struct redisread *r, const redisReply **reply)
 		return (REDISREAD_REPLY);
 	r->used = 0;
 	r->at = r->buf + r->off;
-	return (reserve(r, r->nodes) && make(r, &r->reply, 1)
+	return (reserve(r, r->nodes) && make_reply(r, &r->reply, 1)
 		? REDISREAD_REPLY
 		: REDISREAD_BROKEN);
 }

@@ -233,7 +233,7 @@ wait_for(struct servers_req *sr, int64_t ms)
  * while its table waits, and anybody may try to log in as any user.
  */
 static void
-go_on(struct servers_req *sr)
+wait_on(struct servers_req *sr)
 {
 	const int64_t	left = sr->deadline - monotonic_ms();
 	const bool	stray = sr->server == NULL;
@@ -256,12 +256,12 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	if (sr->server == NULL)
 		hand_to(sr, cluster_owner(sr->servers->cluster, sr->slot),
 		    false, sr->argv->argc, sr->argv->argv);
-	go_on(sr);
+	wait_on(sr);
 }
 
 /* To where a server of a cluster says. */
 static void
-follow(struct servers_req *sr, const struct redirect *r)
+follow_redirect(struct servers_req *sr, const struct redirect *r)
 {
 	struct cluster *cl = sr->servers->cluster;
 	struct server  *to = NULL;
@@ -276,7 +276,7 @@ follow(struct servers_req *sr, const struct redirect *r)
 	if (sr->hops++ < HOPS_MAX)
 		hand_to(sr, to, r->kind == REDIRECT_ASK, sr->argv->argc,
 		    sr->argv->argv);
-	go_on(sr);
+	wait_on(sr);
 }
 
 /* The one server is no primary any more. */
@@ -293,14 +293,14 @@ leave(struct servers *sv, const char *why)
 
 /* Whether an error is about who has been asked, and not the answer. */
 static bool
-redirect(struct servers_req *sr, const redisReply *reply)
+is_redirected(struct servers_req *sr, const redisReply *reply)
 {
 	const struct redirect r = slots_redirect(reply, &sr->server->place);
 
 	if (r.kind == REDIRECT_NONE || sr->bound)
 		return (false);
 	if (sr->argv != NULL) {
-		follow(sr, &r);
+		follow_redirect(sr, &r);
 		return (true);
 	}
 	if (r.kind != REDIRECT_LEAVE)
@@ -320,7 +320,7 @@ on_reply(void *arg, const redisReply *reply)
 	if (reply == NULL)
 		doubt_server(sr->servers);
 	if (reply != NULL && reply->type == REDIS_REPLY_ERROR &&
-	    redirect(sr, reply))
+	    is_redirected(sr, reply))
 		return;
 	if (reply != NULL && sr->argv != NULL)
 		cluster_answered(sr->servers->cluster, sr->slot, true);

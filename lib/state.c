@@ -151,7 +151,7 @@ on_field(void *arg, const char *name, uint64_t n)
 
 /* Fields of the process before, which had counted other reasons, go. */
 static void
-begin(struct state *st, const char *key)
+forget_former(struct state *st, const char *key)
 {
 	const char *del[] = { "DEL", key };
 
@@ -169,7 +169,7 @@ write_hash(struct state *st, time_t now)
 	key_relay(key, st->conf->prefix, st->conf->relay_name,
 	    names[st->program]);
 	snprintf(ttl, sizeof(ttl), "%d", STATE_TTL);
-	begin(st, key);
+	forget_former(st, key);
 	w->n = 0;
 	w->nnumbers = w->nnames = 0;
 	add_text(w, "HSET", key);

@@ -24,7 +24,7 @@ struct stream {
 };
 
 static bool
-start_connect(struct stream *s, const struct sockaddr *sa, socklen_t len)
+connect_socket(struct stream *s, const struct sockaddr *sa, socklen_t len)
 {
 	const int on = 1;
 
@@ -48,7 +48,7 @@ stream_open(const struct sockaddr *sa, socklen_t len, SSL_CTX *tls,
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return (NULL);
 	s->stop.wants_write = true;
-	if (start_connect(s, sa, len)) {
+	if (connect_socket(s, sa, len)) {
 		if (tls == NULL ||
 		    (s->ssl = tls_begin(tls, s->fd, name, places)) != NULL)
 			return (s);

@@ -126,7 +126,7 @@ trouble_back(struct trouble *t)
 
 /* As much of the text as there is room for; returns where it ends. */
 static size_t
-put_text(char out[TROUBLE_REQUEST], size_t at, const char *text)
+copy_text(char out[TROUBLE_REQUEST], size_t at, const char *text)
 {
 	size_t n = strnlen(text, TROUBLE_REQUEST - 1 - at);
 
@@ -138,10 +138,10 @@ put_text(char out[TROUBLE_REQUEST], size_t at, const char *text)
 void
 trouble_request(char out[TROUBLE_REQUEST], int argc, const char **argv)
 {
-	size_t n = put_text(out, 0, argv[0]);
+	size_t n = copy_text(out, 0, argv[0]);
 
 	if (argc > 1)
-		put_text(out, put_text(out, n, " "), argv[1]);
+		copy_text(out, copy_text(out, n, " "), argv[1]);
 }
 
 /* The same command on keys of the same kind: what {} holds may differ. */

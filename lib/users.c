@@ -213,7 +213,7 @@ on_part(void *arg, const redisReply *reply)
 
 /* The key is the first argument of all that is asked but MEMORY USAGE. */
 static bool
-ask_part(struct users_query *q, enum part_kind kind, int argc,
+ask_for_part(struct users_query *q, enum part_kind kind, int argc,
     const char **argv)
 {
 	struct part *part = &q->parts[kind];
@@ -235,7 +235,7 @@ ask_hash(struct users_query *q, enum part_kind kind, const char *key,
 	const char *argv[USER_FIELDS + 2] = { "HMGET", key };
 
 	memcpy(argv + 2, fields, n * sizeof(*fields));
-	return (ask_part(q, kind, (int)n + 2, argv));
+	return (ask_for_part(q, kind, (int)n + 2, argv));
 }
 
 static bool
@@ -251,7 +251,7 @@ ask_domains(struct users_query *q, enum part_kind kind, const char *key)
 		argv[n++] = domains->name[i];
 	for (i = 0; i < domains->naddresses && kind == PART_DOMAINS; i++)
 		argv[n++] = domains->address[i].text;
-	return (ask_part(q, kind, n, argv));
+	return (ask_for_part(q, kind, n, argv));
 }
 
 /* As many as a list may have and still be looked through in a moment. */
@@ -263,7 +263,7 @@ ask_addresses(struct users_query *q, const char *key)
 		"1000" };
 
 	snprintf(pattern, sizeof(pattern), "*@%s", q->question.addresses);
-	return (ask_part(q, PART_ADDRESSES, 7, argv));
+	return (ask_for_part(q, PART_ADDRESSES, 7, argv));
 }
 
 /* Whether there are any at all: mostly there are none. */
@@ -273,7 +273,7 @@ ask_suppresses(struct users_query *q, enum part_kind kind)
 	char	    key[KEY_TEXT];
 	const char *argv[] = { "ZCARD", key_of_part(q, kind, key) };
 
-	return (!q->question.suppresses || ask_part(q, kind, 2, argv));
+	return (!q->question.suppresses || ask_for_part(q, kind, 2, argv));
 }
 
 static bool
@@ -287,7 +287,7 @@ has_domains(const struct users_query *q)
  * at most: then it is a long one.
  */
 static bool
-ask_list(struct users_query *q)
+ask_short_list(struct users_query *q)
 {
 	char	    key[KEY_TEXT], max[16];
 	const char *argv[] = { "SRANDMEMBER", key, max };
@@ -295,7 +295,7 @@ ask_list(struct users_query *q)
 	q->by_prefixes = false;
 	key_user(key, q->users->conf->prefix, q->name, "ips");
 	snprintf(max, sizeof(max), "%d", USER_SHORT_LIST + 1);
-	return (ask_part(q, PART_LIST, 3, argv));
+	return (ask_for_part(q, PART_LIST, 3, argv));
 }
 
 /* Whether any prefix of the source is in the list, however long that is. */
@@ -318,8 +318,8 @@ ask_prefixes(struct users_query *q)
 			break;
 		netaddr_widen(&na, na.bits - 1);
 	}
-	return (ask_part(q, PART_LENGTH, 2, count) &&
-	    ask_part(q, PART_PREFIXES, n + 2, argv));
+	return (ask_for_part(q, PART_LENGTH, 2, count) &&
+	    ask_for_part(q, PART_PREFIXES, n + 2, argv));
 }
 
 static bool
@@ -327,7 +327,7 @@ ask_source(struct users_query *q, bool long_list)
 {
 	if (q->question.source == NULL)
 		return (true);
-	return (long_list ? ask_prefixes(q) : ask_list(q));
+	return (long_list ? ask_prefixes(q) : ask_short_list(q));
 }
 
 static bool
@@ -357,7 +357,7 @@ ask_size(struct users_query *q, enum part_kind kind, const char *key)
 {
 	const char *argv[] = { "MEMORY", "USAGE", key, "SAMPLES", "100" };
 
-	return (ask_part(q, kind, 5, argv));
+	return (ask_for_part(q, kind, 5, argv));
 }
 
 /* How large are what is read as a whole, and the list should it be short. */
@@ -374,7 +374,7 @@ ask_sizes(struct users_query *q, const struct guess *guess)
 	key_user(ips, prefix, q->name, "ips");
 	if (!ask_size(q, PART_RECORD_SIZE, key) ||
 	    !ask_size(q, PART_LIST_SIZE, ips) ||
-	    !ask_part(q, PART_LENGTH, 2, count))
+	    !ask_for_part(q, PART_LENGTH, 2, count))
 		return (false);
 	if (guess->account[0] == '\0')
 		return (true);
@@ -421,7 +421,7 @@ ask_owner(struct users_query *q)
 	const char *argv[] = { "GET", key };
 
 	key_address(key, q->users->conf->prefix, q->question.address);
-	return (ask_part(q, PART_OWNER, 2, argv));
+	return (ask_for_part(q, PART_OWNER, 2, argv));
 }
 
 /* Remembers what the next question can be guessed from. */
@@ -543,7 +543,7 @@ judge_record(struct users_query *q)
 	if (account)
 		asked = ask_account(q, q->told.user.account);
 	if (missing == MISSING_LIST)
-		asked = asked && ask_list(q);
+		asked = asked && ask_short_list(q);
 	else if (missing == MISSING_PREFIXES)
 		asked = asked && ask_prefixes(q);
 	if (!asked)
@@ -634,7 +634,7 @@ first_scope(const struct users_question *ask)
 }
 
 static bool
-begin(struct users_query *q)
+ask_first(struct users_query *q)
 {
 	const char *name = q->question.name;
 
@@ -659,7 +659,7 @@ users_ask(struct users *us, const struct users_question *question, users_cb cb,
 	q->question = *question;
 	q->cb = cb;
 	q->arg = arg;
-	if (begin(q))
+	if (ask_first(q))
 		return (q);
 	free_query(q);
 	return (NULL);

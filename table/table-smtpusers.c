@@ -375,7 +375,7 @@ serves(const struct tableline *tl)
 }
 
 static void
-serve(struct table *t, const struct tableline *tl)
+begin_request(struct table *t, const struct tableline *tl)
 {
 	struct request *req = &t->request;
 	struct timeval	tv = conf_deadline(t->source.conf);
@@ -454,7 +454,7 @@ on_line(void *arg, char *line, size_t len, bool first)
 		lineio_printf(t->io, "%.64s-result|%s|error|not served\n",
 		    tl.name, tl.id);
 	else
-		serve(t, &tl);
+		begin_request(t, &tl);
 }
 
 static void

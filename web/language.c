@@ -93,7 +93,7 @@ read_range(const char *p, struct range *range)
 }
 
 static bool
-is_any(const struct range *range)
+is_wildcard(const struct range *range)
 {
 	return (range->len == 1 && range->tag[0] == '*');
 }
@@ -118,7 +118,7 @@ struct wish {
 };
 
 static void
-take_range(struct wish *wish, const struct range *range, size_t place)
+prefer_range(struct wish *wish, const struct range *range, size_t place)
 {
 	if (range->weight > wish->weight) {
 		wish->weight = range->weight;
@@ -160,11 +160,11 @@ language_of(const char *accept_language)
 		wishes[i] = (struct wish){ -1, 0 };
 	for (place = 0; p != NULL && *p != '\0'; place++) {
 		p = read_range(p, &range);
-		if (is_any(&range))
-			take_range(&any, &range, place);
+		if (is_wildcard(&range))
+			prefer_range(&any, &range, place);
 		for (i = 0; i < NLANGUAGES; i++)
 			if (is_of(&range, &languages[i]))
-				take_range(&wishes[i], &range, place);
+				prefer_range(&wishes[i], &range, place);
 	}
 	any.place = place; /* what is named comes before it */
 	return (best_of(wishes, &any));
@@ -194,7 +194,7 @@ next_char(const char **p)
 }
 
 static bool
-is_text(const char *p, const char *text)
+is_string(const char *p, const char *text)
 {
 	while (*text != '\0')
 		if (next_char(&p) != *text++)
@@ -211,7 +211,7 @@ find_text(const char *catalogue, const char *english)
 
 	while ((p = strstr(p, id)) != NULL) {
 		p += sizeof(id) - 1;
-		if (is_text(p, english))
+		if (is_string(p, english))
 			break;
 	}
 	if (p == NULL || (p = strstr(p, str)) == NULL)

@@ -78,7 +78,7 @@ const char page_style_digest[] = "pMCbDH+Cj0hu3y+I1qNkW4VSwN6TXwbbwiEkGdiAEmM=";
 
 /* What the program says, in the language of the page. */
 static void
-put_text(FILE *fp, const struct page_form *form, const char *english)
+print_text(FILE *fp, const struct page_form *form, const char *english)
 {
 	char *text = language_text(form->language, english);
 
@@ -113,7 +113,7 @@ put_top(FILE *fp, const struct page_form *form, const char *title)
 	    "<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
 	    "content=\"width=device-width, initial-scale=1\">\n<title>",
 	    form->language->tag);
-	put_text(fp, form, title);
+	print_text(fp, form, title);
 	fprintf(fp, "</title>\n<style>%s</style>\n</head>\n<body>\n<header>\n",
 	    page_style);
 	if (conf != NULL && conf->report_logo[0] != '\0') {
@@ -127,7 +127,7 @@ put_top(FILE *fp, const struct page_form *form, const char *title)
 		fputs("</p>\n", fp);
 	}
 	fputs("</header>\n<main>\n<h1>", fp);
-	put_text(fp, form, title);
+	print_text(fp, form, title);
 	fputs("</h1>\n", fp);
 }
 
@@ -152,7 +152,7 @@ struct filling {
 
 /* What the words of a reason leave to be filled in. */
 static const char *
-value_of(void *arg, const char *name)
+filled_in(void *arg, const char *name)
 {
 	const struct filling *filling = arg;
 	const char	     *value;
@@ -168,7 +168,7 @@ value_of(void *arg, const char *name)
 }
 
 static char *
-words_of(const struct page_form *form, const struct page_report *report,
+reason_text(const struct page_form *form, const struct page_report *report,
     size_t part)
 {
 	static const char english[] = N_("(none)");
@@ -176,7 +176,7 @@ words_of(const struct page_form *form, const struct page_report *report,
 	struct filling	  filling = { report, none != NULL ? none : english };
 
 	text = wording_of(form->language, report->field[PAGE_REASON],
-	    parts[part].part, value_of, &filling);
+	    parts[part].part, filled_in, &filling);
 	free(none);
 	return (text);
 }
@@ -189,10 +189,10 @@ put_words(FILE *fp, const struct page_form *form,
 	size_t i;
 
 	for (i = 0; i < NPARTS; i++) {
-		if ((text = words_of(form, report, i)) == NULL)
+		if ((text = reason_text(form, report, i)) == NULL)
 			continue;
 		fputs("<h2>", fp);
-		put_text(fp, form, parts[i].title);
+		print_text(fp, form, parts[i].title);
 		fputs("</h2>\n<p>", fp);
 		escape_html(fp, text);
 		fputs("</p>\n", fp);
@@ -205,7 +205,7 @@ put_row(FILE *fp, const struct page_form *form, const char *label,
     const char *text)
 {
 	fputs("<dt>", fp);
-	put_text(fp, form, label);
+	print_text(fp, form, label);
 	fputs("</dt><dd>", fp);
 	escape_html(fp, text);
 	fputs("</dd>\n", fp);
@@ -220,7 +220,7 @@ put_report_html(FILE *fp, const struct page_form *form,
 	put_top(fp, form, N_("Message blocked"));
 	put_words(fp, form, report);
 	fputs("<h2>", fp);
-	put_text(fp, form, N_("Details"));
+	print_text(fp, form, N_("Details"));
 	fputs("</h2>\n<dl>\n", fp);
 	put_row(fp, form, N_("Report"), report->id);
 	for (i = 0; i < PAGE_FIELDS; i++)
@@ -249,7 +249,7 @@ put_report_json(FILE *fp, const struct page_form *form,
 	for (i = 0; i < PAGE_FIELDS; i++)
 		put_member(fp, page_fields[i], report->field[i]);
 	for (i = 0; i < NPARTS; i++) {
-		if ((text = words_of(form, report, i)) == NULL)
+		if ((text = reason_text(form, report, i)) == NULL)
 			continue;
 		put_member(fp, parts[i].part, text);
 		free(text);
@@ -284,7 +284,7 @@ page_error(FILE *fp, const struct page_form *form, enum page_error error)
 	}
 	put_top(fp, form, errors[error].title);
 	fputs("<p>", fp);
-	put_text(fp, form, errors[error].text);
+	print_text(fp, form, errors[error].text);
 	fputs("</p>\n", fp);
 	put_bottom(fp, form);
 }

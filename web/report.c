@@ -39,7 +39,7 @@ struct report_cgi {
 };
 
 static void
-finish(struct report_cgi *rc, enum page_error error)
+end_in_error(struct report_cgi *rc, enum page_error error)
 {
 	page_error(stdout, &rc->form, error);
 	event_base_loopbreak(rc->base);
@@ -67,7 +67,7 @@ is_users(const struct report_cgi *rc, const char *name)
 }
 
 static void
-on_report(void *arg, const redisReply *reply)
+on_stored(void *arg, const redisReply *reply)
 {
 	struct report_cgi *rc = arg;
 	struct page_report report = { .id = rc->cgi.id };
@@ -77,7 +77,7 @@ on_report(void *arg, const redisReply *reply)
 		log_err("report %s: %.200s", rc->cgi.id, reply->str);
 	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY ||
 	    reply->elements != PAGE_FIELDS + 1) {
-		finish(rc, PAGE_UNAVAILABLE);
+		end_in_error(rc, PAGE_UNAVAILABLE);
 		return;
 	}
 	for (i = 0; i < PAGE_FIELDS; i++)
@@ -85,7 +85,7 @@ on_report(void *arg, const redisReply *reply)
 	if (report.field[PAGE_MSGID][0] == '\0')
 		report.field[PAGE_MSGID] = text_of(reply->element[i]);
 	if (!is_users(rc, report.field[PAGE_USER])) {
-		finish(rc, PAGE_NOT_FOUND);
+		end_in_error(rc, PAGE_NOT_FOUND);
 		return;
 	}
 	page_report(stdout, &rc->form, &report);
@@ -103,14 +103,14 @@ ask(void *arg)
 	memcpy(argv + 2, page_fields, sizeof(page_fields));
 	/* What msgid was called before. */
 	argv[PAGE_FIELDS + 2] = "message";
-	if (servers_send(rc->servers, key, on_report, rc, PAGE_FIELDS + 3,
+	if (servers_send(rc->servers, key, on_stored, rc, PAGE_FIELDS + 3,
 		argv) == NULL)
-		finish(rc, PAGE_UNAVAILABLE);
+		end_in_error(rc, PAGE_UNAVAILABLE);
 }
 
 /* What cannot be the address of a report is not asked about. */
 static void
-answer(struct report_cgi *rc)
+answer_client(struct report_cgi *rc)
 {
 	if (rc->cgi.method == CGI_OTHER)
 		page_error(stdout, &rc->form, PAGE_NOT_ALLOWED);
@@ -123,7 +123,7 @@ answer(struct report_cgi *rc)
 }
 
 static bool
-start(struct report_cgi *rc)
+set_up_cgi(struct report_cgi *rc)
 {
 	const char *file = getenv("SMTPUSERS_CONF");
 
@@ -159,14 +159,14 @@ main(void)
 	bool		  started;
 
 	log_init("report.cgi");
-	started = sandbox_begin() && start(&rc);
+	started = sandbox_begin() && set_up_cgi(&rc);
 	cgi_read(&rc.cgi);
 	rc.form.conf = rc.conf;
 	rc.form.json = rc.cgi.json;
 	rc.form.language = rc.cgi.language;
 	rc.form.head = rc.cgi.method == CGI_HEAD;
 	if (started)
-		answer(&rc);
+		answer_client(&rc);
 	else
 		page_error(stdout, &rc.form, PAGE_BROKEN);
 	stop(&rc);

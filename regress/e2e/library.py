@@ -97,8 +97,9 @@ def as_script(before="", text=None):
     what is to be different for them, such as the clock."""
     if text is None:
         text = LUA.read_text()
-    return (before + CHOOSE + text.partition("\n")[2]
-            + "\ntable.remove(ARGV, 1)\nreturn chosen(KEYS, ARGV)\n")
+    # A function of its own, since Lua knows at most 200 locals in one.
+    return (before + CHOOSE + ";(function()\n" + text.partition("\n")[2]
+            + "\nend)()\ntable.remove(ARGV, 1)\nreturn chosen(KEYS, ARGV)\n")
 
 
 def plain(text):

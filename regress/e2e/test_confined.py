@@ -52,6 +52,7 @@ def test_under_smtpd(relay, users, name):
         assert session.plain("alice", PASSWORD).startswith("235")
         check_confined(relay.pid_of(name))
         assert "confined to Redis" in relay.log()
+        assert "spf workers to name servers" in relay.log()
 
 
 @pytest.mark.parametrize("driver", [TableDriver, FilterDriver])

@@ -235,3 +235,21 @@ def test_a_reservation_of_older_functions_is_judged_anew(redis, users):
     assert reserve("x")[:2] == ["full", "sender_quota"]
     functions.call("refund", "x")
     assert functions.used() == {"quota": 1}
+
+
+@pytest.mark.parametrize("call", ["refund", "reserve"])
+def test_a_reservation_that_names_no_version(redis, users, call):
+    """All that version 4 has charged is given back, also to be judged anew."""
+    limited(users, quota="9", rate="9/1h", sender_quota="9")
+    functions = Functions(redis)
+    hold = functions.user + ":used:hold:x"
+    words = (1, "senders", 1, "example.org")
+    assert functions.call("reserve", "x", *words) == ["ok"]
+    text = redis.cli("GET", hold)
+    redis.cli("SET", hold, text.replace(" by:%d" % NUMBER, ""))
+    assert text != redis.cli("GET", hold)
+    left = 0 if call == "refund" else 1
+    functions.call(call, "x", *(words if left else ()))
+    assert functions.used() == {"quota": left, "9/1h": left}
+    assert functions.used_by() == (
+        {"example.org": {"sender_quota": 1}} if left else {})

@@ -437,6 +437,8 @@ class Network:
 
     def __exit__(self, *_):
         for number in range(1, self.hosts + 1):
+            # It would go with the namespace, but some time later.
+            ip("link", "del", "host%d" % number)
             ip("netns", "del", "host%d" % number)
         ip("link", "del", self.BRIDGE)
 

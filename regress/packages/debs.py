@@ -69,11 +69,11 @@ def status(name):
 
 
 OF_DPKG = ("/proc", "/sys", "/dev", "/tmp", "/run", "/src", "/var/lib/dpkg",
-           "/var/log", "/var/cache")
+           "/var/lib/apt", "/var/log", "/var/cache")
 
 
 def tree():
-    """Every path of the system that is not dpkg's own."""
+    """Every path of the system that is not dpkg's own, or apt's."""
     found = set()
     for place, directories, files in os.walk("/"):
         directories[:] = [name for name in directories

@@ -11,7 +11,8 @@ import stat
 import subprocess
 from pathlib import Path
 
-from debs import FILES, FILTER, TABLE, TARBALL, VERSION, put, run, status
+from debs import (ENVIRONMENT, FILES, FILTER, TABLE, TARBALL, VERSION, put,
+                  run, status)
 from places import build, workdir
 
 NAMES = {"opensmtpd-filter-smtpusers", "opensmtpd-table-smtpusers",
@@ -111,7 +112,8 @@ def test_a_relay_at_work(installed):
     run("tar", "-C", place, "-xzf", TARBALL)
     said = run("autopkgtest", "--ignore-restrictions=isolation-machine",
                "--no-built-binaries", place / ("smtpusers-" + VERSION),
-               "--", "null")
+               "--", "null",
+               env={**ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1"})
     assert "demo: everything is as it should be\n" in said
     assert re.search(r"^demo +PASS$", said, re.MULTILINE)
 

@@ -3,6 +3,11 @@
 --
 -- Addresses and CIDR ranges: groups of 16 bits, two of IPv4 and eight of IPv6.
 
+local range_or_nil, address_or_nil
+
+-- The library has 200 local names at most; these are of this part alone.
+do
+
 local RANGE_MAX = 51		-- IPv6 with dots, in brackets, and /128
 
 local OCTETS = {}		-- as they are written
@@ -216,7 +221,7 @@ do
 end
 
 -- The canonical text of an address or a range, or nil.
-local function range_or_nil(text)
+function range_or_nil(text)
 	if #text > RANGE_MAX then
 		return nil
 	elseif is_plain_range(text) then
@@ -238,7 +243,7 @@ local function range_or_nil(text)
 	return range_text(groups, bits)
 end
 
-local function address_or_nil(text)
+function address_or_nil(text)
 	if string.find(text, '/', 1, true) then
 		return nil
 	end
@@ -265,3 +270,4 @@ function canonical.range(text)
 	    '192.0.2.1, 2001:db8::1, 192.0.2.0/24 or 2001:db8::/32')
 end
 
+end

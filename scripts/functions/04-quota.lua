@@ -34,7 +34,7 @@
 -- cannot be read is a limit that is used up, never an empty one.
 
 local window, usage	-- for the views
-local answer, read_hold, write_hold, made_by	-- for calls beside those of messages
+local charges = {}	-- what calls beside those of messages have in common
 
 -- What a part of its own adds to check and reserve, behind the limits:
 --   tags     a set of the tags that it takes
@@ -636,7 +636,7 @@ end
 -- With what is to be told, and the number of these functions: a program that has
 -- newer ones learns that they are not there any more, and that nobody has judged
 -- what these know nothing of.
-function answer(words, events)
+local function answer(words, events)
 	for _, event in ipairs(events or {}) do
 		words[#words + 1] = event
 	end
@@ -645,13 +645,13 @@ function answer(words, events)
 end
 
 -- What stands in key 4, and what was told with it.
-function read_hold(key)
+local function read_hold(key)
 	local head, told = string.match(redis.call('GET', key) or '',
 	    '^([^\n]*)\n?(.*)$')
 	return head, told ~= '' and cjson.decode(told) or {}
 end
 
-function write_hold(key, head, events, ...)
+local function write_hold(key, head, events, ...)
 	if #events > 0 then
 		head = head .. '\n' .. cjson.encode(events)
 	end
@@ -661,7 +661,7 @@ end
 local BY = ' by:' .. VERSION
 
 -- The number of the functions that have judged it.
-function made_by(head)
+local function made_by(head)
 	return tonumber(string.match(head, ' by:(%d+)')) or 0
 end
 
@@ -724,18 +724,20 @@ end
 
 -- A reservation that can be given back: its units, and where they are counted:
 -- in which scope, which window, which counter of rates and at which number there.
--- Nil for none.  Of what version 3 has reserved the rates are not given back.
+-- Nil for none.  Of what version 3 has reserved the rates are not given back; what
+-- version 4 has does not say by:VERSION.
 local function held(head, keys)
 	local units, start, rest = string.match(head,
 	    '^held (%d+) (%d+) ?(.*)$')
 	local born, number, senders = string.match(rest or '',
-	    '^(%d+) (%d+) by:%d+(.*)$')
+	    '^(%d+) (%d+)(.*)$')
+	senders = string.gsub(senders or '', '^ by:%d+', '')
 	if not units then
 		return nil
 	end
 	local places = { { scope = scope_of(keys), start = tonumber(start),
 	    born = tonumber(born) or 0, number = tonumber(number) or 0 } }
-	for domain, from, of, at in string.gmatch(senders or '',
+	for domain, from, of, at in string.gmatch(senders,
 	    ' ([^ ]+) (%d+) (%d+) (%d+)') do
 		places[#places + 1] = { scope = sender_scope(keys, nil, domain),
 		    start = tonumber(from), born = tonumber(of),
@@ -917,6 +919,8 @@ end
 
 api.check, api.reserve, api.keep = check, reserve, keep
 api.refund, api.usage, api.sender_usage = refund, usage, sender_usage
+charges.answer, charges.read_hold = answer, read_hold
+charges.write_hold, charges.made_by = write_hold, made_by
 
 end
 

@@ -204,60 +204,67 @@ local function names_of(kind)
 	return table.concat(names, ', ')
 end
 
--- Who gives a set that restricts, without a word on that, means it to stay: what
--- is lost must not open anything.  Who gives an empty one lifts it.
-local function follow_sets(kind, changes)
-	for _, field in ipairs(kind.followers) do
-		local members = changes.sets[field.follows]
-		if members and (changes.values[field.name] or '') == '' then
-			changes.values[field.name] = #members > 0 and '1' or ''
+local changes_of
+do
+	-- Who gives a set that restricts, without a word on that, means it to
+	-- stay: what is lost must not open anything.  Who gives an empty one
+	-- lifts it.
+	local function follow_sets(kind, changes)
+		for _, field in ipairs(kind.followers) do
+			local members = changes.sets[field.follows]
+			local value = changes.values[field.name] or ''
+			if members and value == '' then
+				changes.values[field.name] =
+				    #members > 0 and '1' or ''
+			end
 		end
 	end
-end
 
--- Who sets a field means what there is now to be said of it.
-local function drop_former(kind, changes)
-	for i = 1, #kind.dependents do
-		local field = kind.dependents[i]
-		if changes.values[field.of] then
-			changes.values[field.name] =
-			    changes.values[field.name] or ''
+	-- Who sets a field means what there is now to be said of it.
+	local function drop_former(kind, changes)
+		for i = 1, #kind.dependents do
+			local field = kind.dependents[i]
+			if changes.values[field.of] then
+				changes.values[field.name] =
+				    changes.values[field.name] or ''
+			end
 		end
 	end
-end
 
--- What is wanted, in pairs from one word to another: canonical values by field,
--- "" for none; members by set; a warning.  When a record was created is not
--- unsaid.
-local function changes_of(kind, words, first, last)
-	local values, sets, fields = {}, {}, kind.field
-	local changes = { values = values, sets = sets }
-	if (last - first) % 2 ~= 1 then
-		fail('INVALID', 'a field without a value: they come in pairs')
-	end
-	for i = first, last, 2 do
-		local name, value = words[i], words[i + 1]
-		local field, set = fields[name], kind.set[name]
-		if values[name] or sets[name] then
-			invalid(name, 'named twice')
-		elseif field and value ~= '' then
-			values[name] = canonical[field.kind](value)
-		elseif field and name ~= 'created' then
-			values[name] = field.given or ''
-		elseif set then
-			sets[name] = members_of(split(value, name),
-			    canonical[set.kind])
-		elseif not field then
-			invalid(name, 'not a field that can be set: ' ..
-			    names_of(kind))
+	-- What is wanted, in pairs from one word to another: canonical values
+	-- by field, "" for none; members by set; a warning.  When a record was
+	-- created is not unsaid.
+	function changes_of(kind, words, first, last)
+		local values, sets, fields = {}, {}, kind.field
+		local changes = { values = values, sets = sets }
+		if (last - first) % 2 ~= 1 then
+			fail('INVALID', 'a field without a value: they come ' ..
+			    'in pairs')
 		end
+		for i = first, last, 2 do
+			local name, value = words[i], words[i + 1]
+			local field, set = fields[name], kind.set[name]
+			if values[name] or sets[name] then
+				invalid(name, 'named twice')
+			elseif field and value ~= '' then
+				values[name] = canonical[field.kind](value)
+			elseif field and name ~= 'created' then
+				values[name] = field.given or ''
+			elseif set then
+				sets[name] = members_of(split(value, name),
+				    canonical[set.kind])
+			elseif not field then
+				invalid(name, 'not a field that can be set: ' ..
+				    names_of(kind))
+			end
+		end
+		follow_sets(kind, changes)
+		drop_former(kind, changes)
+		if values.password then
+			changes.warning = slow_text(values.password)
+		end
+		return changes
 	end
-	follow_sets(kind, changes)
-	drop_former(kind, changes)
-	if values.password then
-		changes.warning = slow_text(values.password)
-	end
-	return changes
 end
 
 -- The reply, and behind it what a person should know.
@@ -446,6 +453,9 @@ local function leftovers(kind, key, rates)
 	return append_counters(left, key, rates)
 end
 
+local filling, add_record, set_record, put_record
+do
+
 local function is_same(kind, key, name, changes)
 	local left, count = {}, 1
 	for field, value in pairs(changes.values) do
@@ -495,7 +505,11 @@ end
 
 -- The record itself comes last: without it there is no user.
 local function create(kind, key, name, changes)
-	local steps, words, n = {}, {}, 0
+	-- With room for what most have, so that they need not grow.
+	local steps = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
+	    nil }
+	local words, n = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
+	    nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }, 0
 	need_others(kind, key, name, changes)
 	if kind.field.created and not changes.values.created then
 		changes.values.created = time_text(now())
@@ -544,7 +558,7 @@ end
 
 -- What has to be written so that a record outlives its fields: the relay takes
 -- one of those that it reads for a sign that there is a user.
-local function filling(kind, key, write, drop)
+function filling(kind, key, write, drop)
 	local gone, names = {}, {}
 	if #drop == 0 then
 		return {}
@@ -618,7 +632,7 @@ end
 
 -- Records that are written as words say it, from one to another.
 
-local function add_record(kind, key, name, words, first, last)
+function add_record(kind, key, name, words, first, last)
 	local there = exists(key)
 	local changes = changes_of(kind, words, first, last)
 	add_given(kind, changes)
@@ -630,13 +644,13 @@ local function add_record(kind, key, name, words, first, last)
 	return told('same', changes)
 end
 
-local function set_record(kind, key, name, words, first, last)
+function set_record(kind, key, name, words, first, last)
 	need(kind, key, name)
 	local changes = changes_of(kind, words, first, last)
 	return told(update(kind, key, name, changes), changes)
 end
 
-local function put_record(kind, key, name, words, first, last)
+function put_record(kind, key, name, words, first, last)
 	local there = exists(key)
 	local changes = changes_of(kind, words, first, last)
 	if there then
@@ -644,6 +658,8 @@ local function put_record(kind, key, name, words, first, last)
 	end
 	add_given(kind, changes)
 	return told(create(kind, key, name, changes), changes)
+end
+
 end
 
 -- The same of a call.

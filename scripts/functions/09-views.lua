@@ -137,12 +137,14 @@ end
 local function check_fields(problems, kind, fields)
 	for i = 1, #kind.fields do
 		local field = kind.fields[i]
-		local name, value = field.name, fields[field.name] or ''
-		if name == 'created' then
+		local name, value = field.name, fields[field.name]
+		if not value or value == '' or field.note then
+			-- Nothing to be read.
+		elseif name == 'created' then
 			problems[#problems + 1] = (#value > FIELD_MAX or
 			    string.find(value, '%z')) and
 			    'created: not a time' or nil
-		elseif value ~= '' and not field.note then
+		else
 			local right, why = try(canonical[field.kind], value)
 			problems[#problems + 1] = not right and
 			    told_of(name, why) or nil

@@ -59,7 +59,8 @@ function COLUMNS.used(row)
 	if not period then
 		return false
 	end
-	local _, count = window(row.key .. ':used:quota', period, row.time)
+	left.time = left.time or now()
+	local _, count = window(row.key .. ':used:quota', period, left.time)
 	return string.format('%.0f', count or quota)
 end
 
@@ -192,7 +193,6 @@ local function page_of(kind, args)
 				fields[kind.field[word] and word or ''] = true
 				page.whole = page.whole or WHOLE[word]
 				if word == 'used' then
-					page.time = now()
 					fields.quota = true
 					fields.quota_period = true
 				end
@@ -230,6 +230,20 @@ local function page_of(kind, args)
 	return page
 end
 
+-- Who asks for fields alone does so again for other records.
+local PAGES = { user = remembering(function(text)
+	return page_of(USER, { 'fields', text })
+end), account = remembering(function(text)
+	return page_of(ACCOUNT, { 'fields', text })
+end) }
+
+local function page_asked(kind, args)
+	if #args == 2 and args[1] == 'fields' then
+		return PAGES[kind.word](args[2])
+	end
+	return page_of(kind, args)
+end
+
 -- The fields that a page looks at; nil where they cannot be read.
 local function page_fields(page, key)
 	local fields = {}
@@ -253,8 +267,7 @@ end
 -- alone where it cannot be read.
 local function row_of(page, key, name)
 	local row = { key = key, kind = page.kind,
-	    fields = page_fields(page, key), period = page.period,
-	    time = page.time }
+	    fields = page_fields(page, key), period = page.period }
 	if not row.fields then
 		return #page.conditions == 0 and { name } or nil
 	end
@@ -306,7 +319,7 @@ function api.page(keys, args)
 		    'account, a cursor, and options')
 	end
 	local prefix, kind = need_prefix(args[1]), kind_named(args[2])
-	local asked = page_of(kind, { unpack(args, 4, 3 + CHUNK) })
+	local asked = page_asked(kind, { unpack(args, 4, 3 + CHUNK) })
 	local before = prefix .. kind.word .. ':{'
 	local found = redis.call('SCAN', args[3], 'MATCH', glob_text(before) ..
 	    (asked.match or '*') .. '}', 'COUNT',
@@ -329,7 +342,7 @@ function api.rows(keys, args)
 		    ' keys, user or account, and options')
 	end
 	local kind, out = kind_named(args[1]), {}
-	local asked = page_of(kind, { unpack(args, 2, 1 + CHUNK) })
+	local asked = page_asked(kind, { unpack(args, 2, 1 + CHUNK) })
 	for i, key in ipairs(keys) do
 		local _, name = record_of({ key }, kind)
 		out[i] = redis.call('EXISTS', key) == 1 and
@@ -430,15 +443,18 @@ end
 -- SET CURSOR -> {cursor, how many are right, member, right...}: a page of the
 -- members, and of those that are not canonical the canonical form, or "".
 function api.odd_members(keys, args)
+	local scan, step, key, check = 'SSCAN', 1, nil, canonical.sender
 	if args[1] == 'suppressed' then
-		return suppressed.odd(record_of(keys, kind_of_key(keys)),
-		    args[2] or '0')
+		scan, step = 'ZSCAN', 2
+		key = record_of(keys, kind_of_key(keys)) .. ':suppressed'
+	else
+		key, check = set_of(keys, args)
 	end
-	local key, check = set_of(keys, args)
-	local found = redis.call('SSCAN', key, args[2] or '0', 'COUNT',
+	local found = redis.call(scan, key, args[2] or '0', 'COUNT',
 	    tostring(LIMITS.listed))
 	local out, count = { found[1], 0 }, 0
-	for _, member in ipairs(found[2]) do
+	for i = 1, #found[2], step do
+		local member = found[2][i]
 		local right = check == canonical.range and
 		    range_or_nil(member) or check ~= canonical.range and
 		    try(check, member)

@@ -352,21 +352,21 @@ function api.alarm(keys, args)
 	local hold = key .. ':used:hold:' .. (args[4] or '')
 	local head, events = '', {}
 	if args[4] then
-		head, events = read_hold(hold)
+		head, events = charges.read_hold(hold)
 	end
 	local facts = { [args[2]] = different and short({ args[3] }) or
 	    parse_digits(args[3], 15) }
 	local why
-	if made_by(head) < VERSION and exists(key) then
+	if charges.made_by(head) < VERSION and exists(key) then
 		why = held_back(key, time, events) or
 		    count(key, plan_of(args[1]), facts, time, events)
 	end
 	if args[4] and (not different or #events > 0) and
 	    not (why and why[1] == 'bad') then
-		write_hold(hold, 'counted by:' .. VERSION,
+		charges.write_hold(hold, 'counted by:' .. VERSION,
 		    events, 'EX', KEPT)
 	end
-	return answer(why or { 'ok' }, events)
+	return charges.answer(why or { 'ok' }, events)
 end
 
 local function volume_of(key)

@@ -15,7 +15,7 @@ from .records import NAME, account_key, user_key
 from .text import encode
 
 SCANNED = "50"          # keys of a step of SCAN, about
-ROWS = 12               # records that are asked about together
+ROWS = 8                # records that are asked about together
 JUDGED = 2              # and those that are judged
 
 

@@ -149,7 +149,7 @@ def print_smtpd(output):
     say()
     say('action "local" mbox alias <aliases>')
     say('action "sandbox" expand-only virtual { "@" = "/dev/null" }')
-    say('action "relay" relay filter users')
+    say('action "relay" relay')
     say()
     say('match for local action "local"')
     say('match from any for domain "sandbox.invalid" action "sandbox"')
