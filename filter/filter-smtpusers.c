@@ -453,7 +453,7 @@ filter_start(struct filter *f, const char *file)
 		NULL ||
 	    (f->io = lineio_new(f->base, STDIN_FILENO, STDOUT_FILENO,
 		 &filter_handler, f)) == NULL)
-		log_fatal("allocating memory");
+		log_fatal("setting up");
 	f->nexthops.cb = on_delivered;
 	f->nexthops.arg = f;
 	f->quotas.event = on_told;
@@ -542,7 +542,7 @@ check(const struct options *o)
 	if ((f.servers = servers_new(f.base, f.conf)) == NULL)
 		return (EX_UNAVAILABLE);
 	if ((f.functions = functions_new(f.servers)) == NULL)
-		log_fatal("allocating memory");
+		log_fatal("setting up");
 	status = check_redis(f.base, f.conf, f.servers, CHECK_FILTER);
 	functions_free(f.functions);
 	servers_free(f.servers);

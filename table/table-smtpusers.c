@@ -490,7 +490,7 @@ table_start(struct table *t, struct conf *conf)
 	    (t->deadline = evtimer_new(t->base, on_deadline, t)) == NULL ||
 	    (t->io = lineio_new(t->base, STDIN_FILENO, STDOUT_FILENO, &handler,
 		 t)) == NULL)
-		log_fatal("allocating memory");
+		log_fatal("setting up");
 	state_use(t->state, t->source.servers, t->source.conf);
 }
 

@@ -306,3 +306,16 @@ def test_one_alone_who_says_where_the_servers_are(several, name):
     else:
         assert status == EX_UNAVAILABLE
         assert "cannot be used, for the reason in the line before\n" in said
+
+
+@both
+def test_what_a_program_lacks_at_its_start_is_named(name):
+    path = workdir("start") / "smtpusers.conf"
+    path.write_text(configuration(redis="unix:/nonexistent/redis"))
+    result = subprocess.run(
+        ["prlimit", "--nofile=7", program(name), *PROGRAMS[name], path],
+        input="", capture_output=True, encoding="utf-8", timeout=PATIENCE,
+        check=False)
+    assert result.returncode == 1
+    assert re.search("^%s: cannot start: starting .*: Too many open files$" %
+                     name, result.stderr, re.MULTILINE), result.stderr
