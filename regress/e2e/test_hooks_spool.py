@@ -181,7 +181,7 @@ def test_a_bad_event_is_tried_again(site):
     assert site.run(site.program, "retry").returncode == 64
     result = site.run(site.program, "retry", names[0], "../new/x", "")
     assert result.returncode == 65
-    assert result.stderr.count(b"no bad event") == 3
+    assert result.stderr.count(b"no such bad event") == 3
 
 
 @pytest.mark.parametrize("data", [

@@ -115,7 +115,7 @@ def test_newer_ones_that_reply_otherwise(cmd, server, reply):
         "function api.user_get(keys, args)",
         "function api.user_get(keys, args)\n\tdo return %s end" % reply)
     server.cli("FUNCTION", "LOAD", library)
-    assert "replied no JSON" in cmd.fails(EX_UNAVAILABLE, "show", "alice")
+    assert "replied no JSON: Redis has" in cmd.fails(EX_UNAVAILABLE, "show", "alice")
 
 
 def test_newer_ones_are_used(cmd, server):

@@ -189,6 +189,26 @@ def test_lines_about_one_user_count_in_their_order(cmd):
     assert cmd.fields("bob")["mode"] == "all"
 
 
+def test_a_line_that_takes_many_calls_counts_in_its_order(cmd):
+    names = ["d%d.example" % number for number in range(3000)]
+    data = lines_of(user("bob", mode="all", domains=["a.example"]),
+                    user("bob", mode="any", domains=names),
+                    user("bob", mode="default"), user("carol"))
+    takes(cmd, data, "--replace", added=2, changed=2)
+    assert cmd.members("bob", ":domains") == set(names)
+    assert cmd.fields("bob")["mode"] == "default"
+
+
+def test_others_are_answered_between_the_lines(cmd):
+    """While a function runs, Redis answers nobody else."""
+    cmd.ok("list", "--unused", "1")
+    cmd.server.cli("CONFIG", "RESETSTAT")
+    takes(cmd, lines_of(*[user("u%d" % n) for n in range(100)]), added=100)
+    calls = re.search(r"cmdstat_fcall:calls=(\d+)",
+                      cmd.server.cli("INFO", "commandstats"))
+    assert int(calls[1]) >= 50
+
+
 # --replace
 
 def test_replace_leaves_what_a_line_does_not_name(cmd):

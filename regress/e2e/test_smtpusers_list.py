@@ -113,7 +113,7 @@ def test_names_that_are_none_are_told_apart(cmd):
     cmd.server.cli("HSET", cmd.key("Not a name"), "status", "allowed")
     result = cmd.ok("list", "--names")
     assert "Not a name" not in result.stdout
-    assert "no user name, so nobody's" in result.stderr
+    assert "ignored, since the name in it is no user name" in result.stderr
 
 
 def test_what_counts_of_messages(cmd):

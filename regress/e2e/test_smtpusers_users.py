@@ -430,7 +430,7 @@ def test_list_is_not_stopped_by_bad_records(alice):
     assert "(wrong type of key)" in result.stdout
     assert result.stderr == ""
     assert alice.ok("list", "--names").stderr == (
-        "smtpusers: smtp:user:{No\\nName}: no user name, so nobody's\n")
+        "smtpusers: smtp:user:{No\\nName}: ignored, since the name in it is no user name\n")
     errors = {user["name"]: user["error"] for user in alice.json("list")}
     assert errors == {"alice": None, "wrong": "wrong type of key",
                       "wrongips": "wrong type of key"}

@@ -230,24 +230,4 @@ function suppressed.count(problems, key)
 	return nil
 end
 
--- A page of a list: cursor, how many are right, and of the other members each
--- with its right form, or "".
-function suppressed.odd(key, cursor)
-	local found = redis.call('ZSCAN', key .. ':suppressed', cursor, 'COUNT',
-	    tostring(LIMITS.listed))
-	local out, count = { found[1], 0 }, 0
-	for i = 1, #found[2], 2 do
-		local member = found[2][i]
-		local right = try(canonical.sender, member)
-		if right == member then
-			count = count + 1
-		else
-			out[#out + 1] = member
-			out[#out + 1] = right or ''
-		end
-	end
-	out[2] = count
-	return out
-end
-
 end

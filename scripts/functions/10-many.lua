@@ -443,15 +443,18 @@ end
 -- SET CURSOR -> {cursor, how many are right, member, right...}: a page of the
 -- members, and of those that are not canonical the canonical form, or "".
 function api.odd_members(keys, args)
+	local scan, step, key, check = 'SSCAN', 1, nil, canonical.sender
 	if args[1] == 'suppressed' then
-		return suppressed.odd(record_of(keys, kind_of_key(keys)),
-		    args[2] or '0')
+		scan, step = 'ZSCAN', 2
+		key = record_of(keys, kind_of_key(keys)) .. ':suppressed'
+	else
+		key, check = set_of(keys, args)
 	end
-	local key, check = set_of(keys, args)
-	local found = redis.call('SSCAN', key, args[2] or '0', 'COUNT',
+	local found = redis.call(scan, key, args[2] or '0', 'COUNT',
 	    tostring(LIMITS.listed))
 	local out, count = { found[1], 0 }, 0
-	for _, member in ipairs(found[2]) do
+	for i = 1, #found[2], step do
+		local member = found[2][i]
 		local right = check == canonical.range and
 		    range_or_nil(member) or check ~= canonical.range and
 		    try(check, member)

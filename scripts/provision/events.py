@@ -38,7 +38,7 @@ def add_event(redis, kind, **fields):
         redis.one("XADD", events_key(redis), "MAXLEN", "~", EVENTS_MAX, "*",
                   *words)
     except Failure as failure:
-        note("no event is told of it: %s" % failure)
+        note("done, but the event could not be written: %s" % failure)
 
 
 def set_status(redis, kind, name, status, by):

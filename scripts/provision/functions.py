@@ -62,7 +62,7 @@ def prepare_one(redis):
         if will_do(there, wanted):
             return
         load_functions(redis, there, text)
-    raise Failure(EX_UNAVAILABLE, "the functions in Redis are others all the "
+    raise Failure(EX_UNAVAILABLE, "the functions in Redis change all the "
                   "time: does another client load older ones?")
 
 
@@ -156,8 +156,8 @@ def call_json(redis, function, key, *args):
     try:
         return json.loads(reply)
     except (TypeError, ValueError):
-        raise Failure(EX_UNAVAILABLE, "smtpusers_%s replied no JSON; are the "
-                      "functions in Redis others?" % function) from None
+        raise Failure(EX_UNAVAILABLE, "smtpusers_%s replied no JSON: Redis "
+                      "has other functions than this command" % function) from None
 
 
 def canonical(redis, *words):

@@ -13,7 +13,7 @@ from .addresses import write_in_cluster
 from .alabels import alabels
 from .connection import REFUSALS, Away, ReplyError
 from .failure import (
-    EX_CANTCREAT, EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_UNAVAILABLE, EX_USAGE,
+    EX_CANTCREAT, EX_DATAERR, EX_IOERR, EX_UNAVAILABLE, EX_USAGE,
     Failure, note, silence)
 from .functions import fcall, prepare, schema_of
 from .interchange import SUFFIXES, Bad, read_lines
@@ -21,7 +21,7 @@ from .large import LargeRecord
 from .progress import Progress, counted
 from .records import fold
 from .schema import OF
-from .suppressions import in_alabels
+from .suppressions import in_alabels, open_lines
 from .text import visible
 
 # Lines of a call, and calls that are under way: while Redis writes what it has
@@ -130,7 +130,7 @@ def connect(how):
 def do_import(args):
     redis = connect(args.connect)
     progress, tally = Progress("line"), Tally(args.from_line)
-    with open_source(args.source) as source:
+    with open_lines("-" if args.source is None else args.source) as source:
         errors = Errors(args.errors, source)
         try:
             run_import(args, redis, source, errors, progress, tally)
@@ -165,16 +165,6 @@ def stop(args, progress, tally, code, why):
         silence(sys.stdout)
     raise Failure(code, "%s; all lines before line %d are done: go on with "
                   "--from-line %d" % (why, tally.next, tally.next)) from None
-
-
-def open_source(path):
-    if path in (None, "-"):
-        return open(sys.stdin.fileno(), "rb", closefd=False)
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise Failure(EX_NOINPUT, "%s: %s" %
-                      (visible(path), error.strerror)) from None
 
 
 def form_of(args):

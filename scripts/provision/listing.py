@@ -82,7 +82,8 @@ def named(args, kind):
 
 def tell_stranger(kind, key):
     make_way()
-    note("%s: no %s name, so nobody's" % (visible(key), kind))
+    note("%s: ignored, since the name in it is no %s name" % (
+        visible(key), kind))
 
 
 def glob_of(text):

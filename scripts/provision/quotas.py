@@ -81,8 +81,9 @@ def sender_usage(redis, name):
 def understood(name, reply):
     word, *rest = reply
     if word != "ok":
-        raise Failure(EX_DATAERR, "%s: %s: not understood, so every message "
-                      "is refused" % (name, rest[0]))
+        raise Failure(EX_DATAERR, "%s: %s: not understood, so each message "
+                      "is deferred; smtpusers check says more" % (
+                          name, rest[0]))
     return rest
 
 

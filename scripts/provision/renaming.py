@@ -56,7 +56,8 @@ def take_record(redis, source, target):
         copy(redis, source, target)
         if link.each([("MULTI",), ("UNLINK", source), ("EXEC",)])[2]:
             return
-    raise Failure(EX_UNAVAILABLE, "%s: somebody changes this all the time" %
+    raise Failure(EX_UNAVAILABLE, "%s: another program keeps changing it; "
+                  "try again" %
                   source)
 
 

@@ -59,7 +59,8 @@ def as_user(user, file, look):
         text = decode(pipe.read())
     status = os.waitpid(child, 0)[1]
     if status != 0:
-        raise Failure(EX_UNAVAILABLE, "could not look as " + user.pw_name)
+        raise Failure(EX_UNAVAILABLE, "cannot try the files and Redis as the "
+                      "user " + user.pw_name)
     return text.split("\0")[:-1]
 
 

@@ -37,7 +37,7 @@ KEYS = (("redis", "redis"), ("redis_user", "redis_user"),
 def do_setup(args):
     output = args.output or args.file
     if os.path.exists(output) and not args.force:
-        raise Failure(EX_CANTCREAT, "%s: is there already; --force replaces "
+        raise Failure(EX_CANTCREAT, "%s: exists already; --force replaces "
                       "it" % visible(output))
     user = relay_user(args.relay_user)
     if args.redis is None:
@@ -51,7 +51,7 @@ def do_setup(args):
     print_smtpd(output)
     print_acl(conf)
     print_persistence()
-    note("check --server tells later what is not as it should be")
+    note("type smtpusers check --server later to see what is wrong")
 
 
 def ask(question, default):

@@ -40,7 +40,7 @@ def do_top(args):
                          *map(str.upper, WHAT))] + [
         tuple(map(str, row.values())) for row in rows])
     if more:
-        note("others may belong here, with %d at most" % more)
+        note("incomplete: others with up to %d may belong here" % more)
 
 
 def top_key(redis, when, account, what):

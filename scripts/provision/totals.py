@@ -55,7 +55,7 @@ def readable(redis, keys, commands):
             continue
         if reply.kind != "WRONGTYPE":
             raise reply
-        note("%s: wrong type of key" % key)
+        note("%s: ignored, since it is of the wrong type" % key)
         replies[place] = None
     return replies
 
@@ -68,7 +68,7 @@ def read_stats(redis, hours):
     wanted = []
     for key, size in zip(keys, sizes):
         if size and size > FIELDS_MAX:
-            note("%s: more fields than any relay writes" % key)
+            note("%s: ignored, since no relay writes so many fields" % key)
         elif size:
             wanted.append(key)
     replies = readable(redis, wanted, [("HGETALL", key) for key in wanted])

@@ -83,7 +83,7 @@ def do_retry(command):
     status = EX_OK
     for name in command.args.name:
         if name not in known or not command.spool.retry(name):
-            command.log("%s: no bad event that could be tried again" %
+            command.log("%s: no such bad event; see smtpusers-hook list" %
                         visible(name))
             status = EX_DATAERR
     drained = drain(command.conf, command.spool, command.log)

@@ -173,7 +173,7 @@ def remove_stale_socket(path):
             probe.connect(path)
         except ConnectionRefusedError:
             if not stat.S_ISSOCK(os.lstat(path).st_mode):
-                raise ConfigError("%s: there, and no socket" %
+                raise ConfigError("%s: exists, and is no socket" %
                                   visible(path)) from None
             os.unlink(path)
         except FileNotFoundError:
