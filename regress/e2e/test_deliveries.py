@@ -6,9 +6,13 @@ reports it to the filter of the action that relays."""
 
 import itertools
 import random
+import re
+import socket
+import threading
 
 import pytest
 
+from places import SOURCE
 from quotas import Sender, limited
 from redisserver import wait_until
 from session import Session
@@ -364,3 +368,47 @@ def test_lines_that_smtpd_never_sends(redis, users):
         wait_until(lambda: counted(redis) == 1, 60, "the last one")
         assert one.message() == "proceed"
     assert counted(redis) == 1
+
+
+def flood(server, flooded):
+    """Answers EHLO with lines without end, to whoever comes."""
+    def answer(connection):
+        try:
+            connection.sendall(b"220 endless.test ESMTP\r\n")
+            connection.recv(1000)
+            while True:
+                connection.sendall(b"250-x\r\n" * 2000)
+                flooded.append(connection)
+        except OSError:
+            connection.close()
+
+    try:
+        while True:
+            threading.Thread(target=answer, args=(server.accept()[0],),
+                             daemon=True).start()
+    except OSError:
+        pass
+
+
+def test_a_next_hop_without_end(new_relay, users, sink):
+    """As the README's smtpd.conf relays, it stops nobody else's mail."""
+    sample = re.search('^ *action "relay" relay(.*)$',
+                       (SOURCE / "README.md").read_text(), re.MULTILINE)[1]
+    flooded = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=flood, args=(server, flooded),
+                         daemon=True).start()
+        endless = server.getsockname()[1]
+        relay = new_relay(kind="rel", rules=[
+            'action "endless" relay host smtp://127.0.0.1:%d%s' % (
+                endless, sample),
+            'match auth from any for domain "endless.test" action "endless"',
+            *rules(sink, sample)])
+        alice(users)
+        users.add("bob", PASSWORD, account="acme", mode="all")
+        with log_in(relay) as session, log_in(relay, name="bob") as other:
+            assert session.message(recipients=["bob@endless.test"]
+                                   ).startswith("250")
+            wait_until(lambda: flooded, 60, "the next hop")
+            for _ in range(10):
+                assert send(other, "good").startswith("250")
