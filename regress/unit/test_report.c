@@ -149,7 +149,7 @@ test_report(void **state)
 	    " user alice account acme reason "
 	    "domain-not-assigned domain two.example spf v=spf1 -all envelope_sender "
 	    "a@two.example from  A <a@two.example> source 192.0.2.1 "
-	    "message_id <1@two.example> message 0000beef\n");
+	    "message_id <1@two.example> msgid 0000beef\n");
 	snprintf(text, sizeof(text), "\nEXPIRE smtp:report:{%s} 2592000\n",
 	    told);
 	assert_contains(fake.log, text);
@@ -167,9 +167,9 @@ test_report_least(void **state)
 	report_write(&reports, s, &report, on_reported, NULL, &query);
 	unit_run_until(base, calls == 1);
 	assert_contains(fake.log,
-	    " user alice account  reason user domain  spf  "
+	    " user alice account  reason user-changed domain  spf  "
 	    "envelope_sender a@two.example from  source 192.0.2.1 "
-	    "message_id  message \n");
+	    "message_id  msgid \n");
 }
 
 static void
@@ -327,7 +327,7 @@ test_message_entry(void **state)
 	unit_run_until(base, fake.ncommands == 2);
 	assert_contains(fake.log,
 	    " event message result accepted source "
-	    "192.0.2.1 session 0000123456789abc message 0000beef sender "
+	    "192.0.2.1 session 0000123456789abc msgid 0000beef sender "
 	    "a@two.example recipients 3 message_id <1@two.example> "
 	    "size 1234\nHSET smtp:user:{alice}:last message 2");
 }
@@ -350,7 +350,7 @@ test_recipient_entry(void **state)
 	assert_contains(fake.log,
 	    "XADD smtp:user:{alice}:log MAXLEN ~ 1000 * event recipient result "
 	    "refused reply 550 no source 192.0.2.1 session 0000123456789abc "
-	    "message 0000beef sender a@two.example recipient "
+	    "msgid 0000beef sender a@two.example recipient "
 	    "b@three.example\n");
 	add_entry("message", "failed", NULL, NULL, -1);
 	unit_run_until(base, fake.ncommands == 2);

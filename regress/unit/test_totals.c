@@ -157,7 +157,7 @@ test_lost_and_refused(void **state)
 	SCRIPT(FAKE_CLOSE);
 	count_one(REASON_PLAN_NOT_PRO);
 	snprintf(expected, sizeof(expected), "%s",
-	    batch("2026-11-21T08", 1, "1 message:refused:plan 1"));
+	    batch("2026-11-21T08", 1, "1 message:refused:plan-not-pro 1"));
 	wait_for(expected);
 	SCRIPT("-OOM command not allowed\r\n");
 	count_one(REASON_SPF_UNKNOWN);
@@ -165,7 +165,7 @@ test_lost_and_refused(void **state)
 	SCRIPT(":0\r\n");
 	wait_for(expected);
 	SCRIPT(":1\r\n");
-	wait_for(batch("2026-11-21T08", 2, "1 message:refused:spf 1"));
+	wait_for(batch("2026-11-21T08", 2, "1 message:refused:spf-unknown 1"));
 }
 
 static void
@@ -184,9 +184,9 @@ test_hours(void **state)
 	fakeredis_start(&fake);
 	unit_run_until(base, fake.ncommands == 2);
 	assert_contains(fake.log, "{2026-11-21T08}");
-	assert_contains(fake.log, "1 message:refused:plan 2\n");
+	assert_contains(fake.log, "1 message:refused:plan-not-pro 2\n");
 	assert_contains(fake.log, "{2026-11-21T09}");
-	assert_contains(fake.log, "1 message:refused:spf 1\n");
+	assert_contains(fake.log, "1 message:refused:spf-unknown 1\n");
 	unit_run_until(base, t->nhours == 1);
 }
 
@@ -204,7 +204,7 @@ test_too_many_hours(void **state)
 	assert_int_equal(t->nhours, TOTALS_HOURS);
 	assert_int_equal(t->nsums, 2 * TOTALS_HOURS);
 	assert_true(unit_logged(&capture,
-	    "the totals of an hour are lost: they waited for redis for 24 "
+	    "the totals of an hour are lost: they waited for Redis for 24 "
 	    "hours"));
 }
 
@@ -295,7 +295,7 @@ test_since_the_start(void **state)
 	totals_count(t, TOTALS_RECIPIENT, TOTALS_ACCEPTED, REASON_NONE, 7);
 	totals_each(t, note_field, text);
 	assert_string_equal(text,
-	    "message:refused:plan=2 recipient:accepted=7 ");
+	    "message:refused:plan-not-pro=2 recipient:accepted=7 ");
 }
 
 int
