@@ -157,9 +157,10 @@ def test_the_readme(host, server):
 
 
 def told(host, command):
-    """What status says once the relay has told how it is."""
+    """What status says once the relay has told how it is. On a busy machine it
+    may have to wait for a minute in which Redis was quick."""
     lines = host.type(command + " || :").splitlines()
-    return lines if len(lines) > 2 else None
+    return lines if len(lines) > 2 and lines[0].startswith("OK:") else None
 
 
 def test_the_readme_is_short():

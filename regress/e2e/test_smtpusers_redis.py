@@ -374,7 +374,7 @@ def test_scheme(cmd, words):
 
 @pytest.mark.parametrize("words", [
     (), ("add",), ("passwd",), ("show",), ("list",), ("rm",), ("block",),
-    ("allow",), ("ip",), ("source", "add"), ("source", "rm"), ("ipauth",),
+    ("allow",), ("source",), ("source", "add"), ("source", "rm"), ("ipauth",),
     ("ipauth", "set"), ("ipauth", "clear")])
 def test_help_needs_no_redis(words):
     result = subprocess.run([SCRIPT, *words, "--help"], capture_output=True,
