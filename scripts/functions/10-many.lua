@@ -389,6 +389,12 @@ local function stray_of(prefix, key, seen)
 	return not seen[owner] and 'left' or nil, name
 end
 
+-- Most keys that are no strays, known without a look at each part.
+local function is_user(rest)
+	return #rest <= #'user:{}' + 64 and
+	    string.find(rest, '^user:{[a-z0-9]+}$')
+end
+
 -- PREFIX CURSOR -> {cursor, {key, what, name}...}: "left", a set without its
 -- record; "claim", of an address for a user who does not have it; "name", a
 -- record of no name; "strange", for what is none of these and the relay's.
@@ -402,9 +408,9 @@ function api.strays(keys, args)
 	local out, seen = { found[1] }, {}
 	for _, key in ipairs(found[2]) do
 		local rest = string.sub(key, #prefix + 1)
-		if string.find(rest, '^user:') or
+		if not is_user(rest) and (string.find(rest, '^user:') or
 		    string.find(rest, '^account:') or
-		    string.find(rest, '^ip:') then
+		    string.find(rest, '^ip:')) then
 			local ok, what, name = pcall(stray_of, prefix, key,
 			    seen)
 			local text = not ok and error_text(what) or ''

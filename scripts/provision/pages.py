@@ -7,6 +7,7 @@ made use of; there is no more in memory than these, however many there are.
 Redis answers nobody else while it makes a page, and makes all that it has read
 at once, so a page is small: a tenth of a millisecond, about."""
 
+from collections import deque
 from contextlib import closing
 
 from .connection import ReplyError, bulk, glob_escape, packed
@@ -17,6 +18,7 @@ from .text import encode
 SCANNED = "50"          # keys of a step of SCAN, about
 ROWS = 8                # records that are asked about together
 JUDGED = 2              # and those that are judged
+CALLS = 2               # about these, under way at once
 
 
 def nodes(redis):
@@ -92,7 +94,7 @@ def judged_rows(redis, kind, fields):
     for connect in nodes(redis):
         page = []
         for _, replies in answered(connect(), ask, batches(
-                connect(), before, "*", JUDGED)):
+                connect(), before, "*", JUDGED), CALLS):
             page += [row for some in replies for row in some if row]
             if len(page) >= ROWS:
                 yield page
@@ -139,19 +141,21 @@ def batches(link, before, match, most, strange=None):
             yield some[first:first + most]
 
 
-def answered(link, question, asked):
+def answered(link, question, asked, calls=1):
     """The lists of keys that are asked about, each with the replies to what
-    question() says: data, and how many commands they are."""
+    question() says: data, and how many commands they are. So many of them are
+    under way while one is made use of."""
+    waiting = deque()
     with closing(link):
-        last = None
         for some in asked:
-            replies = last and link.receive()
+            full = len(waiting) == calls
+            replies = full and link.receive()
             link.send_packed(*question(some))
-            if last:
-                yield last, checked(replies)
-            last = some
-        if last:
-            yield last, checked(link.receive())
+            waiting.append(some)
+            if full:
+                yield waiting.popleft(), checked(replies)
+        while waiting:
+            yield waiting.popleft(), checked(link.receive())
 
 
 def checked(replies):
