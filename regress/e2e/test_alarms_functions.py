@@ -168,6 +168,17 @@ def test_a_call_that_is_made_again(redis, library, action):
     assert not redis.cli("EXISTS", alarms.key + ":used:hold:b1")
 
 
+@pytest.mark.parametrize("action", ["notice", "block"])
+def test_a_flood_of_what_is_counted_leaves_no_keys(redis, library, action):
+    """A client may have any number of messages refused."""
+    alarms = Alarms(redis, "blocked:3:3600:%s:0" % action)
+    for n in range(50):
+        alarms.count("blocked", "1", "%x" % (n + 1))
+    assert alarms.redis.cli("HGET", alarms.key, "status") == (
+        "blocked" if action == "block" else None)
+    assert len(redis.cli("KEYS", alarms.key + ":used:hold:*")) == 4
+
+
 def test_what_cannot_be_counted_is_counted_later(redis, library):
     alarms = Alarms(redis, "blocked:3:3600:block:0")
     counter = alarms.key + ":used:alarm:blocked"

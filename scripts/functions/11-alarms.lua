@@ -253,8 +253,10 @@ local function is_news(counter, alarm)
 end
 
 -- Counts what there is of each kind.  The words to refuse a message with, or nil;
--- what has been set off is behind the events.
+-- what has been set off is behind the events.  Then whether any limit is not passed
+-- yet: if none is, to count the same again changes nothing.
 local function count(key, plan, facts, time, events)
+	local open = false
 	for _, alarm in ipairs(plan) do
 		local what = facts[alarm.kind]
 		local counter = what and counter_key(key, alarm)
@@ -270,8 +272,9 @@ local function count(key, plan, facts, time, events)
 		    is_news(counter, alarm) then
 			events[#events + 1] = event_of(key, alarm, after, '')
 		end
+		open = open or (after or math.huge) <= alarm.limit
 	end
-	return nil
+	return nil, open
 end
 
 -- Whoever was blocked since the relay asked about the user is so for this
@@ -338,7 +341,8 @@ end
 -- Of what is no message that was accepted: ALARMS KIND VALUE, a source or a
 -- number, and ID -> {"ok"}, {"alarm", action, by} or {"bad", key}, behind that
 -- what is to be told and the version.  Asked again with the same ID, it counts
--- nothing and tells the same.
+-- nothing and tells the same.  It leaves a key for that only where it matters: a
+-- client can have far more messages refused than any limit.
 function api.alarm(keys, args)
 	local key = record_of(keys, USER)
 	local time = now()
@@ -356,12 +360,15 @@ function api.alarm(keys, args)
 	end
 	local facts = { [args[2]] = different and short({ args[3] }) or
 	    parse_digits(args[3], 15) }
-	local why
+	local why, open
 	if charges.made_by(head) < VERSION and exists(key) then
-		why = held_back(key, time, events) or
-		    count(key, plan_of(args[1]), facts, time, events)
+		why = held_back(key, time, events)
+		if not why then
+			why, open = count(key, plan_of(args[1]), facts, time,
+			    events)
+		end
 	end
-	if args[4] and (not different or #events > 0) and
+	if args[4] and (open and not different or #events > 0) and
 	    not (why and why[1] == 'bad') then
 		charges.write_hold(hold, 'counted by:' .. VERSION,
 		    events, 'EX', KEPT)
