@@ -24,9 +24,8 @@
 
 /* unheard: nobody knows what the reservation was answered. */
 static void
-write_call(const struct quotas *quotas, const char *function,
-    enum part_kind kind, const char *user, const char *name, const char *id,
-    bool unheard)
+write_call(const struct quotas *quotas, const char *function, enum charged kind,
+    const char *user, const char *name, const char *id, bool unheard)
 {
 	struct quota_keys keys;
 	const char	 *argv[QUOTA_KEYS + 2] = { keys.text[0], keys.text[1],
@@ -42,7 +41,7 @@ write_call(const struct quotas *quotas, const char *function,
 }
 
 void
-charges_take_back(const struct quotas *quotas, enum part_kind kind,
+charges_take_back(const struct quotas *quotas, enum charged kind,
     const char *user, const char *name, const char *id, bool unheard)
 {
 	write_call(quotas, "smtpusers_refund", kind, user, name, id, unheard);
@@ -52,9 +51,9 @@ static void
 settle(const struct quotas *quotas, const char *function, const char *user,
     const char *account, const char *id)
 {
-	write_call(quotas, function, PART_USER, user, user, id, false);
+	write_call(quotas, function, CHARGED_USER, user, user, id, false);
 	if (account[0] != '\0')
-		write_call(quotas, function, PART_ACCOUNT, user, account, id,
+		write_call(quotas, function, CHARGED_ACCOUNT, user, account, id,
 		    false);
 }
 

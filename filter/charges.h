@@ -30,7 +30,7 @@ void charges_refund(const struct quotas *, const char *user,
  * name.  unheard: its answer has not arrived, so it may or may not have been
  * made, and the events in that answer must still be written.
  */
-void charges_take_back(const struct quotas *, enum part_kind, const char *user,
+void charges_take_back(const struct quotas *, enum charged, const char *user,
     const char *name, const char *id, bool unheard);
 
 /*

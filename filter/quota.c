@@ -34,10 +34,10 @@ quota_id(char id[QUOTA_ID])
 	snprintf(id, QUOTA_ID, "%016" PRIx64, n);
 }
 
-enum part_kind
+enum charged
 quotapart_kind(const struct quota_part *part)
 {
-	return ((enum part_kind)(part - part->query->parts));
+	return ((enum charged)(part - part->query->parts));
 }
 
 static const char *
@@ -51,7 +51,7 @@ quota_free(struct quota_query *q)
 {
 	size_t i;
 
-	for (i = 0; i < NPARTS; i++) {
+	for (i = 0; i < NCHARGED; i++) {
 		if (q->parts[i].req != NULL)
 			servers_cancel(q->parts[i].req);
 		if (q->parts[i].retry != NULL)
@@ -72,7 +72,8 @@ give_back(struct quota_part *part)
 
 	if (q->reserves && part->sent)
 		charges_take_back(q->quotas, quotapart_kind(part),
-		    q->parts[PART_USER].name, part->name, q->id, !part->done);
+		    q->parts[CHARGED_USER].name, part->name, q->id,
+		    !part->done);
 	part->sent = false;
 }
 
@@ -81,7 +82,7 @@ quota_cancel(struct quota_query *q)
 {
 	size_t i;
 
-	for (i = 0; i < NPARTS; i++)
+	for (i = 0; i < NCHARGED; i++)
 		give_back(&q->parts[i]);
 	quota_free(q);
 }
@@ -92,7 +93,7 @@ refusing(struct quota_query *q)
 {
 	size_t i;
 
-	for (i = 0; i < NPARTS; i++)
+	for (i = 0; i < NCHARGED; i++)
 		if (q->parts[i].result != QUOTA_OK)
 			return (&q->parts[i]);
 	return (NULL);
@@ -103,8 +104,8 @@ whose_limit(const struct quota_part *part)
 {
 	if (part->domain[0] != '\0')
 		return (QUOTA_OF_SENDER);
-	return (quotapart_kind(part) == PART_ACCOUNT ? QUOTA_OF_ACCOUNT
-						     : QUOTA_OF_USER);
+	return (quotapart_kind(part) == CHARGED_ACCOUNT ? QUOTA_OF_ACCOUNT
+							: QUOTA_OF_USER);
 }
 
 /* Once all is there: both have room, or nothing is kept. */
@@ -115,11 +116,11 @@ conclude_quota(struct quota_query *q)
 	struct quota_part  *why;
 	size_t		    i;
 
-	for (i = 0; i < NPARTS; i++)
+	for (i = 0; i < NCHARGED; i++)
 		if (q->parts[i].name[0] != '\0' && !q->parts[i].done)
 			return;
 	if ((why = refusing(q)) != NULL) {
-		for (i = 0; i < NPARTS; i++)
+		for (i = 0; i < NCHARGED; i++)
 			give_back(&q->parts[i]);
 		answer.result = why->result;
 		answer.reply = why->reply;
@@ -180,7 +181,7 @@ ask_part(struct quota_part *part)
 {
 	struct quota_query *q = part->query;
 	struct functions   *functions = q->quotas->functions;
-	const bool	    of_user = quotapart_kind(part) == PART_USER;
+	const bool	    of_user = quotapart_kind(part) == CHARGED_USER;
 	const int	    argc = of_user ? q->argc : NARGS;
 	struct quota_keys   keys;
 	size_t		    i;
@@ -252,13 +253,12 @@ copy_tags(struct quota_query *q, const struct quota_question *request)
 static bool
 take_request(struct quota_query *q, const struct quota_question *request)
 {
-	const char *const names[] = {
-		[PART_USER] = request->user, [PART_ACCOUNT] = request->account
-	};
+	const char *const  names[] = { [CHARGED_USER] = request->user,
+		 [CHARGED_ACCOUNT] = request->account };
 	struct quota_part *part;
 	size_t		   i;
 
-	for (i = 0; i < NPARTS; i++) {
+	for (i = 0; i < NCHARGED; i++) {
 		part = &q->parts[i];
 		part->query = q;
 		strlcpy(part->name, names[i], sizeof(part->name));
@@ -290,7 +290,7 @@ quota_ask(const struct quotas *quotas, bool reserves,
 		quota_free(q);
 		return (NULL);
 	}
-	for (i = 0; i < NPARTS; i++)
+	for (i = 0; i < NCHARGED; i++)
 		if (q->parts[i].name[0] != '\0')
 			ask_part(&q->parts[i]);
 	return (q);

@@ -26,24 +26,24 @@ format_period(int64_t seconds, char *buf, size_t size)
 }
 
 static void
-make_key(char key[KEY_TEXT], const struct conf *conf, enum part_kind kind,
+make_key(char key[KEY_TEXT], const struct conf *conf, enum charged kind,
     const char *name, const char *part)
 {
-	if (kind == PART_ACCOUNT)
+	if (kind == CHARGED_ACCOUNT)
 		key_account(key, conf->prefix, name, part);
 	else
 		key_user(key, conf->prefix, name, part);
 }
 
 void
-quotakeys_record(char key[KEY_TEXT], const struct conf *conf,
-    enum part_kind kind, const char *name)
+quotakeys_record(char key[KEY_TEXT], const struct conf *conf, enum charged kind,
+    const char *name)
 {
 	make_key(key, conf, kind, name, "");
 }
 
 void
-quotakeys_make(const struct conf *conf, enum part_kind kind, const char *name,
+quotakeys_make(const struct conf *conf, enum charged kind, const char *name,
     const char *id, struct quota_keys *keys)
 {
 	char hold[sizeof("used:hold:") + QUOTA_ID];

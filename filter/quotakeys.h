@@ -18,10 +18,10 @@ struct conf;
 #define QUOTA_KEYS 4
 
 /* Whose charge it is. */
-enum part_kind {
-	PART_USER,
-	PART_ACCOUNT,
-	NPARTS
+enum charged {
+	CHARGED_USER,
+	CHARGED_ACCOUNT,
+	NCHARGED
 };
 
 struct quota_keys {
@@ -30,11 +30,11 @@ struct quota_keys {
 };
 
 /* Writes the key of the record of the user or the account. */
-void quotakeys_record(char[KEY_TEXT], const struct conf *, enum part_kind,
+void quotakeys_record(char[KEY_TEXT], const struct conf *, enum charged,
     const char *name);
 
 /* Writes the keys, and the argument, of a call about a reservation. */
-void quotakeys_make(const struct conf *, enum part_kind, const char *name,
+void quotakeys_make(const struct conf *, enum charged, const char *name,
     const char *id, struct quota_keys *);
 
 #endif /* QUOTAKEYS_H */

@@ -41,7 +41,7 @@ struct quota_query {
 	quota_cb	     cb;
 	void		    *arg;
 	bool		     reserves; /* or only checks */
-	struct quota_part    parts[NPARTS];
+	struct quota_part    parts[NCHARGED];
 	char		     id[QUOTA_ID];
 	char		     units[24];
 	size_t		     nalarm;
@@ -52,6 +52,6 @@ struct quota_query {
 };
 
 /* Whether it is the part of the user or of the account. */
-enum part_kind quotapart_kind(const struct quota_part *);
+enum charged quotapart_kind(const struct quota_part *);
 
 #endif /* QUOTAPART_H */

@@ -64,7 +64,7 @@ write_whose(const struct quota_part *part, char *buf, size_t size)
 	buf[0] = '\0';
 	if (part->domain[0] != '\0')
 		snprintf(buf, size, " from %s", part->domain);
-	else if (quotapart_kind(part) == PART_ACCOUNT)
+	else if (quotapart_kind(part) == CHARGED_ACCOUNT)
 		strlcpy(buf, " of the account", size);
 }
 
@@ -111,7 +111,8 @@ take_full(struct quota_part *part, const redisReply *reply)
 	if (key[0] != '\0' && worth_logging(part, key))
 		log_warnx("%.200s: cannot be read, so it counts as used up: "
 			  "type smtpusers %squota %s --reset",
-		    key, quotapart_kind(part) == PART_ACCOUNT ? "account " : "",
+		    key,
+		    quotapart_kind(part) == CHARGED_ACCOUNT ? "account " : "",
 		    part->name);
 	if (is_text(reply, 6))
 		strlcpy(part->domain, reply->element[6]->str,
@@ -165,12 +166,12 @@ tell_events(const struct quota_part *part, const redisReply *reply)
 
 	if (q->quotas->event == NULL)
 		return;
-	if (quotapart_kind(part) == PART_USER)
+	if (quotapart_kind(part) == CHARGED_USER)
 		account = "";
 	for (i = 0; i < reply->elements; i++) {
 		if (quota_words(reply->element[i], &words))
 			q->quotas->event(q->quotas->event_arg,
-			    q->parts[PART_USER].name, account, &words);
+			    q->parts[CHARGED_USER].name, account, &words);
 	}
 }
 

@@ -1,10 +1,11 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""Applies one event to the accounts of the relay; twice is once.
+"""Applies one event to the accounts of the relay. To apply it twice changes
+nothing more.
 
-Which account a domain belongs to is the panel's to say, and the panel has each
-domain once: nothing is compared across accounts here.
+The panel decides which account a domain belongs to, and has each domain once.
+With several panels one domain can end in two accounts: nothing checks that here.
 """
 
 import contextlib
