@@ -144,8 +144,12 @@ redis.register_function('smtpusers_alarm', yes)
 
 
 def put(redis, text):
-    redis.cli("FUNCTION", "FLUSH")
-    redis.cli("FUNCTION", "LOAD", text)
+    """At once: a relay that finds none loads its own."""
+    with redis.connect() as connection:
+        for words in (["MULTI"], ["FUNCTION", "FLUSH"],
+                      ["FUNCTION", "LOAD", text], ["EXEC"]):
+            reply = connection.command(*words)
+        assert len(reply) == 2, reply
 
 
 LIMITS = {
