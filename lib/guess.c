@@ -10,7 +10,8 @@
 
 #include "guess.h"
 
-#define PLACES 4096
+#define SETS 4096
+#define WAYS 4 /* of a set, the last one learned first */
 
 struct owner {
 	struct netaddr address; /* len 0: none */
@@ -19,8 +20,8 @@ struct owner {
 
 struct guesses {
 	uint32_t     seed; /* who fills places cannot choose whose */
-	struct guess users[PLACES];
-	struct owner owners[PLACES];
+	struct guess users[SETS][WAYS];
+	struct owner owners[SETS][WAYS];
 };
 
 struct guesses *
@@ -41,20 +42,42 @@ guesses_free(struct guesses *g)
 
 /* FNV-1a */
 static size_t
-place(const struct guesses *g, const void *data, size_t len)
+set_of(const struct guesses *g, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 	uint32_t       hash = g->seed ^ 2166136261U;
 
 	while (len-- > 0)
 		hash = (hash ^ *p++) * 16777619U;
-	return ((hash ^ hash >> 16) % PLACES);
+	return ((hash ^ hash >> 16) % SETS);
+}
+
+/* Which of a set it is; the last one, which is to go, when none is. */
+static size_t
+way_of_user(const struct guess set[WAYS], const char *name)
+{
+	size_t i = 0;
+
+	while (i < WAYS - 1 && strcmp(set[i].name, name) != 0)
+		i++;
+	return (i);
+}
+
+static size_t
+way_of_address(const struct owner set[WAYS], const struct netaddr *na)
+{
+	size_t i = 0;
+
+	while (i < WAYS - 1 && !netaddr_equal(&set[i].address, na))
+		i++;
+	return (i);
 }
 
 const struct guess *
 guess_user(const struct guesses *g, const char *name)
 {
-	const struct guess *at = &g->users[place(g, name, strlen(name))];
+	const struct guess *set = g->users[set_of(g, name, strlen(name))];
+	const struct guess *at = &set[way_of_user(set, name)];
 
 	return (strcmp(at->name, name) == 0 ? at : NULL);
 }
@@ -62,19 +85,18 @@ guess_user(const struct guesses *g, const char *name)
 void
 guess_learn_user(struct guesses *g, const struct guess *guess)
 {
-	g->users[place(g, guess->name, strlen(guess->name))] = *guess;
-}
+	const char   *name = guess->name;
+	struct guess *set = g->users[set_of(g, name, strlen(name))];
 
-static size_t
-owner_place(const struct guesses *g, const struct netaddr *na)
-{
-	return (place(g, na->addr, na->len));
+	memmove(set + 1, set, way_of_user(set, name) * sizeof(*set));
+	set[0] = *guess;
 }
 
 const char *
 guess_address(const struct guesses *g, const struct netaddr *na)
 {
-	const struct owner *at = &g->owners[owner_place(g, na)];
+	const struct owner *set = g->owners[set_of(g, na->addr, na->len)];
+	const struct owner *at = &set[way_of_address(set, na)];
 
 	if (na->len == 0 || !netaddr_equal(&at->address, na))
 		return (NULL);
@@ -85,11 +107,13 @@ void
 guess_learn_address(struct guesses *g, const struct netaddr *na,
     const char *name)
 {
-	struct owner *at = &g->owners[owner_place(g, na)];
+	struct owner *set = g->owners[set_of(g, na->addr, na->len)];
+	size_t	      i = way_of_address(set, na);
 
 	if (name != NULL) {
-		at->address = *na;
-		strlcpy(at->name, name, sizeof(at->name));
-	} else if (netaddr_equal(&at->address, na))
-		memset(at, 0, sizeof(*at));
+		memmove(set + 1, set, i * sizeof(*set));
+		set[0].address = *na;
+		strlcpy(set[0].name, name, sizeof(set[0].name));
+	} else if (netaddr_equal(&set[i].address, na))
+		memset(&set[i], 0, sizeof(set[i]));
 }

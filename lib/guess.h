@@ -14,8 +14,8 @@
 
 /*
  * Remembers of the last answer about a user or an address what the next
- * question depends on.  The memory is bounded: of two names with the same hash
- * the later one is remembered.
+ * question depends on.  The memory is bounded: of names whose hashes fall into
+ * one set the last four are remembered.
  */
 
 struct guesses;
