@@ -113,6 +113,16 @@ def test_nothing_of_a_former_user_is_the_new_ones(library, function):
     assert library.members(key + ":ips") == {"::1"}
 
 
+@pytest.mark.parametrize("sign", LEFTOVERS[:5])
+def test_one_trace_of_a_former_user_tells_of_all(library, sign):
+    """Counters are of who has logged in, which leaves a trace."""
+    key = library.user()
+    for suffix in {sign, "used:quota", "used:alarm:volume"}:
+        library.redis.cli("SET", key + ":" + suffix, "x")
+    assert library.call("user_add", key) == "added"
+    assert library.keys() == {key}
+
+
 @pytest.mark.parametrize("change", [
     pairs(quota="2"), pairs(mode="all"), pairs(password=""),
     pairs(domains="a.example b.example"), pairs(domains=""),

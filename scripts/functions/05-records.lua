@@ -13,7 +13,8 @@
 --             number, a note that the relay does not read; the field without which
 --             it means nothing (of), and with which it goes
 --   sets      in order: name, kind of member, help
---   leftover  keys behind its own that go when it comes or goes
+--   leftover  keys behind its own that go when it comes or goes; where there
+--             is any of them, there is one of the first (signs)
 --   field     the fields by name, set the sets
 -- This is where a field stands, for all that read or write it.
 -- Everything is checked and read before anything is written, and also that the
@@ -453,6 +454,17 @@ local function leftovers(kind, key, rates)
 	return append_counters(left, key, rates)
 end
 
+-- Mostly there are none, and to ask for a few of them costs a third.
+local function leftover_steps(steps, kind, key, rates)
+	local signs = { key }
+	for i = 1, kind.signs do
+		signs[i + 1] = key .. kind.leftover[i]
+	end
+	if redis.call('EXISTS', unpack(signs)) > 0 then
+		add_step(steps, 'UNLINK', key, leftovers(kind, key, rates))
+	end
+end
+
 local filling, add_record, set_record, put_record
 do
 
@@ -522,8 +534,7 @@ local function create(kind, key, name, changes)
 	end
 	local claim = address_steps(steps, key, name, nil,
 	    changes.values.ip_auth or '')
-	add_step(steps, 'UNLINK', key, leftovers(kind, key,
-	    changes.values.rate))
+	leftover_steps(steps, kind, key, changes.values.rate)
 	for _, set in ipairs(SETS) do
 		add_step(steps, 'SADD', key .. ':' .. set,
 		    changes.sets[set] or {})

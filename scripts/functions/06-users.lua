@@ -61,6 +61,8 @@ local USER = record_kind({
 		    help = 'sources that the user may send from; if empty, ' ..
 		    'all, or none if restricted' },
 	},
+	-- Counters are of who has logged in.
+	signs = 6,
 	leftover = { ':domains', ':ips', ':suppressed', ':log', ':failed',
 	    ':last', ':used:quota', ':used:quota:told', ':used:rate',
 	    ':used:senders', ':used:senders:until' },

@@ -36,6 +36,7 @@ local ACCOUNT = record_kind({
 		{ name = 'domains', kind = 'domain',
 		    help = 'domains of the account' },
 	},
+	signs = 5,
 	leftover = { ':domains', ':suppressed', ':used:quota',
 	    ':used:quota:told', ':used:rate' },
 })
