@@ -510,8 +510,8 @@ function canonical.period(text)
 end
 
 -- The rates of a text, of which those that mean the same count once: each with
--- its number, its period in seconds, its text, and the name of its counter.
--- Nil and the word that is none.
+-- its number n, its period in seconds and as a text, its text, and the name of
+-- its counter.  Nil and the word that is none.
 local parse_rates = remembering(function(text)
 	local rates, seen = {}, {}
 	for word in string.gmatch(text, '[^ ]+') do
@@ -523,9 +523,10 @@ local parse_rates = remembering(function(text)
 		end
 		local name = string.format('%.0f/%.0f', n, seconds)
 		if not seen[name] then
+			period = trim_period(period)
 			rates[#rates + 1] = { n = n, period = seconds,
-			    text = string.format('%.0f/%s', n,
-			    trim_period(period)), name = name }
+			    period_text = period, name = name,
+			    text = string.format('%.0f/%s', n, period) }
 		end
 		seen[name] = true
 	end

@@ -229,7 +229,7 @@ end
 -- What is used, and problems with counters; nil for limits that are none.
 local function usage_or_problem(problems, key, period)
 	local told = {}
-	local found = usage({ key, key .. ':used:quota', key .. ':used:rate' },
+	local found = api.usage({ key, key .. ':used:quota', key .. ':used:rate' },
 	    { period })
 	if found[1] ~= 'ok' then
 		return nil
