@@ -63,7 +63,7 @@ local function limit_of(word)
 		return kind, kind .. '=off'
 	elseif n and n >= 1 and n <= LIMIT_MAX and parse_period(period) then
 		return kind, string.format('%s=%.0f/%s', kind, n,
-		    (string.gsub(period, '^0+', '')))
+		    trim_period(period))
 	end
 end
 
