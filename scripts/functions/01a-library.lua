@@ -52,7 +52,8 @@ end
 
 -- Errors
 
-local visible, fail, invalid, error_text, try
+local visible, fail, invalid, error_text, reply_or_nil, try
+
 do
 
 local SHOWN_MAX = 200		-- bytes of a value that an error repeats
@@ -85,6 +86,17 @@ function error_text(caught)
 		return text
 	end
 	return nil
+end
+
+-- What a pcall() of Redis has replied; nil where the key holds something of
+-- another type.  Any other error ends the call.
+function reply_or_nil(reply)
+	if type(reply) ~= 'table' or not reply.err then
+		return reply
+	elseif string.find(reply.err, 'WRONGTYPE', 1, true) then
+		return nil
+	end
+	error({ err = reply.err }, 0)
 end
 
 -- The canonical text, or nil and what is wrong.

@@ -45,8 +45,7 @@ end
 local is_date = remembering(function(text)
 	local year, month, day = string.match(text,
 	    '^(%d%d%d%d)-(%d%d)-(%d%d)$')
-	year, month, day = tonumber(year), tonumber(month),
-	    tonumber(day)
+	year, month, day = tonumber(year), tonumber(month), tonumber(day)
 	return year and month >= 1 and month <= 12 and day >= 1 and
 	    day <= days_of_month(year, month)
 end)

@@ -23,18 +23,12 @@ end
 
 -- What one holds: false for nothing, nil where it is no text.
 function counters.read(counter)
-	local text
 	if type(counter) == 'string' then
-		text = redis.pcall('GET', counter)
-	else
-		text = redis.pcall('HGET', counter.key, counter.field)
+		return reply_or_nil(redis.pcall('GET', counter))
 	end
-	if type(text) ~= 'table' then
-		return not counter.over and text
-	elseif string.find(text.err, 'WRONGTYPE', 1, true) then
-		return nil
-	end
-	error({ err = text.err }, 0)
+	local text = reply_or_nil(redis.pcall('HGET', counter.key,
+	    counter.field))
+	return text and not counter.over and text
 end
 
 -- It is forgotten after so many microseconds, by its key or by whoever has a

@@ -23,12 +23,12 @@ local function milliseconds(time)
 end
 
 -- Until when the counters of a domain are, in milliseconds; nil for no domain
--- that is counted.  What is over is as if it were not there.
+-- that is counted, math.huge where that cannot be read.  What is over is as if it
+-- were not there.
 local function counted_until(key, scope, time)
-	local score = redis.pcall('ZSCORE', key, scope.domain)
-	if type(score) == 'table' then
-		return string.find(score.err, 'WRONGTYPE', 1, true) and
-		    math.huge or error({ err = score.err }, 0)
+	local score = reply_or_nil(redis.pcall('ZSCORE', key, scope.domain))
+	if score == nil then
+		return math.huge
 	end
 	scope.window.over = not score or tonumber(score) < time / 1000
 	scope.buckets.over = scope.window.over

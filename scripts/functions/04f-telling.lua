@@ -13,6 +13,11 @@ do
 local NEAR = 0.9		-- of a quota, from where on it is told
 local TOLD = 3600		-- seconds in which that is told once at most
 
+-- An account as it may be told: "" for what is no name of one.
+function telling.account(text)
+	return try(canonical.account, text) or ''
+end
+
 local function tell(call, scope, level, count)
 	local l, key = scope.l, scope.window .. ':told'
 	local n = string.format('%.0f', l.quota)
@@ -25,7 +30,7 @@ local function tell(call, scope, level, count)
 	redis.call('SET', key, n .. ' ' .. level, 'EX',
 	    string.format('%.0f', math.max(TOLD, math.ceil(left))))
 	call.events[#call.events + 1] = { 'limit.' .. level,
-	    'account', try(canonical.account, l.account) or '', 'limit', n,
+	    'account', telling.account(l.account), 'limit', n,
 	    'period', l.period_text, 'used', string.format('%.0f', count) }
 end
 

@@ -137,13 +137,10 @@ end
 
 -- The limit may change within a window; what was counted stays.
 local function add_different(key, members, limit)
-	local size = redis.pcall('SCARD', key)
-	local is_set = type(size) == 'number'
-	if not is_set and not string.find(size.err, 'WRONGTYPE', 1, true) then
-		error({ err = size.err }, 0)
-	elseif is_set and limit <= EXACT then
+	local size = reply_or_nil(redis.pcall('SCARD', key))
+	if size and limit <= EXACT then
 		return add_to_set(key, members, size, limit)
-	elseif is_set and size > 0 then
+	elseif size and size > 0 then
 		widen(key)
 	end
 	return add_to_estimate(key, members)
@@ -159,8 +156,8 @@ local function add_to_number(key, n)
 	return before + n
 end
 
--- What is counted now; it ends with its window, also where
--- that has become shorter, or where something has taken its end away.
+-- What is counted now; it ends with its window, also where that has become
+-- shorter, or where something has taken its end away.
 local function add(key, alarm, what)
 	local count
 	if type(what) == 'number' then
@@ -202,10 +199,8 @@ local function plan_of(text)
 	return plan
 end
 
--- As it may be told.
 local function account_of(key)
-	return try(canonical.account, redis.call('HGET', key, 'account') or '') or
-	    ''
+	return telling.account(redis.call('HGET', key, 'account') or '')
 end
 
 -- A status that has run out leaves nothing behind that would end another one.
