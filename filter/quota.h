@@ -17,9 +17,9 @@ struct recent;
 struct writequeue;
 
 /*
- * Quotas and rates, which scripts/functions/04-quota.lua counts in Redis.  A
- * reservation has an id, so that a repeated request counts once, and can be
- * given back once.
+ * Quotas and rates, which scripts/functions/04h-reservations.lua counts in
+ * Redis.  A reservation has an id, so that a repeated request counts once, and
+ * can be given back once.
  *
  * An account may have limits for all its users together.  These are in another
  * slot of a cluster, and so have a second reservation with the same id.  Both

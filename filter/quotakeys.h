@@ -11,8 +11,8 @@
 struct conf;
 
 /*
- * The keys of a call of scripts/functions/04-quota.lua, in its order, and the
- * first argument behind them.
+ * The keys of a call of scripts/functions/04h-reservations.lua, in its order,
+ * and the first argument behind them.
  */
 
 #define QUOTA_KEYS 4

@@ -13,7 +13,7 @@
 struct quota_part;
 struct redisReply;
 
-/* Reads the replies of scripts/functions/04-quota.lua. */
+/* Reads the replies of scripts/functions/04h-reservations.lua. */
 
 /*
  * Reads an element of a reply that is an array of texts, at most QUOTA_WORDS of

@@ -752,6 +752,14 @@ def test_version(library):
     assert hashlib.sha256(whole).hexdigest().startswith(digest)
 
 
+def test_there_is_room_for_more_names(redis):
+    """Lua has 200 at most that are local at one place: long before that, a part
+    should keep more of them to itself."""
+    first, _, rest = LUA.read_text().partition("\n")
+    more = "".join("local more%d\n" % n for n in range(40))
+    redis.cli("SCRIPT", "LOAD", as_script(text=first + "\n" + more + rest))
+
+
 def test_readers_write_nothing(library, alice):
     flags = {}
     for row in library.redis.cli("FUNCTION", "LIST")[0][5]:

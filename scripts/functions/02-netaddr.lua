@@ -5,7 +5,6 @@
 
 local range_or_nil, address_or_nil
 
--- The library has 200 local names at most; these are of this part alone.
 do
 
 local RANGE_MAX = 51		-- IPv6 with dots, in brackets, and /128

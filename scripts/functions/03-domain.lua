@@ -4,6 +4,10 @@
 -- Domains: lower-case A-labels.  Who has letters beyond ASCII converts them;
 -- that an A-label decodes is looked at here.
 
+local is_plain_domain
+
+do
+
 local DOMAIN_MAX = 253
 local LOCAL_MAX = 64
 
@@ -117,7 +121,7 @@ end
 
 -- Whether a text is a domain in its canonical form, for most of those that are:
 -- found out quickly, since lists are long.
-local function is_plain_domain(text)
+function is_plain_domain(text)
 	if #text > DOMAIN_MAX or
 	    not string.find(text, '^[a-z0-9][a-z0-9.-]*[a-z0-9]$') or
 	    string.find(text, '..', 1, true) or has_long_label(text) or
@@ -163,7 +167,6 @@ function canonical.domain(text)
 	return domain
 end
 
-
 -- An assigned sender: a domain, or one address, whose local part is a dot-atom
 -- (RFC 5322 3.2.3), here in lower case.
 function canonical.sender(text)
@@ -178,4 +181,6 @@ function canonical.sender(text)
 		    'most ' .. LOCAL_MAX)
 	end
 	return string.lower(start) .. '@' .. canonical.domain(domain)
+end
+
 end

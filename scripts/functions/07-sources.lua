@@ -4,6 +4,8 @@
 -- The addresses that a user may send from, and the one that authenticates as
 -- the user.
 
+do
+
 local SMALL_LIST = 512		-- entries that are all read
 
 -- Whoever changes a list through here means it to restrict: neither a list that
@@ -173,3 +175,4 @@ function api.ip_release(keys, args)
 	return redis.call('UNLINK', key)
 end
 
+end

@@ -8,34 +8,12 @@
 
 local suppressed = {}		-- what other parts use
 
--- The library has 200 local names at most; these are of this part alone.
 do
 
 local MOST = 1000000		-- entries of a list
 local TIDIED = 1000		-- entries that have ended, removed in a call
 local PAIRS = 499		-- of a command: scores and members
 local LAST = 253402300799	-- seconds at the end of the year 9999
-
--- Days since 1970; the reverse of date_of().
-local function days_of(year, month, day)
-	year = month <= 2 and year - 1 or year
-	local era = math.floor(year / 400)
-	local yoe = year - era * 400
-	local march = month > 2 and month - 3 or month + 9
-	return era * 146097 + yoe * 365 + math.floor(yoe / 4) -
-	    math.floor(yoe / 100) + math.floor((153 * march + 2) / 5) + day -
-	    1 - 719468
-end
-
--- Seconds since 1970.
-local function seconds_of(text)
-	local part = {}
-	for digits in string.gmatch(canonical.time(text), '%d+') do
-		part[#part + 1] = tonumber(digits)
-	end
-	return days_of(part[1], part[2], part[3]) * 86400 + part[4] * 3600 +
-	    part[5] * 60 + part[6]
-end
 
 -- A recipient, and the time behind "=" if there is one: no domain has that.
 local function parts_of(text)

@@ -60,7 +60,7 @@ function COLUMNS.used(row)
 		return false
 	end
 	left.time = left.time or now()
-	local _, count = window(row.key .. ':used:quota', period, left.time)
+	local _, count = windows.read(row.key .. ':used:quota', period, left.time)
 	return string.format('%.0f', count or quota)
 end
 

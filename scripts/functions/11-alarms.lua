@@ -6,7 +6,8 @@
 -- configuration and the account: KIND:LIMIT:PERIOD:ACTION:LASTS, separated by
 -- spaces, with seconds, and 0 for what lasts until somebody ends it.
 --
--- Keys beside those of 04-quota.lua, each of which expires with its window:
+-- Keys beside those of 04h-reservations.lua, each of which expires with its
+-- window:
 --   user:{NAME}:used:alarm:KIND       of what is different: a set of it, up to
 --                                     the limit, or a HyperLogLog, where the
 --                                     limit is too high for a set, or was in
@@ -62,7 +63,7 @@ local function limit_of(word)
 		return kind, kind .. '=off'
 	elseif n and n >= 1 and n <= LIMIT_MAX and parse_period(period) then
 		return kind, string.format('%s=%.0f/%s', kind, n,
-		    (string.gsub(period, '^0+', '')))
+		    trim_period(period))
 	end
 end
 
@@ -136,13 +137,10 @@ end
 
 -- The limit may change within a window; what was counted stays.
 local function add_different(key, members, limit)
-	local size = redis.pcall('SCARD', key)
-	local is_set = type(size) == 'number'
-	if not is_set and not string.find(size.err, 'WRONGTYPE', 1, true) then
-		error({ err = size.err }, 0)
-	elseif is_set and limit <= EXACT then
+	local size = reply_or_nil(redis.pcall('SCARD', key))
+	if size and limit <= EXACT then
 		return add_to_set(key, members, size, limit)
-	elseif is_set and size > 0 then
+	elseif size and size > 0 then
 		widen(key)
 	end
 	return add_to_estimate(key, members)
@@ -158,8 +156,8 @@ local function add_to_number(key, n)
 	return before + n
 end
 
--- What is counted now; it ends with its window, also where
--- that has become shorter, or where something has taken its end away.
+-- What is counted now; it ends with its window, also where that has become
+-- shorter, or where something has taken its end away.
 local function add(key, alarm, what)
 	local count
 	if type(what) == 'number' then
@@ -201,10 +199,8 @@ local function plan_of(text)
 	return plan
 end
 
--- As it may be told.
 local function account_of(key)
-	return try(canonical.account, redis.call('HGET', key, 'account') or '') or
-	    ''
+	return telling.account(redis.call('HGET', key, 'account') or '')
 end
 
 -- A status that has run out leaves nothing behind that would end another one.
@@ -356,12 +352,12 @@ function api.alarm(keys, args)
 	local hold = key .. ':used:hold:' .. (args[4] or '')
 	local head, events = '', {}
 	if args[4] then
-		head, events = charges.read_hold(hold)
+		head, events = holds.read(hold)
 	end
 	local facts = { [args[2]] = different and short({ args[3] }) or
 	    parse_digits(args[3], 15) }
 	local why, open
-	if charges.made_by(head) < VERSION and exists(key) then
+	if holds.made_by(head) < VERSION and exists(key) then
 		why = held_back(key, time, events)
 		if not why then
 			why, open = count(key, plan_of(args[1]), facts, time,
@@ -370,10 +366,9 @@ function api.alarm(keys, args)
 	end
 	if args[4] and (open and not different or #events > 0) and
 	    not (why and why[1] == 'bad') then
-		charges.write_hold(hold, 'counted by:' .. VERSION,
-		    events, 'EX', KEPT)
+		holds.write(hold, 'counted by:' .. VERSION, events, 'EX', KEPT)
 	end
-	return charges.answer(why or { 'ok' }, events)
+	return answer(why or { 'ok' }, events)
 end
 
 local function volume_of(key)
@@ -386,11 +381,11 @@ end
 -- different.
 function alarms.charge(call)
 	local values = call.tagged.alarms
-	if values and string.find(values[1], 'volume:', 1, true) then
-		return string.format(' volume:%.0f:%.0f',
-		    parse_digits(values[3], 15), redis.call('PEXPIRETIME',
-		    call.keys[1] .. ':used:alarm:volume'))
+	if not values or not string.find(values[1], 'volume:', 1, true) then
+		return ''
 	end
+	return string.format(' volume:%.0f:%.0f', parse_digits(values[3], 15),
+	    redis.call('PEXPIRETIME', call.keys[1] .. ':used:alarm:volume'))
 end
 
 function alarms.refund(keys, hold)
@@ -402,7 +397,5 @@ function alarms.refund(keys, hold)
 		    math.max(0, count - tonumber(n))), 'KEEPTTL')
 	end
 end
-
-alarms.tags.alarms = true
 
 end

@@ -6,7 +6,6 @@
 -- adds its share of the period.  The keys are those of the source and of its
 -- right logins; the arguments, how many failures in how many seconds.
 
--- The library has 200 local names at most; these are of this part alone.
 do
 
 local KNOWN_FOR = 86400		-- seconds that a right login is remembered

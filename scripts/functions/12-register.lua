@@ -31,7 +31,7 @@ end
 -- text where they were.
 local function guarded(callback, keys, args)
 	left = { members = LIMITS.members, decoded = LIMITS.decoded,
-	    read = LIMITS.read }
+	    read = LIMITS.read, exact = LIMITS.exact }
 	local ok, result = pcall(callback, keys, args)
 	if ok then
 		return result
@@ -40,10 +40,9 @@ local function guarded(callback, keys, args)
 	return text and { err = text } or error(result, 0)
 end
 
--- The name, its flags.  What takes something away from somebody
--- can be done also when the memory that Redis may use is used up; so can
--- setting fields, which blocks.  That adds no record, and no more than it is
--- given.
+-- The name, its flags.  What takes something away from somebody can be done also
+-- when the memory that Redis may use is used up; so can setting fields, which
+-- blocks.  That adds no record, and no more than it is given.
 local functions = {
 	{ 'check', 'no-writes' },
 	{ 'reserve' },
