@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "conf.h"
-#include "digest.h"
 #include "key.h"
 #include "log.h"
 #include "quotapart.h"
@@ -34,16 +33,9 @@ worth_logging(const struct quota_part *part, const char *what)
 {
 	const struct quotas *quotas = part->query->quotas;
 	const char *const    strings[] = { part->name, what };
-	uint8_t		     digest[DIGEST_LEN];
-	bool		     told;
 
-	if (quotas->logged == NULL)
-		return (true);
-	digest_strings(digest, 2, strings);
-	told = recent_has(quotas->logged, digest);
-	if (!told)
-		recent_add(quotas->logged, digest);
-	return (!told);
+	return (quotas->logged == NULL ||
+	    recent_add_new(quotas->logged, 2, strings));
 }
 
 static void
@@ -155,24 +147,28 @@ take_alarm(struct quota_query *q, const redisReply *reply)
 	}
 }
 
-/* Behind the answer there is an array for each event. */
+void
+quota_events(const struct quotas *quotas, const char *user, const char *account,
+    const redisReply *reply)
+{
+	struct quota_words words;
+	size_t		   i;
+
+	if (quotas->event == NULL)
+		return;
+	for (i = 0; i < reply->elements; i++)
+		if (quota_words(reply->element[i], &words))
+			quotas->event(quotas->event_arg, user, account, &words);
+}
+
 static void
 tell_events(const struct quota_part *part, const redisReply *reply)
 {
 	const struct quota_query *q = part->query;
-	const char		 *account = part->name;
-	struct quota_words	  words;
-	size_t			  i;
+	const bool of_user = quotapart_kind(part) == CHARGED_USER;
 
-	if (q->quotas->event == NULL)
-		return;
-	if (quotapart_kind(part) == CHARGED_USER)
-		account = "";
-	for (i = 0; i < reply->elements; i++) {
-		if (quota_words(reply->element[i], &words))
-			q->quotas->event(q->quotas->event_arg,
-			    q->parts[CHARGED_USER].name, account, &words);
-	}
+	quota_events(q->quotas, q->parts[CHARGED_USER].name,
+	    of_user ? "" : part->name, reply);
 }
 
 enum quota_result

@@ -247,20 +247,12 @@ on_waited(void *arg, const redisReply *reply)
 }
 
 /* ASKING's own reply tells nothing that the next one does not. */
-static void
-on_asking(void *arg, const redisReply *reply)
-{
-	(void)arg;
-	(void)reply;
-}
-
 static bool
 send_commit_now(struct commits *cs, struct commit *c)
 {
 	const char *asking = "ASKING";
 
-	if (c->asking &&
-	    redisconn_send(cs->rc, on_asking, NULL, 1, &asking) == NULL)
+	if (c->asking && redisconn_send(cs->rc, NULL, NULL, 1, &asking) == NULL)
 		return (false);
 	c->req = redisconn_send(cs->rc, on_reply, c, c->argv->argc,
 	    c->argv->argv);

@@ -103,7 +103,8 @@ call_back(struct servers_req *sr, const redisReply *reply)
 	void	    *arg = sr->arg;
 
 	release(sr);
-	cb(arg, reply);
+	if (cb != NULL)
+		cb(arg, reply);
 }
 
 static void
@@ -157,20 +158,13 @@ forget_all(struct server_reqs *list)
 static void on_reply(void *, const redisReply *);
 
 /* ASKING's own reply tells nothing that the next one does not. */
-static void
-on_asking(void *arg, const redisReply *reply)
-{
-	(void)arg;
-	(void)reply;
-}
-
 static bool
 send_simple(struct servers_req *sr, struct server *to, bool asking, int argc,
     const char **argv)
 {
 	const char *word = "ASKING";
 
-	if (asking && redisconn_send(to->rc, on_asking, NULL, 1, &word) == NULL)
+	if (asking && redisconn_send(to->rc, NULL, NULL, 1, &word) == NULL)
 		return (false);
 	sr->req = redisconn_send(to->rc, on_reply, sr, argc, argv);
 	return (sr->req != NULL);

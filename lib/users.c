@@ -8,7 +8,6 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <hiredis/hiredis.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +18,13 @@
 #include "key.h"
 #include "log.h"
 #include "monotonic.h"
+#include "recent.h"
 #include "servers.h"
 #include "userreplies.h"
 #include "users.h"
 
-#define LOG_PAUSE 60 /* seconds between words about one record */
-#define LOG_RECENT 64
+#define LOGGED 64    /* records that were logged lately */
+#define LOG_PAUSE 60 /* seconds between words about one of them */
 
 /*
  * A record that was too large to be read is asked for its size first for so
@@ -38,10 +38,7 @@ struct users {
 	struct servers	  *servers;
 	const struct conf *conf;
 	struct guesses	  *guesses;
-	struct {
-		uint32_t hash;
-		time_t	 when;
-	} logged[LOG_RECENT];
+	struct recent	  *logged; /* records, lately */
 };
 
 struct part {
@@ -72,12 +69,13 @@ users_new(struct servers *servers, const struct conf *conf)
 
 	if ((us = calloc(1, sizeof(*us))) == NULL)
 		return (NULL);
-	if ((us->guesses = guesses_new()) == NULL) {
-		free(us);
-		return (NULL);
-	}
+	us->guesses = guesses_new();
+	us->logged = recent_new(LOGGED, LOG_PAUSE);
 	users_use(us, servers, conf);
-	return (us);
+	if (us->guesses != NULL && us->logged != NULL)
+		return (us);
+	users_free(us);
+	return (NULL);
 }
 
 void
@@ -93,26 +91,8 @@ users_free(struct users *us)
 	if (us == NULL)
 		return;
 	guesses_free(us->guesses);
+	recent_free(us->logged);
 	free(us);
-}
-
-/* Whether this record has not been spoken of just now. */
-static bool
-worth_logging(struct users *us, const char *key)
-{
-	time_t	 now = monotonic_s();
-	uint32_t hash = 2166136261U;
-	size_t	 i;
-
-	for (i = 0; key[i] != '\0'; i++)
-		hash = (hash ^ (unsigned char)key[i]) * 16777619U;
-	i = hash % LOG_RECENT;
-	if (us->logged[i].hash == hash && us->logged[i].when != 0 &&
-	    now - us->logged[i].when < LOG_PAUSE)
-		return (false);
-	us->logged[i].hash = hash;
-	us->logged[i].when = now;
-	return (true);
 }
 
 static const char *
@@ -147,11 +127,12 @@ users_log_bad(const char *key, const char *what)
 }
 
 static void
-log_bad(struct users_query *q)
+log_bad_part(struct users_query *q)
 {
-	char key[KEY_TEXT];
+	char	    buf[KEY_TEXT];
+	const char *key = key_of_part(q, q->told.bad.part, buf);
 
-	if (worth_logging(q->users, key_of_part(q, q->told.bad.part, key)))
+	if (recent_add_new(q->users->logged, 1, &key))
 		users_log_bad(key, q->told.bad.what);
 }
 
@@ -188,7 +169,7 @@ static void
 finish_query(struct users_query *q, enum users_found found)
 {
 	if (found == USER_BAD)
-		log_bad(q);
+		log_bad_part(q);
 	if (found == USER_BAD && q->told.too_large && q->name[0] != '\0')
 		learn_large(q);
 	q->cb(q->arg, found, found == USER_OK ? &q->told.user : NULL);
