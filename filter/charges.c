@@ -48,7 +48,7 @@ charges_take_back(const struct quotas *quotas, enum charged kind,
 }
 
 static void
-settle(const struct quotas *quotas, const char *function, const char *user,
+write_calls(const struct quotas *quotas, const char *function, const char *user,
     const char *account, const char *id)
 {
 	write_call(quotas, function, CHARGED_USER, user, user, id, false);
@@ -61,14 +61,14 @@ void
 charges_keep(const struct quotas *quotas, const char *user, const char *account,
     const char *id)
 {
-	settle(quotas, "smtpusers_keep", user, account, id);
+	write_calls(quotas, "smtpusers_keep", user, account, id);
 }
 
 void
 charges_refund(const struct quotas *quotas, const char *user,
     const char *account, const char *id)
 {
-	settle(quotas, "smtpusers_refund", user, account, id);
+	write_calls(quotas, "smtpusers_refund", user, account, id);
 }
 
 /* PREFIXuser:{NAME} or PREFIXaccount:{NAME} */

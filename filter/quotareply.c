@@ -39,7 +39,7 @@ worth_logging(const struct quota_part *part, const char *what)
 }
 
 static void
-log_bad(const struct quota_part *part, const char *what)
+log_bad_record(const struct quota_part *part, const char *what)
 {
 	char key[KEY_TEXT];
 
@@ -135,7 +135,7 @@ quota_words(const redisReply *reply, struct quota_words *words)
 
 /* The other part may still be under way when the reply is gone. */
 static void
-take_alarm(struct quota_query *q, const redisReply *reply)
+keep_alarm(struct quota_query *q, const redisReply *reply)
 {
 	const struct quota_words words = words_of(reply);
 
@@ -189,9 +189,9 @@ quotareply_take(struct quota_part *part, const redisReply *reply)
 		return (QUOTA_FULL);
 	}
 	if (strcmp(word, "alarm") == 0) {
-		take_alarm(part->query, reply);
+		keep_alarm(part->query, reply);
 		return (QUOTA_ALARM);
 	}
-	log_bad(part, is_text(reply, 1) ? reply->element[1]->str : word);
+	log_bad_record(part, is_text(reply, 1) ? reply->element[1]->str : word);
 	return (QUOTA_BAD);
 }

@@ -70,7 +70,7 @@ struct writequeue {
 };
 
 static void
-tell(struct writequeue *j)
+tell_lost(struct writequeue *j)
 {
 	if (j->lost > 0)
 		log_err("%zu entries of logs, counters or events are lost: %s",
@@ -84,7 +84,7 @@ on_tell(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	tell(arg);
+	tell_lost(arg);
 }
 
 /* An entry is lost, which is told soon, together with those that follow. */
@@ -115,7 +115,7 @@ under_way(const struct entry *e)
 }
 
 static void
-drop(struct entry *e)
+remove_entry(struct entry *e)
 {
 	struct shelf *shelf = &e->writequeue->shelves[e->kind];
 	size_t	      i;
@@ -178,7 +178,7 @@ state_after(const struct part *part, const redisReply *reply)
 
 /* Drops what is all done; the rest is sent again. */
 static void
-settle(struct entry *e)
+drop_or_retry(struct entry *e)
 {
 	size_t i;
 
@@ -187,7 +187,7 @@ settle(struct entry *e)
 			retry_later(e->writequeue);
 			return;
 		}
-	drop(e);
+	remove_entry(e);
 }
 
 static void
@@ -198,7 +198,7 @@ on_written(void *arg, const redisReply *reply)
 
 	part->state = state_after(part, reply);
 	if (!under_way(e))
-		settle(e);
+		drop_or_retry(e);
 }
 
 static void
@@ -307,7 +307,7 @@ make_room(struct writequeue *j, struct shelf *shelf, size_t bytes)
 	while (shares_bytes(shelf->shares) + bytes > WRITEQUEUE_MAX &&
 	    (item = shares_surplus(shelf->shares)) != NULL) {
 		lose(j, "too many wait for Redis");
-		drop((struct entry *)item);
+		remove_entry((struct entry *)item);
 	}
 }
 
@@ -363,7 +363,7 @@ clear(struct shelf *shelf)
 	struct entry *e, *next;
 
 	TAILQ_FOREACH_SAFE(e, &shelf->entries, next, next)
-		drop(e);
+		remove_entry(e);
 	shares_free(shelf->shares);
 }
 
@@ -388,7 +388,7 @@ writequeue_free(struct writequeue *j)
 
 	if (j == NULL)
 		return;
-	tell(j);
+	tell_lost(j);
 	for (i = 0; i < WRITEQUEUE_KINDS; i++)
 		clear(&j->shelves[i]);
 	if (j->retry != NULL)

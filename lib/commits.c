@@ -225,7 +225,7 @@ read_connected(const redisReply *info)
 }
 
 static void
-on_info(void *arg, const redisReply *reply)
+on_replicas(void *arg, const redisReply *reply)
 {
 	struct commits *cs = arg;
 	long long	connected = read_connected(reply);
@@ -276,7 +276,7 @@ send_wait(struct commits *cs)
 	snprintf(replicas, sizeof(replicas), "%lld", cs->asked);
 	snprintf(ms, sizeof(ms), "%d", cs->conf->redis_timeout / 2);
 	return (redisconn_send(cs->rc, on_waited, cs, 3, wait) != NULL &&
-	    redisconn_send(cs->rc, on_info, cs, 2, info) != NULL);
+	    redisconn_send(cs->rc, on_replicas, cs, 2, info) != NULL);
 }
 
 /* All that have gathered; those that cannot be sent are called back. */

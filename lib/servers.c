@@ -134,7 +134,7 @@ servers_cancel(struct servers_req *sr)
 
 /* For a server that is left: nothing there will be answered. */
 static void
-conclude_all(struct server_reqs *list)
+fail_all(struct server_reqs *list)
 {
 	struct servers_req *sr;
 
@@ -208,7 +208,7 @@ doubt_server(struct servers *sv)
 		cluster_doubt(sv->cluster);
 }
 
-static void on_timer(evutil_socket_t, short, void *);
+static void on_wait_over(evutil_socket_t, short, void *);
 static void look_again(struct servers *);
 
 static bool
@@ -217,7 +217,8 @@ wait_for(struct servers_req *sr, int64_t ms)
 	const struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
 	if (sr->timer == NULL)
-		sr->timer = evtimer_new(sr->servers->common.base, on_timer, sr);
+		sr->timer = evtimer_new(sr->servers->common.base, on_wait_over,
+		    sr);
 	return (sr->timer != NULL && event_add(sr->timer, &tv) == 0);
 }
 
@@ -241,7 +242,7 @@ wait_on(struct servers_req *sr)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_wait_over(evutil_socket_t fd, short what, void *arg)
 {
 	struct servers_req *sr = arg;
 
@@ -495,7 +496,7 @@ static void
 on_server_leaving(void *arg, struct server *server)
 {
 	(void)arg;
-	conclude_all(&server->reqs);
+	fail_all(&server->reqs);
 }
 
 static const struct cluster_handler cluster_handler = { on_server_connected,
@@ -537,7 +538,7 @@ replace_one(struct servers *sv, struct server *server)
 		return;
 	log_warnx("redis: %s: the primary is %s now", sv->conf->redis,
 	    place_text(&server->place, text));
-	conclude_all(&former->reqs);
+	fail_all(&former->reqs);
 	server_free(former);
 }
 

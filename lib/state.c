@@ -200,7 +200,7 @@ write_index(struct state *st, time_t now)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval every = { STATE_EVERY, 0 };
 	struct state	    *st = arg;
@@ -223,7 +223,7 @@ state_new(struct event_base *base, enum state_program program)
 		return (NULL);
 	st->program = program;
 	st->started = time(NULL);
-	if ((st->timer = evtimer_new(base, on_timer, st)) != NULL)
+	if ((st->timer = evtimer_new(base, on_turn, st)) != NULL)
 		return (st);
 	free(st);
 	return (NULL);
