@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "usercommand.h"
-#include "users.h"
 
 bool
 part_of_account(enum part_kind kind)

@@ -12,8 +12,7 @@
 #include "key.h"
 #include "netaddr.h"
 #include "user.h"
-
-struct users_question;
+#include "userquestion.h"
 
 /*
  * The commands that one question about a user is made of.  It is pure: nothing

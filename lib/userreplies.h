@@ -10,7 +10,6 @@
 
 #include "user.h"
 #include "usercommand.h"
-#include "users.h"
 
 /*
  * What the replies to the commands of usercommand.h tell.  It is pure: nothing
