@@ -64,7 +64,7 @@ alarms_count_messages(const struct alarm_limits *limits)
 }
 
 static bool
-has_room(struct alarms_digests *digests)
+grow(struct alarms_digests *digests)
 {
 	size_t room = digests->room == 0 ? 16 : 2 * digests->room;
 	char  *text;
@@ -81,7 +81,7 @@ has_room(struct alarms_digests *digests)
 bool
 alarms_add(struct alarms_digests *digests, const char *recipient)
 {
-	if (!has_room(digests))
+	if (!grow(digests))
 		return (false);
 	digest_public(recipient, digests->text + digests->n * HEX, HEX + 1);
 	digests->n++;
@@ -180,8 +180,8 @@ alarms_tell(const char *user, const struct quota_words *words)
 
 /* It counts once, however often the reply is lost. */
 static void
-count(struct filter *f, const char *user, const struct alarm_limits *limits,
-    enum alarm_kind kind, const char *value)
+write_count(struct filter *f, const char *user,
+    const struct alarm_limits *limits, enum alarm_kind kind, const char *value)
 {
 	char	       key[KEY_TEXT], plan[128] = "", id[QUOTA_ID];
 	const char    *argv[ARGS] = { key, plan, alarm_words[kind], value, id };
@@ -203,7 +203,7 @@ alarms_login(struct filter *f, const char *user,
 
 	write_source(source, text);
 	if (alarms_count(limits, ALARM_SOURCES) && text[0] != '\0')
-		count(f, user, limits, ALARM_SOURCES, text);
+		write_count(f, user, limits, ALARM_SOURCES, text);
 }
 
 void
@@ -211,7 +211,7 @@ alarms_blocked(struct filter *f, const char *user,
     const struct alarm_limits *limits)
 {
 	if (alarms_count(limits, ALARM_BLOCKED))
-		count(f, user, limits, ALARM_BLOCKED, "1");
+		write_count(f, user, limits, ALARM_BLOCKED, "1");
 }
 
 void
@@ -224,5 +224,5 @@ alarms_failed(struct filter *f, const char *user,
 	limits.of[ALARM_FAILURES] = *limit;
 	snprintf(number, sizeof(number), "%zu", recipients);
 	if (alarms_count(&limits, ALARM_FAILURES))
-		count(f, user, &limits, ALARM_FAILURES, number);
+		write_count(f, user, &limits, ALARM_FAILURES, number);
 }

@@ -48,7 +48,7 @@ charges_take_back(const struct quotas *quotas, enum charged kind,
 }
 
 static void
-settle(const struct quotas *quotas, const char *function, const char *user,
+write_calls(const struct quotas *quotas, const char *function, const char *user,
     const char *account, const char *id)
 {
 	write_call(quotas, function, CHARGED_USER, user, user, id, false);
@@ -61,14 +61,14 @@ void
 charges_keep(const struct quotas *quotas, const char *user, const char *account,
     const char *id)
 {
-	settle(quotas, "smtpusers_keep", user, account, id);
+	write_calls(quotas, "smtpusers_keep", user, account, id);
 }
 
 void
 charges_refund(const struct quotas *quotas, const char *user,
     const char *account, const char *id)
 {
-	settle(quotas, "smtpusers_refund", user, account, id);
+	write_calls(quotas, "smtpusers_refund", user, account, id);
 }
 
 /* PREFIXuser:{NAME} or PREFIXaccount:{NAME} */
@@ -87,26 +87,9 @@ is_of_account(const char *key, char name[USER_NAME_MAX + 1])
 	    strncmp(open - len, ACCOUNT, len) == 0);
 }
 
-static void
-tell_events(const struct quotas *quotas, const char *key,
-    const redisReply *reply)
-{
-	char		   name[USER_NAME_MAX + 1];
-	const bool	   of_account = is_of_account(key, name);
-	struct quota_words words;
-	size_t		   i;
-
-	if (quotas->event == NULL)
-		return;
-	for (i = 0; i < reply->elements; i++)
-		if (quota_words(reply->element[i], &words))
-			quotas->event(quotas->event_arg, name,
-			    of_account ? name : "", &words);
-}
-
 /* {"bad", key} */
 static void
-log_bad(const char *key, const redisReply *reply)
+log_if_bad(const char *key, const redisReply *reply)
 {
 	struct quota_words words;
 
@@ -120,14 +103,17 @@ on_charged(void *arg, const struct command *command, const redisReply *reply)
 {
 	const struct quotas *quotas = arg;
 	const char	    *key = command->argv[command->key];
+	char		     name[USER_NAME_MAX + 1];
+	bool		     of_account;
 
 	if (functions_lost(quotas->functions, key, reply) ||
 	    !functions_current(quotas->functions, key, reply))
 		return (false);
 	if (reply->type != REDIS_REPLY_ARRAY)
 		return (true);
-	log_bad(key, reply);
-	tell_events(quotas, key, reply);
+	log_if_bad(key, reply);
+	of_account = is_of_account(key, name);
+	quota_events(quotas, name, of_account ? name : "", reply);
 	return (true);
 }
 

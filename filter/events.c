@@ -17,23 +17,7 @@
 #include "quota.h"
 #include "tally.h"
 #include "writequeue.h"
-
-#define HEAD 6	 /* words before the fields */
-#define FIELDS 5 /* of every event */
-
-struct words {
-	int	    n;
-	const char *v[HEAD + 2 * (FIELDS + EVENTS_FIGURES)];
-};
-
-static void
-add_field(struct words *words, const char *name, const char *value)
-{
-	if (value == NULL || value[0] == '\0')
-		return;
-	words->v[words->n++] = name;
-	words->v[words->n++] = value;
-}
+#include "xadd.h"
 
 /* Whose share of the write queue it is: an event of nobody has one too. */
 static const char *
@@ -49,10 +33,9 @@ events_add(struct writequeue *writequeue, const struct conf *conf,
     const char *kind, const char *user, const char *account, size_t n,
     const struct events_figure *figures)
 {
-	char	       key[KEY_TEXT], max[16], id[17];
-	struct words   words = { .n = HEAD,
-		  .v = { "XADD", key, "MAXLEN", "~", max, "*" } };
-	struct command command = { 0, 1, words.v };
+	char	       key[KEY_TEXT], id[17];
+	struct xadd    entry;
+	struct command command = { 0, 1, entry.v };
 	uint64_t       random;
 	size_t	       i;
 
@@ -61,17 +44,17 @@ events_add(struct writequeue *writequeue, const struct conf *conf,
 	else if (strcmp(kind, "limit.reached") == 0)
 		tally_add(TALLY_LIMITS_REACHED, 1);
 	key_events(key, conf->prefix);
-	snprintf(max, sizeof(max), "%d", EVENTS_MAX);
+	xadd_begin(&entry, key, EVENTS_MAX);
 	arc4random_buf(&random, sizeof(random));
 	snprintf(id, sizeof(id), "%016" PRIx64, random);
-	add_field(&words, "id", id);
-	add_field(&words, "kind", kind);
-	add_field(&words, "user", user);
-	add_field(&words, "account", account);
-	add_field(&words, "relay", conf->relay_name);
+	xadd_field(&entry, "id", id);
+	xadd_field(&entry, "kind", kind);
+	xadd_field(&entry, "user", user);
+	xadd_field(&entry, "account", account);
+	xadd_field(&entry, "relay", conf->relay_name);
 	for (i = 0; i < n && i < EVENTS_FIGURES; i++)
-		add_field(&words, figures[i].name, figures[i].value);
-	command.argc = words.n;
+		xadd_field(&entry, figures[i].name, figures[i].value);
+	command.argc = entry.n;
 	writequeue_add(writequeue, WRITEQUEUE_EVENTS, share_of(user, account),
 	    1, &command);
 }

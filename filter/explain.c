@@ -104,7 +104,7 @@ print_refusal(const struct explanation *ex, const char *where,
  * known by then.
  */
 static const char *
-place_of(const struct explanation *ex, const char *stage,
+stage_of(const struct explanation *ex, const char *stage,
     const struct decision *d)
 {
 	if (d->reason == REASON_SOURCE_NOT_LISTED ||
@@ -124,7 +124,7 @@ goes_on(struct explanation *ex, const char *stage, const struct decision *d)
 {
 	if (d->action == ACTION_PROCEED || d->action == ACTION_SANDBOX)
 		return (true);
-	print_refusal(ex, place_of(ex, stage, d), d);
+	print_refusal(ex, stage_of(ex, stage, d), d);
 	stop_with(ex, EX_OK);
 	return (false);
 }

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #include "conf.h"
-#include "digest.h"
 #include "failures.h"
 #include "functions.h"
 #include "key.h"
@@ -114,13 +113,6 @@ failures_cancel(struct failures_query *q)
 	free(q);
 }
 
-static void
-on_counted(void *arg, const redisReply *reply)
-{
-	(void)arg;
-	(void)reply;
-}
-
 void
 failures_count(const struct failures *failures, const struct netaddr *source,
     bool failed)
@@ -130,7 +122,7 @@ failures_count(const struct failures *failures, const struct netaddr *source,
 	if (failures->conf->auth_failures == 0 || source->len == 0)
 		return;
 	make_call(failures, source, &call);
-	functions_call(failures->functions, on_counted, NULL,
+	functions_call(failures->functions, NULL, NULL,
 	    failed ? "smtpusers_login_failed" : "smtpusers_login_passed", 2,
 	    ARGS, call.argv);
 }
@@ -141,12 +133,7 @@ failures_worth_logging(const struct failures *failures,
 {
 	struct netaddr host = host_of(source);
 	char	       text[NETADDR_TEXT];
-	const char    *strings[] = { netaddr_text(&host, text) };
-	uint8_t	       digest[DIGEST_LEN];
+	const char    *string = netaddr_text(&host, text);
 
-	digest_strings(digest, 1, strings);
-	if (recent_has(failures->logged, digest))
-		return (false);
-	recent_add(failures->logged, digest);
-	return (true);
+	return (recent_add_new(failures->logged, 1, &string));
 }

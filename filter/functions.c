@@ -62,7 +62,7 @@ static void ask_version(struct loading *);
 
 /* Whoever has taken a reply is done with it. */
 static void
-release(struct loading *l)
+release_loading(struct loading *l)
 {
 	if (--l->nreplies > 0)
 		return;
@@ -108,15 +108,15 @@ on_loaded(void *arg, const redisReply *reply)
 		else
 			judge_loaded(l->fn, reply);
 	}
-	release(l);
+	release_loading(l);
 }
 
-/* Replies of a transaction that is being made; its end has them all. */
+/* A reply that a later one makes plain. */
 static void
-on_queued(void *arg, const redisReply *reply)
+on_unread(void *arg, const redisReply *reply)
 {
 	(void)reply;
-	release(arg);
+	release_loading(arg);
 }
 
 static void
@@ -144,9 +144,9 @@ replace(struct loading *l, const struct version *found)
 		    found->hash);
 	l->tries--;
 	l->fn->vain = true;
-	send_words(l, on_queued, "MULTI", NULL, NULL);
-	send_words(l, on_queued, "FUNCTION", "DELETE", name);
-	send_words(l, on_queued, "FUNCTION", "LOAD", smtpusers_lua);
+	send_words(l, on_unread, "MULTI", NULL, NULL);
+	send_words(l, on_unread, "FUNCTION", "DELETE", name);
+	send_words(l, on_unread, "FUNCTION", "LOAD", smtpusers_lua);
 	send_words(l, on_loaded, "EXEC", NULL, NULL);
 }
 
@@ -190,7 +190,7 @@ on_version(void *arg, const redisReply *reply)
 		else
 			content(l->fn);
 	}
-	release(l);
+	release_loading(l);
 }
 
 static void
@@ -222,7 +222,7 @@ on_connect(void *arg, struct server *server)
 	if ((l = begin_loading(arg, server)) == NULL)
 		return;
 	ask_version(l);
-	release(l);
+	release_loading(l);
 }
 
 /* Its first line is #!lua name=smtpusers_NUMBER_HASH. */
@@ -336,14 +336,6 @@ may_look(struct functions *fn)
 	return (true);
 }
 
-/* Where there is another version, the question for it goes behind. */
-static void
-on_lost(void *arg, const redisReply *reply)
-{
-	(void)reply;
-	release(arg);
-}
-
 bool
 functions_lost(struct functions *fn, const char *key, const redisReply *reply)
 {
@@ -359,9 +351,9 @@ functions_lost(struct functions *fn, const char *key, const redisReply *reply)
 	    (l = begin_loading(fn, server)) == NULL)
 		return (true);
 	/* Before the call that is made again; nothing is replaced by it. */
-	send_words(l, on_lost, "FUNCTION", "LOAD", smtpusers_lua);
+	send_words(l, on_unread, "FUNCTION", "LOAD", smtpusers_lua);
 	ask_version(l);
-	release(l);
+	release_loading(l);
 	return (true);
 }
 

@@ -78,7 +78,7 @@ inquiry_cancel(struct inquiry *inq)
 }
 
 static void
-conclude(struct inquiry *inq, const struct decision *d)
+tell_decision(struct inquiry *inq, const struct decision *d)
 {
 	*inq->slot = NULL;
 	inq->cb(inq->arg, d, inq->facts.user);
@@ -96,7 +96,7 @@ conclude_tempfail(struct inquiry *inq)
 		d.action = ACTION_DISCONNECT;
 		d.reply = REPLY_AWAY;
 	}
-	conclude(inq, &d);
+	tell_decision(inq, &d);
 }
 
 static void
@@ -409,7 +409,7 @@ proceed_with(struct inquiry *inq)
 		inq->facts.conf = inq->filter->conf;
 		d = decide(&inq->facts);
 		if (!ask_for_fact(inq, &d)) {
-			conclude(inq, &d);
+			tell_decision(inq, &d);
 			return;
 		}
 	} while (!is_waiting(inq));

@@ -33,7 +33,7 @@ struct nexthop {
 };
 
 static struct nexthop *
-find(const struct nexthops *all, uint64_t id)
+find_hop(const struct nexthops *all, uint64_t id)
 {
 	struct nexthop *hop;
 
@@ -71,7 +71,7 @@ end_message(struct nexthops *all, struct nexthop *hop)
 }
 
 static void
-drop(struct nexthops *all, struct nexthop *hop)
+drop_hop(struct nexthops *all, struct nexthop *hop)
 {
 	/* The analyser loses track of what HASH_DEL() makes the head. */
 	HASH_DEL(all->byid, hop); /* NOLINT(clang-analyzer-*) */
@@ -81,18 +81,18 @@ drop(struct nexthops *all, struct nexthop *hop)
 void
 nexthop_close(struct nexthops *all, uint64_t id)
 {
-	struct nexthop *hop = find(all, id);
+	struct nexthop *hop = find_hop(all, id);
 
 	if (hop == NULL)
 		return;
 	end_message(all, hop);
-	drop(all, hop);
+	drop_hop(all, hop);
 }
 
 void
 nexthop_begin(struct nexthops *all, uint64_t id, uint32_t msgid)
 {
-	struct nexthop *hop = find(all, id);
+	struct nexthop *hop = find_hop(all, id);
 
 	if (hop == NULL)
 		return;
@@ -119,7 +119,7 @@ asked_by(const char *line)
 void
 nexthop_asked(struct nexthops *all, uint64_t id, const char *line)
 {
-	struct nexthop *hop = find(all, id);
+	struct nexthop *hop = find_hop(all, id);
 
 	if (hop == NULL)
 		return;
@@ -134,7 +134,7 @@ nexthop_asked(struct nexthops *all, uint64_t id, const char *line)
 
 /* So many recipients have a reply that is the last one. */
 static void
-settle(struct nexthop *hop, char code, size_t n)
+settle_recipients(struct nexthop *hop, char code, size_t n)
 {
 	if (code == '2')
 		hop->accepted += n;
@@ -147,7 +147,7 @@ static void
 answer_end(struct nexthops *all, struct nexthop *hop, char code)
 {
 	if (hop->open > 0)
-		settle(hop, code, hop->lmtp ? 1 : hop->open);
+		settle_recipients(hop, code, hop->lmtp ? 1 : hop->open);
 	if (hop->open == 0)
 		end_message(all, hop);
 }
@@ -155,7 +155,7 @@ answer_end(struct nexthops *all, struct nexthop *hop, char code)
 void
 nexthop_answered(struct nexthops *all, uint64_t id, const char *line)
 {
-	struct nexthop *hop = find(all, id);
+	struct nexthop *hop = find_hop(all, id);
 	const bool	more = strlen(line) > 3 && line[3] == '-';
 
 	if (hop == NULL || more)
@@ -167,9 +167,9 @@ nexthop_answered(struct nexthops *all, uint64_t id, const char *line)
 	if (hop->asked == ASKED_RCPT) {
 		hop->open++;
 		if (line[0] != '2')
-			settle(hop, line[0], 1);
+			settle_recipients(hop, line[0], 1);
 	} else if (hop->asked == ASKED_DATA && line[0] != '2' && line[0] != '3')
-		settle(hop, line[0], hop->open);
+		settle_recipients(hop, line[0], hop->open);
 	hop->asked = ASKED_ELSE;
 }
 
@@ -179,5 +179,5 @@ nexthops_clear(struct nexthops *all)
 	struct nexthop *hop, *next;
 
 	HASH_ITER(hh, all->byid, hop, next)
-	drop(all, hop);
+	drop_hop(all, hop);
 }

@@ -44,7 +44,7 @@ owners_new(void)
 }
 
 static void
-forget(struct owners *all, struct owner *owner)
+forget_owner(struct owners *all, struct owner *owner)
 {
 	/* The analyser loses track of what HASH_DEL() makes the head. */
 	HASH_DEL(all->byid, owner); /* NOLINT(clang-analyzer-*) */
@@ -60,13 +60,13 @@ owners_free(struct owners *all)
 	if (all == NULL)
 		return;
 	HASH_ITER(hh, all->byid, owner, next)
-	forget(all, owner);
+	forget_owner(all, owner);
 	shares_free(all->shares);
 	free(all);
 }
 
 static struct owner *
-find(const struct owners *all, uint32_t msgid)
+find_owner(const struct owners *all, uint32_t msgid)
 {
 	struct owner *owner;
 
@@ -78,17 +78,17 @@ static void
 make_room(struct owners *all)
 {
 	while (shares_bytes(all->shares) > OWNERS_MAX)
-		forget(all, (struct owner *)shares_surplus(all->shares));
+		forget_owner(all, (struct owner *)shares_surplus(all->shares));
 }
 
 void
 owners_add(struct owners *all, uint32_t msgid, const char *user,
     size_t recipients, const struct alarm_limit *limit)
 {
-	struct owner *owner = find(all, msgid);
+	struct owner *owner = find_owner(all, msgid);
 
 	if (owner != NULL)
-		forget(all, owner);
+		forget_owner(all, owner);
 	if ((owner = calloc(1, sizeof(*owner))) == NULL)
 		return;
 	owner->msgid = msgid;
@@ -112,14 +112,14 @@ const char *
 owners_settle(struct owners *all, uint32_t msgid, size_t recipients,
     struct alarm_limit *limit)
 {
-	struct owner *owner = find(all, msgid);
+	struct owner *owner = find_owner(all, msgid);
 
 	if (owner == NULL)
 		return (NULL);
 	strlcpy(all->user, shares_user(&owner->item), sizeof(all->user));
 	*limit = owner->limit;
 	if (recipients >= owner->recipients)
-		forget(all, owner);
+		forget_owner(all, owner);
 	else
 		owner->recipients -= recipients;
 	return (all->user);

@@ -209,7 +209,7 @@ on_quota_retry(evutil_socket_t fd, short what, void *arg)
 }
 
 static const char *
-add_text(char **at, const char *text)
+append_text(char **at, const char *text)
 {
 	char *copy = *at;
 
@@ -242,10 +242,10 @@ copy_tags(struct quota_query *q, const struct quota_question *request)
 		const struct quota_tag *tag = &request->tags[i];
 
 		snprintf(count, sizeof(count), "%zu", tag->n);
-		q->argv[q->argc++] = add_text(&at, tag->tag);
-		q->argv[q->argc++] = add_text(&at, count);
+		q->argv[q->argc++] = append_text(&at, tag->tag);
+		q->argv[q->argc++] = append_text(&at, count);
 		for (k = 0; k < tag->n; k++)
-			q->argv[q->argc++] = add_text(&at, tag->values[k]);
+			q->argv[q->argc++] = append_text(&at, tag->values[k]);
 	}
 	return (true);
 }

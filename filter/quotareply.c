@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "conf.h"
-#include "digest.h"
 #include "key.h"
 #include "log.h"
 #include "quotapart.h"
@@ -34,20 +33,13 @@ worth_logging(const struct quota_part *part, const char *what)
 {
 	const struct quotas *quotas = part->query->quotas;
 	const char *const    strings[] = { part->name, what };
-	uint8_t		     digest[DIGEST_LEN];
-	bool		     told;
 
-	if (quotas->logged == NULL)
-		return (true);
-	digest_strings(digest, 2, strings);
-	told = recent_has(quotas->logged, digest);
-	if (!told)
-		recent_add(quotas->logged, digest);
-	return (!told);
+	return (quotas->logged == NULL ||
+	    recent_add_new(quotas->logged, 2, strings));
 }
 
 static void
-log_bad(const struct quota_part *part, const char *what)
+log_bad_record(const struct quota_part *part, const char *what)
 {
 	char key[KEY_TEXT];
 
@@ -143,7 +135,7 @@ quota_words(const redisReply *reply, struct quota_words *words)
 
 /* The other part may still be under way when the reply is gone. */
 static void
-take_alarm(struct quota_query *q, const redisReply *reply)
+keep_alarm(struct quota_query *q, const redisReply *reply)
 {
 	const struct quota_words words = words_of(reply);
 
@@ -155,24 +147,28 @@ take_alarm(struct quota_query *q, const redisReply *reply)
 	}
 }
 
-/* Behind the answer there is an array for each event. */
+void
+quota_events(const struct quotas *quotas, const char *user, const char *account,
+    const redisReply *reply)
+{
+	struct quota_words words;
+	size_t		   i;
+
+	if (quotas->event == NULL)
+		return;
+	for (i = 0; i < reply->elements; i++)
+		if (quota_words(reply->element[i], &words))
+			quotas->event(quotas->event_arg, user, account, &words);
+}
+
 static void
 tell_events(const struct quota_part *part, const redisReply *reply)
 {
 	const struct quota_query *q = part->query;
-	const char		 *account = part->name;
-	struct quota_words	  words;
-	size_t			  i;
+	const bool of_user = quotapart_kind(part) == CHARGED_USER;
 
-	if (q->quotas->event == NULL)
-		return;
-	if (quotapart_kind(part) == CHARGED_USER)
-		account = "";
-	for (i = 0; i < reply->elements; i++) {
-		if (quota_words(reply->element[i], &words))
-			q->quotas->event(q->quotas->event_arg,
-			    q->parts[CHARGED_USER].name, account, &words);
-	}
+	quota_events(q->quotas, q->parts[CHARGED_USER].name,
+	    of_user ? "" : part->name, reply);
 }
 
 enum quota_result
@@ -193,9 +189,9 @@ quotareply_take(struct quota_part *part, const redisReply *reply)
 		return (QUOTA_FULL);
 	}
 	if (strcmp(word, "alarm") == 0) {
-		take_alarm(part->query, reply);
+		keep_alarm(part->query, reply);
 		return (QUOTA_ALARM);
 	}
-	log_bad(part, is_text(reply, 1) ? reply->element[1]->str : word);
+	log_bad_record(part, is_text(reply, 1) ? reply->element[1]->str : word);
 	return (QUOTA_BAD);
 }

@@ -22,6 +22,13 @@ struct redisReply;
 bool quota_words(const struct redisReply *, struct quota_words *);
 
 /*
+ * Tells the events in a reply that is an array: behind the answer there is an
+ * array of texts for each.  The account is "" if they are about the user.
+ */
+void quota_events(const struct quotas *, const char *user, const char *account,
+    const struct redisReply *);
+
+/*
  * Handles the reply to one part of a question: writes the events in it, and
  * fills in the part's fields of the answer.  Returns what the part comes to.
  */

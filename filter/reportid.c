@@ -50,7 +50,7 @@ key_of_account(char key[KEY], const char *account)
 }
 
 static struct bucket *
-find(struct reportids *ids, const char *key)
+find_bucket(struct reportids *ids, const char *key)
 {
 	struct bucket *b;
 
@@ -59,7 +59,7 @@ find(struct reportids *ids, const char *key)
 }
 
 static void
-forget(struct reportids *ids, struct bucket *b)
+take_out(struct reportids *ids, struct bucket *b)
 {
 	/* The analyser loses track of what HASH_DEL() makes the head. */
 	HASH_DEL(ids->bykey, b); /* NOLINT(clang-analyzer-*) */
@@ -83,7 +83,7 @@ make(struct reportids *ids, const char *key)
 
 	if (HASH_COUNT(ids->bykey) >= REPORTID_NAMES) {
 		b = ids->bykey;
-		forget(ids, b);
+		take_out(ids, b);
 		free(b);
 	}
 	if ((b = calloc(1, sizeof(*b))) != NULL)
@@ -95,10 +95,10 @@ make(struct reportids *ids, const char *key)
 static struct bucket *
 touch(struct reportids *ids, const char *key, time_t now)
 {
-	struct bucket *b = find(ids, key);
+	struct bucket *b = find_bucket(ids, key);
 
 	if (b != NULL)
-		forget(ids, b);
+		take_out(ids, b);
 	else if ((b = make(ids, key)) == NULL)
 		return (NULL);
 	if (b->level < now)
@@ -107,7 +107,7 @@ touch(struct reportids *ids, const char *key, time_t now)
 }
 
 static bool
-has_room(const struct bucket *b, time_t now, time_t burst, time_t seconds)
+allows(const struct bucket *b, time_t now, time_t burst, time_t seconds)
 {
 	return (b == NULL || b->level - now <= (burst - 1) * seconds);
 }
@@ -136,7 +136,7 @@ reportids_free(struct reportids *ids)
 		return;
 	HASH_ITER(hh, ids->bykey, b, next)
 	{
-		forget(ids, b);
+		take_out(ids, b);
 		free(b);
 	}
 	free(ids);
@@ -154,8 +154,8 @@ reportids_draw(struct reportids *ids, const char *user, const char *account,
 		a = touch(ids, key_of_account(key, account), now);
 	u = touch(ids, user, now);
 	if (u == NULL || u->last[0] == '\0' ||
-	    (has_room(u, now, REPORTID_BURST, REPORTID_SECONDS) &&
-		has_room(a, now, REPORTID_ACCOUNT_BURST,
+	    (allows(u, now, REPORTID_BURST, REPORTID_SECONDS) &&
+		allows(a, now, REPORTID_ACCOUNT_BURST,
 		    REPORTID_ACCOUNT_SECONDS))) {
 		charge(u, a, 1);
 		return (true);
@@ -167,7 +167,7 @@ reportids_draw(struct reportids *ids, const char *user, const char *account,
 void
 reportids_written(struct reportids *ids, const char *user, const char *id)
 {
-	struct bucket *u = find(ids, user);
+	struct bucket *u = find_bucket(ids, user);
 
 	if (u != NULL)
 		strlcpy(u->last, id, sizeof(u->last));
@@ -178,5 +178,6 @@ reportids_failed(struct reportids *ids, const char *user, const char *account)
 {
 	char key[KEY];
 
-	charge(find(ids, user), find(ids, key_of_account(key, account)), -1);
+	charge(find_bucket(ids, user),
+	    find_bucket(ids, key_of_account(key, account)), -1);
 }

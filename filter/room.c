@@ -51,7 +51,7 @@ room_is_others(const struct room *room, const struct user *user)
 }
 
 static void
-take_reply(struct room *room, const struct quota_answer *answer)
+take_refusal(struct room *room, const struct quota_answer *answer)
 {
 	strlcpy(room->reply, answer->reply, sizeof(room->reply));
 	snprintf(room->refusal, sizeof(room->refusal), "550 5.7.1%s",
@@ -89,7 +89,7 @@ on_answer(void *arg, const struct quota_answer *answer)
 	room->facts->room = answer->result == QUOTA_OK ? ROOM_THERE
 						       : ROOM_UNKNOWN;
 	if (answer->result == QUOTA_FULL)
-		take_reply(room, answer);
+		take_refusal(room, answer);
 	if (answer->result == QUOTA_ALARM)
 		room->facts->room = room_of_alarm(&answer->words);
 	room->cb(room->arg);

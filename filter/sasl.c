@@ -55,7 +55,7 @@ decode_packed(const char *packed, size_t len, char buf[SASL_TEXT])
 
 /* Decodes into buf with a NUL behind; -1 when it is not base64. */
 static int
-decode(const char *text, char buf[SASL_TEXT])
+decode_response(const char *text, char buf[SASL_TEXT])
 {
 	char   packed[PACKED + 1];
 	size_t len = pack(text, packed);
@@ -70,7 +70,7 @@ static bool
 parse_plain(const char *text, struct sasl *sasl)
 {
 	char buf[SASL_TEXT], *name, *password;
-	int  n = decode(text, buf);
+	int  n = decode_response(text, buf);
 	bool ok = false;
 
 	name = n < 0 ? NULL : memchr(buf, '\0', (size_t)n);
@@ -105,7 +105,7 @@ sasl_parse(const char *args, struct sasl *sasl)
 	if (strncasecmp(args, "PLAIN", len) == 0 && parse_plain(text, sasl))
 		sasl->form = SASL_CREDENTIAL;
 	else if (strncasecmp(args, "LOGIN", len) == 0 &&
-	    decode(text, sasl->name) > 0)
+	    decode_response(text, sasl->name) > 0)
 		sasl->form = SASL_NAME;
 }
 

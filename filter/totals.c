@@ -271,7 +271,7 @@ new_sum(struct hour *h, const struct whose *whose)
 }
 
 static void
-add_share(struct hour *h, enum kind kind, const char *name,
+add_to_sum(struct hour *h, enum kind kind, const char *name,
     const struct totals_share *share)
 {
 	struct whose whose;
@@ -299,9 +299,9 @@ totals_add(struct totals *t, const char *user, const char *account,
 
 	if (h == NULL)
 		return;
-	add_share(h, KIND_USER, user, share);
+	add_to_sum(h, KIND_USER, user, share);
 	if (account[0] != '\0')
-		add_share(h, KIND_ACCOUNT, account, share);
+		add_to_sum(h, KIND_ACCOUNT, account, share);
 	write_later(t);
 }
 
@@ -330,7 +330,7 @@ add_word(struct batch *b, const char *word)
 }
 
 static void
-add_number(struct batch *b, uint64_t n)
+add_number_word(struct batch *b, uint64_t n)
 {
 	char text[NUMBER_TEXT];
 
@@ -345,13 +345,13 @@ take_counts(struct hour *h, struct batch *b)
 	size_t i, n = h->ncounts < BATCH_FIELDS ? h->ncounts : BATCH_FIELDS;
 	char   field[TOTALS_FIELD];
 
-	add_number(b, n);
+	add_number_word(b, n);
 	for (i = 0; n > 0; i++) {
 		if (h->counts.n[i] == 0)
 			continue;
 		field_of(i, field);
 		add_word(b, field);
-		add_number(b, h->counts.n[i]);
+		add_number_word(b, h->counts.n[i]);
 		h->counts.n[i] = 0;
 		h->ncounts--;
 		n--;
@@ -370,10 +370,10 @@ take_sums(struct hour *h, struct batch *b)
 			return;
 		b->argv[b->argc++] = kinds[sum->whose.kind];
 		add_word(b, sum->whose.name);
-		add_number(b, sum->share.messages);
-		add_number(b, sum->share.recipients);
-		add_number(b, sum->share.bytes);
-		add_number(b, sum->share.blocks);
+		add_number_word(b, sum->share.messages);
+		add_number_word(b, sum->share.recipients);
+		add_number_word(b, sum->share.bytes);
+		add_number_word(b, sum->share.blocks);
 		drop_sum(h, sum);
 	}
 }
@@ -387,7 +387,7 @@ begin_batch(struct totals *t, const struct hour *h, struct batch *b)
 	key_stats(b->key, t->conf->prefix, h->number * HOUR_SECONDS);
 	b->argc = functions_command("smtpusers_count", 1, 1, &key, b->argv);
 	b->argv[b->argc++] = t->id;
-	add_number(b, ++t->nbatches);
+	add_number_word(b, ++t->nbatches);
 }
 
 static bool
@@ -455,7 +455,7 @@ tell_missing(struct totals *t)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_push_time(evutil_socket_t fd, short what, void *arg)
 {
 	struct totals *t = arg;
 	struct hour   *h, *next;
@@ -482,7 +482,7 @@ totals_new(struct event_base *base)
 
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		return (NULL);
-	if ((t->timer = evtimer_new(base, on_timer, t)) == NULL) {
+	if ((t->timer = evtimer_new(base, on_push_time, t)) == NULL) {
 		free(t);
 		return (NULL);
 	}

@@ -14,12 +14,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "writequeue.h"
 #include "log.h"
 #include "monotonic.h"
 #include "servers.h"
 #include "shares.h"
 #include "tally.h"
+#include "writequeue.h"
 
 #define RETRY_SECONDS 1
 #define RETRY_BURST 256 /* entries sent again at a time */
@@ -70,13 +70,13 @@ struct writequeue {
 };
 
 static void
-tell(struct writequeue *j)
+tell_lost(struct writequeue *wq)
 {
-	if (j->lost > 0)
+	if (wq->lost > 0)
 		log_err("%zu entries of logs, counters or events are lost: %s",
-		    j->lost, j->why);
-	j->lost = 0;
-	j->told = monotonic_s();
+		    wq->lost, wq->why);
+	wq->lost = 0;
+	wq->told = monotonic_s();
 }
 
 static void
@@ -84,23 +84,23 @@ on_tell(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	tell(arg);
+	tell_lost(arg);
 }
 
 /* An entry is lost, which is told soon, together with those that follow. */
 static void
-lose(struct writequeue *j, const char *why)
+lose(struct writequeue *wq, const char *why)
 {
 	struct timeval tv = { TELL_SECONDS, 0 };
 
-	j->lost++;
+	wq->lost++;
 	tally_add(TALLY_WRITES_LOST, 1);
-	strlcpy(j->why, why, sizeof(j->why));
-	if (event_pending(j->tell, EV_TIMEOUT, NULL))
+	strlcpy(wq->why, why, sizeof(wq->why));
+	if (event_pending(wq->tell, EV_TIMEOUT, NULL))
 		return;
-	if (j->told != 0 && monotonic_s() - j->told < TELL_PAUSE)
+	if (wq->told != 0 && monotonic_s() - wq->told < TELL_PAUSE)
 		tv.tv_sec = TELL_PAUSE;
-	event_add(j->tell, &tv);
+	event_add(wq->tell, &tv);
 }
 
 static bool
@@ -115,7 +115,7 @@ under_way(const struct entry *e)
 }
 
 static void
-drop(struct entry *e)
+remove_entry(struct entry *e)
 {
 	struct shelf *shelf = &e->writequeue->shelves[e->kind];
 	size_t	      i;
@@ -130,12 +130,12 @@ drop(struct entry *e)
 }
 
 static void
-retry_later(struct writequeue *j)
+retry_later(struct writequeue *wq)
 {
 	struct timeval tv = { RETRY_SECONDS, 0 };
 
-	if (!event_pending(j->retry, EV_TIMEOUT, NULL))
-		event_add(j->retry, &tv);
+	if (!event_pending(wq->retry, EV_TIMEOUT, NULL))
+		event_add(wq->retry, &tv);
 }
 
 /*
@@ -161,8 +161,8 @@ refused_for_now(const char *error)
 static enum part_state
 state_after(const struct part *part, const redisReply *reply)
 {
-	struct writequeue  *j = part->entry->writequeue;
-	const struct shelf *shelf = &j->shelves[part->entry->kind];
+	struct writequeue  *wq = part->entry->writequeue;
+	const struct shelf *shelf = &wq->shelves[part->entry->kind];
 
 	if (reply == NULL)
 		return (PART_REFUSED);
@@ -172,13 +172,13 @@ state_after(const struct part *part, const redisReply *reply)
 		return (PART_DONE);
 	if (refused_for_now(reply->str))
 		return (PART_REFUSED);
-	lose(j, reply->str);
+	lose(wq, reply->str);
 	return (PART_DONE);
 }
 
 /* Drops what is all done; the rest is sent again. */
 static void
-settle(struct entry *e)
+drop_or_retry(struct entry *e)
 {
 	size_t i;
 
@@ -187,7 +187,7 @@ settle(struct entry *e)
 			retry_later(e->writequeue);
 			return;
 		}
-	drop(e);
+	remove_entry(e);
 }
 
 static void
@@ -198,7 +198,7 @@ on_written(void *arg, const redisReply *reply)
 
 	part->state = state_after(part, reply);
 	if (!under_way(e))
-		settle(e);
+		drop_or_retry(e);
 }
 
 static void
@@ -230,14 +230,14 @@ send_entry(struct entry *e)
  * next to nothing, and holds up nothing that is for another.
  */
 static bool
-resend(struct writequeue *j, struct shelf *shelf, size_t *n)
+resend(struct writequeue *wq, struct shelf *shelf, size_t *n)
 {
 	struct entry *e;
 
 	TAILQ_FOREACH(e, &shelf->entries, next) {
 		if (under_way(e))
 			continue;
-		if (!servers_ready(j->servers) || *n == RETRY_BURST)
+		if (!servers_ready(wq->servers) || *n == RETRY_BURST)
 			return (false);
 		send_entry(e);
 		*n += under_way(e);
@@ -248,14 +248,14 @@ resend(struct writequeue *j, struct shelf *shelf, size_t *n)
 static void
 on_retry(evutil_socket_t fd, short what, void *arg)
 {
-	struct writequeue *j = arg;
+	struct writequeue *wq = arg;
 	size_t		   i, n = 0;
 
 	(void)fd;
 	(void)what;
 	for (i = 0; i < WRITEQUEUE_KINDS; i++)
-		if (!resend(j, &j->shelves[i], &n)) {
-			retry_later(j);
+		if (!resend(wq, &wq->shelves[i], &n)) {
+			retry_later(wq);
 			return;
 		}
 }
@@ -300,33 +300,33 @@ copy_commands(struct entry *e, size_t n, const struct command *commands)
 }
 
 static void
-make_room(struct writequeue *j, struct shelf *shelf, size_t bytes)
+make_room(struct writequeue *wq, struct shelf *shelf, size_t bytes)
 {
 	struct shares_item *item;
 
 	while (shares_bytes(shelf->shares) + bytes > WRITEQUEUE_MAX &&
 	    (item = shares_surplus(shelf->shares)) != NULL) {
-		lose(j, "too many wait for Redis");
-		drop((struct entry *)item);
+		lose(wq, "too many wait for Redis");
+		remove_entry((struct entry *)item);
 	}
 }
 
 void
-writequeue_add(struct writequeue *j, enum writequeue_kind kind,
+writequeue_add(struct writequeue *wq, enum writequeue_kind kind,
     const char *user, size_t n, const struct command *commands)
 {
-	struct shelf *shelf = &j->shelves[kind];
+	struct shelf *shelf = &wq->shelves[kind];
 	struct entry *e;
 	size_t	      bytes = sizeof(*e) + text_size(n, commands);
 
-	make_room(j, shelf, bytes);
+	make_room(wq, shelf, bytes);
 	e = calloc(1, bytes);
 	if (e == NULL || !shares_add(shelf->shares, user, &e->item, bytes)) {
-		lose(j, "out of memory");
+		lose(wq, "out of memory");
 		free(e);
 		return;
 	}
-	e->writequeue = j;
+	e->writequeue = wq;
 	e->kind = kind;
 	copy_commands(e, n, commands);
 	TAILQ_INSERT_TAIL(&shelf->entries, e, next);
@@ -337,23 +337,23 @@ writequeue_add(struct writequeue *j, enum writequeue_kind kind,
 struct writequeue *
 writequeue_new(struct event_base *base, struct servers *servers)
 {
-	struct writequeue *j;
+	struct writequeue *wq;
 	bool		   whole = true;
 	size_t		   i;
 
-	if ((j = calloc(1, sizeof(*j))) == NULL)
+	if ((wq = calloc(1, sizeof(*wq))) == NULL)
 		return (NULL);
-	j->servers = servers;
+	wq->servers = servers;
 	for (i = 0; i < WRITEQUEUE_KINDS; i++) {
-		TAILQ_INIT(&j->shelves[i].entries);
-		j->shelves[i].shares = shares_new();
-		whole = whole && j->shelves[i].shares != NULL;
+		TAILQ_INIT(&wq->shelves[i].entries);
+		wq->shelves[i].shares = shares_new();
+		whole = whole && wq->shelves[i].shares != NULL;
 	}
-	j->retry = evtimer_new(base, on_retry, j);
-	j->tell = evtimer_new(base, on_tell, j);
-	if (whole && j->retry != NULL && j->tell != NULL)
-		return (j);
-	writequeue_free(j);
+	wq->retry = evtimer_new(base, on_retry, wq);
+	wq->tell = evtimer_new(base, on_tell, wq);
+	if (whole && wq->retry != NULL && wq->tell != NULL)
+		return (wq);
+	writequeue_free(wq);
 	return (NULL);
 }
 
@@ -363,37 +363,37 @@ clear(struct shelf *shelf)
 	struct entry *e, *next;
 
 	TAILQ_FOREACH_SAFE(e, &shelf->entries, next, next)
-		drop(e);
+		remove_entry(e);
 	shares_free(shelf->shares);
 }
 
 void
-writequeue_use(struct writequeue *j, struct servers *servers)
+writequeue_use(struct writequeue *wq, struct servers *servers)
 {
-	j->servers = servers;
+	wq->servers = servers;
 }
 
 void
-writequeue_watch(struct writequeue *j, enum writequeue_kind kind,
+writequeue_watch(struct writequeue *wq, enum writequeue_kind kind,
     writequeue_reply_cb cb, void *arg)
 {
-	j->shelves[kind].cb = cb;
-	j->shelves[kind].arg = arg;
+	wq->shelves[kind].cb = cb;
+	wq->shelves[kind].arg = arg;
 }
 
 void
-writequeue_free(struct writequeue *j)
+writequeue_free(struct writequeue *wq)
 {
 	size_t i;
 
-	if (j == NULL)
+	if (wq == NULL)
 		return;
-	tell(j);
+	tell_lost(wq);
 	for (i = 0; i < WRITEQUEUE_KINDS; i++)
-		clear(&j->shelves[i]);
-	if (j->retry != NULL)
-		event_free(j->retry);
-	if (j->tell != NULL)
-		event_free(j->tell);
-	free(j);
+		clear(&wq->shelves[i]);
+	if (wq->retry != NULL)
+		event_free(wq->retry);
+	if (wq->tell != NULL)
+		event_free(wq->tell);
+	free(wq);
 }

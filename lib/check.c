@@ -261,7 +261,7 @@ server_tried(const struct look *look, char key[KEY_TEXT])
 }
 
 static void
-complain(struct look *look, const char *what)
+log_problem(struct look *look, const char *what)
 {
 	char		     keys[WORDS_MAX][KEY_TEXT], own[KEY_TEXT];
 	char		     place[PLACE_TEXT];
@@ -304,11 +304,11 @@ on_probed(void *arg, const redisReply *reply)
 	struct look *look = arg;
 
 	if (reply == NULL)
-		complain(look, "no answer");
+		log_problem(look, "no answer");
 	else if (is_problem(reply)) {
 		if (wait_for_function(look, reply))
 			return;
-		complain(look, reply->str);
+		log_problem(look, reply->str);
 	}
 	look->at++;
 	probe_next(look);
@@ -327,7 +327,7 @@ send_probe(struct look *look)
 	if (servers_send(look->servers, key != NULL ? key : own, on_probed,
 		look, n, words) != NULL)
 		return;
-	complain(look, "the connection is lost");
+	log_problem(look, "the connection is lost");
 	next_server(look);
 }
 

@@ -168,7 +168,7 @@ whom_to_ask(const struct cluster *cl)
 }
 
 static void
-on_info(void *arg, const redisReply *reply)
+on_health(void *arg, const redisReply *reply)
 {
 	struct cluster *cl = arg;
 
@@ -235,7 +235,7 @@ ask_for_map(struct cluster *cl)
 	if (cl->asked != NULL || (node = whom_to_ask(cl)) == NULL)
 		return;
 	node->asked = cl->asked_at = monotonic_ms();
-	if (redisconn_send(node->rc, on_info, cl, 2, info) != NULL &&
+	if (redisconn_send(node->rc, on_health, cl, 2, info) != NULL &&
 	    redisconn_send(node->rc, on_map, cl, 2, slots) != NULL)
 		cl->asked = node;
 }

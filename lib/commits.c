@@ -225,7 +225,7 @@ read_connected(const redisReply *info)
 }
 
 static void
-on_info(void *arg, const redisReply *reply)
+on_replicas(void *arg, const redisReply *reply)
 {
 	struct commits *cs = arg;
 	long long	connected = read_connected(reply);
@@ -247,20 +247,12 @@ on_waited(void *arg, const redisReply *reply)
 }
 
 /* ASKING's own reply tells nothing that the next one does not. */
-static void
-on_asking(void *arg, const redisReply *reply)
-{
-	(void)arg;
-	(void)reply;
-}
-
 static bool
 send_commit_now(struct commits *cs, struct commit *c)
 {
 	const char *asking = "ASKING";
 
-	if (c->asking &&
-	    redisconn_send(cs->rc, on_asking, NULL, 1, &asking) == NULL)
+	if (c->asking && redisconn_send(cs->rc, NULL, NULL, 1, &asking) == NULL)
 		return (false);
 	c->req = redisconn_send(cs->rc, on_reply, c, c->argv->argc,
 	    c->argv->argv);
@@ -284,7 +276,7 @@ send_wait(struct commits *cs)
 	snprintf(replicas, sizeof(replicas), "%lld", cs->asked);
 	snprintf(ms, sizeof(ms), "%d", cs->conf->redis_timeout / 2);
 	return (redisconn_send(cs->rc, on_waited, cs, 3, wait) != NULL &&
-	    redisconn_send(cs->rc, on_info, cs, 2, info) != NULL);
+	    redisconn_send(cs->rc, on_replicas, cs, 2, info) != NULL);
 }
 
 /* All that have gathered; those that cannot be sent are called back. */

@@ -87,3 +87,15 @@ recent_has(const struct recent *r, const uint8_t digest[DIGEST_LEN])
 			return (row[i].expires > monotonic_s());
 	return (false);
 }
+
+bool
+recent_add_new(struct recent *r, size_t n, const char *const *strings)
+{
+	uint8_t digest[DIGEST_LEN];
+
+	digest_strings(digest, n, strings);
+	if (recent_has(r, digest))
+		return (false);
+	recent_add(r, digest);
+	return (true);
+}

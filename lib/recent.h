@@ -28,4 +28,10 @@ void	       recent_free(struct recent *);
 void recent_add(struct recent *, const uint8_t[DIGEST_LEN]);
 bool recent_has(const struct recent *, const uint8_t[DIGEST_LEN]);
 
+/*
+ * Adds the digest of n strings.  False if it is there already: then its time
+ * goes on.
+ */
+bool recent_add_new(struct recent *, size_t, const char *const *);
+
 #endif /* RECENT_H */

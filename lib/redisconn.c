@@ -36,7 +36,7 @@
 
 struct redisreq {
 	STAILQ_ENTRY(redisreq) entry;
-	redisconn_cb cb; /* NULL: cancelled */
+	redisconn_cb cb; /* NULL: cancelled, or of no interest */
 	void	    *arg;
 	int64_t	     sent;  /* microseconds, monotonic */
 	bool	     timed; /* how long its reply takes is told */

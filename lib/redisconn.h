@@ -92,8 +92,8 @@ void redisconn_on_connect(struct redisconn *,
     void (*)(void *, struct redisconn *), void *);
 
 /*
- * Sends a command of strings.  The callback is called exactly once, from the
- * event loop.  Returns NULL, without a callback, when there is no connection
+ * Sends a command of strings.  The callback, NULL where the reply does not
+ * matter, is called exactly once, from the event loop.  Returns NULL, without a callback, when there is no connection
  * now.
  */
 struct redisreq *

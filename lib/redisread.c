@@ -234,7 +234,7 @@ scan(struct redisread *r)
 }
 
 static bool
-reserve(struct redisread *r, size_t n)
+reserve_nodes(struct redisread *r, size_t n)
 {
 	redisReply  *node;
 	redisReply **element;
@@ -359,7 +359,7 @@ redisread_next(struct redisread *r, const redisReply **reply)
 		return (REDISREAD_REPLY);
 	r->used = 0;
 	r->at = r->buf + r->off;
-	return (reserve(r, r->nodes) && make_reply(r, &r->reply, 1)
+	return (reserve_nodes(r, r->nodes) && make_reply(r, &r->reply, 1)
 		? REDISREAD_REPLY
 		: REDISREAD_BROKEN);
 }

@@ -44,11 +44,11 @@ server_free(struct server *server)
 }
 
 struct commits *
-server_commits(struct server *server, const struct sentinels *sentinels)
+server_commits(struct server *server)
 {
 	if (server->commits == NULL)
 		server->commits = commits_new(server->common, &server->place,
-		    sentinels);
+		    server->sentinels);
 	return (server->commits);
 }
 

@@ -29,6 +29,7 @@ struct server {
 	struct place		       place;
 	struct redisconn	      *rc;
 	struct commits		      *commits; /* NULL: none so far */
+	const struct sentinels *sentinels; /* that have named it, or NULL */
 	TAILQ_HEAD(server_reqs, servers_req) reqs;
 	int64_t born;  /* when, in milliseconds, monotonic */
 	int64_t used;  /* by a request, the last time */
@@ -43,10 +44,10 @@ struct server *server_new(const struct redisconn_common *, const struct place *,
 void server_free(struct server *);
 
 /*
- * The connection for commits, which is made at the first call.  The Sentinels
- * may be NULL.  NULL when out of memory.
+ * The connection for commits, which is made at the first call.  NULL when out
+ * of memory.
  */
-struct commits *server_commits(struct server *, const struct sentinels *);
+struct commits *server_commits(struct server *);
 
 /* Whether it was added so lately that it may not be connected yet. */
 bool server_is_new(const struct server *);

@@ -14,17 +14,15 @@
 #include "cluster.h"
 #include "commits.h"
 #include "conf.h"
-#include "log.h"
 #include "monotonic.h"
-#include "sentinels.h"
+#include "primary.h"
 #include "server.h"
 #include "servers.h"
 #include "slots.h"
 #include "tls.h"
 
-#define STRAY_PAUSE 20	/* milliseconds until it is tried again */
-#define HOPS_MAX 5	/* from server to server without a pause */
-#define LOOK_EVERY 1000 /* milliseconds, at most, for the primary of a name */
+#define STRAY_PAUSE 20 /* milliseconds until it is tried again */
+#define HOPS_MAX 5     /* from server to server without a pause */
 
 /*
  * A request is under way at a server, or a stray: the server has said that it
@@ -51,14 +49,11 @@ struct servers_req {
 struct servers {
 	struct redisconn_common common;
 	const struct conf      *conf;
-	struct server	  *one;	 /* of a topology that has one; NULL: unknown */
-	struct server	  *next; /* of REDIS_ONE, where that was no primary */
-	int64_t		   looked;    /* for it, the last time */
-	struct sentinels  *sentinels; /* of REDIS_SENTINEL */
-	struct cluster	  *cluster;   /* of REDIS_CLUSTER */
-	struct server_reqs strays;
-	size_t		   under_way; /* requests, strays and others */
-	struct event	  *waiting;   /* servers_when_ready() */
+	struct primary	       *primary; /* NULL: it is a cluster */
+	struct cluster	       *cluster; /* or NULL */
+	struct server_reqs	strays;
+	size_t			under_way; /* requests, strays and others */
+	struct event	       *waiting;   /* servers_when_ready() */
 	void (*on_connect)(void *, struct server *);
 	void *on_connect_arg;
 	void (*when_ready)(void *);
@@ -103,7 +98,8 @@ call_back(struct servers_req *sr, const redisReply *reply)
 	void	    *arg = sr->arg;
 
 	release(sr);
-	cb(arg, reply);
+	if (cb != NULL)
+		cb(arg, reply);
 }
 
 static void
@@ -133,7 +129,7 @@ servers_cancel(struct servers_req *sr)
 
 /* For a server that is left: nothing there will be answered. */
 static void
-conclude_all(struct server_reqs *list)
+fail_all(struct server_reqs *list)
 {
 	struct servers_req *sr;
 
@@ -157,20 +153,13 @@ forget_all(struct server_reqs *list)
 static void on_reply(void *, const redisReply *);
 
 /* ASKING's own reply tells nothing that the next one does not. */
-static void
-on_asking(void *arg, const redisReply *reply)
-{
-	(void)arg;
-	(void)reply;
-}
-
 static bool
 send_simple(struct servers_req *sr, struct server *to, bool asking, int argc,
     const char **argv)
 {
 	const char *word = "ASKING";
 
-	if (asking && redisconn_send(to->rc, on_asking, NULL, 1, &word) == NULL)
+	if (asking && redisconn_send(to->rc, NULL, NULL, 1, &word) == NULL)
 		return (false);
 	sr->req = redisconn_send(to->rc, on_reply, sr, argc, argv);
 	return (sr->req != NULL);
@@ -180,7 +169,7 @@ static bool
 send_commit(struct servers_req *sr, struct server *to, bool asking, int argc,
     const char **argv)
 {
-	struct commits *commits = server_commits(to, sr->servers->sentinels);
+	struct commits *commits = server_commits(to);
 
 	if (commits != NULL)
 		sr->commit = commits_send(commits, asking, on_reply, sr, argc,
@@ -208,14 +197,13 @@ hand_to(struct servers_req *sr, struct server *to, bool asking, int argc,
 static void
 doubt_server(struct servers *sv)
 {
-	if (sv->sentinels != NULL)
-		sentinels_ask_soon(sv->sentinels);
+	if (sv->primary != NULL)
+		primary_doubt(sv->primary);
 	if (sv->cluster != NULL)
 		cluster_doubt(sv->cluster);
 }
 
-static void on_timer(evutil_socket_t, short, void *);
-static void look_again(struct servers *);
+static void on_wait_over(evutil_socket_t, short, void *);
 
 static bool
 wait_for(struct servers_req *sr, int64_t ms)
@@ -223,7 +211,8 @@ wait_for(struct servers_req *sr, int64_t ms)
 	const struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
 
 	if (sr->timer == NULL)
-		sr->timer = evtimer_new(sr->servers->common.base, on_timer, sr);
+		sr->timer = evtimer_new(sr->servers->common.base, on_wait_over,
+		    sr);
 	return (sr->timer != NULL && event_add(sr->timer, &tv) == 0);
 }
 
@@ -247,7 +236,7 @@ wait_on(struct servers_req *sr)
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_wait_over(evutil_socket_t fd, short what, void *arg)
 {
 	struct servers_req *sr = arg;
 
@@ -279,18 +268,6 @@ follow_redirect(struct servers_req *sr, const struct redirect *r)
 	wait_on(sr);
 }
 
-/* The one server is no primary any more. */
-static void
-leave(struct servers *sv, const char *why)
-{
-	if (sv->sentinels == NULL)
-		look_again(sv);
-	else {
-		server_drop(sv->one, why);
-		sentinels_ask_soon(sv->sentinels);
-	}
-}
-
 /* Whether an error is about who has been asked, and not the answer. */
 static bool
 is_redirected(struct servers_req *sr, const redisReply *reply)
@@ -305,7 +282,7 @@ is_redirected(struct servers_req *sr, const redisReply *reply)
 	}
 	if (r.kind != REDIRECT_LEAVE)
 		return (false);
-	leave(sr->servers, reply->str);
+	primary_leave(sr->servers->primary, reply->str);
 	conclude(sr, REDIS_NO_REPLY);
 	return (true);
 }
@@ -379,8 +356,9 @@ send_request(struct servers *sv, bool commits, const char *key, redisconn_cb cb,
 
 	if (sr == NULL)
 		return (NULL);
-	sent = sv->cluster != NULL ? send_in_cluster(sr, key, argc, argv)
-				   : hand_to(sr, sv->one, false, argc, argv);
+	sent = sv->cluster != NULL
+	    ? send_in_cluster(sr, key, argc, argv)
+	    : hand_to(sr, primary_server(sv->primary), false, argc, argv);
 	if (sent)
 		return (sr);
 	servers_cancel(sr);
@@ -423,9 +401,12 @@ servers_send_to(struct servers *sv, struct server *server, redisconn_cb cb,
 bool
 servers_ready(const struct servers *sv)
 {
+	const struct server *server;
+
 	if (sv->cluster != NULL)
 		return (cluster_any(sv->cluster) != NULL);
-	return (sv->one != NULL && server_ready(sv->one));
+	server = primary_server(sv->primary);
+	return (server != NULL && server_ready(server));
 }
 
 /* Whether all requests are taken, as far as that can be. */
@@ -441,7 +422,7 @@ struct server *
 servers_of_key(struct servers *sv, const char *key)
 {
 	if (sv->cluster == NULL)
-		return (sv->one);
+		return (primary_server(sv->primary));
 	if (key == NULL)
 		return (cluster_any(sv->cluster));
 	return (cluster_owner(sv->cluster, slots_of_key(key)));
@@ -501,102 +482,20 @@ static void
 on_server_leaving(void *arg, struct server *server)
 {
 	(void)arg;
-	conclude_all(&server->reqs);
+	fail_all(&server->reqs);
 }
 
 static const struct cluster_handler cluster_handler = { on_server_connected,
 	on_server_leaving, on_mapped };
 
-static void
-on_one_connected(void *arg, struct redisconn *rc)
-{
-	struct servers *sv = arg;
-
-	if (sv->sentinels == NULL || redisconn_is_primary(rc)) {
-		on_server_connected(sv, sv->one);
-		return;
-	}
-	redisconn_drop(rc, "a replica, and not the primary");
-	sentinels_ask_soon(sv->sentinels);
-}
-
-static struct server *
-connect_one(struct servers *sv, const struct place *place,
-    enum redisconn_peer peer, void (*connected)(void *, struct redisconn *))
-{
-	struct server *server = server_new(&sv->common, place, peer);
-
-	if (server != NULL)
-		redisconn_on_connect(server->rc, connected, sv);
-	return (server);
-}
-
-/* What is under way at the former one is asked again by who has asked it. */
-static void
-replace_one(struct servers *sv, struct server *server)
-{
-	struct server *former = sv->one;
-	char	       text[PLACE_TEXT];
-
-	sv->one = server;
-	if (former == NULL)
-		return;
-	log_warnx("redis: %s: the primary is %s now", sv->conf->redis,
-	    place_text(&server->place, text));
-	conclude_all(&former->reqs);
-	server_free(former);
-}
-
-static void
-on_agreed(void *arg, const struct place *place)
-{
-	struct servers *sv = arg;
-	struct server  *server;
-
-	server = connect_one(sv, place, REDISCONN_NODE, on_one_connected);
-	if (server == NULL)
-		log_err("redis: %s: out of memory", sv->conf->redis);
-	else
-		replace_one(sv, server);
-}
-
-/*
- * The name may lead to another server by now.  Where that is no primary either,
- * nothing is gained: who only reads goes on with the one that is there.
- */
-static void
-on_next_connected(void *arg, struct redisconn *rc)
-{
-	struct servers *sv = arg;
-	struct server  *next = sv->next;
-
-	sv->next = NULL;
-	if (!redisconn_is_primary(rc)) {
-		server_free(next);
-		return;
-	}
-	redisconn_on_connect(rc, on_one_connected, sv);
-	replace_one(sv, next);
-	on_one_connected(sv, rc);
-}
-
-static void
-look_again(struct servers *sv)
-{
-	const int64_t now = monotonic_ms();
-
-	if (sv->next != NULL || now - sv->looked < LOOK_EVERY)
-		return;
-	sv->looked = now;
-	sv->next = connect_one(sv, &sv->one->place, REDISCONN_NODE,
-	    on_next_connected);
-}
+static const struct primary_handler primary_handler = { on_server_connected,
+	on_server_leaving };
 
 static void
 each_server(struct servers *sv, void (*cb)(void *, struct server *))
 {
-	if (sv->one != NULL)
-		cb(sv, sv->one);
+	if (sv->primary != NULL && primary_server(sv->primary) != NULL)
+		cb(sv, primary_server(sv->primary));
 	if (sv->cluster != NULL)
 		cluster_each(sv->cluster, cb, sv);
 }
@@ -637,20 +536,11 @@ servers_on_connect(struct servers *sv, void (*cb)(void *, struct server *),
 static bool
 connect_servers(struct servers *sv)
 {
-	const struct places *places = &sv->conf->places;
-
-	switch (places->topology) {
-	case REDIS_SENTINEL:
-		sv->sentinels = sentinels_new(&sv->common, on_agreed, sv);
-		return (sv->sentinels != NULL);
-	case REDIS_CLUSTER:
+	if (sv->conf->places.topology == REDIS_CLUSTER)
 		sv->cluster = cluster_new(&sv->common, &cluster_handler, sv);
-		return (sv->cluster != NULL);
-	default:
-		sv->one = connect_one(sv, &places->at[0], REDISCONN_SERVER,
-		    on_one_connected);
-		return (sv->one != NULL);
-	}
+	else
+		sv->primary = primary_new(&sv->common, &primary_handler, sv);
+	return (sv->cluster != NULL || sv->primary != NULL);
 }
 
 /* Read once: later the file may be out of reach. */
@@ -696,9 +586,7 @@ servers_free(struct servers *sv)
 	forget_all(&sv->strays);
 	each_server(sv, forget_server);
 	cluster_free(sv->cluster);
-	server_free(sv->one);
-	server_free(sv->next);
-	sentinels_free(sv->sentinels);
+	primary_free(sv->primary);
 	if (sv->common.tls != NULL)
 		tls_free(sv->common.tls);
 	if (sv->waiting != NULL)

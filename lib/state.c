@@ -88,14 +88,6 @@ struct state {
 	struct words words;
 };
 
-/* Whatever comes of it: the next time is soon, and what is wrong is logged. */
-static void
-on_written(void *arg, const struct redisReply *reply)
-{
-	(void)arg;
-	(void)reply;
-}
-
 static void
 add_text(struct words *w, const char *name, const char *text)
 {
@@ -156,9 +148,10 @@ forget_former(struct state *st, const char *key)
 	const char *del[] = { "DEL", key };
 
 	if (!st->begun)
-		servers_send(st->servers, key, on_written, NULL, 2, del);
+		servers_send(st->servers, key, NULL, NULL, 2, del);
 }
 
+/* Whatever comes of it: the next time is soon, and what is wrong is logged. */
 static void
 write_hash(struct state *st, time_t now)
 {
@@ -182,8 +175,8 @@ write_hash(struct state *st, time_t now)
 	add_latency(w);
 	if (st->each != NULL)
 		st->each(st->each_arg, on_field, w);
-	servers_send(st->servers, key, on_written, NULL, w->n, w->v);
-	servers_send(st->servers, key, on_written, NULL, 3, expire);
+	servers_send(st->servers, key, NULL, NULL, w->n, w->v);
+	servers_send(st->servers, key, NULL, NULL, 3, expire);
 }
 
 static void
@@ -200,14 +193,14 @@ write_index(struct state *st, time_t now)
 	    (int64_t)now - STATE_DAYS * 86400);
 	snprintf(member, sizeof(member), "%s:%s", names[st->program],
 	    st->conf->relay_name);
-	servers_send(st->servers, key, on_written, NULL, 4, zadd);
+	servers_send(st->servers, key, NULL, NULL, 4, zadd);
 	if (!st->begun)
-		st->begun = servers_send(st->servers, key, on_written, NULL, 4,
+		st->begun = servers_send(st->servers, key, NULL, NULL, 4,
 				prune) != NULL;
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval every = { STATE_EVERY, 0 };
 	struct state	    *st = arg;
@@ -230,7 +223,7 @@ state_new(struct event_base *base, enum state_program program)
 		return (NULL);
 	st->program = program;
 	st->started = time(NULL);
-	if ((st->timer = evtimer_new(base, on_timer, st)) != NULL)
+	if ((st->timer = evtimer_new(base, on_turn, st)) != NULL)
 		return (st);
 	free(st);
 	return (NULL);

@@ -217,7 +217,7 @@ free_state(struct trouble *t)
 }
 
 static void
-begins(struct trouble *t, const char *request, const char *error)
+begin_state(struct trouble *t, const char *request, const char *error)
 {
 	const char   *todo = "";
 	char	      code[CODE], text[TEXT + TROUBLE_REQUEST];
@@ -238,7 +238,7 @@ begins(struct trouble *t, const char *request, const char *error)
 }
 
 static void
-is_over(struct trouble *t, struct state *s)
+end_state(struct trouble *t, struct state *s)
 {
 	char text[TEXT];
 
@@ -257,13 +257,13 @@ trouble_reply(struct trouble *t, const char *request, const redisReply *reply)
 
 	if (reply->type == REDIS_REPLY_ERROR) {
 		if (is_trouble(request, reply->str))
-			begins(t, request, reply->str);
+			begin_state(t, request, reply->str);
 		return;
 	}
 	for (s = t->states; t->nstates > 0 && s < t->states + STATES; s++)
 		if (s->code[0] != '\0' &&
 		    (s->of_all || alike(s->request, request)))
-			is_over(t, s);
+			end_state(t, s);
 }
 
 static void

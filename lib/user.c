@@ -149,7 +149,7 @@ user_clear(struct user *user)
 
 /* A string of a reply: "" when absent, NULL when it is no text. */
 static const char *
-text_of(const redisReply *reply)
+field_text(const redisReply *reply)
 {
 	if (reply->type == REDIS_REPLY_NIL)
 		return ("");
@@ -333,7 +333,7 @@ user_parse(struct user *user, bool *exists, const redisReply *reply,
 	    reply->elements != scopes[scope].n)
 		return ("not a hash");
 	for (i = 0; i < reply->elements; i++) {
-		if ((text = text_of(reply->element[i])) == NULL ||
+		if ((text = field_text(reply->element[i])) == NULL ||
 		    !set_field(user, fields[i], text))
 			return (user_fields[fields[i]]);
 		if (reply->element[i]->type != REDIS_REPLY_NIL)
@@ -367,7 +367,7 @@ parse_bounds(struct bounds *bounds, const redisReply *reply)
 	size_t			i;
 
 	for (i = 0; i < n; i++) {
-		text = text_of(reply->element[first + i]);
+		text = field_text(reply->element[first + i]);
 		if (text == NULL || !set_bound(bounds, fields[i], text))
 			return (account_fields[first + i]);
 	}
@@ -385,7 +385,7 @@ parse_account_limits(struct user *user, const redisReply *reply)
 
 	user->account_limited = false;
 	for (i = 0; i < USER_ACCOUNT_FIELDS - first; i++) {
-		if ((text = text_of(reply->element[first + i])) == NULL)
+		if ((text = field_text(reply->element[first + i])) == NULL)
 			return (account_fields[first + i]);
 		if (nothing[i] != NULL)
 			user->account_limited |= says_something(text,
@@ -399,9 +399,9 @@ static const char *
 parse_account_brief(struct user *user, redisReply *const element[],
     enum user_status *status)
 {
-	const char *plan = text_of(element[0]);
-	const char *text = text_of(element[1]);
-	const char *prefix = text_of(element[2]);
+	const char *plan = field_text(element[0]);
+	const char *text = field_text(element[1]);
+	const char *prefix = field_text(element[2]);
 
 	if (plan == NULL)
 		return ("plan");
@@ -419,7 +419,7 @@ parse_account_brief(struct user *user, redisReply *const element[],
 static const char *
 parse_account_rest(struct user *user, const redisReply *reply)
 {
-	const char *text = text_of(reply->element[0]), *bad;
+	const char *text = field_text(reply->element[0]), *bad;
 
 	if (text == NULL || !set_alarms(user, text))
 		return ("alarms");
@@ -472,7 +472,7 @@ user_parse_list(struct user *user, const redisReply *reply,
 		return (NULL);
 	user->source = reply->elements == 0 ? SOURCE_ANY : SOURCE_UNLISTED;
 	for (i = 0; i < reply->elements; i++) {
-		text = text_of(reply->element[i]);
+		text = field_text(reply->element[i]);
 		if (text != NULL && netaddr_parse_range(text, &range) &&
 		    netaddr_covers(&range, source)) {
 			user->source = SOURCE_LISTED;

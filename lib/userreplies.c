@@ -9,13 +9,6 @@
 #include "redisread.h"
 #include "userreplies.h"
 
-bool
-part_of_account(enum part_kind kind)
-{
-	return (kind == PART_ACCOUNT || kind == PART_ACCOUNT_DOMAINS ||
-	    kind == PART_ACCOUNT_SUPPRESSED || kind == PART_ACCOUNT_SIZE);
-}
-
 static bool
 is_too_large(const redisReply *reply)
 {

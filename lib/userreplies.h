@@ -9,31 +9,12 @@
 #include <stdbool.h>
 
 #include "user.h"
-#include "users.h"
+#include "usercommand.h"
 
 /*
- * What a question about a user is made of in Redis, and what the replies tell.
- * It is pure: nothing is asked here.
+ * What the replies to the commands of usercommand.h tell.  It is pure: nothing
+ * is asked here.
  */
-
-/* The commands that one question is made of. */
-enum part_kind {
-	PART_OWNER,		 /* GET ip:{ADDR} */
-	PART_RECORD,		 /* HMGET user:{NAME} */
-	PART_DOMAINS,		 /* SMISMEMBER user:{NAME}:domains */
-	PART_ADDRESSES,		 /* SSCAN user:{NAME}:domains */
-	PART_LIST,		 /* SRANDMEMBER user:{NAME}:ips, if short */
-	PART_LENGTH,		 /* SCARD user:{NAME}:ips, if long */
-	PART_PREFIXES,		 /* SMISMEMBER user:{NAME}:ips, if long */
-	PART_ACCOUNT,		 /* HMGET account:{NAME} */
-	PART_ACCOUNT_DOMAINS,	 /* SMISMEMBER account:{NAME}:domains */
-	PART_SUPPRESSED,	 /* ZCARD user:{NAME}:suppressed */
-	PART_ACCOUNT_SUPPRESSED, /* ZCARD account:{NAME}:suppressed */
-	PART_RECORD_SIZE,	 /* MEMORY USAGE user:{NAME} */
-	PART_LIST_SIZE,		 /* MEMORY USAGE user:{NAME}:ips */
-	PART_ACCOUNT_SIZE,	 /* MEMORY USAGE account:{NAME} */
-	NPARTS
-};
 
 /* What is wrong with a key. */
 struct fault {
@@ -59,9 +40,6 @@ struct userreplies {
 
 /* What is said to be wrong with a value that cannot be read for its size. */
 #define USERREPLIES_TOO_LARGE "too large"
-
-/* Whether it asks about the account, and not about the user. */
-bool part_of_account(enum part_kind);
 
 /*
  * Takes the reply to a part of the question, or REDIS_NO_REPLY.  A value of the

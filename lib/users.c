@@ -8,8 +8,6 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <hiredis/hiredis.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,12 +17,14 @@
 #include "key.h"
 #include "log.h"
 #include "monotonic.h"
+#include "recent.h"
 #include "servers.h"
+#include "usercommand.h"
 #include "userreplies.h"
 #include "users.h"
 
-#define LOG_PAUSE 60 /* seconds between words about one record */
-#define LOG_RECENT 64
+#define LOGGED 64    /* records that were logged lately */
+#define LOG_PAUSE 60 /* seconds between words about one of them */
 
 /*
  * A record that was too large to be read is asked for its size first for so
@@ -32,16 +32,11 @@
  */
 #define LARGE_PAUSE 60
 
-#define PREFIXES_MAX 129 /* of an IPv6 address, /0 to /128 */
-
 struct users {
 	struct servers	  *servers;
 	const struct conf *conf;
 	struct guesses	  *guesses;
-	struct {
-		uint32_t hash;
-		time_t	 when;
-	} logged[LOG_RECENT];
+	struct recent	  *logged; /* records, lately */
 };
 
 struct part {
@@ -72,12 +67,13 @@ users_new(struct servers *servers, const struct conf *conf)
 
 	if ((us = calloc(1, sizeof(*us))) == NULL)
 		return (NULL);
-	if ((us->guesses = guesses_new()) == NULL) {
-		free(us);
-		return (NULL);
-	}
+	us->guesses = guesses_new();
+	us->logged = recent_new(LOGGED, LOG_PAUSE);
 	users_use(us, servers, conf);
-	return (us);
+	if (us->guesses != NULL && us->logged != NULL)
+		return (us);
+	users_free(us);
+	return (NULL);
 }
 
 void
@@ -93,49 +89,15 @@ users_free(struct users *us)
 	if (us == NULL)
 		return;
 	guesses_free(us->guesses);
+	recent_free(us->logged);
 	free(us);
 }
 
-/* Whether this record has not been spoken of just now. */
-static bool
-worth_logging(struct users *us, const char *key)
+static struct usertarget
+target_of(const struct users_query *q)
 {
-	time_t	 now = monotonic_s();
-	uint32_t hash = 2166136261U;
-	size_t	 i;
-
-	for (i = 0; key[i] != '\0'; i++)
-		hash = (hash ^ (unsigned char)key[i]) * 16777619U;
-	i = hash % LOG_RECENT;
-	if (us->logged[i].hash == hash && us->logged[i].when != 0 &&
-	    now - us->logged[i].when < LOG_PAUSE)
-		return (false);
-	us->logged[i].hash = hash;
-	us->logged[i].when = now;
-	return (true);
-}
-
-static const char *
-key_of_part(const struct users_query *q, enum part_kind kind,
-    char key[KEY_TEXT])
-{
-	static const char *const sets[NPARTS] = { [PART_DOMAINS] = "domains",
-		[PART_ADDRESSES] = "domains",
-		[PART_LIST] = "ips",
-		[PART_LENGTH] = "ips",
-		[PART_PREFIXES] = "ips",
-		[PART_LIST_SIZE] = "ips",
-		[PART_ACCOUNT_DOMAINS] = "domains",
-		[PART_SUPPRESSED] = "suppressed",
-		[PART_ACCOUNT_SUPPRESSED] = "suppressed" };
-	const char		*prefix = q->users->conf->prefix;
-	const char		*set = sets[kind] != NULL ? sets[kind] : "";
-
-	if (kind == PART_OWNER)
-		return (key_address(key, prefix, q->question.address));
-	if (part_of_account(kind))
-		return (key_account(key, prefix, q->account, set));
-	return (key_user(key, prefix, q->name, set));
+	return ((struct usertarget){ q->users->conf->prefix, &q->question,
+	    q->told.scope, q->name, q->account });
 }
 
 void
@@ -147,11 +109,13 @@ users_log_bad(const char *key, const char *what)
 }
 
 static void
-log_bad(struct users_query *q)
+log_bad_part(struct users_query *q)
 {
-	char key[KEY_TEXT];
+	const struct usertarget target = target_of(q);
+	char			buf[KEY_TEXT];
+	const char *key = usertarget_key(&target, q->told.bad.part, buf);
 
-	if (worth_logging(q->users, key_of_part(q, q->told.bad.part, key)))
+	if (recent_add_new(q->users->logged, 1, &key))
 		users_log_bad(key, q->told.bad.what);
 }
 
@@ -188,7 +152,7 @@ static void
 finish_query(struct users_query *q, enum users_found found)
 {
 	if (found == USER_BAD)
-		log_bad(q);
+		log_bad_part(q);
 	if (found == USER_BAD && q->told.too_large && q->name[0] != '\0')
 		learn_large(q);
 	q->cb(q->arg, found, found == USER_OK ? &q->told.user : NULL);
@@ -211,69 +175,28 @@ on_part(void *arg, const redisReply *reply)
 		judge_replies(q);
 }
 
-/* The key is the first argument of all that is asked but MEMORY USAGE. */
 static bool
-ask_for_part(struct users_query *q, enum part_kind kind, int argc,
-    const char **argv)
+ask_for(struct users_query *q, enum part_kind kind)
 {
-	struct part *part = &q->parts[kind];
-	const char  *key = argv[kind >= PART_RECORD_SIZE ? 2 : 1];
+	const struct usertarget target = target_of(q);
+	struct usercommand	command;
+	struct part	       *part = &q->parts[kind];
 
+	usercommand_make(&command, &target, kind);
 	part->query = q;
-	part->req = servers_send(q->users->servers, key, on_part, part, argc,
-	    argv);
+	part->req = servers_send(q->users->servers, command.key, on_part, part,
+	    command.argc, command.argv);
 	if (part->req == NULL)
 		return (false);
 	q->nwaiting++;
 	return (true);
 }
 
-static bool
-ask_hash(struct users_query *q, enum part_kind kind, const char *key,
-    const char *const *fields, size_t n)
-{
-	const char *argv[USER_FIELDS + 2] = { "HMGET", key };
-
-	memcpy(argv + 2, fields, n * sizeof(*fields));
-	return (ask_for_part(q, kind, (int)n + 2, argv));
-}
-
-static bool
-ask_domains(struct users_query *q, enum part_kind kind, const char *key)
-{
-	const struct domains *domains = q->question.domains;
-	const char *argv[DOMAINS_MAX + ADDRESSES_MAX + 2] = { "SMISMEMBER" };
-	size_t	    i;
-	int	    n = 1;
-
-	argv[n++] = key;
-	for (i = 0; i < domains->n; i++)
-		argv[n++] = domains->name[i];
-	for (i = 0; i < domains->naddresses && kind == PART_DOMAINS; i++)
-		argv[n++] = domains->address[i].text;
-	return (ask_for_part(q, kind, n, argv));
-}
-
-/* As many as a list may have and still be looked through in a moment. */
-static bool
-ask_addresses(struct users_query *q, const char *key)
-{
-	char	    pattern[DOMAIN_TEXT + 2];
-	const char *argv[] = { "SSCAN", key, "0", "MATCH", pattern, "COUNT",
-		"1000" };
-
-	snprintf(pattern, sizeof(pattern), "*@%s", q->question.addresses);
-	return (ask_for_part(q, PART_ADDRESSES, 7, argv));
-}
-
 /* Whether there are any at all: mostly there are none. */
 static bool
 ask_suppresses(struct users_query *q, enum part_kind kind)
 {
-	char	    key[KEY_TEXT];
-	const char *argv[] = { "ZCARD", key_of_part(q, kind, key) };
-
-	return (!q->question.suppresses || ask_for_part(q, kind, 2, argv));
+	return (!q->question.suppresses || ask_for(q, kind));
 }
 
 static bool
@@ -282,44 +205,19 @@ has_domains(const struct users_query *q)
 	return (q->question.domains != NULL && q->question.domains->n > 0);
 }
 
-/*
- * The whole set, as SMEMBERS would give it, but one more than a short list has
- * at most: then it is a long one.
- */
 static bool
 ask_short_list(struct users_query *q)
 {
-	char	    key[KEY_TEXT], max[16];
-	const char *argv[] = { "SRANDMEMBER", key, max };
-
 	q->by_prefixes = false;
-	key_user(key, q->users->conf->prefix, q->name, "ips");
-	snprintf(max, sizeof(max), "%d", USER_SHORT_LIST + 1);
-	return (ask_for_part(q, PART_LIST, 3, argv));
+	return (ask_for(q, PART_LIST));
 }
 
-/* Whether any prefix of the source is in the list, however long that is. */
 static bool
 ask_prefixes(struct users_query *q)
 {
-	char	       text[PREFIXES_MAX][NETADDR_TEXT], key[KEY_TEXT];
-	const char    *count[] = { "SCARD", key };
-	const char    *argv[PREFIXES_MAX + 2] = { "SMISMEMBER", key };
-	struct netaddr na = *q->question.source;
-	int	       n = 0;
-
 	q->by_prefixes = true;
 	q->told.in_prefixes = false;
-	key_user(key, q->users->conf->prefix, q->name, "ips");
-	for (;;) {
-		argv[n + 2] = netaddr_text(&na, text[n]);
-		n++;
-		if (na.bits == 0)
-			break;
-		netaddr_widen(&na, na.bits - 1);
-	}
-	return (ask_for_part(q, PART_LENGTH, 2, count) &&
-	    ask_for_part(q, PART_PREFIXES, n + 2, argv));
+	return (ask_for(q, PART_LENGTH) && ask_for(q, PART_PREFIXES));
 }
 
 static bool
@@ -333,95 +231,49 @@ ask_source(struct users_query *q, bool long_list)
 static bool
 ask_account(struct users_query *q, const char *account)
 {
-	char		   key[KEY_TEXT];
-	const char	  *prefix = q->users->conf->prefix;
-	size_t		   nfields;
-	const char *const *fields = user_account_fields(q->told.scope,
-	    &nfields);
-
 	strlcpy(q->account, account, sizeof(q->account));
 	q->told.bad_account.what = NULL;
 	memset(&q->told.of_account, 0, sizeof(q->told.of_account));
-	key_account(key, prefix, account, "");
-	if (!ask_hash(q, PART_ACCOUNT, key, fields, nfields) ||
-	    !ask_suppresses(q, PART_ACCOUNT_SUPPRESSED))
-		return (false);
-	if (!has_domains(q))
-		return (true);
-	key_account(key, prefix, account, "domains");
-	return (ask_domains(q, PART_ACCOUNT_DOMAINS, key));
-}
-
-static bool
-ask_size(struct users_query *q, enum part_kind kind, const char *key)
-{
-	const char *argv[] = { "MEMORY", "USAGE", key, "SAMPLES", "100" };
-
-	return (ask_for_part(q, kind, 5, argv));
+	return (ask_for(q, PART_ACCOUNT) &&
+	    ask_suppresses(q, PART_ACCOUNT_SUPPRESSED) &&
+	    (!has_domains(q) || ask_for(q, PART_ACCOUNT_DOMAINS)));
 }
 
 /* How large are what is read as a whole, and the list should it be short. */
 static bool
-ask_sizes(struct users_query *q, const struct guess *guess)
+ask_sizes(struct users_query *q, const char *account)
 {
-	const char *prefix = q->users->conf->prefix;
-	char	    key[KEY_TEXT], ips[KEY_TEXT];
-	const char *count[] = { "SCARD", ips };
-
 	q->sizing = true;
 	q->told.bad_account.what = NULL;
-	key_user(key, prefix, q->name, "");
-	key_user(ips, prefix, q->name, "ips");
-	if (!ask_size(q, PART_RECORD_SIZE, key) ||
-	    !ask_size(q, PART_LIST_SIZE, ips) ||
-	    !ask_for_part(q, PART_LENGTH, 2, count))
+	if (!ask_for(q, PART_RECORD_SIZE) || !ask_for(q, PART_LIST_SIZE) ||
+	    !ask_for(q, PART_LENGTH))
 		return (false);
-	if (guess->account[0] == '\0')
+	if (account[0] == '\0')
 		return (true);
-	strlcpy(q->account, guess->account, sizeof(q->account));
-	key_account(key, prefix, guess->account, "");
-	return (ask_size(q, PART_ACCOUNT_SIZE, key));
+	strlcpy(q->account, account, sizeof(q->account));
+	return (ask_for(q, PART_ACCOUNT_SIZE));
 }
 
 static bool
 ask_record(struct users_query *q, const char *name)
 {
 	const struct guess *guess = guess_user(q->users->guesses, name);
-	const char	   *prefix = q->users->conf->prefix;
-	const char	   *fields[USER_FIELDS] = { NULL };
-	char		    key[KEY_TEXT];
-	size_t		    nfields;
 
 	strlcpy(q->name, name, sizeof(q->name));
 	user_clear(&q->told.user);
 	strlcpy(q->told.user.name, name, sizeof(q->told.user.name));
 	if (!q->sized && guess != NULL && guess->large_until > monotonic_s())
-		return (ask_sizes(q, guess));
+		return (ask_sizes(q, guess->account));
 	q->told.long_list = guess != NULL && guess->long_list;
-	key_user(key, prefix, name, "");
-	nfields = user_scope_fields(q->told.scope, fields);
-	if (!ask_hash(q, PART_RECORD, key, fields, nfields) ||
-	    !ask_source(q, q->told.long_list) ||
+	if (!ask_for(q, PART_RECORD) || !ask_source(q, q->told.long_list) ||
 	    !ask_suppresses(q, PART_SUPPRESSED))
 		return (false);
-	if (has_domains(q)) {
-		key_user(key, prefix, name, "domains");
-		if (!ask_domains(q, PART_DOMAINS, key) ||
-		    (q->question.addresses != NULL && !ask_addresses(q, key)))
-			return (false);
-	}
+	if (has_domains(q) &&
+	    (!ask_for(q, PART_DOMAINS) ||
+		(q->question.addresses != NULL && !ask_for(q, PART_ADDRESSES))))
+		return (false);
 	return (guess == NULL || guess->account[0] == '\0' ||
 	    ask_account(q, guess->account));
-}
-
-static bool
-ask_owner(struct users_query *q)
-{
-	char	    key[KEY_TEXT];
-	const char *argv[] = { "GET", key };
-
-	key_address(key, q->users->conf->prefix, q->question.address);
-	return (ask_for_part(q, PART_OWNER, 2, argv));
 }
 
 /* Remembers what the next question can be guessed from. */
@@ -641,7 +493,7 @@ ask_first(struct users_query *q)
 	q->told.scope = first_scope(&q->question);
 	if (name != NULL)
 		return (ask_record(q, name));
-	if (!ask_owner(q))
+	if (!ask_for(q, PART_OWNER))
 		return (false);
 	name = guess_address(q->users->guesses, q->question.address);
 	return (name == NULL || ask_record(q, name));

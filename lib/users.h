@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-#include "domain.h"
 #include "user.h"
+#include "userquestion.h"
 
 struct conf;
 struct servers;
@@ -33,17 +33,6 @@ enum users_found {
 	USER_NONE,	 /* no such user */
 	USER_BAD,	 /* the record is invalid: logged */
 	USER_UNAVAILABLE /* Redis is unreachable */
-};
-
-/* What is asked.  The pointers must stay valid until the answer. */
-struct users_question {
-	const char	     *name;    /* folded; NULL: the user of address */
-	const struct netaddr *address; /* that authenticates, without a name */
-	const struct netaddr *source;  /* to look up in the list, or NULL */
-	const struct domains *domains; /* to look up, or NULL */
-	const char	     *addresses;  /* a domain, to see if any is in it */
-	bool		      suppresses; /* ask whether there are such lists */
-	enum user_scope	      scope;	  /* USER_LOGIN leaves the rest unset */
 };
 
 /* The user is NULL unless it is USER_OK, and valid during the call only. */

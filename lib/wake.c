@@ -20,7 +20,7 @@ struct wake {
 };
 
 static void
-on_input(evutil_socket_t fd, short what, void *arg)
+on_bytes(evutil_socket_t fd, short what, void *arg)
 {
 	struct wake *w = arg;
 	char	     bytes[64];
@@ -44,7 +44,7 @@ wake_new(struct event_base *base, void (*cb)(void *), void *arg)
 		free(w);
 		return (NULL);
 	}
-	w->event = event_new(base, w->fd[0], EV_READ | EV_PERSIST, on_input, w);
+	w->event = event_new(base, w->fd[0], EV_READ | EV_PERSIST, on_bytes, w);
 	if (w->event != NULL && event_add(w->event, NULL) == 0)
 		return (w);
 	wake_free(w);

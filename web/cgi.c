@@ -37,7 +37,7 @@ hex_value(char c)
  * what is too long, holds a NUL or a '%' without its digits.
  */
 static bool
-decode(const char *text, size_t len, char word[WORD_MAX])
+decode_form(const char *text, size_t len, char word[WORD_MAX])
 {
 	size_t i, n = 0;
 	int    high, low;
@@ -78,8 +78,9 @@ take_pair(struct cgi *cgi, const char *pair, size_t len)
 	const char *equals = memchr(pair, '=', len);
 	char	    name[WORD_MAX], value[WORD_MAX];
 
-	if (equals == NULL || !decode(pair, (size_t)(equals - pair), name) ||
-	    !decode(equals + 1, (size_t)(pair + len - equals) - 1, value))
+	if (equals == NULL ||
+	    !decode_form(pair, (size_t)(equals - pair), name) ||
+	    !decode_form(equals + 1, (size_t)(pair + len - equals) - 1, value))
 		return;
 	if (strcmp(name, "id") == 0)
 		take_id(cgi, value);

@@ -47,7 +47,7 @@ skip_space(const char *p)
 
 /* The digits behind "0." or "1.", three at most. */
 static const char *
-read_digits(const char *p, int *weight)
+read_decimals(const char *p, int *weight)
 {
 	int unit;
 
@@ -74,7 +74,7 @@ read_weight(const char *p, int *weight)
 	*weight = p[2] == '1' ? WEIGHT_MAX : 0;
 	p += 3;
 	if (*p == '.')
-		p = read_digits(p + 1, weight);
+		p = read_decimals(p + 1, weight);
 	return (skip_space(p));
 }
 

@@ -33,7 +33,7 @@ next_line(const char *line)
 }
 
 static bool
-begins(const char *line, const char *mark, const char *reason, char end)
+names_reason(const char *line, const char *mark, const char *reason, char end)
 {
 	const size_t nmark = strlen(mark), len = strlen(reason);
 
@@ -54,8 +54,8 @@ find_section(const char *reason)
 	for (line = smtpusers_reasons; *line != '\0'; line = next_line(line)) {
 		if (line[0] == '[')
 			section = next_line(line);
-		if (begins(line, "[", reason, ']') ||
-		    begins(line, "formerly = ", reason, '\n'))
+		if (names_reason(line, "[", reason, ']') ||
+		    names_reason(line, "formerly = ", reason, '\n'))
 			return (section);
 	}
 	return (NULL);

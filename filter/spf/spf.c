@@ -151,7 +151,7 @@ on_worker_readable(evutil_socket_t fd, short what, void *arg)
 
 /* The question's time is over, or the pause before a restart. */
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+on_worker_time(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
 
@@ -274,7 +274,8 @@ make_workers(struct spf *spf)
 		w->fd = -1;
 		w->spf = spf;
 		w->backoff = BACKOFF_MIN;
-		if ((w->timer = evtimer_new(spf->base, on_timer, w)) == NULL)
+		if ((w->timer = evtimer_new(spf->base, on_worker_time, w)) ==
+		    NULL)
 			return (false);
 		spf->nmade++;
 		start_worker(w);

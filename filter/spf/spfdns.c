@@ -79,7 +79,7 @@ note_record(const char *domain, const char *text)
 }
 
 static void
-make_room(SPF_dns_rr_t *rr, int n, size_t len)
+grow_record(SPF_dns_rr_t *rr, int n, size_t len)
 {
 	spfdns_check_memory(SPF_dns_rr_buf_realloc(rr, n, len));
 }
@@ -91,7 +91,7 @@ take_txt(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len)
 	char  *dst, *text;
 	size_t part;
 
-	make_room(rr, n, len + 1);
+	grow_record(rr, n, len + 1);
 	dst = rr->rr[n]->txt;
 	while (len > 0) {
 		part = *data++;
@@ -120,7 +120,7 @@ take_name(SPF_dns_rr_t *rr, int n, const ns_msg *msg, const u_char *data)
 	if (ns_name_uncompress(ns_msg_base(*msg), ns_msg_end(*msg), data, name,
 		sizeof(name)) < 0)
 		return (false);
-	make_room(rr, n, strlen(name) + 1);
+	grow_record(rr, n, strlen(name) + 1);
 	memcpy(rr->rr[n]->mx, name, strlen(name) + 1);
 	return (true);
 }
@@ -130,7 +130,7 @@ take_addr(SPF_dns_rr_t *rr, int n, const u_char *data, size_t len, size_t want)
 {
 	if (len != want)
 		return (false);
-	make_room(rr, n, want);
+	grow_record(rr, n, want);
 	memcpy(rr->rr[n], data, want);
 	return (true);
 }
@@ -234,7 +234,7 @@ lookup(SPF_dns_server_t *dns, const char *domain, ns_type type, int cache)
 }
 
 static void
-destroy(SPF_dns_server_t *dns)
+free_dns(SPF_dns_server_t *dns)
 {
 	free(dns);
 }
@@ -248,7 +248,7 @@ spfdns_new(int timeout)
 	spfask_init(timeout < 2000 ? 1000 : timeout - 1000);
 	if ((dns = calloc(1, sizeof(*dns))) == NULL)
 		return (NULL);
-	dns->destroy = destroy;
+	dns->destroy = free_dns;
 	dns->lookup = lookup;
 	dns->name = "smtpusers";
 	return (dns);

@@ -107,7 +107,8 @@ spfqueue_remove(struct spf_query *q)
 
 /* The question is gone by the time that the callback comes. */
 static void
-tell(struct spf_lookup *l, struct spf_query *q, const struct spf_answer *answer)
+answer_question(struct spf_lookup *l, struct spf_query *q,
+    const struct spf_answer *answer)
 {
 	spf_cb cb = q->cb;
 	void  *arg = q->arg;
@@ -268,7 +269,7 @@ spfqueue_answer(struct spf_lookup *l, const struct spf_answer *answer)
 
 	TAILQ_REMOVE(&l->queue->lookups, l, entry);
 	while ((q = TAILQ_FIRST(&l->questions)) != NULL)
-		tell(l, q, answer); /* NOLINT(clang-analyzer-*) */
+		answer_question(l, q, answer); /* NOLINT(clang-analyzer-*) */
 	spfturn_done(l->queue->turns, l->turn);
 	free(l);
 }
@@ -292,7 +293,7 @@ spfqueue_fail(struct spf_lookup *l)
 	struct spf_query *q;
 
 	while ((q = find_tried(l)) != NULL)
-		tell(l, q, &unknown);
+		answer_question(l, q, &unknown);
 	spfturn_done(queue->turns, l->turn);
 	l->turn = NULL;
 	TAILQ_REMOVE(&queue->lookups, l, entry);

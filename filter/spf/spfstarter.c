@@ -56,7 +56,7 @@ exec_worker(int exe, int questions, int fd)
 
 /* Killed, it is gone as soon as it runs: this does not wait long. */
 static void
-end_worker(struct slot *slot)
+kill_worker(struct slot *slot)
 {
 	if (slot->fd != -1)
 		close(slot->fd);
@@ -70,7 +70,7 @@ end_worker(struct slot *slot)
 
 /* What fails is seen by the filter, since its socket is closed then. */
 static void
-start_worker(struct starter *s, struct slot *slot, const char *resolver,
+fork_worker(struct starter *s, struct slot *slot, const char *resolver,
     int questions)
 {
 	int sp[2];
@@ -87,7 +87,7 @@ start_worker(struct starter *s, struct slot *slot, const char *resolver,
 	if (slot->pid != -1)
 		return;
 	slot->pid = 0;
-	end_worker(slot);
+	kill_worker(slot);
 }
 
 /* False once the filter is gone. */
@@ -104,10 +104,10 @@ obey(struct starter *s)
 		return (false);
 	start.resolver[sizeof(start.resolver) - 1] = '\0';
 	slot = &s->slots[start.worker];
-	end_worker(slot);
+	kill_worker(slot);
 	if (questions == -1)
 		return (true);
-	start_worker(s, slot, start.resolver, questions);
+	fork_worker(s, slot, start.resolver, questions);
 	close(questions);
 	return (true);
 }
@@ -206,6 +206,6 @@ spfstarter(void)
 		_exit(1);
 	serve(&s);
 	for (i = 0; i < SPF_WORKERS_MAX; i++)
-		end_worker(&s.slots[i]);
+		kill_worker(&s.slots[i]);
 	_exit(0);
 }

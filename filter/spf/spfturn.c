@@ -58,7 +58,7 @@ add_entry(struct spfturns *turns, const char *name)
 }
 
 static struct entry *
-find_or_add(struct spfturns *turns, const char *account, const char *user)
+entry_of(struct spfturns *turns, const char *account, const char *user)
 {
 	struct entry *e;
 	char	      name[NAME_TEXT];
@@ -92,7 +92,7 @@ drop_unused_both(struct spfturns *turns, struct spfturn *turn)
 }
 
 static void
-count(struct spfturn *turn, size_t questions, size_t working)
+add_counts(struct spfturn *turn, size_t questions, size_t working)
 {
 	turn->questions += questions;
 	turn->working += working;
@@ -107,37 +107,37 @@ spfturn_join(struct spfturns *turns, const char *user, const char *account)
 {
 	struct entry *e, *group;
 
-	if ((e = find_or_add(turns, account, user)) == NULL)
+	if ((e = entry_of(turns, account, user)) == NULL)
 		return (NULL);
-	group = account[0] != '\0' ? find_or_add(turns, account, "") : e;
+	group = account[0] != '\0' ? entry_of(turns, account, "") : e;
 	if (group == NULL) {
 		drop_unused(turns, &e->turn);
 		return (NULL);
 	}
 	group->turn.group = &group->turn;
 	e->turn.group = &group->turn;
-	count(&e->turn, 1, 0);
+	add_counts(&e->turn, 1, 0);
 	return (&e->turn);
 }
 
 void
 spfturn_leave(struct spfturns *turns, struct spfturn *turn)
 {
-	count(turn, (size_t)-1, 0);
+	add_counts(turn, (size_t)-1, 0);
 	drop_unused_both(turns, turn);
 }
 
 void
 spfturn_serve(struct spfturns *turns, struct spfturn *turn)
 {
-	count(turn, 0, 1);
+	add_counts(turn, 0, 1);
 	turn->group->served = turn->served = ++turns->served;
 }
 
 void
 spfturn_done(struct spfturns *turns, struct spfturn *turn)
 {
-	count(turn, 0, (size_t)-1);
+	add_counts(turn, 0, (size_t)-1);
 	drop_unused_both(turns, turn);
 }
 

@@ -128,6 +128,9 @@ def relay(shared_relay, users, sink):
     if shared_relay.redis_pid != users.redis.pid:
         wait_until(lambda: connected(shared_relay, users), 20,
                    "table and filter to find the new Redis")
+        # It is written behind, and would come after the flush.
+        wait_until(lambda: users.redis.cli("EXISTS", "smtp:user:{probe}:last"),
+                   20, "what the probe has done to be logged")
         users.redis.cli("FLUSHALL")
     shared_relay.redis_pid = users.redis.pid
     yield shared_relay

@@ -38,10 +38,11 @@ def begin(servers, **keys):
 
 
 def exact(crowd, servers, faults=1):
-    """What was under way when a server went may be charged and deferred."""
+    """What was under way when a server went may be charged and deferred, and
+    given back when all others have been told that the quota is used up."""
     accepted = crowd.finish()
     assert QUOTA - faults * CLIENTS <= accepted <= QUOTA
-    assert Functions(servers).used()["quota"] == QUOTA
+    assert accepted <= Functions(servers).used()["quota"] <= QUOTA
 
 
 # The primary of the user's slot

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "domain.h"
 #include "log.h"
 #include "redisread.h"
 #include "servers.h"

@@ -10,6 +10,7 @@
 
 #include "unit.h"
 
+#include "domain.h"
 #include "fakeredis.h"
 #include "log.h"
 #include "servers.h"
