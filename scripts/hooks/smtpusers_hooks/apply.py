@@ -47,8 +47,8 @@ def account_deleted(relay, spool, conf, event):
     are not for them."""
     account = event["account"]
     if conf.deleted_users:
-        for user, status in relay.users(account):
-            if status != "blocked":
+        for user, status, ends in relay.users(account):
+            if status != "blocked" or ends:
                 relay.set_user(user, "status", "blocked")
     relay.drop_account(account)
     spool.forget_suspensions(account)
@@ -67,7 +67,7 @@ def account_renamed(relay, spool, _conf, event):
         copy_fields(relay, found, new)
         for domains in relay.domains(old):
             relay.need_good_domains(new, domains)
-    for user, _ in relay.users(old):
+    for user, *_ in relay.users(old):
         relay.set_user(user, "account", new)
     if found is not None:
         relay.drop_account(old)

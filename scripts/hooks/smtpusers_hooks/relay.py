@@ -120,8 +120,9 @@ class Relay:
                                 unless=("NOACCOUNT",))
 
     def users(self, account):
-        """Names and statuses of its users. Whatever the case of the letters
-        that they name it in, the relay takes them for its users."""
+        """Names, statuses and when these end of its users. Whatever the case
+        of the letters that they name it in, the relay takes them for its
+        users."""
         with understood():
             for users in users_of(self.redis, account):
                 yield from users
