@@ -11,7 +11,7 @@ With several panels one domain can end in two accounts: nothing checks that here
 import contextlib
 
 from .events import BadEvent
-from .relay import Stuck, VALUE_MAX, known_status, unless_bad
+from .relay import Stuck, known_status, unless_bad
 from .text import domain_key, looks_like_domain
 
 
@@ -83,12 +83,27 @@ def copy_suspensions(spool, old, new):
 
 
 def copy_fields(relay, found, new):
-    """What the relay takes of it."""
-    if found.get("status"):
-        relay.set_field(new, "status", known_status(found["status"]))
-    if found.get("plan"):
-        if len(found["plan"]) <= VALUE_MAX:
-            unless_bad(relay.set_field, new, "plan", found["plan"])
+    """Of what the relay does not take, all but the plan stops mail, and so
+    stops it elsewhere."""
+    values = {field: found[field] for field in relay.account_fields()
+              if found.get(field)}
+    status, plan = values.pop("status", None), values.pop("plan", None)
+    if status:
+        relay.set_field(new, "status", known_status(status))
+    if plan:
+        unless_bad(relay.set_field, new, "plan", plan)
+    if not all([unless_bad(relay.set_field, new, *value)
+                for value in values.items()]) or not copied_recipients(
+                    relay, found, new):
+        relay.set_field(new, "status", "blocked")
+
+
+def copied_recipients(relay, found, new):
+    """Whether what says who gets no mail could be read."""
+    count = found["suppressed_count"]
+    if count:
+        relay.copy_suppressed(found["name"], new)
+    return count is not None
 
 
 def account_suspended(relay, spool, _conf, event):
