@@ -106,12 +106,13 @@ tell_events(const struct quotas *quotas, const char *key,
 
 /* {"bad", key} */
 static void
-log_bad(const char *key, const redisReply *reply)
+log_bad(const struct quotas *quotas, const char *key, const redisReply *reply)
 {
 	struct quota_words words;
 
 	if (quota_words(reply, &words) && words.n > 1 &&
-	    strcmp(words.word[0], "bad") == 0)
+	    strcmp(words.word[0], "bad") == 0 &&
+	    quotareply_worth_logging(quotas, key, words.word[1]))
 		users_log_bad(key, words.word[1]);
 }
 
@@ -126,7 +127,7 @@ on_charged(void *arg, const struct command *command, const redisReply *reply)
 		return (false);
 	if (reply->type != REDIS_REPLY_ARRAY)
 		return (true);
-	log_bad(key, reply);
+	log_bad(quotas, key, reply);
 	tell_events(quotas, key, reply);
 	return (true);
 }

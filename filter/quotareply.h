@@ -22,6 +22,13 @@ struct redisReply;
 bool quota_words(const struct redisReply *, struct quota_words *);
 
 /*
+ * Whether what is wrong with a key was not logged a while ago: the same may be
+ * found with each message.
+ */
+bool quotareply_worth_logging(const struct quotas *, const char *key,
+    const char *what);
+
+/*
  * Handles the reply to one part of a question: writes the events in it, and
  * fills in the part's fields of the answer.  Returns what the part comes to.
  */
