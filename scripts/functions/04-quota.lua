@@ -161,7 +161,8 @@ end
 -- The window that is open by the present period: when it began, what was
 -- charged in it.  When there is none, it would begin now.  One that begins later
 -- than now is open: the clock went back, as it may when a replica takes over.
--- Nil where it cannot be read.
+-- Where it was further ahead than a period, nobody waits for that time: it begins
+-- now.  Nil where it cannot be read.
 function window(counter, period, time)
 	local text = read(counter)
 	local start, count = string.match(text or '', '^(%d+) (%d+)$')
@@ -172,6 +173,8 @@ function window(counter, period, time)
 		return nil
 	elseif time >= start + period * 1000000 then
 		return time, 0
+	elseif start > time + period * 1000000 then
+		return time, count
 	end
 	return start, count
 end
@@ -283,8 +286,15 @@ local function add_buckets(b, l)
 	return fresh
 end
 
+-- Nor does anybody wait for a time that the clock has told by mistake.
 local function leak(b, time)
-	local passed = math.max(0, time - b.time)
+	local passed, longest = math.max(0, time - b.time), 0
+	for period in pairs(b.of) do
+		longest = math.max(longest, period * 1000000)
+	end
+	if b.time > time + longest then
+		b.time = time
+	end
 	for _, bucket in pairs(b.of) do
 		bucket.level = math.max(0, bucket.level - passed * bucket.n)
 	end
