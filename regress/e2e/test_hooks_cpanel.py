@@ -289,6 +289,20 @@ def test_limits_of_an_account_that_is_renamed(site):
         "never.example": math.inf}
 
 
+def test_a_user_without_the_prefix_of_an_account_that_is_renamed(site):
+    """Such users cannot send under the old name either."""
+    says(site, "accounts_create")
+    site.server.cli("HSET", "smtp:account:{alice}", "user_prefix", "alice-")
+    for name in ("alice-1", "bob", "alice-2"):
+        site.user(name, account="alice", status="allowed")
+    says(site, "accounts_modify_name")
+    assert site.bad() == []
+    assert site.account("alice") is None
+    assert [(site.user_field(name, "account"), site.user_field(name, "status"))
+            for name in ("alice-1", "bob", "alice-2")] == [
+        ("carol", "allowed"), ("alice", "blocked"), ("carol", "allowed")]
+
+
 @pytest.mark.parametrize("field, value", [
     ("quota", "many"), ("rate", "1/"), ("alarms", "sources"),
     ("user_prefix", "A b"), ("max_size", "x" * 40000), ("over", "\udcff")],

@@ -68,7 +68,9 @@ def account_renamed(relay, spool, _conf, event):
         for domains in relay.domains(old):
             relay.need_good_domains(new, domains)
     for user, *_ in relay.users(old):
-        relay.set_user(user, "account", new)
+        # Who has not the prefix of its users is refused, and stays so.
+        if not unless_bad(relay.set_user, user, "account", new):
+            relay.set_user(user, "status", "blocked")
     if found is not None:
         relay.drop_account(old)
     spool.forget_suspensions(old)
