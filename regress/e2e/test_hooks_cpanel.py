@@ -312,9 +312,12 @@ def test_a_limit_that_cannot_be_read_is_renamed(site, field, value):
     key = "smtp:account:{alice}"
     site.server.cli("HSET", key, "status", "allowed", "plan", "pro", field,
                     value)
+    says(site, "accounts_suspendacct")
     says(site, "accounts_modify_name")
     assert site.account("carol") == ("blocked", "pro", set())
     assert site.account("alice") is None
+    site.event("account.unsuspended", "carol")
+    assert site.account("carol")[0] == "blocked"
 
 
 def test_a_list_that_cannot_be_read_is_renamed(site):

@@ -64,7 +64,10 @@ def account_renamed(relay, spool, _conf, event):
     relay.need_account(new)
     copy_suspensions(spool, old, new)
     if found is not None:
-        copy_fields(relay, found, new)
+        if not copied(relay, found, new):
+            # Also when the panel ends the suspension.
+            relay.set_field(new, "status", "blocked")
+            spool.forget_file("status", new)
         for domains in relay.domains(old):
             relay.need_good_domains(new, domains)
     for user, *_ in relay.users(old):
@@ -84,9 +87,9 @@ def copy_suspensions(spool, old, new):
         spool.set_former_status(new, former)
 
 
-def copy_fields(relay, found, new):
-    """Of what the relay does not take, all but the plan stops mail, and so
-    stops it elsewhere."""
+def copied(relay, found, new):
+    """Whether all was, for which mail is stopped where it cannot be read: a
+    plan is not."""
     values = {field: found[field] for field in relay.account_fields()
               if found.get(field)}
     status, plan = values.pop("status", None), values.pop("plan", None)
@@ -94,18 +97,11 @@ def copy_fields(relay, found, new):
         relay.set_field(new, "status", known_status(status))
     if plan:
         unless_bad(relay.set_field, new, "plan", plan)
-    if not all([unless_bad(relay.set_field, new, *value)
-                for value in values.items()]) or not copied_recipients(
-                    relay, found, new):
-        relay.set_field(new, "status", "blocked")
-
-
-def copied_recipients(relay, found, new):
-    """Whether what says who gets no mail could be read."""
-    count = found["suppressed_count"]
-    if count:
+    if found["suppressed_count"]:
         relay.copy_suppressed(found["name"], new)
-    return count is not None
+    taken = [unless_bad(relay.set_field, new, *value)
+             for value in values.items()]
+    return all(taken) and found["suppressed_count"] is not None
 
 
 def account_suspended(relay, spool, _conf, event):
