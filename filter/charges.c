@@ -89,12 +89,14 @@ is_of_account(const char *key, char name[USER_NAME_MAX + 1])
 
 /* {"bad", key} */
 static void
-log_if_bad(const char *key, const redisReply *reply)
+log_if_bad(const struct quotas *quotas, const char *key,
+    const redisReply *reply)
 {
 	struct quota_words words;
 
 	if (quota_words(reply, &words) && words.n > 1 &&
-	    strcmp(words.word[0], "bad") == 0)
+	    strcmp(words.word[0], "bad") == 0 &&
+	    quotareply_worth_logging(quotas, key, words.word[1]))
 		users_log_bad(key, words.word[1]);
 }
 
@@ -111,7 +113,7 @@ on_charged(void *arg, const struct command *command, const redisReply *reply)
 		return (false);
 	if (reply->type != REDIS_REPLY_ARRAY)
 		return (true);
-	log_if_bad(key, reply);
+	log_if_bad(quotas, key, reply);
 	of_account = is_of_account(key, name);
 	quota_events(quotas, name, of_account ? name : "", reply);
 	return (true);

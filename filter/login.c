@@ -198,10 +198,13 @@ on_login_user(void *arg, enum users_found found, const struct user *user)
 	struct session *s = arg;
 
 	s->login_query = NULL;
-	if (found == USER_OK)
+	/* Nobody has verified anything against a password that is locked. */
+	if (found == USER_OK && user->password[0] != '\0')
 		session_bind_to(s, LOGIN_BOUND, user->password);
+	else if (found == USER_OK || found == USER_NONE)
+		s->login = LOGIN_NOBODY;
 	else
-		s->login = found == USER_NONE ? LOGIN_NOBODY : LOGIN_FAILED;
+		s->login = LOGIN_FAILED;
 }
 
 /* The hash that smtpd has verified against is, as far as is known, there now. */

@@ -27,12 +27,11 @@ is_text(const redisReply *reply, size_t i)
 	    strlen(reply->element[i]->str) == reply->element[i]->len);
 }
 
-/* Once in a while: the same may be found with each message. */
-static bool
-worth_logging(const struct quota_part *part, const char *what)
+bool
+quotareply_worth_logging(const struct quotas *quotas, const char *key,
+    const char *what)
 {
-	const struct quotas *quotas = part->query->quotas;
-	const char *const    strings[] = { part->name, what };
+	const char *const strings[] = { key, what };
 
 	return (quotas->logged == NULL ||
 	    recent_add_new(quotas->logged, 2, strings));
@@ -45,7 +44,7 @@ log_bad_record(const struct quota_part *part, const char *what)
 
 	quotakeys_record(key, part->query->quotas->conf, quotapart_kind(part),
 	    part->name);
-	if (worth_logging(part, what))
+	if (quotareply_worth_logging(part->query->quotas, key, what))
 		users_log_bad(key, what);
 }
 
@@ -100,7 +99,8 @@ take_full(struct quota_part *part, const redisReply *reply)
 
 	part->passing = key[0] != '\0' ||
 	    strcmp(reply->element[1]->str, "sender_count") == 0;
-	if (key[0] != '\0' && worth_logging(part, key))
+	if (key[0] != '\0' &&
+	    quotareply_worth_logging(part->query->quotas, part->name, key))
 		log_warnx("%.200s: cannot be read, so it counts as used up: "
 			  "type smtpusers %squota %s --reset",
 		    key,

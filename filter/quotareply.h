@@ -29,6 +29,13 @@ void quota_events(const struct quotas *, const char *user, const char *account,
     const struct redisReply *);
 
 /*
+ * Whether what is wrong with a key was not logged a while ago: the same may be
+ * found with each message.
+ */
+bool quotareply_worth_logging(const struct quotas *, const char *key,
+    const char *what);
+
+/*
  * Handles the reply to one part of a question: writes the events in it, and
  * fills in the part's fields of the answer.  Returns what the part comes to.
  */

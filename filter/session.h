@@ -44,7 +44,7 @@ enum login {
 	/* smtpd has verified a credential: */
 	LOGIN_ASKED,  /* the hash is being read */
 	LOGIN_BOUND,  /* bound is set */
-	LOGIN_NOBODY, /* there is no such user */
+	LOGIN_NOBODY, /* there is no such user with a password */
 	LOGIN_FAILED  /* the hash could not be read; this is final */
 };
 

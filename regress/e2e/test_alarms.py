@@ -515,6 +515,20 @@ def test_a_counter_that_cannot_be_read(new_relay, users, redis):
     assert "smtp:user:{alice}: bad record: used:alarm:sources" in relay.log()
 
 
+def test_such_a_counter_is_logged_once(redis, users):
+    """Also where no message waits for it."""
+    limited(users)
+    redis.cli("SET", "smtp:user:{alice}:used:alarm:blocked", "x")
+    with Sender(redis.url, alarm={"blocked": section(9)}) as sender:
+        sender.open()
+        for _ in range(5):
+            assert "[ACL]" in sender.driver.ask(
+                "mail-from", sender.session, "a@b.example")
+        # What is asked behind them has been answered.
+        assert sender.send(1) == 1
+        assert sender.driver.stderr().count("bad record") == 1
+
+
 def test_the_command(new_relay, users, redis, tmp_path):
     """It shows what has happened, and one call of it releases."""
     alarm = {"volume": section(1, **{"for": "1h"})}

@@ -280,6 +280,16 @@ def test_what_is_given_back_is_not_told_again(redis, library):
     assert not redis.cli("KEYS", "smtp:*used*alarm*")
 
 
+def test_relays_with_different_limits_fill_no_stream(redis, library):
+    """Each limit is told once, whoever has it."""
+    alarms = Alarms(redis, "")
+    events = []
+    for n in range(40):
+        alarms.plan = "volume:%d:3600:notice:0" % (3, 5, 50)[n % 3]
+        events += alarms.message()[1]
+    assert [event["limit"] for event in events] == ["3", "5"]
+
+
 def test_numbers_that_no_message_brings(redis, library):
     """What next hops refuse comes by several at once, and is given back by
     nobody."""

@@ -395,6 +395,21 @@ def test_a_name_from_the_dns_is_not_an_address(driver, users):
     assert driver.ask("mail-from", "00000000000000bb", "a@b") == REQUIRED
 
 
+@pytest.mark.parametrize("password", ["", "!", "*", None])
+def test_a_password_is_locked_while_smtpd_verifies_it(driver, users, password):
+    """The session has logged in with one that is not there any more."""
+    users.add("alice", PASSWORD)
+    driver.connect("00000000000000aa")
+    driver.ask("auth", "00000000000000aa", "LOGIN")
+    if password is None:
+        users.redis.cli("HDEL", users.key("alice"), "password")
+    else:
+        users.set("alice", password=password)
+    driver.report("link-auth", "00000000000000aa", "pass", "alice")
+    assert driver.ask("mail-from", "00000000000000aa",
+                      "a@example.org") == REQUIRED
+
+
 def test_sessions_leave_no_memory_behind(conf):
     """A slow Redis makes for higher peaks now and then; what is left behind
     is left behind every time."""

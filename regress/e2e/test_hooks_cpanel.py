@@ -3,9 +3,12 @@
 
 """smtpusers-hooks(8): what cPanel & WHM says by standardized hooks."""
 
+import itertools
 import json
+import math
 import os
 import re
+import time
 
 import pytest
 
@@ -261,6 +264,68 @@ def test_a_broken_account_is_renamed(site):
     assert site.account("alice") is None
     assert site.account("carol") == ("blocked", "basic", {"good.example"})
     assert site.bad() == []
+
+
+def test_limits_of_an_account_that_is_renamed(site):
+    """A panel that gives another name gives nothing else."""
+    says(site, "accounts_create")
+    key = "smtp:account:{alice}"
+    limits = {"user_prefix": "alice-", "alarms": "sources=5/1h",
+              "quota": "100", "quota_period": "1h", "rate": "10/1m 50/1h",
+              "over": "reject", "max_recipients": "7", "max_size": "1000000"}
+    site.server.cli("HSET", key, *itertools.chain(*limits.items()))
+    until = int(time.time()) + 86400
+    site.server.cli("ZADD", key + ":suppressed", "+inf", "gone@example.com",
+                    until, "later.example", "0", "never.example")
+    says(site, "accounts_modify_name")
+    assert site.account("alice") is None
+    flat = site.server.cli("HGETALL", "smtp:account:{carol}")
+    assert dict(zip(flat[::2], flat[1::2])) == {
+        "status": "allowed", "plan": "pro", **limits}
+    flat = site.server.cli("ZRANGE", "smtp:account:{carol}:suppressed", "0",
+                           "-1", "WITHSCORES")
+    assert dict(zip(flat[::2], map(float, flat[1::2]))) == {
+        "gone@example.com": math.inf, "later.example": until,
+        "never.example": math.inf}
+
+
+def test_a_user_without_the_prefix_of_an_account_that_is_renamed(site):
+    """Such users cannot send under the old name either."""
+    says(site, "accounts_create")
+    site.server.cli("HSET", "smtp:account:{alice}", "user_prefix", "alice-")
+    for name in ("alice-1", "bob", "alice-2"):
+        site.user(name, account="alice", status="allowed")
+    says(site, "accounts_modify_name")
+    assert site.bad() == []
+    assert site.account("alice") is None
+    assert [(site.user_field(name, "account"), site.user_field(name, "status"))
+            for name in ("alice-1", "bob", "alice-2")] == [
+        ("carol", "allowed"), ("alice", "blocked"), ("carol", "allowed")]
+
+
+@pytest.mark.parametrize("field, value", [
+    ("quota", "many"), ("rate", "1/"), ("alarms", "sources"),
+    ("user_prefix", "A b"), ("max_size", "x" * 40000), ("over", "\udcff")],
+    ids=["quota", "rate", "alarms", "user_prefix", "max_size", "over"])
+def test_a_limit_that_cannot_be_read_is_renamed(site, field, value):
+    """Under the old name it stops all mail of the users."""
+    key = "smtp:account:{alice}"
+    site.server.cli("HSET", key, "status", "allowed", "plan", "pro", field,
+                    value)
+    says(site, "accounts_suspendacct")
+    says(site, "accounts_modify_name")
+    assert site.account("carol") == ("blocked", "pro", set())
+    assert site.account("alice") is None
+    site.event("account.unsuspended", "carol")
+    assert site.account("carol")[0] == "blocked"
+
+
+def test_a_list_that_cannot_be_read_is_renamed(site):
+    key = "smtp:account:{alice}"
+    site.server.cli("HSET", key, "status", "allowed")
+    site.server.cli("SET", key + ":suppressed", "x")
+    says(site, "accounts_modify_name")
+    assert site.account("carol")[0] == "blocked"
 
 
 def test_a_large_account_is_renamed(site):

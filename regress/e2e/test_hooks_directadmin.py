@@ -130,9 +130,16 @@ def test_the_users_of_a_deleted_account(site):
         site.user(name, account=account, mode="all")
     site.user("d", status="sandboxed")
     site.user("e", mode="all")
+    # What an alarm has blocked would be free one day.
+    for name, until in (("f", "9999-01-01T00:00:00Z"), ("g", "")):
+        site.user(name, account="alice", status="blocked",
+                  blocked_by="alarm:volume", blocked_until=until)
     says(site, "user_destroy_post")
-    assert [site.user_field(name, "status") for name in "abcde"] == [
-        "blocked", "blocked", None, "blocked", None]
+    assert [site.user_field(name, "status") for name in "abcdefg"] == [
+        "blocked", "blocked", None, "blocked", None, "blocked", "blocked"]
+    assert [site.user_field(name, "blocked_until") or "" for name in "fg"
+            ] == ["", ""]
+    assert site.user_field("g", "blocked_by") == "alarm:volume"
     says(site, "user_create_post", domain="new.example")
     assert site.user_field("a", "status") == "blocked"
 

@@ -623,6 +623,27 @@ def test_clock_that_goes_back(library):
     assert library.call("reserve", "d", 1)[0] == "full"
 
 
+@pytest.mark.parametrize("limits", [
+    {"quota": "3", "quota_period": "1h"}, {"rate": "3/1h"},
+    {"rate": "3/1h 50/1d"}])
+def test_clock_that_was_far_ahead(library, limits):
+    """Nobody waits for the time that it told; what was used stays so."""
+    clock, longest = SECOND * 5000000000, 86400 if "1d" in limits.get(
+        "rate", "") else 3600
+    library.set_clock(clock + SECOND * 365 * 86400)
+    library.begin(**limits)
+    for hold in ("a", "b"):
+        assert library.call("reserve", hold, 1)[0] == "ok"
+    library.set_clock(clock)
+    assert library.call("check", "none", 2)[0] == "full"
+    assert library.call("reserve", "c", 1)[0] == "ok"
+    assert library.call("reserve", "d", 1)[0] == "full"
+    library.set_clock(clock + SECOND * longest)
+    for hold in ("e", "f", "g"):
+        assert library.call("reserve", hold, 1)[0] == "ok"
+    assert library.call("reserve", "h", 1)[0] == "full"
+
+
 def test_refund_of_a_window_gone_by(library):
     clock = SECOND * 6000000000
     library.set_clock(clock)

@@ -269,6 +269,21 @@ def test_the_users_of_an_account_that_goes_keep_its_status(
     assert acme.server.cli("KEYS", "smtp:account:*") == []
 
 
+@pytest.mark.parametrize("status, boxed", [("blocked", "blocked"),
+                                           ("sandboxed", "sandboxed")])
+def test_what_ends_some_day_does_not_end_with_the_account(acme, status, boxed):
+    """An alarm has blocked or sandboxed these users for a time."""
+    for name in ("boxed", "barred"):
+        acme.server.cli("HSET", acme.key(name), "blocked_by", "alarm:volume",
+                        "blocked_until", "9999-01-01T00:00:00Z")
+    acme.server.cli("HSET", "smtp:account:{acme}", "status", status)
+    acme.ok("account", "rm", "acme", "--yes")
+    for name, left in (("boxed", boxed), ("barred", "blocked")):
+        fields = acme.fields(name)
+        assert fields["status"] == left
+        assert "blocked_until" not in fields
+
+
 def test_the_removal_of_a_blocked_account_asks_first(acme):
     acme.ok("account", "set", "acme", "status", "blocked")
     code, shown = acme.typed("account", "rm", "acme", answers=["n"])

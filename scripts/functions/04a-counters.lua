@@ -49,7 +49,8 @@ end
 -- The window that is open by the present period: when it began, what was
 -- charged in it.  When there is none, it would begin now.  One that begins later
 -- than now is open: the clock went back, as it may when a replica takes over.
--- Nil where it cannot be read.
+-- Where it was further ahead than a period, nobody waits for that time: it begins
+-- now.  Nil where it cannot be read.
 function windows.read(counter, period, time)
 	local text = counters.read(counter)
 	local start, count = string.match(text or '', '^(%d+) (%d+)$')
@@ -61,6 +62,8 @@ function windows.read(counter, period, time)
 		return nil
 	elseif time >= start + period * 1000000 then
 		return time, 0
+	elseif start > time + period * 1000000 then
+		return time, count
 	end
 	return start, count
 end

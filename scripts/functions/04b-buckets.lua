@@ -114,8 +114,15 @@ local function add_buckets(b, l)
 	return fresh
 end
 
+-- Nor does anybody wait for a time that the clock has told by mistake.
 local function leak(b, time)
-	local passed = math.max(0, time - b.time)
+	local passed, longest = math.max(0, time - b.time), 0
+	for period in pairs(b.of) do
+		longest = math.max(longest, parts(period))
+	end
+	if b.time > time + longest then
+		b.time = time
+	end
 	for _, bucket in pairs(b.of) do
 		bucket.level = math.max(0, bucket.level - passed * bucket.n)
 	end

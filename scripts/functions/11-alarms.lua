@@ -12,7 +12,7 @@
 --                                     the limit, or a HyperLogLog, where the
 --                                     limit is too high for a set, or was in
 --                                     this window; otherwise a number
---   user:{NAME}:used:alarm:KIND:told  the limit that a notice has told to be
+--   user:{NAME}:used:alarm:KIND:told  the limits that notices have told to be
 --                                     passed
 --   user:{NAME}:used:hold:ID          "counted by:VERSION" of what is no message,
 --                                     should it be counted again; what is to be
@@ -236,15 +236,16 @@ end
 
 -- Whether a notice has not been told in this window.  A number may have passed the
 -- limit before, and been given back: no client is to fill the stream of events.
--- Of another limit it is told anew.
+-- Of another limit it is told anew, and once: relays may have different ones.
 local function is_news(counter, alarm)
 	local key, limit = counter .. ':told', string.format('%.0f', alarm.limit)
-	local told = redis.pcall('GET', key)
-	if told == limit or type(told) == 'table' then
+	local told = redis.pcall('GET', key) or ''
+	if type(told) == 'table' or #told > TEXT_MAX or
+	    string.find(' ' .. told .. ' ', ' ' .. limit .. ' ', 1, true) then
 		return false
 	end
-	redis.call('SET', key, limit, 'PXAT', string.format('%.0f',
-	    redis.call('PEXPIRETIME', counter)))
+	redis.call('SET', key, told .. ' ' .. limit, 'PXAT',
+	    string.format('%.0f', redis.call('PEXPIRETIME', counter)))
 	return true
 end
 

@@ -170,11 +170,15 @@ def hand_down(redis, account):
 
 
 def worsen(redis, users, status):
-    """Gives the status to those who have a better one; how many.  A user
-    whose status is none is refused as it is."""
-    better = STATUSES[:STATUSES.index(status)]
-    commands = [fcall("user_set", [user_key(redis, name)], "status", status)
-                for name, own in users if (own or "allowed") in better]
+    """Gives the status to those who have a better one, and keeps those at
+    theirs who would have a better one some day; how many.  A user whose
+    status is none is refused as it is."""
+    worst = {name: max(own or "allowed", status, key=STATUSES.index)
+             for name, own, _ in users if (own or "allowed") in STATUSES}
+    commands = [fcall("user_set", [user_key(redis, name)], "status",
+                      worst[name])
+                for name, own, ends in users
+                if name in worst and (ends or worst[name] != own)]
     return sum(map(changed, call_many(redis, commands) if commands else ()))
 
 
@@ -188,10 +192,11 @@ def changed(reply):
 
 
 def users_of(redis, account):
-    """Names and statuses of the users whom the relay takes for the
-    account's, in lists that are not long: what is read is soon used."""
-    for page in read_rows(redis, "user", [("HMGET", "", "status", "account")]):
-        yield [(name, held[0]) for name, held in page
+    """Names, statuses and when these end of the users whom the relay takes
+    for the account's, in lists that are not long: what is read is soon used."""
+    for page in read_rows(redis, "user", [
+            ("HMGET", "", "status", "account", "blocked_until")]):
+        yield [(name, held[0], held[2]) for name, held in page
                if isinstance(held, list) and fold(held[1] or "") == account]
 
 

@@ -11,7 +11,7 @@ With several panels one domain can end in two accounts: nothing checks that here
 import contextlib
 
 from .events import BadEvent
-from .relay import Stuck, VALUE_MAX, known_status, unless_bad
+from .relay import Stuck, known_status, unless_bad
 from .text import domain_key, looks_like_domain
 
 
@@ -47,8 +47,8 @@ def account_deleted(relay, spool, conf, event):
     are not for them."""
     account = event["account"]
     if conf.deleted_users:
-        for user, status in relay.users(account):
-            if status != "blocked":
+        for user, status, ends in relay.users(account):
+            if status != "blocked" or ends:
                 relay.set_user(user, "status", "blocked")
     relay.drop_account(account)
     spool.forget_suspensions(account)
@@ -64,11 +64,16 @@ def account_renamed(relay, spool, _conf, event):
     relay.need_account(new)
     copy_suspensions(spool, old, new)
     if found is not None:
-        copy_fields(relay, found, new)
+        if not copied(relay, found, new):
+            # Also when the panel ends the suspension.
+            relay.set_field(new, "status", "blocked")
+            spool.forget_file("status", new)
         for domains in relay.domains(old):
             relay.need_good_domains(new, domains)
-    for user, _ in relay.users(old):
-        relay.set_user(user, "account", new)
+    for user, *_ in relay.users(old):
+        # Who has not the prefix of its users is refused, and stays so.
+        if not unless_bad(relay.set_user, user, "account", new):
+            relay.set_user(user, "status", "blocked")
     if found is not None:
         relay.drop_account(old)
     spool.forget_suspensions(old)
@@ -82,13 +87,21 @@ def copy_suspensions(spool, old, new):
         spool.set_former_status(new, former)
 
 
-def copy_fields(relay, found, new):
-    """What the relay takes of it."""
-    if found.get("status"):
-        relay.set_field(new, "status", known_status(found["status"]))
-    if found.get("plan"):
-        if len(found["plan"]) <= VALUE_MAX:
-            unless_bad(relay.set_field, new, "plan", found["plan"])
+def copied(relay, found, new):
+    """Whether all was, for which mail is stopped where it cannot be read: a
+    plan is not."""
+    values = {field: found[field] for field in relay.account_fields()
+              if found.get(field)}
+    status, plan = values.pop("status", None), values.pop("plan", None)
+    if status:
+        relay.set_field(new, "status", known_status(status))
+    if plan:
+        unless_bad(relay.set_field, new, "plan", plan)
+    if found["suppressed_count"]:
+        relay.copy_suppressed(found["name"], new)
+    taken = [unless_bad(relay.set_field, new, *value)
+             for value in values.items()]
+    return all(taken) and found["suppressed_count"] is not None
 
 
 def account_suspended(relay, spool, _conf, event):

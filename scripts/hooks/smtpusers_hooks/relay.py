@@ -6,13 +6,14 @@
 Each step says what is to be, not what to change, and may be repeated.
 """
 
+from provision import suppressions
 from provision.accounts import users_of
 from provision.alabels import alabels
 from provision.configuration import read_configuration
 from provision.connection import ReplyError
 from provision.events import set_status
 from provision.failure import EX_DATAERR, Failure
-from provision.functions import call, call_json
+from provision.functions import call, call_json, schema_of
 from provision.pages import members
 from provision.records import account_key, user_key
 from provision.servers import connect
@@ -61,6 +62,21 @@ class Relay:
         with understood():
             yield from members(self.redis, account_key(self.redis, name,
                                                        ":domains"))
+
+    def account_fields(self):
+        """The names of what an account may have."""
+        with understood():
+            return list(schema_of(self.redis).fields["account"])
+
+    def copy_suppressed(self, old, new):
+        """The recipients that get no mail from an account, to those of
+        another."""
+        def step():
+            return suppressions.write(
+                self.redis, "account", account_key(self.redis, new), "",
+                map(suppressions.entry_text, suppressions.recipients_of(
+                    self.redis, "account", account_key(self.redis, old))))
+        replied(("NOACCOUNT",), step)
 
     def change_account(self, function, name, *words, unless=()):
         return self.ask("account_" + function, account_key(self.redis, name),
@@ -120,8 +136,9 @@ class Relay:
                                 unless=("NOACCOUNT",))
 
     def users(self, account):
-        """Names and statuses of its users. Whatever the case of the letters
-        that they name it in, the relay takes them for its users."""
+        """Names, statuses and when these end of its users. Whatever the case
+        of the letters that they name it in, the relay takes them for its
+        users."""
         with understood():
             for users in users_of(self.redis, account):
                 yield from users
@@ -177,10 +194,12 @@ def batches(values):
 
 
 def unless_bad(step, *arguments):
+    """Whether it was taken."""
     try:
         step(*arguments)
     except BadEvent:
-        return
+        return False
+    return True
 
 
 def known_status(status):
