@@ -72,7 +72,7 @@ def text_of(finding):
 
 def check_all(run, report):
     later = Later(run, report)
-    progress = Progress("user", patient=True)
+    progress = Progress("user")
     for page in judged_rows(run.redis, "user", run.user):
         progress.add(len(page))
         report.tell(inspect_users(run, page))

@@ -25,9 +25,9 @@ from .suppressions import in_alabels, open_lines
 from .text import visible
 
 # Lines of a call, and calls that are under way: while Redis writes what it has
-# read, some 0.1 ms, it answers nobody else.  With fewer it waits for us.
-LINES = 1
-CALLS = 3
+# read, some 0.1 ms, it answers nobody else.
+LINES = 2
+CALLS = 2
 LINE_BYTES = 4 << 20
 
 
@@ -129,7 +129,7 @@ def connect(how):
 
 def do_import(args):
     redis = connect(args.connect)
-    progress, tally = Progress("line", patient=True), Tally(args.from_line)
+    progress, tally = Progress("line"), Tally(args.from_line)
     with open_lines("-" if args.source is None else args.source) as source:
         errors = Errors(args.errors, source)
         try:

@@ -7,11 +7,9 @@ it is."""
 import os
 import sys
 import time
-from contextlib import suppress
 
 
 NICE = 5
-MANY = 1000             # that somebody may wait for on a busy host
 
 
 def counted(count, word):
@@ -20,17 +18,15 @@ def counted(count, word):
 
 class Progress:
     """One line that stays, for those who look at a terminal and wait for more
-    than a second. There is one at a time. One that is patient lets all others
-    on the host go first, once it has come far."""
+    than a second. There is one at a time."""
 
     FIRST = 1.0
     PAUSE = 0.5
 
     current = None
 
-    def __init__(self, word, patient=False):
+    def __init__(self, word):
         give_way()
-        self.patient = patient
         Progress.current = self
         self.shown = sys.stderr.isatty()
         self.word = word
@@ -42,9 +38,6 @@ class Progress:
     def add(self, count, *more):
         """So many have been done; what else there is to say of them all."""
         self.count += count
-        if self.patient and self.count > MANY:
-            self.patient = False
-            wait_for_all()
         now = time.monotonic() if self.shown else 0
         if now < self.next:
             return
@@ -65,14 +58,6 @@ def give_way():
     """Where the relay or Redis is on the same host, they come first."""
     here = os.getpriority(os.PRIO_PROCESS, 0)
     os.setpriority(os.PRIO_PROCESS, 0, max(here, NICE))
-
-
-def wait_for_all():
-    """What is for nobody who waits runs where nothing else wants to: who
-    answers others is then awake at once, also where all processors are in
-    use."""
-    with suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def make_way(for_good=False):
