@@ -198,7 +198,7 @@ def test_spf_is_answered_by_who_was_asked(new_relay, users):
 def test_spf_on_and_off(new_relay, users):
     with OddServer() as names:
         relay = new_relay(spf="off", spf_resolver=names.address,
-                          spf_timeout=300, spf_workers=1)
+                          spf_timeout=5000, spf_workers=1)
         users.account("acme", plan="pro")
         users.add("alice", PASSWORD, account="acme", mode="any")
         with Session(relay) as session:
