@@ -135,7 +135,7 @@ def read_rows(redis, kind, columns, match="*", strange=None):
 
 
 def batches(link, before, match, most, others, strange=None):
-    """Keys of records, not many at once."""
+    """Keys of records, not many at once, and half as many beside others."""
     for page, in pages(link, scan(glob_escape(before) + match + "}"), others):
         some = []
         for key in page:
@@ -143,8 +143,10 @@ def batches(link, before, match, most, others, strange=None):
                 some.append(key)
             elif strange:
                 strange(key)
-        for first in range(0, len(some), most):
-            yield some[first:first + most]
+        while some:
+            count = most // 2 if others.are_there() else most
+            yield some[:count]
+            del some[:count]
 
 
 def answered(link, question, asked, others, calls=1):
