@@ -19,7 +19,6 @@
 #include "recent.h"
 
 #define ARGS 4
-#define IPV6_BITS 64 /* of an address, that tell the host's network */
 
 struct failures_query {
 	const struct failures *failures;
@@ -38,22 +37,12 @@ struct call {
 	const char *argv[ARGS];
 };
 
-static struct netaddr
-host_of(const struct netaddr *source)
-{
-	struct netaddr host = *source;
-
-	if (host.len == sizeof(host.addr))
-		netaddr_widen(&host, IPV6_BITS);
-	return (host);
-}
-
 static void
 make_call(const struct failures *failures, const struct netaddr *source,
     struct call *call)
 {
 	const struct conf *conf = failures->conf;
-	struct netaddr	   host = host_of(source);
+	struct netaddr	   host = netaddr_host(source);
 
 	key_failures(call->key, conf->prefix, &host, "");
 	key_failures(call->known, conf->prefix, &host, "known");
@@ -131,7 +120,7 @@ bool
 failures_worth_logging(const struct failures *failures,
     const struct netaddr		     *source)
 {
-	struct netaddr host = host_of(source);
+	struct netaddr host = netaddr_host(source);
 	char	       text[NETADDR_TEXT];
 	const char    *string = netaddr_text(&host, text);
 

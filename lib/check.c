@@ -26,7 +26,6 @@
 #include "trouble.h"
 
 #define WORDS_MAX 8
-#define RETRY 20000 /* microseconds */
 #define SERVERS_MAX 1024
 #define NUMBERS 150000 /* with so many, there is a name in each slot */
 
@@ -292,7 +291,7 @@ is_problem(const redisReply *reply)
 static bool
 wait_for_function(struct look *look, const redisReply *reply)
 {
-	const struct timeval tv = { 0, RETRY };
+	const struct timeval tv = { 0, SERVERS_RETRY };
 
 	return (strstr(reply->str, "Function not found") != NULL &&
 	    look->retries-- > 0 && event_add(look->retry, &tv) == 0);
@@ -332,7 +331,7 @@ send_probe(struct look *look)
 }
 
 static void
-on_retry(evutil_socket_t fd, short what, void *arg)
+on_probe_again(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -446,9 +445,9 @@ check_redis(struct event_base *base, const struct conf *conf,
 		.most = program == CHECK_FILTER && has_alarms(conf)
 		    ? CHECK_ALARMS
 		    : (int)program,
-		.retries = conf->redis_timeout * 1000 / RETRY };
+		.retries = conf->redis_timeout * 1000 / SERVERS_RETRY };
 
-	if ((look.retry = evtimer_new(base, on_retry, &look)) == NULL)
+	if ((look.retry = evtimer_new(base, on_probe_again, &look)) == NULL)
 		return (EX_OSERR);
 	servers_when_ready(servers, on_check_ready, &look);
 	event_base_dispatch(base);
