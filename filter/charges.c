@@ -94,7 +94,7 @@ log_if_bad(const struct quotas *quotas, const char *key,
 {
 	struct quota_words words;
 
-	if (quota_words(reply, &words) && words.n > 1 &&
+	if (quotareply_words(reply, &words) && words.n > 1 &&
 	    strcmp(words.word[0], "bad") == 0 &&
 	    quotareply_worth_logging(quotas, key, words.word[1]))
 		users_log_bad(key, words.word[1]);
