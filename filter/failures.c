@@ -10,11 +10,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf.h"
 #include "failures.h"
 #include "functions.h"
 #include "key.h"
+#include "log.h"
 #include "netaddr.h"
 #include "recent.h"
 
@@ -56,6 +58,20 @@ make_call(const struct failures *failures, const struct netaddr *source,
 	call->argv[3] = call->period;
 }
 
+/* Nobody else says it: it is the record's fault, and not that of Redis. */
+static void
+log_if_bad(const struct failures_query *q, const redisReply *reply)
+{
+	const char *const key = q->key;
+
+	if (reply->type == REDIS_REPLY_ERROR &&
+	    strncmp(reply->str, "WRONGTYPE", 9) == 0 &&
+	    recent_add_new(q->failures->logged, 1, &key))
+		log_warnx("%s: this or %s:known has the wrong type; who "
+			  "connects from there is deferred until it is deleted",
+		    key, key);
+}
+
 /* How many seconds it is refused; 0: not now. */
 static void
 on_failures_reply(void *arg, const redisReply *reply)
@@ -66,8 +82,9 @@ on_failures_reply(void *arg, const redisReply *reply)
 	q->req = NULL;
 	if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
 		result = reply->integer == 0 ? FAILURES_FEW : FAILURES_MANY;
-	else
-		functions_lost(q->failures->functions, q->key, reply);
+	else if (!functions_lost(q->failures->functions, q->key, reply) &&
+	    reply != NULL)
+		log_if_bad(q, reply);
 	q->cb(q->arg, result);
 	free(q);
 }

@@ -115,7 +115,7 @@ check_conf(const char *who, enum check_program program, const char *file,
 /*
  * A command as it is sent, but so that nothing comes of it: what writes is
  * given arguments that Redis finds wrong only after it has looked at the
- * permissions.  Behind @ is a key without its prefix.
+ * permissions.  Behind @ is the kind of a key, and its part.
  */
 struct probe {
 	int	    least; /* the table needs fewer */
@@ -125,31 +125,34 @@ struct probe {
 /* A filter that counts for alarms needs more. */
 #define CHECK_ALARMS (CHECK_FILTER + 1)
 
-/*
- * TROUBLE_PROBE begins the name in each of these keys, of which none can be
- * there.  A number behind it makes one that is in a slot of another server.
- */
-#define USER "@user:{-n}"
-#define LIST "@user:{-n}:ips"
-#define SUPPRESSED "@user:{-n}:suppressed"
-#define LAST "@user:{-n}:last"
-#define LOG "@user:{-n}:log"
-#define USED "@user:{-n}:used:quota"
-#define COUNTED "@user:{-n}:used:alarm:sources"
-#define DOMAINS "@user:{-n}:domains"
-#define SENDERS "@user:{-n}:used:senders"
-#define UNTIL "@user:{-n}:used:senders:until"
-#define ACCOUNT_USED "@account:{-n}:used:quota"
-#define ACCOUNT "@account:{-n}"
-#define ADDRESS "@ip:{-n}"
-#define REPORT "@report:{-n}"
-#define FAILURES "@failures:{-n}"
-#define RELAY "@relay:{-n}"
-#define STATS "@stats:{-n}"
-#define TOP "@top:{-n}:messages"
+/* With the name that is tried, none of these can be there. */
+#define USER "@user"
+#define LIST "@user:ips"
+#define SUPPRESSED "@user:suppressed"
+#define LAST "@user:last"
+#define LOG "@user:log"
+#define USED "@user:used:quota"
+#define COUNTED "@user:used:alarm:sources"
+#define DOMAINS "@user:domains"
+#define SENDERS "@user:used:senders"
+#define UNTIL "@user:used:senders:until"
+#define ACCOUNT_USED "@account:used:quota"
+#define ACCOUNT "@account"
+#define ADDRESS "@ip"
+#define REPORT "@report"
+#define FAILURES "@failures"
+#define RELAY "@relay"
+#define STATS "@stats"
+#define TOP "@top:messages"
 
 /* This one may be there. */
 #define EVENTS "@events"
+
+/*
+ * As TROUBLE_PROBE has it.  A number behind it makes a key that is in a slot of
+ * another server.
+ */
+#define NAME "-n"
 
 #define VERSION "smtpusers_version"
 
@@ -217,16 +220,22 @@ struct look {
 
 static void probe_next(struct look *);
 
+/* KIND or KIND:PART */
 static void
 write_probe_key(const struct look *look, const char *word, char key[KEY_TEXT])
 {
-	const size_t n = strcspn(word, "}");
-	char	     number[16] = "";
+	char	    name[sizeof(NAME) + 10] = NAME, kind[16];
+	const char *part = strchr(word, ':');
 
-	if (look->number > 0 && word[n] != '\0')
-		snprintf(number, sizeof(number), "%u", look->number);
-	snprintf(key, KEY_TEXT, "%s%.*s%s%s", look->conf->prefix, (int)n, word,
-	    number, word + n);
+	if (strcmp(word, &EVENTS[1]) == 0) {
+		key_events(key, look->conf->prefix);
+		return;
+	}
+	if (look->number > 0)
+		snprintf(name, sizeof(name), NAME "%u", look->number);
+	snprintf(kind, sizeof(kind), "%.*s", (int)strcspn(word, ":"), word);
+	key_of_kind(key, look->conf->prefix, kind, name,
+	    part != NULL ? part + 1 : "");
 }
 
 /*
