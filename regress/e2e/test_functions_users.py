@@ -81,7 +81,7 @@ local redis = { call = function(command, ...)
 		return { real.call('GET', 'clock'), '999999' }
 	end
 	return real.call(command, ...)
-end, pcall = real.pcall }
+end, pcall = real.pcall, acl_check_cmd = real.acl_check_cmd }
 """
 
 

@@ -192,7 +192,7 @@ end
 
 -- Rates that are gone are counted for as long as something is left of them,
 -- should they come again; of very many, those that last the longest.
-local function forget(b, l)
+local function drop_gone(b, l)
 	local gone = {}
 	for period, bucket in pairs(b.of) do
 		if not l.least[period] then
@@ -212,7 +212,7 @@ end
 
 -- The number of the charge.
 function buckets.charge(counter, l, b, units, time)
-	forget(b, l)
+	drop_gone(b, l)
 	if not next(b.of) then
 		if b.number > 0 then
 			write(counter, nil)

@@ -295,11 +295,9 @@ local function add_step(steps, command, key, words)
 	end
 end
 
--- Before Redis 7.0 it cannot be asked.
 local function need_right(command, key, words)
-	local may, count = redis.acl_check_cmd, #words
-	if may and not may(command, key,
-	    unpack(words, 1, count < CHUNK and count or CHUNK)) then
+	if not redis.acl_check_cmd(command, key,
+	    unpack(words, 1, math.min(#words, CHUNK))) then
 		fail('NOPERM', visible(key) .. ': this ACL user may not ' ..
 		    'call ' .. command)
 	end

@@ -106,7 +106,7 @@ local function add_members(steps, list, members, ends)
 end
 
 -- What is suppressed for longer already stays so.
-local function add(kind, key, name, words, default)
+local function suppress(kind, key, name, words, default)
 	local list, steps = list_of(kind, key, name), {}
 	need_words(words, 'recipient')
 	local members, ends = wanted_of(words, default)
@@ -126,7 +126,7 @@ local function suppress_add(kind, keys, args)
 	local period = table.remove(args, 1) or ''
 	local default = period == '' and math.huge or
 	    seconds_now() + parse_period(canonical.period(period))
-	return add(kind, key, name, args, default)
+	return suppress(kind, key, name, args, default)
 end
 
 -- Also what is no recipient, by its exact text; without any, what has ended.
@@ -190,7 +190,7 @@ function suppressed.put(kind, key, name, words, first, last)
 		fail('INVALID', 'the call takes the word suppressed and ' ..
 		    'recipients')
 	end
-	return add(kind, key, name, split(words[last], 'suppressed'),
+	return suppress(kind, key, name, split(words[last], 'suppressed'),
 	    math.huge) > 0 and 'changed' or 'same'
 end
 
