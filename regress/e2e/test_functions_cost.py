@@ -225,6 +225,61 @@ def test_imports(library, function, domains):
     assert least(library, call, before) < MOST
 
 
+@pytest.mark.parametrize("sets", [("domains",), ("domains", "ips")])
+def test_imports_that_replace(library, sets):
+    """So many at the most; the others are told to come by another call."""
+    domains = ["d%d.example" % n for n in range(MEMBERS)]
+    ranges = ["10.1.%d.%d" % (n >> 8, n & 255) for n in range(MEMBERS)]
+    keys, words = [], []
+    for n in range(100):
+        keys.append(library.user("u%d" % n))
+        fields = pairs(**{name: "x.example" if name == "domains" else "::1"
+                          for name in sets})
+        words += [str(len(fields)), *fields]
+
+    def before():
+        for key in keys:
+            library.redis.cli("HSET", key, "mode", "all")
+            for name in sets:
+                library.redis.cli("DEL", key + ":" + name)
+                library.redis.cli("SADD", key + ":" + name, *(
+                    domains if name == "domains" else ranges))
+
+    call = lambda: library.redis.cli("FCALL", "smtpusers_import", len(keys),
+                                     *keys, "user_put", *words)
+    before()
+    replies = call()
+    done = 4 // len(sets)
+    assert replies[:done] == ["changed"] * done
+    assert all(reply.startswith("INVALID ") and "by another" in reply
+               for reply in replies[done:])
+    assert least(library, call, before) < MOST
+
+
+def test_imports_of_what_is_over(library):
+    keys, words = [], []
+    for n in range(100):
+        keys.append(library.user("u%d" % n))
+        words += "2", "suppressed", "a.example"
+
+    def before():
+        for key in keys:
+            library.redis.cli("HSET", key, "mode", "all")
+            library.redis.cli("DEL", key + ":suppressed")
+            library.redis.cli("ZADD", key + ":suppressed", *[
+                word for n in range(1500) for word in (
+                    1 + n, "d%d.example" % n)])
+
+    call = lambda: library.redis.cli(
+        "FCALL", "smtpusers_import", len(keys), *keys, "user_suppressed_add",
+        *words)
+    before()
+    assert call() == ["changed"] * len(keys)
+    assert sum(library.redis.cli("ZCARD", key + ":suppressed")
+               for key in keys) == 100 * 1501 - 1000
+    assert least(library, call, before) < MOST
+
+
 def test_views_of_what_is_large(library, alice):
     for name, make in (("domains", DOMAINS["long"]), ("ips", RANGES["IPv6"])):
         every = [make(n) for n in range(60000)]

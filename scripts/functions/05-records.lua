@@ -324,10 +324,17 @@ local function add_set_steps(steps, key, members)
 	if #members == 0 then
 		add_step(steps, 'UNLINK', key)
 		return
-	elseif redis.call('SCARD', key) > LIMITS.members then
+	end
+	local count = redis.call('SCARD', key)
+	if count > LIMITS.members then
 		fail('INVALID', visible(key) .. ': more members than a call ' ..
 		    'can replace: add and remove instead')
+	elseif count > left.replaced then
+		fail('INVALID', visible(key) .. ': a call replaces at most ' ..
+		    LIMITS.replaced .. ' members: write this record by ' ..
+		    'another')
 	end
+	left.replaced = left.replaced - count
 	for _, member in ipairs(members) do
 		wanted[member] = true
 	end

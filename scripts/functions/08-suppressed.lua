@@ -11,7 +11,6 @@ local suppressed = {}		-- what other parts use
 do
 
 local MOST = 1000000		-- entries of a list
-local TIDIED = 1000		-- entries that have ended, removed in a call
 local PAIRS = 499		-- of a command: scores and members
 local LAST = 253402300799	-- seconds at the end of the year 9999
 
@@ -54,7 +53,8 @@ end
 local function add_tidying(steps, list)
 	local gone = redis.call('ZRANGE', list, '(0',
 	    string.format('%.0f', seconds_now()), 'BYSCORE', 'LIMIT', '0',
-	    tostring(TIDIED))
+	    tostring(left.tidied))
+	left.tidied = left.tidied - #gone
 	add_step(steps, 'ZREM', list, gone)
 	return #gone
 end
