@@ -215,6 +215,32 @@ def test_pages_that_are_none(library, words, told):
     assert told is None or str(error.value) == "INVALID " + told
 
 
+# Whether a record is what an addition would make
+
+def test_is(library):
+    alice = library.user()
+    fields = ("password", HASH, "quota", "5")
+    assert library.call("is", alice, *fields) == 0
+    library.call("user_add", alice, *fields, "domains", "a.example")
+    before = library.snapshot()
+    for words, same in (
+            (fields, 1), ((*fields, "domains", "b.example"), 1),
+            ((*fields, "mode", "default"), 1), ((*fields, "mode", "all"), 0),
+            ((*fields, "mode", ""), 1), (fields[:2], 0),
+            ((*fields, "restricted", "1"), 0),
+            ((*fields, "restricted", "0"), 1),
+            ((*fields, "created", "2026-11-21T08:39:29Z"), 0),
+            # Of a user without restricted, who may be so.
+            ((*fields, "ips", "::1"), 1)):
+        assert library.call("is", alice, *words) == same, words
+    assert library.snapshot() == before
+    library.redis.cli("HSET", alice, "colour", "red")
+    assert library.call("is", alice, *fields) == 0
+    library.redis.cli("HSET", library.account(), "status", "allowed")
+    assert library.call("is", library.account()) == 1
+    assert library.call("is", library.account(), "plan", "pro") == 0
+
+
 # What is left over
 
 def test_strays(library):

@@ -137,7 +137,7 @@ def test_add_leaves_another_user_of_the_name_alone(library, alice, change):
 
 @pytest.mark.parametrize("command", [
     ("HSET", "", "ip_auth", "192.0.2.7"), ("HSET", "", "note", "x"),
-    ("HSET", "", "quota", ""), ("SADD", ":domains", "b.example"),
+    ("HSET", "", "quota", "0"), ("SADD", ":domains", "b.example"),
     ("DEL", ":ips")])
 def test_add_leaves_a_user_who_has_more_alone(library, alice, command):
     verb, suffix, *rest = command
@@ -769,5 +769,5 @@ def test_readers_write_nothing(library, alice):
         "smtpusers_" + name for name in (
             "check", "usage", "sender_usage", "version", "user_get", "user_check",
             "account_get", "canonical", "describe", "page", "rows", "strays",
-            "odd_members", "failures", "user_suppressed",
+            "odd_members", "is", "failures", "user_suppressed",
             "account_suppressed")}

@@ -506,6 +506,15 @@ function api.mend(keys, args)
 	return #gone
 end
 
+-- [FIELD VALUE...] -> 1 or 0: whether all is there but, perhaps, members of
+-- sets, so that these can be added.
+function api.is(keys, args)
+	local kind = kind_of_key(keys)
+	local key = record_of(keys, kind)
+	need_sizes(args)
+	return has_fields(kind, key, args) and 1 or 0
+end
+
 -- SUFFIX...: what is left of a record that is not there.
 function api.bury(keys, args)
 	local kind = kind_of_key(keys)

@@ -93,6 +93,7 @@ local functions = {
 	{ 'rows', 'no-writes' },
 	{ 'strays', 'no-writes', 'allow-cross-slot-keys' },
 	{ 'odd_members', 'no-writes' },
+	{ 'is', 'no-writes' },
 	{ 'mend', 'allow-oom' },
 	{ 'bury', 'allow-oom' },
 	{ 'canonical', 'no-writes' },
