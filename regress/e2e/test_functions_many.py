@@ -150,6 +150,35 @@ def test_conditions(library, words, expected):
         assert rows[4] is None
 
 
+def test_a_condition_takes_no_field_away(library):
+    library.redis.cli("HSET", library.user(), "mode", "all", "status",
+                      "blocked", "blocked_until", "x")
+    for words in (("mode", "all"), ("status", "blocked")):
+        assert listed(library, "fields", "blocked_until", *words) == {
+            "alice": ["x"]}
+
+
+def test_two_fields_that_are_given(library):
+    for name, fields in (("a", ("mode", "all", "quota", "5")),
+                         ("b", ("mode", "all")), ("c", ("quota", "5"))):
+        library.call("user_add", library.user(name), *fields)
+    assert set(listed(library, "given", "mode", "given", "quota")) == {"a"}
+
+
+def test_rows_of_nobody(library):
+    """Whatever is asked for; a record of nothing that is asked for is one."""
+    library.redis.cli("HSET", library.user("bob"), "colour", "red")
+    library.redis.cli("SET", library.user("carol"), "no hash")
+    for fields in ("mode", "problems", "ip_count", ""):
+        alice, bob, carol = library.redis.cli(
+            "FCALL_RO", "smtpusers_rows", 3, library.user(),
+            library.user("bob"), library.user("carol"), "user", "fields",
+            fields)
+        assert alice is None
+        assert bob[0] == "bob" and len(bob) == 1 + bool(fields)
+        assert carol[0] == "carol"
+
+
 @pytest.mark.parametrize("prefix", ["smtp:", "s*[a]?^\\x:"])
 def test_pages_are_complete(redis, prefix):
     library = Library(redis, prefix)
@@ -201,6 +230,12 @@ def test_large_sets_are_counted(library):
     (("x", "user", "0", "plan", "pro"), "plan: not an option"),
     (("x", "user", "0", "given", "colour"), "given: not an option"),
     (("x", "user", "0", "fields", "mode colour"), "colour: not a field"),
+    (("x", "user", "0", "fields", "mode mode"), "mode: named twice"),
+    (("x", "user", "0", "fields", "used mode used"), "used: named twice"),
+    (("x", "user", "0", "mode", "all", "mode", "all"), "mode: named twice"),
+    (("x", "user", "0", "fields", "", "fields", ""), "fields: named twice"),
+    (("x", "user", "0", "given", "mode", "given", "mode"),
+     "mode: named twice"),
     (("x", "user", "0", "mode"), "an option without a value: they come in "
      "pairs"),
     (("x", "table", "0"), "table: neither user nor account"),

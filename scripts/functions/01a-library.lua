@@ -37,6 +37,7 @@ local LIMITS = {
 	page = 50,		-- keys that a page looks at
 	checked = 100,		-- of one that looks for problems
 	read = 2500,		-- members of all sets that a page reads
+	counted = 32768,	-- bytes of counters that a page reads
 	exact = 32768,		-- bytes of odd texts that are shown exactly
 	listed = 500,		-- members of a set that are shown or looked at
 }
@@ -60,14 +61,23 @@ do
 
 local SHOWN_MAX = 200		-- bytes of a value that an error repeats
 
+local escapes			-- by the byte that one stands for
+
+local function make_escapes()
+	escapes = {}
+	for byte = 0, 255 do
+		escapes[string.char(byte)] = string.format('\\x%02x', byte)
+	end
+	return escapes
+end
+
 -- A text as an error may repeat it: what is no printable ASCII is written as
 -- bytes.
 function visible(text)
 	local rest = #text > SHOWN_MAX and '...' or ''
 	text = string.sub(text, 1, SHOWN_MAX)
-	return string.gsub(text, '[%c\\\128-\255]', function(byte)
-		return string.format('\\x%02x', string.byte(byte))
-	end) .. rest
+	return string.gsub(text, '[%c\\\128-\255]', escapes or make_escapes()) ..
+	    rest
 end
 
 -- Ends the call; the first word of an error is its code.

@@ -73,7 +73,7 @@ function api.user_get(keys, args)
 	local fields = fields_of(USER, key)
 	fields.status = fields.status and
 	    status_now(fields.status, fields.blocked_until, now())
-	local sets = user_problems(problems, key, fields)
+	local sets = user_problems(problems, key, fields, {})
 	local last = last_of(key)
 	local out = append({ 'name', json.text(name) },
 	    json_fields(USER, fields))
