@@ -9,6 +9,7 @@ import re
 import pytest
 
 from library import HASH, Library, pairs
+from places import SOURCE
 from redisserver import ReplyError
 from users import crypt
 

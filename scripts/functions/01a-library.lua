@@ -3,8 +3,8 @@
 -- See LICENSE.
 --
 -- The parts in this directory, one behind the other in the order of their
--- names, are the function library, where @HASH@ stands for the first 16 digits
--- of the SHA-256 of that text.  Its name tells the version: whoever loads it
+-- names, are the function library, where @RELEASE@ stands for the number of all
+-- programs, and then @HASH@ for the first 16 digits of the SHA-256 of that text.  Its name tells the version: whoever loads it
 -- deletes the one that was found, by its name, in the same transaction.  Where
 -- another client has come in between, both fail, for no two libraries have
 -- functions of the same name.
@@ -19,6 +19,7 @@
 -- two texts with one number neither stays, and neither is known for the older.
 local VERSION = 7
 local HASH = '@HASH@'
+local RELEASE = '@RELEASE@'
 
 local PERIOD_MAX = 3650 * 86400
 local COUNT_MAX = 1000000000000

@@ -144,6 +144,7 @@ function api.describe()
 	return json.object({
 		'version', tostring(VERSION),
 		'hash', json.text(HASH),
+		'release', json.text(RELEASE),
 		'limits', json.object({
 			'members', tostring(LIMITS.members),
 			'bytes', tostring(LIMITS.bytes),

@@ -12,7 +12,7 @@ from .accounts import (
     do_account_add, do_account_rm, do_account_set, do_account_show)
 from .addresses import (
     do_ipauth_clear, do_ipauth_set, do_source_add, do_source_rm)
-from .configuration import read_configuration, version
+from .configuration import read_configuration, release
 from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
@@ -87,7 +87,7 @@ def make_parser():
     parser.add_argument("-f", dest="file", metavar="file",
                         default="/etc/smtpusers.conf",
                         help="the configuration (%(default)s)")
-    parser.add_argument("--version", action="version", version=version())
+    parser.add_argument("--version", action="version", version="smtpusers " + release())
     commands = parser.add_subparsers(metavar="command", required=True)
     add_user_commands(commands)
     add_reading_commands(commands)
