@@ -45,6 +45,10 @@ def test_describe(library):
     told = json.loads(library.redis.cli("FCALL_RO", "smtpusers_describe", 0))
     assert [told["version"], told["hash"]] == library.redis.cli(
         "FCALL_RO", "smtpusers_version", 0)
+    assert told["release"] == (SOURCE / "VERSION").read_text().strip()
+    assert {row["name"] for row in told["kinds"]["user"]["fields"]
+            if not row["settable"]} == {"password", "ip_auth", "blocked_at",
+                                        "created"}
     assert set(told["kinds"]) == {"user", "account"}
     for kind, rows in told["kinds"].items():
         key = getattr(library, kind)()

@@ -11,7 +11,8 @@
 --             (given); the words that it can be (words); the set that must
 --             not be lost where it is 1 (follows); whether it is secret, a
 --             number, a note that the relay does not read; the field without which
---             it means nothing (of), and with which it goes
+--             it means nothing (of), and with which it goes; whether nobody
+--             sets it by itself: it comes with something else (unset)
 --   sets      in order: name, kind of member, help
 --   leftover  keys behind its own that go when it comes or goes; where there
 --             is any of them, there is one of the first (signs)

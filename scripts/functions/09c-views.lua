@@ -127,6 +127,7 @@ local function json_rows(rows)
 			'absent', json.text(row.absent or row.given),
 			'number', tostring(row.number or false),
 			'secret', tostring(row.secret or false),
+			'settable', tostring(not row.unset),
 			'most', row.most and tostring(row.most) or 'null',
 			'help', json.text(row.help) })
 	end

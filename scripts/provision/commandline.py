@@ -42,7 +42,7 @@ from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
     days_of, hours_of, line_of, lines_of, most_of, one_of, report_of,
-    seconds_of, since_of)
+    seconds_of, since_of, until_of)
 
 MODES = ("default", "all", "any")
 STATUSES = ("allowed", "blocked", "sandboxed")
@@ -383,8 +383,10 @@ def add_status_commands(commands):
     parser.add_argument("field", metavar="FIELD", help="see: fields")
     parser.add_argument("value", nargs="?", metavar="VALUE",
                         help="none takes the field away")
-    command(commands, "block", do_block,
-            "Blocks a user, open sessions included.")
+    parser = command(commands, "block", do_block,
+                     "Blocks a user, open sessions included.")
+    parser.add_argument("--until", type=until_of, metavar="TIME",
+                        help="when that ends by itself, in UTC")
     command(commands, "allow", do_allow, "Allows a blocked user again.")
 
 
