@@ -4,9 +4,8 @@
  */
 
 /*
- * Speaks smtpd-filters(7).  This is the one file of the filter that knows the
- * line protocol: its reports become sessions and messages, its requests become
- * questions to those (request.h), in whose answers they end.
+ * Speaks smtpd-filters(7): its reports become sessions and messages, its
+ * requests become questions to those, in whose answers they end (request.h).
  */
 
 #include <sys/types.h>
@@ -459,7 +458,7 @@ filter_start(struct filter *f, const char *file)
 	f->quotas.event = on_told;
 	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
-	filter_share(f);
+	reload_share(f);
 	charges_watch(&f->quotas);
 }
 

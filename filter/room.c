@@ -14,6 +14,7 @@
 #include "conf.h"
 #include "decide.h"
 #include "filter.h"
+#include "id.h"
 #include "room.h"
 
 /* Gives back what the message does not need, as it has not passed. */
@@ -112,7 +113,7 @@ query_room(struct room *room, struct tx *tx,
 
 	if (room->facts->stage != STAGE_END_OF_DATA || room->dry)
 		return (quota_check(quotas, request, on_answer, room));
-	quota_id(tx->reservation_id);
+	id_draw(tx->reservation_id);
 	strlcpy(tx->reservation_account, request->account,
 	    sizeof(tx->reservation_account));
 	tx->reservation = RESERVATION_ASKED;

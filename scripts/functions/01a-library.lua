@@ -36,6 +36,7 @@ local LIMITS = {
 	replaced = 10000,	-- members of sets that are replaced
 	tidied = 1000,		-- suppressed recipients whose time is over
 	page = 50,		-- keys that a page looks at
+	strays = 25,		-- and one that looks for those of nobody
 	checked = 100,		-- of one that looks for problems
 	read = 2500,		-- members of all sets that a page reads
 	counted = 32768,	-- bytes of counters that a page reads
