@@ -112,7 +112,7 @@ on_request(struct filter *f, const struct filterline *fl)
 static void
 close_session(struct filter *f, struct session *s)
 {
-	request_drop_all(s);
+	request_forget_all(s);
 	if (s->login_query != NULL)
 		users_cancel(s->login_query);
 	message_dropped(f, s);

@@ -48,7 +48,7 @@ on_connect_decided(void *arg, const struct decision *d, const struct user *user)
 		     &req->session->source))
 		request_disconnect(req, d->reply);
 	else
-		request_drop(req, d->reply);
+		request_disconnect_quietly(req, d->reply);
 }
 
 void

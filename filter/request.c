@@ -131,11 +131,11 @@ void
 request_disconnect(struct request *req, const char *reply)
 {
 	log_refusal(req, reply);
-	request_drop(req, reply);
+	request_disconnect_quietly(req, reply);
 }
 
 void
-request_drop(struct request *req, const char *reply)
+request_disconnect_quietly(struct request *req, const char *reply)
 {
 	count_refusal(req->filter, req->event, reply, req->reason);
 	answer_request(req, "disconnect", reply);
@@ -175,7 +175,7 @@ request_new(struct filter *f, struct session *s, const struct filterline *fl)
 }
 
 void
-request_drop_all(struct session *s)
+request_forget_all(struct session *s)
 {
 	struct request *req, *next;
 

@@ -49,8 +49,8 @@ struct request {
 struct request *
 request_new(struct filter *, struct session *, const struct filterline *);
 
-/* Drops the requests of a session that has ended, without an answer. */
-void request_drop_all(struct session *);
+/* Frees the requests of a session that has ended, without an answer. */
+void request_forget_all(struct session *);
 
 /*
  * The answers, which free the request.  All but the first two are logged and
@@ -62,6 +62,6 @@ void request_reject(struct request *, const char *reply);
 void request_disconnect(struct request *, const char *reply);
 
 /* As request_disconnect(), but not logged. */
-void request_drop(struct request *, const char *reply);
+void request_disconnect_quietly(struct request *, const char *reply);
 
 #endif /* REQUEST_H */
