@@ -340,7 +340,7 @@ size_fits(const struct facts *f, struct decision *d)
 	if (max <= 0 || f->session->tx->size <= (uint64_t)max)
 		return (false);
 	d->limit = max;
-	return (reject(d, REPLY_SIZE, REASON_TOO_LARGE));
+	return (reject(d, REPLY_SIZE_FORMAT, REASON_TOO_LARGE));
 }
 
 static bool
@@ -534,7 +534,7 @@ recipients_fit(const struct facts *f, struct decision *d)
 	    tx->recipients <= (uint64_t)tx->max_recipients)
 		return (false);
 	d->limit = tx->max_recipients;
-	return (reject(d, REPLY_RECIPIENTS, REASON_TOO_MANY_RECIPIENTS));
+	return (reject(d, REPLY_RECIPIENTS_FORMAT, REASON_TOO_MANY_RECIPIENTS));
 }
 
 /* What cannot be looked up is refused to whom that matters alone. */

@@ -150,12 +150,13 @@ struct decision {
 	"451 4.4.3 SPF could not be looked up, " \
 	"try again later"
 
-#define REPLY_RECIPIENTS \
+#define REPLY_RECIPIENTS_FORMAT \
 	"452 4.5.3 Too many recipients, at most %" PRId64 " in a message"
 #define REPLY_RECIPIENT "550 5.1.3 The recipient's domain cannot be read"
 #define REPLY_SUPPRESSED \
 	"550 5.7.1 [SUPPRESSED] This recipient gets no mail from you"
-#define REPLY_SIZE "552 5.3.4 Message too large, at most %" PRId64 " bytes"
+#define REPLY_SIZE_FORMAT \
+	"552 5.3.4 Message too large, at most %" PRId64 " bytes"
 
 /* Decides.  The pointers of the decision are those of the facts. */
 struct decision decide(const struct facts *);

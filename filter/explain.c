@@ -87,11 +87,13 @@ static void
 print_refusal(const struct explanation *ex, const char *where,
     const struct decision *d)
 {
-	char	    buf[REPORT_REPLY];
-	const char *reply = d->reply;
+	char	    report[REPORT_REPLY], buf[DECISION_REPLY];
+	const char *reply;
 
 	if (d->action == ACTION_BLOCK)
-		reply = report_reply(ex->filter.conf, "ID", ex->name, buf);
+		reply = report_reply(ex->filter.conf, "ID", ex->name, report);
+	else
+		reply = decide_reply(d, buf);
 	print_answer(where, reply, d->reason);
 	if (d->domain != NULL)
 		printf("domain: %s\n", d->domain);
