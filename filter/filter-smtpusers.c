@@ -270,7 +270,7 @@ on_delivered(void *arg, uint32_t msgid, size_t accepted, size_t refused)
 		return;
 	user = owners_settle(f->owners, msgid, accepted + refused, &limit);
 	if (user != NULL && refused > 0)
-		alarms_failed(f, user, &limit, refused);
+		alarms_failed(&f->alarms, user, &limit, refused);
 }
 
 /* Asks for what only the alarm of failures needs. */

@@ -485,7 +485,8 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
 		return;
 	}
 	inq->filter = f;
-	inq->room.filter = f;
+	inq->room.quotas = &f->quotas;
+	inq->room.users = f->users;
 	inq->room.dry = subject->dry;
 	inq->room.cb = on_inquiry_room;
 	inq->room.arg = inq;

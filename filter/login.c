@@ -149,7 +149,7 @@ on_late_user(void *arg, enum users_found found, const struct user *user)
 
 	if (user != NULL && late->verified) {
 		alarms_limits(f->conf, user, &late->session.alarms);
-		alarms_login(f, user->name, &late->session.alarms,
+		alarms_login(&f->alarms, user->name, &late->session.alarms,
 		    &late->session.source);
 	}
 	if (found == USER_OK || (found == USER_UNAVAILABLE && late->verified))
@@ -238,7 +238,7 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 	/* Already held to the hash from before smtpd verified it. */
 	if (s->login == LOGIN_SHOWN && strcmp(s->name, name) == 0) {
 		s->login = LOGIN_BOUND;
-		alarms_login(f, name, &s->alarms, &s->source);
+		alarms_login(&f->alarms, name, &s->alarms, &s->source);
 		log_login(f, s, "accepted", NULL);
 		return;
 	}

@@ -125,7 +125,7 @@ count_blocked(struct filter *f, const struct decision *d,
 	    user->status != STATUS_ALLOWED)
 		return;
 	alarms_limits(f->conf, user, &limits);
-	alarms_blocked(f, user->name, &limits);
+	alarms_blocked(&f->alarms, user->name, &limits);
 }
 
 static void

@@ -34,12 +34,6 @@ quota_id(char id[QUOTA_ID])
 	snprintf(id, QUOTA_ID, "%016" PRIx64, n);
 }
 
-enum charged
-quotapart_kind(const struct quota_part *part)
-{
-	return ((enum charged)(part - part->query->parts));
-}
-
 static const char *
 function_of(const struct quota_query *q)
 {
@@ -71,7 +65,7 @@ give_back(struct quota_part *part)
 	const struct quota_query *q = part->query;
 
 	if (q->reserves && part->sent)
-		charges_take_back(q->quotas, quotapart_kind(part),
+		charges_take_back(q->quotas, part->kind,
 		    q->parts[CHARGED_USER].name, part->name, q->id,
 		    !part->done);
 	part->sent = false;
@@ -104,8 +98,8 @@ whose_limit(const struct quota_part *part)
 {
 	if (part->domain[0] != '\0')
 		return (QUOTA_OF_SENDER);
-	return (quotapart_kind(part) == CHARGED_ACCOUNT ? QUOTA_OF_ACCOUNT
-							: QUOTA_OF_USER);
+	return (part->kind == CHARGED_ACCOUNT ? QUOTA_OF_ACCOUNT
+					      : QUOTA_OF_USER);
 }
 
 /* Once all is there: both have room, or nothing is kept. */
@@ -158,7 +152,7 @@ is_unjudged(const struct quota_part *part, const redisReply *reply)
 	const struct quotas *quotas = part->query->quotas;
 	char		     key[KEY_TEXT];
 
-	quotakeys_record(key, quotas->conf, quotapart_kind(part), part->name);
+	quotakeys_record(key, quotas->conf, part->kind, part->name);
 	return (functions_lost(quotas->functions, key, reply) ||
 	    !functions_current(quotas->functions, key, reply));
 }
@@ -181,13 +175,12 @@ ask_part(struct quota_part *part)
 {
 	struct quota_query *q = part->query;
 	struct functions   *functions = q->quotas->functions;
-	const bool	    of_user = quotapart_kind(part) == CHARGED_USER;
+	const bool	    of_user = part->kind == CHARGED_USER;
 	const int	    argc = of_user ? q->argc : NARGS;
 	struct quota_keys   keys;
 	size_t		    i;
 
-	quotakeys_make(q->quotas->conf, quotapart_kind(part), part->name, q->id,
-	    &keys);
+	quotakeys_make(q->quotas->conf, part->kind, part->name, q->id, &keys);
 	for (i = 0; i < QUOTA_KEYS; i++)
 		q->argv[i] = keys.text[i];
 	q->argv[QUOTA_KEYS] = keys.period;
@@ -261,6 +254,7 @@ take_request(struct quota_query *q, const struct quota_question *request)
 	for (i = 0; i < NCHARGED; i++) {
 		part = &q->parts[i];
 		part->query = q;
+		part->kind = (enum charged)i;
 		strlcpy(part->name, names[i], sizeof(part->name));
 		part->retry = evtimer_new(q->quotas->base, on_quota_retry,
 		    part);

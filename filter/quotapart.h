@@ -25,6 +25,7 @@ struct servers_req;
 /* The reservation of the user, or of the account. */
 struct quota_part {
 	struct quota_query *query;
+	enum charged	    kind; /* its index in the query */
 	struct servers_req *req;
 	struct event	   *retry;
 	char		    name[USER_NAME_MAX + 1]; /* "": nothing is asked */
@@ -50,8 +51,5 @@ struct quota_query {
 	const char	   **argv; /* of the user's part, from the tags on */
 	char		    *text; /* that it points to */
 };
-
-/* Whether it is the part of the user or of the account. */
-enum charged quotapart_kind(const struct quota_part *);
 
 #endif /* QUOTAPART_H */

@@ -42,7 +42,7 @@ log_bad_record(const struct quota_part *part, const char *what)
 {
 	char key[KEY_TEXT];
 
-	quotakeys_record(key, part->query->quotas->conf, quotapart_kind(part),
+	quotakeys_record(key, part->query->quotas->conf, part->kind,
 	    part->name);
 	if (quotareply_worth_logging(part->query->quotas, key, what))
 		users_log_bad(key, what);
@@ -55,7 +55,7 @@ write_whose(const struct quota_part *part, char *buf, size_t size)
 	buf[0] = '\0';
 	if (part->domain[0] != '\0')
 		snprintf(buf, size, " from %s", part->domain);
-	else if (quotapart_kind(part) == CHARGED_ACCOUNT)
+	else if (part->kind == CHARGED_ACCOUNT)
 		strlcpy(buf, " of the account", size);
 }
 
@@ -103,8 +103,7 @@ take_full(struct quota_part *part, const redisReply *reply)
 	    quotareply_worth_logging(part->query->quotas, part->name, key))
 		log_warnx("%.200s: cannot be read, so it counts as used up: "
 			  "type smtpusers %squota %s --reset",
-		    key,
-		    quotapart_kind(part) == CHARGED_ACCOUNT ? "account " : "",
+		    key, part->kind == CHARGED_ACCOUNT ? "account " : "",
 		    part->name);
 	if (is_text(reply, 6))
 		strlcpy(part->domain, reply->element[6]->str,
@@ -165,7 +164,7 @@ static void
 tell_events(const struct quota_part *part, const redisReply *reply)
 {
 	const struct quota_query *q = part->query;
-	const bool of_user = quotapart_kind(part) == CHARGED_USER;
+	const bool		  of_user = part->kind == CHARGED_USER;
 
 	quota_events(q->quotas, q->parts[CHARGED_USER].name,
 	    of_user ? "" : part->name, reply);

@@ -13,7 +13,6 @@
 #include "charges.h"
 #include "conf.h"
 #include "decide.h"
-#include "filter.h"
 #include "room.h"
 
 /* Gives back what the message does not need, as it has not passed. */
@@ -25,8 +24,8 @@ give_back_reservation(struct room *room)
 	if (room->facts->stage != STAGE_END_OF_DATA || tx == NULL)
 		return;
 	if (tx->reservation == RESERVATION_MADE && tx->state != TX_PASSED)
-		charges_refund(&room->filter->quotas, tx->user,
-		    tx->reservation_account, tx->reservation_id);
+		charges_refund(room->quotas, tx->user, tx->reservation_account,
+		    tx->reservation_id);
 	if (tx->state != TX_PASSED)
 		tx->reservation = RESERVATION_NONE;
 }
@@ -108,16 +107,14 @@ static struct quota_query *
 query_room(struct room *room, struct tx *tx,
     const struct quota_question *request)
 {
-	struct quotas *quotas = &room->filter->quotas;
-
 	if (room->facts->stage != STAGE_END_OF_DATA || room->dry)
-		return (quota_check(quotas, request, on_answer, room));
+		return (quota_check(room->quotas, request, on_answer, room));
 	quota_id(tx->reservation_id);
 	strlcpy(tx->reservation_account, request->account,
 	    sizeof(tx->reservation_account));
 	tx->reservation = RESERVATION_ASKED;
-	return (quota_reserve(quotas, request, tx->reservation_id, on_answer,
-	    room));
+	return (quota_reserve(room->quotas, request, tx->reservation_id,
+	    on_answer, room));
 }
 
 static void
@@ -129,7 +126,7 @@ write_alarms(struct room *room, struct alarms_words *words)
 		.recipients = tx->recipients,
 		.digests = &tx->recipients_seen };
 
-	alarms_write(room->filter->conf, &message, words);
+	alarms_write(room->quotas->conf, &message, words);
 }
 
 /* The domains that the message counts for. */
@@ -160,7 +157,7 @@ room_ask(struct room *room, const char *name, const char *account)
 	strlcpy(room->account, account, sizeof(room->account));
 	tags[0].n = counted_domains(room->facts->senders, domains);
 	if (tx != NULL) {
-		request.units = units_of(room->filter->conf, tx);
+		request.units = units_of(room->quotas->conf, tx);
 		if (!room->dry && decide_alarmed(room->facts)) {
 			write_alarms(room, &words);
 			request.ntags = 2;
@@ -186,7 +183,7 @@ is_of_envelope(const struct room *room)
 
 	if (room->facts->session->tx->any_domain)
 		return (false);
-	senders_of_envelope(&envelope, room->filter->conf,
+	senders_of_envelope(&envelope, room->quotas->conf,
 	    room->facts->session->tx->sender);
 	return (envelope.domains.n == 1 && domains->n == 1 &&
 	    strcmp(envelope.domains.name[0], domains->name[0]) == 0);
@@ -200,8 +197,7 @@ guess_room(const struct room *room, const struct users_question *question,
 	bool limited;
 
 	name[0] = account[0] = '\0';
-	limited = users_guess_limited(room->filter->users, question, name,
-	    account);
+	limited = users_guess_limited(room->users, question, name, account);
 	if (!decide_alarmed(room->facts))
 		return (limited);
 	strlcpy(name, room->facts->session->tx->user, USER_NAME_MAX + 1);
