@@ -113,8 +113,7 @@ static void
 close_session(struct filter *f, struct session *s)
 {
 	request_forget_all(s);
-	if (s->login_query != NULL)
-		users_cancel(s->login_query);
+	login_leave(s);
 	message_dropped(f, s);
 	if (f->last == s)
 		f->last = NULL;

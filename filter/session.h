@@ -23,8 +23,8 @@
 #include "quota.h"
 #include "user.h"
 
+struct late_login;
 struct request;
-struct users_query;
 
 /* Most sessions at a time; a further one is refused with 451. */
 #define SESSION_MAX 100000
@@ -97,11 +97,11 @@ struct tx {
 struct session {
 	uint64_t       id;
 	UT_hash_handle hh;
-	LIST_HEAD(, request) requests;	 /* not yet answered */
-	struct users_query *login_query; /* LOGIN_ASKED */
-	struct tx	   *tx;		 /* NULL: no message */
-	struct netaddr	    source;	 /* len 0: none, or unreadable */
-	bool		    local;	 /* smtpd's own socket */
+	LIST_HEAD(, request) requests; /* not yet answered */
+	struct late_login  *late;      /* LOGIN_ASKED; else NULL */
+	struct tx	   *tx;	       /* NULL: no message */
+	struct netaddr	    source;    /* len 0: none, or unreadable */
+	bool		    local;     /* smtpd's own socket */
 	enum login	    login;
 	uint8_t		    bound[DIGEST_LEN];
 	struct alarm_limits alarms;		     /* from LOGIN_SHOWN on */
