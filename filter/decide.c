@@ -76,11 +76,34 @@ decide_bounds(const struct conf *conf, const struct user *user)
 	return (bounds);
 }
 
+struct decision
+decide_tempfail(enum stage stage, enum reason reason)
+{
+	struct decision d = { .action = ACTION_REJECT,
+		.outcome = OUTCOME_UNDECIDED,
+		.reply = REPLY_TEMPFAIL,
+		.reason = reason };
+
+	if (stage == STAGE_CONNECT) {
+		d.action = ACTION_DISCONNECT;
+		d.reply = REPLY_AWAY;
+	}
+	return (d);
+}
+
 static bool
-refuse(struct decision *d, enum action action, const char *reply,
+tempfail(const struct facts *f, struct decision *d, enum reason reason)
+{
+	*d = decide_tempfail(f->stage, reason);
+	return (true);
+}
+
+static bool
+refuse(struct decision *d, enum outcome outcome, const char *reply,
     enum reason reason)
 {
-	d->action = action;
+	d->action = ACTION_REJECT;
+	d->outcome = outcome;
 	d->reply = reply;
 	d->reason = reason;
 	return (true);
@@ -89,13 +112,28 @@ refuse(struct decision *d, enum action action, const char *reply,
 static bool
 reject(struct decision *d, const char *reply, enum reason reason)
 {
-	return (refuse(d, ACTION_REJECT, reply, reason));
+	return (refuse(d, OUTCOME_FOR_GOOD, reply, reason));
+}
+
+static bool
+defer(struct decision *d, const char *reply, enum reason reason)
+{
+	return (refuse(d, OUTCOME_FOR_NOW, reply, reason));
+}
+
+/* Ends the session with what was decided. */
+static bool
+disconnect(struct decision *d)
+{
+	d->action = ACTION_DISCONNECT;
+	return (true);
 }
 
 static bool
 block(struct decision *d, enum reason reason)
 {
 	d->action = ACTION_BLOCK;
+	d->outcome = OUTCOME_FOR_GOOD;
 	d->reason = reason;
 	return (true);
 }
@@ -146,13 +184,12 @@ source_may_try(const struct facts *f, struct decision *d)
 	case LOGINS_OK:
 		return (false);
 	case LOGINS_FAILED:
-		return (refuse(d, ACTION_DISCONNECT, REPLY_FAILURES,
-		    REASON_FAILED_LOGINS));
+		return (defer(d, REPLY_FAILURES, REASON_FAILED_LOGINS) &&
+		    disconnect(d));
 	case LOGINS_UNKNOWN:
 		break;
 	}
-	return (refuse(d, ACTION_DISCONNECT, REPLY_AWAY,
-	    REASON_REDIS_UNAVAILABLE));
+	return (tempfail(f, d, REASON_REDIS_UNAVAILABLE));
 }
 
 /*
@@ -164,7 +201,7 @@ source_may_try(const struct facts *f, struct decision *d)
 static bool
 user_at_auth(const struct facts *f, struct decision *d)
 {
-	if (!f->user_asked)
+	if (f->found == USER_UNASKED)
 		return (act(d, ACTION_ASK_USER));
 	return (f->found != USER_OK || !user_active(f->user) ||
 	    f->user->password[0] == '\0');
@@ -201,8 +238,7 @@ local_is_trusted(const struct facts *f, struct decision *d)
 static bool
 sender_fits(const struct facts *f, struct decision *d)
 {
-	return (f->sender_too_long &&
-	    reject(d, REPLY_TEMPFAIL, REASON_SENDER_TOO_LONG));
+	return (f->sender_too_long && tempfail(f, d, REASON_SENDER_TOO_LONG));
 }
 
 /*
@@ -214,9 +250,10 @@ has_user(const struct facts *f, struct decision *d)
 {
 	const struct session *s = f->session;
 
-	if (session_authenticated(s) ? s->name[0] == '\0' : s->source.len == 0)
+	if (s->login == LOGIN_NAMELESS ||
+	    (!session_authenticated(s) && s->source.len == 0))
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
-	return (!f->user_asked && act(d, ACTION_ASK_USER));
+	return (f->found == USER_UNASKED && act(d, ACTION_ASK_USER));
 }
 
 /* How the user stands towards the session. */
@@ -274,15 +311,15 @@ user_may_send(const struct facts *f, struct decision *d)
 	case AUTHZ_PASSWORD_CHANGED:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER_CHANGED));
 	case AUTHZ_SOURCE:
-		return (refuse(d, ACTION_DISCONNECT, REPLY_SOURCE,
-		    decide_why_source(f->user)));
+		return (reject(d, REPLY_SOURCE, decide_why_source(f->user)) &&
+		    disconnect(d));
 	case AUTHZ_PASSWORD_UNREAD:
-		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
-		    REASON_REDIS_UNAVAILABLE));
+		return (tempfail(f, d, REASON_REDIS_UNAVAILABLE) &&
+		    disconnect(d));
 	case AUTHZ_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, why_unknown(f)));
+	return (tempfail(f, d, why_unknown(f)));
 }
 
 static bool
@@ -291,7 +328,7 @@ message_is_whole(const struct facts *f, struct decision *d)
 	const struct tx *tx = f->session->tx;
 
 	return ((tx == NULL || tx->damaged) &&
-	    reject(d, REPLY_TEMPFAIL, REASON_LINE_TOO_LONG));
+	    tempfail(f, d, REASON_LINE_TOO_LONG));
 }
 
 static bool
@@ -299,7 +336,7 @@ message_is_users(const struct facts *f, struct decision *d)
 {
 	if (f->session->tx->state != TX_OPEN)
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
-	return (!f->user_asked && act(d, ACTION_ASK_USER));
+	return (f->found == USER_UNASKED && act(d, ACTION_ASK_USER));
 }
 
 /* What MAIL FROM was accepted for must still hold. */
@@ -316,7 +353,7 @@ user_is_same(const struct facts *f, struct decision *d)
 		return (block(d, REASON_USER_CHANGED));
 	case AUTHZ_UNKNOWN:
 	case AUTHZ_PASSWORD_UNREAD:
-		return (reject(d, REPLY_TEMPFAIL, why_unknown(f)));
+		return (tempfail(f, d, why_unknown(f)));
 	}
 	/* The source may authenticate another by now. */
 	return (strcmp(f->user->name, f->session->tx->user) != 0 &&
@@ -329,7 +366,7 @@ sandbox_is_same(const struct facts *f, struct decision *d)
 {
 	return (f->user->status == STATUS_SANDBOXED &&
 	    !f->session->tx->sandboxed &&
-	    reject(d, REPLY_TEMPFAIL, REASON_SANDBOXED_MEANWHILE));
+	    tempfail(f, d, REASON_SANDBOXED_MEANWHILE));
 }
 
 static bool
@@ -389,7 +426,8 @@ judge_spf(const struct facts *f, size_t i, struct decision *d)
 	if (f->spf[i] == SPF_LATER)
 		return (false);
 	if (f->spf[i] != SPF_KNOWN || answer->verdict >= SPF_VERDICT_UNKNOWN)
-		return (reject(d, REPLY_SPF, REASON_SPF_UNKNOWN));
+		return (refuse(d, OUTCOME_UNDECIDED, REPLY_SPF,
+		    REASON_SPF_UNKNOWN));
 	if (answer->verdict == SPF_VERDICT_OK)
 		return (false);
 	d->record = answer->record;
@@ -490,7 +528,8 @@ no_room(const struct facts *f, struct decision *d)
 	case OVER_DEFER:
 		break;
 	}
-	return (reject(d, f->room_reply, reason));
+	return (f->room_never ? reject(d, f->room_reply, reason)
+			      : defer(d, f->room_reply, reason));
 }
 
 bool
@@ -517,11 +556,11 @@ room_is_there(const struct facts *f, struct decision *d)
 	case ROOM_BLOCKED:
 		return (block(d, REASON_ALARM));
 	case ROOM_SANDBOXED:
-		return (reject(d, REPLY_TEMPFAIL, REASON_SANDBOXED_MEANWHILE));
+		return (tempfail(f, d, REASON_SANDBOXED_MEANWHILE));
 	case ROOM_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_LIMITS_UNREADABLE));
+	return (tempfail(f, d, REASON_LIMITS_UNREADABLE));
 }
 
 /* RCPT TO */
@@ -534,7 +573,7 @@ recipients_fit(const struct facts *f, struct decision *d)
 	    tx->recipients <= (uint64_t)tx->max_recipients)
 		return (false);
 	d->limit = tx->max_recipients;
-	return (reject(d, REPLY_RECIPIENTS_FORMAT, REASON_TOO_MANY_RECIPIENTS));
+	return (defer(d, REPLY_RECIPIENTS_FORMAT, REASON_TOO_MANY_RECIPIENTS));
 }
 
 /* What cannot be looked up is refused to whom that matters alone. */
@@ -559,7 +598,7 @@ recipient_is_free(const struct facts *f, struct decision *d)
 	case RECIPIENT_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_UNAVAILABLE));
+	return (tempfail(f, d, REASON_REDIS_UNAVAILABLE));
 }
 
 static bool

@@ -92,7 +92,6 @@ struct facts {
 	enum recipient_fact   suppressed;
 
 	/* The user of the session, with what was asked about the source. */
-	bool		   user_asked;
 	enum users_found   found;
 	const struct user *user; /* for USER_OK */
 	/* The domain whose assigned addresses were asked about, or NULL. */
@@ -106,6 +105,7 @@ struct facts {
 	const char	*room_reply;
 	const char	*room_refusal; /* a permanent reply */
 	bool		 room_passing; /* defer: there may be room after all */
+	bool		 room_never;   /* room_reply is for good as well */
 	enum quota_whose room_whose;   /* for ROOM_NONE */
 	const char	*room_domain;  /* QUOTA_OF_SENDER */
 };
@@ -126,14 +126,22 @@ enum action {
 	ACTION_ASK_SUPPRESSED /* the recipient */
 };
 
+/* What a refusal means to the client. */
+enum outcome {
+	OUTCOME_FOR_GOOD, /* 5yz */
+	OUTCOME_FOR_NOW,  /* 4yz: what is in the way passes */
+	OUTCOME_UNDECIDED /* 4yz: something could not be asked or kept */
+};
+
 struct decision {
-	enum action action;
-	const char *reply;  /* ACTION_REJECT, ACTION_DISCONNECT */
-	enum reason reason; /* of these, and of ACTION_BLOCK */
-	const char *domain; /* that the reason is about, or NULL */
-	const char *record; /* its SPF record, or NULL */
-	size_t	    which;  /* ACTION_ASK_SPF, _ADDRESSES: index of a sender */
-	int64_t	    limit;  /* for a %d in the reply, or 0 */
+	enum action  action;
+	enum outcome outcome; /* ACTION_REJECT, _DISCONNECT, _BLOCK */
+	const char  *reply;   /* ACTION_REJECT, ACTION_DISCONNECT */
+	enum reason  reason;  /* of all three */
+	const char  *domain;  /* that the reason is about, or NULL */
+	const char  *record;  /* its SPF record, or NULL */
+	size_t	     which; /* ACTION_ASK_SPF, _ADDRESSES: index of a sender */
+	int64_t	     limit; /* for a %d in the reply, or 0 */
 };
 
 /* Longest reply, with its NUL. */
@@ -160,6 +168,12 @@ struct decision {
 
 /* Decides.  The pointers of the decision are those of the facts. */
 struct decision decide(const struct facts *);
+
+/*
+ * What is decided at a stage where something needed for a decision cannot be
+ * had.  REASON_NONE: memory.
+ */
+struct decision decide_tempfail(enum stage, enum reason);
 
 /* Returns the reply, with the limit filled in. */
 const char *decide_reply(const struct decision *, char[DECISION_REPLY]);

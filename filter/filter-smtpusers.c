@@ -104,7 +104,7 @@ on_request(struct filter *f, const struct filterline *fl)
 		/* Not registered, so nobody should ask. */
 		log_once("unexpected from smtpd: request %s, which is refused",
 		    fl->name);
-		request_reject(req, REPLY_TEMPFAIL);
+		request_tempfail(req);
 		break;
 	}
 }

@@ -41,14 +41,13 @@ on_connect_decided(void *arg, const struct decision *d, const struct user *user)
 	struct request *req = arg;
 
 	(void)user;
-	req->reason = d->reason;
 	if (d->action == ACTION_PROCEED)
 		request_proceed(req);
 	else if (failures_worth_logging(&req->filter->failures,
 		     &req->session->source))
-		request_disconnect(req, d->reply);
+		request_refuse(req, d);
 	else
-		request_disconnect_quietly(req, d->reply);
+		request_refuse_quietly(req, d);
 }
 
 void
@@ -80,16 +79,14 @@ on_login_decided(void *arg, const struct decision *d, const struct user *user)
 	struct request *req = arg;
 
 	note_user(req->filter->conf, req->session, user);
-	req->reason = d->reason;
 	/* Where Redis cannot be asked smtpd says so, and logs no credential. */
-	if (d->action != ACTION_REJECT ||
-	    strcmp(d->reply, REPLY_TEMPFAIL) == 0) {
+	if (d->action != ACTION_REJECT || d->outcome == OUTCOME_UNDECIDED) {
 		request_proceed(req);
 		return;
 	}
 	log_login(req->filter, req->session, req->session->name, "refused",
 	    d->reply);
-	request_reject(req, d->reply);
+	request_refuse(req, d);
 }
 
 void
@@ -276,7 +273,7 @@ login_passed(struct filter *f, struct session *s, const char *as_typed)
 		log_session(s->id,
 		    "logged in with a name that no user has: it cannot send");
 		s->name[0] = '\0';
-		s->login = LOGIN_NOBODY;
+		s->login = LOGIN_NAMELESS;
 		return;
 	}
 	/* Already held to the hash from before smtpd verified it. */

@@ -64,11 +64,12 @@ give_back(struct quota_part *part)
 {
 	const struct quota_query *q = part->query;
 
-	if (q->reserves && part->sent)
+	if (q->reserves &&
+	    (part->state == PART_UNHEARD || part->state == PART_MADE))
 		charges_take_back(q->quotas, part->kind,
 		    q->parts[CHARGED_USER].name, part->name, q->id,
-		    !part->done);
-	part->sent = false;
+		    part->state == PART_UNHEARD);
+	part->state = PART_NOT_MADE;
 }
 
 void
@@ -93,13 +94,10 @@ refusing(struct quota_query *q)
 	return (NULL);
 }
 
-static enum quota_whose
-whose_limit(const struct quota_part *part)
+static bool
+is_pending(const struct quota_part *part)
 {
-	if (part->domain[0] != '\0')
-		return (QUOTA_OF_SENDER);
-	return (part->kind == CHARGED_ACCOUNT ? QUOTA_OF_ACCOUNT
-					      : QUOTA_OF_USER);
+	return (part->state == PART_WAITING || part->state == PART_UNHEARD);
 }
 
 /* Once all is there: both have room, or nothing is kept. */
@@ -111,7 +109,7 @@ conclude_quota(struct quota_query *q)
 	size_t		    i;
 
 	for (i = 0; i < NCHARGED; i++)
-		if (q->parts[i].name[0] != '\0' && !q->parts[i].done)
+		if (is_pending(&q->parts[i]))
 			return;
 	if ((why = refusing(q)) != NULL) {
 		for (i = 0; i < NCHARGED; i++)
@@ -119,7 +117,8 @@ conclude_quota(struct quota_query *q)
 		answer.result = why->result;
 		answer.reply = why->reply;
 		answer.passing = why->passing;
-		answer.whose = whose_limit(why);
+		answer.never = why->never;
+		answer.whose = why->whose;
 		answer.domain = why->domain;
 		for (i = 0; i < q->nalarm; i++)
 			answer.words.word[i] = q->alarm[i];
@@ -127,14 +126,6 @@ conclude_quota(struct quota_query *q)
 	}
 	q->cb(q->arg, &answer);
 	quota_free(q);
-}
-
-static void
-conclude_part(struct quota_part *part, enum quota_result result)
-{
-	part->done = true;
-	part->result = result;
-	conclude_quota(part->query);
 }
 
 static void
@@ -164,10 +155,13 @@ on_quota_reply(void *arg, const redisReply *reply)
 	struct quota_part *part = arg;
 
 	part->req = NULL;
-	if (reply == NULL || is_unjudged(part, reply))
+	if (reply == NULL || is_unjudged(part, reply)) {
 		ask_later(part);
-	else
-		conclude_part(part, quotareply_take(part, reply));
+		return;
+	}
+	part->state = PART_MADE;
+	part->result = quotareply_take(part, reply);
+	conclude_quota(part->query);
 }
 
 static void
@@ -190,7 +184,7 @@ ask_part(struct quota_part *part)
 	if (part->req == NULL)
 		ask_later(part);
 	else
-		part->sent = true;
+		part->state = PART_UNHEARD;
 }
 
 static void
@@ -255,6 +249,9 @@ take_request(struct quota_query *q, const struct quota_question *request)
 		part = &q->parts[i];
 		part->query = q;
 		part->kind = (enum charged)i;
+		part->state = names[i][0] != '\0' ? PART_WAITING : PART_UNUSED;
+		part->whose = i == CHARGED_ACCOUNT ? QUOTA_OF_ACCOUNT
+						   : QUOTA_OF_USER;
 		strlcpy(part->name, names[i], sizeof(part->name));
 		part->retry = evtimer_new(q->quotas->base, on_quota_retry,
 		    part);
@@ -285,7 +282,7 @@ quota_ask(const struct quotas *quotas, bool reserves,
 		return (NULL);
 	}
 	for (i = 0; i < NCHARGED; i++)
-		if (q->parts[i].name[0] != '\0')
+		if (q->parts[i].state == PART_WAITING)
 			ask_part(&q->parts[i]);
 	return (q);
 }

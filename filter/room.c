@@ -62,6 +62,7 @@ take_refusal(struct room *room, const struct quota_answer *answer)
 	room->facts->room_reply = room->reply;
 	room->facts->room_refusal = room->refusal;
 	room->facts->room_passing = answer->passing;
+	room->facts->room_never = answer->never;
 }
 
 /* {"alarm", what the user is by now, by which of them} */

@@ -267,6 +267,7 @@ on_user(void *arg, enum users_found found, const struct user *user)
 	case USER_BAD:
 		answer(t, "error|bad record");
 		break;
+	case USER_UNASKED:
 	case USER_UNAVAILABLE:
 		answer(t, "error|redis cannot be asked");
 		break;

@@ -53,7 +53,6 @@ begin(enum stage stage)
 	facts.conf = &conf;
 	facts.session = &session;
 	facts.senders = &senders;
-	facts.user_asked = true;
 	facts.found = USER_OK;
 	facts.user = &user;
 }
@@ -71,6 +70,7 @@ assert_reply(enum action action, const char *reply, enum reason reason)
 
 	assert_int_equal(d.action, action);
 	assert_string_equal(d.reply, reply);
+	assert_int_equal(d.outcome == OUTCOME_FOR_GOOD, reply[0] == '5');
 	assert_string_equal(reason_name(d.reason), reason_name(reason));
 }
 
@@ -125,7 +125,7 @@ test_the_user_is_asked_for(void **state)
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		begin(stages[i]);
-		facts.user_asked = false;
+		facts.found = USER_UNASKED;
 		facts.user = NULL;
 		assert_action(ACTION_ASK_USER);
 	}
@@ -151,6 +151,32 @@ test_failed_logins(void **state)
 	conf.auth_failures = 20;
 	session.source.len = 0;
 	assert_action(ACTION_PROCEED);
+}
+
+/* Before the greeting nothing but 421 makes sense, RFC 5321 3.1. */
+static void
+test_what_cannot_be_decided(void **state)
+{
+	static const struct {
+		enum stage  stage;
+		enum action action;
+		const char *reply;
+	} rows[] = { { STAGE_CONNECT, ACTION_DISCONNECT, REPLY_AWAY },
+		{ STAGE_AUTH, ACTION_REJECT, REPLY_TEMPFAIL },
+		{ STAGE_MAIL_FROM, ACTION_REJECT, REPLY_TEMPFAIL },
+		{ STAGE_RCPT_TO, ACTION_REJECT, REPLY_TEMPFAIL },
+		{ STAGE_END_OF_DATA, ACTION_REJECT, REPLY_TEMPFAIL } };
+	struct decision d;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		d = decide_tempfail(rows[i].stage, REASON_NONE);
+		assert_int_equal(d.action, rows[i].action);
+		assert_int_equal(d.outcome, OUTCOME_UNDECIDED);
+		assert_string_equal(d.reply, rows[i].reply);
+		assert_int_equal(d.reason, REASON_NONE);
+	}
 }
 
 /* AUTH: smtpd refuses all of these itself. */
@@ -347,13 +373,13 @@ test_nobody_is_asked_for(void **state)
 	begin(STAGE_MAIL_FROM);
 	session.login = LOGIN_NONE;
 	session.source.len = 0;
-	facts.user_asked = false;
+	facts.found = USER_UNASKED;
 	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	/* A login as no possible name is never the user of the source. */
 	begin(STAGE_MAIL_FROM);
-	session.login = LOGIN_NOBODY;
+	session.login = LOGIN_NAMELESS;
 	session.name[0] = '\0';
-	facts.user_asked = false;
+	facts.found = USER_UNASKED;
 	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	/* A logged-in session needs no source. */
 	begin(STAGE_MAIL_FROM);
@@ -369,7 +395,7 @@ test_local(void **state)
 	session.local = true;
 	session.login = LOGIN_NONE;
 	session.source.len = 0;
-	facts.user_asked = false;
+	facts.found = USER_UNASKED;
 	conf.local = LOCAL_ENFORCE;
 	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	conf.local = LOCAL_TRUST;
@@ -379,7 +405,7 @@ test_local(void **state)
 	assert_action(ACTION_ASK_USER);
 	/* At the end of data counts what MAIL FROM was. */
 	begin(STAGE_END_OF_DATA);
-	facts.user_asked = false;
+	facts.found = USER_UNASKED;
 	tx.state = TX_TRUSTED;
 	assert_action(ACTION_PROCEED);
 	tx.state = TX_OPEN;
@@ -709,6 +735,12 @@ test_over(void **state)
 	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
 	user.bounds.over = OVER_REJECT;
 	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
+	/* What can never have room is no matter of time. */
+	facts.room_passing = false;
+	facts.room_never = true;
+	facts.room_reply = "550 too many";
+	user.bounds.over = OVER_DEFER;
+	assert_reply(ACTION_REJECT, "550 too many", REASON_QUOTA);
 	/* What cannot be read is no limit that was used up. */
 	facts.room = ROOM_UNKNOWN;
 	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS_UNREADABLE);
@@ -827,6 +859,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ordinary_mail_passes),
 		cmocka_unit_test(test_the_user_is_asked_for),
+		cmocka_unit_test(test_what_cannot_be_decided),
 		cmocka_unit_test(test_auth_leaves_to_smtpd),
 		cmocka_unit_test(test_auth_from_a_source_not_listed),
 		cmocka_unit_test(test_auth_leaves_the_source_to_mail_from),
