@@ -3,9 +3,13 @@
  * See LICENSE.
  */
 
+#include <sys/types.h>
+
+#include <bsd/string.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "alarms.h"
 #include "conf.h"
 #include "decide.h"
 #include "spf.h"
@@ -18,7 +22,9 @@ typedef bool rule(const struct facts *, struct decision *);
 
 static rule source_may_try;
 static rule user_at_auth, source_at_auth;
-static rule local_is_trusted, sender_fits, has_user, user_may_send;
+static rule user_is_active, user_has_login;
+static rule local_is_trusted, sender_fits, has_user, user_is_expected;
+static rule user_may_send;
 static rule message_is_whole, message_is_users, user_is_same, sandbox_is_same;
 static rule text_is_safe, senders_are_read, domains_are_users, room_is_there;
 static rule recipients_fit, recipient_is_free, sandbox_swallows, size_fits;
@@ -28,9 +34,11 @@ static rule *const at_connect[] = { source_may_try, NULL };
 
 static rule *const at_auth[] = { user_at_auth, source_at_auth, NULL };
 
+static rule *const at_login[] = { user_is_active, user_has_login, NULL };
+
 static rule *const at_mail_from[] = { sender_fits, local_is_trusted, has_user,
-	user_may_send, senders_are_read, domains_are_users, room_is_there,
-	NULL };
+	user_is_expected, user_may_send, senders_are_read, domains_are_users,
+	room_is_there, NULL };
 
 static rule *const at_rcpt_to[] = { recipients_fit, recipient_is_free,
 	sandbox_swallows, NULL };
@@ -42,6 +50,7 @@ static rule *const at_end_of_data[] = { message_is_whole, local_is_trusted,
 
 static rule *const *const policy[] = { [STAGE_CONNECT] = at_connect,
 	[STAGE_AUTH] = at_auth,
+	[STAGE_LOGIN] = at_login,
 	[STAGE_MAIL_FROM] = at_mail_from,
 	[STAGE_RCPT_TO] = at_rcpt_to,
 	[STAGE_END_OF_DATA] = at_end_of_data };
@@ -67,8 +76,9 @@ decide_reply(const struct decision *d, char buf[DECISION_REPLY])
 	return (buf);
 }
 
-struct bounds
-decide_bounds(const struct conf *conf, const struct user *user)
+/* The bounds of a user's messages: the user's, the account's, the relay's. */
+static struct bounds
+bounds_of(const struct conf *conf, const struct user *user)
 {
 	struct bounds bounds = user->bounds;
 
@@ -145,21 +155,22 @@ act(struct decision *d, enum action action)
 	return (true);
 }
 
-bool
-decide_trusted(const struct facts *f)
+/* On smtpd's own socket, where `local` trusts it. */
+static bool
+is_trusted(const struct facts *f)
 {
 	return (f->session->local && f->conf->local == LOCAL_TRUST);
 }
 
-enum reason
-decide_why_blocked(const struct user *user)
+static enum reason
+why_blocked(const struct user *user)
 {
 	return (user->no_account ? REASON_ACCOUNT_MISSING
 				 : REASON_USER_BLOCKED);
 }
 
-enum reason
-decide_why_source(const struct user *user)
+static enum reason
+why_source(const struct user *user)
 {
 	return (user_list_missing(user) ? REASON_SOURCE_LIST_MISSING
 					: REASON_SOURCE_NOT_LISTED);
@@ -169,7 +180,7 @@ static bool
 source_is_allowed(const struct facts *f)
 {
 	return (!user_list_missing(f->user) &&
-	    (decide_trusted(f) || user_source_allowed(f->user)));
+	    (is_trusted(f) || user_source_allowed(f->user)));
 }
 
 /* Connect */
@@ -203,8 +214,7 @@ user_at_auth(const struct facts *f, struct decision *d)
 {
 	if (f->found == USER_UNASKED)
 		return (act(d, ACTION_ASK_USER));
-	return (f->found != USER_OK || !user_active(f->user) ||
-	    f->user->password[0] == '\0');
+	return (f->found != USER_OK || !user_can_log_in(f->user));
 }
 
 /*
@@ -221,7 +231,22 @@ source_at_auth(const struct facts *f, struct decision *d)
 	if (f->password == PASSWORD_UNASKED)
 		return (act(d, ACTION_ASK_PASSWORD));
 	return (f->password == PASSWORD_FITS &&
-	    reject(d, REPLY_SOURCE, decide_why_source(f->user)));
+	    reject(d, REPLY_SOURCE, why_source(f->user)));
+}
+
+/* What smtpd goes by: at AUTH the table tells it of no such user. */
+static bool
+user_is_active(const struct facts *f, struct decision *d)
+{
+	return (!user_active(f->user) &&
+	    reject(d, REPLY_AUTH_FAILED, why_blocked(f->user)));
+}
+
+static bool
+user_has_login(const struct facts *f, struct decision *d)
+{
+	return (!user_can_log_in(f->user) && f->user->ip_auth.len == 0 &&
+	    reject(d, REPLY_AUTH_FAILED, REASON_USER_WITHOUT_LOGIN));
 }
 
 /* MAIL FROM, and the end of data. */
@@ -232,7 +257,7 @@ local_is_trusted(const struct facts *f, struct decision *d)
 	(void)d;
 	if (f->stage == STAGE_END_OF_DATA)
 		return (f->session->tx->state == TX_TRUSTED);
-	return (decide_trusted(f) && !session_authenticated(f->session));
+	return (is_trusted(f) && !session_authenticated(f->session));
 }
 
 static bool
@@ -254,6 +279,15 @@ has_user(const struct facts *f, struct decision *d)
 	    (!session_authenticated(s) && s->source.len == 0))
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
 	return (f->found == USER_UNASKED && act(d, ACTION_ASK_USER));
+}
+
+/* A message that is explained is that user's, or it is nobody's. */
+static bool
+user_is_expected(const struct facts *f, struct decision *d)
+{
+	return (f->expected != NULL && f->found == USER_OK &&
+	    strcmp(f->user->name, f->expected) != 0 &&
+	    reject(d, REPLY_AUTH_REQUIRED, REASON_SOURCE_OF_ANOTHER_USER));
 }
 
 /* How the user stands towards the session. */
@@ -306,12 +340,11 @@ user_may_send(const struct facts *f, struct decision *d)
 	case AUTHZ_NO_USER:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
 	case AUTHZ_BLOCKED:
-		return (reject(d, REPLY_AUTH_REQUIRED,
-		    decide_why_blocked(f->user)));
+		return (reject(d, REPLY_AUTH_REQUIRED, why_blocked(f->user)));
 	case AUTHZ_PASSWORD_CHANGED:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER_CHANGED));
 	case AUTHZ_SOURCE:
-		return (reject(d, REPLY_SOURCE, decide_why_source(f->user)) &&
+		return (reject(d, REPLY_SOURCE, why_source(f->user)) &&
 		    disconnect(d));
 	case AUTHZ_PASSWORD_UNREAD:
 		return (tempfail(f, d, REASON_REDIS_UNAVAILABLE) &&
@@ -372,7 +405,7 @@ sandbox_is_same(const struct facts *f, struct decision *d)
 static bool
 size_fits(const struct facts *f, struct decision *d)
 {
-	const int64_t max = decide_bounds(f->conf, f->user).max_size;
+	const int64_t max = bounds_of(f->conf, f->user).max_size;
 
 	if (max <= 0 || f->session->tx->size <= (uint64_t)max)
 		return (false);
@@ -496,7 +529,7 @@ over_of(const struct facts *f)
 	if (f->room_passing)
 		return (OVER_DEFER);
 	if (f->room_whose != QUOTA_OF_ACCOUNT)
-		return (decide_bounds(f->conf, f->user).over);
+		return (bounds_of(f->conf, f->user).over);
 	return (f->user->account_over != OVER_UNSET ? f->user->account_over
 						    : f->conf->bounds.over);
 }
@@ -561,6 +594,35 @@ room_is_there(const struct facts *f, struct decision *d)
 		break;
 	}
 	return (tempfail(f, d, REASON_LIMITS_UNREADABLE));
+}
+
+/* Where recipients are told apart, there is a bound to how many these are. */
+static void
+open_alarms(struct tx *tx, const struct conf *conf, const struct user *user)
+{
+	alarms_limits(conf, user, &tx->alarms);
+	tx->alarmed = !tx->sandboxed && alarms_count_messages(&tx->alarms);
+	if (tx->alarmed && alarms_count(&tx->alarms, ALARM_RECIPIENTS) &&
+	    (tx->max_recipients <= 0 || tx->max_recipients > ALARMS_RECIPIENTS))
+		tx->max_recipients = ALARMS_RECIPIENTS;
+}
+
+void
+decide_open(struct tx *tx, const struct conf *conf, const struct user *user,
+    const struct decision *d)
+{
+	tx->state = user != NULL ? TX_OPEN : TX_TRUSTED;
+	if (user == NULL)
+		return;
+	strlcpy(tx->user, user->name, sizeof(tx->user));
+	strlcpy(tx->account, user->account, sizeof(tx->account));
+	tx->sandboxed = user->status == STATUS_SANDBOXED ||
+	    d->action == ACTION_SANDBOX;
+	tx->max_recipients = bounds_of(conf, user).max_recipients;
+	tx->any_domain = user_any_domain(user);
+	tx->suppresses = user->suppresses;
+	tx->account_suppresses = user->account_suppresses;
+	open_alarms(tx, conf, user);
 }
 
 /* RCPT TO */

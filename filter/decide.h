@@ -29,6 +29,7 @@ struct spf_answer;
 enum stage {
 	STAGE_CONNECT,
 	STAGE_AUTH,
+	STAGE_LOGIN, /* what smtpd itself decides at AUTH: for explain */
 	STAGE_MAIL_FROM,
 	STAGE_RCPT_TO,
 	STAGE_END_OF_DATA
@@ -84,6 +85,8 @@ struct facts {
 
 	/* At MAIL FROM: longer than SENDER_TEXT holds. */
 	bool sender_too_long;
+	/* At MAIL FROM: who alone may be the session's user, or NULL. */
+	const char *expected;
 	/* Of the envelope; of the header too at the end of data. */
 	const struct senders *senders;
 
@@ -178,17 +181,15 @@ struct decision decide_tempfail(enum stage, enum reason);
 /* Returns the reply, with the limit filled in. */
 const char *decide_reply(const struct decision *, char[DECISION_REPLY]);
 
-/* The bounds of a user's messages: the user's, the account's, the relay's. */
-struct bounds decide_bounds(const struct conf *, const struct user *);
-
-/* Why a user is not active, and why a source is not allowed. */
-enum reason decide_why_blocked(const struct user *);
-enum reason decide_why_source(const struct user *);
+/*
+ * Opens the message that MAIL FROM was let through for, by that decision: whose
+ * it is, and what it is held to from then on.  The user is NULL where a local
+ * session is trusted.
+ */
+void decide_open(struct tx *, const struct conf *, const struct user *,
+    const struct decision *);
 
 /* Whether alarms count the message: not that of a sandboxed user. */
 bool decide_alarmed(const struct facts *);
-
-/* Whether it is a session on smtpd's own socket, and `local` trusts these. */
-bool decide_trusted(const struct facts *);
 
 #endif /* DECIDE_H */

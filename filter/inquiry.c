@@ -487,6 +487,7 @@ inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
 	inq->room.arg = inq;
 	inq->room.facts = &inq->facts;
 	inq->facts.stage = subject->stage;
+	inq->facts.expected = subject->expected;
 	inq->facts.session = subject->session;
 	inq->session = subject->session;
 	inq->cb = cb;

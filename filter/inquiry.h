@@ -27,6 +27,7 @@ struct inquiry_subject {
 	const char     *sender;	   /* MAIL FROM: of any length */
 	const char     *recipient; /* RCPT TO */
 	bool		dry;	   /* reserve nothing */
+	const char     *expected;  /* as in the facts; must stay valid */
 };
 
 /*

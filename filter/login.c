@@ -69,7 +69,7 @@ note_user(const struct conf *conf, struct session *s, const struct user *user)
 	alarms_limits(conf, user, &s->alarms);
 	strlcpy(s->name, user->name, sizeof(s->name));
 	s->login = LOGIN_NAMED;
-	if (user_active(user) && user->password[0] != '\0')
+	if (user_can_log_in(user))
 		session_bind_to(s, LOGIN_SHOWN, user->password);
 }
 

@@ -163,42 +163,16 @@ refuse_or_block(struct request *req, const struct decision *d,
 		refuse_message(req, d, user);
 }
 
-/* Where recipients are told apart, there is a bound to how many these are. */
-static void
-take_alarms(struct request *req, const struct user *user)
-{
-	struct tx *tx = req->session->tx;
-
-	alarms_limits(req->filter->conf, user, &tx->alarms);
-	tx->alarmed = !tx->sandboxed && alarms_count_messages(&tx->alarms);
-	if (tx->alarmed && alarms_count(&tx->alarms, ALARM_RECIPIENTS) &&
-	    (tx->max_recipients <= 0 || tx->max_recipients > ALARMS_RECIPIENTS))
-		tx->max_recipients = ALARMS_RECIPIENTS;
-}
-
 static void
 on_from_decided(void *arg, const struct decision *d, const struct user *user)
 {
 	struct request *req = arg;
-	struct tx      *tx = req->session->tx;
 
 	if (d->action != ACTION_PROCEED && d->action != ACTION_SANDBOX) {
 		refuse_or_block(req, d, user);
 		return;
 	}
-	tx->state = user != NULL ? TX_OPEN : TX_TRUSTED;
-	if (user != NULL) {
-		strlcpy(tx->user, user->name, sizeof(tx->user));
-		strlcpy(tx->account, user->account, sizeof(tx->account));
-		tx->sandboxed = user->status == STATUS_SANDBOXED ||
-		    d->action == ACTION_SANDBOX;
-		tx->max_recipients = decide_bounds(req->filter->conf, user)
-					 .max_recipients;
-		tx->any_domain = user_any_domain(user);
-		take_alarms(req, user);
-		tx->suppresses = user->suppresses;
-		tx->account_suppresses = user->account_suppresses;
-	}
+	decide_open(req->session->tx, req->filter->conf, user, d);
 	request_proceed(req);
 }
 

@@ -104,6 +104,9 @@ const char *const *user_account_fields(enum user_scope, size_t *);
 /* Whether the user may log in and send: not blocked. */
 bool user_active(const struct user *);
 
+/* Whether the user may, and has a password to do it by. */
+bool user_can_log_in(const struct user *);
+
 /* Whether the name fits user_prefix of the account that was read. */
 bool user_in_account(const struct user *account, const char *name);
 

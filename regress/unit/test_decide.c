@@ -179,6 +179,109 @@ test_what_cannot_be_decided(void **state)
 	}
 }
 
+/* What smtpd decides, which explain tells. */
+static void
+test_login(void **state)
+{
+	static const struct {
+		enum user_status status;
+		bool		 no_account;
+		bool		 password;
+		bool		 address;
+		enum reason	 reason; /* REASON_NONE: may log in */
+	} rows[] = { { STATUS_ALLOWED, false, true, false, REASON_NONE },
+		{ STATUS_ALLOWED, false, false, true, REASON_NONE },
+		{ STATUS_SANDBOXED, false, true, true, REASON_NONE },
+		{ STATUS_ALLOWED, false, false, false,
+		    REASON_USER_WITHOUT_LOGIN },
+		{ STATUS_BLOCKED, false, true, true, REASON_USER_BLOCKED },
+		{ STATUS_BLOCKED, false, false, false, REASON_USER_BLOCKED },
+		{ STATUS_BLOCKED, true, true, true, REASON_ACCOUNT_MISSING } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin(STAGE_LOGIN);
+		user.status = rows[i].status;
+		user.no_account = rows[i].no_account;
+		if (!rows[i].password)
+			user.password[0] = '\0';
+		if (rows[i].address)
+			user.ip_auth = session.source;
+		if (rows[i].reason == REASON_NONE)
+			assert_action(ACTION_PROCEED);
+		else
+			assert_reply(ACTION_REJECT, REPLY_AUTH_FAILED,
+			    rows[i].reason);
+	}
+}
+
+/* The source that is asked about may authenticate another. */
+static void
+test_expected(void **state)
+{
+	(void)state;
+	begin(STAGE_MAIL_FROM);
+	facts.expected = "alice";
+	assert_action(ACTION_PROCEED);
+	snprintf(user.name, sizeof(user.name), "bob");
+	user.status = STATUS_BLOCKED;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED,
+	    REASON_SOURCE_OF_ANOTHER_USER);
+	find(USER_NONE);
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
+}
+
+/* By the decision of MAIL FROM, what a message is held to. */
+static void
+test_open(void **state)
+{
+	static const struct {
+		enum user_status status;
+		enum action	 action;
+		int64_t		 max;
+		int64_t		 different; /* recipients, for an alarm */
+		bool		 sandboxed;
+		bool		 alarmed;
+		int64_t		 max_recipients;
+	} rows[] = { { STATUS_ALLOWED, ACTION_PROCEED, 0, 0, false, false, 0 },
+		{ STATUS_ALLOWED, ACTION_PROCEED, 50, 9, false, true, 50 },
+		{ STATUS_ALLOWED, ACTION_PROCEED, LIMIT_NONE, 9, false, true,
+		    ALARMS_RECIPIENTS },
+		{ STATUS_ALLOWED, ACTION_PROCEED, ALARMS_RECIPIENTS + 1, 9,
+		    false, true, ALARMS_RECIPIENTS },
+		{ STATUS_ALLOWED, ACTION_SANDBOX, 0, 9, true, false, 0 },
+		{ STATUS_SANDBOXED, ACTION_PROCEED, 0, 9, true, false, 0 } };
+	struct decision d = { .action = ACTION_PROCEED };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin(STAGE_MAIL_FROM);
+		user.status = rows[i].status;
+		user.bounds.max_recipients = rows[i].max;
+		user.suppresses = true;
+		snprintf(user.account, sizeof(user.account), "acme");
+		conf.alarms[ALARM_RECIPIENTS].action = ALARM_BLOCK;
+		conf.alarm_limits.of[ALARM_RECIPIENTS].count = rows[i]
+								   .different;
+		d.action = rows[i].action;
+		tx.user[0] = '\0';
+		decide_open(&tx, &conf, &user, &d);
+		assert_int_equal(tx.state, TX_OPEN);
+		assert_string_equal(tx.user, "alice");
+		assert_string_equal(tx.account, "acme");
+		assert_true(tx.suppresses);
+		assert_false(tx.any_domain);
+		assert_int_equal(tx.sandboxed, rows[i].sandboxed);
+		assert_int_equal(tx.alarmed, rows[i].alarmed);
+		assert_int_equal(tx.max_recipients, rows[i].max_recipients);
+	}
+	begin(STAGE_MAIL_FROM);
+	decide_open(&tx, &conf, NULL, &d);
+	assert_int_equal(tx.state, TX_TRUSTED);
+}
+
 /* AUTH: smtpd refuses all of these itself. */
 static void
 test_auth_leaves_to_smtpd(void **state)
@@ -859,6 +962,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ordinary_mail_passes),
 		cmocka_unit_test(test_the_user_is_asked_for),
+		cmocka_unit_test(test_login), cmocka_unit_test(test_expected),
+		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_what_cannot_be_decided),
 		cmocka_unit_test(test_auth_leaves_to_smtpd),
 		cmocka_unit_test(test_auth_from_a_source_not_listed),
