@@ -179,15 +179,10 @@ room_ask(struct room *room, const char *name, const char *account)
 static bool
 is_of_envelope(const struct room *room)
 {
-	const struct domains *domains = &room->facts->senders->domains;
-	struct senders	      envelope;
+	const struct senders *senders = room->facts->senders;
 
-	if (room->facts->session->tx->any_domain)
-		return (false);
-	senders_of_envelope(&envelope, room->quotas->conf,
-	    room->facts->session->tx->sender);
-	return (envelope.domains.n == 1 && domains->n == 1 &&
-	    strcmp(envelope.domains.name[0], domains->name[0]) == 0);
+	return (!room->facts->session->tx->any_domain && senders->of_envelope &&
+	    senders->domains.n == 1);
 }
 
 /* Whether the user will have limits, or alarms that count the message. */
