@@ -15,13 +15,13 @@
 #include "conf.h"
 #include "digest.h"
 #include "functions.h"
+#include "id.h"
 #include "key.h"
 #include "log.h"
 #include "user.h"
 #include "writequeue.h"
 
 #define ARGS 5
-#define IPV6_BITS 64   /* of an address, that tell the host's network */
 #define EVENT "alarm." /* what an event of an alarm begins with */
 #define HEX (2 * 8)    /* digits of a recipient */
 
@@ -122,13 +122,9 @@ write_alarm(const struct conf *conf, const struct alarm_limits *limits,
 static void
 write_source(const struct netaddr *source, char buf[NETADDR_TEXT])
 {
-	struct netaddr host = *source;
+	const struct netaddr host = netaddr_host(source);
 
-	buf[0] = '\0';
-	if (host.len == sizeof(host.addr))
-		netaddr_widen(&host, IPV6_BITS);
-	if (host.len != 0)
-		netaddr_text(&host, buf);
+	netaddr_text(&host, buf);
 }
 
 void
@@ -182,14 +178,14 @@ static void
 write_count(const struct alarms *alarms, const char *user,
     const struct alarm_limits *limits, enum alarm_kind kind, const char *value)
 {
-	char	       key[KEY_TEXT], plan[128] = "", id[QUOTA_ID];
+	char	       key[KEY_TEXT], plan[128] = "", id[ID_TEXT];
 	const char    *argv[ARGS] = { key, plan, alarm_words[kind], value, id };
 	const char    *out[ARGS + FUNCTIONS_KEY];
 	struct command command = { 0, FUNCTIONS_KEY, out };
 
 	key_user(key, alarms->conf->prefix, user, "");
 	write_alarm(alarms->conf, limits, kind, plan, sizeof(plan));
-	quota_id(id);
+	id_draw(id);
 	command.argc = functions_command("smtpusers_alarm", 1, ARGS, argv, out);
 	writequeue_add(alarms->writequeue, WRITEQUEUE_CHARGES, user, 1,
 	    &command);

@@ -457,7 +457,7 @@ filter_start(struct filter *f, const char *file)
 	f->quotas.event = on_told;
 	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
-	filter_share(f);
+	reload_share(f);
 	charges_watch(&f->quotas);
 }
 

@@ -63,10 +63,4 @@ struct filter {
 	LIST_HEAD(, late_login) late_logins;
 };
 
-/*
- * Gives the configuration, the servers and their functions to all parts that
- * use them: at the start, and after they were replaced.
- */
-void filter_share(struct filter *);
-
 #endif /* FILTER_H */

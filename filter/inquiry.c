@@ -18,11 +18,10 @@
 #include "log.h"
 #include "passwd.h"
 #include "room.h"
+#include "servers.h"
 #include "spf.h"
 #include "spfworkers.h"
 #include "suppressed.h"
-
-#define RETRY 20000 /* microseconds */
 
 struct inquiry {
 	struct filter	*filter;
@@ -149,7 +148,7 @@ go_on(struct inquiry *inq)
 static bool
 try_again(struct inquiry *inq)
 {
-	const struct timeval tv = { 0, RETRY };
+	const struct timeval tv = { 0, SERVERS_RETRY };
 
 	return (inq->facts.stage == STAGE_END_OF_DATA &&
 	    event_add(inq->retry, &tv) == 0);

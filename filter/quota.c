@@ -5,11 +5,9 @@
 
 #include <sys/types.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,16 +21,6 @@
 #include "servers.h"
 
 #define NARGS (QUOTA_KEYS + 2) /* and then the tags */
-#define RETRY 20000	       /* microseconds */
-
-void
-quota_id(char id[QUOTA_ID])
-{
-	uint64_t n;
-
-	arc4random_buf(&n, sizeof(n));
-	snprintf(id, QUOTA_ID, "%016" PRIx64, n);
-}
 
 static const char *
 function_of(const struct quota_query *q)
@@ -131,7 +119,7 @@ conclude_quota(struct quota_query *q)
 static void
 ask_later(struct quota_part *part)
 {
-	const struct timeval tv = { 0, RETRY };
+	const struct timeval tv = { 0, SERVERS_RETRY };
 
 	event_add(part->retry, &tv);
 }

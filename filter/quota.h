@@ -19,14 +19,13 @@ struct writequeue;
 /*
  * Quotas and rates, which scripts/functions/04h-reservations.lua counts in
  * Redis.  A reservation has an id, so that a repeated request counts once, and
- * can be given back once.
+ * can be given back once: id_draw().
  *
  * An account may have limits for all its users together.  These are in another
  * slot of a cluster, and so have a second reservation with the same id.  Both
  * are requested at once; if one is refused, the other is given back.
  */
 
-#define QUOTA_ID 17 /* hexadecimal digits and NUL */
 #define QUOTA_REPLY 448
 #define QUOTA_WORDS 16
 
@@ -100,9 +99,6 @@ struct quota_question {
 
 /* The answer is valid only during the call. */
 typedef void (*quota_cb)(void *, const struct quota_answer *);
-
-/* Draws the id of a reservation. */
-void quota_id(char[QUOTA_ID]);
 
 /*
  * Ask whether there is room for so many units, or reserve them.  A reservation

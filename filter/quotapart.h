@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "domain.h"
+#include "id.h"
 #include "quota.h"
 #include "quotakeys.h"
 #include "user.h"
@@ -54,7 +55,7 @@ struct quota_query {
 	void		    *arg;
 	bool		     reserves; /* or only checks */
 	struct quota_part    parts[NCHARGED];
-	char		     id[QUOTA_ID];
+	char		     id[ID_TEXT];
 	char		     units[24];
 	size_t		     nalarm;
 	char		    *alarm[QUOTA_WORDS];

@@ -128,7 +128,7 @@ words_of(const redisReply *reply)
 }
 
 bool
-quota_words(const redisReply *reply, struct quota_words *words)
+quotareply_words(const redisReply *reply, struct quota_words *words)
 {
 	words->n = 0;
 	if (reply->type == REDIS_REPLY_ARRAY)
@@ -160,7 +160,7 @@ quota_events(const struct quotas *quotas, const char *user, const char *account,
 	if (quotas->event == NULL)
 		return;
 	for (i = 0; i < reply->elements; i++)
-		if (quota_words(reply->element[i], &words))
+		if (quotareply_words(reply->element[i], &words))
 			quotas->event(quotas->event_arg, user, account, &words);
 }
 

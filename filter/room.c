@@ -13,6 +13,7 @@
 #include "charges.h"
 #include "conf.h"
 #include "decide.h"
+#include "id.h"
 #include "room.h"
 
 /* Gives back what the message does not need, as it has not passed. */
@@ -110,7 +111,7 @@ query_room(struct room *room, struct tx *tx,
 {
 	if (room->facts->stage != STAGE_END_OF_DATA || room->dry)
 		return (quota_check(room->quotas, request, on_answer, room));
-	quota_id(tx->reservation_id);
+	id_draw(tx->reservation_id);
 	strlcpy(tx->reservation_account, request->account,
 	    sizeof(tx->reservation_account));
 	tx->reservation = RESERVATION_ASKED;

@@ -19,8 +19,8 @@
 #include "alarms.h"
 #include "digest.h"
 #include "header.h"
+#include "id.h"
 #include "netaddr.h"
-#include "quota.h"
 #include "user.h"
 
 struct late_login;
@@ -68,7 +68,7 @@ enum reservation {
 struct tx {
 	enum tx_state	 state;
 	enum reservation reservation;
-	char		 reservation_id[QUOTA_ID];
+	char		 reservation_id[ID_TEXT];
 	char reservation_account[USER_NAME_MAX + 1]; /* "": the user's alone */
 	/* From TX_OPEN on: its user, and the user's account then. */
 	char		      user[USER_NAME_MAX + 1];

@@ -263,8 +263,10 @@ def test_one_for_each_answer_of_the_table(watched, table, users, kind):
         watched.forget()
         assert table.check("netaddr", SOURCE) == "found"
         netaddr = watched.decisions()
+        watched.forget()
         assert table.check("auth", kind + ":" + PASSWORD) == "found"
-    assert (len(credentials), len(netaddr)) == (1, 1)
+        auth = watched.decisions()
+    assert (len(credentials), len(netaddr), len(auth)) == (1, 1, 1)
 
 
 def suppress(redis, *keys):
