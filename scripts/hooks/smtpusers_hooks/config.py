@@ -8,7 +8,8 @@ import ipaddress
 import os
 import re
 
-from .events import NAME
+from provision.records import NAME
+
 from .text import visible
 
 PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._+-]{0,31})?")

@@ -8,7 +8,9 @@ https://api.docs.cpanel.net/guides/guide-to-standardized-hooks/
 
 import json
 
-from .events import NAME, make_event
+from provision.records import NAME
+
+from .events import make_event
 from .restore import first, restored
 from .text import decode, domain_key, looks_like_domain, visible
 
