@@ -169,7 +169,10 @@ def test_the_main_domain_is_changed_to_none(site):
 def test_a_main_domain_that_was_kept_badly(site, data):
     """A FIFO neither holds the panel up."""
     site.event("account.created", "alice", "example.org")
-    path = site.spool / "main" / ",alice"
+    (site.users / "alice").write_text("DNS=example.org\n")
+    says(site, "accounts_modify_pre")
+    path = site.files("main")[0]
+    path.unlink()
     if data is None:
         os.mkfifo(path)
     else:
@@ -198,6 +201,21 @@ def test_an_addon_domain_is_converted(site, name):
         assert site.domains() == {"example.org"}
         assert site.domains("carol") == {"addon.example"}
     assert site.bad() == []
+
+
+def test_an_addon_domain_with_a_long_name_is_converted(site):
+    """Of a server with one."""
+    domain, server = ".".join(["a" * 60] * 4), "s" * 64
+    secret = site.secret("named", "s" * 40)
+    site.reconfigure(sections={"server " + server: {"secret_file": secret}})
+    site.tell(site.receiver, server=server, secret_file=secret)
+    says(site, "api2_addaddondomain", newdomain=domain)
+    assert site.domains() == {domain}
+    (site.users / "alice").write_text("DNS1=%s\n" % domain)
+    says(site, "convertaddon_pre", domain=domain)
+    says(site, "convertaddon", domain=domain)
+    assert (site.domains("alice"), site.domains("carol")) == (set(), {domain})
+    assert site.refused() == site.bad() == []
 
 
 def test_an_addon_domain_of_nobody_is_converted(site):
