@@ -576,6 +576,12 @@ def test_what_is_wrong_with_the_configuration(site):
             ("[server web]\nsecret_file = /a\nuser = a b\n",
              "user: not a user name"),
             ("[server web]\nuser = a\n", "[server web] secret_file: not"),
+            ("[server a]\nsecret_file = /a\naccount_prefix = web\n"
+             "[server b]\nsecret_file = /a\naccount_prefix = web-\n",
+             "account_prefix: web- begins with web, of another server"),
+            ("[hooks]\naccount_prefix = web1-\n"
+             "[server b]\nsecret_file = /a\naccount_prefix = web1-x-\n",
+             "account_prefix: web1-x- begins with web1-, of another server"),
             ("nonsense\n", "no section headers"),
             ("[hooks]\n\xff = 1\n", "unknown")):
         site.file.write_text(text)
@@ -583,8 +589,12 @@ def test_what_is_wrong_with_the_configuration(site):
         assert result.returncode == 78
         assert words in result.stderr.decode()
         assert result.stderr.count(b"\n") == 1
-    site.file.write_text(good)
-    site.drain()
+    for shared in ("", "web1-"):
+        site.file.write_text(good + "".join(
+            "[server web%d]\nsecret_file = /a\naccount_prefix = %s\n" %
+            (number, prefix) for number, prefix in enumerate(
+                (shared, shared, "web2-"))))
+        site.drain()
 
 
 def test_words_on_the_command_line(site):
