@@ -354,6 +354,13 @@ def test_all_that_the_panel_has(site):
     for words in (("carol",), ("../alice",), ("",)):
         result = site.run(site.notify, "sync", *words)
         assert result.returncode in (64, 65)
+    site.receiver.process.send_signal(signal.SIGSTOP)
+    site.tell(site.receiver, max_waiting=1)
+    result = site.run(site.notify, "sync")
+    assert (result.returncode, result.stderr) == (
+        75, b"smtpusers-notify: 1 events wait already\n")
+    site.receiver.process.send_signal(signal.SIGCONT)
+    site.send()
 
 
 def test_what_has_no_hook(site):
