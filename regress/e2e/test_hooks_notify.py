@@ -411,6 +411,9 @@ def test_what_is_wrong_with_the_configuration(site, text, words):
 
 
 def test_words_on_the_command_line(site):
+    result = site.run(site.notify, "--version")
+    assert (result.returncode, result.stdout.decode()) == (
+        0, "smtpusers " + (SOURCE / "VERSION").read_text())
     for words in ((), ("nonsense",), ("-f",), ("directadmin", "all_pre"),
                   ("install", "plesk"), ("install",)):
         assert site.run(site.notify, *words).returncode == 64

@@ -14,9 +14,12 @@ import pytest
 from hooks.panelsite import NOBODY, Site, kill, modules
 from hooks.receiver import Receiver, owned
 from hooks.tap import Tap
-from places import PATIENCE, free_port, workdir
+from places import PATIENCE, SOURCE, free_port, workdir
 from redisserver import RedisServer, wait_until
 from relay import certificate
+
+
+VERSION = b"smtpusers " + (SOURCE / "VERSION").read_bytes()
 
 
 @pytest.fixture
@@ -607,7 +610,10 @@ def test_words_on_the_command_line(site):
                   ("domain.renamed", "alice", "a.example")):
         result = site.run(site.program, "event", *words)
         assert result.returncode == 65
-    assert site.run(site.program, "--help").returncode == 0
+    for word, said in (("--help", b"usage: "), ("--version", VERSION)):
+        result = site.run(site.program, word)
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert result.stdout.startswith(said)
     assert list(site.spool.iterdir()) == []
 
 
