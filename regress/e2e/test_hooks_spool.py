@@ -60,6 +60,7 @@ def test_events_wait_for_redis(prefix):
         assert "6 events wait" in site.drain(75)
         assert len(site.ok("list").splitlines()) == 6
         server.start()
+        site.grant()
         site.event("account.created", "alice", "first.example")
         assert site.waiting() == site.bad() == []
         assert site.account() == ("blocked", "basic", {

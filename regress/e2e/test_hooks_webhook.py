@@ -90,6 +90,7 @@ def test_an_answer_means_that_the_event_is_kept(prefix):
         receiver.stop()
         assert len(site.waiting()) == 10
         server.start()
+        site.grant()
         receiver.start()
         applied(site)
         assert site.domains() == {"d%d.example" % n for n in range(10)}
