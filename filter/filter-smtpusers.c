@@ -4,9 +4,8 @@
  */
 
 /*
- * Speaks smtpd-filters(7).  This is the one file of the filter that knows the
- * line protocol: its reports become sessions and messages, its requests become
- * questions to those (request.h), in whose answers they end.
+ * Speaks smtpd-filters(7): its reports become sessions and messages, its
+ * requests become questions to those, in whose answers they end (request.h).
  */
 
 #include <sys/types.h>

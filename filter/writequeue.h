@@ -15,8 +15,8 @@ struct servers;
 struct writequeue;
 
 /*
- * Write-behind queue for users' logs, events, and reservations that are given
- * back.  It never blocks.  A command is kept until Redis confirms it, and sent
+ * Write-behind queue for users' logs, events, counts, and reservations that stay
+ * or are given back.  It never blocks.  A command is kept until Redis confirms it, and sent
  * again after a connection was lost, so it may run twice.  A command that Redis
  * refuses for good is dropped, and logged.
  */

@@ -18,7 +18,8 @@ struct passwd_pool;
  *
  * Somebody who guesses passwords of one name must not delay the users of other
  * names.  So one password of a name is verified at a time, and only a few wait.
- * Names that lately had a wrong password share a thread of low priority.
+ * Names that lately had a wrong password share a thread of low priority, which
+ * may verify another of the same name.
  */
 
 enum passwd_result {

@@ -59,8 +59,8 @@ on_functions(void *arg, const redisReply *reply)
 		return;
 	if (strstr(reply->str, "unknown command") != NULL)
 		login->handler->failed(login->arg,
-		    "the server is too old: Redis 7 or Valkey 8 is "
-		    "needed");
+		    "the server is too old: Redis 7, Valkey 8, or newer "
+		    "is needed");
 	/* Which is said unasked, and then the connection is closed. */
 	else if (strstr(reply->str, "max number of clients") != NULL)
 		login->handler->failed(login->arg, reply->str);

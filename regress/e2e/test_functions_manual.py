@@ -63,6 +63,30 @@ def test_all_examples_are_run():
                              *OVER_TLS}
 
 
+def words(text):
+    """What a list of mdoc(7) names."""
+    return [word for line in re.findall(r"^\.(?:It )?Cm (.*)", text, re.M)
+            for word in re.findall(r"\w+", line)]
+
+
+def test_the_fields_and_kinds_are_those_that_are_told(library):
+    page = PAGE.read_text()
+    kinds = json.loads(library.redis.cli("FCALL_RO", "smtpusers_describe", 0))[
+        "kinds"]
+    for kind, heading in (("user", "Fields"), ("account", "Accounts")):
+        listed = page.partition(".Ss %s\n" % heading)[2].partition(".El\n")[0]
+        rows = kinds[kind]["fields"] + kinds[kind]["sets"]
+        assert sorted(words("\n".join(re.findall(r"^\.It Cm .*", listed,
+                                                 re.M)))) == sorted(
+            row["name"] for row in rows), heading
+    listed = page.partition(".It Ic smtpusers_canonical ")[2].partition(
+        ".Ar kind\nis\n")[2].partition(".It ")[0]
+    assert sorted(words(listed)) == sorted(
+        {row["kind"] for kind in kinds.values()
+         for row in kind["fields"] + kind["sets"]} | {"name", "domain",
+                                                       "suppressed"})
+
+
 def test_loading(library):
     library.redis.cli("FUNCTION", "FLUSH")
     INSTALLED.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from redisserver import RedisServer, ReplyError
 from session import Session
 from test_functions_manual import EXAMPLES
 from test_functions_servers import SERVERS
+from users import crypt
 
 OWN = "acme-bob"
 PASSWORD = "Open-Sesame1"
@@ -212,3 +213,28 @@ def test_a_prefix_that_ends_in_a_letter(redis):
         library.call("user_add", library.user("bob"), "account", "shop")
     assert library.call("user_add", library.user("shop-bob"), "account",
                         "shop") == "added"
+
+
+def test_a_user_whom_the_tenant_takes_out_of_the_account(relay, users, sink):
+    """With domains of the account alone, such a user can send nothing."""
+    users.redis.cli("HSET", "smtp:account:{acme}", "plan", "basic")
+    tenant = Tenant(users.redis)
+    try:
+        users.redis.cli("SADD", "smtp:account:{acme}:domains", "acme.example")
+        assert tenant.call("user_add", MINE, "password",
+                           crypt(PASSWORD), "account", "acme", "mode",
+                           "all") == "added"
+        with Session(relay) as session:
+            assert session.plain(OWN, PASSWORD).startswith("235")
+            assert session.mail("a@acme.example").startswith("250")
+            session.command("RSET")
+            users.redis.cli("HSET", "smtp:account:{acme}", "status", "blocked")
+            assert session.mail("a@acme.example").startswith("530")
+            assert tenant.connection.command("HDEL", MINE, "account") == 1
+            assert session.mail("a@acme.example").startswith("550 5.7.1 [ACL]")
+            for mode in ("default", "any"):
+                assert tenant.call("user_set", MINE, "mode", mode)
+                assert session.mail("a@acme.example").startswith("550")
+    finally:
+        tenant.connection.close()
+        users.redis.cli("ACL", "DELUSER", "acme")

@@ -183,6 +183,17 @@ def test_a_user_is_never_lost_with_the_last_field(library, alice, function):
     assert library.call(function, alice, "password", "") == "same"
 
 
+@pytest.mark.parametrize("field, value", [
+    ("quota_period", "1h"), ("description", "x"), ("blocked_by", "x"),
+    ("blocked_at", "2026-11-21T08:39:29Z")])
+def test_what_is_left_keeps_the_user(library, alice, field, value):
+    """Of these fields alone the relay makes no user."""
+    library.redis.cli("HDEL", alice, "created", "restricted")
+    library.redis.cli("HSET", alice, field, value)
+    assert library.call("user_set", alice, "password", "") == "changed"
+    assert set(library.fields(alice)) == {"created", field}
+
+
 @pytest.mark.parametrize("function", ["user_set", "user_put"])
 def test_when_a_user_was_created_is_not_unsaid(library, alice, function):
     assert library.call(function, alice, "created", "") == "same"

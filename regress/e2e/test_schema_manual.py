@@ -4,11 +4,15 @@
 """smtpusers-schema(7): each recipe is run as it stands there, and the relay
 does what the page says that it does."""
 
+import json
 import os
+import re
 import subprocess
 
 import pytest
 
+from cli import EX_NOUSER, Smtpusers
+from library import Library
 from manual import displays
 from places import PATIENCE, SOURCE, workdir
 from redisserver import ReplyError
@@ -70,6 +74,25 @@ def alice(relay, source="127.0.0.1", sender="alice@example.org"):
     with Session(relay, source) as session:
         said = session.plain("alice", PASSWORD)
         return session.message(sender=sender) if said == OK else said
+
+
+def test_which_fields_make_a_user(redis, tmp_path):
+    """The page, the functions and the relay agree."""
+    cmd, library = Smtpusers(redis, tmp_path), Library(redis)
+    listed = PAGE.read_text().partition("A user exists if")[2].partition(
+        ".Bl ")[0]
+    without = set(re.findall(r"\w+", " ".join(
+        re.findall(r"^\.Cm (.*)", listed, re.MULTILINE))))
+    fields = json.loads(redis.cli("FCALL_RO", "smtpusers_describe", 0))[
+        "kinds"]["user"]["fields"]
+    for name in (row["name"] for row in fields):
+        redis.cli("DEL", library.user())
+        redis.cli("HSET", library.user(), name, "1")
+        told = cmd.run("explain", "alice", "--mail-from", "a@example.org")
+        assert (told.returncode == EX_NOUSER) == (name in without), name
+        assert any(problem.startswith("no field that the relay reads")
+                   for problem in library.call("user_check", library.user())
+                   ) == (name in without), name
 
 
 def test_all_recipes(recipes, relay, users, redis):

@@ -172,6 +172,32 @@ STAYS = {
          SENDS],
         ("use", "bob", "smtp:user:{bob}",
          "account b is blocked: can never send")),
+    "a user of another's prefix": (
+        [("HSET", "smtp:account:{acme}", "user_prefix", "alice"),
+         ("HSET", "smtp:account:{b}", "user_prefix", "bob"), BOB, SENDS],
+        ("account", "bob", "smtp:user:{bob}",
+         "account acme takes only users whose names begin with alice, so")),
+    "a user who has left the account of the prefix": (
+        [("HSET", "smtp:account:{acme}", "user_prefix", "al"),
+         ("HSET", "smtp:account:{b}", "user_prefix", "bo"),
+         ("HSET", "smtp:user:{bob}", "password", HASH), SENDS],
+        ("account", "bob", "smtp:user:{bob}",
+         "names that begin with bo are of account b, but this user is in none")),
+    "an account without a prefix among others": (
+        [("HSET", "smtp:account:{acme}", "user_prefix", "al"),
+         ("HSET", "smtp:account:{b}", "plan", "pro")],
+        ("account", "b", "smtp:account:{b}", "user_prefix: missing, so")),
+    "prefixes of which one begins with another": (
+        [("HSET", "smtp:account:{acme}", "user_prefix", "alice"),
+         ("HSET", "smtp:account:{b}", "user_prefix", "alice-b-"),
+         ("HSET", "smtp:account:{c}", "user_prefix", "alicd")],
+        ("account", "b", "smtp:account:{b}",
+         "user_prefix: alice-b-: account acme takes such names, too")),
+    "two accounts of one prefix": (
+        [("HSET", "smtp:account:{acme}", "user_prefix", "al"),
+         ("HSET", "smtp:account:{b}", "user_prefix", "al")],
+        ("account", "b", "smtp:account:{b}",
+         "user_prefix: al: account acme takes such names, too")),
     "domains of an account that is not there": (
         [("SADD", "smtp:account:{b}:domains", "b.example")],
         ("orphan", "b", "smtp:account:{b}:domains",
@@ -612,6 +638,24 @@ def test_memory_does_not_grow_with_the_number_of_users(server, tmp_path):
     few = peak(cmd, "check")
     fill(server, 20000)
     assert peak(cmd, "check") < few + (8 << 10)
+
+
+def test_all_users_of_an_overlapping_prefix(cmd):
+    """Of three that begin alike, two are told; of an account without any prefix,
+    the users of others."""
+    for account, prefix in (("acme", "a"), ("b", "aa"), ("c", "ab"),
+                            ("d", "")):
+        cmd.server.cli("HSET", "smtp:account:{%s}" % account, "plan", "pro",
+                       "user_prefix", prefix)
+    cmd.server.cli(*BOB, "account", "d")
+    cmd.server.cli(*SENDS)
+    cmd.server.cli("HSET", cmd.key("alice"), "account", "d")
+    assert sorted((found["name"], found["problem"].partition(",")[0])
+                  for found in findings(cmd)) == [
+        ("alice", "names that begin with a are of account acme"),
+        ("b", "user_prefix: aa: account acme takes such names"),
+        ("c", "user_prefix: ab: account acme takes such names"),
+        ("d", "user_prefix: missing")]
 
 
 def test_the_rights_that_setup_prints_suffice(server, tmp_path):

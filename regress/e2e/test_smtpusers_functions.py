@@ -144,7 +144,7 @@ def test_redis_without_functions(tmp_path, words):
         before = cmd.snapshot()
         told = cmd.fails(EX_UNAVAILABLE, *words)
         assert told == ("smtpusers: this Redis has no functions: it must be "
-                        "Redis 7.0 or newer, or Valkey\n")
+                        "Redis 7, Valkey 8, or newer\n")
         assert cmd.snapshot() == before
         assert cmd.ok("list", "--names").stdout == "alice\n"
 

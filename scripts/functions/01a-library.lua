@@ -1,4 +1,4 @@
-#!lua name=smtpusers_6_@HASH@
+#!lua name=smtpusers_7_@HASH@
 -- Copyright (c) 2026 The smtpusers authors
 -- See LICENSE.
 --
@@ -17,7 +17,7 @@
 
 -- As in the name.  One more whenever calls, or what they leave in Redis, change: of
 -- two texts with one number neither stays, and neither is known for the older.
-local VERSION = 6
+local VERSION = 7
 local HASH = '@HASH@'
 
 local PERIOD_MAX = 3650 * 86400

@@ -10,8 +10,9 @@
 --             where it is not there (absent) and what a new record gets
 --             (given); the words that it can be (words); the set that must
 --             not be lost where it is 1 (follows); whether it is secret, a
---             number, a note that the relay does not read; the field without which
---             it means nothing (of), and with which it goes
+--             number, a note that the relay does not read, or weak, since the
+--             programs do not read it, and so no sign of a record; the field
+--             without which it means nothing (of), and with which it goes
 --   sets      in order: name, kind of member, help
 --   leftover  keys behind its own that go when it comes or goes; where there
 --             is any of them, there is one of the first (signs)
@@ -25,6 +26,10 @@ local CHUNK = 1000		-- words of one command: Lua's stack is short
 local RANGES_MAX = 65536
 local PREFIX_MAX = 64
 local SETS = { 'ips', 'domains' }	-- in the order of writing
+
+local function is_sign(field)
+	return not field.note and not field.weak
+end
 
 -- While a library loads there is no ipairs().
 local function by_name(rows)
@@ -578,12 +583,12 @@ function filling(kind, key, write, drop)
 		gone[field] = true
 	end
 	for i = 1, #write, 2 do
-		if not kind.field[write[i]].note then
+		if is_sign(kind.field[write[i]]) then
 			return {}
 		end
 	end
 	for _, field in ipairs(kind.fields) do
-		if not field.note and not gone[field.name] then
+		if is_sign(field) and not gone[field.name] then
 			names[#names + 1] = field.name
 		end
 	end

@@ -21,6 +21,7 @@ local USER = record_kind({
 		{ name = 'quota', kind = 'quota', number = true,
 		    help = 'messages in a period, 0 = unlimited' },
 		{ name = 'quota_period', kind = 'period', number = true,
+		    weak = true,
 		    help = 'seconds, or a number with s, m, h, d or w' },
 		{ name = 'rate', kind = 'rate',
 		    help = 'up to eight of messages/period' },

@@ -158,7 +158,7 @@ end
 
 local function is_read(fields)
 	for _, field in ipairs(USER.fields) do
-		if not field.note and fields[field.name] then
+		if is_sign(field) and fields[field.name] then
 			return true
 		end
 	end

@@ -230,7 +230,7 @@ MISMATCHES = (62, 64)
 class Secured(Connection):
     """By TLS. Servers are told of by their addresses, which certificates
     seldom hold: one for a host that the configuration lists is as good, as it
-    is for the relay (lib/stream.c)."""
+    is for the relay (lib/tls.c)."""
 
     def __init__(self, conf, **options):
         super().__init__(**options)

@@ -11,8 +11,8 @@ from collections import deque
 from .failure import EX_DATAERR, EX_NOUSER, Failure, note
 from .functions import prepare, schema_of
 from .inspection import (
-    ACCOUNT, Inspection, inspect_account, inspect_claim, inspect_users,
-    orphan, release_claim, strange)
+    ACCOUNT, Inspection, inspect_account, inspect_claim, inspect_prefixes,
+    inspect_users, orphan, release_claim, strange)
 from .pages import judged_rows, rows_of, strays
 from .progress import Progress, counted, make_way
 from .records import NAME, user_key
@@ -72,14 +72,15 @@ def text_of(finding):
 
 def check_all(run, report):
     later = Later(run, report)
+    for page in judged_rows(run.redis, "account", ACCOUNT):
+        for row in page:
+            report.tell(inspect_account(run, row))
+    report.tell(inspect_prefixes(run))
     progress = Progress("user")
     for page in judged_rows(run.redis, "user", run.user):
         progress.add(len(page))
         report.tell(inspect_users(run, page))
     progress.clear()
-    for page in judged_rows(run.redis, "account", ACCOUNT):
-        for row in page:
-            report.tell(inspect_account(run, row))
     for page in strays(run.redis):
         for key, _, name in page:
             for finding in inspect_stray(run, key, name):

@@ -92,7 +92,7 @@ def version_there(redis):
     if isinstance(reply, ReplyError):
         if "nknown command" in str(reply):
             raise Failure(EX_UNAVAILABLE, "this Redis has no functions: it "
-                          "must be Redis 7.0 or newer, or Valkey")
+                          "must be Redis 7, Valkey 8, or newer")
         if "unction not found" not in str(reply):
             raise reply
         return None

@@ -13,9 +13,10 @@ in Redis, which looks again at what it was begun for.
 from .addresses import clear_address, release
 from .alabels import alabels
 from .connection import ReplyError
-from .failure import Failure
+from .failure import Failure, note
 from .functions import call, canonical_or_none
 from .pages import rows_of
+from .prefixes import KEPT, Prefixes
 from .records import NAME, account_key, fold, ip_key, user_key
 from .text import visible
 
@@ -25,7 +26,7 @@ MENDED = 200            # members of a call
 # What is asked of each record in a page.
 USER = ("problems", "warnings", "wrong", "account", "mode", "status",
         "ip_auth", "domain_count", "ip_count", "suppressed_count", "claim")
-ACCOUNT = ("problems", "domain_count", "suppressed_count")
+ACCOUNT = ("problems", "domain_count", "suppressed_count", "user_prefix")
 SETS = {"user": ("ips", "domains"), "account": ("domains",)}
 NOT_A_SET = {"ips": "ips: not a set, so the user is refused",
              "domains": "domains: not a set, so nothing can be sent"}
@@ -57,6 +58,7 @@ class Inspection:
         self.fix = fix
         self.listed = limits["listed"]
         self.accounts = {}
+        self.prefixes = Prefixes()      # none where some users alone are read
         # In a cluster whose an address is must be asked elsewhere.
         self.user = USER[:-1] if redis.spread else USER
 
@@ -168,6 +170,10 @@ def claim_of(run, ip_auth):
 def inspect_reach(run, name, key, account, mode, status, has_domains):
     """Whether the account lets the user send at all."""
     account = fold(account or "")
+    left = run.prefixes.owner(name)
+    if not account and left:
+        return [Finding("account", name, key, "names that begin with %s are of "
+                        "account %s, but this user is in none" % left)]
     if not NAME.fullmatch(account):
         return []
     row = run.accounts[account]
@@ -177,7 +183,15 @@ def inspect_reach(run, name, key, account, mode, status, has_domains):
     if len(row) == 1:
         return [Finding("account", name, key, "account: %s: not a hash, so "
                         "the user is refused" % account)]
-    _, plan, account_status, domains = row
+    _, plan, account_status, domains, prefix = row
+    if not name.startswith(prefix or ""):
+        return [Finding("account", name, key, "account %s takes only users "
+                        "whose names begin with %s, so the user is refused" %
+                        (account, visible(prefix)))]
+    if left and not prefix:
+        return [Finding("account", name, key, "names that begin with %s are of "
+                        "account %s, but this user is in %s" % (
+                            *left, account))]
     if account_status == "blocked" and status != "blocked":
         return [Finding("use", name, key, "account %s is blocked: can never "
                         "send" % account)]
@@ -196,7 +210,8 @@ def look_up(run, accounts):
     names = sorted(name for name in accounts
                    if NAME.fullmatch(name) and name not in run.accounts)
     run.accounts.update(zip(names, rows_of(
-        run.redis, "account", names, "fields", "plan status domain_count")))
+        run.redis, "account", names, "fields", "plan status domain_count "
+        "user_prefix")))
 
 
 # Sets
@@ -313,10 +328,19 @@ def inspect_account(run, row):
     if len(row) == 1:
         return [Finding("type", name, key, "not a hash, so its users are "
                         "refused")]
-    problems, count, suppressed = row[1:]
+    problems, count, suppressed, prefix = row[1:]
+    run.prefixes.add(name, prefix)
     return value_findings(name, key, problems or ()) + inspect_sets(
         run, "account", name, key, problems or (), {"domains": count}
     ) + inspect_suppressed(run, name, key, problems or (), suppressed)
+
+
+def inspect_prefixes(run):
+    """When all accounts have been looked at."""
+    if run.prefixes.more:
+        note("user_prefix: only that of %d accounts is compared" % KEPT)
+    for name, problem in run.prefixes.problems():
+        yield Finding("account", name, account_key(run.redis, name), problem)
 
 
 # Addresses that are claimed

@@ -1,3 +1,6 @@
+-- Copyright (c) 2026 The smtpusers authors
+-- See LICENSE.
+--
 -- Refuses what a client asks for while as many of its requests as this are
 -- being answered: lighttpd itself limits those of all clients only.
 
