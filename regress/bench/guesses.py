@@ -16,7 +16,7 @@ from places import configuration, workdir
 from relay import Relay, certificate
 from relays import BareFilterRelay
 from session import Session
-from users import Users, crypt
+from users import MADE, Users, crypt
 
 CLIENTS = 64
 NAMES = 8
@@ -25,7 +25,7 @@ WARM_UP = 3             # seconds until the guessers are at it
 SECONDS = 5
 PASSWORD = "Open-Sesame1"
 # What the command makes, and what is often brought along.
-HASHES = {"yescrypt": ("$y$", 0), "sha512": ("$6$", 5000),
+HASHES = {"yescrypt": MADE, "sha512": ("$6$", 5000),
           "bcrypt 10": ("$2b$", 10)}
 KNOWN = ["user%d" % number for number in range(NAMES)]
 UNKNOWN = ["nobody%d" % number for number in range(NAMES)]

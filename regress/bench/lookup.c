@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include <err.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,20 @@ start(struct table *t, char *config)
 	t->fd = fds[0];
 }
 
+/*
+ * As libevent does for smtpd.  Who sleeps in read(2) is woken for nothing when
+ * the other side has read what was written.
+ */
+static ssize_t
+wait_and_read(int fd, char *buf, size_t size)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	if (poll(&pfd, 1, -1) == -1)
+		err(1, "poll");
+	return (read(fd, buf, size));
+}
+
 /* Sends text and reads lines until one begins as wanted. */
 static void
 converse(struct table *t, const char *text, const char *want)
@@ -72,7 +87,7 @@ converse(struct table *t, const char *text, const char *want)
 	if (write(t->fd, text, strlen(text)) != (ssize_t)strlen(text))
 		err(1, "write");
 	do {
-		n = read(t->fd, buf + len, sizeof(buf) - len - 1);
+		n = wait_and_read(t->fd, buf + len, sizeof(buf) - len - 1);
 		if (n <= 0)
 			errx(1, "%s ended", t->program);
 		len += (size_t)n;

@@ -14,7 +14,7 @@ import pytest
 import test_deliveries
 from redisserver import wait_until
 from session import FORMS, Session, together
-from users import crypt
+from users import MADE, crypt
 
 pytestmark = pytest.mark.smtpd79
 
@@ -148,7 +148,7 @@ def distance(one, other):
 def test_the_pause_hides_who_is_there(new_relay, users):
     """smtpd answers a wrong password after up to a second, at random; next to
     that, a hash of the kind that the command makes is not seen."""
-    users.set("alice", password=crypt(PASSWORD, "$y$", 0), status="allowed")
+    users.set("alice", password=crypt(PASSWORD, *MADE), status="allowed")
     users.secret(PASSWORD)
     times = reply_times(new_relay(redis_timeout=5000), ["alice", "nobody"])
     for name, taken in times.items():

@@ -33,6 +33,7 @@ local LIMITS = {
 	records = 100,		-- that are imported, and words of these
 	words = 5000,
 	page = 50,		-- keys that a page looks at
+	strays = 25,		-- and one that looks for those of nobody
 	checked = 100,		-- of one that looks for problems
 	read = 2500,		-- members of all sets that a page reads
 	exact = 32768,		-- bytes of odd texts that are shown exactly

@@ -357,6 +357,13 @@ end
 local COMPANIONS = { user = { domains = true, ips = true, last = true,
     suppressed = true }, account = { domains = true, suppressed = true } }
 
+local function is_there(owner, seen)
+	if seen[owner] == nil then
+		seen[owner] = redis.call('EXISTS', owner) == 1
+	end
+	return seen[owner]
+end
+
 local function stray_of(prefix, key, seen)
 	local word, name, suffix = string.match(string.sub(key, #prefix + 1),
 	    '^([a-z]+):{([^}]*)}:?(.*)$')
@@ -383,16 +390,22 @@ local function stray_of(prefix, key, seen)
 	    not COMPANIONS[word][suffix] then
 		return 'strange'
 	end
-	if seen[owner] == nil then
-		seen[owner] = redis.call('EXISTS', owner) == 1
-	end
-	return not seen[owner] and 'left' or nil, name
+	return not is_there(owner, seen) and 'left' or nil, name
 end
 
--- Most keys that are no strays, known without a look at each part.
-local function is_user(rest)
-	return #rest <= #'user:{}' + 64 and
-	    string.find(rest, '^user:{[a-z0-9]+}$')
+-- Most keys that are no strays, known without a look at each part: those of a
+-- user with a plain name.
+local function is_users(prefix, rest, seen)
+	local name, colon, suffix = string.match(rest,
+	    '^user:{([a-z0-9]+)}(:?)(.*)$')
+	if not name or #name > 64 then
+		return false
+	elseif colon == '' then
+		return suffix == ''
+	end
+	return LOGS[':' .. suffix] or string.sub(suffix, 1, 5) == 'used:' or
+	    COMPANIONS.user[suffix] and
+	    is_there(prefix .. 'user:{' .. name .. '}', seen)
 end
 
 -- PREFIX CURSOR -> {cursor, {key, what, name}...}: "left", a set without its
@@ -404,11 +417,12 @@ function api.strays(keys, args)
 	end
 	local prefix = need_prefix(args[1])
 	local found = redis.call('SCAN', args[2], 'MATCH',
-	    glob_text(prefix) .. '[uai]*', 'COUNT', tostring(LIMITS.page))
+	    glob_text(prefix) .. '[uai]*', 'COUNT', tostring(LIMITS.strays))
 	local out, seen = { found[1] }, {}
 	for _, key in ipairs(found[2]) do
 		local rest = string.sub(key, #prefix + 1)
-		if not is_user(rest) and (string.find(rest, '^user:') or
+		if not is_users(prefix, rest, seen) and (
+		    string.find(rest, '^user:') or
 		    string.find(rest, '^account:') or
 		    string.find(rest, '^ip:')) then
 			local ok, what, name = pcall(stray_of, prefix, key,

@@ -7,6 +7,7 @@ import contextlib
 import re
 import ssl
 from collections import deque
+from types import SimpleNamespace
 
 import redis
 from redis.connection import (
@@ -27,6 +28,9 @@ PATIENCE = 10
 
 # What Redis takes a long value apart at, at the least.
 BYTES_A_SECOND = 1 << 20
+
+# And what it reads at once.
+READ_BYTES = 1 << 14
 
 REPLY_CODES = {"WRONGTYPE": EX_DATAERR, "NOPERM": EX_NOPERM,
                "NOAUTH": EX_NOPERM, "WRONGPASS": EX_NOPERM}
@@ -124,6 +128,8 @@ class Redis(Asking):
         self.place = place
         # How many commands and bytes were sent each time.
         self.asked = deque()
+        # How often, with that of other connections of this program.
+        self.traffic = SimpleNamespace(sent=0)
         self.parser = PARSER(READ)
         self.connection = make_connection(conf, place, self.timeout,
                                           lambda **_: self.parser)
@@ -131,7 +137,9 @@ class Redis(Asking):
 
     def another(self):
         """A connection besides, for what is asked while this one waits."""
-        return Redis(self.conf, self.place).known(self)
+        other = Redis(self.conf, self.place).known(self)
+        other.traffic = self.traffic
+        return other
 
     def primaries(self):
         """A connection to each of the servers that hold the keys."""
@@ -164,6 +172,8 @@ class Redis(Asking):
     def send_packed(self, data, count):
         """The same, of so many commands in Redis's own protocol."""
         self.asked.append((count, len(data)))
+        # As often as Redis reads it, at the least.
+        self.traffic.sent += 1 + len(data) // READ_BYTES
         try:
             self.connection.send_packed_command([data])
         except redis.RedisError as error:

@@ -18,14 +18,15 @@ from .failure import (
 from .functions import fcall, prepare, schema_of
 from .interchange import SUFFIXES, Bad, read_lines
 from .large import LargeRecord
+from .others import Others
 from .progress import Progress, counted
 from .records import fold
 from .schema import OF
 from .suppressions import in_alabels, open_lines
 from .text import visible
 
-# Lines of a call, and calls that are under way: while Redis writes what it has
-# read, some 0.1 ms, it answers nobody else.
+# Lines of a call, and calls that are under way, where nobody else has to wait
+# for Redis to be done with them.
 LINES = 2
 CALLS = 2
 LINE_BYTES = 4 << 20
@@ -181,11 +182,13 @@ def run_import(args, redis, source, errors, progress, tally):
                                          errors.write)
              if line.number >= args.from_line)
     desk = Desk(redis, args, Patience(args, progress))
-    for batch in batches(lines, schema, args):
+    for batch in batches(lines, schema, args, desk):
         done = desk.make_room(batch)
         desk.send(batch)
         for last in done:
             count(last, errors, progress, tally)
+        while desk.waiting and desk.has_others():
+            count(desk.receive(), errors, progress, tally)
     while desk.waiting:
         count(desk.receive(), errors, progress, tally)
 
@@ -261,8 +264,8 @@ class Batch:
         self.size += len(line.raw or b"")
         return True
 
-    def is_full(self):
-        return (len(self.lines) >= LINES or self.size > LINE_BYTES or
+    def is_full(self, lines):
+        return (len(self.lines) >= lines or self.size > LINE_BYTES or
                 self.has_steps())
 
     def has_steps(self):
@@ -304,7 +307,7 @@ class Batch:
         self.bytes = self.members = 0
 
 
-def batches(lines, schema, args):
+def batches(lines, schema, args, desk):
     batch = Batch(schema, args)
     for line in lines:
         if not batch.add(line):
@@ -312,7 +315,7 @@ def batches(lines, schema, args):
             yield batch
             batch = Batch(schema, args)
             batch.add(line)
-        if batch.is_full() or line.torn:
+        if batch.is_full(1 if desk.has_others() else LINES) or line.torn:
             batch.close()
             yield batch
             batch = Batch(schema, args)
@@ -363,11 +366,17 @@ class Desk:
 
     def __init__(self, redis, args, patience):
         self.redis = redis
+        self.others = others_of(redis)
         self.function = "put" if args.replace else "add"
         self.patience = patience
         # Batches without results, and of how many this connection was told.
         self.waiting = deque()
         self.told = 0
+
+    def has_others(self):
+        """Whether others want to be served. In a cluster, of which each server
+        does a part of the work, that is not asked."""
+        return self.others is not None and self.others.are_there()
 
     def make_room(self, batch):
         """Those that are done, so that there is room for another. What takes
@@ -399,6 +408,7 @@ class Desk:
                 return step()
             except Away as failure:
                 self.redis = self.patience.wait(failure)
+                self.others = others_of(self.redis)
                 # What was asked may have been done, and is the same then.
                 self.told = 0
 
@@ -469,6 +479,10 @@ class Desk:
         for index, result in zip(about, replies):
             batch.results[index] = judged(
                 result, fold(batch.lines[index].record["name"]))
+
+
+def others_of(redis):
+    return None if redis.spread else Others(redis.another)
 
 
 def is_import(call):

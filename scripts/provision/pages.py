@@ -12,6 +12,7 @@ from contextlib import closing
 
 from .connection import ReplyError, bulk, glob_escape, packed
 from .functions import call_each, fcall, need_functions
+from .others import Others
 from .records import NAME, account_key, user_key
 from .text import encode
 
@@ -28,7 +29,7 @@ def nodes(redis):
             yield server.another
 
 
-def pages(link, ask):
+def pages(link, ask, others=None):
     """The lists of what ask(cursor), a command, replies behind a cursor, on a
     connection that is closed then."""
     with closing(link):
@@ -39,15 +40,18 @@ def pages(link, ask):
             if isinstance(reply, ReplyError):
                 raise reply
             cursor, *page = reply
-            if cursor != "0":
+            wait = others and others.are_there()
+            if cursor != "0" and not wait:
                 link.send([ask(cursor)])
             yield page
+            if cursor != "0" and wait:
+                link.send([ask(cursor)])
 
 
 def everywhere(redis, ask):
     """The same of every server that has keys."""
     for connect in nodes(redis):
-        yield from pages(connect(), ask)
+        yield from pages(connect(), ask, Others(connect))
 
 
 def strays(redis):
@@ -93,8 +97,9 @@ def judged_rows(redis, kind, fields):
 
     for connect in nodes(redis):
         page = []
+        others = Others(connect)
         for _, replies in answered(connect(), ask, batches(
-                connect(), before, "*", JUDGED), CALLS):
+                connect(), before, "*", JUDGED, others), others, CALLS):
             page += [row for some in replies for row in some if row]
             if len(page) >= ROWS:
                 yield page
@@ -119,8 +124,9 @@ def read_rows(redis, kind, columns, match="*", strange=None):
     before = redis.key(kind, ":{")
     question = Question(columns)
     for connect in nodes(redis):
+        others = Others(connect)
         for some, replies in answered(connect(), question.about, batches(
-                connect(), before, match, ROWS, strange)):
+                connect(), before, match, ROWS, others, strange), others):
             page = [[key[len(before):-1], *replies[at:at + len(columns)]]
                     for at, key in zip(range(0, len(replies), len(columns)),
                                        some)]
@@ -128,23 +134,25 @@ def read_rows(redis, kind, columns, match="*", strange=None):
                    if is_there(redis, key, row[1])]
 
 
-def batches(link, before, match, most, strange=None):
-    """Keys of records, not many at once."""
-    for page, in pages(link, scan(glob_escape(before) + match + "}")):
+def batches(link, before, match, most, others, strange=None):
+    """Keys of records, not many at once, and half as many beside others."""
+    for page, in pages(link, scan(glob_escape(before) + match + "}"), others):
         some = []
         for key in page:
             if NAME.fullmatch(key, len(before), len(key) - 1):
                 some.append(key)
             elif strange:
                 strange(key)
-        for first in range(0, len(some), most):
-            yield some[first:first + most]
+        while some:
+            count = most // 2 if others.are_there() else most
+            yield some[:count]
+            del some[:count]
 
 
-def answered(link, question, asked, calls=1):
+def answered(link, question, asked, others, calls=1):
     """The lists of keys that are asked about, each with the replies to what
     question() says: data, and how many commands they are. So many of them are
-    under way while one is made use of."""
+    under way while one is made use of, if there is nobody else."""
     waiting = deque()
     with closing(link):
         for some in asked:
@@ -154,6 +162,8 @@ def answered(link, question, asked, calls=1):
             waiting.append(some)
             if full:
                 yield waiting.popleft(), checked(replies)
+            while waiting and others.are_there():
+                yield waiting.popleft(), checked(link.receive())
         while waiting:
             yield waiting.popleft(), checked(link.receive())
 

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 The smtpusers authors
+# See LICENSE.
+
+"""smtpusers(8): what it asks Redis at once, alone and beside others."""
+
+import contextlib
+import re
+import socket
+import threading
+
+import pytest
+
+from cli import Smtpusers
+from transfers import lines_of, user
+
+LINES = 4000
+
+
+@pytest.fixture
+def cmd(redis, tmp_path):
+    return Smtpusers(redis, tmp_path)
+
+
+@contextlib.contextmanager
+def somebody(redis):
+    """Who asks Redis all the time."""
+    ended = threading.Event()
+
+    def ask():
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(redis.socket)
+            while not ended.is_set():
+                link.sendall(b"PING\r\n")
+                link.recv(64)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def calls_of_import(redis, cmd, tmp_path, rights="+info"):
+    lines = tmp_path / "lines.jsonl"
+    lines.write_bytes(lines_of(*[user("user%d" % number)
+                                 for number in range(LINES)]))
+    redis.cli("CONFIG", "RESETSTAT")
+    redis.cli("ACL", "SETUSER", "default", rights)
+    cmd.ok("import", lines)
+    redis.cli("ACL", "SETUSER", "default", "+info")
+    return int(re.search(r"^cmdstat_fcall:calls=([0-9]+)", redis.cli(
+        "INFO", "commandstats"), re.MULTILINE)[1])
+
+
+def test_an_import_takes_several_lines_together(redis, cmd, tmp_path):
+    """Where it had reason to think that it is not alone, it was so soon."""
+    assert calls_of_import(redis, cmd, tmp_path) < LINES * 0.9
+
+
+def test_an_import_lets_others_in_between(redis, cmd, tmp_path):
+    with somebody(redis):
+        assert calls_of_import(redis, cmd, tmp_path) > LINES * 0.7
+
+
+def test_who_may_not_look_lets_others_in_between(redis, cmd, tmp_path):
+    assert calls_of_import(redis, cmd, tmp_path, "-info") >= LINES
