@@ -140,6 +140,7 @@ $(B)/told/%: % FORCE
 	    -e 's|/etc/smtpusers.conf.sample|$(SAMPLEDIR)/smtpusers.conf.sample|g' \
 	    -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@DATADIR@|$(DATADIR)|g' \
 	    -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
+	    -e 's|@VERSION@|$(shell cat VERSION)|g' \
 	    -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' $< >$@
 
 told =		$(addprefix $(B)/told/,$(1))
