@@ -14,7 +14,6 @@
 #include "alarms.h"
 #include "conf.h"
 #include "digest.h"
-#include "filter.h"
 #include "functions.h"
 #include "id.h"
 #include "key.h"
@@ -176,7 +175,7 @@ alarms_tell(const char *user, const struct quota_words *words)
 
 /* It counts once, however often the reply is lost. */
 static void
-write_count(struct filter *f, const char *user,
+write_count(const struct alarms *alarms, const char *user,
     const struct alarm_limits *limits, enum alarm_kind kind, const char *value)
 {
 	char	       key[KEY_TEXT], plan[128] = "", id[ID_TEXT];
@@ -184,34 +183,35 @@ write_count(struct filter *f, const char *user,
 	const char    *out[ARGS + FUNCTIONS_KEY];
 	struct command command = { 0, FUNCTIONS_KEY, out };
 
-	key_user(key, f->conf->prefix, user, "");
-	write_alarm(f->conf, limits, kind, plan, sizeof(plan));
+	key_user(key, alarms->conf->prefix, user, "");
+	write_alarm(alarms->conf, limits, kind, plan, sizeof(plan));
 	id_draw(id);
 	command.argc = functions_command("smtpusers_alarm", 1, ARGS, argv, out);
-	writequeue_add(f->writequeue, WRITEQUEUE_CHARGES, user, 1, &command);
+	writequeue_add(alarms->writequeue, WRITEQUEUE_CHARGES, user, 1,
+	    &command);
 }
 
 void
-alarms_login(struct filter *f, const char *user,
+alarms_login(const struct alarms *alarms, const char *user,
     const struct alarm_limits *limits, const struct netaddr *source)
 {
 	char text[NETADDR_TEXT];
 
 	write_source(source, text);
 	if (alarms_count(limits, ALARM_SOURCES) && text[0] != '\0')
-		write_count(f, user, limits, ALARM_SOURCES, text);
+		write_count(alarms, user, limits, ALARM_SOURCES, text);
 }
 
 void
-alarms_blocked(struct filter *f, const char *user,
+alarms_blocked(const struct alarms *alarms, const char *user,
     const struct alarm_limits *limits)
 {
 	if (alarms_count(limits, ALARM_BLOCKED))
-		write_count(f, user, limits, ALARM_BLOCKED, "1");
+		write_count(alarms, user, limits, ALARM_BLOCKED, "1");
 }
 
 void
-alarms_failed(struct filter *f, const char *user,
+alarms_failed(const struct alarms *alarms, const char *user,
     const struct alarm_limit *limit, size_t recipients)
 {
 	struct alarm_limits limits = { 0 };
@@ -220,5 +220,5 @@ alarms_failed(struct filter *f, const char *user,
 	limits.of[ALARM_FAILURES] = *limit;
 	snprintf(number, sizeof(number), "%zu", recipients);
 	if (alarms_count(&limits, ALARM_FAILURES))
-		write_count(f, user, &limits, ALARM_FAILURES, number);
+		write_count(alarms, user, &limits, ALARM_FAILURES, number);
 }

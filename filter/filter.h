@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "alarms.h"
 #include "failures.h"
 #include "filterline.h"
 #include "nexthop.h"
@@ -42,6 +43,7 @@ struct filter {
 	struct users	     *users;
 	struct functions     *functions;
 	struct quotas	      quotas;
+	struct alarms	      alarms;
 	struct failures	      failures;
 	struct passwd_pool   *pool;
 	struct writequeue    *writequeue;

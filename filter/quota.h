@@ -52,8 +52,9 @@ enum quota_whose {
 
 struct quota_answer {
 	enum quota_result  result;
-	const char	  *reply;   /* QUOTA_FULL, and the next three: */
+	const char	  *reply;   /* QUOTA_FULL, and the next four: */
 	bool		   passing; /* defer: there may be room after all */
+	bool		   never;   /* the reply is for good */
 	enum quota_whose   whose;
 	const char	  *domain; /* QUOTA_OF_SENDER */
 	struct quota_words words;  /* QUOTA_ALARM: from "alarm" on */

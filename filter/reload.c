@@ -57,6 +57,8 @@ reload_share(struct filter *f)
 	f->quotas.conf = f->conf;
 	f->quotas.functions = f->functions;
 	f->quotas.writequeue = f->writequeue;
+	f->alarms.conf = f->conf;
+	f->alarms.writequeue = f->writequeue;
 	f->failures.conf = f->conf;
 	f->failures.functions = f->functions;
 	f->reports.conf = f->conf;

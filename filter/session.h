@@ -23,8 +23,8 @@
 #include "netaddr.h"
 #include "user.h"
 
+struct late_login;
 struct request;
-struct users_query;
 
 /* Most sessions at a time; a further one is refused with 451. */
 #define SESSION_MAX 100000
@@ -42,10 +42,11 @@ enum login {
 	LOGIN_NAMED, /* AUTH has shown the name of a user */
 	LOGIN_SHOWN, /* and the user's hash was read: bound is set */
 	/* smtpd has verified a credential: */
-	LOGIN_ASKED,  /* the hash is being read */
-	LOGIN_BOUND,  /* bound is set */
-	LOGIN_NOBODY, /* there is no such user with a password */
-	LOGIN_FAILED  /* the hash could not be read; this is final */
+	LOGIN_ASKED,	/* the hash is being read */
+	LOGIN_BOUND,	/* bound is set */
+	LOGIN_NOBODY,	/* there is no such user with a password */
+	LOGIN_NAMELESS, /* no user can have the name */
+	LOGIN_FAILED	/* the hash could not be read; this is final */
 };
 
 /* How far a message has come. */
@@ -97,17 +98,16 @@ struct tx {
 struct session {
 	uint64_t       id;
 	UT_hash_handle hh;
-	LIST_HEAD(, request) requests;	 /* not yet answered */
-	struct users_query *login_query; /* LOGIN_ASKED */
-	struct tx	   *tx;		 /* NULL: no message */
-	struct netaddr	    source;	 /* len 0: none, or unreadable */
-	bool		    local;	 /* smtpd's own socket */
+	LIST_HEAD(, request) requests; /* not yet answered */
+	struct late_login  *late;      /* LOGIN_ASKED; else NULL */
+	struct tx	   *tx;	       /* NULL: no message */
+	struct netaddr	    source;    /* len 0: none, or unreadable */
+	bool		    local;     /* smtpd's own socket */
 	enum login	    login;
 	uint8_t		    bound[DIGEST_LEN];
-	struct alarm_limits alarms;		     /* from LOGIN_SHOWN on */
-	char		    name[USER_NAME_MAX + 1]; /* from LOGIN_NAMED on;
-							"" for LOGIN_NOBODY
-							of no possible name */
+	struct alarm_limits alarms; /* from LOGIN_SHOWN on */
+	/* From LOGIN_NAMED on; "" for LOGIN_NAMELESS. */
+	char name[USER_NAME_MAX + 1];
 };
 
 struct sessions {

@@ -111,6 +111,12 @@ user_active(const struct user *user)
 }
 
 bool
+user_can_log_in(const struct user *user)
+{
+	return (user_active(user) && user->password[0] != '\0');
+}
+
+bool
 user_source_allowed(const struct user *user)
 {
 	return (user->source == SOURCE_LISTED ||

@@ -115,6 +115,9 @@ const char *const *user_account_fields(enum user_scope, size_t *);
 /* Whether the user may log in and send: not blocked. */
 bool user_active(const struct user *);
 
+/* Whether the user may, and has a password to do it by. */
+bool user_can_log_in(const struct user *);
+
 /* Whether the user may send from the source that was asked about. */
 bool user_source_allowed(const struct user *);
 

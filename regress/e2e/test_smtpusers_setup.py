@@ -159,7 +159,7 @@ def test_the_acl_lines_are_taken(cmd):
              if line.startswith("ACL SETUSER")]
     assert [rule[2] for rule in rules] == [
         "smtpusers-relay", "smtpusers-command", "smtpusers-panel",
-        "smtpusers-deliver", "smtpusers-monitor"]
+        "smtpusers-hooks", "smtpusers-deliver", "smtpusers-monitor"]
     for rule in rules:
         assert cmd.server.cli(*rule) == "OK"
 

@@ -20,6 +20,7 @@ _smtpusers_options()
 	list)	echo "--account --status --mode --domain --match --unused \
 		    --ip-auth --json --names" ;;
 	rm)	echo "--yes --purge" ;;
+	block)	echo "--until" ;;
 	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
@@ -70,7 +71,7 @@ _smtpusers_value()
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
 	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
-	--unused|--for|--mail-from|--from-header|--source|--from-line|--wait|--redis|\
+	--unused|--for|--until|--mail-from|--from-header|--source|--from-line|--wait|--redis|\
 	--redis-user|--prefix|--report-url|--relay-user|--forget)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;

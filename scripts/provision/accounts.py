@@ -43,7 +43,8 @@ OTHERS = {"password": "passwd %s", "ips": "source add %s",
           "source": "source add %s", "sources": "source add %s",
           "domain": "domain add %s", "domains": "domain add %s",
           "ip_auth": "ipauth set %s", "ipauth": "ipauth set %s",
-          "name": "rename %s", "suppressed": "suppress add %s"}
+          "name": "rename %s", "suppressed": "suppress add %s",
+          "blocked_at": "block %s"}
 OTHERS_OF_ACCOUNTS = {name: "account " + OTHERS[name]
                       for name in ("domain", "domains")}
 

@@ -32,6 +32,8 @@ RIGHTS = {
     "command": [*CALLING, "scan", "hscan", "xrevrange", "xread", "xadd",
                 "zrevrange", "info", "role", *SEVERAL, *MOVING, *LOADING],
     "panel": [*CALLING, "scan"],
+    # Who loads no functions cannot have the relay run others.
+    "hooks": [*CALLING, "scan", "xadd", "role", "cluster|nodes", *SEVERAL],
     "deliver": ["ping", "select", "role", "xgroup|create", "xreadgroup",
                 "xpending", "xclaim", "xack", "set", "get",
                 "cluster|slots"],
@@ -43,6 +45,7 @@ KEYS = {"relay": ("%R~*", "%W~report:*", "%W~events", "%RW~user:*",
                   "%RW~account:*", "%RW~failures:*", "%RW~stats:*", "%RW~top:*",
                   "%W~relay*"),
         "command": ("~*",), "panel": ("~user:*", "~account:*", "~ip:*"),
+        "hooks": ("~user:*", "~account:*", "%W~events"),
         "deliver": ("~events", "~mailed:*"), "monitor": ("%R~relay*",)}
 
 

@@ -12,7 +12,7 @@ from .accounts import (
     do_account_add, do_account_rm, do_account_set, do_account_show)
 from .addresses import (
     do_ipauth_clear, do_ipauth_set, do_source_add, do_source_rm)
-from .configuration import read_configuration, version
+from .configuration import read_configuration, release
 from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
@@ -42,7 +42,7 @@ from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
     days_of, hours_of, line_of, lines_of, most_of, one_of, report_of,
-    seconds_of, since_of)
+    seconds_of, since_of, until_of)
 
 MODES = ("default", "all", "any")
 STATUSES = ("allowed", "blocked", "sandboxed")
@@ -87,7 +87,7 @@ def make_parser():
     parser.add_argument("-f", dest="file", metavar="file",
                         default="/etc/smtpusers.conf",
                         help="the configuration (%(default)s)")
-    parser.add_argument("--version", action="version", version=version())
+    parser.add_argument("--version", action="version", version="smtpusers " + release())
     commands = parser.add_subparsers(metavar="command", required=True)
     add_user_commands(commands)
     add_reading_commands(commands)
@@ -383,8 +383,10 @@ def add_status_commands(commands):
     parser.add_argument("field", metavar="FIELD", help="see: fields")
     parser.add_argument("value", nargs="?", metavar="VALUE",
                         help="none takes the field away")
-    command(commands, "block", do_block,
-            "Blocks a user, open sessions included.")
+    parser = command(commands, "block", do_block,
+                     "Blocks a user, open sessions included.")
+    parser.add_argument("--until", type=until_of, metavar="TIME",
+                        help="when that ends by itself, in UTC")
     command(commands, "allow", do_allow, "Allows a blocked user again.")
 
 

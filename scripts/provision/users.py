@@ -135,7 +135,8 @@ def do_set(args):
 
 
 def do_block(args):
-    set_status(args.connect(), "user", args.name, "blocked", "command")
+    until = () if args.until is None else ("blocked_until", args.until)
+    set_status(args.connect(), "user", args.name, "blocked", "command", *until)
 
 
 def do_allow(args):
