@@ -14,15 +14,14 @@
 #include "alarms.h"
 #include "conf.h"
 #include "digest.h"
-#include "filter.h"
 #include "functions.h"
+#include "id.h"
 #include "key.h"
 #include "log.h"
 #include "user.h"
 #include "writequeue.h"
 
 #define ARGS 5
-#define IPV6_BITS 64   /* of an address, that tell the host's network */
 #define EVENT "alarm." /* what an event of an alarm begins with */
 #define HEX (2 * 8)    /* digits of a recipient */
 
@@ -123,13 +122,9 @@ write_alarm(const struct conf *conf, const struct alarm_limits *limits,
 static void
 write_source(const struct netaddr *source, char buf[NETADDR_TEXT])
 {
-	struct netaddr host = *source;
+	const struct netaddr host = netaddr_host(source);
 
-	buf[0] = '\0';
-	if (host.len == sizeof(host.addr))
-		netaddr_widen(&host, IPV6_BITS);
-	if (host.len != 0)
-		netaddr_text(&host, buf);
+	netaddr_text(&host, buf);
 }
 
 void
@@ -180,42 +175,43 @@ alarms_tell(const char *user, const struct quota_words *words)
 
 /* It counts once, however often the reply is lost. */
 static void
-write_count(struct filter *f, const char *user,
+write_count(const struct alarms *alarms, const char *user,
     const struct alarm_limits *limits, enum alarm_kind kind, const char *value)
 {
-	char	       key[KEY_TEXT], plan[128] = "", id[QUOTA_ID];
+	char	       key[KEY_TEXT], plan[128] = "", id[ID_TEXT];
 	const char    *argv[ARGS] = { key, plan, alarm_words[kind], value, id };
 	const char    *out[ARGS + FUNCTIONS_KEY];
 	struct command command = { 0, FUNCTIONS_KEY, out };
 
-	key_user(key, f->conf->prefix, user, "");
-	write_alarm(f->conf, limits, kind, plan, sizeof(plan));
-	quota_id(id);
+	key_user(key, alarms->conf->prefix, user, "");
+	write_alarm(alarms->conf, limits, kind, plan, sizeof(plan));
+	id_draw(id);
 	command.argc = functions_command("smtpusers_alarm", 1, ARGS, argv, out);
-	writequeue_add(f->writequeue, WRITEQUEUE_CHARGES, user, 1, &command);
+	writequeue_add(alarms->writequeue, WRITEQUEUE_CHARGES, user, 1,
+	    &command);
 }
 
 void
-alarms_login(struct filter *f, const char *user,
+alarms_login(const struct alarms *alarms, const char *user,
     const struct alarm_limits *limits, const struct netaddr *source)
 {
 	char text[NETADDR_TEXT];
 
 	write_source(source, text);
 	if (alarms_count(limits, ALARM_SOURCES) && text[0] != '\0')
-		write_count(f, user, limits, ALARM_SOURCES, text);
+		write_count(alarms, user, limits, ALARM_SOURCES, text);
 }
 
 void
-alarms_blocked(struct filter *f, const char *user,
+alarms_blocked(const struct alarms *alarms, const char *user,
     const struct alarm_limits *limits)
 {
 	if (alarms_count(limits, ALARM_BLOCKED))
-		write_count(f, user, limits, ALARM_BLOCKED, "1");
+		write_count(alarms, user, limits, ALARM_BLOCKED, "1");
 }
 
 void
-alarms_failed(struct filter *f, const char *user,
+alarms_failed(const struct alarms *alarms, const char *user,
     const struct alarm_limit *limit, size_t recipients)
 {
 	struct alarm_limits limits = { 0 };
@@ -224,5 +220,5 @@ alarms_failed(struct filter *f, const char *user,
 	limits.of[ALARM_FAILURES] = *limit;
 	snprintf(number, sizeof(number), "%zu", recipients);
 	if (alarms_count(&limits, ALARM_FAILURES))
-		write_count(f, user, &limits, ALARM_FAILURES, number);
+		write_count(alarms, user, &limits, ALARM_FAILURES, number);
 }

@@ -16,13 +16,19 @@
 #include "quota.h"
 
 struct conf;
-struct filter;
 struct user;
+struct writequeue;
 
 /*
  * Counts for alarms (lib/alarm.h): messages together with their reservation,
  * everything else in calls that nobody waits for.
  */
+
+/* What they are counted with. */
+struct alarms {
+	const struct conf *conf;
+	struct writequeue *writequeue;
+};
 
 /* Most recipients of a message, if different recipients are counted. */
 #define ALARMS_RECIPIENTS 10000
@@ -76,14 +82,14 @@ void alarms_write(const struct conf *, const struct alarms_message *,
  * Count a source that a user has logged in from, or a blocked message.  Never
  * wait: the count is kept until Redis has it, and counts once.
  */
-void alarms_login(struct filter *, const char	      *user,
+void alarms_login(const struct alarms *, const char   *user,
     const struct alarm_limits *, const struct netaddr *source);
-void
-alarms_blocked(struct filter *, const char *user, const struct alarm_limits *);
+void alarms_blocked(const struct alarms *, const char *user,
+    const struct alarm_limits *);
 
 /* Counts recipients that next hops have refused. */
-void alarms_failed(struct filter *, const char *user,
-    const struct alarm_limit *, size_t		recipients);
+void alarms_failed(const struct alarms *, const char *user,
+    const struct alarm_limit *, size_t		      recipients);
 
 /*
  * Logs an event if it is that of an alarm: the words are "alarm." and its kind,

@@ -13,14 +13,12 @@
 
 #include "charges.h"
 #include "functions.h"
+#include "key.h"
 #include "quota.h"
 #include "quotakeys.h"
 #include "quotareply.h"
-#include "user.h"
 #include "users.h"
 #include "writequeue.h"
-
-#define ACCOUNT "account:" /* what the name stands behind; otherwise a user's */
 
 /* unheard: nobody knows what the reservation was answered. */
 static void
@@ -71,22 +69,6 @@ charges_refund(const struct quotas *quotas, const char *user,
 	write_calls(quotas, "smtpusers_refund", user, account, id);
 }
 
-/* PREFIXuser:{NAME} or PREFIXaccount:{NAME} */
-static bool
-is_of_account(const char *key, char name[USER_NAME_MAX + 1])
-{
-	const size_t len = strlen(ACCOUNT);
-	const char  *open = strrchr(key, '{');
-
-	name[0] = '\0';
-	if (open == NULL)
-		return (false);
-	snprintf(name, USER_NAME_MAX + 1, "%.*s", (int)strcspn(open + 1, "}"),
-	    open + 1);
-	return ((size_t)(open - key) >= len &&
-	    strncmp(open - len, ACCOUNT, len) == 0);
-}
-
 /* {"bad", key} */
 static void
 log_if_bad(const struct quotas *quotas, const char *key,
@@ -94,7 +76,7 @@ log_if_bad(const struct quotas *quotas, const char *key,
 {
 	struct quota_words words;
 
-	if (quota_words(reply, &words) && words.n > 1 &&
+	if (quotareply_words(reply, &words) && words.n > 1 &&
 	    strcmp(words.word[0], "bad") == 0 &&
 	    quotareply_worth_logging(quotas, key, words.word[1]))
 		users_log_bad(key, words.word[1]);
@@ -105,7 +87,7 @@ on_charged(void *arg, const struct command *command, const redisReply *reply)
 {
 	const struct quotas *quotas = arg;
 	const char	    *key = command->argv[command->key];
-	char		     name[USER_NAME_MAX + 1];
+	char		     name[KEY_TEXT];
 	bool		     of_account;
 
 	if (functions_lost(quotas->functions, key, reply) ||
@@ -114,7 +96,7 @@ on_charged(void *arg, const struct command *command, const redisReply *reply)
 	if (reply->type != REDIS_REPLY_ARRAY)
 		return (true);
 	log_if_bad(quotas, key, reply);
-	of_account = is_of_account(key, name);
+	of_account = key_read(key, name);
 	quota_events(quotas, name, of_account ? name : "", reply);
 	return (true);
 }

@@ -3,9 +3,13 @@
  * See LICENSE.
  */
 
+#include <sys/types.h>
+
+#include <bsd/string.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "alarms.h"
 #include "conf.h"
 #include "decide.h"
 #include "spf.h"
@@ -18,7 +22,9 @@ typedef bool rule(const struct facts *, struct decision *);
 
 static rule source_may_try;
 static rule user_at_auth, source_at_auth;
-static rule local_is_trusted, sender_fits, has_user, user_may_send;
+static rule user_is_active, user_has_login;
+static rule local_is_trusted, sender_fits, has_user, user_is_expected;
+static rule user_may_send;
 static rule message_is_whole, message_is_users, user_is_same, sandbox_is_same;
 static rule text_is_safe, senders_are_read, domains_are_users, room_is_there;
 static rule recipients_fit, recipient_is_free, sandbox_swallows, size_fits;
@@ -28,9 +34,11 @@ static rule *const at_connect[] = { source_may_try, NULL };
 
 static rule *const at_auth[] = { user_at_auth, source_at_auth, NULL };
 
+static rule *const at_login[] = { user_is_active, user_has_login, NULL };
+
 static rule *const at_mail_from[] = { sender_fits, local_is_trusted, has_user,
-	user_may_send, senders_are_read, domains_are_users, room_is_there,
-	NULL };
+	user_is_expected, user_may_send, senders_are_read, domains_are_users,
+	room_is_there, NULL };
 
 static rule *const at_rcpt_to[] = { recipients_fit, recipient_is_free,
 	sandbox_swallows, NULL };
@@ -42,6 +50,7 @@ static rule *const at_end_of_data[] = { message_is_whole, local_is_trusted,
 
 static rule *const *const policy[] = { [STAGE_CONNECT] = at_connect,
 	[STAGE_AUTH] = at_auth,
+	[STAGE_LOGIN] = at_login,
 	[STAGE_MAIL_FROM] = at_mail_from,
 	[STAGE_RCPT_TO] = at_rcpt_to,
 	[STAGE_END_OF_DATA] = at_end_of_data };
@@ -67,8 +76,9 @@ decide_reply(const struct decision *d, char buf[DECISION_REPLY])
 	return (buf);
 }
 
-struct bounds
-decide_bounds(const struct conf *conf, const struct user *user)
+/* The bounds of a user's messages: the user's, the account's, the relay's. */
+static struct bounds
+bounds_of(const struct conf *conf, const struct user *user)
 {
 	struct bounds bounds = user->bounds;
 
@@ -76,11 +86,34 @@ decide_bounds(const struct conf *conf, const struct user *user)
 	return (bounds);
 }
 
+struct decision
+decide_tempfail(enum stage stage, enum reason reason)
+{
+	struct decision d = { .action = ACTION_REJECT,
+		.outcome = OUTCOME_UNDECIDED,
+		.reply = REPLY_TEMPFAIL,
+		.reason = reason };
+
+	if (stage == STAGE_CONNECT) {
+		d.action = ACTION_DISCONNECT;
+		d.reply = REPLY_AWAY;
+	}
+	return (d);
+}
+
 static bool
-refuse(struct decision *d, enum action action, const char *reply,
+tempfail(const struct facts *f, struct decision *d, enum reason reason)
+{
+	*d = decide_tempfail(f->stage, reason);
+	return (true);
+}
+
+static bool
+refuse(struct decision *d, enum outcome outcome, const char *reply,
     enum reason reason)
 {
-	d->action = action;
+	d->action = ACTION_REJECT;
+	d->outcome = outcome;
 	d->reply = reply;
 	d->reason = reason;
 	return (true);
@@ -89,13 +122,28 @@ refuse(struct decision *d, enum action action, const char *reply,
 static bool
 reject(struct decision *d, const char *reply, enum reason reason)
 {
-	return (refuse(d, ACTION_REJECT, reply, reason));
+	return (refuse(d, OUTCOME_FOR_GOOD, reply, reason));
+}
+
+static bool
+defer(struct decision *d, const char *reply, enum reason reason)
+{
+	return (refuse(d, OUTCOME_FOR_NOW, reply, reason));
+}
+
+/* Ends the session with what was decided. */
+static bool
+disconnect(struct decision *d)
+{
+	d->action = ACTION_DISCONNECT;
+	return (true);
 }
 
 static bool
 block(struct decision *d, enum reason reason)
 {
 	d->action = ACTION_BLOCK;
+	d->outcome = OUTCOME_FOR_GOOD;
 	d->reason = reason;
 	return (true);
 }
@@ -107,21 +155,22 @@ act(struct decision *d, enum action action)
 	return (true);
 }
 
-bool
-decide_trusted(const struct facts *f)
+/* On smtpd's own socket, where `local` trusts it. */
+static bool
+is_trusted(const struct facts *f)
 {
 	return (f->session->local && f->conf->local == LOCAL_TRUST);
 }
 
-enum reason
-decide_why_blocked(const struct user *user)
+static enum reason
+why_blocked(const struct user *user)
 {
 	return (user->no_account ? REASON_ACCOUNT_MISSING
 				 : REASON_USER_BLOCKED);
 }
 
-enum reason
-decide_why_source(const struct user *user)
+static enum reason
+why_source(const struct user *user)
 {
 	return (user_list_missing(user) ? REASON_SOURCE_LIST_MISSING
 					: REASON_SOURCE_NOT_LISTED);
@@ -131,7 +180,7 @@ static bool
 source_is_allowed(const struct facts *f)
 {
 	return (!user_list_missing(f->user) &&
-	    (decide_trusted(f) || user_source_allowed(f->user)));
+	    (is_trusted(f) || user_source_allowed(f->user)));
 }
 
 /* Connect */
@@ -146,13 +195,12 @@ source_may_try(const struct facts *f, struct decision *d)
 	case LOGINS_OK:
 		return (false);
 	case LOGINS_FAILED:
-		return (refuse(d, ACTION_DISCONNECT, REPLY_FAILURES,
-		    REASON_FAILED_LOGINS));
+		return (defer(d, REPLY_FAILURES, REASON_FAILED_LOGINS) &&
+		    disconnect(d));
 	case LOGINS_UNKNOWN:
 		break;
 	}
-	return (refuse(d, ACTION_DISCONNECT, REPLY_AWAY,
-	    REASON_REDIS_UNAVAILABLE));
+	return (tempfail(f, d, REASON_REDIS_UNAVAILABLE));
 }
 
 /*
@@ -164,10 +212,9 @@ source_may_try(const struct facts *f, struct decision *d)
 static bool
 user_at_auth(const struct facts *f, struct decision *d)
 {
-	if (!f->user_asked)
+	if (f->found == USER_UNASKED)
 		return (act(d, ACTION_ASK_USER));
-	return (f->found != USER_OK || !user_active(f->user) ||
-	    f->user->password[0] == '\0');
+	return (f->found != USER_OK || !user_can_log_in(f->user));
 }
 
 /*
@@ -184,7 +231,22 @@ source_at_auth(const struct facts *f, struct decision *d)
 	if (f->password == PASSWORD_UNASKED)
 		return (act(d, ACTION_ASK_PASSWORD));
 	return (f->password == PASSWORD_FITS &&
-	    reject(d, REPLY_SOURCE, decide_why_source(f->user)));
+	    reject(d, REPLY_SOURCE, why_source(f->user)));
+}
+
+/* What smtpd goes by: at AUTH the table tells it of no such user. */
+static bool
+user_is_active(const struct facts *f, struct decision *d)
+{
+	return (!user_active(f->user) &&
+	    reject(d, REPLY_AUTH_FAILED, why_blocked(f->user)));
+}
+
+static bool
+user_has_login(const struct facts *f, struct decision *d)
+{
+	return (!user_can_log_in(f->user) && f->user->ip_auth.len == 0 &&
+	    reject(d, REPLY_AUTH_FAILED, REASON_USER_WITHOUT_LOGIN));
 }
 
 /* MAIL FROM, and the end of data. */
@@ -195,14 +257,13 @@ local_is_trusted(const struct facts *f, struct decision *d)
 	(void)d;
 	if (f->stage == STAGE_END_OF_DATA)
 		return (f->session->tx->state == TX_TRUSTED);
-	return (decide_trusted(f) && !session_authenticated(f->session));
+	return (is_trusted(f) && !session_authenticated(f->session));
 }
 
 static bool
 sender_fits(const struct facts *f, struct decision *d)
 {
-	return (f->sender_too_long &&
-	    reject(d, REPLY_TEMPFAIL, REASON_SENDER_TOO_LONG));
+	return (f->sender_too_long && tempfail(f, d, REASON_SENDER_TOO_LONG));
 }
 
 /*
@@ -214,9 +275,19 @@ has_user(const struct facts *f, struct decision *d)
 {
 	const struct session *s = f->session;
 
-	if (session_authenticated(s) ? s->name[0] == '\0' : s->source.len == 0)
+	if (s->login == LOGIN_NAMELESS ||
+	    (!session_authenticated(s) && s->source.len == 0))
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
-	return (!f->user_asked && act(d, ACTION_ASK_USER));
+	return (f->found == USER_UNASKED && act(d, ACTION_ASK_USER));
+}
+
+/* A message that is explained is that user's, or it is nobody's. */
+static bool
+user_is_expected(const struct facts *f, struct decision *d)
+{
+	return (f->expected != NULL && f->found == USER_OK &&
+	    strcmp(f->user->name, f->expected) != 0 &&
+	    reject(d, REPLY_AUTH_REQUIRED, REASON_SOURCE_OF_ANOTHER_USER));
 }
 
 /* How the user stands towards the session. */
@@ -269,20 +340,19 @@ user_may_send(const struct facts *f, struct decision *d)
 	case AUTHZ_NO_USER:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
 	case AUTHZ_BLOCKED:
-		return (reject(d, REPLY_AUTH_REQUIRED,
-		    decide_why_blocked(f->user)));
+		return (reject(d, REPLY_AUTH_REQUIRED, why_blocked(f->user)));
 	case AUTHZ_PASSWORD_CHANGED:
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_USER_CHANGED));
 	case AUTHZ_SOURCE:
-		return (refuse(d, ACTION_DISCONNECT, REPLY_SOURCE,
-		    decide_why_source(f->user)));
+		return (reject(d, REPLY_SOURCE, why_source(f->user)) &&
+		    disconnect(d));
 	case AUTHZ_PASSWORD_UNREAD:
-		return (refuse(d, ACTION_DISCONNECT, REPLY_TEMPFAIL,
-		    REASON_REDIS_UNAVAILABLE));
+		return (tempfail(f, d, REASON_REDIS_UNAVAILABLE) &&
+		    disconnect(d));
 	case AUTHZ_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, why_unknown(f)));
+	return (tempfail(f, d, why_unknown(f)));
 }
 
 static bool
@@ -291,7 +361,7 @@ message_is_whole(const struct facts *f, struct decision *d)
 	const struct tx *tx = f->session->tx;
 
 	return ((tx == NULL || tx->damaged) &&
-	    reject(d, REPLY_TEMPFAIL, REASON_LINE_TOO_LONG));
+	    tempfail(f, d, REASON_LINE_TOO_LONG));
 }
 
 static bool
@@ -299,7 +369,7 @@ message_is_users(const struct facts *f, struct decision *d)
 {
 	if (f->session->tx->state != TX_OPEN)
 		return (reject(d, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN));
-	return (!f->user_asked && act(d, ACTION_ASK_USER));
+	return (f->found == USER_UNASKED && act(d, ACTION_ASK_USER));
 }
 
 /* What MAIL FROM was accepted for must still hold. */
@@ -316,7 +386,7 @@ user_is_same(const struct facts *f, struct decision *d)
 		return (block(d, REASON_USER_CHANGED));
 	case AUTHZ_UNKNOWN:
 	case AUTHZ_PASSWORD_UNREAD:
-		return (reject(d, REPLY_TEMPFAIL, why_unknown(f)));
+		return (tempfail(f, d, why_unknown(f)));
 	}
 	/* The source may authenticate another by now. */
 	return (strcmp(f->user->name, f->session->tx->user) != 0 &&
@@ -329,18 +399,18 @@ sandbox_is_same(const struct facts *f, struct decision *d)
 {
 	return (f->user->status == STATUS_SANDBOXED &&
 	    !f->session->tx->sandboxed &&
-	    reject(d, REPLY_TEMPFAIL, REASON_SANDBOXED_MEANWHILE));
+	    tempfail(f, d, REASON_SANDBOXED_MEANWHILE));
 }
 
 static bool
 size_fits(const struct facts *f, struct decision *d)
 {
-	const int64_t max = decide_bounds(f->conf, f->user).max_size;
+	const int64_t max = bounds_of(f->conf, f->user).max_size;
 
 	if (max <= 0 || f->session->tx->size <= (uint64_t)max)
 		return (false);
 	d->limit = max;
-	return (reject(d, REPLY_SIZE, REASON_TOO_LARGE));
+	return (reject(d, REPLY_SIZE_FORMAT, REASON_TOO_LARGE));
 }
 
 static bool
@@ -389,7 +459,8 @@ judge_spf(const struct facts *f, size_t i, struct decision *d)
 	if (f->spf[i] == SPF_LATER)
 		return (false);
 	if (f->spf[i] != SPF_KNOWN || answer->verdict >= SPF_VERDICT_UNKNOWN)
-		return (reject(d, REPLY_SPF, REASON_SPF_UNKNOWN));
+		return (refuse(d, OUTCOME_UNDECIDED, REPLY_SPF,
+		    REASON_SPF_UNKNOWN));
 	if (answer->verdict == SPF_VERDICT_OK)
 		return (false);
 	d->record = answer->record;
@@ -458,7 +529,7 @@ over_of(const struct facts *f)
 	if (f->room_passing)
 		return (OVER_DEFER);
 	if (f->room_whose != QUOTA_OF_ACCOUNT)
-		return (decide_bounds(f->conf, f->user).over);
+		return (bounds_of(f->conf, f->user).over);
 	return (f->user->account_over != OVER_UNSET ? f->user->account_over
 						    : f->conf->bounds.over);
 }
@@ -490,7 +561,8 @@ no_room(const struct facts *f, struct decision *d)
 	case OVER_DEFER:
 		break;
 	}
-	return (reject(d, f->room_reply, reason));
+	return (f->room_never ? reject(d, f->room_reply, reason)
+			      : defer(d, f->room_reply, reason));
 }
 
 bool
@@ -517,11 +589,40 @@ room_is_there(const struct facts *f, struct decision *d)
 	case ROOM_BLOCKED:
 		return (block(d, REASON_ALARM));
 	case ROOM_SANDBOXED:
-		return (reject(d, REPLY_TEMPFAIL, REASON_SANDBOXED_MEANWHILE));
+		return (tempfail(f, d, REASON_SANDBOXED_MEANWHILE));
 	case ROOM_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_LIMITS_UNREADABLE));
+	return (tempfail(f, d, REASON_LIMITS_UNREADABLE));
+}
+
+/* Where recipients are told apart, there is a bound to how many these are. */
+static void
+open_alarms(struct tx *tx, const struct conf *conf, const struct user *user)
+{
+	alarms_limits(conf, user, &tx->alarms);
+	tx->alarmed = !tx->sandboxed && alarms_count_messages(&tx->alarms);
+	if (tx->alarmed && alarms_count(&tx->alarms, ALARM_RECIPIENTS) &&
+	    (tx->max_recipients <= 0 || tx->max_recipients > ALARMS_RECIPIENTS))
+		tx->max_recipients = ALARMS_RECIPIENTS;
+}
+
+void
+decide_open(struct tx *tx, const struct conf *conf, const struct user *user,
+    const struct decision *d)
+{
+	tx->state = user != NULL ? TX_OPEN : TX_TRUSTED;
+	if (user == NULL)
+		return;
+	strlcpy(tx->user, user->name, sizeof(tx->user));
+	strlcpy(tx->account, user->account, sizeof(tx->account));
+	tx->sandboxed = user->status == STATUS_SANDBOXED ||
+	    d->action == ACTION_SANDBOX;
+	tx->max_recipients = bounds_of(conf, user).max_recipients;
+	tx->any_domain = user_any_domain(user);
+	tx->suppresses = user->suppresses;
+	tx->account_suppresses = user->account_suppresses;
+	open_alarms(tx, conf, user);
 }
 
 /* RCPT TO */
@@ -534,7 +635,7 @@ recipients_fit(const struct facts *f, struct decision *d)
 	    tx->recipients <= (uint64_t)tx->max_recipients)
 		return (false);
 	d->limit = tx->max_recipients;
-	return (reject(d, REPLY_RECIPIENTS, REASON_TOO_MANY_RECIPIENTS));
+	return (defer(d, REPLY_RECIPIENTS_FORMAT, REASON_TOO_MANY_RECIPIENTS));
 }
 
 /* What cannot be looked up is refused to whom that matters alone. */
@@ -559,7 +660,7 @@ recipient_is_free(const struct facts *f, struct decision *d)
 	case RECIPIENT_UNKNOWN:
 		break;
 	}
-	return (reject(d, REPLY_TEMPFAIL, REASON_REDIS_UNAVAILABLE));
+	return (tempfail(f, d, REASON_REDIS_UNAVAILABLE));
 }
 
 static bool

@@ -29,6 +29,7 @@ struct spf_answer;
 enum stage {
 	STAGE_CONNECT,
 	STAGE_AUTH,
+	STAGE_LOGIN, /* what smtpd itself decides at AUTH: for explain */
 	STAGE_MAIL_FROM,
 	STAGE_RCPT_TO,
 	STAGE_END_OF_DATA
@@ -84,6 +85,8 @@ struct facts {
 
 	/* At MAIL FROM: longer than SENDER_TEXT holds. */
 	bool sender_too_long;
+	/* At MAIL FROM: who alone may be the session's user, or NULL. */
+	const char *expected;
 	/* Of the envelope; of the header too at the end of data. */
 	const struct senders *senders;
 
@@ -92,7 +95,6 @@ struct facts {
 	enum recipient_fact   suppressed;
 
 	/* The user of the session, with what was asked about the source. */
-	bool		   user_asked;
 	enum users_found   found;
 	const struct user *user; /* for USER_OK */
 	/* The domain whose assigned addresses were asked about, or NULL. */
@@ -106,6 +108,7 @@ struct facts {
 	const char	*room_reply;
 	const char	*room_refusal; /* a permanent reply */
 	bool		 room_passing; /* defer: there may be room after all */
+	bool		 room_never;   /* room_reply is for good as well */
 	enum quota_whose room_whose;   /* for ROOM_NONE */
 	const char	*room_domain;  /* QUOTA_OF_SENDER */
 };
@@ -126,14 +129,22 @@ enum action {
 	ACTION_ASK_SUPPRESSED /* the recipient */
 };
 
+/* What a refusal means to the client. */
+enum outcome {
+	OUTCOME_FOR_GOOD, /* 5yz */
+	OUTCOME_FOR_NOW,  /* 4yz: what is in the way passes */
+	OUTCOME_UNDECIDED /* 4yz: something could not be asked or kept */
+};
+
 struct decision {
-	enum action action;
-	const char *reply;  /* ACTION_REJECT, ACTION_DISCONNECT */
-	enum reason reason; /* of these, and of ACTION_BLOCK */
-	const char *domain; /* that the reason is about, or NULL */
-	const char *record; /* its SPF record, or NULL */
-	size_t	    which;  /* ACTION_ASK_SPF, _ADDRESSES: index of a sender */
-	int64_t	    limit;  /* for a %d in the reply, or 0 */
+	enum action  action;
+	enum outcome outcome; /* ACTION_REJECT, _DISCONNECT, _BLOCK */
+	const char  *reply;   /* ACTION_REJECT, ACTION_DISCONNECT */
+	enum reason  reason;  /* of all three */
+	const char  *domain;  /* that the reason is about, or NULL */
+	const char  *record;  /* its SPF record, or NULL */
+	size_t	     which; /* ACTION_ASK_SPF, _ADDRESSES: index of a sender */
+	int64_t	     limit; /* for a %d in the reply, or 0 */
 };
 
 /* Longest reply, with its NUL. */
@@ -150,30 +161,35 @@ struct decision {
 	"451 4.4.3 SPF could not be looked up, " \
 	"try again later"
 
-#define REPLY_RECIPIENTS \
+#define REPLY_RECIPIENTS_FORMAT \
 	"452 4.5.3 Too many recipients, at most %" PRId64 " in a message"
 #define REPLY_RECIPIENT "550 5.1.3 The recipient's domain cannot be read"
 #define REPLY_SUPPRESSED \
 	"550 5.7.1 [SUPPRESSED] This recipient gets no mail from you"
-#define REPLY_SIZE "552 5.3.4 Message too large, at most %" PRId64 " bytes"
+#define REPLY_SIZE_FORMAT \
+	"552 5.3.4 Message too large, at most %" PRId64 " bytes"
 
 /* Decides.  The pointers of the decision are those of the facts. */
 struct decision decide(const struct facts *);
 
+/*
+ * What is decided at a stage where something needed for a decision cannot be
+ * had.  REASON_NONE: memory.
+ */
+struct decision decide_tempfail(enum stage, enum reason);
+
 /* Returns the reply, with the limit filled in. */
 const char *decide_reply(const struct decision *, char[DECISION_REPLY]);
 
-/* The bounds of a user's messages: the user's, the account's, the relay's. */
-struct bounds decide_bounds(const struct conf *, const struct user *);
-
-/* Why a user is not active, and why a source is not allowed. */
-enum reason decide_why_blocked(const struct user *);
-enum reason decide_why_source(const struct user *);
+/*
+ * Opens the message that MAIL FROM was let through for, by that decision: whose
+ * it is, and what it is held to from then on.  The user is NULL where a local
+ * session is trusted.
+ */
+void decide_open(struct tx *, const struct conf *, const struct user *,
+    const struct decision *);
 
 /* Whether alarms count the message: not that of a sandboxed user. */
 bool decide_alarmed(const struct facts *);
-
-/* Whether it is a session on smtpd's own socket, and `local` trusts these. */
-bool decide_trusted(const struct facts *);
 
 #endif /* DECIDE_H */

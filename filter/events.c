@@ -3,16 +3,11 @@
  * See LICENSE.
  */
 
-#include <sys/types.h>
-
-#include <bsd/stdlib.h>
-#include <inttypes.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "conf.h"
 #include "events.h"
+#include "id.h"
 #include "key.h"
 #include "quota.h"
 #include "tally.h"
@@ -33,10 +28,9 @@ events_add(struct writequeue *writequeue, const struct conf *conf,
     const char *kind, const char *user, const char *account, size_t n,
     const struct events_figure *figures)
 {
-	char	       key[KEY_TEXT], id[17];
+	char	       key[KEY_TEXT], id[ID_TEXT];
 	struct xadd    entry;
 	struct command command = { 0, 1, entry.v };
-	uint64_t       random;
 	size_t	       i;
 
 	if (strncmp(kind, "alarm.", 6) == 0)
@@ -45,8 +39,7 @@ events_add(struct writequeue *writequeue, const struct conf *conf,
 		tally_add(TALLY_LIMITS_REACHED, 1);
 	key_events(key, conf->prefix);
 	xadd_begin(&entry, key, EVENTS_MAX);
-	arc4random_buf(&random, sizeof(random));
-	snprintf(id, sizeof(id), "%016" PRIx64, random);
+	id_draw(id);
 	xadd_field(&entry, "id", id);
 	xadd_field(&entry, "kind", kind);
 	xadd_field(&entry, "user", user);

@@ -28,12 +28,12 @@
 struct explanation {
 	struct filter filter; /* without write queue: nothing is written */
 	struct conf   conf;   /* as the question narrows it */
-	const struct question *question;
-	struct session	       session;
-	struct users_query    *query;
-	struct inquiry	      *inquiry;
-	char		       name[USER_NAME_MAX + 1];
-	int		       status;
+	const struct explain_question *question;
+	struct session		       session;
+	struct users_query	      *query;
+	struct inquiry		      *inquiry;
+	char			       name[USER_NAME_MAX + 1];
+	int			       status;
 };
 
 static void
@@ -87,11 +87,13 @@ static void
 print_refusal(const struct explanation *ex, const char *where,
     const struct decision *d)
 {
-	char	    buf[REPORT_REPLY];
-	const char *reply = d->reply;
+	char	    report[REPORT_REPLY], buf[DECISION_REPLY];
+	const char *reply;
 
 	if (d->action == ACTION_BLOCK)
-		reply = report_reply(ex->filter.conf, "ID", ex->name, buf);
+		reply = report_reply(ex->filter.conf, "ID", ex->name, report);
+	else
+		reply = decide_reply(d, buf);
 	print_answer(where, reply, d->reason);
 	if (d->domain != NULL)
 		printf("domain: %s\n", d->domain);
@@ -149,7 +151,8 @@ ask_about(struct explanation *ex, enum stage stage, inquiry_cb cb)
 	const struct inquiry_subject subject = { .stage = stage,
 		.session = &ex->session,
 		.sender = ex->question->sender,
-		.dry = true };
+		.dry = true,
+		.expected = ex->name };
 
 	inquiry_begin(&ex->filter, &subject, cb, ex, &ex->inquiry);
 }
@@ -176,17 +179,9 @@ on_from_explained(void *arg, const struct decision *d, const struct user *user)
 	struct explanation *ex = arg;
 	struct tx	   *tx = ex->session.tx;
 
-	if (user != NULL && strcmp(user->name, ex->name) != 0) {
-		stop_with_answer(ex, "MAIL FROM", REPLY_AUTH_REQUIRED,
-		    REASON_SOURCE_OF_ANOTHER_USER);
+	if (!goes_on(ex, "MAIL FROM", d))
 		return;
-	}
-	if (!goes_on(ex, "MAIL FROM", d) || user == NULL)
-		return;
-	tx->state = TX_OPEN;
-	strlcpy(tx->user, ex->name, sizeof(tx->user));
-	tx->sandboxed = user->status == STATUS_SANDBOXED ||
-	    d->action == ACTION_SANDBOX;
+	decide_open(tx, ex->filter.conf, user, d);
 	if (ex->question->header != NULL)
 		take_header(&tx->header, ex->question->header);
 	ask_about(ex, STAGE_END_OF_DATA, on_end_explained);
@@ -196,7 +191,7 @@ on_from_explained(void *arg, const struct decision *d, const struct user *user)
  * How the user comes to be the session's: by a password, right as it is, from
  * anywhere where no source is given; else by the address.
  */
-static bool
+static void
 log_in_as(struct explanation *ex, const struct user *user)
 {
 	struct session *s = &ex->session;
@@ -207,13 +202,18 @@ log_in_as(struct explanation *ex, const struct user *user)
 		s->local = ex->question->source == NULL;
 	} else if (ex->question->source == NULL)
 		s->source = user->ip_auth;
-	return (user->password[0] != '\0' || user->ip_auth.len != 0);
 }
 
 static void
 on_user_explained(void *arg, enum users_found found, const struct user *user)
 {
 	struct explanation *ex = arg;
+	const struct facts  facts = { .stage = STAGE_LOGIN,
+		 .conf = ex->filter.conf,
+		 .session = &ex->session,
+		 .found = found,
+		 .user = user };
+	struct decision	    d;
 
 	ex->query = NULL;
 	if (found == USER_NONE) {
@@ -227,14 +227,11 @@ on_user_explained(void *arg, enum users_found found, const struct user *user)
 	if (user == NULL)
 		return;
 	print_user(user);
-	if (!user_active(user))
-		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED,
-		    decide_why_blocked(user));
-	else if (!log_in_as(ex, user))
-		stop_with_answer(ex, "AUTH", REPLY_AUTH_FAILED,
-		    REASON_USER_WITHOUT_LOGIN);
-	else
-		ask_about(ex, STAGE_MAIL_FROM, on_from_explained);
+	d = decide(&facts);
+	if (!goes_on(ex, "AUTH", &d))
+		return;
+	log_in_as(ex, user);
+	ask_about(ex, STAGE_MAIL_FROM, on_from_explained);
 }
 
 static void
@@ -295,7 +292,7 @@ narrow(struct explanation *ex, const struct conf *conf)
 }
 
 int
-explain(const struct conf *conf, const struct question *question)
+explain(const struct conf *conf, const struct explain_question *question)
 {
 	struct explanation ex = { .question = question,
 		.status = EX_UNAVAILABLE };

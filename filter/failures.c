@@ -10,16 +10,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conf.h"
 #include "failures.h"
 #include "functions.h"
 #include "key.h"
+#include "log.h"
 #include "netaddr.h"
 #include "recent.h"
 
 #define ARGS 4
-#define IPV6_BITS 64 /* of an address, that tell the host's network */
 
 struct failures_query {
 	const struct failures *failures;
@@ -38,22 +39,12 @@ struct call {
 	const char *argv[ARGS];
 };
 
-static struct netaddr
-host_of(const struct netaddr *source)
-{
-	struct netaddr host = *source;
-
-	if (host.len == sizeof(host.addr))
-		netaddr_widen(&host, IPV6_BITS);
-	return (host);
-}
-
 static void
 make_call(const struct failures *failures, const struct netaddr *source,
     struct call *call)
 {
 	const struct conf *conf = failures->conf;
-	struct netaddr	   host = host_of(source);
+	struct netaddr	   host = netaddr_host(source);
 
 	key_failures(call->key, conf->prefix, &host, "");
 	key_failures(call->known, conf->prefix, &host, "known");
@@ -67,6 +58,20 @@ make_call(const struct failures *failures, const struct netaddr *source,
 	call->argv[3] = call->period;
 }
 
+/* Nobody else says it: it is the record's fault, and not that of Redis. */
+static void
+log_if_bad(const struct failures_query *q, const redisReply *reply)
+{
+	const char *const key = q->key;
+
+	if (reply->type == REDIS_REPLY_ERROR &&
+	    strncmp(reply->str, "WRONGTYPE", 9) == 0 &&
+	    recent_add_new(q->failures->logged, 1, &key))
+		log_warnx("%s: this or %s:known has the wrong type; who "
+			  "connects from there is deferred until it is deleted",
+		    key, key);
+}
+
 /* How many seconds it is refused; 0: not now. */
 static void
 on_failures_reply(void *arg, const redisReply *reply)
@@ -77,8 +82,9 @@ on_failures_reply(void *arg, const redisReply *reply)
 	q->req = NULL;
 	if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
 		result = reply->integer == 0 ? FAILURES_FEW : FAILURES_MANY;
-	else
-		functions_lost(q->failures->functions, q->key, reply);
+	else if (!functions_lost(q->failures->functions, q->key, reply) &&
+	    reply != NULL)
+		log_if_bad(q, reply);
 	q->cb(q->arg, result);
 	free(q);
 }
@@ -131,7 +137,7 @@ bool
 failures_worth_logging(const struct failures *failures,
     const struct netaddr		     *source)
 {
-	struct netaddr host = host_of(source);
+	struct netaddr host = netaddr_host(source);
 	char	       text[NETADDR_TEXT];
 	const char    *string = netaddr_text(&host, text);
 

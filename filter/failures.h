@@ -30,7 +30,7 @@ struct recent;
 struct failures {
 	const struct conf *conf;
 	struct functions  *functions;
-	struct recent	  *logged; /* sources */
+	struct recent	  *logged; /* sources, and keys */
 };
 
 enum failures_result {

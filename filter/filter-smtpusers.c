@@ -103,7 +103,7 @@ on_request(struct filter *f, const struct filterline *fl)
 		/* Not registered, so nobody should ask. */
 		log_once("unexpected from smtpd: request %s, which is refused",
 		    fl->name);
-		request_reject(req, REPLY_TEMPFAIL);
+		request_tempfail(req);
 		break;
 	}
 }
@@ -111,9 +111,8 @@ on_request(struct filter *f, const struct filterline *fl)
 static void
 close_session(struct filter *f, struct session *s)
 {
-	request_drop_all(s);
-	if (s->login_query != NULL)
-		users_cancel(s->login_query);
+	request_forget_all(s);
+	login_leave(s);
 	message_dropped(f, s);
 	if (f->last == s)
 		f->last = NULL;
@@ -269,7 +268,7 @@ on_delivered(void *arg, uint32_t msgid, size_t accepted, size_t refused)
 		return;
 	user = owners_settle(f->owners, msgid, accepted + refused, &limit);
 	if (user != NULL && refused > 0)
-		alarms_failed(f, user, &limit, refused);
+		alarms_failed(&f->alarms, user, &limit, refused);
 }
 
 /* Asks for what only the alarm of failures needs. */
@@ -458,7 +457,7 @@ filter_start(struct filter *f, const char *file)
 	f->quotas.event = on_told;
 	f->quotas.event_arg = f;
 	state_add(f->state, each_total, f->totals);
-	filter_share(f);
+	reload_share(f);
 	charges_watch(&f->quotas);
 }
 
@@ -519,10 +518,10 @@ enum task {
 };
 
 struct options {
-	enum task	task;
-	const char     *file;
-	const char     *user; /* TASK_CHECK; NULL: smtpd's */
-	struct question question;
+	enum task		task;
+	const char	       *file;
+	const char	       *user; /* TASK_CHECK; NULL: smtpd's */
+	struct explain_question question;
 };
 
 /* As smtpd would run it, but for smtpd. */

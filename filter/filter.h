@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "alarms.h"
 #include "failures.h"
 #include "filterline.h"
 #include "nexthop.h"
@@ -42,6 +43,7 @@ struct filter {
 	struct users	     *users;
 	struct functions     *functions;
 	struct quotas	      quotas;
+	struct alarms	      alarms;
 	struct failures	      failures;
 	struct passwd_pool   *pool;
 	struct writequeue    *writequeue;
@@ -60,11 +62,5 @@ struct filter {
 	bool		      registered;
 	LIST_HEAD(, late_login) late_logins;
 };
-
-/*
- * Gives the configuration, the servers and their functions to all parts that
- * use them: at the start, and after they were replaced.
- */
-void filter_share(struct filter *);
 
 #endif /* FILTER_H */

@@ -53,7 +53,7 @@ parse_id(const char *text, uint64_t *id)
 
 /* Cuts off the field in front of the next '|'; NULL when there is none. */
 static char *
-next_field(char **rest, const char *end)
+cut_field(char **rest, const char *end)
 {
 	char *field = *rest, *bar;
 
@@ -108,7 +108,6 @@ parse_config(char *rest, char *end, struct filterline *fl)
 		*bar = '\0';
 		fl->params = bar + 1;
 	}
-	fl->paramslen = (size_t)(end - fl->params);
 	return (NULL);
 }
 
@@ -118,7 +117,7 @@ filterline_parse(char *line, size_t len, struct filterline *fl)
 	char *end = line + len, *rest = line, *kind, *subsystem;
 
 	memset(fl, 0, sizeof(*fl));
-	if ((kind = next_field(&rest, end)) == NULL)
+	if ((kind = cut_field(&rest, end)) == NULL)
 		return ("no fields");
 	if (strcmp(kind, "config") == 0)
 		return (parse_config(rest, end, fl));
@@ -129,10 +128,10 @@ filterline_parse(char *line, size_t len, struct filterline *fl)
 	else
 		return ("unknown kind");
 
-	next_field(&rest, end); /* version */
-	next_field(&rest, end); /* time */
-	if ((subsystem = next_field(&rest, end)) == NULL ||
-	    (fl->name = next_field(&rest, end)) == NULL)
+	cut_field(&rest, end); /* version */
+	cut_field(&rest, end); /* time */
+	if ((subsystem = cut_field(&rest, end)) == NULL ||
+	    (fl->name = cut_field(&rest, end)) == NULL)
 		return ("too few fields");
 	fl->out = fl->kind == LINE_REPORT && strcmp(subsystem, "smtp-out") == 0;
 	if (!fl->out && strcmp(subsystem, "smtp-in") != 0)
@@ -143,7 +142,6 @@ filterline_parse(char *line, size_t len, struct filterline *fl)
 		return ("bad token");
 	fl->event = find_event(fl->kind, fl->name);
 	fl->params = rest;
-	fl->paramslen = (size_t)(end - rest);
 	return (NULL);
 }
 

@@ -51,8 +51,7 @@ struct filterline {
 	bool		      out;   /* of smtp-out: LINE_REPORT */
 	uint64_t	      session;
 	uint64_t	      token;  /* LINE_REQUEST */
-	char		     *params; /* the rest: "" when none */
-	size_t		      paramslen;
+	char		     *params; /* the rest, up to the line's end */
 };
 
 /*

@@ -64,7 +64,7 @@ is_ascii(const char *p, const char *end)
 }
 
 static const char *
-skip_space(const char *p, const char *end)
+skip_folds(const char *p, const char *end)
 {
 	while (p < end && is_space(*p))
 		p++;
@@ -151,7 +151,7 @@ static bool
 is_end(const char *start, const char *at, const char *p, const char *end)
 {
 	for (;;) {
-		p = skip_space(p, end);
+		p = skip_folds(p, end);
 		if (p == end || strchr(",;<>", *p) != NULL)
 			break;
 		if (*p == '"' || *p == ')')
@@ -165,7 +165,7 @@ is_end(const char *start, const char *at, const char *p, const char *end)
 	if (p == end || *p != '>')
 		return (true);
 	p++;
-	if (skip_space(p, end) == end)
+	if (skip_folds(p, end) == end)
 		return (true);
 	if (!is_in_bracket(start, at))
 		return (false);
@@ -227,7 +227,7 @@ static enum reason
 read_domain(struct reading *r, const char *start, const char *at,
     const char *end)
 {
-	const char *from = skip_space(at + 1, end), *p;
+	const char *from = skip_folds(at + 1, end), *p;
 	char	    name[DOMAIN_TEXT];
 	size_t	    len;
 	bool	    ascii = true, known;
@@ -429,7 +429,7 @@ is_sound(const char *text, size_t len)
 static const char *
 skip_name(const char *value, const char *end)
 {
-	const char *p = skip_space(value, end), *name, *address;
+	const char *p = skip_folds(value, end), *name, *address;
 
 	if (p == end || *p != '"' || chars_word(p, end) != NULL)
 		return (value);
@@ -438,12 +438,12 @@ skip_name(const char *value, const char *end)
 			return (value);
 	if (p == end || !is_sound(name, (size_t)(p - name)))
 		return (value);
-	address = skip_space(p + 1, end);
+	address = skip_folds(p + 1, end);
 	if (address == end || *address != '<')
 		return (value);
 	for (p = address + 1; p < end && (is_atom(*p) || *p == '@'); p++)
 		continue;
-	if (p == end || *p != '>' || skip_space(p + 1, end) != end)
+	if (p == end || *p != '>' || skip_folds(p + 1, end) != end)
 		return (value);
 	return (address);
 }
@@ -453,7 +453,7 @@ static bool
 is_clear(const char *p, const char *end)
 {
 	while ((p = memchr(p, WORDS_MAYBE_AT, (size_t)(end - p))) != NULL) {
-		p = skip_space(p + 1, end);
+		p = skip_folds(p + 1, end);
 		if (p < end && is_atom(*p) && (unsigned char)*p < 0x80)
 			return (false);
 	}
@@ -535,7 +535,7 @@ is_cut(const char *value, const char *end)
 	if (memchr(value, '\n', (size_t)(end - value)) == NULL ||
 	    (p = memrchr(value, '@', (size_t)(end - value))) == NULL)
 		return (false);
-	for (p = skip_space(p + 1, end); p < end && is_atom(*p); p++)
+	for (p = skip_folds(p + 1, end); p < end && is_atom(*p); p++)
 		continue;
 	return (count_lost(value, end) > (size_t)(end - p));
 }
@@ -609,7 +609,7 @@ has_field(const char *value, size_t len)
 	const char *p = value, *end = value + len, *name;
 
 	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		name = skip_space(p, end);
+		name = skip_folds(p, end);
 		for (p = name; p < end && (is_alnum(*p) || *p == '-'); p++)
 			continue;
 		if (p > name && p < end && *p == ':')

@@ -15,21 +15,22 @@
 #include "conf.h"
 #include "filter.h"
 #include "inquiry.h"
+#include "log.h"
 #include "passwd.h"
 #include "room.h"
+#include "servers.h"
 #include "spf.h"
 #include "spfworkers.h"
 #include "suppressed.h"
-
-#define RETRY 20000 /* microseconds */
 
 struct inquiry {
 	struct filter	*filter;
 	struct session	*session;
 	inquiry_cb	 cb;
 	void		*arg;
-	struct inquiry **slot;	    /* of who has begun it */
-	unsigned int	 spf_waits; /* how often SPF was waited for */
+	struct inquiry **slot;	       /* of who has begun it */
+	unsigned int	 spf_waits;    /* how often SPF was waited for */
+	bool		 spf_given_up; /* it is waited for no more */
 	struct facts	 facts;
 	struct senders	 senders; /* at RCPT TO of the recipient */
 	struct user	 user;	  /* that facts.user leads to */
@@ -86,25 +87,15 @@ tell_decision(struct inquiry *inq, const struct decision *d)
 }
 
 static void
-conclude_tempfail(struct inquiry *inq)
-{
-	struct decision d = { .action = ACTION_REJECT,
-		.reply = REPLY_TEMPFAIL,
-		.reason = REASON_REDIS_UNAVAILABLE };
-
-	if (inq->facts.stage == STAGE_CONNECT) {
-		d.action = ACTION_DISCONNECT;
-		d.reply = REPLY_AWAY;
-	}
-	tell_decision(inq, &d);
-}
-
-static void
 on_inquiry_deadline(evutil_socket_t fd, short what, void *arg)
 {
+	struct inquiry	     *inq = arg;
+	const struct decision d = decide_tempfail(inq->facts.stage,
+	    REASON_REDIS_UNAVAILABLE);
+
 	(void)fd;
 	(void)what;
-	conclude_tempfail(arg);
+	tell_decision(inq, &d);
 }
 
 /* A round of questions to Redis begins, which may take so long. */
@@ -157,7 +148,7 @@ go_on(struct inquiry *inq)
 static bool
 try_again(struct inquiry *inq)
 {
-	const struct timeval tv = { 0, RETRY };
+	const struct timeval tv = { 0, SERVERS_RETRY };
 
 	return (inq->facts.stage == STAGE_END_OF_DATA &&
 	    event_add(inq->retry, &tv) == 0);
@@ -171,7 +162,6 @@ on_inquiry_user(void *arg, enum users_found found, const struct user *user)
 	inq->users_query = NULL;
 	if (found == USER_UNAVAILABLE && try_again(inq))
 		return;
-	inq->facts.user_asked = true;
 	inq->facts.found = found;
 	inq->facts.user = NULL;
 	if (user != NULL) {
@@ -203,10 +193,8 @@ ask_for_user(struct inquiry *inq)
 	if (inq->users_query != NULL) {
 		if (!room_is_asked(&inq->room))
 			room_ask_if_likely(&inq->room, &question);
-	} else if (!try_again(inq)) {
-		inq->facts.user_asked = true;
+	} else if (!try_again(inq))
 		inq->facts.found = USER_UNAVAILABLE;
-	}
 }
 
 static void
@@ -245,7 +233,7 @@ ask_for_password(struct inquiry *inq)
 static void
 forget_user(struct inquiry *inq)
 {
-	inq->facts.user_asked = false;
+	inq->facts.found = USER_UNASKED;
 	inq->facts.user = NULL;
 	memset(inq->facts.spf, 0, sizeof(inq->facts.spf));
 }
@@ -259,7 +247,7 @@ on_inquiry_spf(void *arg, const struct spf_answer *answer)
 	if (answer->verdict != SPF_VERDICT_UNKNOWN)
 		forget_user(inq);
 	else
-		inq->spf_waits = DOMAINS_MAX;
+		inq->spf_given_up = true;
 	go_on(inq);
 }
 
@@ -276,7 +264,7 @@ ask_for_spf_early(struct inquiry *inq, size_t i)
 static void
 wait_for_spf(struct inquiry *inq, size_t i)
 {
-	if (inq->spf_waits++ < DOMAINS_MAX)
+	if (!inq->spf_given_up && inq->spf_waits++ < DOMAINS_MAX)
 		inq->spf_query = spf_ask(inq->filter->spf, inq->user.name,
 		    inq->user.account, inq->senders.domains.name[i],
 		    on_inquiry_spf, inq);
@@ -471,34 +459,44 @@ take_subject(struct inquiry *inq, const struct inquiry_subject *subject)
 	return (true);
 }
 
+static struct decision
+lacks_memory(enum stage stage)
+{
+	log_once("deciding: out of memory");
+	return (decide_tempfail(stage, REASON_NONE));
+}
+
 void
 inquiry_begin(struct filter *f, const struct inquiry_subject *subject,
     inquiry_cb cb, void *arg, struct inquiry **slot)
 {
-	const struct decision tempfail = { .action = ACTION_REJECT,
-		.reply = REPLY_TEMPFAIL,
-		.reason = REASON_REDIS_UNAVAILABLE };
-	struct inquiry	     *inq;
+	struct decision d;
+	struct inquiry *inq;
 
 	if ((inq = calloc(1, sizeof(*inq))) == NULL) {
-		cb(arg, &tempfail, NULL);
+		d = lacks_memory(subject->stage);
+		cb(arg, &d, NULL);
 		return;
 	}
 	inq->filter = f;
-	inq->room.filter = f;
+	inq->room.quotas = &f->quotas;
+	inq->room.users = f->users;
 	inq->room.dry = subject->dry;
 	inq->room.cb = on_inquiry_room;
 	inq->room.arg = inq;
 	inq->room.facts = &inq->facts;
 	inq->facts.stage = subject->stage;
+	inq->facts.expected = subject->expected;
 	inq->facts.session = subject->session;
 	inq->session = subject->session;
 	inq->cb = cb;
 	inq->arg = arg;
 	inq->slot = slot;
 	*slot = inq;
-	if (take_subject(inq, subject))
+	if (take_subject(inq, subject)) {
 		proceed_with(inq);
-	else
-		conclude_tempfail(inq);
+		return;
+	}
+	d = lacks_memory(subject->stage);
+	tell_decision(inq, &d);
 }

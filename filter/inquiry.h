@@ -15,8 +15,7 @@ struct inquiry;
 
 /*
  * Fetches the facts that decide() asks for, until it decides.  Questions to
- * Redis may take conf_deadline() together; then the decision is REPLY_TEMPFAIL.
- * SPF, and the password of AUTH, have time limits of their own.
+ * Redis may take conf_deadline() together; then it is decide_tempfail().  SPF, and the password of AUTH, have time limits of their own.
  */
 
 /* What it is about.  The strings need to be valid only during the call. */
@@ -28,6 +27,7 @@ struct inquiry_subject {
 	const char     *sender;	   /* MAIL FROM: of any length */
 	const char     *recipient; /* RCPT TO */
 	bool		dry;	   /* reserve nothing */
+	const char     *expected;  /* as in the facts; must stay valid */
 };
 
 /*
@@ -38,8 +38,8 @@ typedef void (*inquiry_cb)(void *, const struct decision *,
     const struct user *);
 
 /*
- * Calls back exactly once, perhaps before it returns; with REPLY_TEMPFAIL when
- * out of memory.  Until then *slot points to the inquiry, afterwards it is
+ * Calls back exactly once, perhaps before it returns; with decide_tempfail()
+ * when out of memory.  Until then *slot points to the inquiry, afterwards it is
  * NULL.
  */
 void inquiry_begin(struct filter *, const struct inquiry_subject *, inquiry_cb,

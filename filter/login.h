@@ -29,6 +29,9 @@ void login_request(struct request *, const char *args);
 void login_passed(struct filter *, struct session *, const char *name);
 void login_failed(struct filter *, struct session *, const char *name);
 
+/* The session ends; its login is still logged. */
+void login_leave(struct session *);
+
 /* At the end: drops the entries for users' logs that are not written yet. */
 void login_stop(struct filter *);
 

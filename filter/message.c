@@ -45,16 +45,12 @@ log_message(struct filter *f, const struct session *s, const char *name,
 	userlog_add(f->writequeue, f->conf->prefix, s, name, &entry);
 }
 
-/* Tells the user's log of a refusal, and the totals if it is for good. */
 static void
-log_refused(struct filter *f, const struct session *s, const char *name,
-    const char *account, const char *reply, const char *report)
+count_block(struct filter *f, const char *name, const char *account)
 {
 	const struct totals_share share = { .blocks = 1 };
 
-	log_message(f, s, name, "refused", reply, report, -1);
-	if (reply[0] == '5')
-		totals_add(f->totals, name, account, &share);
+	totals_add(f->totals, name, account, &share);
 }
 
 /*
@@ -67,10 +63,9 @@ concerned(const struct request *req, const struct decision *d,
     const struct user *user)
 {
 	const struct session *s = req->session;
-	bool temporary = d->reply != NULL && d->reply[0] == '4';
 
 	if (user == NULL)
-		return (temporary ? session_user(s) : "");
+		return (d->outcome == OUTCOME_UNDECIDED ? session_user(s) : "");
 	if (s->tx->state == TX_OPEN && strcmp(user->name, s->tx->user) != 0)
 		return ("");
 	return (user->name);
@@ -80,18 +75,17 @@ static void
 refuse_message(struct request *req, const struct decision *d,
     const struct user *user)
 {
-	const char *name = concerned(req, d, user), *reply;
-	char	    buf[DECISION_REPLY];
+	const char *name = concerned(req, d, user);
+	char	    reply[DECISION_REPLY];
 
-	reply = decide_reply(d, buf);
-	req->reason = d->reason;
-	if (name[0] != '\0')
-		log_refused(req->filter, req->session, name,
-		    user != NULL ? user->account : "", reply, NULL);
-	if (d->action == ACTION_DISCONNECT)
-		request_disconnect(req, reply);
-	else
-		request_reject(req, reply);
+	if (name[0] != '\0') {
+		log_message(req->filter, req->session, name, "refused",
+		    decide_reply(d, reply), NULL, -1);
+		if (d->outcome == OUTCOME_FOR_GOOD)
+			count_block(req->filter, name,
+			    user != NULL ? user->account : "");
+	}
+	request_refuse(req, d);
 }
 
 /* The reply names no report that is not there. */
@@ -99,19 +93,24 @@ static void
 on_reported(void *arg, const char *id)
 {
 	struct request *req = arg;
-	struct session *s = req->session;
-	const char     *log_of = req->log_of;
-	const char     *user = log_of[0] != '\0' ? log_of : s->tx->user;
-	const char     *reply = REPLY_TEMPFAIL;
+	struct decision d = decide_tempfail(STAGE_MAIL_FROM,
+	    REASON_REDIS_UNAVAILABLE);
 	char		buf[REPORT_REPLY];
 
-	if (id != NULL)
-		reply = report_reply(req->filter->conf, id, user, buf);
-	else
-		req->reason = REASON_REDIS_UNAVAILABLE;
-	if (log_of[0] != '\0')
-		log_refused(req->filter, s, log_of, req->account, reply, id);
-	request_reject(req, reply);
+	if (id != NULL) {
+		d.outcome = OUTCOME_FOR_GOOD;
+		d.reply = report_reply(req->filter->conf, id, req->user, buf);
+		d.reason = req->reason;
+	}
+	if (req->domain[0] != '\0')
+		d.domain = req->domain;
+	if (req->logged) {
+		log_message(req->filter, req->session, req->user, "refused",
+		    d.reply, id, -1);
+		if (id != NULL)
+			count_block(req->filter, req->user, req->account);
+	}
+	request_refuse(req, &d);
 }
 
 /* Not what is blocked because the user is. */
@@ -125,7 +124,7 @@ count_blocked(struct filter *f, const struct decision *d,
 	    user->status != STATUS_ALLOWED)
 		return;
 	alarms_limits(f->conf, user, &limits);
-	alarms_blocked(f, user->name, &limits);
+	alarms_blocked(&f->alarms, user->name, &limits);
 }
 
 static void
@@ -133,19 +132,21 @@ block_message(struct request *req, const struct decision *d,
     const struct user *user)
 {
 	struct session *s = req->session;
-	struct report	report = {
-		  .reason = d->reason, .domain = d->domain, .spf = d->record
-	};
-	bool theirs = user != NULL && concerned(req, d, user)[0] != '\0';
+	struct report	report = { .reason = d->reason,
+		  .domain = d->domain,
+		  .user = req->user,
+		  .spf = d->record };
+	const bool theirs = user != NULL && concerned(req, d, user)[0] != '\0';
 
-	report.user = theirs ? user->name : s->tx->user;
-	report.account = theirs ? user->account : NULL;
 	req->reason = d->reason;
 	if (d->domain != NULL)
 		strlcpy(req->domain, d->domain, sizeof(req->domain));
+	strlcpy(req->user, theirs ? user->name : s->tx->user,
+	    sizeof(req->user));
 	if (theirs) {
-		strlcpy(req->log_of, user->name, sizeof(req->log_of));
 		strlcpy(req->account, user->account, sizeof(req->account));
+		report.account = req->account;
+		req->logged = true;
 		count_blocked(req->filter, d, user);
 	}
 	report_write(&req->filter->reports, s, &report, on_reported, req,
@@ -162,42 +163,16 @@ refuse_or_block(struct request *req, const struct decision *d,
 		refuse_message(req, d, user);
 }
 
-/* Where recipients are told apart, there is a bound to how many these are. */
-static void
-take_alarms(struct request *req, const struct user *user)
-{
-	struct tx *tx = req->session->tx;
-
-	alarms_limits(req->filter->conf, user, &tx->alarms);
-	tx->alarmed = !tx->sandboxed && alarms_count_messages(&tx->alarms);
-	if (tx->alarmed && alarms_count(&tx->alarms, ALARM_RECIPIENTS) &&
-	    (tx->max_recipients <= 0 || tx->max_recipients > ALARMS_RECIPIENTS))
-		tx->max_recipients = ALARMS_RECIPIENTS;
-}
-
 static void
 on_from_decided(void *arg, const struct decision *d, const struct user *user)
 {
 	struct request *req = arg;
-	struct tx      *tx = req->session->tx;
 
 	if (d->action != ACTION_PROCEED && d->action != ACTION_SANDBOX) {
 		refuse_or_block(req, d, user);
 		return;
 	}
-	tx->state = user != NULL ? TX_OPEN : TX_TRUSTED;
-	if (user != NULL) {
-		strlcpy(tx->user, user->name, sizeof(tx->user));
-		strlcpy(tx->account, user->account, sizeof(tx->account));
-		tx->sandboxed = user->status == STATUS_SANDBOXED ||
-		    d->action == ACTION_SANDBOX;
-		tx->max_recipients = decide_bounds(req->filter->conf, user)
-					 .max_recipients;
-		tx->any_domain = user_any_domain(user);
-		take_alarms(req, user);
-		tx->suppresses = user->suppresses;
-		tx->account_suppresses = user->account_suppresses;
-	}
+	decide_open(req->session->tx, req->filter->conf, user, d);
 	request_proceed(req);
 }
 
@@ -209,7 +184,7 @@ message_from(struct request *req, const char *sender)
 		.sender = sender };
 
 	if (session_begin_tx(req->session, sender) == NULL) {
-		request_reject(req, REPLY_TEMPFAIL);
+		request_tempfail(req);
 		return;
 	}
 	inquiry_begin(req->filter, &subject, on_from_decided, req,
@@ -249,7 +224,6 @@ on_to_decided(void *arg, const struct decision *d, const struct user *user)
 {
 	struct request *req = arg;
 	struct tx      *tx = req->session->tx;
-	char		reply[DECISION_REPLY];
 
 	(void)user;
 	if (d->action == ACTION_SANDBOX)
@@ -261,8 +235,7 @@ on_to_decided(void *arg, const struct decision *d, const struct user *user)
 			forget_recipient(tx);
 			log_recipient(req, d);
 		}
-		req->reason = d->reason;
-		request_reject(req, decide_reply(d, reply));
+		request_refuse(req, d);
 	}
 }
 
@@ -287,7 +260,7 @@ message_to(struct request *req, const char *recipient)
 	struct tx		    *tx = req->session->tx;
 
 	if (tx != NULL && !count_recipient(tx, recipient)) {
-		request_reject(req, REPLY_TEMPFAIL);
+		request_tempfail(req);
 		return;
 	}
 	if (tx != NULL && (tx->suppresses || tx->account_suppresses))

@@ -5,11 +5,9 @@
 
 #include <sys/types.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,22 +21,6 @@
 #include "servers.h"
 
 #define NARGS (QUOTA_KEYS + 2) /* and then the tags */
-#define RETRY 20000	       /* microseconds */
-
-void
-quota_id(char id[QUOTA_ID])
-{
-	uint64_t n;
-
-	arc4random_buf(&n, sizeof(n));
-	snprintf(id, QUOTA_ID, "%016" PRIx64, n);
-}
-
-enum charged
-quotapart_kind(const struct quota_part *part)
-{
-	return ((enum charged)(part - part->query->parts));
-}
 
 static const char *
 function_of(const struct quota_query *q)
@@ -70,11 +52,12 @@ give_back(struct quota_part *part)
 {
 	const struct quota_query *q = part->query;
 
-	if (q->reserves && part->sent)
-		charges_take_back(q->quotas, quotapart_kind(part),
+	if (q->reserves &&
+	    (part->state == PART_UNHEARD || part->state == PART_MADE))
+		charges_take_back(q->quotas, part->kind,
 		    q->parts[CHARGED_USER].name, part->name, q->id,
-		    !part->done);
-	part->sent = false;
+		    part->state == PART_UNHEARD);
+	part->state = PART_NOT_MADE;
 }
 
 void
@@ -99,13 +82,10 @@ refusing(struct quota_query *q)
 	return (NULL);
 }
 
-static enum quota_whose
-whose_limit(const struct quota_part *part)
+static bool
+is_pending(const struct quota_part *part)
 {
-	if (part->domain[0] != '\0')
-		return (QUOTA_OF_SENDER);
-	return (quotapart_kind(part) == CHARGED_ACCOUNT ? QUOTA_OF_ACCOUNT
-							: QUOTA_OF_USER);
+	return (part->state == PART_WAITING || part->state == PART_UNHEARD);
 }
 
 /* Once all is there: both have room, or nothing is kept. */
@@ -117,7 +97,7 @@ conclude_quota(struct quota_query *q)
 	size_t		    i;
 
 	for (i = 0; i < NCHARGED; i++)
-		if (q->parts[i].name[0] != '\0' && !q->parts[i].done)
+		if (is_pending(&q->parts[i]))
 			return;
 	if ((why = refusing(q)) != NULL) {
 		for (i = 0; i < NCHARGED; i++)
@@ -125,7 +105,8 @@ conclude_quota(struct quota_query *q)
 		answer.result = why->result;
 		answer.reply = why->reply;
 		answer.passing = why->passing;
-		answer.whose = whose_limit(why);
+		answer.never = why->never;
+		answer.whose = why->whose;
 		answer.domain = why->domain;
 		for (i = 0; i < q->nalarm; i++)
 			answer.words.word[i] = q->alarm[i];
@@ -136,17 +117,9 @@ conclude_quota(struct quota_query *q)
 }
 
 static void
-conclude_part(struct quota_part *part, enum quota_result result)
-{
-	part->done = true;
-	part->result = result;
-	conclude_quota(part->query);
-}
-
-static void
 ask_later(struct quota_part *part)
 {
-	const struct timeval tv = { 0, RETRY };
+	const struct timeval tv = { 0, SERVERS_RETRY };
 
 	event_add(part->retry, &tv);
 }
@@ -158,7 +131,7 @@ is_unjudged(const struct quota_part *part, const redisReply *reply)
 	const struct quotas *quotas = part->query->quotas;
 	char		     key[KEY_TEXT];
 
-	quotakeys_record(key, quotas->conf, quotapart_kind(part), part->name);
+	quotakeys_record(key, quotas->conf, part->kind, part->name);
 	return (functions_lost(quotas->functions, key, reply) ||
 	    !functions_current(quotas->functions, key, reply));
 }
@@ -170,10 +143,13 @@ on_quota_reply(void *arg, const redisReply *reply)
 	struct quota_part *part = arg;
 
 	part->req = NULL;
-	if (reply == NULL || is_unjudged(part, reply))
+	if (reply == NULL || is_unjudged(part, reply)) {
 		ask_later(part);
-	else
-		conclude_part(part, quotareply_take(part, reply));
+		return;
+	}
+	part->state = PART_MADE;
+	part->result = quotareply_take(part, reply);
+	conclude_quota(part->query);
 }
 
 static void
@@ -181,13 +157,12 @@ ask_part(struct quota_part *part)
 {
 	struct quota_query *q = part->query;
 	struct functions   *functions = q->quotas->functions;
-	const bool	    of_user = quotapart_kind(part) == CHARGED_USER;
+	const bool	    of_user = part->kind == CHARGED_USER;
 	const int	    argc = of_user ? q->argc : NARGS;
 	struct quota_keys   keys;
 	size_t		    i;
 
-	quotakeys_make(q->quotas->conf, quotapart_kind(part), part->name, q->id,
-	    &keys);
+	quotakeys_make(q->quotas->conf, part->kind, part->name, q->id, &keys);
 	for (i = 0; i < QUOTA_KEYS; i++)
 		q->argv[i] = keys.text[i];
 	q->argv[QUOTA_KEYS] = keys.period;
@@ -197,7 +172,7 @@ ask_part(struct quota_part *part)
 	if (part->req == NULL)
 		ask_later(part);
 	else
-		part->sent = true;
+		part->state = PART_UNHEARD;
 }
 
 static void
@@ -219,13 +194,13 @@ append_text(char **at, const char *text)
 
 /* TAG COUNT VALUE... for each tag. */
 static bool
-copy_tags(struct quota_query *q, const struct quota_question *request)
+copy_tags(struct quota_query *q, const struct quota_question *question)
 {
 	size_t nwords = NARGS, size = 1, i, k;
 	char   count[24], *at;
 
-	for (i = 0; i < request->ntags; i++) {
-		const struct quota_tag *tag = &request->tags[i];
+	for (i = 0; i < question->ntags; i++) {
+		const struct quota_tag *tag = &question->tags[i];
 
 		nwords += 2 + tag->n;
 		size += strlen(tag->tag) + 1 + sizeof(count);
@@ -238,8 +213,8 @@ copy_tags(struct quota_query *q, const struct quota_question *request)
 		return (false);
 	at = q->text;
 	q->argc = NARGS;
-	for (i = 0; i < request->ntags; i++) {
-		const struct quota_tag *tag = &request->tags[i];
+	for (i = 0; i < question->ntags; i++) {
+		const struct quota_tag *tag = &question->tags[i];
 
 		snprintf(count, sizeof(count), "%zu", tag->n);
 		q->argv[q->argc++] = append_text(&at, tag->tag);
@@ -251,29 +226,33 @@ copy_tags(struct quota_query *q, const struct quota_question *request)
 }
 
 static bool
-take_request(struct quota_query *q, const struct quota_question *request)
+take_question(struct quota_query *q, const struct quota_question *question)
 {
-	const char *const  names[] = { [CHARGED_USER] = request->user,
-		 [CHARGED_ACCOUNT] = request->account };
+	const char *const  names[] = { [CHARGED_USER] = question->user,
+		 [CHARGED_ACCOUNT] = question->account };
 	struct quota_part *part;
 	size_t		   i;
 
 	for (i = 0; i < NCHARGED; i++) {
 		part = &q->parts[i];
 		part->query = q;
+		part->kind = (enum charged)i;
+		part->state = names[i][0] != '\0' ? PART_WAITING : PART_UNUSED;
+		part->whose = i == CHARGED_ACCOUNT ? QUOTA_OF_ACCOUNT
+						   : QUOTA_OF_USER;
 		strlcpy(part->name, names[i], sizeof(part->name));
 		part->retry = evtimer_new(q->quotas->base, on_quota_retry,
 		    part);
 		if (part->retry == NULL)
 			return (false);
 	}
-	snprintf(q->units, sizeof(q->units), "%zu", request->units);
-	return (copy_tags(q, request));
+	snprintf(q->units, sizeof(q->units), "%zu", question->units);
+	return (copy_tags(q, question));
 }
 
 static struct quota_query *
 quota_ask(const struct quotas *quotas, bool reserves,
-    const struct quota_question *request, const char *id, quota_cb cb,
+    const struct quota_question *question, const char *id, quota_cb cb,
     void *arg)
 {
 	struct quota_query *q;
@@ -286,26 +265,27 @@ quota_ask(const struct quotas *quotas, bool reserves,
 	q->cb = cb;
 	q->arg = arg;
 	strlcpy(q->id, id, sizeof(q->id));
-	if (!take_request(q, request)) {
+	if (!take_question(q, question)) {
 		quota_free(q);
 		return (NULL);
 	}
 	for (i = 0; i < NCHARGED; i++)
-		if (q->parts[i].name[0] != '\0')
+		if (q->parts[i].state == PART_WAITING)
 			ask_part(&q->parts[i]);
 	return (q);
 }
 
 struct quota_query *
-quota_check(const struct quotas *quotas, const struct quota_question *request,
+quota_check(const struct quotas *quotas, const struct quota_question *question,
     quota_cb cb, void *arg)
 {
-	return (quota_ask(quotas, false, request, "none", cb, arg));
+	return (quota_ask(quotas, false, question, "none", cb, arg));
 }
 
 struct quota_query *
-quota_reserve(const struct quotas *quotas, const struct quota_question *request,
-    const char *id, quota_cb cb, void *arg)
+quota_reserve(const struct quotas *quotas,
+    const struct quota_question *question, const char *id, quota_cb cb,
+    void *arg)
 {
-	return (quota_ask(quotas, true, request, id, cb, arg));
+	return (quota_ask(quotas, true, question, id, cb, arg));
 }

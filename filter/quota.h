@@ -19,14 +19,13 @@ struct writequeue;
 /*
  * Quotas and rates, which scripts/functions/04h-reservations.lua counts in
  * Redis.  A reservation has an id, so that a repeated request counts once, and
- * can be given back once.
+ * can be given back once: id_draw().
  *
  * An account may have limits for all its users together.  These are in another
  * slot of a cluster, and so have a second reservation with the same id.  Both
  * are requested at once; if one is refused, the other is given back.
  */
 
-#define QUOTA_ID 17 /* hexadecimal digits and NUL */
 #define QUOTA_REPLY 448
 #define QUOTA_WORDS 16
 
@@ -53,8 +52,9 @@ enum quota_whose {
 
 struct quota_answer {
 	enum quota_result  result;
-	const char	  *reply;   /* QUOTA_FULL, and the next three: */
+	const char	  *reply;   /* QUOTA_FULL, and the next four: */
 	bool		   passing; /* defer: there may be room after all */
+	bool		   never;   /* the reply is for good */
 	enum quota_whose   whose;
 	const char	  *domain; /* QUOTA_OF_SENDER */
 	struct quota_words words;  /* QUOTA_ALARM: from "alarm" on */
@@ -99,9 +99,6 @@ struct quota_question {
 
 /* The answer is valid only during the call. */
 typedef void (*quota_cb)(void *, const struct quota_answer *);
-
-/* Draws the id of a reservation. */
-void quota_id(char[QUOTA_ID]);
 
 /*
  * Ask whether there is room for so many units, or reserve them.  A reservation

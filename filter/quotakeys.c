@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #include "conf.h"
-#include "quota.h"
+#include "id.h"
 #include "quotakeys.h"
 
 /* As users write periods, for the reply that names it. */
@@ -46,7 +46,7 @@ void
 quotakeys_make(const struct conf *conf, enum charged kind, const char *name,
     const char *id, struct quota_keys *keys)
 {
-	char hold[sizeof("used:hold:") + QUOTA_ID];
+	char hold[sizeof("used:hold:") + ID_TEXT];
 
 	snprintf(hold, sizeof(hold), "used:hold:%s", id);
 	make_key(keys->text[0], conf, kind, name, "");

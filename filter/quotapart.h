@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "domain.h"
+#include "id.h"
 #include "quota.h"
 #include "quotakeys.h"
 #include "user.h"
@@ -22,18 +23,30 @@ struct servers_req;
  * it, and filter/quotareply.c, which reads the answers.  For no other file.
  */
 
+/* How far a part is. */
+enum part_state {
+	PART_UNUSED,  /* nothing is asked */
+	PART_WAITING, /* to be sent */
+	PART_UNHEARD, /* sent: it may have been made */
+	PART_MADE,    /* answered: made, or not known not to be */
+	PART_NOT_MADE /* or given back */
+};
+
 /* The reservation of the user, or of the account. */
 struct quota_part {
 	struct quota_query *query;
+	enum charged	    kind; /* its index in the query */
 	struct servers_req *req;
 	struct event	   *retry;
-	char		    name[USER_NAME_MAX + 1]; /* "": nothing is asked */
-	bool		    sent;		     /* it may have been made */
-	bool		    done;
+	enum part_state	    state;
+	char		    name[USER_NAME_MAX + 1];
 	enum quota_result   result;
-	bool		    passing;
-	char		    domain[DOMAIN_TEXT]; /* "": not a sender's limit */
-	char		    reply[QUOTA_REPLY];
+	/* As in the answer: */
+	bool		 passing;
+	bool		 never;
+	enum quota_whose whose;
+	char		 domain[DOMAIN_TEXT];
+	char		 reply[QUOTA_REPLY];
 };
 
 struct quota_query {
@@ -42,7 +55,7 @@ struct quota_query {
 	void		    *arg;
 	bool		     reserves; /* or only checks */
 	struct quota_part    parts[NCHARGED];
-	char		     id[QUOTA_ID];
+	char		     id[ID_TEXT];
 	char		     units[24];
 	size_t		     nalarm;
 	char		    *alarm[QUOTA_WORDS];
@@ -50,8 +63,5 @@ struct quota_query {
 	const char	   **argv; /* of the user's part, from the tags on */
 	char		    *text; /* that it points to */
 };
-
-/* Whether it is the part of the user or of the account. */
-enum charged quotapart_kind(const struct quota_part *);
 
 #endif /* QUOTAPART_H */

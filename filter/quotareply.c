@@ -42,7 +42,7 @@ log_bad_record(const struct quota_part *part, const char *what)
 {
 	char key[KEY_TEXT];
 
-	quotakeys_record(key, part->query->quotas->conf, quotapart_kind(part),
+	quotakeys_record(key, part->query->quotas->conf, part->kind,
 	    part->name);
 	if (quotareply_worth_logging(part->query->quotas, key, what))
 		users_log_bad(key, what);
@@ -53,9 +53,9 @@ static void
 write_whose(const struct quota_part *part, char *buf, size_t size)
 {
 	buf[0] = '\0';
-	if (part->domain[0] != '\0')
+	if (part->whose == QUOTA_OF_SENDER)
 		snprintf(buf, size, " from %s", part->domain);
-	else if (quotapart_kind(part) == CHARGED_ACCOUNT)
+	else if (part->whose == QUOTA_OF_ACCOUNT)
 		strlcpy(buf, " of the account", size);
 }
 
@@ -80,7 +80,7 @@ write_full(struct quota_part *part, const redisReply *reply)
 		    "451 4.7.1 [QUOTA] No more%s, %.20s sender domains are "
 		    "counted, try again in %.20s s",
 		    whose, limit, seconds);
-	else if (seconds[0] == '\0')
+	else if (part->never)
 		snprintf(part->reply, sizeof(part->reply),
 		    "550 5.7.1 [QUOTA] %.20s %s per %.20s%s allowed, this "
 		    "message has more",
@@ -96,19 +96,22 @@ static void
 take_full(struct quota_part *part, const redisReply *reply)
 {
 	const char *key = is_text(reply, 5) ? reply->element[5]->str : "";
+	const bool  too_many = strcmp(reply->element[1]->str, "sender_count") ==
+	    0;
 
-	part->passing = key[0] != '\0' ||
-	    strcmp(reply->element[1]->str, "sender_count") == 0;
+	part->passing = key[0] != '\0' || too_many;
+	part->never = !too_many && reply->element[4]->str[0] == '\0';
 	if (key[0] != '\0' &&
 	    quotareply_worth_logging(part->query->quotas, part->name, key))
 		log_warnx("%.200s: cannot be read, so it counts as used up: "
 			  "type smtpusers %squota %s --reset",
-		    key,
-		    quotapart_kind(part) == CHARGED_ACCOUNT ? "account " : "",
+		    key, part->kind == CHARGED_ACCOUNT ? "account " : "",
 		    part->name);
-	if (is_text(reply, 6))
+	if (is_text(reply, 6) && reply->element[6]->len > 0) {
+		part->whose = QUOTA_OF_SENDER;
 		strlcpy(part->domain, reply->element[6]->str,
 		    sizeof(part->domain));
+	}
 	write_full(part, reply);
 }
 
@@ -125,7 +128,7 @@ words_of(const redisReply *reply)
 }
 
 bool
-quota_words(const redisReply *reply, struct quota_words *words)
+quotareply_words(const redisReply *reply, struct quota_words *words)
 {
 	words->n = 0;
 	if (reply->type == REDIS_REPLY_ARRAY)
@@ -157,7 +160,7 @@ quota_events(const struct quotas *quotas, const char *user, const char *account,
 	if (quotas->event == NULL)
 		return;
 	for (i = 0; i < reply->elements; i++)
-		if (quota_words(reply->element[i], &words))
+		if (quotareply_words(reply->element[i], &words))
 			quotas->event(quotas->event_arg, user, account, &words);
 }
 
@@ -165,7 +168,7 @@ static void
 tell_events(const struct quota_part *part, const redisReply *reply)
 {
 	const struct quota_query *q = part->query;
-	const bool of_user = quotapart_kind(part) == CHARGED_USER;
+	const bool		  of_user = part->kind == CHARGED_USER;
 
 	quota_events(q->quotas, q->parts[CHARGED_USER].name,
 	    of_user ? "" : part->name, reply);
@@ -182,7 +185,7 @@ quotareply_take(struct quota_part *part, const redisReply *reply)
 	tell_events(part, reply);
 	if (strcmp(word, "ok") == 0)
 		return (QUOTA_OK);
-	part->sent = false; /* nothing was charged */
+	part->state = PART_NOT_MADE;
 	if (strcmp(word, "full") == 0 && is_text(reply, 1) &&
 	    is_text(reply, 2) && is_text(reply, 3) && is_text(reply, 4)) {
 		take_full(part, reply);

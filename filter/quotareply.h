@@ -19,7 +19,7 @@ struct redisReply;
  * Reads an element of a reply that is an array of texts, at most QUOTA_WORDS of
  * them.  False if it is no such array.
  */
-bool quota_words(const struct redisReply *, struct quota_words *);
+bool quotareply_words(const struct redisReply *, struct quota_words *);
 
 /*
  * Tells the events in a reply that is an array: behind the answer there is an

@@ -48,7 +48,7 @@ struct reload {
 static void begin(struct reload *);
 
 void
-filter_share(struct filter *f)
+reload_share(struct filter *f)
 {
 	users_use(f->users, f->servers, f->conf);
 	writequeue_use(f->writequeue, f->servers);
@@ -57,6 +57,8 @@ filter_share(struct filter *f)
 	f->quotas.conf = f->conf;
 	f->quotas.functions = f->functions;
 	f->quotas.writequeue = f->writequeue;
+	f->alarms.conf = f->conf;
+	f->alarms.writequeue = f->writequeue;
 	f->failures.conf = f->conf;
 	f->failures.functions = f->functions;
 	f->reports.conf = f->conf;
@@ -177,7 +179,7 @@ put_in_force(struct reload *r)
 			  "smtpd is started again");
 	conf_free(f->conf);
 	f->conf = r->conf;
-	filter_share(f);
+	reload_share(f);
 	log_info("%s: the configuration has been read again", r->file);
 	finish(r);
 }

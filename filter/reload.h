@@ -21,4 +21,10 @@ struct reload *reload_new(struct filter *, const char *file);
 
 void reload_free(struct reload *);
 
+/*
+ * Gives the configuration, the servers and their functions to all parts that
+ * use them: at the start, and after they were replaced.
+ */
+void reload_share(struct filter *);
+
 #endif /* RELOAD_H */

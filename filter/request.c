@@ -65,35 +65,31 @@ name_of(enum filterline_event event)
 }
 
 static void
-log_refusal(const struct request *req, const char *reply)
+log_refusal(const struct request *req, const struct decision *d)
 {
 	const struct session *s = req->session;
 	const char	     *user = session_user(s);
-	char		      source[NETADDR_TEXT];
+	char		      source[NETADDR_TEXT], reply[DECISION_REPLY];
 
 	if (req->event == EV_AUTH)
 		user = s->name;
 	log_session(s->id, "%s refused: user=%s source=%s reply=\"%s\"%s%s%s%s",
 	    name_of(req->event), user[0] != '\0' ? user : "-",
-	    session_source(s, source), reply,
-	    req->reason != REASON_NONE ? " reason=" : "",
-	    reason_name(req->reason), req->domain[0] != '\0' ? " domain=" : "",
-	    req->domain);
+	    session_source(s, source), decide_reply(d, reply),
+	    d->reason != REASON_NONE ? " reason=" : "", reason_name(d->reason),
+	    d->domain != NULL ? " domain=" : "",
+	    d->domain != NULL ? d->domain : "");
 }
 
 /* The one place where what we refuse is counted. */
 static void
-count_refusal(struct filter *f, enum filterline_event event, const char *reply,
-    enum reason reason)
+count_refusal(struct filter *f, enum filterline_event event,
+    const struct decision *d)
 {
-	static const char *const undecided[] = { REPLY_TEMPFAIL, REPLY_AWAY,
-		REPLY_SPF };
-	enum totals_event	 what = TOTALS_MESSAGE;
-	size_t			 i;
+	enum totals_event what = TOTALS_MESSAGE;
 
-	for (i = 0; i < sizeof(undecided) / sizeof(undecided[0]); i++)
-		if (strcmp(reply, undecided[i]) == 0)
-			tally_add(TALLY_TEMPORARY_FAILURES, 1);
+	if (d->outcome == OUTCOME_UNDECIDED)
+		tally_add(TALLY_TEMPORARY_FAILURES, 1);
 	if (event == EV_CONNECT)
 		what = TOTALS_CONNECTION;
 	else if (event == EV_AUTH)
@@ -101,7 +97,8 @@ count_refusal(struct filter *f, enum filterline_event event, const char *reply,
 	else if (event == EV_RCPT_TO)
 		what = TOTALS_RECIPIENT;
 	totals_count(f->totals, what,
-	    reply[0] == '4' ? TOTALS_DEFERRED : TOTALS_REFUSED, reason, 1);
+	    d->outcome == OUTCOME_FOR_GOOD ? TOTALS_REFUSED : TOTALS_DEFERRED,
+	    d->reason, 1);
 }
 
 void
@@ -120,33 +117,39 @@ request_rewrite(struct request *req, const char *recipient)
 }
 
 void
-request_reject(struct request *req, const char *reply)
+request_refuse(struct request *req, const struct decision *d)
 {
-	log_refusal(req, reply);
-	count_refusal(req->filter, req->event, reply, req->reason);
-	answer_request(req, "reject", reply);
+	log_refusal(req, d);
+	request_refuse_quietly(req, d);
 }
 
 void
-request_disconnect(struct request *req, const char *reply)
+request_refuse_quietly(struct request *req, const struct decision *d)
 {
-	log_refusal(req, reply);
-	request_drop(req, reply);
+	char reply[DECISION_REPLY];
+
+	count_refusal(req->filter, req->event, d);
+	answer_request(req,
+	    d->action == ACTION_DISCONNECT ? "disconnect" : "reject",
+	    decide_reply(d, reply));
 }
 
 void
-request_drop(struct request *req, const char *reply)
+request_tempfail(struct request *req)
 {
-	count_refusal(req->filter, req->event, reply, req->reason);
-	answer_request(req, "disconnect", reply);
+	const struct decision d = decide_tempfail(STAGE_MAIL_FROM, REASON_NONE);
+
+	request_refuse(req, &d);
 }
 
 static void
 turn_away(struct filter *f, const struct filterline *fl, const char *why)
 {
+	const struct decision d = decide_tempfail(STAGE_MAIL_FROM, REASON_NONE);
+
 	log_once("a request of smtpd is refused with 451: %s", why);
-	count_refusal(f, fl->event, REPLY_TEMPFAIL, REASON_NONE);
-	write_result(f, fl->session, fl->token, "reject", REPLY_TEMPFAIL);
+	count_refusal(f, fl->event, &d);
+	write_result(f, fl->session, fl->token, "reject", d.reply);
 }
 
 struct request *
@@ -175,7 +178,7 @@ request_new(struct filter *f, struct session *s, const struct filterline *fl)
 }
 
 void
-request_drop_all(struct session *s)
+request_forget_all(struct session *s)
 {
 	struct request *req, *next;
 

@@ -11,10 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "domain.h"
 #include "filterline.h"
 #include "reason.h"
 #include "user.h"
 
+struct decision;
 struct filter;
 struct inquiry;
 struct report_query;
@@ -31,14 +33,15 @@ struct request {
 	struct session	     *session;
 	uint64_t	      token;
 	enum filterline_event event;
-	enum reason	      reason; /* that it is refused for, if any */
-	char domain[DOMAIN_TEXT];     /* that the reason is about, or "" */
 	/* What its answer waits for, or NULL: */
 	struct inquiry	    *inquiry;
 	struct report_query *report;
-	/* The user whose log has an entry about the report, or "". */
-	char log_of[USER_NAME_MAX + 1];
-	char account[USER_NAME_MAX + 1]; /* that user's */
+	/* What the report is about. */
+	enum reason reason;
+	char	    domain[DOMAIN_TEXT]; /* that the reason is about, or "" */
+	char	    user[USER_NAME_MAX + 1];
+	char	    account[USER_NAME_MAX + 1];
+	bool	    logged; /* the user's log tells of it */
 };
 
 /*
@@ -49,19 +52,23 @@ struct request {
 struct request *
 request_new(struct filter *, struct session *, const struct filterline *);
 
-/* Drops the requests of a session that has ended, without an answer. */
-void request_drop_all(struct session *);
+/* Frees the requests of a session that has ended, without an answer. */
+void request_forget_all(struct session *);
 
 /*
  * The answers, which free the request.  All but the first two are logged and
- * counted.  The reply is complete, RFC 5321 4.2: code, enhanced code, text.
+ * counted.
  */
 void request_proceed(struct request *);
 void request_rewrite(struct request *, const char *recipient);
-void request_reject(struct request *, const char *reply);
-void request_disconnect(struct request *, const char *reply);
 
-/* As request_disconnect(), but not logged. */
-void request_drop(struct request *, const char *reply);
+/* Refuses as decided: ACTION_REJECT or ACTION_DISCONNECT. */
+void request_refuse(struct request *, const struct decision *);
+
+/* The same, but not logged. */
+void request_refuse_quietly(struct request *, const struct decision *);
+
+/* Refuses for now, out of memory or the like, at MAIL FROM or later. */
+void request_tempfail(struct request *);
 
 #endif /* REQUEST_H */

@@ -13,7 +13,7 @@
 #include "charges.h"
 #include "conf.h"
 #include "decide.h"
-#include "filter.h"
+#include "id.h"
 #include "room.h"
 
 /* Gives back what the message does not need, as it has not passed. */
@@ -25,8 +25,8 @@ give_back_reservation(struct room *room)
 	if (room->facts->stage != STAGE_END_OF_DATA || tx == NULL)
 		return;
 	if (tx->reservation == RESERVATION_MADE && tx->state != TX_PASSED)
-		charges_refund(&room->filter->quotas, tx->user,
-		    tx->reservation_account, tx->reservation_id);
+		charges_refund(room->quotas, tx->user, tx->reservation_account,
+		    tx->reservation_id);
 	if (tx->state != TX_PASSED)
 		tx->reservation = RESERVATION_NONE;
 }
@@ -63,6 +63,7 @@ take_refusal(struct room *room, const struct quota_answer *answer)
 	room->facts->room_reply = room->reply;
 	room->facts->room_refusal = room->refusal;
 	room->facts->room_passing = answer->passing;
+	room->facts->room_never = answer->never;
 }
 
 /* {"alarm", what the user is by now, by which of them} */
@@ -106,18 +107,16 @@ units_of(const struct conf *conf, const struct tx *tx)
 
 static struct quota_query *
 query_room(struct room *room, struct tx *tx,
-    const struct quota_question *request)
+    const struct quota_question *question)
 {
-	struct quotas *quotas = &room->filter->quotas;
-
 	if (room->facts->stage != STAGE_END_OF_DATA || room->dry)
-		return (quota_check(quotas, request, on_answer, room));
-	quota_id(tx->reservation_id);
-	strlcpy(tx->reservation_account, request->account,
+		return (quota_check(room->quotas, question, on_answer, room));
+	id_draw(tx->reservation_id);
+	strlcpy(tx->reservation_account, question->account,
 	    sizeof(tx->reservation_account));
 	tx->reservation = RESERVATION_ASKED;
-	return (quota_reserve(quotas, request, tx->reservation_id, on_answer,
-	    room));
+	return (quota_reserve(room->quotas, question, tx->reservation_id,
+	    on_answer, room));
 }
 
 static void
@@ -129,7 +128,7 @@ write_alarms(struct room *room, struct alarms_words *words)
 		.recipients = tx->recipients,
 		.digests = &tx->recipients_seen };
 
-	alarms_write(room->filter->conf, &message, words);
+	alarms_write(room->quotas->conf, &message, words);
 }
 
 /* The domains that the message counts for. */
@@ -151,7 +150,7 @@ room_ask(struct room *room, const char *name, const char *account)
 	struct alarms_words   words;
 	struct quota_tag      tags[] = { { "senders", 0, domains },
 		     { "alarms", ALARMS_VALUES, words.values } };
-	struct quota_question request = {
+	struct quota_question question = {
 		.user = name, .account = account, .ntags = 1, .tags = tags
 	};
 	struct tx *tx = room->facts->session->tx;
@@ -160,12 +159,12 @@ room_ask(struct room *room, const char *name, const char *account)
 	strlcpy(room->account, account, sizeof(room->account));
 	tags[0].n = counted_domains(room->facts->senders, domains);
 	if (tx != NULL) {
-		request.units = units_of(room->filter->conf, tx);
+		question.units = units_of(room->quotas->conf, tx);
 		if (!room->dry && decide_alarmed(room->facts)) {
 			write_alarms(room, &words);
-			request.ntags = 2;
+			question.ntags = 2;
 		}
-		room->query = query_room(room, tx, &request);
+		room->query = query_room(room, tx, &question);
 	}
 	if (room->query != NULL)
 		return;
@@ -181,15 +180,10 @@ room_ask(struct room *room, const char *name, const char *account)
 static bool
 is_of_envelope(const struct room *room)
 {
-	const struct domains *domains = &room->facts->senders->domains;
-	struct senders	      envelope;
+	const struct senders *senders = room->facts->senders;
 
-	if (room->facts->session->tx->any_domain)
-		return (false);
-	senders_of_envelope(&envelope, room->filter->conf,
-	    room->facts->session->tx->sender);
-	return (envelope.domains.n == 1 && domains->n == 1 &&
-	    strcmp(envelope.domains.name[0], domains->name[0]) == 0);
+	return (!room->facts->session->tx->any_domain && senders->of_envelope &&
+	    senders->domains.n == 1);
 }
 
 /* Whether the user will have limits, or alarms that count the message. */
@@ -200,8 +194,7 @@ guess_room(const struct room *room, const struct users_question *question,
 	bool limited;
 
 	name[0] = account[0] = '\0';
-	limited = users_guess_limited(room->filter->users, question, name,
-	    account);
+	limited = users_guess_limited(room->users, question, name, account);
 	if (!decide_alarmed(room->facts))
 		return (limited);
 	strlcpy(name, room->facts->session->tx->user, USER_NAME_MAX + 1);

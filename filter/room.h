@@ -13,7 +13,8 @@
 #include "user.h"
 
 struct facts;
-struct filter;
+struct quotas;
+struct users;
 struct users_question;
 
 /*
@@ -21,9 +22,10 @@ struct users_question;
  * user's account, as one of the facts of an inquiry.
  */
 struct room {
-	struct filter *filter;
-	struct facts  *facts; /* room is written there */
-	bool	       dry;   /* reserve nothing */
+	const struct quotas *quotas;
+	const struct users  *users;
+	struct facts	    *facts; /* room is written there */
+	bool		     dry;   /* reserve nothing */
 	void (*cb)(void *);
 	void		   *arg;
 	struct quota_query *query;

@@ -37,30 +37,60 @@ senders_of_envelope(struct senders *senders, const struct conf *conf,
 {
 	senders->reason = REASON_NONE;
 	domains_clear(&senders->domains);
+	senders->of_envelope = false;
 	senders->counted = 0;
 	if (!(conf->enforce & ENFORCE_ENVELOPE) || senders_null(sender))
 		return;
 	senders->reason = read_address(sender, &senders->domains);
+	senders->of_envelope = senders->reason == REASON_NONE;
 	if (!(conf->enforce & ENFORCE_HEADER))
 		senders->counted = 1;
+}
+
+/* Adds a domain of the authors, and its addresses.  False without room. */
+static bool
+add_author(struct domains *domains, const struct domains *authors, size_t i)
+{
+	const char *name = authors->name[i], *text;
+	size_t	    k;
+
+	if ((authors->unnamed >> i & 1) && !domains_add(domains, name, NULL, 0))
+		return (false);
+	for (k = 0; k < authors->naddresses; k++) {
+		text = authors->address[k].text;
+		if (authors->address[k].domain == i &&
+		    !domains_add(domains, name, text,
+			(size_t)(strrchr(text, '@') - text)))
+			return (false);
+	}
+	return (true);
+}
+
+/* A bit for the domain. */
+static uint32_t
+bit_of(const struct domains *domains, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < domains->n; i++)
+		if (strcmp(domains->name[i], name) == 0)
+			return (1U << i);
+	return (0);
 }
 
 static void
 read_header(struct senders *senders, const struct header *header)
 {
 	struct domains authors;
-	size_t	       i, k;
+	size_t	       i;
 
 	domains_clear(&authors);
-	senders->reason = header_domains(header, &senders->domains);
-	if (senders->reason != REASON_NONE ||
-	    header_domains(header, &authors) != REASON_NONE)
-		return;
-	for (i = 0; i < senders->domains.n; i++)
-		for (k = 0; k < authors.n; k++)
-			if (strcmp(senders->domains.name[i], authors.name[k]) ==
-			    0)
-				senders->counted |= 1U << i;
+	senders->reason = header_domains(header, &authors);
+	for (i = 0; senders->reason == REASON_NONE && i < authors.n; i++) {
+		if (!add_author(&senders->domains, &authors, i))
+			senders->reason = REASON_FROM_AMBIGUOUS;
+		senders->counted |= bit_of(&senders->domains, authors.name[i]);
+	}
 }
 
 void

@@ -19,6 +19,7 @@ struct conf;
 struct senders {
 	enum reason    reason; /* why it must be refused, or REASON_NONE */
 	struct domains domains;
+	bool	       of_envelope; /* the first domain is the envelope's */
 	/* A bit for each domain: its sender_quota and _rate are charged. */
 	uint32_t counted;
 };

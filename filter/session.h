@@ -19,12 +19,12 @@
 #include "alarms.h"
 #include "digest.h"
 #include "header.h"
+#include "id.h"
 #include "netaddr.h"
-#include "quota.h"
 #include "user.h"
 
+struct late_login;
 struct request;
-struct users_query;
 
 /* Most sessions at a time; a further one is refused with 451. */
 #define SESSION_MAX 100000
@@ -42,10 +42,11 @@ enum login {
 	LOGIN_NAMED, /* AUTH has shown the name of a user */
 	LOGIN_SHOWN, /* and the user's hash was read: bound is set */
 	/* smtpd has verified a credential: */
-	LOGIN_ASKED,  /* the hash is being read */
-	LOGIN_BOUND,  /* bound is set */
-	LOGIN_NOBODY, /* there is no such user with a password */
-	LOGIN_FAILED  /* the hash could not be read; this is final */
+	LOGIN_ASKED,	/* the hash is being read */
+	LOGIN_BOUND,	/* bound is set */
+	LOGIN_NOBODY,	/* there is no such user with a password */
+	LOGIN_NAMELESS, /* no user can have the name */
+	LOGIN_FAILED	/* the hash could not be read; this is final */
 };
 
 /* How far a message has come. */
@@ -67,7 +68,7 @@ enum reservation {
 struct tx {
 	enum tx_state	 state;
 	enum reservation reservation;
-	char		 reservation_id[QUOTA_ID];
+	char		 reservation_id[ID_TEXT];
 	char reservation_account[USER_NAME_MAX + 1]; /* "": the user's alone */
 	/* From TX_OPEN on: its user, and the user's account then. */
 	char		      user[USER_NAME_MAX + 1];
@@ -97,17 +98,16 @@ struct tx {
 struct session {
 	uint64_t       id;
 	UT_hash_handle hh;
-	LIST_HEAD(, request) requests;	 /* not yet answered */
-	struct users_query *login_query; /* LOGIN_ASKED */
-	struct tx	   *tx;		 /* NULL: no message */
-	struct netaddr	    source;	 /* len 0: none, or unreadable */
-	bool		    local;	 /* smtpd's own socket */
+	LIST_HEAD(, request) requests; /* not yet answered */
+	struct late_login  *late;      /* LOGIN_ASKED; else NULL */
+	struct tx	   *tx;	       /* NULL: no message */
+	struct netaddr	    source;    /* len 0: none, or unreadable */
+	bool		    local;     /* smtpd's own socket */
 	enum login	    login;
 	uint8_t		    bound[DIGEST_LEN];
-	struct alarm_limits alarms;		     /* from LOGIN_SHOWN on */
-	char		    name[USER_NAME_MAX + 1]; /* from LOGIN_NAMED on;
-							"" for LOGIN_NOBODY
-							of no possible name */
+	struct alarm_limits alarms; /* from LOGIN_SHOWN on */
+	/* From LOGIN_NAMED on; "" for LOGIN_NAMELESS. */
+	char name[USER_NAME_MAX + 1];
 };
 
 struct sessions {
@@ -126,9 +126,6 @@ struct session *session_open(struct sessions *, uint64_t, const char *);
 
 /* Frees a session.  Its requests and queries must be gone already. */
 void session_close(struct sessions *, struct session *);
-
-/* Reads a source as link-connect writes it. */
-void session_set_source(struct session *, const char *);
 
 /* Whether smtpd has verified a credential. */
 bool session_authenticated(const struct session *);

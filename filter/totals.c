@@ -6,7 +6,6 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
@@ -22,6 +21,7 @@
 
 #include "conf.h"
 #include "functions.h"
+#include "id.h"
 #include "key.h"
 #include "log.h"
 #include "monotonic.h"
@@ -32,12 +32,11 @@
 
 #define HOUR_SECONDS 3600
 #define PAUSE_SECONDS 1	 /* between two batches */
-#define TELL_SECONDS 60	 /* between two words about what is missing */
+#define TELL_PAUSE 60	 /* between two words about what is missing */
 #define BATCH_FIELDS 100 /* of a batch at most */
 #define BATCH_NAMES 200	 /* which Redis is busy with for a millisecond */
 #define NAME_WORDS 6	 /* of a user or account in a batch */
 #define NUMBER_TEXT 21	 /* of 64 bits, with its NUL */
-#define ID_TEXT 17	 /* hexadecimal digits and NUL */
 #define NCOUNTS (TOTALS_EVENTS * TOTALS_RESULTS * REASONS)
 
 /* FCALL, function, number of keys, key; then who, which and how many. */
@@ -445,7 +444,7 @@ static void
 tell_missing(struct totals *t)
 {
 	if (t->missing == 0 ||
-	    (t->told != 0 && monotonic_s() - t->told < TELL_SECONDS))
+	    (t->told != 0 && monotonic_s() - t->told < TELL_PAUSE))
 		return;
 	log_warnx("%" PRIu64 " counts are missing in the totals of users and "
 		  "accounts: too many of them wait for Redis",
@@ -478,7 +477,6 @@ struct totals *
 totals_new(struct event_base *base)
 {
 	struct totals *t;
-	uint64_t       n;
 
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		return (NULL);
@@ -487,8 +485,7 @@ totals_new(struct event_base *base)
 		return (NULL);
 	}
 	LIST_INIT(&t->hours);
-	arc4random_buf(&n, sizeof(n));
-	snprintf(t->id, sizeof(t->id), "%016" PRIx64, n);
+	id_draw(t->id);
 	return (t);
 }
 

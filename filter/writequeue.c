@@ -25,7 +25,7 @@
 #define RETRY_BURST 256 /* entries sent again at a time */
 
 /* From a loss to the word about it, and between two words. */
-#define TELL_SECONDS 1
+#define TELL_DELAY 1
 #define TELL_PAUSE 60
 
 enum part_state {
@@ -91,7 +91,7 @@ on_tell(evutil_socket_t fd, short what, void *arg)
 static void
 lose(struct writequeue *wq, const char *why)
 {
-	struct timeval tv = { TELL_SECONDS, 0 };
+	struct timeval tv = { TELL_DELAY, 0 };
 
 	wq->lost++;
 	tally_add(TALLY_WRITES_LOST, 1);
@@ -246,7 +246,7 @@ resend(struct writequeue *wq, struct shelf *shelf, size_t *n)
 }
 
 static void
-on_retry(evutil_socket_t fd, short what, void *arg)
+on_resend(evutil_socket_t fd, short what, void *arg)
 {
 	struct writequeue *wq = arg;
 	size_t		   i, n = 0;
@@ -349,7 +349,7 @@ writequeue_new(struct event_base *base, struct servers *servers)
 		wq->shelves[i].shares = shares_new();
 		whole = whole && wq->shelves[i].shares != NULL;
 	}
-	wq->retry = evtimer_new(base, on_retry, wq);
+	wq->retry = evtimer_new(base, on_resend, wq);
 	wq->tell = evtimer_new(base, on_tell, wq);
 	if (whole && wq->retry != NULL && wq->tell != NULL)
 		return (wq);

@@ -20,7 +20,7 @@ xadd_begin(struct xadd *x, const char *key, int max)
 void
 xadd_field(struct xadd *x, const char *name, const char *value)
 {
-	if (value == NULL || value[0] == '\0')
+	if (value == NULL || value[0] == '\0' || x->n + 2 > XADD_WORDS)
 		return;
 	x->v[x->n++] = name;
 	x->v[x->n++] = value;

@@ -24,7 +24,7 @@ void xadd_begin(struct xadd *, const char *key, int max);
 
 /*
  * Adds a field, whose strings must stay as long as the command; none if the
- * value is NULL or "".
+ * value is NULL or "", or there is no more room.
  */
 void xadd_field(struct xadd *, const char *name, const char *value);
 

@@ -26,7 +26,6 @@
 #include "trouble.h"
 
 #define WORDS_MAX 8
-#define RETRY 20000 /* microseconds */
 #define SERVERS_MAX 1024
 #define NUMBERS 150000 /* with so many, there is a name in each slot */
 
@@ -116,7 +115,7 @@ check_conf(const char *who, enum check_program program, const char *file,
 /*
  * A command as it is sent, but so that nothing comes of it: what writes is
  * given arguments that Redis finds wrong only after it has looked at the
- * permissions.  Behind @ is a key without its prefix.
+ * permissions.  Behind @ is the kind of a key, and its part.
  */
 struct probe {
 	int	    least; /* the table needs fewer */
@@ -126,31 +125,34 @@ struct probe {
 /* A filter that counts for alarms needs more. */
 #define CHECK_ALARMS (CHECK_FILTER + 1)
 
-/*
- * TROUBLE_PROBE begins the name in each of these keys, of which none can be
- * there.  A number behind it makes one that is in a slot of another server.
- */
-#define USER "@user:{-n}"
-#define LIST "@user:{-n}:ips"
-#define SUPPRESSED "@user:{-n}:suppressed"
-#define LAST "@user:{-n}:last"
-#define LOG "@user:{-n}:log"
-#define USED "@user:{-n}:used:quota"
-#define COUNTED "@user:{-n}:used:alarm:sources"
-#define DOMAINS "@user:{-n}:domains"
-#define SENDERS "@user:{-n}:used:senders"
-#define UNTIL "@user:{-n}:used:senders:until"
-#define ACCOUNT_USED "@account:{-n}:used:quota"
-#define ACCOUNT "@account:{-n}"
-#define ADDRESS "@ip:{-n}"
-#define REPORT "@report:{-n}"
-#define FAILURES "@failures:{-n}"
-#define RELAY "@relay:{-n}"
-#define STATS "@stats:{-n}"
-#define TOP "@top:{-n}:messages"
+/* With the name that is tried, none of these can be there. */
+#define USER "@user"
+#define LIST "@user:ips"
+#define SUPPRESSED "@user:suppressed"
+#define LAST "@user:last"
+#define LOG "@user:log"
+#define USED "@user:used:quota"
+#define COUNTED "@user:used:alarm:sources"
+#define DOMAINS "@user:domains"
+#define SENDERS "@user:used:senders"
+#define UNTIL "@user:used:senders:until"
+#define ACCOUNT_USED "@account:used:quota"
+#define ACCOUNT "@account"
+#define ADDRESS "@ip"
+#define REPORT "@report"
+#define FAILURES "@failures"
+#define RELAY "@relay"
+#define STATS "@stats"
+#define TOP "@top:messages"
 
 /* This one may be there. */
 #define EVENTS "@events"
+
+/*
+ * As TROUBLE_PROBE has it.  A number behind it makes a key that is in a slot of
+ * another server.
+ */
+#define NAME "-n"
 
 #define VERSION "smtpusers_version"
 
@@ -218,16 +220,22 @@ struct look {
 
 static void probe_next(struct look *);
 
+/* KIND or KIND:PART */
 static void
 write_probe_key(const struct look *look, const char *word, char key[KEY_TEXT])
 {
-	const size_t n = strcspn(word, "}");
-	char	     number[16] = "";
+	char	    name[sizeof(NAME) + 10] = NAME, kind[16];
+	const char *part = strchr(word, ':');
 
-	if (look->number > 0 && word[n] != '\0')
-		snprintf(number, sizeof(number), "%u", look->number);
-	snprintf(key, KEY_TEXT, "%s%.*s%s%s", look->conf->prefix, (int)n, word,
-	    number, word + n);
+	if (strcmp(word, &EVENTS[1]) == 0) {
+		key_events(key, look->conf->prefix);
+		return;
+	}
+	if (look->number > 0)
+		snprintf(name, sizeof(name), NAME "%u", look->number);
+	snprintf(kind, sizeof(kind), "%.*s", (int)strcspn(word, ":"), word);
+	key_of_kind(key, look->conf->prefix, kind, name,
+	    part != NULL ? part + 1 : "");
 }
 
 /*
@@ -292,7 +300,7 @@ is_problem(const redisReply *reply)
 static bool
 wait_for_function(struct look *look, const redisReply *reply)
 {
-	const struct timeval tv = { 0, RETRY };
+	const struct timeval tv = { 0, SERVERS_RETRY };
 
 	return (strstr(reply->str, "Function not found") != NULL &&
 	    look->retries-- > 0 && event_add(look->retry, &tv) == 0);
@@ -332,7 +340,7 @@ send_probe(struct look *look)
 }
 
 static void
-on_retry(evutil_socket_t fd, short what, void *arg)
+on_probe_again(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -446,9 +454,9 @@ check_redis(struct event_base *base, const struct conf *conf,
 		.most = program == CHECK_FILTER && has_alarms(conf)
 		    ? CHECK_ALARMS
 		    : (int)program,
-		.retries = conf->redis_timeout * 1000 / RETRY };
+		.retries = conf->redis_timeout * 1000 / SERVERS_RETRY };
 
-	if ((look.retry = evtimer_new(base, on_retry, &look)) == NULL)
+	if ((look.retry = evtimer_new(base, on_probe_again, &look)) == NULL)
 		return (EX_OSERR);
 	servers_when_ready(servers, on_check_ready, &look);
 	event_base_dispatch(base);

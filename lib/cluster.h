@@ -34,6 +34,7 @@ struct cluster_handler {
 struct cluster *cluster_new(const struct redisconn_common *,
     const struct cluster_handler *, void *);
 
+/* Ends the connections to all nodes; the handler is not called any more. */
 void cluster_free(struct cluster *);
 
 /* The owner of the slot, connected or not; NULL if it is not known. */

@@ -103,8 +103,8 @@ struct conf *conf_load_logged(const char *file);
 void conf_print(const struct conf *, FILE *);
 
 /*
- * A configuration is replaced by another while what was made with it lives on:
- * that holds it, and frees it once more.  Returns it.
+ * Holds a configuration for one more, who outlives its replacement by another
+ * and ends with a conf_free() of its own.  Returns it.
  */
 const struct conf *conf_ref(const struct conf *);
 

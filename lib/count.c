@@ -3,42 +3,56 @@
  * See LICENSE.
  */
 
+#include <stddef.h>
 #include <string.h>
 
 #include "count.h"
 
-/* Reads digits, and returns what is behind them; NULL where there are none. */
-static const char *
-read_digits(const char *text, int64_t *n)
+const char *
+digits_parse(const char *text, int64_t max, int64_t *n)
 {
-	const char *p = text;
+	const char *p;
+	int64_t	    read = 0;
 
-	for (*n = 0; *p >= '0' && *p <= '9'; p++)
-		if ((*n = *n * 10 + (*p - '0')) > COUNT_MAX)
+	for (p = text; *p >= '0' && *p <= '9'; p++)
+		if ((read = read * 10 + (*p - '0')) > max)
 			return (NULL);
-	return (p > text ? p : NULL);
+	if (p == text)
+		return (NULL);
+	*n = read;
+	return (p);
 }
 
 bool
 count_parse(const char *text, int64_t *n)
 {
-	const char *rest = read_digits(text, n);
+	const char *rest;
+	int64_t	    read;
 
-	return (rest != NULL && *rest == '\0');
+	rest = digits_parse(text, COUNT_MAX, &read);
+	if (rest == NULL || *rest != '\0')
+		return (false);
+	*n = read;
+	return (true);
 }
 
 bool
 size_parse(const char *text, int64_t *n)
 {
 	static const char units[] = "KMG";
-	const char	 *rest = read_digits(text, n), *unit;
+	const char	 *rest, *unit;
+	int64_t		  read;
 
-	if (rest == NULL)
+	if ((rest = digits_parse(text, COUNT_MAX, &read)) == NULL)
 		return (false);
-	if (*rest == '\0')
-		return (true);
-	if ((unit = strchr(units, *rest)) == NULL || rest[1] != '\0')
+	if (*rest != '\0') {
+		unit = strchr(units, *rest);
+		if (unit == NULL || rest[1] != '\0')
+			return (false);
+		read *= (int64_t)1 << 10 * (unit - units + 1);
+	}
+	if (read > COUNT_MAX)
 		return (false);
-	*n *= (int64_t)1 << 10 * (unit - units + 1);
-	return (*n <= COUNT_MAX);
+	*n = read;
+	return (true);
 }

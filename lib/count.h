@@ -12,10 +12,15 @@
 /* The largest number: 10^12. */
 #define COUNT_MAX 1000000000000
 
+/* Each of these leaves the number as it is where the text is refused. */
+
 /*
- * Reads a number from 0 to COUNT_MAX in decimal digits, with any number of
- * zeros before it, and nothing else.
+ * Reads decimal digits, a number from 0 to max, which is COUNT_MAX at most, with
+ * any number of zeros before it.  Returns what is behind them, or NULL.
  */
+const char *digits_parse(const char *, int64_t max, int64_t *);
+
+/* Reads digits, a number from 0 to COUNT_MAX, and nothing else. */
 bool count_parse(const char *, int64_t *);
 
 /*

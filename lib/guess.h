@@ -33,10 +33,11 @@ struct guess {
 struct guesses *guesses_new(void);
 void		guesses_free(struct guesses *);
 
-/* What is remembered of a user; NULL when nothing is. */
+/*
+ * What is remembered of a user; and the user of an address.  NULL when nothing
+ * is.  Valid until the next answer is remembered.
+ */
 const struct guess *guess_user(const struct guesses *, const char *name);
-
-/* The user of an address; NULL when nothing is remembered. */
 const char *guess_address(const struct guesses *, const struct netaddr *);
 
 /* Remember the last answer.  With a name of NULL the address is forgotten. */

@@ -3,14 +3,17 @@
  * See LICENSE.
  */
 
+#include <sys/types.h>
+
+#include <bsd/string.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "key.h"
 
 /* Every lookup makes keys: printf(3) would be much of what one costs. */
-static const char *
-write_key(char buf[KEY_TEXT], const char *prefix, const char *kind,
+const char *
+key_of_kind(char buf[KEY_TEXT], const char *prefix, const char *kind,
     const char *name, const char *part)
 {
 	const char *const texts[] = { prefix, kind, ":{", name, "}",
@@ -30,14 +33,30 @@ const char *
 key_user(char buf[KEY_TEXT], const char *prefix, const char *name,
     const char *part)
 {
-	return (write_key(buf, prefix, "user", name, part));
+	return (key_of_kind(buf, prefix, "user", name, part));
 }
 
 const char *
 key_account(char buf[KEY_TEXT], const char *prefix, const char *name,
     const char *part)
 {
-	return (write_key(buf, prefix, "account", name, part));
+	return (key_of_kind(buf, prefix, "account", name, part));
+}
+
+bool
+key_read(const char *key, char name[KEY_TEXT])
+{
+	static const char account[] = "account:";
+	const size_t	  len = sizeof(account) - 1;
+	const char	 *open = strrchr(key, '{');
+
+	name[0] = '\0';
+	if (open == NULL)
+		return (false);
+	strlcpy(name, open + 1, KEY_TEXT);
+	name[strcspn(name, "}")] = '\0';
+	return ((size_t)(open - key) >= len &&
+	    strncmp(open - len, account, len) == 0);
 }
 
 const char *
@@ -45,7 +64,7 @@ key_address(char buf[KEY_TEXT], const char *prefix, const struct netaddr *na)
 {
 	char addr[NETADDR_TEXT];
 
-	return (write_key(buf, prefix, "ip", netaddr_text(na, addr), ""));
+	return (key_of_kind(buf, prefix, "ip", netaddr_text(na, addr), ""));
 }
 
 const char *
@@ -54,21 +73,21 @@ key_failures(char buf[KEY_TEXT], const char *prefix, const struct netaddr *na,
 {
 	char addr[NETADDR_TEXT];
 
-	return (write_key(buf, prefix, "failures", netaddr_text(na, addr),
+	return (key_of_kind(buf, prefix, "failures", netaddr_text(na, addr),
 	    part));
 }
 
 const char *
 key_report(char buf[KEY_TEXT], const char *prefix, const char *id)
 {
-	return (write_key(buf, prefix, "report", id, ""));
+	return (key_of_kind(buf, prefix, "report", id, ""));
 }
 
 const char *
 key_relay(char buf[KEY_TEXT], const char *prefix, const char *host,
     const char *program)
 {
-	return (write_key(buf, prefix, "relay", host, program));
+	return (key_of_kind(buf, prefix, "relay", host, program));
 }
 
 const char *
@@ -93,5 +112,5 @@ key_stats(char buf[KEY_TEXT], const char *prefix, time_t when)
 
 	if (gmtime_r(&when, &tm) != NULL)
 		strftime(hour, sizeof(hour), "%Y-%m-%dT%H", &tm);
-	return (write_key(buf, prefix, "stats", hour, ""));
+	return (key_of_kind(buf, prefix, "stats", hour, ""));
 }

@@ -6,6 +6,7 @@
 #ifndef KEY_H
 #define KEY_H
 
+#include <stdbool.h>
 #include <time.h>
 
 #include "netaddr.h"
@@ -31,6 +32,12 @@ const char *key_user(char[KEY_TEXT], const char *prefix, const char *name,
 const char *key_account(char[KEY_TEXT], const char *prefix, const char *name,
     const char *part);
 
+/*
+ * Reads one of these two, with or without a part: writes the name, which is
+ * folded, and returns whether it is an account's.
+ */
+bool key_read(const char *key, char name[KEY_TEXT]);
+
 /* ip:{ADDR} */
 const char *
 key_address(char[KEY_TEXT], const char *prefix, const struct netaddr *);
@@ -52,5 +59,12 @@ const char *key_report(char[KEY_TEXT], const char *prefix, const char *id);
 const char *key_relay(char[KEY_TEXT], const char *prefix, const char *host,
     const char *program);
 const char *key_relays(char[KEY_TEXT], const char *prefix);
+
+/*
+ * KIND:{NAME} or KIND:{NAME}:PART, as those above that have braces: to try what
+ * Redis allows with a name that there cannot be.
+ */
+const char *key_of_kind(char[KEY_TEXT], const char *prefix, const char *kind,
+    const char *name, const char *part);
 
 #endif /* KEY_H */

@@ -13,6 +13,8 @@
 
 #include "netaddr.h"
 
+#define IPV6_NETWORK 64 /* bits */
+
 static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
 /* Turns an IPv4-mapped IPv6 range into the IPv4 range that it means. */
@@ -210,4 +212,14 @@ netaddr_widen(struct netaddr *na, uint8_t bits)
 		return;
 	na->bits = bits;
 	clear_host_bits(na);
+}
+
+struct netaddr
+netaddr_host(const struct netaddr *na)
+{
+	struct netaddr host = *na;
+
+	if (host.len == sizeof(host.addr))
+		netaddr_widen(&host, IPV6_NETWORK);
+	return (host);
 }

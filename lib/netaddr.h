@@ -52,6 +52,12 @@ bool netaddr_equal(const struct netaddr *, const struct netaddr *);
  */
 bool netaddr_covers(const struct netaddr *range, const struct netaddr *);
 
+/*
+ * What stands for the host of an address: of IPv6 its /64, since a host can use
+ * any address in that.
+ */
+struct netaddr netaddr_host(const struct netaddr *);
+
 /* Shortens the prefix to so many bits.  A longer one is not changed. */
 void netaddr_widen(struct netaddr *, uint8_t bits);
 

@@ -21,7 +21,6 @@
 #include "self.h"
 #include "wake.h"
 
-#define THREADS_MAX 8
 #define GUESSED_SIZE 16384
 #define GUESSED_NICE 10
 
@@ -48,7 +47,7 @@ struct passwd_pool {
 	struct jobs	running;
 	struct jobs	done;
 	bool		stopping;
-	pthread_t	threads[THREADS_MAX];
+	pthread_t	threads[PASSWD_THREADS + 1];
 	int		nthreads;
 	LIST_HEAD(, passwd_job) jobs; /* all: the loop's own */
 	struct recent *guessed;	      /* names, the loop's own */
@@ -301,7 +300,7 @@ passwd_pool_new(struct event_base *base, int n)
 {
 	struct passwd_pool *pool;
 
-	if (n >= THREADS_MAX || (pool = calloc(1, sizeof(*pool))) == NULL)
+	if (n > PASSWD_THREADS || (pool = calloc(1, sizeof(*pool))) == NULL)
 		return (NULL);
 	TAILQ_INIT(&pool->waiting[0]);
 	TAILQ_INIT(&pool->waiting[1]);

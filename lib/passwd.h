@@ -48,9 +48,12 @@ typedef void (*passwd_cb)(void *, enum passwd_result);
 /* Seconds for which a name that had a wrong password is remembered. */
 #define PASSWD_GUESSED_TTL 3600
 
+/* Most threads besides the one for names that are guessed at. */
+#define PASSWD_THREADS 7
+
 /*
- * Starts n threads, and one for names that are guessed at.  NULL when that
- * fails.
+ * Starts n threads, at most PASSWD_THREADS, and one for names that are guessed
+ * at.  NULL when that fails.
  */
 struct passwd_pool *passwd_pool_new(struct event_base *, int);
 

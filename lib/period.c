@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "count.h"
 #include "period.h"
 
 static int64_t
@@ -26,14 +27,12 @@ unit_seconds(const char *unit)
 bool
 period_parse(const char *text, int64_t *seconds)
 {
-	int64_t n = 0, unit;
+	const char *rest;
+	int64_t	    n, unit;
 
-	for (; *text >= '0' && *text <= '9'; text++) {
-		n = n * 10 + (*text - '0');
-		if (n > PERIOD_MAX)
-			return (false);
-	}
-	unit = unit_seconds(text);
+	if ((rest = digits_parse(text, PERIOD_MAX, &n)) == NULL)
+		return (false);
+	unit = unit_seconds(rest);
 	if (n == 0 || unit == 0 || n > PERIOD_MAX / unit)
 		return (false);
 	*seconds = n * unit;
@@ -43,11 +42,13 @@ period_parse(const char *text, int64_t *seconds)
 bool
 rate_parse(const char *text, int64_t *count, int64_t *seconds)
 {
-	const char *p;
+	const char *rest;
+	int64_t	    n;
 
-	*count = 0;
-	for (p = text; *p >= '0' && *p <= '9' && *count <= RATE_MAX; p++)
-		*count = *count * 10 + (*p - '0');
-	return (*count >= 1 && *count <= RATE_MAX && *p == '/' &&
-	    period_parse(p + 1, seconds));
+	rest = digits_parse(text, RATE_MAX, &n);
+	if (rest == NULL || n == 0 || *rest != '/' ||
+	    !period_parse(rest + 1, seconds))
+		return (false);
+	*count = n;
+	return (true);
 }

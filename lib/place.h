@@ -58,6 +58,7 @@ bool place_parse_host(const char *, size_t len, char host[PLACE_HOST],
 /* Writes host:port, or the socket's path, and returns the buffer. */
 const char *place_text(const struct place *, char[PLACE_TEXT]);
 
+/* Whether both are the same server, reached in the same way. */
 bool place_equal(const struct place *, const struct place *);
 
 #endif /* PLACE_H */

@@ -26,6 +26,8 @@ void	       recent_free(struct recent *);
 
 /* Adds a digest; if it is there already, its time begins anew. */
 void recent_add(struct recent *, const uint8_t[DIGEST_LEN]);
+
+/* Whether a digest is there, and not forgotten yet. */
 bool recent_has(const struct recent *, const uint8_t[DIGEST_LEN]);
 
 /*

@@ -93,8 +93,8 @@ void redisconn_on_connect(struct redisconn *,
 
 /*
  * Sends a command of strings.  The callback, NULL where the reply does not
- * matter, is called exactly once, from the event loop.  Returns NULL, without a callback, when there is no connection
- * now.
+ * matter, is called exactly once, from the event loop.  Returns NULL, without a
+ * callback, when there is no connection now.
  */
 struct redisreq *
 redisconn_send(struct redisconn *, redisconn_cb, void *, int, const char **);

@@ -55,12 +55,6 @@ redisout_add(struct redisout *out, int argc, const char **argv)
 	return (true);
 }
 
-bool
-redisout_empty(const struct redisout *out)
-{
-	return (out->off == out->len);
-}
-
 ssize_t
 redisout_send(struct redisout *out, struct stream *stream)
 {

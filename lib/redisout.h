@@ -30,9 +30,6 @@ struct redisout {
  */
 bool redisout_add(struct redisout *, int argc, const char **argv);
 
-/* Whether everything was sent. */
-bool redisout_empty(const struct redisout *);
-
 /*
  * Sends as much as possible without blocking.  Returns what the last
  * stream_write() did, or 0 if there was nothing to send.

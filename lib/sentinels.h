@@ -30,6 +30,7 @@ struct sentinels;
 struct sentinels *sentinels_new(const struct redisconn_common *,
     void (*)(void *, const struct place *), void *);
 
+/* Ends the connections; the callback is not called any more. */
 void sentinels_free(struct sentinels *);
 
 /* Whether more than half of them named the present primary when last asked. */

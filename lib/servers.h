@@ -22,6 +22,9 @@ struct servers_req;
  * owner of the key's slot in a cluster.
  */
 
+/* Microseconds until what was not answered is worth asking again. */
+#define SERVERS_RETRY 20000
+
 /*
  * Starts to connect.  Holds the configuration (conf_ref()).  Returns NULL,
  * after having logged why, when out of memory or if TLS cannot be set up.

@@ -34,21 +34,28 @@ enum state_program {
 /* Begins; nothing is written before state_use().  NULL when out of memory. */
 struct state *state_new(struct event_base *, enum state_program);
 
-/* Writes to these from now on, by this; they must outlive it. */
+/*
+ * Writes to these servers from now on, as the configuration says.  Both must
+ * outlive the state, or the next call of this.
+ */
 void state_use(struct state *, struct servers *, const struct conf *);
 
-/*
- * Writes besides what each() calls back with, while it is called: counters by
- * names that have a colon, up to STATE_MORE of at most STATE_FIELD bytes.
- */
+/* Most fields that state_add() brings, and bytes of a name, with its NUL. */
 #define STATE_MORE 512
 #define STATE_FIELD 64
 
+/* Takes a field to be written: its name, which is copied, and its value. */
 typedef void (*state_field_cb)(void *, const char *, uint64_t);
 
+/*
+ * Sets who knows more fields.  Whenever the state is written, each() is called
+ * with the last argument of this, and calls the callback for each of its
+ * fields.  Their names have a colon, which no name of a tally has.
+ */
 void state_add(struct state *,
     void (*each)(const void *, state_field_cb, void *), const void *);
 
+/* Writes no more, and frees it; what is in Redis expires. */
 void state_free(struct state *);
 
 #endif /* STATE_H */

@@ -42,6 +42,7 @@ struct stream *stream_open(const struct sockaddr *, socklen_t, SSL_CTX *,
 /* Wipes what TLS holds, and closes it. */
 void stream_close(struct stream *);
 
+/* The descriptor to wait for, which the stream closes. */
 int stream_fd(const struct stream *);
 
 /*

@@ -11,6 +11,9 @@
 /*
  * Counters and gauges of this process, and the time that Redis takes to reply,
  * for monitoring.  For the thread of the event loop only.
+ *
+ * They are the process's own, like its log: nothing is ever decided by them, and
+ * a struct would go through each call down to lib/redisconn, to be added to.
  */
 
 enum tally {

@@ -105,15 +105,15 @@ user_account_fields(enum user_scope scope, size_t *n)
 }
 
 bool
-user_in_account(const struct user *account, const char *name)
-{
-	return (strncmp(name, account->prefix, strlen(account->prefix)) == 0);
-}
-
-bool
 user_active(const struct user *user)
 {
 	return (user->status != STATUS_BLOCKED);
+}
+
+bool
+user_can_log_in(const struct user *user)
+{
+	return (user_active(user) && user->password[0] != '\0');
 }
 
 bool
@@ -139,6 +139,32 @@ bool
 user_any_domain(const struct user *user)
 {
 	return (user->mode == MODE_ANY && user->pro);
+}
+
+static bool
+fits_prefix(const struct user *user, const struct account *account)
+{
+	return (strncmp(user->name, account->prefix, strlen(account->prefix)) ==
+	    0);
+}
+
+void
+user_take_account(struct user *user, const struct account *account)
+{
+	if (!fits_prefix(user, account)) {
+		user->status = STATUS_BLOCKED;
+		return;
+	}
+	if (account->status == STATUS_BLOCKED || user->status == STATUS_ALLOWED)
+		user->status = account->status;
+	user->no_account = account->missing;
+	user->pro = account->pro;
+	user->in_account = account->domains;
+	user->account_suppresses = account->suppresses;
+	user->account_limited = account->limited;
+	user->account_over = account->bounds.over;
+	bounds_take(&user->bounds, &account->bounds);
+	alarm_take(&user->alarms, &account->alarms);
 }
 
 void
@@ -266,9 +292,9 @@ set_bound(struct bounds *bounds, enum field field, const char *text)
 }
 
 static bool
-set_alarms(struct user *user, const char *text)
+set_alarms(struct alarm_limits *alarms, const char *text)
 {
-	return (text[0] == '\0' || alarm_parse(text, &user->alarms));
+	return (text[0] == '\0' || alarm_parse(text, alarms));
 }
 
 /*
@@ -310,11 +336,9 @@ set_field(struct user *user, enum field field, const char *text)
 	case F_MAX_SIZE:
 		return (set_bound(&user->bounds, field, text));
 	case F_ALARMS:
-		return (set_alarms(user, text));
-	case F_BLOCKED_UNTIL:
-		user->run_out = utc_passed(text, time(NULL));
-		return (true);
+		return (set_alarms(&user->alarms, text));
 	case F_CREATED:
+	case F_BLOCKED_UNTIL:
 		break;
 	}
 	return (true);
@@ -326,6 +350,7 @@ user_parse(struct user *user, bool *exists, const redisReply *reply,
 {
 	const enum field *fields = scopes[scope].fields;
 	const char	 *text;
+	bool		  ended = false;
 	size_t		  i;
 
 	*exists = false;
@@ -336,10 +361,12 @@ user_parse(struct user *user, bool *exists, const redisReply *reply,
 		if ((text = field_text(reply->element[i])) == NULL ||
 		    !set_field(user, fields[i], text))
 			return (user_fields[fields[i]]);
+		if (fields[i] == F_BLOCKED_UNTIL)
+			ended = utc_passed(text, time(NULL));
 		if (reply->element[i]->type != REDIS_REPLY_NIL)
 			*exists = true;
 	}
-	if (user->run_out)
+	if (ended)
 		user->status = STATUS_ALLOWED;
 	return (NULL);
 }
@@ -376,28 +403,25 @@ parse_bounds(struct bounds *bounds, const redisReply *reply)
 
 /* A quota of 0 is none; its period alone says nothing. */
 static const char *
-parse_account_limits(struct user *user, const redisReply *reply)
+parse_account_limits(struct account *account, const redisReply *reply)
 {
 	static const char *const nothing[] = { "0", NULL, " " };
 	const size_t		 first = 7;
 	const char		*text;
 	size_t			 i;
 
-	user->account_limited = false;
 	for (i = 0; i < USER_ACCOUNT_FIELDS - first; i++) {
 		if ((text = field_text(reply->element[first + i])) == NULL)
 			return (account_fields[first + i]);
 		if (nothing[i] != NULL)
-			user->account_limited |= says_something(text,
-			    nothing[i]);
+			account->limited |= says_something(text, nothing[i]);
 	}
 	return (NULL);
 }
 
 /* plan, status, user_prefix */
 static const char *
-parse_account_brief(struct user *user, redisReply *const element[],
-    enum user_status *status)
+parse_account_brief(struct account *account, redisReply *const element[])
 {
 	const char *plan = field_text(element[0]);
 	const char *text = field_text(element[1]);
@@ -405,55 +429,49 @@ parse_account_brief(struct user *user, redisReply *const element[],
 
 	if (plan == NULL)
 		return ("plan");
-	if (text == NULL || !parse_status(text, status))
+	if (text == NULL || !parse_status(text, &account->status))
 		return ("status");
 	if (prefix == NULL ||
-	    strlcpy(user->prefix, prefix, sizeof(user->prefix)) >=
-		sizeof(user->prefix))
+	    strlcpy(account->prefix, prefix, sizeof(account->prefix)) >=
+		sizeof(account->prefix))
 		return ("user_prefix");
-	user->pro = strcmp(plan, "pro") == 0;
+	account->pro = strcmp(plan, "pro") == 0;
 	return (NULL);
 }
 
 /* All but that. */
 static const char *
-parse_account_rest(struct user *user, const redisReply *reply)
+parse_account_rest(struct account *account, const redisReply *reply)
 {
 	const char *text = field_text(reply->element[0]), *bad;
 
-	if (text == NULL || !set_alarms(user, text))
+	if (text == NULL || !set_alarms(&account->alarms, text))
 		return ("alarms");
-	if ((bad = parse_account_limits(user, reply)) != NULL ||
-	    (bad = parse_bounds(&user->bounds, reply)) != NULL)
+	if ((bad = parse_account_limits(account, reply)) != NULL)
 		return (bad);
-	user->account_over = user->bounds.over;
-	return (NULL);
+	return (parse_bounds(&account->bounds, reply));
 }
 
 const char *
-user_parse_account(struct user *user, const redisReply *reply,
+account_parse(struct account *account, const redisReply *reply,
     enum user_scope scope)
 {
-	const size_t	 first = scope == USER_BRIEF ? 0 : ACCOUNT_BRIEF;
-	const char	*bad = NULL;
-	enum user_status status;
-	size_t		 n;
+	const size_t first = scope == USER_BRIEF ? 0 : ACCOUNT_BRIEF;
+	const char  *bad = NULL;
+	size_t	     n;
 
 	(void)user_account_fields(scope, &n);
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != n)
 		return ("not a hash");
 	if (scope != USER_BRIEF)
-		bad = parse_account_rest(user, reply);
+		bad = parse_account_rest(account, reply);
 	if (bad == NULL)
-		bad = parse_account_brief(user, reply->element + first,
-		    &status);
+		bad = parse_account_brief(account, reply->element + first);
 	if (bad != NULL)
 		return (bad);
-	user->no_account = is_nothing(reply);
-	if (user->no_account)
-		status = STATUS_BLOCKED;
-	if (status == STATUS_BLOCKED || user->status == STATUS_ALLOWED)
-		user->status = status;
+	account->missing = is_nothing(reply);
+	if (account->missing)
+		account->status = STATUS_BLOCKED;
 	return (NULL);
 }
 

@@ -50,22 +50,20 @@ enum user_source {
 
 /* A user as Redis holds it, every member valid. */
 struct user {
-	char		 name[USER_NAME_MAX + 1];
-	char		 password[PASSWD_HASH];	     /* "": none */
-	char		 account[USER_NAME_MAX + 1]; /* "": none */
-	enum user_mode	 mode;
-	enum user_status status;     /* the stricter of user, account */
-	bool		 run_out;    /* the user's own has ended */
-	bool		 no_account; /* the named account is missing */
-	bool		 pro;	     /* plan of the account */
-	char		 prefix[USER_NAME_MAX + 1]; /* of the account's users */
-	bool		 limited; /* a quota or rate is to be asked about */
-	bool		 account_limited; /* one of the account's */
-	enum over	 account_over;	  /* for mail beyond it */
-	struct bounds	 bounds;	  /* the user's, else the account's */
-	struct alarm_limits alarms;	  /* the user's, else the account's */
-	struct netaddr	    ip_auth;	  /* len 0: none */
-	bool		    restricted;	  /* an empty list allows no source */
+	char		    name[USER_NAME_MAX + 1];
+	char		    password[PASSWD_HASH];	/* "": none */
+	char		    account[USER_NAME_MAX + 1]; /* "": none */
+	enum user_mode	    mode;
+	enum user_status    status;	/* the stricter of user, account */
+	bool		    no_account; /* the named account is missing */
+	bool		    pro;	/* plan of the account */
+	bool		    limited; /* a quota or rate is to be asked about */
+	bool		    account_limited; /* one of the account's */
+	enum over	    account_over;    /* for mail beyond it */
+	struct bounds	    bounds;	/* the user's, else the account's */
+	struct alarm_limits alarms;	/* the user's, else the account's */
+	struct netaddr	    ip_auth;	/* len 0: none */
+	bool		    restricted; /* an empty list allows no source */
 	enum user_source    source;
 	bool		    addresses;	/* assigned in the domain asked about */
 	bool		    suppresses; /* has recipients that get no mail */
@@ -73,6 +71,19 @@ struct user {
 	/* Of the domains asked about, bit by bit in their order: */
 	uint32_t assigned;   /* to the user */
 	uint32_t in_account; /* the account's */
+};
+
+/* An account as Redis holds it, every member valid. */
+struct account {
+	enum user_status    status;  /* blocked where it is missing */
+	bool		    missing; /* there is no such record */
+	bool		    pro;     /* its plan */
+	bool		    limited; /* by a quota or rate of its own */
+	char		    prefix[USER_NAME_MAX + 1]; /* of its users */
+	struct bounds	    bounds;
+	struct alarm_limits alarms;
+	bool		    suppresses; /* has recipients that get no mail */
+	uint32_t	    domains;	/* of those asked about, bit by bit */
 };
 
 /* The fields of a record that are read. */
@@ -104,8 +115,8 @@ const char *const *user_account_fields(enum user_scope, size_t *);
 /* Whether the user may log in and send: not blocked. */
 bool user_active(const struct user *);
 
-/* Whether the name fits user_prefix of the account that was read. */
-bool user_in_account(const struct user *account, const char *name);
+/* Whether the user may, and has a password to do it by. */
+bool user_can_log_in(const struct user *);
 
 /* Whether the user may send from the source that was asked about. */
 bool user_source_allowed(const struct user *);
@@ -120,8 +131,14 @@ const char *user_limited_account(const struct user *);
 bool user_any_domain(const struct user *);
 
 /*
- * Each of these reads a reply of Redis into a user and returns NULL, or what is
- * wrong with it.
+ * Adds what the user's account says.  The stricter of both statuses applies; a
+ * user whose name does not fit the account's user_prefix is blocked.
+ */
+void user_take_account(struct user *, const struct account *);
+
+/*
+ * Each of these reads a reply of Redis and returns NULL, or what is wrong with
+ * it: then what was read is of no use.
  */
 
 /*
@@ -133,14 +150,12 @@ const char *user_parse(struct user *, bool *exists, const struct redisReply *,
     enum user_scope);
 
 /*
- * HMGET of user_account_fields().  The stricter of both statuses applies.  If
- * no field exists, the account is missing and the user counts as blocked, since
- * Redis may have lost the key that blocked the account; with USER_BRIEF the
- * account may still have other fields.  Whether the user's name fits the prefix
- * is for user_in_account().
+ * HMGET of user_account_fields().  If no field exists, the account is missing
+ * and counts as blocked, since Redis may have lost the key that blocked it; with
+ * USER_BRIEF it may still have other fields.
  */
 const char *
-user_parse_account(struct user *, const struct redisReply *, enum user_scope);
+account_parse(struct account *, const struct redisReply *, enum user_scope);
 
 /*
  * SRANDMEMBER of at most USER_SHORT_LIST + 1 entries, compared with one source.

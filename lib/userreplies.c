@@ -152,14 +152,13 @@ read_reply(struct userreplies *r, const struct users_question *ask,
 	case PART_PREFIXES:
 		return (read_prefixes(r, ask->source, reply));
 	case PART_ACCOUNT:
-		return (user_parse_account(&r->of_account, reply, r->scope));
+		return (account_parse(&r->account, reply, r->scope));
 	case PART_ACCOUNT_DOMAINS:
-		return (read_bits(reply, ask->domains->n,
-		    &r->of_account.in_account));
+		return (read_bits(reply, ask->domains->n, &r->account.domains));
 	case PART_SUPPRESSED:
 		return (read_suppresses(reply, &r->user.suppresses));
 	case PART_ACCOUNT_SUPPRESSED:
-		return (read_suppresses(reply, &r->of_account.suppresses));
+		return (read_suppresses(reply, &r->account.suppresses));
 	default:
 		break;
 	}

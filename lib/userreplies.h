@@ -26,10 +26,10 @@ struct fault {
 struct userreplies {
 	enum user_scope scope; /* at most the question's */
 	struct user	user;
-	struct user	of_account; /* plan, status, prefix, in_account */
-	bool		exists;
-	bool		long_list;
-	bool		in_prefixes;
+	struct account	account;     /* that was asked about */
+	bool		exists;	     /* does the user */
+	bool		long_list;   /* of sources */
+	bool		in_prefixes; /* is the source, in a long one */
 	char		owner[USER_NAME_MAX + 1]; /* of the address */
 	struct fault	bad;
 	struct fault	bad_account; /* the same of what was guessed */

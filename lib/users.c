@@ -39,6 +39,13 @@ struct users {
 	struct recent	  *logged; /* records, lately */
 };
 
+/* What is asked about the user that was found or named. */
+enum step {
+	STEP_RECORD, /* all at once, unless it was too large lately */
+	STEP_SIZES,  /* how large it is */
+	STEP_SIZED   /* all at once, since the sizes were good */
+};
+
 struct part {
 	struct users_query *query;
 	struct servers_req *req; /* NULL: not under way */
@@ -52,9 +59,8 @@ struct users_query {
 	struct part	      parts[NPARTS];
 	size_t		      nwaiting; /* parts under way */
 	struct userreplies    told;
-	bool		      sizing;	   /* sizes are asked for */
-	bool		      sized;	   /* and were good */
-	bool		      by_prefixes; /* asked so, the last time */
+	enum step	      step;
+	bool		      by_prefixes; /* the list was last asked about */
 	/* Whom and which account has been asked about: "" none. */
 	char name[USER_NAME_MAX + 1];
 	char account[USER_NAME_MAX + 1];
@@ -233,7 +239,7 @@ ask_account(struct users_query *q, const char *account)
 {
 	strlcpy(q->account, account, sizeof(q->account));
 	q->told.bad_account.what = NULL;
-	memset(&q->told.of_account, 0, sizeof(q->told.of_account));
+	memset(&q->told.account, 0, sizeof(q->told.account));
 	return (ask_for(q, PART_ACCOUNT) &&
 	    ask_suppresses(q, PART_ACCOUNT_SUPPRESSED) &&
 	    (!has_domains(q) || ask_for(q, PART_ACCOUNT_DOMAINS)));
@@ -243,7 +249,7 @@ ask_account(struct users_query *q, const char *account)
 static bool
 ask_sizes(struct users_query *q, const char *account)
 {
-	q->sizing = true;
+	q->step = STEP_SIZES;
 	q->told.bad_account.what = NULL;
 	if (!ask_for(q, PART_RECORD_SIZE) || !ask_for(q, PART_LIST_SIZE) ||
 	    !ask_for(q, PART_LENGTH))
@@ -262,7 +268,8 @@ ask_record(struct users_query *q, const char *name)
 	strlcpy(q->name, name, sizeof(q->name));
 	user_clear(&q->told.user);
 	strlcpy(q->told.user.name, name, sizeof(q->told.user.name));
-	if (!q->sized && guess != NULL && guess->large_until > monotonic_s())
+	if (q->step != STEP_SIZED && guess != NULL &&
+	    guess->large_until > monotonic_s())
 		return (ask_sizes(q, guess->account));
 	q->told.long_list = guess != NULL && guess->long_list;
 	if (!ask_for(q, PART_RECORD) || !ask_source(q, q->told.long_list) ||
@@ -286,7 +293,7 @@ learn(struct users_query *q)
 	strlcpy(guess.name, q->name, sizeof(guess.name));
 	strlcpy(guess.account, q->told.user.account, sizeof(guess.account));
 	guess.account_limited = strcmp(q->account, q->told.user.account) == 0 &&
-	    q->told.of_account.account_limited;
+	    q->told.account.limited;
 	/* Of limits a question about a login says nothing. */
 	if (q->question.scope == USER_LOGIN) {
 		guess.limited = before != NULL && before->limited;
@@ -298,10 +305,9 @@ learn(struct users_query *q)
 	guess_learn_user(q->users->guesses, &guess);
 }
 
-/* A reply that is not there yet, since it was not known to be needed. */
+/* What is lacking about the source, since it was not known to be needed. */
 enum missing {
 	MISSING_NOTHING,
-	MISSING_ACCOUNT,
 	MISSING_LIST,
 	MISSING_PREFIXES
 };
@@ -324,27 +330,6 @@ missing_of_source(struct users_query *q)
 	return (MISSING_NOTHING);
 }
 
-/* Takes what is known of the account that the user turned out to have. */
-static void
-take_account(struct users_query *q)
-{
-	if (!user_in_account(&q->told.of_account, q->told.user.name)) {
-		q->told.user.status = STATUS_BLOCKED;
-		return;
-	}
-	q->told.user.no_account = q->told.of_account.no_account;
-	q->told.user.pro = q->told.of_account.pro;
-	q->told.user.in_account = q->told.of_account.in_account;
-	q->told.user.account_suppresses = q->told.of_account.suppresses;
-	q->told.user.account_limited = q->told.of_account.account_limited;
-	q->told.user.account_over = q->told.of_account.account_over;
-	bounds_take(&q->told.user.bounds, &q->told.of_account.bounds);
-	alarm_take(&q->told.user.alarms, &q->told.of_account.alarms);
-	if (q->told.of_account.status == STATUS_BLOCKED ||
-	    q->told.user.status == STATUS_ALLOWED)
-		q->told.user.status = q->told.of_account.status;
-}
-
 /* What was asked about before is nothing that the answer may be made of. */
 static void
 ask_again(struct users_query *q)
@@ -357,6 +342,19 @@ ask_again(struct users_query *q)
 		finish_query(q, USER_UNAVAILABLE);
 }
 
+static bool
+has_account(const struct users_query *q)
+{
+	return (q->told.user.account[0] != '\0');
+}
+
+/* Whether the account that was asked about is the user's. */
+static bool
+knows_account(const struct users_query *q)
+{
+	return (strcmp(q->told.user.account, q->account) == 0);
+}
+
 /*
  * Whether what was asked for in short does not tell enough: a user who is
  * blocked may be so no longer, and an account that has none of that may have
@@ -367,17 +365,55 @@ too_short(const struct users_query *q)
 {
 	return (q->told.scope == USER_BRIEF &&
 	    (q->told.user.status == STATUS_BLOCKED ||
-		(q->told.user.account[0] != '\0' &&
-		    strcmp(q->told.user.account, q->account) == 0 &&
-		    q->told.of_account.no_account)));
+		(has_account(q) && knows_account(q) &&
+		    q->told.account.missing)));
 }
 
-/* All replies are here: the user is judged, or what was guessed wrong asked. */
+/* Asks for what was guessed wrong. */
+static bool
+ask_missing(struct users_query *q, enum missing missing)
+{
+	if (has_account(q) && !knows_account(q) &&
+	    !ask_account(q, q->told.user.account))
+		return (false);
+	switch (missing) {
+	case MISSING_LIST:
+		return (ask_short_list(q));
+	case MISSING_PREFIXES:
+		return (ask_prefixes(q));
+	case MISSING_NOTHING:
+		break;
+	}
+	return (true);
+}
+
+/* Whether the user was named, or names the address too. */
+static bool
+is_sought(const struct users_query *q)
+{
+	return (q->question.name != NULL ||
+	    (q->told.user.ip_auth.len != 0 &&
+		netaddr_equal(q->question.address, &q->told.user.ip_auth)));
+}
+
+/* All is known. */
+static void
+conclude(struct users_query *q)
+{
+	if (has_account(q) && q->told.bad_account.what != NULL) {
+		q->told.bad = q->told.bad_account;
+		finish_query(q, USER_BAD);
+		return;
+	}
+	if (has_account(q))
+		user_take_account(&q->told.user, &q->told.account);
+	finish_query(q, is_sought(q) ? USER_OK : USER_NONE);
+}
+
 static void
 judge_record(struct users_query *q)
 {
 	enum missing missing;
-	bool	     asked = true, account;
 
 	if (!q->told.exists) {
 		finish_query(q, USER_NONE);
@@ -388,34 +424,12 @@ judge_record(struct users_query *q)
 		ask_again(q);
 		return;
 	}
-	account = q->told.user.account[0] != '\0' &&
-	    strcmp(q->told.user.account, q->account) != 0;
 	missing = missing_of_source(q);
 	learn(q);
-	if (account)
-		asked = ask_account(q, q->told.user.account);
-	if (missing == MISSING_LIST)
-		asked = asked && ask_short_list(q);
-	else if (missing == MISSING_PREFIXES)
-		asked = asked && ask_prefixes(q);
-	if (!asked)
+	if (!ask_missing(q, missing))
 		finish_query(q, USER_UNAVAILABLE);
-	if (!asked || account || missing != MISSING_NOTHING)
-		return;
-	if (q->told.user.account[0] != '\0' &&
-	    q->told.bad_account.what != NULL) {
-		q->told.bad = q->told.bad_account;
-		finish_query(q, USER_BAD);
-		return;
-	}
-	if (q->told.user.account[0] != '\0')
-		take_account(q);
-	if (q->question.name == NULL &&
-	    (q->told.user.ip_auth.len == 0 ||
-		!netaddr_equal(q->question.address, &q->told.user.ip_auth)))
-		finish_query(q, USER_NONE);
-	else
-		finish_query(q, USER_OK);
+	else if (q->nwaiting == 0)
+		conclude(q);
 }
 
 /* The address is somebody else's by now, or was not known to be anybody's. */
@@ -425,7 +439,8 @@ ask_new_owner(struct users_query *q)
 	guess_learn_address(q->users->guesses, q->question.address,
 	    q->told.owner);
 	q->told.bad.what = NULL;
-	q->sizing = q->sized = q->told.list_is_large = false;
+	q->step = STEP_RECORD;
+	q->told.list_is_large = false;
 	q->told.exists = false;
 	q->account[0] = '\0';
 	memset(q->parts, 0, sizeof(q->parts));
@@ -437,8 +452,7 @@ ask_new_owner(struct users_query *q)
 static void
 judge_sizes(struct users_query *q)
 {
-	q->sizing = false;
-	q->sized = true;
+	q->step = STEP_SIZED;
 	if (q->told.bad.what == NULL)
 		q->told.bad = q->told.bad_account;
 	if (q->told.bad.what == NULL && q->told.list_is_large &&
@@ -451,23 +465,42 @@ judge_sizes(struct users_query *q)
 		ask_again(q);
 }
 
-static void
-judge_replies(struct users_query *q)
+static bool
+is_bad_owner(const struct users_query *q)
 {
-	bool by_address = q->question.name == NULL;
+	return (q->told.bad.what != NULL && q->told.bad.part == PART_OWNER);
+}
 
-	if (q->told.unavailable)
-		finish_query(q, USER_UNAVAILABLE);
-	else if (by_address && q->told.bad.what != NULL &&
-	    q->told.bad.part == PART_OWNER)
+/* Whether it is known whose the address is, and that user was asked about. */
+static bool
+owner_is_right(const struct users_query *q)
+{
+	return (!is_bad_owner(q) && q->told.owner[0] != '\0' &&
+	    strcmp(q->told.owner, q->name) == 0);
+}
+
+static void
+judge_owner(struct users_query *q)
+{
+	if (is_bad_owner(q))
 		finish_query(q, USER_BAD);
-	else if (by_address && q->told.owner[0] == '\0') {
+	else if (q->told.owner[0] == '\0') {
 		guess_learn_address(q->users->guesses, q->question.address,
 		    NULL);
 		finish_query(q, USER_NONE);
-	} else if (by_address && strcmp(q->told.owner, q->name) != 0)
+	} else
 		ask_new_owner(q);
-	else if (q->sizing)
+}
+
+/* All replies are here. */
+static void
+judge_replies(struct users_query *q)
+{
+	if (q->told.unavailable)
+		finish_query(q, USER_UNAVAILABLE);
+	else if (q->question.name == NULL && !owner_is_right(q))
+		judge_owner(q);
+	else if (q->step == STEP_SIZES)
 		judge_sizes(q);
 	else if (q->told.bad.what != NULL)
 		finish_query(q, USER_BAD);

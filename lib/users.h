@@ -29,6 +29,7 @@ struct users_query;
  */
 
 enum users_found {
+	USER_UNASKED, /* no answer */
 	USER_OK,
 	USER_NONE,	 /* no such user */
 	USER_BAD,	 /* the record is invalid: logged */

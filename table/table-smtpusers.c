@@ -222,7 +222,7 @@ answer_password(void *arg, enum passwords_answer found)
 static void
 check_auth(struct table *t, const struct user *user)
 {
-	if (user == NULL || user->password[0] == '\0')
+	if (user == NULL || !user_can_log_in(user))
 		answer(t, "not-found");
 	else
 		answer_password(t,
@@ -232,17 +232,16 @@ check_auth(struct table *t, const struct user *user)
 static void
 check_user(struct table *t, const struct user *user)
 {
-	if (user != NULL && !user_active(user))
-		user = NULL;
 	switch (t->request.service) {
 	case SERVICE_CREDENTIALS:
-		if (user != NULL && user->password[0] != '\0')
+		if (user != NULL && user_can_log_in(user))
 			answer_credentials(t, user);
 		else
 			answer(t, "not-found");
 		break;
 	case SERVICE_NETADDR:
-		if (user != NULL && user_source_allowed(user))
+		if (user != NULL && user_active(user) &&
+		    user_source_allowed(user))
 			answer(t, "found");
 		else
 			answer(t, "not-found");
@@ -267,6 +266,7 @@ on_user(void *arg, enum users_found found, const struct user *user)
 	case USER_BAD:
 		answer(t, "error|bad record");
 		break;
+	case USER_UNASKED:
 	case USER_UNAVAILABLE:
 		answer(t, "error|redis cannot be asked");
 		break;

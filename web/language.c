@@ -40,7 +40,7 @@ struct range {
 };
 
 static const char *
-skip_space(const char *p)
+skip_blanks(const char *p)
 {
 	return (p + strspn(p, " \t"));
 }
@@ -64,10 +64,10 @@ static const char *
 read_weight(const char *p, int *weight)
 {
 	*weight = WEIGHT_MAX;
-	p = skip_space(p);
+	p = skip_blanks(p);
 	if (*p != ';')
 		return (p);
-	p = skip_space(p + 1);
+	p = skip_blanks(p + 1);
 	*weight = -1;
 	if (strncasecmp(p, "q=", 2) != 0 || (p[2] != '0' && p[2] != '1'))
 		return (p);
@@ -75,14 +75,14 @@ read_weight(const char *p, int *weight)
 	p += 3;
 	if (*p == '.')
 		p = read_decimals(p + 1, weight);
-	return (skip_space(p));
+	return (skip_blanks(p));
 }
 
 /* Reads an element of the list, and returns the place of the next. */
 static const char *
 read_range(const char *p, struct range *range)
 {
-	range->tag = skip_space(p);
+	range->tag = skip_blanks(p);
 	range->len = strcspn(range->tag, " \t;,");
 	p = read_weight(range->tag + range->len, &range->weight);
 	if ((*p != ',' && *p != '\0') || range->len == 0 ||

@@ -41,7 +41,7 @@ bool spf_use(struct spf *, const struct conf *);
 /* Ends the workers; callbacks of questions under way are not called. */
 void spf_free(struct spf *);
 
-/* The remembered answer, or NULL. */
+/* The remembered answer, or NULL; valid until the next call of these. */
 const struct spf_answer *spf_known(struct spf *, const char *domain);
 
 /*

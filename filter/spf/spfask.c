@@ -24,7 +24,6 @@
 #include "spfask.h"
 #include "spffd.h"
 #include "spfwire.h"
-#include "spfworker.h"
 
 #define RECURSE 0x01   /* in the third byte of a header */
 #define TRUNCATED 0x02 /* likewise */
@@ -104,8 +103,8 @@ get_socket(uint32_t server, bool stream)
 	memset(&want, 0, sizeof(want));
 	want.server = server;
 	want.stream = stream;
-	if (!spffd_send(SPFWORKER_STARTER_FD, &want, sizeof(want), -1) ||
-	    spffd_recv(SPFWORKER_STARTER_FD, &given, sizeof(given), &fd, 0) !=
+	if (!spffd_send(SPF_STARTER_FD, &want, sizeof(want), -1) ||
+	    spffd_recv(SPF_STARTER_FD, &given, sizeof(given), &fd, 0) !=
 		(ssize_t)sizeof(given))
 		_exit(1);
 	asking.nservers = given.nservers;

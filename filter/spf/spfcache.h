@@ -26,6 +26,7 @@ struct spfcache;
 /* Most answers; the one added first is dropped. */
 #define SPFCACHE_SIZE 10000
 
+/* NULL when out of memory. */
 struct spfcache *spfcache_new(void);
 void		 spfcache_free(struct spfcache *);
 

@@ -22,13 +22,12 @@
 #include "spfservers.h"
 #include "spfstarter.h"
 #include "spfwire.h"
-#include "spfworker.h"
 
 /*
  * Where the filter's socket is moved to.  The number is what the worker's
  * socket to here has over there, so nothing that is handed down can have it.
  */
-#define FILTER_FD SPFWORKER_STARTER_FD
+#define FILTER_FD SPF_STARTER_FD
 
 struct slot {
 	pid_t		  pid; /* 0: none */
@@ -49,7 +48,7 @@ exec_worker(int exe, int questions, int fd)
 	char	   *argv[] = { name, option, NULL }, *envp[] = { NULL };
 
 	if (dup2(questions, STDIN_FILENO) != -1 &&
-	    dup2(fd, SPFWORKER_STARTER_FD) != -1)
+	    dup2(fd, SPF_STARTER_FD) != -1)
 		fexecve(exe, argv, envp);
 	_exit(1);
 }

@@ -24,6 +24,9 @@
  * spf_given and a socket.
  */
 
+/* A worker's socket to the starter; that to the filter is standard input. */
+#define SPF_STARTER_FD 3
+
 #define SPF_WORKERS_MAX 64
 #define SPF_RESOLVER 128
 

@@ -66,7 +66,7 @@ spfworker(void)
 	SPF_dns_server_t	*dns;
 	SPF_server_t		*server;
 
-	closefrom(SPFWORKER_STARTER_FD + 1);
+	closefrom(SPF_STARTER_FD + 1);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN); /* meant for the filter, by its name */
 	if (recv(STDIN_FILENO, &check, sizeof(check), 0) !=

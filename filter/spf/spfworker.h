@@ -11,7 +11,6 @@
  * it shares no memory with the filter.  It has two sockets, which carry the
  * messages of spfwire.h: standard input to the filter, and one to the starter.
  */
-#define SPFWORKER_STARTER_FD 3
 
 /*
  * Runs until the other end is closed.  First closes every other descriptor, and

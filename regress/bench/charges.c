@@ -18,6 +18,7 @@
 
 #include "conf.h"
 #include "functions.h"
+#include "id.h"
 #include "quota.h"
 #include "servers.h"
 #include "writequeue.h"
@@ -52,13 +53,13 @@ on_reserved(void *arg, const struct quota_answer *answer)
 static void
 next(void)
 {
-	char		      name[32], id[QUOTA_ID];
+	char		      name[32], id[ID_TEXT];
 	struct quota_question request = {
 		.user = name, .account = "", .units = 1
 	};
 
 	snprintf(name, sizeof(name), "user%lu", sent++ * 7919 % nusers);
-	quota_id(id);
+	id_draw(id);
 	if (quota_reserve(&quotas, &request, id, on_reserved, NULL) == NULL)
 		err(1, "quota_reserve");
 }

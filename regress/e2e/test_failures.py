@@ -125,6 +125,19 @@ def test_a_redis_that_hangs_is_not_waited_for(new_relay, redis, users):
         redis.resume()
 
 
+@pytest.mark.parametrize("key", ["failures:{127.0.0.1}",
+                                 "failures:{127.0.0.1}:known"])
+def test_a_key_of_the_wrong_type_is_logged_once(new_relay, redis, users, key):
+    relay = new_relay(auth_failures="2/1h")
+    redis.cli("HSET", "smtp:" + key, "a", "b")
+    for _ in range(3):
+        assert greeting(relay) == AWAY
+    said = "smtp:failures:{127.0.0.1}: this or smtp:failures:{127.0.0.1}:known "
+    assert relay.log().count(said + "has the wrong type") == 1
+    redis.cli("DEL", "smtp:" + key)
+    assert greeting(relay).startswith("220")
+
+
 @pytest.mark.parametrize("failures, registers", [("", False), ("5/1m", True)])
 def test_who_does_not_ask_for_it_pays_nothing(redis, failures, registers):
     conf = configuration(redis=redis.url, auth_failures=failures)

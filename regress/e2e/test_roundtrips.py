@@ -191,6 +191,19 @@ def test_one_for_each_decision_of_the_filter(watched, filter_, users, kind):
             assert wanted in watched.decisions()[0]
 
 
+def test_a_login_that_auth_did_not_show_is_asked_once(watched, filter_, users):
+    """AUTH LOGIN: the record that binds the session is that which the log
+    waits for."""
+    users.add("plain", PASSWORD)
+    mail = Mail(filter_)
+    watched.forget()
+    filter_.report("link-auth", mail.id, "pass", "plain")
+    wait_until(lambda: watched.redis.cli(
+        "EXISTS", users.key("plain", "log")), 10, "the login")
+    assert sum(watched.decisions(), []).count("HMGET") == 1
+    assert mail.sender() == "proceed"
+
+
 ALARMS = {kind: {"limit": 900} for kind in (
     "sources", "senders", "recipients", "volume", "blocked", "failures")}
 
@@ -250,8 +263,10 @@ def test_one_for_each_answer_of_the_table(watched, table, users, kind):
         watched.forget()
         assert table.check("netaddr", SOURCE) == "found"
         netaddr = watched.decisions()
+        watched.forget()
         assert table.check("auth", kind + ":" + PASSWORD) == "found"
-    assert (len(credentials), len(netaddr)) == (1, 1)
+        auth = watched.decisions()
+    assert (len(credentials), len(netaddr), len(auth)) == (1, 1, 1)
 
 
 def suppress(redis, *keys):

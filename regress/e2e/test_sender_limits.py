@@ -65,6 +65,8 @@ def test_one_site_does_not_use_up_the_rest(relay, users, redis):
     assert [reply[:3] for reply in replies] == (
         ["250"] * 3 + ["451"] * 2 + ["250"] * 3)
     assert "3 messages per 1d from a.example used, try again in" in replies[3]
+    wait_until(lambda: "reason=sender-quota domain=a.example\n" in relay.log(),
+               60, "the line about it")
     counters = Functions(redis)
     wait_until(lambda: counters.used() == {"quota": 6}, 60, "what is charged")
     assert counters.used_by() == {

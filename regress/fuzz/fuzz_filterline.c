@@ -53,7 +53,7 @@ check_same(const char *data, uint64_t session, const char *why,
 		CHECK(fl->session == session);
 		CHECK(data + FILTERLINE_DATA_TEXT == fl->params);
 	} else if (!has_nul && why == NULL && fl->kind == LINE_REQUEST)
-		CHECK(fl->event != EV_DATA_LINE || fl->paramslen == 0);
+		CHECK(fl->event != EV_DATA_LINE || fl->params[0] == '\0');
 }
 
 /* What the line before has left must not change what this one is. */
@@ -122,7 +122,6 @@ parse(char *line, size_t len)
 		return;
 	}
 	CHECK(fl.params >= line && fl.params <= line + len);
-	CHECK(fl.params + fl.paramslen == line + len);
 	CHECK(fl.name >= line && fl.name + strlen(fl.name) <= line + len);
 	CHECK(!fl.out || fl.kind == LINE_REPORT);
 	if (fl.out)

@@ -119,14 +119,21 @@ check_list(const redisReply *reply)
 static void
 check_account(const redisReply *reply, enum user_status before)
 {
-	struct user user;
-	const char *bad;
+	struct user    user;
+	struct account account;
+	const char    *bad;
 
 	memset(&user, 0, sizeof(user));
+	memset(&account, 0, sizeof(account));
 	user.status = before;
-	bad = user_parse_account(&user, reply, USER_WHOLE);
-	if (bad != NULL)
-		CHECK(bad[0] != '\0' && !user.pro);
+	if ((bad = account_parse(&account, reply, USER_WHOLE)) != NULL) {
+		CHECK(bad[0] != '\0' && !account.pro);
+		return;
+	}
+	CHECK(!account.missing || account.status == STATUS_BLOCKED);
+	user_take_account(&user, &account);
+	CHECK(user_active(&user) || before == STATUS_BLOCKED ||
+	    account.status == STATUS_BLOCKED || account.prefix[0] != '\0');
 	if (before == STATUS_BLOCKED)
 		CHECK(!user_active(&user));
 	if (before == STATUS_SANDBOXED)

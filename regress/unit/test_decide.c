@@ -53,7 +53,6 @@ begin(enum stage stage)
 	facts.conf = &conf;
 	facts.session = &session;
 	facts.senders = &senders;
-	facts.user_asked = true;
 	facts.found = USER_OK;
 	facts.user = &user;
 }
@@ -71,6 +70,7 @@ assert_reply(enum action action, const char *reply, enum reason reason)
 
 	assert_int_equal(d.action, action);
 	assert_string_equal(d.reply, reply);
+	assert_int_equal(d.outcome == OUTCOME_FOR_GOOD, reply[0] == '5');
 	assert_string_equal(reason_name(d.reason), reason_name(reason));
 }
 
@@ -125,7 +125,7 @@ test_the_user_is_asked_for(void **state)
 	(void)state;
 	for (i = 0; i < 3; i++) {
 		begin(stages[i]);
-		facts.user_asked = false;
+		facts.found = USER_UNASKED;
 		facts.user = NULL;
 		assert_action(ACTION_ASK_USER);
 	}
@@ -151,6 +151,135 @@ test_failed_logins(void **state)
 	conf.auth_failures = 20;
 	session.source.len = 0;
 	assert_action(ACTION_PROCEED);
+}
+
+/* Before the greeting nothing but 421 makes sense, RFC 5321 3.1. */
+static void
+test_what_cannot_be_decided(void **state)
+{
+	static const struct {
+		enum stage  stage;
+		enum action action;
+		const char *reply;
+	} rows[] = { { STAGE_CONNECT, ACTION_DISCONNECT, REPLY_AWAY },
+		{ STAGE_AUTH, ACTION_REJECT, REPLY_TEMPFAIL },
+		{ STAGE_MAIL_FROM, ACTION_REJECT, REPLY_TEMPFAIL },
+		{ STAGE_RCPT_TO, ACTION_REJECT, REPLY_TEMPFAIL },
+		{ STAGE_END_OF_DATA, ACTION_REJECT, REPLY_TEMPFAIL } };
+	struct decision d;
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		d = decide_tempfail(rows[i].stage, REASON_NONE);
+		assert_int_equal(d.action, rows[i].action);
+		assert_int_equal(d.outcome, OUTCOME_UNDECIDED);
+		assert_string_equal(d.reply, rows[i].reply);
+		assert_int_equal(d.reason, REASON_NONE);
+	}
+}
+
+/* What smtpd decides, which explain tells. */
+static void
+test_login(void **state)
+{
+	static const struct {
+		enum user_status status;
+		bool		 no_account;
+		bool		 password;
+		bool		 address;
+		enum reason	 reason; /* REASON_NONE: may log in */
+	} rows[] = { { STATUS_ALLOWED, false, true, false, REASON_NONE },
+		{ STATUS_ALLOWED, false, false, true, REASON_NONE },
+		{ STATUS_SANDBOXED, false, true, true, REASON_NONE },
+		{ STATUS_ALLOWED, false, false, false,
+		    REASON_USER_WITHOUT_LOGIN },
+		{ STATUS_BLOCKED, false, true, true, REASON_USER_BLOCKED },
+		{ STATUS_BLOCKED, false, false, false, REASON_USER_BLOCKED },
+		{ STATUS_BLOCKED, true, true, true, REASON_ACCOUNT_MISSING } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin(STAGE_LOGIN);
+		user.status = rows[i].status;
+		user.no_account = rows[i].no_account;
+		if (!rows[i].password)
+			user.password[0] = '\0';
+		if (rows[i].address)
+			user.ip_auth = session.source;
+		if (rows[i].reason == REASON_NONE)
+			assert_action(ACTION_PROCEED);
+		else
+			assert_reply(ACTION_REJECT, REPLY_AUTH_FAILED,
+			    rows[i].reason);
+	}
+}
+
+/* The source that is asked about may authenticate another. */
+static void
+test_expected(void **state)
+{
+	(void)state;
+	begin(STAGE_MAIL_FROM);
+	facts.expected = "alice";
+	assert_action(ACTION_PROCEED);
+	snprintf(user.name, sizeof(user.name), "bob");
+	user.status = STATUS_BLOCKED;
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED,
+	    REASON_SOURCE_OF_ANOTHER_USER);
+	find(USER_NONE);
+	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
+}
+
+/* By the decision of MAIL FROM, what a message is held to. */
+static void
+test_open(void **state)
+{
+	static const struct {
+		enum user_status status;
+		enum action	 action;
+		int64_t		 max;
+		int64_t		 different; /* recipients, for an alarm */
+		bool		 sandboxed;
+		bool		 alarmed;
+		int64_t		 max_recipients;
+	} rows[] = { { STATUS_ALLOWED, ACTION_PROCEED, 0, 0, false, false, 0 },
+		{ STATUS_ALLOWED, ACTION_PROCEED, 50, 9, false, true, 50 },
+		{ STATUS_ALLOWED, ACTION_PROCEED, LIMIT_NONE, 9, false, true,
+		    ALARMS_RECIPIENTS },
+		{ STATUS_ALLOWED, ACTION_PROCEED, ALARMS_RECIPIENTS + 1, 9,
+		    false, true, ALARMS_RECIPIENTS },
+		{ STATUS_ALLOWED, ACTION_SANDBOX, 0, 9, true, false, 0 },
+		{ STATUS_SANDBOXED, ACTION_PROCEED, 0, 9, true, false, 0 } };
+	struct decision d = { .action = ACTION_PROCEED };
+	size_t		i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin(STAGE_MAIL_FROM);
+		user.status = rows[i].status;
+		user.bounds.max_recipients = rows[i].max;
+		user.suppresses = true;
+		snprintf(user.account, sizeof(user.account), "acme");
+		conf.alarms[ALARM_RECIPIENTS].action = ALARM_BLOCK;
+		conf.alarm_limits.of[ALARM_RECIPIENTS].count = rows[i]
+								   .different;
+		d.action = rows[i].action;
+		tx.user[0] = '\0';
+		decide_open(&tx, &conf, &user, &d);
+		assert_int_equal(tx.state, TX_OPEN);
+		assert_string_equal(tx.user, "alice");
+		assert_string_equal(tx.account, "acme");
+		assert_true(tx.suppresses);
+		assert_false(tx.any_domain);
+		assert_int_equal(tx.sandboxed, rows[i].sandboxed);
+		assert_int_equal(tx.alarmed, rows[i].alarmed);
+		assert_int_equal(tx.max_recipients, rows[i].max_recipients);
+	}
+	begin(STAGE_MAIL_FROM);
+	decide_open(&tx, &conf, NULL, &d);
+	assert_int_equal(tx.state, TX_TRUSTED);
 }
 
 /* AUTH: smtpd refuses all of these itself. */
@@ -347,13 +476,13 @@ test_nobody_is_asked_for(void **state)
 	begin(STAGE_MAIL_FROM);
 	session.login = LOGIN_NONE;
 	session.source.len = 0;
-	facts.user_asked = false;
+	facts.found = USER_UNASKED;
 	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	/* A login as no possible name is never the user of the source. */
 	begin(STAGE_MAIL_FROM);
-	session.login = LOGIN_NOBODY;
+	session.login = LOGIN_NAMELESS;
 	session.name[0] = '\0';
-	facts.user_asked = false;
+	facts.found = USER_UNASKED;
 	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	/* A logged-in session needs no source. */
 	begin(STAGE_MAIL_FROM);
@@ -369,7 +498,7 @@ test_local(void **state)
 	session.local = true;
 	session.login = LOGIN_NONE;
 	session.source.len = 0;
-	facts.user_asked = false;
+	facts.found = USER_UNASKED;
 	conf.local = LOCAL_ENFORCE;
 	assert_reply(ACTION_REJECT, REPLY_AUTH_REQUIRED, REASON_NOT_LOGGED_IN);
 	conf.local = LOCAL_TRUST;
@@ -379,7 +508,7 @@ test_local(void **state)
 	assert_action(ACTION_ASK_USER);
 	/* At the end of data counts what MAIL FROM was. */
 	begin(STAGE_END_OF_DATA);
-	facts.user_asked = false;
+	facts.found = USER_UNASKED;
 	tx.state = TX_TRUSTED;
 	assert_action(ACTION_PROCEED);
 	tx.state = TX_OPEN;
@@ -709,6 +838,12 @@ test_over(void **state)
 	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
 	user.bounds.over = OVER_REJECT;
 	assert_reply(ACTION_REJECT, "451 later", REASON_QUOTA);
+	/* What can never have room is no matter of time. */
+	facts.room_passing = false;
+	facts.room_never = true;
+	facts.room_reply = "550 too many";
+	user.bounds.over = OVER_DEFER;
+	assert_reply(ACTION_REJECT, "550 too many", REASON_QUOTA);
 	/* What cannot be read is no limit that was used up. */
 	facts.room = ROOM_UNKNOWN;
 	assert_reply(ACTION_REJECT, REPLY_TEMPFAIL, REASON_LIMITS_UNREADABLE);
@@ -827,6 +962,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ordinary_mail_passes),
 		cmocka_unit_test(test_the_user_is_asked_for),
+		cmocka_unit_test(test_login), cmocka_unit_test(test_expected),
+		cmocka_unit_test(test_open),
+		cmocka_unit_test(test_what_cannot_be_decided),
 		cmocka_unit_test(test_auth_leaves_to_smtpd),
 		cmocka_unit_test(test_auth_from_a_source_not_listed),
 		cmocka_unit_test(test_auth_leaves_the_source_to_mail_from),

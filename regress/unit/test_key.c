@@ -41,6 +41,31 @@ test_keys(void **state)
 	assert_true(netaddr_parse("[2001:DB8:0::1]", &na));
 	assert_string_equal(key_address(key, "smtp:", &na),
 	    "smtp:ip:{2001:db8::1}");
+	assert_string_equal(key_of_kind(key, "smtp:", "top", "-n", "messages"),
+	    "smtp:top:{-n}:messages");
+}
+
+static void
+test_read(void **state)
+{
+	static const char hold[] = "used:hold:0123456789abcdef";
+	char		  key[KEY_TEXT], name[KEY_TEXT];
+
+	(void)state;
+	assert_false(key_read(key_user(key, "smtp:", "alice", ""), name));
+	assert_string_equal(name, "alice");
+	assert_false(key_read(key_user(key, "account:", "bob", hold), name));
+	assert_string_equal(name, "bob");
+	assert_true(key_read(key_account(key, "smtp:", "acme", ""), name));
+	assert_string_equal(name, "acme");
+	assert_true(key_read(key_account(key, "", "acme", hold), name));
+	assert_string_equal(name, "acme");
+	assert_true(key_read(key_account(key, "p{1}", "a-b", hold), name));
+	assert_string_equal(name, "a-b");
+	assert_false(key_read(key_user(key, "account:{1}", "c", ""), name));
+	assert_string_equal(name, "c");
+	assert_false(key_read("account:", name));
+	assert_string_equal(name, "");
 }
 
 /* The longest of each fits, up to its end. */
@@ -71,7 +96,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_longest) };
+		cmocka_unit_test(test_read), cmocka_unit_test(test_longest) };
 
 	return (cmocka_run_group_tests_name("key", tests, NULL, NULL));
 }

@@ -225,6 +225,52 @@ test_same_domain(void **state)
 	assert_int_equal(senders.domains.n, 1);
 }
 
+/* The authors' addresses are kept with their domains, behind the envelope's. */
+static void
+test_addresses(void **state)
+{
+	const struct domains *d = &senders.domains;
+
+	(void)state;
+	take("From: b@two.example, a@one.example, x \"y\"@two.example");
+	senders_of_message(&senders, &conf, "c@one.example", &header);
+	assert_name(senders.reason, REASON_NONE);
+	assert_true(senders.of_envelope);
+	assert_int_equal(d->n, 2);
+	assert_int_equal(d->naddresses, 3);
+	assert_string_equal(d->address[0].text, "c@one.example");
+	assert_int_equal(d->address[0].domain, 0);
+	assert_string_equal(d->address[1].text, "b@two.example");
+	assert_int_equal(d->address[1].domain, 1);
+	assert_string_equal(d->address[2].text, "a@one.example");
+	assert_int_equal(d->address[2].domain, 0);
+	assert_int_equal(d->unnamed, 2);
+	senders_of_message(&senders, &conf, "", &header);
+	assert_false(senders.of_envelope);
+}
+
+/* One domain more than there is room for, which is the envelope's. */
+static void
+test_too_many(void **state)
+{
+	char from[1024] = "From: a@d0.example";
+	char one[32];
+	int  i;
+
+	(void)state;
+	for (i = 1; i < DOMAINS_MAX; i++) {
+		snprintf(one, sizeof(one), ", a@d%d.example", i);
+		strcat(from, one);
+	}
+	take(from);
+	senders_of_message(&senders, &conf, "a@d7.example", &header);
+	assert_name(senders.reason, REASON_NONE);
+	assert_int_equal(senders.domains.n, DOMAINS_MAX);
+	assert_int_equal(senders.counted, 0xffff);
+	senders_of_message(&senders, &conf, "a@one.example", &header);
+	assert_name(senders.reason, REASON_FROM_AMBIGUOUS);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -235,7 +281,8 @@ main(void)
 		test(test_header), test(test_counted),
 		test(test_header_refused), test(test_envelope_refused),
 		test(test_header_not_enforced), test(test_anew),
-		test(test_same_domain) };
+		test(test_same_domain), test(test_addresses),
+		test(test_too_many) };
 
 	return (cmocka_run_group_tests_name("senders", tests, NULL, NULL));
 }

@@ -159,7 +159,7 @@ test_login(void **state)
 	} cases[] = { { LOGIN_NONE, false }, { LOGIN_NAMED, false },
 		{ LOGIN_SHOWN, false }, { LOGIN_ASKED, true },
 		{ LOGIN_BOUND, true }, { LOGIN_NOBODY, true },
-		{ LOGIN_FAILED, true } };
+		{ LOGIN_NAMELESS, true }, { LOGIN_FAILED, true } };
 	struct session *s = open_new(1, "192.0.2.1:25");
 	size_t		i;
 

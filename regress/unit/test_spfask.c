@@ -31,7 +31,6 @@
 #include "spffd.h"
 #include "spfservers.h"
 #include "spfwire.h"
-#include "spfworker.h"
 
 #define TIMEOUT 2000 /* milliseconds, for a question */
 #define SLACK 1000   /* for a busy machine */
@@ -219,13 +218,12 @@ start(void)
 			     sp),
 	    0);
 	if ((pid = fork()) == 0) {
-		close(SPFWORKER_STARTER_FD);
+		close(SPF_STARTER_FD);
 		close(sp[0]);
 		serve(sp[1]);
 	}
 	close(sp[1]);
-	assert_int_equal(dup2(sp[0], SPFWORKER_STARTER_FD),
-	    SPFWORKER_STARTER_FD);
+	assert_int_equal(dup2(sp[0], SPF_STARTER_FD), SPF_STARTER_FD);
 	close(sp[0]);
 	spfask_init(TIMEOUT);
 }
@@ -465,7 +463,7 @@ main(void)
 		TEST(test_no_name), TEST(test_starter_gone) };
 
 	/* Nothing else may come to have this number. */
-	dup2(STDIN_FILENO, SPFWORKER_STARTER_FD);
+	dup2(STDIN_FILENO, SPF_STARTER_FD);
 	seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (seen == MAP_FAILED)

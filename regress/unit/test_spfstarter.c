@@ -29,7 +29,6 @@
 #include "spffd.h"
 #include "spfstarter.h"
 #include "spfwire.h"
-#include "spfworker.h"
 #include "spfworkers.h"
 
 #define FLOOD 10000
@@ -68,8 +67,8 @@ get_socket(uint32_t server, bool stream)
 	memset(&want, 0, sizeof(want));
 	want.server = server;
 	want.stream = stream;
-	if (!spffd_send(SPFWORKER_STARTER_FD, &want, sizeof(want), -1) ||
-	    spffd_recv(SPFWORKER_STARTER_FD, &given, sizeof(given), &fd, 0) !=
+	if (!spffd_send(SPF_STARTER_FD, &want, sizeof(want), -1) ||
+	    spffd_recv(SPF_STARTER_FD, &given, sizeof(given), &fd, 0) !=
 		(ssize_t)sizeof(given))
 		_exit(2);
 	if (given.given != (fd != -1) || given.nservers != 1)
@@ -101,9 +100,9 @@ send_nonsense(size_t len)
 {
 	char buf[256] = { 0 };
 
-	send(SPFWORKER_STARTER_FD, buf, len, 0);
-	reply(recv(SPFWORKER_STARTER_FD, buf, sizeof(buf), 0) <= 0 ? "hung up"
-								   : "answer");
+	send(SPF_STARTER_FD, buf, len, 0);
+	reply(recv(SPF_STARTER_FD, buf, sizeof(buf), 0) <= 0 ? "hung up"
+							     : "answer");
 }
 
 /* Asks, and never takes what it gets. */
@@ -115,8 +114,8 @@ flood(void)
 
 	memset(&want, 0, sizeof(want));
 	for (i = 0; i < FLOOD; i++)
-		if (send(SPFWORKER_STARTER_FD, &want, sizeof(want),
-			MSG_NOSIGNAL) == -1)
+		if (send(SPF_STARTER_FD, &want, sizeof(want), MSG_NOSIGNAL) ==
+		    -1)
 			break;
 	reply("flooded");
 }

@@ -573,16 +573,21 @@ test_fold_name(void **state)
 	assert_int_equal(strspn(out, "a"), USER_NAME_MAX);
 }
 
+/* Gives a user of this status the account that the reply tells of. */
 static const char *
 parse_account(enum user_status status, const char *bytes)
 {
-	redisReply *reply = resp_read(bytes, strlen(bytes));
-	const char *bad;
+	redisReply    *reply = resp_read(bytes, strlen(bytes));
+	struct account account;
+	const char    *bad;
 
+	memset(&account, 0, sizeof(account));
 	user_clear(&user);
 	user.status = status;
-	bad = user_parse_account(&user, reply, USER_WHOLE);
+	bad = account_parse(&account, reply, USER_WHOLE);
 	freeReplyObject(reply);
+	if (bad == NULL)
+		user_take_account(&user, &account);
 	return (bad);
 }
 
@@ -783,20 +788,31 @@ test_plan(void **state)
 	assert_false(user.pro);
 }
 
+/* A user who is not the account's gets nothing of it either. */
 static void
 test_prefix(void **state)
 {
+	static const struct {
+		const char *prefix, *name;
+		bool	    fits;
+	} rows[] = { { "acme-", "acme-bob", true }, { "acme-", "acme-", true },
+		{ "acme-", "acme", false }, { "acme-", "bob", false },
+		{ "acme-", "xacme-", false }, { "", "bob", true } };
+	struct account account = { .pro = true };
+	size_t	       i;
+
 	(void)state;
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		user_clear(&user);
+		strlcpy(user.name, rows[i].name, sizeof(user.name));
+		strlcpy(account.prefix, rows[i].prefix, sizeof(account.prefix));
+		user_take_account(&user, &account);
+		assert_int_equal(user_active(&user), rows[i].fits);
+		assert_int_equal(user.pro, rows[i].fits);
+	}
 	assert_null(parse_account(STATUS_ALLOWED,
 	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$5\r\nacme-\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
-	assert_true(user_in_account(&user, "acme-bob"));
-	assert_true(user_in_account(&user, "acme-"));
-	assert_false(user_in_account(&user, "acme"));
-	assert_false(user_in_account(&user, "bob"));
-	assert_false(user_in_account(&user, "xacme-"));
-	assert_null(parse_account(STATUS_ALLOWED,
-	    "*10\r\n$-1\r\n$-1\r\n$-1\r\n$0\r\n\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"));
-	assert_true(user_in_account(&user, "bob"));
+	assert_false(user_active(&user));
 }
 
 #define TEN "xxxxxxxxxx"

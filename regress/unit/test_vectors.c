@@ -5,6 +5,7 @@
 
 /* Texts that other languages read as well: regress/vectors/README. */
 
+#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "passwd.h"
 #include "period.h"
 #include "place.h"
+#include "resp.h"
 #include "serverinfo.h"
 #include "user.h"
 #include "utc.h"
@@ -200,23 +202,51 @@ read_period(const struct vector *v, char *out)
 	return (true);
 }
 
-/* A locked one is taken, and so is what has no password that is known. */
-static bool
-read_hash(const struct vector *v, char *out)
+/* Reads a record with this password, and no more. */
+static const char *
+parse_password(struct user *user, const char *text)
+{
+	const char *const fields[] = { text, NULL, NULL };
+	const char	 *bytes = resp_array(fields, 3), *bad;
+	redisReply	 *reply = resp_read(bytes, strlen(bytes));
+	bool		  exists;
+
+	memset(user, 0, sizeof(*user));
+	bad = user_parse(user, &exists, reply, USER_BRIEF);
+	freeReplyObject(reply);
+	return (bad);
+}
+
+static void
+assert_nothing_right(const char *hash)
 {
 	static const char *const words[] = { "", "*", "!", "x", "plain",
 		"secret", "*0", "*1", "Open-Sesame1" };
-	const char		*text = v->text;
 	size_t			 i;
 
-	strcpy(out, v->canonical);
-	if (v->taken && text[0] != '!' && text[0] != '*')
-		return (true);
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (passwd_verify(words[i], text) == PASSWD_RIGHT)
-			fail_msg("\"%s\" is right for \"%s\"", words[i], text);
-	assert_int_not_equal(passwd_verify(text, text), PASSWD_RIGHT);
-	return (v->taken);
+		if (passwd_verify(words[i], hash) == PASSWD_RIGHT)
+			fail_msg("\"%s\" is right for \"%s\"", words[i], hash);
+	assert_int_not_equal(passwd_verify(hash, hash), PASSWD_RIGHT);
+}
+
+/* C takes more than the list has: what the third column says of it. */
+static bool
+read_hash(const struct vector *v, char *out)
+{
+	const bool  locked = v->text[0] == '!' || v->text[0] == '*';
+	struct user user;
+	bool	    taken = parse_password(&user, v->text) == NULL;
+
+	strcpy(out, v->canonical);
+	if (!v->taken || locked)
+		assert_nothing_right(v->text);
+	if (taken)
+		assert_string_equal(user.password, locked ? "" : v->text);
+	if (v->taken)
+		return (taken);
+	assert_int_equal(taken, strcmp(v->rest, "crypt") == 0);
+	return (false);
 }
 
 static bool
@@ -306,21 +336,40 @@ test_ulabels(void **state)
 static bool
 read_count(const struct vector *v, char *out)
 {
-	int64_t n;
+	int64_t n = -1;
 
-	if (strlen(v->text) != v->len || !count_parse(v->text, &n))
+	if (!is_string(v) || !count_parse(v->text, &n)) {
+		assert_int_equal(n, -1);
 		return (false);
+	}
 	sprintf(out, "%" PRId64, n);
 	return (true);
+}
+
+/* The configuration has one limit, and no more than RATE_MAX: see the file. */
+static bool
+read_rate(const struct vector *v, char *out)
+{
+	int64_t count = -1, seconds = -1;
+	bool	taken;
+
+	strcpy(out, v->canonical);
+	taken = is_string(v) && rate_parse(v->text, &count, &seconds);
+	assert_int_equal(taken, v->rest[0] != '\0');
+	assert_int_equal(count, taken ? strtoll(v->canonical, NULL, 10) : -1);
+	assert_int_equal(seconds, taken ? strtoll(v->rest, NULL, 10) : -1);
+	return (v->taken);
 }
 
 static bool
 read_size(const struct vector *v, char *out)
 {
-	int64_t n;
+	int64_t n = -1;
 
-	if (strlen(v->text) != v->len || !size_parse(v->text, &n))
+	if (!is_string(v) || !size_parse(v->text, &n)) {
+		assert_int_equal(n, -1);
 		return (false);
+	}
 	sprintf(out, "%" PRId64, n);
 	return (true);
 }
@@ -384,6 +433,13 @@ test_periods(void **state)
 }
 
 static void
+test_rates(void **state)
+{
+	(void)state;
+	check_file("rates", read_rate);
+}
+
+static void
 test_hashes(void **state)
 {
 	(void)state;
@@ -412,7 +468,8 @@ main(void)
 		cmocka_unit_test(test_domains), cmocka_unit_test(test_senders),
 		cmocka_unit_test(test_ulabels), cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_sizes), cmocka_unit_test(test_periods),
-		cmocka_unit_test(test_hashes), cmocka_unit_test(test_places),
+		cmocka_unit_test(test_rates), cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_serverinfo),
 		cmocka_unit_test(test_alarms), cmocka_unit_test(test_times) };
 
