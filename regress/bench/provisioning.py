@@ -151,9 +151,12 @@ def bench_others(table, redis, cmd, lines):
                        "%.2f ms" % (quiet * 1000))
             for words in (("list",), ("check",), ("export",),
                           ("import", "--replace", lines)):
+                began = time.perf_counter()
                 table.at_most(
                     "99th percentile of %s, %s / nothing" % (what, words[0]),
                     beside(cmd.argv(*words), driver, ask) / quiet, 2)
+                table.note("%s beside %s" % (words[0], what), "%.1f s" % (
+                    time.perf_counter() - began))
             table.note("99th percentile of %s, redis-cli --scan / nothing" %
                        what, "%.2f" % (beside(
                            ["redis-cli", "-s", redis.socket, "--scan"],
