@@ -3,9 +3,12 @@
 
 """smtpusers check: every finding, every repair, and what is left alone."""
 
+import io
 import ipaddress
 import json
 import random
+import re
+import sys
 
 import jsonschema
 import pytest
@@ -60,6 +63,32 @@ def findings(cmd, *options):
     assert result.stderr == ("smtpusers: %d problem%s left\n" % (
         len(left), "" if len(left) == 1 else "s") if left else "")
     return found
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("words, told", [
+    (("check", "--fix"), ("user", "account", "key page", "claim")),
+    (("account", "rm", "acme", "--yes"), ("user",)),
+    (("suppress", "rm", "alice", "--expired"), ("recipient",))])
+def test_what_may_take_long_tells_how_far_it_is(cmd, monkeypatch, words, told):
+    cmd.server.cli("HSET", "smtp:account:{acme}", "status", "blocked")
+    cmd.server.cli("ZADD", cmd.key("alice", ":suppressed"), 5, "over.example")
+    cmd.server.cli("SET", "smtp:ip:{192.0.2.9}", "nobody")
+    progress = package("provision.progress")
+    monkeypatch.setattr(progress.Progress, "FIRST", 0)
+    monkeypatch.setattr(progress.Progress, "PAUSE", 0)
+    monkeypatch.setattr(progress, "give_way", lambda: None)
+    monkeypatch.setenv("SMTPUSERS_FILTER", cmd.environment["SMTPUSERS_FILTER"])
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    package("provision.commandline").main(["-f", str(cmd.file), *words])
+    for word in told:
+        assert re.search(r"\r\x1b\[K[0-9]+ %ss?, [0-9]+/s" % word,
+                         sys.stderr.getvalue())
+    assert sys.stderr.getvalue().count("\n") <= 1
 
 
 def test_clean(cmd):

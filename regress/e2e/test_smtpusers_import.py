@@ -595,6 +595,27 @@ def test_a_line_too_long(cmd, tmp_path):
     assert cmd.server.cli("KEYS", "*") == [cmd.key("carol")]
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "本", "🙂"])
+@pytest.mark.parametrize("size", [81600, 81920, 82000])
+def test_a_line_too_long_for_redis_harms_no_other(cmd, letter, size):
+    """Whatever its letters are long."""
+    text = letter * (size // len(letter.encode()))
+    [words] = refuses(cmd, lines_of(user("bob", description=text),
+                                    user("carol")), added=1, errors=1)
+    assert words.startswith("line 1: ")
+    assert cmd.server.cli("KEYS", "*") == [cmd.key("carol")]
+
+
+@pytest.mark.parametrize("size", range(81872, 81892, 5))
+def test_as_many_domains_as_just_go_in_one_call(cmd, size):
+    """The name of the function and the like count, too."""
+    names = ["%05d.%s.example" % (number, "x" * 32) for number in range(1739)]
+    left = size - len(" ".join(names)) - len(" x.example")
+    names.append("x." * (left // 2) + "x" * (1 + left % 2) + ".example")
+    assert len(" ".join(names)) == size
+    takes(cmd, lines_of(user("bob", domains=names), user("carol")), added=2)
+
+
 def test_a_user_with_many_domains(cmd):
     names = ["d%d.example" % number for number in range(100000)]
     takes(cmd, lines_of(user("bob", domains=names)), added=1)
