@@ -74,12 +74,13 @@ CGI :=		$(B)/rel/report.cgi $(B)/rel/report-full.cgi
 
 all: $(PROGRAMS) $(CGI)
 
-# The text of the Redis functions, which knows its own hash, is part of the
-# program.
-$(B)/smtpusers.lua: $(FUNCTIONS)
+# The text of the Redis functions, which knows its release and its own hash, is
+# part of the program.
+$(B)/smtpusers.lua: $(FUNCTIONS) VERSION
 	@mkdir -p $(@D)
-	cat $(FUNCTIONS) | sed "s/@HASH@/$$(cat $(FUNCTIONS) | sha256sum | \
-	    cut -c 1-16)/" >$@
+	cat $(FUNCTIONS) | sed "s/@RELEASE@/$$(cat VERSION)/" >$@.text
+	sed "s/@HASH@/$$(sha256sum <$@.text | cut -c 1-16)/" $@.text >$@
+	rm $@.text
 
 $(B)/rel/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -139,6 +140,7 @@ $(B)/told/%: % FORCE
 	    -e 's|/etc/smtpusers.conf.sample|$(SAMPLEDIR)/smtpusers.conf.sample|g' \
 	    -e 's|@SBINDIR@|$(SBINDIR)|g' -e 's|@DATADIR@|$(DATADIR)|g' \
 	    -e 's|@LIBEXECDIR@|$(LIBEXECDIR)|g' \
+	    -e 's|@VERSION@|$(shell cat VERSION)|g' \
 	    -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' $< >$@
 
 told =		$(addprefix $(B)/told/,$(1))

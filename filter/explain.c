@@ -28,12 +28,12 @@
 struct explanation {
 	struct filter filter; /* without write queue: nothing is written */
 	struct conf   conf;   /* as the question narrows it */
-	const struct question *question;
-	struct session	       session;
-	struct users_query    *query;
-	struct inquiry	      *inquiry;
-	char		       name[USER_NAME_MAX + 1];
-	int		       status;
+	const struct explain_question *question;
+	struct session		       session;
+	struct users_query	      *query;
+	struct inquiry		      *inquiry;
+	char			       name[USER_NAME_MAX + 1];
+	int			       status;
 };
 
 static void
@@ -292,7 +292,7 @@ narrow(struct explanation *ex, const struct conf *conf)
 }
 
 int
-explain(const struct conf *conf, const struct question *question)
+explain(const struct conf *conf, const struct explain_question *question)
 {
 	struct explanation ex = { .question = question,
 		.status = EX_UNAVAILABLE };

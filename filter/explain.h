@@ -9,7 +9,7 @@
 struct conf;
 
 /* The message that explain() is asked about. */
-struct question {
+struct explain_question {
 	const char *name;   /* of the user */
 	const char *sender; /* envelope sender; "" is the null one */
 	const char *header; /* fields, a line each; NULL: not asked */
@@ -23,6 +23,6 @@ struct question {
  * status of sysexits(3): EX_OK when there is an answer, EX_USAGE, EX_NOUSER,
  * EX_DATAERR for an invalid record, EX_UNAVAILABLE without Redis.
  */
-int explain(const struct conf *, const struct question *);
+int explain(const struct conf *, const struct explain_question *);
 
 #endif /* EXPLAIN_H */

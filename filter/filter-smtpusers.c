@@ -518,10 +518,10 @@ enum task {
 };
 
 struct options {
-	enum task	task;
-	const char     *file;
-	const char     *user; /* TASK_CHECK; NULL: smtpd's */
-	struct question question;
+	enum task		task;
+	const char	       *file;
+	const char	       *user; /* TASK_CHECK; NULL: smtpd's */
+	struct explain_question question;
 };
 
 /* As smtpd would run it, but for smtpd. */

@@ -194,13 +194,13 @@ append_text(char **at, const char *text)
 
 /* TAG COUNT VALUE... for each tag. */
 static bool
-copy_tags(struct quota_query *q, const struct quota_question *request)
+copy_tags(struct quota_query *q, const struct quota_question *question)
 {
 	size_t nwords = NARGS, size = 1, i, k;
 	char   count[24], *at;
 
-	for (i = 0; i < request->ntags; i++) {
-		const struct quota_tag *tag = &request->tags[i];
+	for (i = 0; i < question->ntags; i++) {
+		const struct quota_tag *tag = &question->tags[i];
 
 		nwords += 2 + tag->n;
 		size += strlen(tag->tag) + 1 + sizeof(count);
@@ -213,8 +213,8 @@ copy_tags(struct quota_query *q, const struct quota_question *request)
 		return (false);
 	at = q->text;
 	q->argc = NARGS;
-	for (i = 0; i < request->ntags; i++) {
-		const struct quota_tag *tag = &request->tags[i];
+	for (i = 0; i < question->ntags; i++) {
+		const struct quota_tag *tag = &question->tags[i];
 
 		snprintf(count, sizeof(count), "%zu", tag->n);
 		q->argv[q->argc++] = append_text(&at, tag->tag);
@@ -226,10 +226,10 @@ copy_tags(struct quota_query *q, const struct quota_question *request)
 }
 
 static bool
-take_request(struct quota_query *q, const struct quota_question *request)
+take_question(struct quota_query *q, const struct quota_question *question)
 {
-	const char *const  names[] = { [CHARGED_USER] = request->user,
-		 [CHARGED_ACCOUNT] = request->account };
+	const char *const  names[] = { [CHARGED_USER] = question->user,
+		 [CHARGED_ACCOUNT] = question->account };
 	struct quota_part *part;
 	size_t		   i;
 
@@ -246,13 +246,13 @@ take_request(struct quota_query *q, const struct quota_question *request)
 		if (part->retry == NULL)
 			return (false);
 	}
-	snprintf(q->units, sizeof(q->units), "%zu", request->units);
-	return (copy_tags(q, request));
+	snprintf(q->units, sizeof(q->units), "%zu", question->units);
+	return (copy_tags(q, question));
 }
 
 static struct quota_query *
 quota_ask(const struct quotas *quotas, bool reserves,
-    const struct quota_question *request, const char *id, quota_cb cb,
+    const struct quota_question *question, const char *id, quota_cb cb,
     void *arg)
 {
 	struct quota_query *q;
@@ -265,7 +265,7 @@ quota_ask(const struct quotas *quotas, bool reserves,
 	q->cb = cb;
 	q->arg = arg;
 	strlcpy(q->id, id, sizeof(q->id));
-	if (!take_request(q, request)) {
+	if (!take_question(q, question)) {
 		quota_free(q);
 		return (NULL);
 	}
@@ -276,15 +276,16 @@ quota_ask(const struct quotas *quotas, bool reserves,
 }
 
 struct quota_query *
-quota_check(const struct quotas *quotas, const struct quota_question *request,
+quota_check(const struct quotas *quotas, const struct quota_question *question,
     quota_cb cb, void *arg)
 {
-	return (quota_ask(quotas, false, request, "none", cb, arg));
+	return (quota_ask(quotas, false, question, "none", cb, arg));
 }
 
 struct quota_query *
-quota_reserve(const struct quotas *quotas, const struct quota_question *request,
-    const char *id, quota_cb cb, void *arg)
+quota_reserve(const struct quotas *quotas,
+    const struct quota_question *question, const char *id, quota_cb cb,
+    void *arg)
 {
-	return (quota_ask(quotas, true, request, id, cb, arg));
+	return (quota_ask(quotas, true, question, id, cb, arg));
 }

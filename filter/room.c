@@ -107,15 +107,15 @@ units_of(const struct conf *conf, const struct tx *tx)
 
 static struct quota_query *
 query_room(struct room *room, struct tx *tx,
-    const struct quota_question *request)
+    const struct quota_question *question)
 {
 	if (room->facts->stage != STAGE_END_OF_DATA || room->dry)
-		return (quota_check(room->quotas, request, on_answer, room));
+		return (quota_check(room->quotas, question, on_answer, room));
 	id_draw(tx->reservation_id);
-	strlcpy(tx->reservation_account, request->account,
+	strlcpy(tx->reservation_account, question->account,
 	    sizeof(tx->reservation_account));
 	tx->reservation = RESERVATION_ASKED;
-	return (quota_reserve(room->quotas, request, tx->reservation_id,
+	return (quota_reserve(room->quotas, question, tx->reservation_id,
 	    on_answer, room));
 }
 
@@ -150,7 +150,7 @@ room_ask(struct room *room, const char *name, const char *account)
 	struct alarms_words   words;
 	struct quota_tag      tags[] = { { "senders", 0, domains },
 		     { "alarms", ALARMS_VALUES, words.values } };
-	struct quota_question request = {
+	struct quota_question question = {
 		.user = name, .account = account, .ntags = 1, .tags = tags
 	};
 	struct tx *tx = room->facts->session->tx;
@@ -159,12 +159,12 @@ room_ask(struct room *room, const char *name, const char *account)
 	strlcpy(room->account, account, sizeof(room->account));
 	tags[0].n = counted_domains(room->facts->senders, domains);
 	if (tx != NULL) {
-		request.units = units_of(room->quotas->conf, tx);
+		question.units = units_of(room->quotas->conf, tx);
 		if (!room->dry && decide_alarmed(room->facts)) {
 			write_alarms(room, &words);
-			request.ntags = 2;
+			question.ntags = 2;
 		}
-		room->query = query_room(room, tx, &request);
+		room->query = query_room(room, tx, &question);
 	}
 	if (room->query != NULL)
 		return;

@@ -21,8 +21,8 @@ session_find(const struct sessions *ss, uint64_t id)
 	return (s);
 }
 
-void
-session_set_source(struct session *s, const char *text)
+static void
+set_source(struct session *s, const char *text)
 {
 	char   addr[NETADDR_TEXT + 2];
 	size_t len;
@@ -52,7 +52,7 @@ session_open(struct sessions *ss, uint64_t id, const char *source)
 		return (NULL);
 	s->id = id;
 	LIST_INIT(&s->requests);
-	session_set_source(s, source);
+	set_source(s, source);
 	HASH_ADD(hh, ss->byid, id, sizeof(s->id), s);
 	if (s->hh.tbl == NULL) {
 		free(s);

@@ -127,9 +127,6 @@ struct session *session_open(struct sessions *, uint64_t, const char *);
 /* Frees a session.  Its requests and queries must be gone already. */
 void session_close(struct sessions *, struct session *);
 
-/* Reads a source as link-connect writes it. */
-void session_set_source(struct session *, const char *);
-
 /* Whether smtpd has verified a credential. */
 bool session_authenticated(const struct session *);
 

@@ -43,7 +43,7 @@ add(struct usercommand *c, const char *word)
 }
 
 static void
-begin(struct usercommand *c, const char *word)
+on_key(struct usercommand *c, const char *word)
 {
 	c->argc = 0;
 	add(c, word);
@@ -55,7 +55,7 @@ get_fields(struct usercommand *c, const char *const *fields, size_t n)
 {
 	size_t i;
 
-	begin(c, "HMGET");
+	on_key(c, "HMGET");
 	for (i = 0; i < n; i++)
 		add(c, fields[i]);
 }
@@ -83,7 +83,7 @@ look_up_domains(struct usercommand *c, const struct domains *domains)
 {
 	size_t i;
 
-	begin(c, "SMISMEMBER");
+	on_key(c, "SMISMEMBER");
 	for (i = 0; i < domains->n; i++)
 		add(c, domains->name[i]);
 }
@@ -103,7 +103,7 @@ static void
 scan_addresses(struct usercommand *c, const char *domain)
 {
 	snprintf(c->pattern, sizeof(c->pattern), "*@%s", domain);
-	begin(c, "SSCAN");
+	on_key(c, "SSCAN");
 	add(c, "0");
 	add(c, "MATCH");
 	add(c, c->pattern);
@@ -119,7 +119,7 @@ static void
 get_short_list(struct usercommand *c)
 {
 	snprintf(c->number, sizeof(c->number), "%d", USER_SHORT_LIST + 1);
-	begin(c, "SRANDMEMBER");
+	on_key(c, "SRANDMEMBER");
 	add(c, c->number);
 }
 
@@ -130,7 +130,7 @@ look_up_prefixes(struct usercommand *c, const struct netaddr *source)
 	struct netaddr na = *source;
 	size_t	       i;
 
-	begin(c, "SMISMEMBER");
+	on_key(c, "SMISMEMBER");
 	for (i = 0;; i++) {
 		add(c, netaddr_text(&na, c->prefix[i]));
 		if (na.bits == 0)
@@ -157,7 +157,7 @@ usercommand_make(struct usercommand *c, const struct usertarget *t,
 	usertarget_key(t, kind, c->key);
 	switch (kind) {
 	case PART_OWNER:
-		begin(c, "GET");
+		on_key(c, "GET");
 		break;
 	case PART_RECORD:
 		get_record(c, t->scope);
@@ -172,7 +172,7 @@ usercommand_make(struct usercommand *c, const struct usertarget *t,
 		get_short_list(c);
 		break;
 	case PART_LENGTH:
-		begin(c, "SCARD");
+		on_key(c, "SCARD");
 		break;
 	case PART_PREFIXES:
 		look_up_prefixes(c, t->question->source);
@@ -185,7 +185,7 @@ usercommand_make(struct usercommand *c, const struct usertarget *t,
 		break;
 	case PART_SUPPRESSED:
 	case PART_ACCOUNT_SUPPRESSED:
-		begin(c, "ZCARD");
+		on_key(c, "ZCARD");
 		break;
 	default:
 		get_size(c);

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -46,6 +47,13 @@ def log_in_as(server, role, directory, **keys):
     server.cli(*package("provision.acl").acl_rule(prefix, role, role, ">pw"))
     return Smtpusers(server, directory, redis_user=role,
                      redis_password_file=str(path), **keys)
+
+
+def called(server):
+    """The commands that were called since CONFIG RESETSTAT, also those that
+    functions call."""
+    return set(re.findall(r"^cmdstat_([^:]+):calls=[1-9]", server.cli(
+        "INFO", "commandstats"), re.MULTILINE))
 
 
 class Smtpusers:

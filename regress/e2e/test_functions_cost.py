@@ -5,6 +5,8 @@
 else is answered. Measured is the processor's time of the server's one thread,
 with the largest input that each function accepts."""
 
+import json
+
 import pytest
 
 from library import HASH, Library, pairs
@@ -185,6 +187,11 @@ PAGES = {
 }
 
 
+COLUMNS = ("last_login last_message used domain_count ip_count "
+           "suppressed_count domains ips problems warnings claim "
+           "wrong").split()
+
+
 @pytest.mark.parametrize("kind", PAGES)
 @pytest.mark.parametrize("sets", [5, 90])
 def test_pages(library, kind, sets):
@@ -198,6 +205,69 @@ def test_pages(library, kind, sets):
     assert least(library, lambda: library.redis.cli(
         "FCALL_RO", "smtpusers_rows", len(keys), *keys, "user",
         *PAGES[kind])) < MOST
+
+
+def buckets(numbers, words=16):
+    """A counter with as much in it as may be."""
+    bucket = ":1" * numbers
+    return "1 1 1" + "".join(" %d%s" % (n, bucket)
+                             for n in range(1, words + 1))
+
+
+# What the owner of a record may write into it, or beside it.
+HOSTILE = {
+    "counters": ((), [("SET", ":used:rate", buckets(770))]),
+    "long counters": ((), [("SET", ":used:rate", "1 1 1" + " 1:1" * 100000),
+                           ("SET", ":used:quota", "1" * 400000)]),
+    "long buckets": ((), [("SET", ":used:rate", buckets(10000))]),
+    "rates": (("rate", " ".join("%d/1s" % n for n in range(1, 4000))), []),
+    "sender rates": (("sender_rate", " ".join(
+        "%d/1s" % n for n in range(1, 4000))), []),
+    "fields": (("mode", "x" * 200, "account", "\xff" * 200, "max_size",
+                "1" * 10000, "created", "x" * 10000, "alarms",
+                "sources=1/1h " * 100, "password", "$y$j" + "x" * 379,
+                "ip_auth", "1.2.3.4" * 20, "blocked_at", "x" * 10000), []),
+    "sets": ((), [("SADD", ":ips", *["%d" % n + "x" * 40
+                                     for n in range(25)]),
+                  ("SADD", ":domains", *["%d" % n + "\xff" * 200
+                                         for n in range(25)])]),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_pages_of_hostile_records(library, kind):
+    """Every column of users who hold what costs the most."""
+    fields, commands = HOSTILE[kind]
+    keys = [library.user("u%d" % n) for n in range(100)]
+    for key in keys:
+        library.redis.cli("HSET", key, *pairs(
+            password=HASH, quota="5", rate="1/1s 1/2s 1/3s 1/4s 1/5s 1/6s "
+            "1/7s 1/8s", restricted="1"), *fields)
+        for command, suffix, *words in commands:
+            library.redis.cli(command, key + suffix, *words)
+    schema = json.loads(library.redis.cli(
+        "FCALL_RO", "smtpusers_describe", 0))
+    names = [row["name"] for row in schema["kinds"]["user"]["fields"]]
+    call = lambda: library.redis.cli(
+        "FCALL_RO", "smtpusers_rows", len(keys), *keys, "user", "status",
+        "allowed", "fields", " ".join([*names, *COLUMNS]))
+    rows = call()
+    assert [row[0] for row in rows] == ["u%d" % n for n in range(100)]
+    assert least(library, call) < MOST
+
+
+def test_nothing_is_asked_twice_of_a_row(library, alice):
+    for words in (("fields", " ".join(["problems"] * 9000)),
+                  ("fields", "mode mode"),
+                  *[(name, value, "fields", "mode", name, value)
+                    for name, value in (("domain", "a.example"),
+                                        ("mode", "default"),
+                                        ("given", "password"))]):
+        def call():
+            with pytest.raises(ReplyError, match="INVALID .*named twice"):
+                library.redis.cli("FCALL_RO", "smtpusers_rows", 1, alice,
+                                  "user", *words)
+        assert least(library, call) < MOST
 
 
 @pytest.mark.parametrize("function", ["user_add", "user_put"])
@@ -222,6 +292,61 @@ def test_imports(library, function, domains):
     def before():
         library.redis.cli("FLUSHDB")
 
+    assert least(library, call, before) < MOST
+
+
+@pytest.mark.parametrize("sets", [("domains",), ("domains", "ips")])
+def test_imports_that_replace(library, sets):
+    """So many at the most; the others are told to come by another call."""
+    domains = ["d%d.example" % n for n in range(MEMBERS)]
+    ranges = ["10.1.%d.%d" % (n >> 8, n & 255) for n in range(MEMBERS)]
+    keys, words = [], []
+    for n in range(100):
+        keys.append(library.user("u%d" % n))
+        fields = pairs(**{name: "x.example" if name == "domains" else "::1"
+                          for name in sets})
+        words += [str(len(fields)), *fields]
+
+    def before():
+        for key in keys:
+            library.redis.cli("HSET", key, "mode", "all")
+            for name in sets:
+                library.redis.cli("DEL", key + ":" + name)
+                library.redis.cli("SADD", key + ":" + name, *(
+                    domains if name == "domains" else ranges))
+
+    call = lambda: library.redis.cli("FCALL", "smtpusers_import", len(keys),
+                                     *keys, "user_put", *words)
+    before()
+    replies = call()
+    done = 4 // len(sets)
+    assert replies[:done] == ["changed"] * done
+    assert all(reply.startswith("INVALID ") and "by another" in reply
+               for reply in replies[done:])
+    assert least(library, call, before) < MOST
+
+
+def test_imports_of_what_is_over(library):
+    keys, words = [], []
+    for n in range(100):
+        keys.append(library.user("u%d" % n))
+        words += "2", "suppressed", "a.example"
+
+    def before():
+        for key in keys:
+            library.redis.cli("HSET", key, "mode", "all")
+            library.redis.cli("DEL", key + ":suppressed")
+            library.redis.cli("ZADD", key + ":suppressed", *[
+                word for n in range(1500) for word in (
+                    1 + n, "d%d.example" % n)])
+
+    call = lambda: library.redis.cli(
+        "FCALL", "smtpusers_import", len(keys), *keys, "user_suppressed_add",
+        *words)
+    before()
+    assert call() == ["changed"] * len(keys)
+    assert sum(library.redis.cli("ZCARD", key + ":suppressed")
+               for key in keys) == 100 * 1501 - 1000
     assert least(library, call, before) < MOST
 
 

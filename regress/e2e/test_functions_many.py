@@ -9,6 +9,7 @@ import re
 import pytest
 
 from library import HASH, Library, pairs
+from places import SOURCE
 from redisserver import ReplyError
 from users import crypt
 
@@ -44,6 +45,10 @@ def test_describe(library):
     told = json.loads(library.redis.cli("FCALL_RO", "smtpusers_describe", 0))
     assert [told["version"], told["hash"]] == library.redis.cli(
         "FCALL_RO", "smtpusers_version", 0)
+    assert told["release"] == (SOURCE / "VERSION").read_text().strip()
+    assert {row["name"] for row in told["kinds"]["user"]["fields"]
+            if not row["settable"]} == {"password", "ip_auth", "blocked_at",
+                                        "created"}
     assert set(told["kinds"]) == {"user", "account"}
     for kind, rows in told["kinds"].items():
         key = getattr(library, kind)()
@@ -150,6 +155,35 @@ def test_conditions(library, words, expected):
         assert rows[4] is None
 
 
+def test_a_condition_takes_no_field_away(library):
+    library.redis.cli("HSET", library.user(), "mode", "all", "status",
+                      "blocked", "blocked_until", "x")
+    for words in (("mode", "all"), ("status", "blocked")):
+        assert listed(library, "fields", "blocked_until", *words) == {
+            "alice": ["x"]}
+
+
+def test_two_fields_that_are_given(library):
+    for name, fields in (("a", ("mode", "all", "quota", "5")),
+                         ("b", ("mode", "all")), ("c", ("quota", "5"))):
+        library.call("user_add", library.user(name), *fields)
+    assert set(listed(library, "given", "mode", "given", "quota")) == {"a"}
+
+
+def test_rows_of_nobody(library):
+    """Whatever is asked for; a record of nothing that is asked for is one."""
+    library.redis.cli("HSET", library.user("bob"), "colour", "red")
+    library.redis.cli("SET", library.user("carol"), "no hash")
+    for fields in ("mode", "problems", "ip_count", ""):
+        alice, bob, carol = library.redis.cli(
+            "FCALL_RO", "smtpusers_rows", 3, library.user(),
+            library.user("bob"), library.user("carol"), "user", "fields",
+            fields)
+        assert alice is None
+        assert bob[0] == "bob" and len(bob) == 1 + bool(fields)
+        assert carol[0] == "carol"
+
+
 @pytest.mark.parametrize("prefix", ["smtp:", "s*[a]?^\\x:"])
 def test_pages_are_complete(redis, prefix):
     library = Library(redis, prefix)
@@ -201,6 +235,12 @@ def test_large_sets_are_counted(library):
     (("x", "user", "0", "plan", "pro"), "plan: not an option"),
     (("x", "user", "0", "given", "colour"), "given: not an option"),
     (("x", "user", "0", "fields", "mode colour"), "colour: not a field"),
+    (("x", "user", "0", "fields", "mode mode"), "mode: named twice"),
+    (("x", "user", "0", "fields", "used mode used"), "used: named twice"),
+    (("x", "user", "0", "mode", "all", "mode", "all"), "mode: named twice"),
+    (("x", "user", "0", "fields", "", "fields", ""), "fields: named twice"),
+    (("x", "user", "0", "given", "mode", "given", "mode"),
+     "mode: named twice"),
     (("x", "user", "0", "mode"), "an option without a value: they come in "
      "pairs"),
     (("x", "table", "0"), "table: neither user nor account"),
@@ -213,6 +253,32 @@ def test_pages_that_are_none(library, words, told):
         library.redis.cli("FCALL_RO", "smtpusers_page", 0, *words)
     assert str(error.value).startswith("INVALID ")
     assert told is None or str(error.value) == "INVALID " + told
+
+
+# Whether a record is what an addition would make
+
+def test_is(library):
+    alice = library.user()
+    fields = ("password", HASH, "quota", "5")
+    assert library.call("is", alice, *fields) == 0
+    library.call("user_add", alice, *fields, "domains", "a.example")
+    before = library.snapshot()
+    for words, same in (
+            (fields, 1), ((*fields, "domains", "b.example"), 1),
+            ((*fields, "mode", "default"), 1), ((*fields, "mode", "all"), 0),
+            ((*fields, "mode", ""), 1), (fields[:2], 0),
+            ((*fields, "restricted", "1"), 0),
+            ((*fields, "restricted", "0"), 1),
+            ((*fields, "created", "2026-11-21T08:39:29Z"), 0),
+            # Of a user without restricted, who may be so.
+            ((*fields, "ips", "::1"), 1)):
+        assert library.call("is", alice, *words) == same, words
+    assert library.snapshot() == before
+    library.redis.cli("HSET", alice, "colour", "red")
+    assert library.call("is", alice, *fields) == 0
+    library.redis.cli("HSET", library.account(), "status", "allowed")
+    assert library.call("is", library.account()) == 1
+    assert library.call("is", library.account(), "plan", "pro") == 0
 
 
 # What is left over

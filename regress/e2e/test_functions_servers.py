@@ -32,6 +32,7 @@ LIFE = [
     ("user_reset", "user", (), 0),
     ("rows", "user", ("user", "fields", "mode"), [["alice", None]]),
     ("odd_members", "user", ("ips",), ["0", 1]),
+    ("is", "user", ("mode", "any"), 0),
     ("mend", "user", ("ips",), 0),
     ("bury", "user", ("ips",), 0),
     ("import", "user", ("user_set", "2", "quota", "5"), ["same"]),

@@ -81,7 +81,7 @@ local redis = { call = function(command, ...)
 		return { real.call('GET', 'clock'), '999999' }
 	end
 	return real.call(command, ...)
-end, pcall = real.pcall }
+end, pcall = real.pcall, acl_check_cmd = real.acl_check_cmd }
 """
 
 
@@ -137,7 +137,7 @@ def test_add_leaves_another_user_of_the_name_alone(library, alice, change):
 
 @pytest.mark.parametrize("command", [
     ("HSET", "", "ip_auth", "192.0.2.7"), ("HSET", "", "note", "x"),
-    ("HSET", "", "quota", ""), ("SADD", ":domains", "b.example"),
+    ("HSET", "", "quota", "0"), ("SADD", ":domains", "b.example"),
     ("DEL", ":ips")])
 def test_add_leaves_a_user_who_has_more_alone(library, alice, command):
     verb, suffix, *rest = command
@@ -780,5 +780,73 @@ def test_readers_write_nothing(library, alice):
         "smtpusers_" + name for name in (
             "check", "usage", "sender_usage", "version", "user_get", "user_check",
             "account_get", "canonical", "describe", "page", "rows", "strays",
-            "odd_members", "failures", "user_suppressed",
+            "odd_members", "is", "failures", "user_suppressed",
             "account_suppressed")}
+
+
+# What the owner of a record may write into it, or beside it
+
+MANY_RATES = " ".join("%d/1s" % n for n in range(1, 8002))
+
+
+@pytest.mark.parametrize("rates", [MANY_RATES, " " * 100000 + "1/1s"])
+def test_rates_that_are_too_many(library, alice, rates):
+    """Nothing but this user is stopped by them."""
+    library.redis.cli("HSET", alice, "rate", rates)
+    library.redis.cli("SET", alice + ":used:quota", "1 5")
+    assert any(line.startswith("rate: ") for line in
+               library.call("user_check", alice))
+    [[_, problems]] = library.redis.cli(
+        "FCALL_RO", "smtpusers_rows", 1, alice, "user", "fields", "problems")
+    assert any(line.startswith("rate: ") for line in problems)
+    assert library.call("user_reset", alice) == 1
+    assert library.redis.cli(
+        "FCALL", "smtpusers_user_rename", 2, alice, library.user("bob")) == (
+            "renamed")
+    assert library.call("user_set", library.user("bob"), "mode", "all") == (
+        "changed")
+    assert library.call("user_del", library.user("bob")) == 1
+
+
+@pytest.mark.parametrize("text", [
+    "1 1 1" + " 1:1:0" * 2, "1 1 1" + "".join(
+        " %d:1:0" % n for n in range(1, 18)),
+    "1 1 1 1:1:0" + ":1:1:1" * 257, "1 1 1 1:1:0" + " " * 1000000])
+def test_counters_that_are_too_long(library, alice, text):
+    """They count as used up, and are told."""
+    library.call("user_set", alice, "rate", "5/1h")
+    keys = [alice, alice + ":used:quota", alice + ":used:rate",
+            alice + ":used:hold:1"]
+    reserve = lambda: library.redis.cli(
+        "FCALL", "smtpusers_reserve", 4, *keys, "3600", 1)
+    library.redis.cli("SET", keys[2], text)
+    assert reserve()[:2] == ["full", "rate"]
+    assert any("used:rate: cannot be read" in line for line in
+               library.call("user_check", alice))
+    library.redis.cli("SET", keys[2], "1 1 1" + "".join(
+        " %d:1:0" % n + ":1:1:1" * 256 for n in range(1, 17)))
+    assert reserve()[0] == "ok"
+
+
+# Additions of what is there already
+
+def test_what_is_absent_is_what_it_stands_for(library):
+    alice, acme = library.user(), library.account()
+    library.redis.cli("HSET", alice, "password", HASH, "status", "")
+    library.redis.cli("SADD", alice + ":ips", "192.0.2.1")
+    library.redis.cli("HSET", acme, "status", "allowed")
+    before = library.snapshot()
+    given = ("password", HASH, "ips", "192.0.2.1")
+    for words in (given, (*given, "restricted", ""),
+                  (*given, "mode", "default", "status", "allowed")):
+        assert library.call("user_add", alice, *words) == "same"
+    for words in ((), ("plan", ""), ("plan", "basic"),
+                  ("status", "")):
+        assert library.call("account_add", acme, *words) == "same"
+    assert library.snapshot() == before
+    for words in ((*given, "restricted", "1"), (*given, "mode", "all"),
+                  (*given, "status", "blocked"), given[:2], given[2:]):
+        library.refuses("EXISTS", "user_add", alice, *words)
+    library.refuses("EXISTS", "account_add", acme, "plan", "pro")
+    library.redis.cli("HSET", alice, "restricted", "0")
+    library.refuses("EXISTS", "user_add", alice, *given)

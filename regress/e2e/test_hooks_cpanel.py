@@ -169,7 +169,10 @@ def test_the_main_domain_is_changed_to_none(site):
 def test_a_main_domain_that_was_kept_badly(site, data):
     """A FIFO neither holds the panel up."""
     site.event("account.created", "alice", "example.org")
-    path = site.spool / "main" / ",alice"
+    (site.users / "alice").write_text("DNS=example.org\n")
+    says(site, "accounts_modify_pre")
+    path = site.files("main")[0]
+    path.unlink()
     if data is None:
         os.mkfifo(path)
     else:
@@ -198,6 +201,21 @@ def test_an_addon_domain_is_converted(site, name):
         assert site.domains() == {"example.org"}
         assert site.domains("carol") == {"addon.example"}
     assert site.bad() == []
+
+
+def test_an_addon_domain_with_a_long_name_is_converted(site):
+    """Of a server with one."""
+    domain, server = ".".join(["a" * 60] * 4), "s" * 64
+    secret = site.secret("named", "s" * 40)
+    site.reconfigure(sections={"server " + server: {"secret_file": secret}})
+    site.tell(site.receiver, server=server, secret_file=secret)
+    says(site, "api2_addaddondomain", newdomain=domain)
+    assert site.domains() == {domain}
+    (site.users / "alice").write_text("DNS1=%s\n" % domain)
+    says(site, "convertaddon_pre", domain=domain)
+    says(site, "convertaddon", domain=domain)
+    assert (site.domains("alice"), site.domains("carol")) == (set(), {domain})
+    assert site.refused() == site.bad() == []
 
 
 def test_an_addon_domain_of_nobody_is_converted(site):
@@ -423,9 +441,7 @@ def short(value):
     b"", b"nonsense", b"[]", b"{}", b"null", b"1e999", b'{"context": []}',
     b'{"context": {"event": "Accounts::Create"}, "data": {}}',
     b'{"context": {"category": ["Whostmgr"], "event": {}, "stage": 1}}',
-    b"[" * 200000, b'{"a":' * 200000, b"\xff\xfe", b"9" * 100000,
-    b'{"context": {"category": "Whostmgr", "event": "Accounts::Create", '
-    b'"stage": "post"}, "data": "' + b"x" * (5 << 20) + b'"}'], ids=short)
+    b"[" * 200000, b'{"a":' * 200000, b"\xff\xfe", b"9" * 100000], ids=short)
 def test_other_input_is_refused(site, data):
     result = site.cpanel_says(data)
     assert result.returncode == 65
@@ -463,6 +479,30 @@ def test_a_customer_does_not_say_who_it_is(site):
     site.settle()
     assert site.snapshot() == before
     assert "account: missing" in site.bad()[0]["reason"]
+
+
+@pytest.mark.parametrize("arguments", [
+    {"category": "x", "event": "x", "stage": "x", "context": "x"},
+    {"user%d" % number: "x" for number in range(200)},
+    {"user%d" % number: "x" * 4000 for number in range(200)},
+    {"u" * 4000 + str(number): "x" for number in range(200)},
+    {"plan": "x" * (5 << 20)}, {"plan": "\udcff"}, {"\udcff": "\udcff"}],
+    ids=short)
+def test_a_customer_does_not_hide_what_it_does(site, arguments):
+    """Whatever else it says in the call, and in whichever order cPanel tells
+    it."""
+    says(site, "accounts_create")
+    says(site, "api2_addaddondomain")
+    assert site.domains() == {"example.org", "addon.example"}
+    call = json.loads(site.cpanel_input("api2_deladdondomain"))
+    call["data"]["args"] = {**arguments, **call["data"]["args"]}
+    call = {"data": call["data"], "context": call["context"]}
+    result = site.cpanel_says(json.dumps(call, ensure_ascii=False).encode(
+        errors="surrogateescape"))
+    assert result.stdout == b"1 stored\n"
+    site.settle()
+    assert site.domains() == {"example.org"}
+    assert site.refused() == site.bad() == []
 
 
 def test_cpanel_is_told_when_an_event_cannot_be_stored(site):

@@ -147,5 +147,5 @@ def test_make_install_installs_the_hooks(prefix):
     for path in prefix.rglob("*"):
         if path.is_file() and "build" not in path.parts:
             text = path.read_text(errors="replace")
-            for name in ("SBINDIR", "DATADIR", "SYSCONFDIR"):
+            for name in ("SBINDIR", "DATADIR", "SYSCONFDIR", "VERSION"):
                 assert "@%s@" % name not in text, path

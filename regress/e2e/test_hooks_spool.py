@@ -14,9 +14,12 @@ import pytest
 from hooks.panelsite import NOBODY, Site, kill, modules
 from hooks.receiver import Receiver, owned
 from hooks.tap import Tap
-from places import PATIENCE, free_port, workdir
+from places import PATIENCE, SOURCE, free_port, workdir
 from redisserver import RedisServer, wait_until
 from relay import certificate
+
+
+VERSION = b"smtpusers " + (SOURCE / "VERSION").read_bytes()
 
 
 @pytest.fixture
@@ -57,6 +60,7 @@ def test_events_wait_for_redis(prefix):
         assert "6 events wait" in site.drain(75)
         assert len(site.ok("list").splitlines()) == 6
         server.start()
+        site.grant()
         site.event("account.created", "alice", "first.example")
         assert site.waiting() == site.bad() == []
         assert site.account() == ("blocked", "basic", {
@@ -576,6 +580,12 @@ def test_what_is_wrong_with_the_configuration(site):
             ("[server web]\nsecret_file = /a\nuser = a b\n",
              "user: not a user name"),
             ("[server web]\nuser = a\n", "[server web] secret_file: not"),
+            ("[server a]\nsecret_file = /a\naccount_prefix = web\n"
+             "[server b]\nsecret_file = /a\naccount_prefix = web-\n",
+             "account_prefix: web- begins with web, of another server"),
+            ("[hooks]\naccount_prefix = web1-\n"
+             "[server b]\nsecret_file = /a\naccount_prefix = web1-x-\n",
+             "account_prefix: web1-x- begins with web1-, of another server"),
             ("nonsense\n", "no section headers"),
             ("[hooks]\n\xff = 1\n", "unknown")):
         site.file.write_text(text)
@@ -583,8 +593,12 @@ def test_what_is_wrong_with_the_configuration(site):
         assert result.returncode == 78
         assert words in result.stderr.decode()
         assert result.stderr.count(b"\n") == 1
-    site.file.write_text(good)
-    site.drain()
+    for shared in ("", "web1-"):
+        site.file.write_text(good + "".join(
+            "[server web%d]\nsecret_file = /a\naccount_prefix = %s\n" %
+            (number, prefix) for number, prefix in enumerate(
+                (shared, shared, "web2-"))))
+        site.drain()
 
 
 def test_words_on_the_command_line(site):
@@ -597,7 +611,10 @@ def test_words_on_the_command_line(site):
                   ("domain.renamed", "alice", "a.example")):
         result = site.run(site.program, "event", *words)
         assert result.returncode == 65
-    assert site.run(site.program, "--help").returncode == 0
+    for word, said in (("--help", b"usage: "), ("--version", VERSION)):
+        result = site.run(site.program, word)
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert result.stdout.startswith(said)
     assert list(site.spool.iterdir()) == []
 
 

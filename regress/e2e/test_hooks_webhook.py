@@ -90,6 +90,7 @@ def test_an_answer_means_that_the_event_is_kept(prefix):
         receiver.stop()
         assert len(site.waiting()) == 10
         server.start()
+        site.grant()
         receiver.start()
         applied(site)
         assert site.domains() == {"d%d.example" % n for n in range(10)}
@@ -176,6 +177,15 @@ def test_each_server_has_a_secret_and_accounts_of_its_own(site):
     applied(site)
     for account in ("alice", "one-alice", "two-alice"):
         assert site.domains(account) == {"a.example"}
+    # Nor does who names no server take the ids of one.
+    for first in ("one/first", "first"):
+        body = json.dumps(event(identity=first)).encode()
+        receiver.posts(body, 202, headers=signed(body))
+    body = json.dumps(event(identity="first", domain="b.example")).encode()
+    receiver.posts(body, 202, headers=signed(body, None, SECRET, "one"))
+    applied(site)
+    assert site.domains("one-alice") == {"a.example", "b.example"}
+    body = json.dumps(event(identity="same")).encode()
     both = request(body, signed(body, None, SECRET, "one")).replace(
         b"Smtpusers-Server", b"Smtpusers-Server: two\r\nSmtpusers-Server")
     assert receiver.raw(both)[0] == 401

@@ -258,7 +258,13 @@ SANDBOXED = {**dict.fromkeys(MEMBERS, "sandboxed"), "odd": "off",
     (("status", "Allowed"), BLOCKED, "4 users of acme set to blocked"),
     (("plan", "a\0b"), BLOCKED, "4 users of acme set to blocked"),
     (("plan", "x" * 1025), BLOCKED, "4 users of acme set to blocked"),
-    (("plan", "x" * 1024), MEMBERS, None)])
+    (("plan", "x" * 1024), MEMBERS, None),
+    (("alarms", "frob"), BLOCKED, "4 users of acme set to blocked"),
+    (("user_prefix", "a b"), BLOCKED, "4 users of acme set to blocked"),
+    (("quota", "many"), BLOCKED, "4 users of acme set to blocked"),
+    (("max_size", "1T"), BLOCKED, "4 users of acme set to blocked"),
+    (("status", "sandboxed", "rate", "x"), BLOCKED,
+     "4 users of acme set to blocked")])
 def test_the_users_of_an_account_that_goes_keep_its_status(
         acme, fields, left, told):
     acme.server.cli("HSET", "smtp:account:{acme}", *fields)
@@ -282,6 +288,18 @@ def test_what_ends_some_day_does_not_end_with_the_account(acme, status, boxed):
         fields = acme.fields(name)
         assert fields["status"] == left
         assert "blocked_until" not in fields
+
+
+def test_what_stops_no_mail_of_an_account_stops_none_later(acme):
+    acme.server.cli("SADD", "smtp:account:{acme}:domains", "A B")
+    acme.server.cli("SET", "smtp:account:{acme}:suppressed", "x")
+    acme.server.cli("HSET", "smtp:account:{acme}", "quota", "5", "rate", "1/1h")
+    acme.server.cli("SET", "smtp:account:{acme}:used:quota", "x")
+    acme.server.cli("SET", "smtp:account:{acme}:used:rate", "x")
+    problems = acme.json("account", "show", "acme")["problems"]
+    assert len(problems) == 4
+    acme.ok("account", "rm", "acme", "--yes")
+    assert statuses(acme) == MEMBERS
 
 
 def test_the_removal_of_a_blocked_account_asks_first(acme):

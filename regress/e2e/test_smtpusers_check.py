@@ -3,9 +3,12 @@
 
 """smtpusers check: every finding, every repair, and what is left alone."""
 
+import io
 import ipaddress
 import json
 import random
+import re
+import sys
 
 import jsonschema
 import pytest
@@ -60,6 +63,32 @@ def findings(cmd, *options):
     assert result.stderr == ("smtpusers: %d problem%s left\n" % (
         len(left), "" if len(left) == 1 else "s") if left else "")
     return found
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("words, told", [
+    (("check", "--fix"), ("user", "account", "key page", "claim")),
+    (("account", "rm", "acme", "--yes"), ("user",)),
+    (("suppress", "rm", "alice", "--expired"), ("recipient",))])
+def test_what_may_take_long_tells_how_far_it_is(cmd, monkeypatch, words, told):
+    cmd.server.cli("HSET", "smtp:account:{acme}", "status", "blocked")
+    cmd.server.cli("ZADD", cmd.key("alice", ":suppressed"), 5, "over.example")
+    cmd.server.cli("SET", "smtp:ip:{192.0.2.9}", "nobody")
+    progress = package("provision.progress")
+    monkeypatch.setattr(progress.Progress, "FIRST", 0)
+    monkeypatch.setattr(progress.Progress, "PAUSE", 0)
+    monkeypatch.setattr(progress, "give_way", lambda: None)
+    monkeypatch.setenv("SMTPUSERS_FILTER", cmd.environment["SMTPUSERS_FILTER"])
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    package("provision.commandline").main(["-f", str(cmd.file), *words])
+    for word in told:
+        assert re.search(r"\r\x1b\[K[0-9]+ %ss?, [0-9]+/s" % word,
+                         sys.stderr.getvalue())
+    assert sys.stderr.getvalue().count("\n") <= 1
 
 
 def test_clean(cmd):
@@ -367,6 +396,20 @@ def by_place(finding):
 
 
 # What would let somebody in who was kept out is not done
+
+def test_rates_without_number(cmd):
+    """What one user holds ends neither the check nor what is to be done."""
+    cmd.server.cli("HSET", cmd.key("alice"), "rate", " ".join(
+        "%d/1s" % n for n in range(1, 8002)))
+    found = findings(cmd)
+    assert [finding["name"] for finding in found] == ["alice"] * len(found)
+    assert any(finding["problem"].startswith("rate: ") for finding in found)
+    told = cmd.fails(EX_DATAERR, "quota", "alice", "--reset")
+    assert "rate: not understood" in told
+    assert cmd.server.cli("EXISTS", cmd.key("alice", ":used:quota")) == 0
+    cmd.ok("rm", "alice", "--yes")
+    assert cmd.server.cli("EXISTS", cmd.key("alice")) == 0
+
 
 def test_a_list_of_which_nothing_is_valid_is_not_emptied(cmd):
     cmd.server.cli(*BOB)

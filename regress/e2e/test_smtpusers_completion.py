@@ -201,6 +201,64 @@ def test_names_that_are_strange_are_not_offered(shell, cmd):
     assert shell.offers("smtpusers show ") == USERS
 
 
+# Whoever may load functions describes the fields as they like.
+DESCRIBES = """#!lua name=other
+redis.register_function({ function_name = 'smtpusers_version',
+    callback = function() return { 999999, 'x' } end,
+    flags = { 'no-writes' } })
+redis.register_function({ function_name = 'smtpusers_describe',
+    callback = function() return [==[%s]==] end, flags = { 'no-writes' } })
+"""
+
+
+def strange_words(mark):
+    return [text.replace("%s", str(mark)) for text in (
+        "$(touch %s)", "`touch %s`", ";touch %s", "x$(touch\t%s)",
+        "bl'$(touch %s)", 'bl"$(touch %s)', "bl\n$(touch %s)", "${x:=%s}",
+        "--yes", "*")]
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_words_that_are_strange_are_not_offered(tmp_path, name):
+    mark = tmp_path / "mark"
+    with RedisServer(tmp_path) as server:
+        cmd = Smtpusers(server, tmp_path)
+        wrapper(tmp_path, cmd)
+        known = {row["name"] for row in describe_strangely(cmd, mark)}
+        with Shell(name, tmp_path, cmd.environment) as shell:
+            assert "status" in offered(shell, "smtpusers set bob ") <= known
+            assert STATUSES <= offered(
+                shell, "smtpusers set bob status ") <= {*STATUSES, "5", "None"}
+            shell.offers("smtpusers set bob status bl")
+    assert not mark.exists()
+
+
+def describe_strangely(cmd, mark):
+    """What was there before."""
+    cmd.ok("fields")
+    described = json.loads(cmd.server.cli("FCALL", "smtpusers_describe", 0))
+    fields = described["kinds"]["user"]["fields"]
+    known = list(fields)
+    [status] = [row for row in fields if row["name"] == "status"]
+    fields += [{**status, "name": word} for word in strange_words(mark)]
+    status["words"] += strange_words(mark) + [5, None, ["x"]]
+    cmd.server.cli("FUNCTION", "FLUSH")
+    cmd.server.cli("FUNCTION", "LOAD", DESCRIBES % json.dumps(described))
+    return known
+
+
+def test_words_of_the_command_are_not_run(shell, tmp_path):
+    mark = tmp_path / "mark"
+    (tmp_path / "words").write_text("".join(
+        word + "\n" for word in strange_words(mark)))
+    (tmp_path / "smtpusers").write_text(
+        "#!/bin/sh\nexec cat %s/words\n" % tmp_path)
+    for line in ("show ", "set ", "set bob status ", "set bob status bl",
+                 "account show "):
+        shell.offers("smtpusers " + line)
+    assert not mark.exists()
+
+
 @pytest.mark.parametrize("name", ["bash", "zsh"])
 @pytest.mark.parametrize("state", ["gone", "silent"])
 def test_redis_is_away(tmp_path, name, state):

@@ -136,6 +136,22 @@ def test_round_trip(cmd, tmp_path, form):
     assert contents(cmd.server) == before
 
 
+def test_what_panels_leave_out_comes_back_as_the_same(cmd):
+    """An account without a plan, a list of sources without restricted; the
+    user also with more domains than a call takes."""
+    cmd.server.cli("HSET", "smtp:account:{acme}", "status", "allowed")
+    cmd.server.cli("HSET", cmd.key("alice"), "password", HASH)
+    cmd.server.cli("SADD", cmd.key("alice", ":ips"), "192.0.2.1")
+    for domains in (), ["d%d.example" % n for n in range(3000)]:
+        if domains:
+            cmd.server.cli("SADD", cmd.key("alice", ":domains"), *domains)
+        before = cmd.snapshot()
+        backup = cmd.ok("export").stdout.encode()
+        assert cmd.ok("import", stdin=backup).stdout == (
+            "2 lines: 0 added, 0 changed, 2 same, 0 errors\n")
+        assert cmd.snapshot() == before
+
+
 @pytest.mark.parametrize("program", ["valkey-server", REDIS7])
 def test_round_trip_on_other_servers(tmp_path, program):
     with RedisServer(tmp_path, program=program) as server:

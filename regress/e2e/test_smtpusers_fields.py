@@ -38,6 +38,8 @@ def table(described, kind):
         lines += textwrap.wrap(text + ".", 79)
         if row["absent"]:
             lines.append("The default is\n.Cm %s ." % row["absent"])
+        if not row["settable"]:
+            lines.append(".Cm set\ndoes not change it.")
     return "".join(line + "\n" for line in lines)
 
 

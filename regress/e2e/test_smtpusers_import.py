@@ -20,7 +20,7 @@ from places import PATIENCE, REDIS7, free_port
 from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE,
                        EX_USAGE, Smtpusers, package)
 from redisserver import RedisServer, wait_until
-from transfers import CREATED, HASH, lines_of, peak, tally, user
+from transfers import CREATED, HASH, contents, lines_of, peak, tally, user
 
 EX_NOINPUT = 66
 EX_IOERR = 74
@@ -197,6 +197,30 @@ def test_a_line_that_takes_many_calls_counts_in_its_order(cmd):
     takes(cmd, data, "--replace", added=2, changed=2)
     assert cmd.members("bob", ":domains") == set(names)
     assert cmd.fields("bob")["mode"] == "default"
+
+
+def test_large_records_again(cmd):
+    """With what the functions add by themselves; also where a cut has left a
+    part of the members."""
+    names = ["d%d.example" % number for number in range(3000)]
+    data = lines_of({"type": "account", "name": "acme", "domains": names},
+                    user("bob", quota="07", domains=names, ips=["::1"]))
+    takes(cmd, data, added=2)
+    assert cmd.fields("bob")["restricted"] == "1"
+    whole = contents(cmd.server)
+    takes(cmd, data, same=2)
+    assert contents(cmd.server) == whole
+    for key in ("smtp:account:{acme}:domains", cmd.key("bob", ":domains")):
+        cmd.server.cli("SREM", key, *names[200:])
+    takes(cmd, data, added=2)
+    assert contents(cmd.server) == whole
+    for field, value in (("quota", "8"), ("restricted", "0")):
+        cmd.server.cli("HSET", cmd.key("bob"), field, value)
+        assert "bob: exists already" in cmd.run("import", stdin=data).stderr
+        cmd.server.cli("HSET", cmd.key("bob"), field,
+                       {"quota": "7", "restricted": "1"}[field])
+    cmd.server.cli("SADD", cmd.key("bob", ":domains"), "other.example")
+    assert "bob: exists already" in cmd.run("import", stdin=data).stderr
 
 
 def test_others_are_answered_between_the_lines(cmd):
@@ -569,6 +593,27 @@ def test_a_line_too_long(cmd, tmp_path):
         EX_DATAERR, tally(added=1, errors=1))
     assert "line 1: longer than 67108864 bytes\n" in result.stderr
     assert cmd.server.cli("KEYS", "*") == [cmd.key("carol")]
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "本", "🙂"])
+@pytest.mark.parametrize("size", [81600, 81920, 82000])
+def test_a_line_too_long_for_redis_harms_no_other(cmd, letter, size):
+    """Whatever its letters are long."""
+    text = letter * (size // len(letter.encode()))
+    [words] = refuses(cmd, lines_of(user("bob", description=text),
+                                    user("carol")), added=1, errors=1)
+    assert words.startswith("line 1: ")
+    assert cmd.server.cli("KEYS", "*") == [cmd.key("carol")]
+
+
+@pytest.mark.parametrize("size", range(81872, 81892, 5))
+def test_as_many_domains_as_just_go_in_one_call(cmd, size):
+    """The name of the function and the like count, too."""
+    names = ["%05d.%s.example" % (number, "x" * 32) for number in range(1739)]
+    left = size - len(" ".join(names)) - len(" x.example")
+    names.append("x." * (left // 2) + "x" * (1 + left % 2) + ".example")
+    assert len(" ".join(names)) == size
+    takes(cmd, lines_of(user("bob", domains=names), user("carol")), added=2)
 
 
 def test_a_user_with_many_domains(cmd):

@@ -13,10 +13,11 @@ import pytest
 from places import PATIENCE, free_port
 from cli import (EX_CONFIG, EX_DATAERR, EX_IOERR, EX_NOPERM,
                        EX_NOUSER, EX_UNAVAILABLE, EX_USAGE, SCRIPT, Smtpusers,
-                       log_in_as, verifies)
+                       called, log_in_as, package, verifies)
 from redisserver import RedisServer, wait_until
 
 SECRET = "Not:In|Ps 8"
+acl = package("provision.acl")
 
 
 @pytest.fixture
@@ -241,17 +242,56 @@ def test_no_permission(server, tmp_path):
     assert cmd.ok("list", "--names").stdout == ""
 
 
+# What a command needs beside those: Sentinels, clusters.
+ELSEWHERE = {"role", *acl.SEVERAL, *acl.MOVING}
+
+
 def test_the_rights_that_setup_prints_suffice(server, tmp_path):
+    """And each of them is used."""
     cmd = log_in_as(server, "command", tmp_path, redis_db=1)
+    with server.connect() as connection:
+        connection.command("SELECT", 1)
+        for words in BEFORE:
+            connection.command(*words)
+    server.cli("CONFIG", "RESETSTAT")
     cmd.fails(EX_NOUSER, "show", "alice")
     server.cli("ACL", "SETUSER", "command", "-function|load")
-    works(cmd)
     for words in EVERYTHING:
         cmd.ok(*words)
+    cmd.ok("import", stdin=b'{"name": "carol", "domains": ["a.example"]}')
+    cmd.ok("suppress", "import", "alice", stdin=b"b.example\n")
+    for words in WITHOUT_SUCCESS:
+        result = cmd.run(*words)
+        assert "NOPERM" not in result.stdout + result.stderr
+    cmd.ok("rm", "odd", "--yes")
+    follower = cmd.start("events", "-f")
+    try:
+        wait_until(lambda: "cmd=xread " in server.cli("CLIENT", "LIST"), 20,
+                   "the one who follows")
+        cmd.ok("block", "carol")
+        assert "user.blocked" in follower.stdout.readline()
+    finally:
+        follower.kill()
+        follower.communicate()
+    assert [dict(zip(entry[::2], entry[1::2]))["object"]
+            for entry in server.cli("ACL", "LOG")] == []
+    assert set(acl.RIGHTS["command"]) - ELSEWHERE <= called(server)
     server.cli("FUNCTION", "FLUSH")
     told = cmd.fails(EX_NOPERM, "show", "alice")
     assert "The functions are missing or old; see Loading in" in told
 
+
+# What a relay has written, and what check finds.
+BEFORE = [
+    ("HSET", "smtp:report:{%s}" % ("1" * 18), "reason", "domain"),
+    ("HSET", "smtp:relay:{mx1}:filter", "version", "1.0"),
+    ("ZADD", "smtp:relays", 2 ** 31, "filter:mx1", 5, "table:mx1"),
+    ("SET", "smtp:ip:{192.0.2.77}", "-"), ("SET", "smtp:ip:{x}", "alice"),
+    ("SADD", "smtp:user:{gone}:ips", "192.0.2.1"),
+    ("HSET", "smtp:user:{odd}", "mode", "all", "account", "acme"),
+    ("XADD", "smtp:user:{odd}:log", "*", "event", "login"),
+    ("SADD", "smtp:user:{odd}:domains", "A.example"),
+    ("SADD", "smtp:user:{odd}:ips", "192.0.2.1", "192.0.2.7/24")]
 
 EVERYTHING = [words.split() for words in (
     "add alice --generate --domain example.org --quota 5 --rate 9/1h",
@@ -259,15 +299,30 @@ EVERYTHING = [words.split() for words in (
     "ip rm alice 192.0.2.1 192.0.2.0/25", "set alice restricted 0",
     "ipauth set alice 192.0.2.1",
     "ipauth set alice 192.0.2.2", "show alice", "list --ip-auth --unused 0",
+    "explain alice --mail-from a@example.org --source 192.0.2.1",
     "list --domain example.org --json", "ipauth clear alice",
     "domain add alice a.example", "domain rm alice a.example",
     "set alice description x", "set alice description", "block alice",
-    "allow alice", "quota alice --reset", "log alice",
+    "allow alice", "set alice sender_quota 5", "quota alice --reset",
+    "log alice",
     "account add acme --domain b.example", "set alice account acme",
     "account set acme plan pro", "account domain add acme c.example",
     "account domain rm acme c.example", "account show acme",
-    "account list", "fields", "check", "check --fix", "export",
-    "account rm acme --yes", "rename alice bob", "rm bob --yes")]
+    "account list", "account quota acme --reset", "account set acme quota 5",
+    "explain alice --mail-from a@c.example --source 192.0.2.1",
+    "suppress add alice --for 1h x.example y.example",
+    "suppress rm alice x.example", "suppress rm alice --expired",
+    "suppress list alice", "suppress add --account acme z.example",
+    "fields", "report " + "1" * 18, "events", "events alice --since 1h",
+    "top", "stats", "metrics", "export", "list --names",
+    "status --forget mx1", "account set acme status blocked",
+    "account rm acme --yes", "rename alice bob", "rm bob --yes --purge",
+    "add alice --no-password", "complete user", "complete user-fields")]
+
+# Which find something, or lack something that is not Redis's.
+WITHOUT_SUCCESS = [words.split() for words in (
+    "check --fix", "check", "check alice gone", "status", "queue alice",
+    "check --server --relay-user root")]
 
 
 def test_database(server, tmp_path):

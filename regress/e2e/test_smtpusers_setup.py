@@ -12,9 +12,10 @@ import subprocess
 import jsonschema
 import pytest
 
-from places import free_port, program, workdir
+from manual import blocks
+from places import SOURCE, free_port, program, workdir
 from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE,
-                       Smtpusers, log_in_as)
+                       Smtpusers, called, log_in_as, package)
 from redisserver import RedisServer, ReplyError
 from relay import LIBEXEC
 from session import Session
@@ -153,13 +154,30 @@ def test_the_lines_of_smtpd_conf_are_taken(cmd, tls):
     assert "configuration OK" in result.stderr, result.stderr
 
 
+def plain_lines(text):
+    """Those of a smtpd.conf, whatever the host is called."""
+    text = re.sub(r'((?:pki|cert|key)) ("[^"]*"|[^ \n]+)', r"\1 NAME", text)
+    text = re.sub(r"/[^ \n]*smtpusers.conf|/[^ \n]*new.conf", "CONF", text)
+    return {line.strip() for line in text.splitlines()
+            if line.strip() and not line.startswith("#")}
+
+
+def test_the_lines_of_smtpd_conf_are_those_of_the_readme(cmd):
+    out = setup(cmd).stdout
+    lines = out.partition("# In smtpd.conf(5):\n")[2].partition(
+        "\n# Users of Redis")[0]
+    [block] = [text for _, text in blocks(SOURCE / "README.md")
+               if "listen on" in text]
+    assert plain_lines(lines) == plain_lines(block)
+
+
 def test_the_acl_lines_are_taken(cmd):
     out = setup(cmd).stdout
     rules = [line.split() for line in out.splitlines()
              if line.startswith("ACL SETUSER")]
     assert [rule[2] for rule in rules] == [
         "smtpusers-relay", "smtpusers-command", "smtpusers-panel",
-        "smtpusers-deliver", "smtpusers-monitor"]
+        "smtpusers-hooks", "smtpusers-deliver", "smtpusers-monitor"]
     for rule in rules:
         assert cmd.server.cli(*rule) == "OK"
 
@@ -268,21 +286,42 @@ PANEL = [("user_add", "user:{bob}", "mode", "all", "ip_auth", "192.0.2.1"),
          ("account_set", "account:{a}", "plan", "pro"),
          ("account_domain_add", "account:{a}", "d.example"),
          ("account_domain_rm", "account:{a}", "d.example"),
-         ("account_get", "account:{a}"), ("account_del", "account:{a}"),
-         ("user_del", "user:{bob}")]
+         ("account_get", "account:{a}"), ("account_reset", "account:{a}"),
+         ("user_suppress_add", "user:{bob}", "1h", "a.example"),
+         ("user_suppress_rm", "user:{bob}", "a.example"),
+         ("user_suppressed", "user:{bob}", "0"), ("user_check", "user:{bob}"),
+         ("rows", "user:{bob}", "user", "fields", "problems suppressed_count"),
+         ("odd_members", "user:{bob}", "suppressed", "0"),
+         ("odd_members", "user:{bob}", "domains", "0"),
+         ("mend", "user:{bob}", "ips", "192.0.2.0/24", ""),
+         ("user_set", "user:{bob}", "quota", ""),
+         ("user_set", "user:{bob}", "sender_quota", "5"),
+         ("sender_usage", "user:{bob}", "86400", "0"),
+         ("account_del", "account:{a}"), ("user_del", "user:{bob}")]
 
 
 def test_a_panel_has_the_rights_that_it_uses(cmd):
     server = cmd.server
     log_in_as(server, "panel", server.dir)
     server.cli("ACL", "LOG", "RESET")
+    server.cli("CONFIG", "RESETSTAT")
     with server.connect() as panel:
         panel.command("AUTH", "panel", "pw")
+        panel.command("PING")
+        panel.command("SELECT", "0")
         for function, key, *words in PANEL:
             panel.command("FCALL", "smtpusers_" + function, 1, "smtp:" + key,
                           *words)
-        panel.command("FCALL", "smtpusers_page", 0, "smtp:", "user", "0")
+        for name in ("carl", "dora"):
+            panel.command("FCALL", "smtpusers_user_add", 1,
+                          "smtp:user:{%s}" % name, "mode", "all")
+        server.cli("XADD", "smtp:user:{carl}:log", "*", "event", "login")
+        panel.command("FCALL", "smtpusers_user_del", 1, "smtp:user:{carl}")
+        panel.command("FCALL", "smtpusers_user_rename", 2,
+                      "smtp:user:{dora}", "smtp:user:{carl}")
+        panel.command("FCALL_RO", "smtpusers_page", 0, "smtp:", "user", "0")
         assert refused(server) == []
+        assert called(server) >= set(package("provision.acl").RIGHTS["panel"])
         for words in (("FUNCTION", "FLUSH"), ("GET", "other"),
                       ("HGETALL", "smtp:report:{1}"), ("CONFIG", "GET", "*"),
                       ("KEYS", "*"), ("EVAL", "return 1", "0")):

@@ -542,6 +542,23 @@ def test_block_and_allow(alice):
     assert alice.fields("alice") == before
 
 
+def test_block_until_a_time(alice):
+    before = alice.fields("alice")
+    for time_given in ("2098-12-24", "2098-12-24T00:00:00Z"):
+        alice.ok("block", "alice", "--until", time_given)
+        assert alice.fields("alice") == {
+            **before, "status": "blocked",
+            "blocked_until": "2098-12-24T00:00:00Z"}
+    alice.ok("set", "alice", "blocked_until", "2099-01-01T00:00:00Z")
+    assert alice.fields("alice")["blocked_until"] == "2099-01-01T00:00:00Z"
+    held = alice.snapshot()
+    for text in ("2026-01-01", "tomorrow", "2h", ""):
+        alice.fails(EX_USAGE, "block", "alice", "--until", text)
+    assert alice.snapshot() == held
+    alice.ok("block", "alice")
+    assert alice.fields("alice") == {**before, "status": "blocked"}
+
+
 # what all of them have in common
 
 ONE_USER = [("show", "{}"), ("passwd", "{}", "--generate"),

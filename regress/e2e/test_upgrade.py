@@ -180,8 +180,8 @@ def test_older_functions_let_nothing_pass(redis, users, limit):
             put(redis, KNOWING_LITTLE)
             verdict = sender.commit()
         assert word in verdict
-    # They were asked, each time.
-    assert int(redis.cli("GET", "{alice}:passed")) >= 4
+    # They were asked, where the relay had not put its own back before.
+    assert int(redis.cli("GET", "{alice}:passed")) > 0
 
 
 def calls(redis, command, which):

@@ -336,10 +336,12 @@ test_ulabels(void **state)
 static bool
 read_count(const struct vector *v, char *out)
 {
-	int64_t n;
+	int64_t n = -1;
 
-	if (strlen(v->text) != v->len || !count_parse(v->text, &n))
+	if (!is_string(v) || !count_parse(v->text, &n)) {
+		assert_int_equal(n, -1);
 		return (false);
+	}
 	sprintf(out, "%" PRId64, n);
 	return (true);
 }
@@ -348,26 +350,26 @@ read_count(const struct vector *v, char *out)
 static bool
 read_rate(const struct vector *v, char *out)
 {
-	int64_t count, seconds;
+	int64_t count = -1, seconds = -1;
 	bool	taken;
 
 	strcpy(out, v->canonical);
 	taken = is_string(v) && rate_parse(v->text, &count, &seconds);
 	assert_int_equal(taken, v->rest[0] != '\0');
-	if (taken) {
-		assert_int_equal(count, strtoll(v->canonical, NULL, 10));
-		assert_int_equal(seconds, strtoll(v->rest, NULL, 10));
-	}
+	assert_int_equal(count, taken ? strtoll(v->canonical, NULL, 10) : -1);
+	assert_int_equal(seconds, taken ? strtoll(v->rest, NULL, 10) : -1);
 	return (v->taken);
 }
 
 static bool
 read_size(const struct vector *v, char *out)
 {
-	int64_t n;
+	int64_t n = -1;
 
-	if (strlen(v->text) != v->len || !size_parse(v->text, &n))
+	if (!is_string(v) || !size_parse(v->text, &n)) {
+		assert_int_equal(n, -1);
 		return (false);
+	}
 	sprintf(out, "%" PRId64, n);
 	return (true);
 }

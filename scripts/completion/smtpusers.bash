@@ -20,6 +20,7 @@ _smtpusers_options()
 	list)	echo "--account --status --mode --domain --match --unused \
 		    --ip-auth --json --names" ;;
 	rm)	echo "--yes --purge" ;;
+	block)	echo "--until" ;;
 	account-rm)
 		echo "--yes" ;;
 	log)	echo "-f -n --json" ;;
@@ -62,15 +63,15 @@ _smtpusers_value()
 			esac ;;
 	--last)		echo "1h 24h 48h" ;;
 	--since)	echo "24h 7d 35d" ;;
-	--mode)		echo "default all any" ;;
-	--status)	echo "allowed blocked sandboxed" ;;
+	--mode|--status)
+			echo "@user-words ${1#--}" ;;
 	--scheme)	echo "yescrypt bcrypt" ;;
 	--plan)		echo "basic pro" ;;
 	--format)	echo "jsonl csv" ;;
 	--errors|--password-file|--ca|--output)
 			echo "@files" ;;
 	-n|--quota|--quota-period|--rate|--description|--domain|--match|\
-	--unused|--for|--mail-from|--from-header|--source|--from-line|--wait|--redis|\
+	--unused|--for|--until|--mail-from|--from-header|--source|--from-line|--wait|--redis|\
 	--redis-user|--prefix|--report-url|--relay-user|--forget)
 			echo "-" ;;
 	-f)		[ -n "$2" ] || echo "@files" ;;
@@ -106,11 +107,11 @@ _smtpusers_words()
 	"account set "*\ *\ *|"set "*\ *\ *)
 		;;
 	"account set "*\ *)
-		echo "@account-words" ;;
+		echo "@account-words ${1##* }" ;;
 	"account set "*)
 		echo "@account-fields" ;;
 	"set "*\ *)
-		echo "@user-words" ;;
+		echo "@user-words ${1##* }" ;;
 	"set "*)
 		echo "@user-fields" ;;
 	import|"suppress import "*)
@@ -159,8 +160,8 @@ _smtpusers_split()
 
 _smtpusers()
 {
-	local -a words plain=()
-	local current skip="" file="" word value i
+	local -a words offered plain=()
+	local IFS=$' \t\n' current skip="" file="" word value i
 
 	COMPREPLY=()
 	_smtpusers_split "${COMP_LINE:0:COMP_POINT}"
@@ -198,15 +199,23 @@ _smtpusers()
 		    "$current") ;;
 	@*-fields)
 		value=$(_smtpusers_ask "${words[0]}" "$file" "${value#@}") ;;
-	@*-words)
-		value=$(_smtpusers_ask "${words[0]}" "$file" "${value#@}" \
-		    "${plain[-1]}" "$current") ;;
+	@*-words\ *)
+		value=${value#@}
+		value=$(_smtpusers_ask "${words[0]}" "$file" "${value%% *}" \
+		    "${value#* }" "$current") ;;
 	@files)	mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		compopt -o filenames 2>/dev/null
 		return ;;
 	-)	return ;;
 	esac
-	mapfile -t COMPREPLY < <(compgen -W "$value" -- "$current")
+	# Not by compgen -W, which runs commands that are in the words.
+	read -r -d "" -a offered <<<"$value"
+	for word in "${offered[@]}"; do
+		case $word in
+		"$current"*)
+			COMPREPLY+=("$word") ;;
+		esac
+	done
 }
 
 complete -F _smtpusers smtpusers

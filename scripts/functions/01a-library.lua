@@ -3,8 +3,8 @@
 -- See LICENSE.
 --
 -- The parts in this directory, one behind the other in the order of their
--- names, are the function library, where @HASH@ stands for the first 16 digits
--- of the SHA-256 of that text.  Its name tells the version: whoever loads it
+-- names, are the function library, where @RELEASE@ stands for the number of all
+-- programs, and then @HASH@ for the first 16 digits of the SHA-256 of that text.  Its name tells the version: whoever loads it
 -- deletes the one that was found, by its name, in the same transaction.  Where
 -- another client has come in between, both fail, for no two libraries have
 -- functions of the same name.
@@ -19,6 +19,7 @@
 -- two texts with one number neither stays, and neither is known for the older.
 local VERSION = 7
 local HASH = '@HASH@'
+local RELEASE = '@RELEASE@'
 
 local PERIOD_MAX = 3650 * 86400
 local COUNT_MAX = 1000000000000
@@ -32,10 +33,13 @@ local LIMITS = {
 	decoded = 8192,		-- bytes of A-labels that are decoded
 	records = 100,		-- that are imported, and words of these
 	words = 5000,
+	replaced = 10000,	-- members of sets that are replaced
+	tidied = 1000,		-- suppressed recipients whose time is over
 	page = 50,		-- keys that a page looks at
 	strays = 25,		-- and one that looks for those of nobody
 	checked = 100,		-- of one that looks for problems
 	read = 2500,		-- members of all sets that a page reads
+	counted = 32768,	-- bytes of counters that a page reads
 	exact = 32768,		-- bytes of odd texts that are shown exactly
 	listed = 500,		-- members of a set that are shown or looked at
 }
@@ -59,14 +63,23 @@ do
 
 local SHOWN_MAX = 200		-- bytes of a value that an error repeats
 
+local escapes			-- by the byte that one stands for
+
+local function make_escapes()
+	escapes = {}
+	for byte = 0, 255 do
+		escapes[string.char(byte)] = string.format('\\x%02x', byte)
+	end
+	return escapes
+end
+
 -- A text as an error may repeat it: what is no printable ASCII is written as
 -- bytes.
 function visible(text)
 	local rest = #text > SHOWN_MAX and '...' or ''
 	text = string.sub(text, 1, SHOWN_MAX)
-	return string.gsub(text, '[%c\\\128-\255]', function(byte)
-		return string.format('\\x%02x', string.byte(byte))
-	end) .. rest
+	return string.gsub(text, '[%c\\\128-\255]', escapes or make_escapes()) ..
+	    rest
 end
 
 -- Ends the call; the first word of an error is its code.

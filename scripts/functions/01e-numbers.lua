@@ -93,15 +93,21 @@ end
 
 -- The rates of a text, of which those that mean the same count once: each with
 -- its number n, its period in seconds and as a text, its text, and the name of
--- its counter.  Nil and the word that is none.
+-- its counter.  Nil and what is wrong where the relay takes none of it, before
+-- much is made of it: whoever may write a record may write anything there.
 parse_rates = remembering(function(text)
 	local rates, seen = {}, {}
+	if #text > FIELD_MAX then
+		return nil, visible(text) .. ': longer than ' .. FIELD_MAX ..
+		    ' bytes'
+	end
 	for word in string.gmatch(text, '[^ ]+') do
 		local count, period = string.match(word, '^(%d+)/(%w+)$')
 		local n = count and parse_count(count)
 		local seconds = period and parse_period(period)
 		if not n or n < 1 or not seconds then
-			return nil, word
+			return nil, visible(word) .. ': not a rate: ' ..
+			    'messages/period, such as 100/1h'
 		end
 		local name = string.format('%.0f/%.0f', n, seconds)
 		if not seen[name] then
@@ -112,20 +118,21 @@ parse_rates = remembering(function(text)
 		end
 		seen[name] = true
 	end
+	if #rates > RATES_MAX then
+		return nil, visible(text) .. ': ' .. #rates ..
+		    ' rates: a user has 1 to ' .. RATES_MAX ..
+		    ', separated by spaces'
+	end
 	return rates
 end)
 
 function canonical.rate(text)
-	if #text > FIELD_MAX then
-		invalid(text, 'longer than ' .. FIELD_MAX .. ' bytes')
-	end
 	local texts = {}
-	local rates, bad = parse_rates(text)
+	local rates, why = parse_rates(text)
 	if not rates then
-		invalid(bad, 'not a rate: messages/period, such as 100/1h')
-	elseif #rates < 1 or #rates > RATES_MAX then
-		invalid(text, #rates .. ' rates: a user has 1 to ' ..
-		    RATES_MAX .. ', separated by spaces')
+		fail('INVALID', why)
+	elseif #rates == 0 then
+		invalid(text, 'no rate')
 	end
 	for i, rate in ipairs(rates) do
 		texts[i] = rate.text

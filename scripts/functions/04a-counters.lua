@@ -16,19 +16,30 @@ local counters, windows = {}, {}
 do
 
 counters.TIME_MAX = 2 ^ 53	-- microseconds, exact in a number of Lua
+local WINDOW_MAX = 64		-- bytes of a window
 
 function counters.key(counter)
 	return type(counter) == 'string' and counter or counter.key
 end
 
--- What one holds: false for nothing, nil where it is no text.
-function counters.read(counter)
+local function read_any(counter)
 	if type(counter) == 'string' then
 		return reply_or_nil(redis.pcall('GET', counter))
 	end
 	local text = reply_or_nil(redis.pcall('HGET', counter.key,
 	    counter.field))
 	return text and not counter.over and text
+end
+
+-- What one holds: false for nothing, nil where it is no text, or one of more
+-- bytes than there can be.  Users may write their own.
+function counters.read(counter, most)
+	local text = read_any(counter)
+	left.counted = left.counted - #(text or '')
+	if text and #text > most then
+		return nil
+	end
+	return text
 end
 
 -- It is forgotten after so many microseconds, by its key or by whoever has a
@@ -52,7 +63,7 @@ end
 -- Where it was further ahead than a period, nobody waits for that time: it begins
 -- now.  Nil where it cannot be read.
 function windows.read(counter, period, time)
-	local text = counters.read(counter)
+	local text = counters.read(counter, WINDOW_MAX)
 	local start, count = string.match(text or '', '^(%d+) (%d+)$')
 	start, count = tonumber(start), tonumber(count)
 	if text == false then

@@ -29,6 +29,10 @@ do
 
 local read, write, TIME_MAX = counters.read, counters.write, counters.TIME_MAX
 local SPANS_MAX = 256
+local BUCKETS_MAX = 2 * RATES_MAX	-- of those that are gone, too
+local NUMBER = 32			-- bytes of one and what is before it
+local WORD_MAX = 3 * NUMBER * (SPANS_MAX + 1)
+local FORMER_MAX = 64			-- bytes of what version 3 has counted
 
 -- The parts of a message.
 local function parts(period)
@@ -37,10 +41,14 @@ end
 
 local function read_bucket(word)
 	local v = {}
+	if #word > WORD_MAX then
+		return nil
+	end
 	for digits in string.gmatch(word, '%d+') do
 		v[#v + 1] = tonumber(digits)
 	end
-	if string.find(word, '[^%d:]') or #v < 3 or #v % 3 ~= 0 or v[1] < 1 or
+	if string.find(word, '[^%d:]') or #v < 3 or #v % 3 ~= 0 or
+	    #v > 3 * (SPANS_MAX + 1) or v[1] < 1 or
 	    v[1] > PERIOD_MAX or v[2] < 1 or v[2] > COUNT_MAX or
 	    v[3] > 2 * COUNT_MAX * parts(v[1]) then
 		return nil
@@ -55,7 +63,7 @@ end
 
 -- As they were at the last charge; nil where they cannot be read.
 local function read_buckets(counter, time)
-	local text = read(counter)
+	local text = read(counter, BUCKETS_MAX * WORD_MAX)
 	if text == false then
 		return { born = time, number = 0, time = time, of = {} }
 	end
@@ -66,9 +74,11 @@ local function read_buckets(counter, time)
 	if not born or b.time > TIME_MAX then
 		return nil
 	end
+	local count = 0
 	for word in string.gmatch(rest, '[^ ]+') do
 		local period, bucket = read_bucket(word)
-		if not period then
+		count = count + 1
+		if not period or b.of[period] or count > BUCKETS_MAX then
 			return nil
 		end
 		b.of[period] = bucket
@@ -132,7 +142,7 @@ end
 -- What version 3 has counted of a rate, in a key of its own: "TIME LEVEL", in
 -- messages.  Nil where it cannot be read.
 local function former_level(key, rate, time)
-	local text = read(key)
+	local text = read(key, FORMER_MAX)
 	local at, amount = string.match(text or '', '^(%d+) ([%d.e+-]+)$')
 	at, amount = tonumber(at), tonumber(amount)
 	if text == false then
@@ -192,7 +202,7 @@ end
 
 -- Rates that are gone are counted for as long as something is left of them,
 -- should they come again; of very many, those that last the longest.
-local function forget(b, l)
+local function drop_gone(b, l)
 	local gone = {}
 	for period, bucket in pairs(b.of) do
 		if not l.least[period] then
@@ -212,7 +222,7 @@ end
 
 -- The number of the charge.
 function buckets.charge(counter, l, b, units, time)
-	forget(b, l)
+	drop_gone(b, l)
 	if not next(b.of) then
 		if b.number > 0 then
 			write(counter, nil)

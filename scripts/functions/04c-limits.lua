@@ -17,7 +17,7 @@ local function parse_limits(quota, rate, period, text)
 	local least = {}
 	if not n then
 		return nil, 'quota'
-	elseif not rates or #rates > RATES_MAX then
+	elseif not rates then
 		return nil, 'rate'
 	end
 	for _, one in ipairs(rates) do

@@ -110,8 +110,8 @@ end
 
 -- Behind what was given back: one of which nothing is left goes.
 function senders.tidy(scope)
-	if counters.read(scope.window) == false and
-	    counters.read(scope.buckets) == false then
+	if counters.read(scope.window, 0) == false and
+	    counters.read(scope.buckets, 0) == false then
 		forget(scope.window.key, scope.domain)
 	end
 end

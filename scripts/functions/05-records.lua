@@ -12,7 +12,9 @@
 --             not be lost where it is 1 (follows); whether it is secret, a
 --             number, a note that the relay does not read, or weak, since the
 --             programs do not read it, and so no sign of a record; the field
---             without which it means nothing (of), and with which it goes
+--             without which it means nothing (of), and with which it goes;
+--             whether nobody sets it by itself: it comes with something else
+--             (unset)
 --   sets      in order: name, kind of member, help
 --   leftover  keys behind its own that go when it comes or goes; where there
 --             is any of them, there is one of the first (signs)
@@ -222,6 +224,7 @@ do
 			if members and value == '' then
 				changes.values[field.name] =
 				    #members > 0 and '1' or ''
+				changes.implied[field.name] = true
 			end
 		end
 	end
@@ -238,11 +241,12 @@ do
 	end
 
 	-- What is wanted, in pairs from one word to another: canonical values
-	-- by field, "" for none; members by set; a warning.  When a record was
-	-- created is not unsaid.
+	-- by field, "" for none; members by set; which fields are implied, since
+	-- nobody has given a value; a warning.  When a record was created is not
+	-- unsaid.
 	function changes_of(kind, words, first, last)
 		local values, sets, fields = {}, {}, kind.field
-		local changes = { values = values, sets = sets }
+		local changes = { values = values, sets = sets, implied = {} }
 		if (last - first) % 2 ~= 1 then
 			fail('INVALID', 'a field without a value: they come ' ..
 			    'in pairs')
@@ -300,11 +304,9 @@ local function add_step(steps, command, key, words)
 	end
 end
 
--- Before Redis 7.0 it cannot be asked.
 local function need_right(command, key, words)
-	local may, count = redis.acl_check_cmd, #words
-	if may and not may(command, key,
-	    unpack(words, 1, count < CHUNK and count or CHUNK)) then
+	if not redis.acl_check_cmd(command, key,
+	    unpack(words, 1, math.min(#words, CHUNK))) then
 		fail('NOPERM', visible(key) .. ': this ACL user may not ' ..
 		    'call ' .. command)
 	end
@@ -331,10 +333,17 @@ local function add_set_steps(steps, key, members)
 	if #members == 0 then
 		add_step(steps, 'UNLINK', key)
 		return
-	elseif redis.call('SCARD', key) > LIMITS.members then
+	end
+	local count = redis.call('SCARD', key)
+	if count > LIMITS.members then
 		fail('INVALID', visible(key) .. ': more members than a call ' ..
 		    'can replace: add and remove instead')
+	elseif count > left.replaced then
+		fail('INVALID', visible(key) .. ': a call replaces at most ' ..
+		    LIMITS.replaced .. ' members: write this record by ' ..
+		    'another')
 	end
+	left.replaced = left.replaced - count
 	for _, member in ipairs(members) do
 		wanted[member] = true
 	end
@@ -470,29 +479,50 @@ local function leftover_steps(steps, kind, key, rates)
 	end
 end
 
-local filling, add_record, set_record, put_record
+local filling, add_record, set_record, put_record, has_fields
 do
 
-local function is_same(kind, key, name, changes)
-	local left, count = {}, 1
-	for field, value in pairs(changes.values) do
-		if value ~= '' then
-			left[field], count = value, count + 1
-		end
+-- What a field means that may not be there.
+local function meaning(field, value)
+	return (value or '') ~= '' and value or field.absent or field.given or
+	    ''
+end
+
+-- Whether a field is held as it is wanted.  What nobody has given a value of may
+-- also not be there.
+local function is_held(field, held, changes)
+	local wanted = changes.values[field.name]
+	if (held or '') == '' and changes.implied[field.name] then
+		return true
+	elseif field.name == 'created' and not wanted then
+		return true
 	end
-	if redis.call('HLEN', key) > count then
+	return meaning(field, held) == meaning(field, wanted)
+end
+
+local function same_fields(kind, key, changes)
+	local held = {}
+	if redis.call('HLEN', key) > #kind.fields then
 		return false
 	end
 	local flat = redis.call('HGETALL', key)
 	for i = 1, #flat, 2 do
-		local field = flat[i]
-		if left[field] ~= flat[i + 1] and
-		    (left[field] or field ~= 'created') then
+		if not kind.field[flat[i]] then
 			return false
 		end
-		left[field] = nil
+		held[flat[i]] = flat[i + 1]
 	end
-	if next(left) then
+	for i = 1, #kind.fields do
+		local field = kind.fields[i]
+		if not is_held(field, held[field.name], changes) then
+			return false
+		end
+	end
+	return true
+end
+
+local function is_same(kind, key, name, changes)
+	if not same_fields(kind, key, changes) then
 		return false
 	end
 	for _, set in ipairs(kind.sets) do
@@ -658,6 +688,14 @@ function add_record(kind, key, name, words, first, last)
 		fail('EXISTS', name .. ': exists already')
 	end
 	return told('same', changes)
+end
+
+-- Whether a record that is added so has the fields that one has, whatever is in
+-- its sets.
+function has_fields(kind, key, words)
+	local changes = changes_of(kind, words, 1, #words)
+	add_given(kind, changes)
+	return exists(key) and same_fields(kind, key, changes)
 end
 
 function set_record(kind, key, name, words, first, last)

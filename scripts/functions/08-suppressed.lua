@@ -11,7 +11,6 @@ local suppressed = {}		-- what other parts use
 do
 
 local MOST = 1000000		-- entries of a list
-local TIDIED = 1000		-- entries that have ended, removed in a call
 local PAIRS = 499		-- of a command: scores and members
 local LAST = 253402300799	-- seconds at the end of the year 9999
 
@@ -54,7 +53,8 @@ end
 local function add_tidying(steps, list)
 	local gone = redis.call('ZRANGE', list, '(0',
 	    string.format('%.0f', seconds_now()), 'BYSCORE', 'LIMIT', '0',
-	    tostring(TIDIED))
+	    tostring(left.tidied))
+	left.tidied = left.tidied - #gone
 	add_step(steps, 'ZREM', list, gone)
 	return #gone
 end
@@ -106,7 +106,7 @@ local function add_members(steps, list, members, ends)
 end
 
 -- What is suppressed for longer already stays so.
-local function add(kind, key, name, words, default)
+local function suppress(kind, key, name, words, default)
 	local list, steps = list_of(kind, key, name), {}
 	need_words(words, 'recipient')
 	local members, ends = wanted_of(words, default)
@@ -126,7 +126,7 @@ local function suppress_add(kind, keys, args)
 	local period = table.remove(args, 1) or ''
 	local default = period == '' and math.huge or
 	    seconds_now() + parse_period(canonical.period(period))
-	return add(kind, key, name, args, default)
+	return suppress(kind, key, name, args, default)
 end
 
 -- Also what is no recipient, by its exact text; without any, what has ended.
@@ -190,7 +190,7 @@ function suppressed.put(kind, key, name, words, first, last)
 		fail('INVALID', 'the call takes the word suppressed and ' ..
 		    'recipients')
 	end
-	return add(kind, key, name, split(words[last], 'suppressed'),
+	return suppress(kind, key, name, split(words[last], 'suppressed'),
 	    math.huge) > 0 and 'changed' or 'same'
 end
 

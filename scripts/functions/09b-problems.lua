@@ -6,12 +6,18 @@
 local DEFAULT_PERIOD = '86400'
 
 local fields_of, members_or_problem, check_fields, check_domains, warnings_of
-local usage_or_problem, user_problems
+local count_problems, usage_or_problem, user_problems
 
 do
 
 local TOLD = 100		-- members of a set that are complained of
 local READ = 200		-- fields of a hash that are all read
+local DEAR = 10			-- as one problem costs as many good members
+
+-- A page that finds many looks at fewer records.
+function count_problems(count)
+	left.read = left.read - DEAR * count
+end
 
 -- Reading
 
@@ -35,10 +41,10 @@ function fields_of(kind, key)
 end
 
 -- The members of a set, sorted, or some where there are very many, and how many
--- there are; or a problem.
-function members_or_problem(problems, key, name)
+-- there are, which the caller may know; or a problem.
+function members_or_problem(problems, key, name, count)
 	local set, members = key .. ':' .. name, nil
-	local count = size_of(set)
+	count = count or size_of(set)
 	if not count or count == 0 then
 		problems[#problems + 1] = not count and name .. ': not a set' or
 		    nil
@@ -57,6 +63,7 @@ end
 
 -- Complains of members, but not of all where they are many.
 local function tell_members(problems, name, bad, what)
+	count_problems(#bad)
 	for i = 1, math.min(#bad, TOLD) do
 		problems[#problems + 1] = name .. ': ' .. visible(bad[i]) ..
 		    ': ' .. what
@@ -185,10 +192,12 @@ function usage_or_problem(problems, key, period)
 	return found
 end
 
-function user_problems(problems, key, fields)
+-- The sizes of the sets, by name, where the caller knows them; what was read.
+function user_problems(problems, key, fields, sizes)
 	local domains, domain_count = members_or_problem(problems, key,
-	    'domains')
-	local ips, ip_count = members_or_problem(problems, key, 'ips')
+	    'domains', sizes.domains)
+	local ips, ip_count = members_or_problem(problems, key, 'ips',
+	    sizes.ips)
 	check_fields(problems, USER, fields)
 	if not is_read(fields) then
 		problems[#problems + 1] = 'no field that the relay reads, ' ..
@@ -212,7 +221,7 @@ function api.user_check(keys)
 	local problems = {}
 	need(USER, key, name)
 	usage_or_problem(problems, key, DEFAULT_PERIOD)
-	user_problems(problems, key, fields_of(USER, key))
+	user_problems(problems, key, fields_of(USER, key), {})
 	return problems
 end
 

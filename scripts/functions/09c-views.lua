@@ -73,7 +73,7 @@ function api.user_get(keys, args)
 	local fields = fields_of(USER, key)
 	fields.status = fields.status and
 	    status_now(fields.status, fields.blocked_until, now())
-	local sets = user_problems(problems, key, fields)
+	local sets = user_problems(problems, key, fields, {})
 	local last = last_of(key)
 	local out = append({ 'name', json.text(name) },
 	    json_fields(USER, fields))
@@ -127,6 +127,7 @@ local function json_rows(rows)
 			'absent', json.text(row.absent or row.given),
 			'number', tostring(row.number or false),
 			'secret', tostring(row.secret or false),
+			'settable', tostring(not row.unset),
 			'most', row.most and tostring(row.most) or 'null',
 			'help', json.text(row.help) })
 	end
@@ -144,6 +145,7 @@ function api.describe()
 	return json.object({
 		'version', tostring(VERSION),
 		'hash', json.text(HASH),
+		'release', json.text(RELEASE),
 		'limits', json.object({
 			'members', tostring(LIMITS.members),
 			'bytes', tostring(LIMITS.bytes),

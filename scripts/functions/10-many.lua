@@ -49,14 +49,15 @@ function COLUMNS.suppressed_count(row)
 	return row.suppressed
 end
 
--- Messages of this period, as far as they count.
+-- Messages of this period, as far as they count; nil where the page has looked
+-- at enough already.
 function COLUMNS.used(row)
 	local fields = row.fields
 	local quota = fields.quota and parse_count(fields.quota) or 0
 	local period = quota > 0 and parse_period(
 	    (fields.quota_period or '') ~= '' and fields.quota_period or
 	    row.period)
-	if not period then
+	if not period or left.counted <= 0 then
 		return false
 	end
 	left.time = left.time or now()
@@ -93,7 +94,7 @@ function COLUMNS.problems(row)
 	local count = (count_of(row, 'domains') or 0) +
 	    (row.kind == USER and count_of(row, 'ips') or 0)
 	local problems = {}
-	if count > left.read then
+	if count > left.read or left.counted <= 0 then
 		return false
 	end
 	left.read = left.read - count
@@ -102,14 +103,16 @@ function COLUMNS.problems(row)
 		usage_or_problem(problems, row.key, row.period)
 	end
 	if row.kind == USER then
-		row.suppressed = user_problems(problems, row.key,
-		    fields).suppressed_count or false
+		row.suppressed = user_problems(problems, row.key, fields,
+		    row).suppressed_count or false
 	else
-		local domains = members_or_problem(problems, row.key, 'domains')
+		local domains = members_or_problem(problems, row.key,
+		    'domains', row.domains)
 		check_fields(problems, ACCOUNT, fields)
 		check_domains(problems, ACCOUNT, domains)
 		row.suppressed = suppressed.count(problems, row.key) or false
 	end
+	count_problems(#problems)
 	return problems
 end
 
@@ -172,60 +175,97 @@ local CONDITIONS = {
 	end,
 }
 
--- What a page is asked for: options in pairs.
+-- What a page is asked for: the fields and columns that are wanted, in order;
+-- conditions; reads, the fields that these look at, and names, a list of them;
+-- whole, where that is all fields.  Nothing comes twice, for each costs its time
+-- in every row.
+
+local function once(seen, word)
+	if seen[word] then
+		invalid(word, 'named twice')
+	end
+	seen[word] = true
+end
+
+local OPTIONS = {}
+
+function OPTIONS.fields(page, value)
+	local seen, fields = {}, page.kind.field
+	for word in string.gmatch(value, '[^ ]+') do
+		if not fields[word] and not COLUMNS[word] then
+			invalid(word, 'not a field')
+		end
+		once(seen, word)
+		page.wanted[#page.wanted + 1] = word
+		page.reads[word] = fields[word] and true
+		page.whole = page.whole or WHOLE[word]
+	end
+	if seen.used then
+		page.reads.quota, page.reads.quota_period = true, true
+	end
+end
+
+function OPTIONS.period(page, value)
+	page.period = canonical.period(value)
+end
+
+function OPTIONS.match(page, value)
+	page.match = value
+end
+
+local function add_condition(page, name, value)
+	page.conditions[#page.conditions + 1] = { name, value }
+end
+
+function OPTIONS.domain(page, value)
+	add_condition(page, 'domain',
+	    canonical[page.kind.set.domains.kind](value))
+end
+
+function OPTIONS.given(page, value)
+	if not page.kind.field[value] then
+		invalid('given', 'not an option')
+	end
+	once(page.given, value)
+	add_condition(page, 'given', value)
+	page.reads[value] = true
+end
+
+local function of_field(page, value, name)
+	local fields = page.kind.field
+	if not fields[name] then
+		invalid(name, 'not an option')
+	end
+	add_condition(page, name, canonical[fields[name].kind](value))
+	page.reads[name] = true
+	if name == 'status' and fields.blocked_until then
+		page.reads.blocked_until = true
+	end
+end
+
+OPTIONS.status, OPTIONS.mode = of_field, of_field
+OPTIONS.plan, OPTIONS.account = of_field, of_field
+
+-- Of options in pairs.
 local function page_of(kind, args)
-	local page = { kind = kind, wanted = {}, names = {}, conditions = {},
-	    period = DEFAULT_PERIOD }
-	local fields = {}
+	local page = { kind = kind, wanted = {}, reads = {}, names = {},
+	    given = {}, conditions = {}, period = DEFAULT_PERIOD }
+	local seen = {}
 	need_sizes(args)
 	if #args % 2 ~= 0 then
 		fail('INVALID', 'an option without a value: they come in pairs')
 	end
 	for i = 1, #args, 2 do
-		local option, value = args[i], args[i + 1]
-		if option == 'fields' then
-			for word in string.gmatch(value, '[^ ]+') do
-				if not kind.field[word] and
-				    not COLUMNS[word] then
-					invalid(word, 'not a field')
-				end
-				page.wanted[#page.wanted + 1] = word
-				fields[kind.field[word] and word or ''] = true
-				page.whole = page.whole or WHOLE[word]
-				if word == 'used' then
-					fields.quota = true
-					fields.quota_period = true
-				end
-			end
-		elseif option == 'period' then
-			page.period = canonical.period(value)
-		elseif option == 'match' then
-			page.match = value
-		elseif option == 'given' and kind.field[value] then
-			page.conditions[#page.conditions + 1] = { 'given',
-			    value }
-			fields[value] = true
-		elseif CONDITIONS[option] and option ~= 'given' then
-			if option == 'domain' then
-				value = canonical[kind.set.domains.kind](value)
-			elseif kind.field[option] then
-				value = canonical[kind.field[option].kind](
-				    value)
-				fields[option] = true
-				fields.blocked_until = option == 'status' and
-				    kind == USER or nil
-			else
-				invalid(option, 'not an option')
-			end
-			page.conditions[#page.conditions + 1] = { option,
-			    value }
-		else
+		local option = args[i]
+		if not OPTIONS[option] then
 			invalid(option, 'not an option')
+		elseif option ~= 'given' then
+			once(seen, option)
 		end
+		OPTIONS[option](page, args[i + 1], option)
 	end
-	fields[''] = nil
-	for field in pairs(fields) do
-		page.names[#page.names + 1] = field
+	for name in pairs(page.reads) do
+		page.names[#page.names + 1] = name
 	end
 	return page
 end
@@ -264,12 +304,15 @@ local function page_fields(page, key)
 end
 
 -- The row of a record, nil where it is not asked for or not there, the name
--- alone where it cannot be read.
-local function row_of(page, key, name)
+-- alone where it cannot be read.  Of a key that was found the caller is sure.
+local function row_of(page, key, name, sure)
 	local row = { key = key, kind = page.kind,
 	    fields = page_fields(page, key), period = page.period }
 	if not row.fields then
 		return #page.conditions == 0 and { name } or nil
+	elseif not sure and not next(row.fields) and
+	    redis.call('EXISTS', key) == 0 then
+		return nil
 	end
 	for _, condition in ipairs(page.conditions) do
 		if not CONDITIONS[condition[1]](row, condition[2]) then
@@ -329,7 +372,7 @@ function api.page(keys, args)
 		local name = string.sub(key, #before + 1, -2)
 		if #name <= 64 and
 		    string.find(name, '^[a-z0-9][a-z0-9._+-]*$') then
-			out[#out + 1] = row_of(asked, key, name)
+			out[#out + 1] = row_of(asked, key, name, true)
 		end
 	end
 	return out
@@ -345,8 +388,7 @@ function api.rows(keys, args)
 	local asked = page_asked(kind, { unpack(args, 2, 1 + CHUNK) })
 	for i, key in ipairs(keys) do
 		local _, name = record_of({ key }, kind)
-		out[i] = redis.call('EXISTS', key) == 1 and
-		    row_of(asked, key, name) or false
+		out[i] = row_of(asked, key, name, false) or false
 	end
 	return out
 end
@@ -518,6 +560,15 @@ function api.mend(keys, args)
 	add_step(steps, 'SREM', key, gone)
 	take(steps)
 	return #gone
+end
+
+-- [FIELD VALUE...] -> 1 or 0: whether all is there but, perhaps, members of
+-- sets, so that these can be added.
+function api.is(keys, args)
+	local kind = kind_of_key(keys)
+	local key = record_of(keys, kind)
+	need_sizes(args)
+	return has_fields(kind, key, args) and 1 or 0
 end
 
 -- SUFFIX...: what is left of a record that is not there.

@@ -158,7 +158,7 @@ end
 
 -- What is counted now; it ends with its window, also where that has become
 -- shorter, or where something has taken its end away.
-local function add(key, alarm, what)
+local function count_in(key, alarm, what)
 	local count
 	if type(what) == 'number' then
 		count = add_to_number(key, what)
@@ -171,8 +171,8 @@ local function add(key, alarm, what)
 end
 
 -- The same; nil where the counter cannot be read.
-local function add_or_nil(key, alarm, what)
-	local ok, count = pcall(add, key, alarm, what)
+local function count_or_nil(key, alarm, what)
+	local ok, count = pcall(count_in, key, alarm, what)
 	local text = not ok and error_text(count) or ''
 	if not ok and not string.find(text, '^WRONGTYPE ') and
 	    not string.find(text, '^INVALIDOBJ ') then
@@ -257,7 +257,7 @@ local function count(key, plan, facts, time, events)
 	for _, alarm in ipairs(plan) do
 		local what = facts[alarm.kind]
 		local counter = what and counter_key(key, alarm)
-		local after = what and add_or_nil(counter, alarm, what)
+		local after = what and count_or_nil(counter, alarm, what)
 		if what and not after then
 			return { 'bad', string.sub(counter, #key + 2) }
 		elseif what and after > alarm.limit and STATUS[alarm.action] then

@@ -10,16 +10,12 @@ do
 
 local KNOWN_FOR = 86400		-- seconds that a right login is remembered
 local KNOWN_TIMES = 4		-- as many failures are allowed then
-
--- What a text of digits says; another one, or one that is too long, 0.
-local function digits_of(text)
-	return text and #text <= 16 and string.find(text, '^%d+$') and
-	    tonumber(text) or 0
-end
+local DIGITS = 16		-- of a number, and of a time in microseconds
 
 -- The share of a failure and the period, in microseconds.
 local function share_of(keys, args)
-	local limit, seconds = digits_of(args[1]), digits_of(args[2])
+	local limit = parse_digits(args[1] or '', DIGITS) or 0
+	local seconds = parse_digits(args[2] or '', DIGITS) or 0
 	if #keys ~= 2 or #args ~= 2 or limit < 1 or seconds < 1 then
 		fail('INVALID', 'the call takes two keys, a limit, and a ' ..
 		    'period in seconds')
@@ -30,13 +26,14 @@ local function share_of(keys, args)
 	return seconds * 1000000 / limit, seconds * 1000000
 end
 
--- What cannot be read is as many failures as there may be.
-local function until_of(key, period, at)
+-- When nothing is left of the failures.  What cannot be read is as many as there
+-- may be.
+local function cleared_at(key, period, at)
 	local stored = redis.call('GET', key)
 	if not stored then
 		return at
 	end
-	local time = digits_of(stored)
+	local time = parse_digits(stored, DIGITS) or 0
 	return time == 0 and at + period or
 	    math.min(math.max(time, at), at + 2 * period)
 end
@@ -45,7 +42,7 @@ end
 function api.failures(keys, args)
 	local share, period = share_of(keys, args)
 	local at = now()
-	local over = until_of(keys[1], period, at) + share - (at + period)
+	local over = cleared_at(keys[1], period, at) + share - (at + period)
 	return over <= 0 and 0 or math.ceil(over / 1000000)
 end
 
@@ -54,7 +51,7 @@ end
 function api.login_failed(keys, args)
 	local share, period = share_of(keys, args)
 	local at = now()
-	local time = math.min(until_of(keys[1], period, at) + share,
+	local time = math.min(cleared_at(keys[1], period, at) + share,
 	    at + 2 * period)
 	redis.call('SET', keys[1], string.format('%.0f', time), 'PX',
 	    string.format('%.0f', math.ceil((time - at) / 1000)))

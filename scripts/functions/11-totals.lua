@@ -16,7 +16,7 @@ local BEFORE = { user = '', account = 'account:' }
 local TOPS = { 'messages', 'recipients', 'bytes', 'blocks' }
 
 local function is_count(text)
-	return text and #text <= 15 and string.find(text, '^%d+$')
+	return parse_digits(text or '', 15)
 end
 
 -- The place of the last count of a field; nil where that is no batch.
@@ -52,7 +52,7 @@ local function need_batch(args)
 end
 
 -- What is there and is no total is replaced by one.
-local function add(command, key, by, name, put)
+local function add_count(command, key, by, name, put)
 	local first, second = by, name
 	if command == 'HINCRBY' then
 		first, second = name, by
@@ -68,12 +68,12 @@ local function add(command, key, by, name, put)
 end
 
 local function add_field(key, name, by)
-	add('HINCRBY', key, by, name, 'HSET')
+	add_count('HINCRBY', key, by, name, 'HSET')
 end
 
 local function add_member(key, name, by)
 	if by ~= '0' then
-		add('ZINCRBY', key, by, name, 'ZADD')
+		add_count('ZINCRBY', key, by, name, 'ZADD')
 	end
 end
 

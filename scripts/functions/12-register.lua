@@ -31,7 +31,9 @@ end
 -- text where they were.
 local function guarded(callback, keys, args)
 	left = { members = LIMITS.members, decoded = LIMITS.decoded,
-	    read = LIMITS.read, exact = LIMITS.exact }
+	    replaced = LIMITS.replaced, tidied = LIMITS.tidied,
+	    read = LIMITS.read, counted = LIMITS.counted,
+	    exact = LIMITS.exact }
 	local ok, result = pcall(callback, keys, args)
 	if ok then
 		return result
@@ -91,6 +93,7 @@ local functions = {
 	{ 'rows', 'no-writes' },
 	{ 'strays', 'no-writes', 'allow-cross-slot-keys' },
 	{ 'odd_members', 'no-writes' },
+	{ 'is', 'no-writes' },
 	{ 'mend', 'allow-oom' },
 	{ 'bury', 'allow-oom' },
 	{ 'canonical', 'no-writes' },

@@ -11,15 +11,14 @@ from .connection import ReplyError
 from .functions import (
     call, call_json, call_many, fcall, judged, schema_of, warned)
 from .pages import members, read_rows
+from .progress import watched
 from .quotas import usage_text
 from .records import (
-    NAME, account_key, fold, get_hash, no_account, user_key)
+    ABSENT, NAME, STATUSES, account_key, fold, user_key)
 from .text import (
     columns, confirm, encode, list_rows, print_json, printable, shorten,
     visible)
 
-# From the best to the worst.
-STATUSES = ("allowed", "sandboxed", "blocked")
 # What the relay reads of a field, in bytes.
 FIELD_MAX = 1024
 
@@ -29,7 +28,9 @@ def do_account_add(args):
     key = account_key(redis, args.name)
     if redis.one("EXISTS", key):
         raise Failure(EX_CANTCREAT, "%s: exists already" % args.name)
-    fields = {"status": "allowed", "plan": args.plan}
+    fields = {"status": "allowed"}
+    if args.plan is not None:
+        fields["plan"] = args.plan
     call(redis, "account_add", key,
          *judged(redis, "account", fields, args.domain))
 
@@ -43,7 +44,8 @@ OTHERS = {"password": "passwd %s", "ips": "source add %s",
           "source": "source add %s", "sources": "source add %s",
           "domain": "domain add %s", "domains": "domain add %s",
           "ip_auth": "ipauth set %s", "ipauth": "ipauth set %s",
-          "name": "rename %s", "suppressed": "suppress add %s"}
+          "name": "rename %s", "suppressed": "suppress add %s",
+          "blocked_at": "block %s"}
 OTHERS_OF_ACCOUNTS = {name: "account " + OTHERS[name]
                       for name in ("domain", "domains")}
 
@@ -107,8 +109,8 @@ def account_rows(account):
         if field == "domains":
             break
         if value is not None or field in SHOWN:
-            default = "allowed" if field == "status" else "-"
-            yield field.replace("_", " "), visible(value or default)
+            yield field.replace("_", " "), visible(
+                value or ABSENT.get(field, "-"))
     yield from list_rows("used", map(usage_text, account["usage"] or []))
     yield from list_rows("domains", shorten(account["domains"]) or ["-"])
     if account["suppressed_count"]:
@@ -121,13 +123,11 @@ def account_rows(account):
 def do_account_rm(args):
     redis = args.connect()
     key = account_key(redis, args.name)
-    fields = get_hash(redis, key)
-    if not fields:
-        raise no_account(args.name)
+    status = status_of(redis, args.name)
     if not args.yes:
         count = sum(map(len, users_of(redis, args.name)))
         confirm(args, "Remove the account %s with its domains?  %s." % (
-            args.name, who_has(count, status_of(fields))))
+            args.name, who_has(count, status)))
     hand_down(redis, args.name)
     call(redis, "account_del", key)
 
@@ -141,15 +141,17 @@ def who_has(count, status):
     return words
 
 
-def status_of(fields):
+def status_of(redis, name):
     """What an account means for its users, who are refused if the relay
     cannot read it."""
-    status = fields.get("status") or "allowed"
-    plan = fields.get("plan") or ""
-    if status not in STATUSES or "\0" in plan or (
-            len(encode(plan)) > FIELD_MAX):
+    account = call_json(redis, "account_get", account_key(redis, name))
+    bad = {problem.partition(":")[0] for problem in account["problems"]}
+    # Any word will do as a plan.
+    judged_alike = set(schema_of(redis).fields["account"]) - {"plan"}
+    plan = account["plan"] or ""
+    if bad & judged_alike or "\0" in plan or len(encode(plan)) > FIELD_MAX:
         return "blocked"
-    return status
+    return account["status"] or "allowed"
 
 
 def hand_down(redis, account):
@@ -158,7 +160,12 @@ def hand_down(redis, account):
     meanwhile."""
     done = "allowed"
     while True:
-        status = status_of(get_hash(redis, account_key(redis, account)))
+        try:
+            status = status_of(redis, account)
+        except ReplyError as error:
+            if error.kind != "NOACCOUNT":
+                raise
+            return
         if STATUSES.index(status) <= STATUSES.index(done):
             return
         count = sum(worsen(redis, users, status)
@@ -194,8 +201,8 @@ def changed(reply):
 def users_of(redis, account):
     """Names, statuses and when these end of the users whom the relay takes
     for the account's, in lists that are not long: what is read is soon used."""
-    for page in read_rows(redis, "user", [
-            ("HMGET", "", "status", "account", "blocked_until")]):
+    for page in watched("user", read_rows(redis, "user", [
+            ("HMGET", "", "status", "account", "blocked_until")])):
         yield [(name, held[0], held[2]) for name, held in page
                if isinstance(held, list) and fold(held[1] or "") == account]
 

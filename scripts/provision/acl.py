@@ -7,7 +7,7 @@ use."""
 import re
 
 # What the functions do for whoever calls them.
-CALLING = ("fcall fcall_ro type exists time get set unlink expire rename hlen "
+CALLING = ("fcall type exists time get set unlink expire rename hlen "
            "hget hmget hgetall hset hdel sadd srem scard smembers sismember "
            "smismember sscan zadd zcard zmscore zrange zrangebyscore zrem "
            "zscan ping select").split()
@@ -29,9 +29,12 @@ RIGHTS = {
               "zadd zremrangebyscore fcall wait hincrby zincrby hget hdel "
               "sismember zcount zrangebyscore zrem zscore".split(),
               *ALARMS, *SEVERAL, *LOADING],
-    "command": [*CALLING, "scan", "hscan", "xrevrange", "xread", "xadd",
-                "zrevrange", "info", "role", *SEVERAL, *MOVING, *LOADING],
-    "panel": [*CALLING, "scan"],
+    "command": [*CALLING, "srandmember", "zcount", "zscore", "scan", "hscan",
+                "xrevrange", "xread", "xadd", "zrevrange", "info", "role",
+                *SEVERAL, *MOVING, *LOADING],
+    "panel": [*CALLING, "fcall_ro", "scan"],
+    # Who loads no functions cannot have the relay run others.
+    "hooks": [*CALLING, "scan", "xadd", "role", "cluster|nodes", *SEVERAL],
     "deliver": ["ping", "select", "role", "xgroup|create", "xreadgroup",
                 "xpending", "xclaim", "xack", "set", "get",
                 "cluster|slots"],
@@ -43,6 +46,7 @@ KEYS = {"relay": ("%R~*", "%W~report:*", "%W~events", "%RW~user:*",
                   "%RW~account:*", "%RW~failures:*", "%RW~stats:*", "%RW~top:*",
                   "%W~relay*"),
         "command": ("~*",), "panel": ("~user:*", "~account:*", "~ip:*"),
+        "hooks": ("~user:*", "~account:*", "%W~events"),
         "deliver": ("~events", "~mailed:*"), "monitor": ("%R~relay*",)}
 
 

@@ -7,7 +7,7 @@ from .connection import ReplyError, wrong_type
 from .failure import EX_DATAERR, Failure, note
 from .functions import (
     call, call_each, call_in_pieces, canonical, canonical_or_none, fcall)
-from .records import fold, get_fields, ip_key, user_key
+from .records import NAME, fold, get_fields, ip_key, user_key
 from .text import visible
 
 
@@ -185,16 +185,16 @@ def do_ipauth_clear(args):
                       (address, args.name))
 
 
-def is_claimed(redis, name, ip_auth):
-    """Whether it is an address and this user's; None where it is none.  The
-    relay folds what the address names."""
+def claim_of(redis, ip_auth):
+    """Whose the address is, "" for nobody, None where it is none.  The relay
+    folds what the address names."""
     address = ip_auth and canonical_or_none(redis, "address", ip_auth)
     if not address:
         return None
     try:
-        owner = redis.one("GET", ip_key(redis, address))
+        owner = fold(redis.one("GET", ip_key(redis, address)) or "")
     except ReplyError as error:
         if error.kind != "WRONGTYPE":
             raise
-        return False
-    return fold(owner or "") == name
+        return ""
+    return owner if NAME.fullmatch(owner) else ""

@@ -59,6 +59,14 @@ def alabels(text):
     return found
 
 
+def texts_of(text):
+    """What is to be removed may be stored as it is, or in A-labels."""
+    try:
+        return {text, alabels(text)}
+    except Failure:
+        return {text}
+
+
 def convert(text, lower):
     lib, result = library(), ctypes.c_void_p()
     code = lib.idn2_lookup_u8(encode(lower), ctypes.byref(result),

@@ -12,7 +12,7 @@ from .accounts import (
     do_account_add, do_account_rm, do_account_set, do_account_show)
 from .addresses import (
     do_ipauth_clear, do_ipauth_set, do_source_add, do_source_rm)
-from .configuration import read_configuration, version
+from .configuration import read_configuration, release
 from .consistency import do_check
 from .domains import (
     do_account_domain_add, do_account_domain_rm, do_domain_add,
@@ -28,7 +28,7 @@ from .mailqueue import do_queue
 from .metrics import do_metrics
 from .passwords import SCHEMES
 from .quotas import do_account_quota, do_quota
-from .records import name_of
+from .records import ABSENT, name_of
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
 from .totals import KEPT as STATS_KEPT, do_stats
@@ -42,10 +42,7 @@ from .users import (
     do_add, do_allow, do_block, do_passwd, do_rename, do_rm, do_set, do_show)
 from .values import (
     days_of, hours_of, line_of, lines_of, most_of, one_of, report_of,
-    seconds_of, since_of)
-
-MODES = ("default", "all", "any")
-STATUSES = ("allowed", "blocked", "sandboxed")
+    seconds_of, since_of, until_of)
 
 
 class Parser(argparse.ArgumentParser):
@@ -87,7 +84,7 @@ def make_parser():
     parser.add_argument("-f", dest="file", metavar="file",
                         default="/etc/smtpusers.conf",
                         help="the configuration (%(default)s)")
-    parser.add_argument("--version", action="version", version=version())
+    parser.add_argument("--version", action="version", version="smtpusers " + release())
     commands = parser.add_subparsers(metavar="command", required=True)
     add_user_commands(commands)
     add_reading_commands(commands)
@@ -118,10 +115,10 @@ def command(commands, name, run, words):
 def add_user_commands(commands):
     parser = command(commands, "add", do_add, "Adds a user.")
     parser.add_argument("--account", metavar="ACCOUNT")
-    parser.add_argument("--mode", default="default", metavar="MODE",
+    parser.add_argument("--mode", default=ABSENT["mode"], metavar="MODE",
                         help="default: its own domains; all: the account's, "
                         "too; any: any with SPF, on the plan pro (default)")
-    parser.add_argument("--status", default="allowed", metavar="STATUS",
+    parser.add_argument("--status", default=ABSENT["status"], metavar="STATUS",
                         help="allowed, blocked or sandboxed (allowed)")
     parser.add_argument("--quota", metavar="N",
                         help="messages in a period, 0 = unlimited")
@@ -185,8 +182,8 @@ def add_list_command(commands):
     parser = commands.add_parser("list", help=words, description=words,
                                  allow_abbrev=False)
     parser.add_argument("--account", metavar="ACCOUNT")
-    parser.add_argument("--status", choices=STATUSES)
-    parser.add_argument("--mode", choices=MODES)
+    parser.add_argument("--status", metavar="STATUS")
+    parser.add_argument("--mode", metavar="MODE")
     parser.add_argument("--domain", metavar="DOMAIN",
                         help="who have it assigned")
     parser.add_argument("--match", metavar="GLOB",
@@ -317,33 +314,37 @@ def add_suppress_commands(commands):
                                    allow_abbrev=False)
     actions = suppress.add_subparsers(metavar="action", required=True,
                                       parser_class=Mixed)
-    for name, run, words, rest in (
-            ("add", do_suppress_add, "Adds addresses or domains.",
-             "RECIPIENT"),
-            ("rm", do_suppress_rm, "Removes addresses or domains.",
-             "RECIPIENT"),
-            ("list", do_suppress_list, "Lists them, those of the moment.",
-             None),
-            ("import", do_suppress_import, "Adds those of a file, one a "
-             "line.", "FILE")):
-        parser = actions.add_parser(name, help=words, description=words,
-                                    allow_abbrev=False)
-        parser.add_argument("words", nargs="*", metavar="NAME",
-                            help="of a user, unless --account is given" + (
-                                "; then %s" % rest if rest else ""))
-        parser.add_argument("--account", metavar="ACCOUNT",
-                            help="of this account, and no user")
-        if name in ("add", "import"):
-            parser.add_argument("--for", dest="period", default="",
-                                metavar="PERIOD",
-                                help="such as 30d (for ever)")
-        elif name == "rm":
-            parser.add_argument("--expired", action="store_true",
-                                help="remove those whose time is over")
-        else:
-            parser.add_argument("--json", action="store_true",
-                                help="for programs, an object a line")
-        parser.set_defaults(run=run)
+    parser = suppress_action(actions, "add", do_suppress_add,
+                             "Adds addresses or domains.", "RECIPIENT")
+    add_period(parser)
+    parser = suppress_action(actions, "rm", do_suppress_rm,
+                             "Removes addresses or domains.", "RECIPIENT")
+    parser.add_argument("--expired", action="store_true",
+                        help="remove those whose time is over")
+    parser = suppress_action(actions, "list", do_suppress_list,
+                             "Lists them, those of the moment.")
+    parser.add_argument("--json", action="store_true",
+                        help="for programs, an object a line")
+    parser = suppress_action(actions, "import", do_suppress_import,
+                             "Adds those of a file, one a line.", "FILE")
+    add_period(parser)
+
+
+def suppress_action(actions, name, run, words, rest=None):
+    parser = actions.add_parser(name, help=words, description=words,
+                                allow_abbrev=False)
+    parser.add_argument("words", nargs="*", metavar="NAME",
+                        help="of a user, unless --account is given" + (
+                            "; then %s" % rest if rest else ""))
+    parser.add_argument("--account", metavar="ACCOUNT",
+                        help="of this account, and no user")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_period(parser):
+    parser.add_argument("--for", dest="period", default="", metavar="PERIOD",
+                        help="such as 30d (for ever)")
 
 
 def add_account_commands(commands):
@@ -352,7 +353,7 @@ def add_account_commands(commands):
                                   allow_abbrev=False)
     actions = account.add_subparsers(metavar="action", required=True)
     parser = command(actions, "add", do_account_add, "Adds an account.")
-    parser.add_argument("--plan", default="basic", metavar="PLAN",
+    parser.add_argument("--plan", metavar="PLAN",
                         help="pro or another word (basic)")
     parser.add_argument("--domain", action="append",
                         default=[], metavar="DOMAIN",
@@ -383,8 +384,10 @@ def add_status_commands(commands):
     parser.add_argument("field", metavar="FIELD", help="see: fields")
     parser.add_argument("value", nargs="?", metavar="VALUE",
                         help="none takes the field away")
-    command(commands, "block", do_block,
-            "Blocks a user, open sessions included.")
+    parser = command(commands, "block", do_block,
+                     "Blocks a user, open sessions included.")
+    parser.add_argument("--until", type=until_of, metavar="TIME",
+                        help="when that ends by itself, in UTC")
     command(commands, "allow", do_allow, "Allows a blocked user again.")
 
 

@@ -41,7 +41,9 @@ def main(words):
     try:
         redis = connect(read_configuration(file))
         for word in offers(redis, what, rest):
-            print(word)
+            # A shell may take more than a word for a command.
+            if NAME.fullmatch(str(word)):
+                print(word)
         sys.stdout.flush()
     except (Failure, OSError, KeyboardInterrupt):
         # Nobody is to see an error in the midst of a line.

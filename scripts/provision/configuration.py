@@ -72,16 +72,16 @@ def unquote(text):
     return re.sub(r"\\(.)", r"\1", text[1:-1])
 
 
-def version():
-    """That of all programs; None where this is not known."""
+def release():
+    """The number of all programs."""
     for path in (data_file("VERSION"), os.path.join(
             os.path.dirname(DATADIR), "VERSION")):
         try:
             with open(path, encoding="ascii") as file:
-                return "smtpusers " + file.read().strip()
+                return file.read().strip()
         except OSError:
             continue
-    return "smtpusers (unknown version)"
+    return "(unknown version)"
 
 
 def data_file(name):

@@ -14,17 +14,18 @@ from .inspection import (
     ACCOUNT, Inspection, inspect_account, inspect_claim, inspect_prefixes,
     inspect_users, orphan, release_claim, strange)
 from .pages import judged_rows, rows_of, strays
-from .progress import Progress, counted, make_way
-from .records import NAME, user_key
+from .progress import Progress, counted, make_way, watched
+from .records import user_key
 from .server import check_server
 from .text import visible
 
 COMPANIONS = ("domains", "ips", "last", "suppressed")
-KEY = re.compile(r"(user|account|ip):\{(.*?)\}(?::(.*))?", re.DOTALL)
+ADDRESS = re.compile(r"ip:\{(.*)\}", re.DOTALL)
 # A claim may be followed by the record within seconds.
 GRACE = 3
 LATER = 1000            # claims that are looked at again at once
 NAMES = 100             # users that are looked at together
+TICK = 0.1              # seconds
 
 
 def do_check(args):
@@ -72,18 +73,16 @@ def text_of(finding):
 
 def check_all(run, report):
     later = Later(run, report)
-    for page in judged_rows(run.redis, "account", ACCOUNT):
+    for page in watched("account", judged_rows(run.redis, "account",
+                                               ACCOUNT)):
         for row in page:
             report.tell(inspect_account(run, row))
     report.tell(inspect_prefixes(run))
-    progress = Progress("user")
-    for page in judged_rows(run.redis, "user", run.user):
-        progress.add(len(page))
+    for page in watched("user", judged_rows(run.redis, "user", run.user)):
         report.tell(inspect_users(run, page))
-    progress.clear()
-    for page in strays(run.redis):
-        for key, _, name in page:
-            for finding in inspect_stray(run, key, name):
+    for page in watched("key page", strays(run.redis), lambda _: 1):
+        for stray in page:
+            for finding in inspect_stray(run, *stray):
                 if run.fix and is_claim(finding):
                     later.add(finding)
                 else:
@@ -91,20 +90,14 @@ def check_all(run, report):
     later.mend_all()
 
 
-def inspect_stray(run, key, name):
-    match = KEY.fullmatch(key[len(run.redis.prefix):])
-    if not match:
-        return strange(key)
-    if match[1] == "ip":
-        return inspect_claim(run, match[2], key) if match[3] is None else (
-            strange(key))
-    if match[3] is None or not NAME.fullmatch(match[2]):
-        return strange(key, match[2])
-    companions = COMPANIONS if match[1] == "user" else ("domains",
-                                                        "suppressed")
-    if match[3] not in companions:
-        return strange(key)
-    return orphan(run, match[1], match[2], key)
+def inspect_stray(run, key, what, name):
+    rest = key[len(run.redis.prefix):]
+    address = ADDRESS.fullmatch(rest)
+    if address:
+        return inspect_claim(run, address[1], key)
+    if what == "left":
+        return orphan(run, rest.partition(":")[0], name, key)
+    return strange(key, name if what == "name" else None)
 
 
 def is_claim(finding):
@@ -129,11 +122,15 @@ class Later:
             self.mend(LATER)
 
     def mend_all(self):
+        progress = Progress("claim")
         while self.findings:
             count = min(LATER, len(self.findings))
-            left = self.findings[count - 1][0] - time.monotonic()
-            time.sleep(max(left, 0))
+            while self.findings[count - 1][0] > time.monotonic():
+                progress.add(0)
+                time.sleep(TICK)
+            progress.add(count)
             self.mend(count)
+        progress.clear()
 
     def mend(self, count):
         for _ in range(count):

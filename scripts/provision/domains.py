@@ -3,8 +3,8 @@
 
 """The domains, and addresses, that are assigned to users and accounts."""
 
-from .alabels import alabels
-from .failure import Failure, note
+from .alabels import alabels, texts_of
+from .failure import note
 from .functions import (
     call_each, call_in_pieces, canonical, fcall, schema_of)
 from .records import account_key, user_key
@@ -48,10 +48,3 @@ def remove_domains(redis, function, key, domains):
     for domain, removed in zip(domains, replies):
         if not removed:
             note("%s: not among the domains" % visible(domain))
-
-
-def texts_of(domain):
-    try:
-        return {domain, alabels(domain)}
-    except Failure:
-        return {domain}

@@ -41,13 +41,14 @@ def add_event(redis, kind, **fields):
         note("done, but the event could not be written: %s" % failure)
 
 
-def set_status(redis, kind, name, status, by):
-    """Of a user or an account; another one than before is told. The reply."""
+def set_status(redis, kind, name, status, by, *more):
+    """Of a user or an account, with more fields and values; another one than
+    before is told. The reply."""
     key = redis.key(kind, ":{", name, "}")
     need_functions(redis)
     held, reply = redis.many([
         ("HMGET", key, "status", "account"),
-        fcall(kind + "_set", [key], "status", status)])
+        fcall(kind + "_set", [key], "status", status, *more)])
     if isinstance(reply, ReplyError):
         raise reply
     if warned(reply) == "changed" and not isinstance(held, ReplyError):

@@ -9,7 +9,7 @@ import os
 import re
 
 from .alabels import alabels
-from .configuration import data_file
+from .configuration import data_file, release
 from .connection import ReplyError
 from .failure import EX_CONFIG, EX_NOPERM, EX_UNAVAILABLE, Failure, note
 from .schema import Schema
@@ -37,6 +37,7 @@ def library_text():
 
 def with_hash(text):
     """As make does it."""
+    text = text.replace("@RELEASE@", release())
     digest = hashlib.sha256(text.encode()).hexdigest()
     return text.replace("@HASH@", digest[:16])
 

@@ -23,13 +23,14 @@ from .progress import Progress, counted
 from .records import fold
 from .schema import OF
 from .suppressions import in_alabels, open_lines
-from .text import visible
+from .text import encode, visible
 
 # Lines of a call, and calls that are under way, where nobody else has to wait
 # for Redis to be done with them.
 LINES = 2
 CALLS = 2
 LINE_BYTES = 4 << 20
+BESIDES = 64            # bytes of a call beside its words
 
 
 class Errors:
@@ -325,9 +326,11 @@ def batches(lines, schema, args, desk):
 
 
 def size_of(words):
-    """Bytes at the most, and words with those that are members of a set."""
+    """Bytes, with what a call has besides, and words with those that are
+    members of a set."""
     text = " ".join(words)
-    return len(text) * 3, text.count(" ") + 1
+    size = len(text) if text.isascii() else len(encode(text))
+    return size + BESIDES, text.count(" ") + 1
 
 
 # How members are written that may have other letters than those of ASCII.

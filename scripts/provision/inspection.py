@@ -10,14 +10,14 @@ and what the relay refuses altogether stays refused. Each repair is one step
 in Redis, which looks again at what it was begun for.
 """
 
-from .addresses import clear_address, release
+from .addresses import claim_of, clear_address, release
 from .alabels import alabels
 from .connection import ReplyError
 from .failure import Failure, note
 from .functions import call, canonical_or_none
 from .pages import rows_of
 from .prefixes import KEPT, Prefixes
-from .records import NAME, account_key, fold, ip_key, user_key
+from .records import NAME, account_key, fold, user_key
 from .text import visible
 
 ACCOUNTS_KEPT = 20000
@@ -28,6 +28,10 @@ USER = ("problems", "warnings", "wrong", "account", "mode", "status",
         "ip_auth", "domain_count", "ip_count", "suppressed_count", "claim")
 ACCOUNT = ("problems", "domain_count", "suppressed_count", "user_prefix")
 SETS = {"user": ("ips", "domains"), "account": ("domains",)}
+# What the relay writes, and can no more.
+WRITTEN = {"log": "log: not a stream, so nothing is logged",
+           "failed": "failed: not a stream, so nothing is logged",
+           "last": "last: not a hash, so the last use is not kept"}
 NOT_A_SET = {"ips": "ips: not a set, so the user is refused",
              "domains": "domains: not a set, so nothing can be sent"}
 
@@ -83,17 +87,13 @@ def inspect_user(run, row):
         problems = whole_problems(run, key)
     findings = value_findings(name, key, problems)
     findings += warning_findings(run, name, key, warnings or ())
-    findings += [Finding("type", name, key + ":" + log, log + ": not a "
-                         "stream, so nothing is logged")
-                 for log in ("log", "failed") if log in wrong]
-    if "last" in wrong:
-        findings.append(Finding("type", name, key + ":last", "last: not a "
-                                "hash, so the last use is not kept"))
+    findings += [Finding("type", name, key + ":" + part, WRITTEN[part])
+                 for part in WRITTEN if part in wrong]
     findings += inspect_sets(run, "user", name, key, problems,
                              {"domains": domains, "ips": ips})
     findings += inspect_suppressed(run, name, key, problems, suppressed)
     findings += inspect_address(run, name, key, ip_auth, claims[0] if claims
-                                else claim_of(run, ip_auth))
+                                else claim_of(run.redis, ip_auth))
     return findings + inspect_reach(run, name, key, account, mode, status,
                                     domains != 0)
 
@@ -151,20 +151,6 @@ def inspect_address(run, name, key, ip_auth, claim):
     if run.fix and clear_address(run.redis, name, address):
         finding.fixed = "cleared"
     return [finding]
-
-
-def claim_of(run, ip_auth):
-    """As a page has it."""
-    address = ip_auth and canonical_or_none(run.redis, "address", ip_auth)
-    if not address:
-        return None
-    try:
-        owner = fold(run.redis.one("GET", ip_key(run.redis, address)) or "")
-    except ReplyError as error:
-        if error.kind != "WRONGTYPE":
-            raise
-        return ""
-    return owner if NAME.fullmatch(owner) else ""
 
 
 def inspect_reach(run, name, key, account, mode, status, has_domains):

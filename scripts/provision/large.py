@@ -10,7 +10,7 @@ there. What a cut has left is finished by the same record again.
 
 from .addresses import write_record
 from .connection import REFUSALS, ReplyError
-from .functions import call_in_pieces, canonical
+from .functions import call, call_in_pieces, canonical
 from .interchange import Bad
 from .pages import members
 from .records import account_key, fold, get_hash, user_key
@@ -50,7 +50,7 @@ class LargeRecord:
 
     def take(self, redis):
         wanted = self.canonical_sets(redis)
-        fields = self.canonical_fields(redis)
+        self.need_canonical_fields(redis)
         if self.check:
             return "same"
         key = (user_key if self.kind == "user" else account_key)(
@@ -60,7 +60,7 @@ class LargeRecord:
                        for member in page} if held else set()
                 for name in self.schema.sets[self.kind]}
         if held and not self.replace and not self.is_part(
-                held, kept, fields, wanted):
+                redis, key, kept, wanted):
             return Bad("exists already")
         return self.write(redis, key, held, kept, wanted)
 
@@ -72,21 +72,19 @@ class LargeRecord:
                 redis, *[word for text in texts for word in (how, text)]))
         return found
 
-    def canonical_fields(self, redis):
-        given = {key: value for key, value in self.fields.items() if value}
-        words = [word for key, value in given.items() for word in (
-            self.schema.kind_of(self.kind, key), value)]
+    def need_canonical_fields(self, redis):
         canonical(redis, "name" if self.kind == "user" else "account",
-                  self.name)
-        return dict(zip(given, canonical(redis, *words)))
+                  self.name, *[
+                      word for key, value in self.fields.items() if value
+                      for word in (self.schema.kind_of(self.kind, key),
+                                   value)])
 
-    def is_part(self, held, kept, fields, wanted):
+    def is_part(self, redis, key, kept, wanted):
         """Whether what is there is the record, or what a cut has left."""
-        if "created" not in fields:
-            held = {key: value for key, value in held.items()
-                    if key != "created"}
-        return held == fields and all(
-            kept[name] <= wanted.get(name, set()) for name in kept)
+        some = {name: sorted(members)[:FIRST]
+                for name, members in wanted.items()}
+        return all(kept[name] <= wanted.get(name, set()) for name in kept) and (
+            call(redis, "is", key, *self.words(some)))
 
     def write(self, redis, key, held, kept, wanted):
         extra = {name: kept[name] - some for name, some in wanted.items()}
@@ -114,10 +112,13 @@ class LargeRecord:
     def put(self, redis, key, sets):
         """The fields, and so much of the sets as goes into one call. A list
         of sources is never without those that there are to be."""
+        function = self.kind + ("_put" if self.replace else "_add")
+        return write_record(redis, function, self.name, key, self.words(sets))
+
+    def words(self, sets):
         words = [word for pair in self.fields.items() for word in pair]
         for name, some in sets.items():
             words += name, " ".join(some)
         for name in self.empty:
             words += name, ""
-        function = self.kind + ("_put" if self.replace else "_add")
-        return write_record(redis, function, self.name, key, words)
+        return words

@@ -10,15 +10,14 @@ from calendar import monthrange
 
 from .alabels import alabels
 from .connection import ReplyError, glob_escape
-from .failure import note
-from .functions import canonical
+from .failure import EX_USAGE, Failure, note
+from .functions import canonical, schema_of
 from .pages import keys, read_rows, rows_of
-from .progress import Progress, make_way
-from .records import NAME, fold
-from .text import clean, visible
+from .progress import make_way, watched
+from .records import ABSENT, NAME, fold
+from .text import clean, time_text, visible
 
 DAY = 86400
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 IS_TIME = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
                      r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)Z")
 
@@ -30,8 +29,8 @@ USER = ("status", "mode", "account", "ip_auth", "created", "quota",
         "last_login", "last_message", "ip_count", "used")
 STATUS, MODE, OWNER, IP_AUTH, _, QUOTA, _, _, _, USED = range(
     1, len(USER) + 1)
-USER_COLUMNS = (("HMGET", "", *USER[:6], "blocked_until"), ("HMGET", ":last", "login",
-                                           "message"),
+USER_COLUMNS = (("HMGET", "", *USER[:6], "blocked_until"),
+                ("HMGET", ":last", "login", "message"),
                 ("GET", ":used:quota"), ("SCARD", ":ips"))
 ACCOUNT = ("status", "plan", "domain_count")
 ACCOUNT_COLUMNS = (("HMGET", "", *ACCOUNT[:2]), ("SCARD", ":domains"))
@@ -68,16 +67,13 @@ def named(args, kind):
     match = getattr(args, "match", None)
     pattern = glob_escape(before) + ("*" if match is None else
                                      glob_of(match)) + "}"
-    progress = Progress(kind)
-    for page in keys(redis, pattern):
-        names = [key[len(before):-1] for key in page]
-        progress.add(len(names))
-        for name in names:
+    for page in watched(kind, keys(redis, pattern)):
+        for key in page:
+            name = key[len(before):-1]
             if NAME.fullmatch(name):
                 yield [name]
             else:
-                tell_stranger(kind, before + name + "}")
-    progress.clear()
+                tell_stranger(kind, key)
 
 
 def tell_stranger(kind, key):
@@ -99,34 +95,41 @@ def users(args):
             redis, "domain", alabels(args.domain))[0]))
         tests.append(lambda row: row[-1] == 1)
     match = "*" if args.match is None else glob_of(args.match)
-    progress = Progress("user")
-    for page in read_rows(redis, "user", columns, match):
-        progress.add(len(page))
+    for page in watched("user", read_rows(redis, "user", columns, match)):
         found = [row for row in map(user_of, page)
                  if not tests or len(row) > 1 and all(
                      test(row) for test in tests)]
         count_used(redis, found)
         yield from found
-    progress.clear()
 
 
 def conditions(redis, args):
     """What the options ask of a row."""
     tests = []
     if args.status is not None:
-        tests.append(lambda row: (row[STATUS] or "allowed") == args.status)
+        status = word_of(redis, "status", args.status)
+        tests.append(lambda row: (row[STATUS] or ABSENT["status"]) == status)
     if args.mode is not None:
-        tests.append(lambda row: (row[MODE] or "default") == args.mode)
+        mode = word_of(redis, "mode", args.mode)
+        tests.append(lambda row: (row[MODE] or ABSENT["mode"]) == mode)
     if args.account is not None:
         account = canonical(redis, "account", args.account)[0]
         tests.append(lambda row: fold(row[OWNER] or "") == account)
     if args.ip_auth:
         tests.append(lambda row: row[IP_AUTH])
     if args.unused is not None:
-        since = time.strftime(TIME, time.gmtime(
-            time.time() - args.unused * DAY))
+        since = time_text(time.time() - args.unused * DAY)
         tests.append(lambda row: last_used(row) <= since)
     return tests
+
+
+def word_of(redis, field, text):
+    """One of those that the field of a user can be."""
+    words = schema_of(redis).fields["user"][field]["words"]
+    if text not in words:
+        raise Failure(EX_USAGE, "%s: not one of %s" % (
+            visible(text), ", ".join(words)))
+    return text
 
 
 def user_of(row):
@@ -143,8 +146,7 @@ def user_of(row):
 
 def status_now(status, until):
     """One that has run out is allowed; an end that cannot be read is none."""
-    now = time.strftime(TIME, time.gmtime())
-    over = status in ENDING and is_time(until) and until <= now
+    over = status in ENDING and is_time(until) and until <= time_text()
     return "allowed" if over else status
 
 
@@ -172,13 +174,11 @@ def count_used(redis, found):
 
 
 def accounts(args):
-    progress = Progress("account")
-    for page in read_rows(args.connect(), "account", ACCOUNT_COLUMNS):
-        progress.add(len(page))
+    for page in watched("account", read_rows(args.connect(), "account",
+                                             ACCOUNT_COLUMNS)):
         for name, fields, count in page:
             yield [name] if isinstance(fields, ReplyError) else [
                 name, *fields, number_of(count)]
-    progress.clear()
 
 
 def last_used(row):
@@ -265,9 +265,9 @@ def user_row(row):
     if error_of(row, count):
         return (name, "(%s)" % UNREADABLE, *[""] * 6)
     last = max(filter(is_time, (login, message)), default="-")
-    return (name, visible(status or "allowed"), visible(mode or "default"),
-            visible(account or "-"), visible(ip_auth or "-"),
-            str(count) if count else "any", last[:10],
+    return (name, visible(status or ABSENT["status"]),
+            visible(mode or ABSENT["mode"]), visible(account or "-"),
+            visible(ip_auth or "-"), str(count) if count else "any", last[:10],
             "-" if used is None else "%s/%s" % (used, visible(quota)))
 
 
@@ -282,7 +282,7 @@ def account_row(row):
     name, status, plan, count = filled(row, ACCOUNT)
     if error_of(row, count):
         return name, "(%s)" % UNREADABLE, "", ""
-    return (name, visible(status or "allowed"), visible(plan or "-"),
+    return (name, visible(status or ABSENT["status"]), visible(plan or "-"),
             str(count))
 
 

@@ -54,6 +54,15 @@ class Progress:
             self.told = False
 
 
+def watched(word, pages, size=len):
+    """The pages, while it is told how many things were in them."""
+    progress = Progress(word)
+    for page in pages:
+        progress.add(size(page))
+        yield page
+    progress.clear()
+
+
 def give_way():
     """Where the relay or Redis is on the same host, they come first."""
     here = os.getpriority(os.PRIO_PROCESS, 0)

@@ -9,6 +9,11 @@ from .failure import EX_NOUSER, EX_DATAERR, Failure
 from .connection import ReplyError, wrong_type
 from .text import visible
 
+# From the best to the worst.
+STATUSES = ("allowed", "sandboxed", "blocked")
+# What no value means.
+ABSENT = {"status": "allowed", "mode": "default"}
+
 NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 
 

@@ -7,14 +7,13 @@ import configparser
 import re
 import sys
 import textwrap
-import time
 
 from .configuration import data_file, lines_of, run_filter
 from .failure import EX_CONFIG, EX_NOINPUT, Failure
 from .functions import canonical
 from .records import get_fields, get_hash, user_key
 from .connection import ReplyError, wrong_type
-from .text import columns, print_json, visible
+from .text import columns, print_json, time_text, visible
 
 SHOWN_ENTRIES = 20
 LOGS = (":log", ":failed")
@@ -151,10 +150,9 @@ def stream_entry(entry):
 
 def stream_time(milliseconds):
     try:
-        moment = time.gmtime(milliseconds // 1000)
+        return time_text(milliseconds // 1000)
     except (OverflowError, ValueError, OSError):
         return None
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", moment)
 
 
 def show_entries(args, entries):

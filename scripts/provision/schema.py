@@ -48,8 +48,7 @@ class Schema:
     def settable(self, kind):
         """What `set` changes: for the others there are other commands."""
         return [name for name, row in self.fields[kind].items()
-                if not row["secret"] and row["kind"] not in
-                ("address", "time")]
+                if row["settable"]]
 
     def row(self, kind, name):
         if kind in OF:

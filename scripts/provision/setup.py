@@ -140,6 +140,8 @@ def print_smtpd(output):
     say()
     say('table users smtpusers:%s' % visible(output))
     say('table aliases file:/etc/aliases')
+    say('smtp max-message-size 35M')
+    say('smtp limit max-mails 1000')
     say('filter users proc-exec "filter-smtpusers -f %s"' % visible(output))
     say()
     for address in ("0.0.0.0", "::"):

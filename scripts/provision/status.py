@@ -110,7 +110,7 @@ def forget(redis, relay):
     gone = redis.one("ZREM", redis.key("relays"),
                      *("%s:%s" % (program, relay) for program in PROGRAMS))
     for program in PROGRAMS:
-        gone += redis.one("DEL", key_of(redis, relay, program))
+        gone += redis.one("UNLINK", key_of(redis, relay, program))
     if not gone:
         raise Failure(EX_NOINPUT, "%s: no such relay" % visible(relay))
 

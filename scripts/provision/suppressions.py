@@ -6,7 +6,7 @@ long: they are read in pages and written in pieces."""
 
 import sys
 
-from .alabels import alabels
+from .alabels import alabels, texts_of
 from .connection import ReplyError
 from .failure import EX_DATAERR, EX_NOINPUT, EX_USAGE, Failure, note
 from .functions import (
@@ -69,8 +69,10 @@ def do_suppress_rm(args):
     kind, key, recipients = owner_of(args, redis)
     function = kind + "_suppress_rm"
     if args.expired:
-        while call(redis, function, key):
-            pass
+        progress = Progress("recipient")
+        while removed := call(redis, function, key):
+            progress.add(removed)
+        progress.clear()
     else:
         need_recipients(recipients)
     replies = call_each(redis, [fcall(function, [key], *texts_of(text))
@@ -78,13 +80,6 @@ def do_suppress_rm(args):
     for text, removed in zip(recipients, replies):
         if not removed:
             note("%s: not on the list" % visible(text))
-
-
-def texts_of(text):
-    try:
-        return {text, alabels(text)}
-    except Failure:
-        return {text}
 
 
 def do_suppress_list(args):

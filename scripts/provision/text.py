@@ -5,6 +5,7 @@
 
 import json
 import sys
+import time
 
 from .failure import EX_USAGE, Failure
 
@@ -40,6 +41,11 @@ def printable(text):
     """As visible, for words in which that is done with what was strange."""
     return "".join(c if c.isprintable() else visible_character(c)
                    for c in text)
+
+
+def time_text(when=None):
+    """Seconds of the epoch, or now, as records have it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
 
 
 def encode(text):

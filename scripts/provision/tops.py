@@ -13,8 +13,8 @@ import collections
 
 from .failure import note
 from .records import NAME
-from .text import print_json
-from .totals import hour_of, last_hours, print_table, readable, time_of
+from .text import print_json, time_text
+from .totals import hour_of, last_hours, print_table, readable
 
 KEPT = 48               # hours
 WHAT = ("messages", "recipients", "bytes", "blocks")
@@ -33,7 +33,7 @@ def do_top(args):
             zip(found, *(sums(redis, keys[what], found) for what in WHAT))]
     kind = "accounts" if args.account else "users"
     if args.json:
-        print_json({"since": time_of(hours[0]), "by": args.by,
+        print_json({"since": time_text(hours[0]), "by": args.by,
                     "missing_at_most": more, kind: rows})
         return
     print_table(hours, [("ACCOUNT" if args.account else "USER",

@@ -9,7 +9,7 @@ import time
 
 from .connection import ReplyError
 from .failure import note
-from .text import columns, print_json
+from .text import columns, print_json, time_text
 
 HOUR = 3600
 FIELD = re.compile("([a-z-]+):([a-z-]+)(?::([a-z-]+))?")
@@ -36,10 +36,6 @@ def last_hours(count):
 def hour_of(when):
     """As keys have it."""
     return time.strftime("%Y-%m-%dT%H", time.gmtime(when))
-
-
-def time_of(when):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
 
 
 def stats_key(redis, when):
@@ -109,7 +105,7 @@ def together(counted):
 def all_together(args, hours, counted):
     totals = by_result(together(counted))
     if args.json:
-        print_json({"since": time_of(hours[0]), "totals": totals})
+        print_json({"since": time_text(hours[0]), "totals": totals})
         return
     print_table(hours, [("EVENT", "RESULT", "COUNT")] + [
         (event, result, str(count)) for event, results in totals.items()
@@ -121,7 +117,7 @@ def by_reason(args, hours, counted):
             (event, result, reason), count in
             sorted(together(counted).items())]
     if args.json:
-        print_json({"since": time_of(hours[0]), "totals": [
+        print_json({"since": time_text(hours[0]), "totals": [
             dict(zip(("event", "result", "reason", "count"), row))
             for row in rows]})
         return
@@ -133,17 +129,17 @@ def by_reason(args, hours, counted):
 def by_hour(args, hours, counted):
     totals = list(map(by_result, counted))
     if args.json:
-        print_json({"since": time_of(hours[0]), "hours": [
-            {"hour": time_of(when), "totals": results}
+        print_json({"since": time_text(hours[0]), "hours": [
+            {"hour": time_text(when), "totals": results}
             for when, results in zip(hours, totals)]})
         return
     print_table(hours, [("HOUR", *(title for title, _, _ in SHOWN))] + [
-        (time_of(when), *(str(results.get(event, {}).get(result, 0))
+        (time_text(when), *(str(results.get(event, {}).get(result, 0))
                           for _, event, result in SHOWN))
         for when, results in zip(hours, totals)])
 
 
 def print_table(hours, rows):
-    print("Since %s:" % time_of(hours[0]))
+    print("Since %s:" % time_text(hours[0]))
     for line in columns(rows):
         print(line)

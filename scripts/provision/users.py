@@ -5,7 +5,7 @@
 
 from .accounts import (
     account_problems, complete, set_field, warn_of_account)
-from .addresses import clear_address, is_claimed
+from .addresses import claim_of, clear_address
 from .connection import ReplyError
 from .events import set_status
 from .failure import EX_CANTCREAT, Failure
@@ -13,12 +13,10 @@ from .functions import call, call_json, judged, warned
 from .passwords import (
     hash_password, read_password, tell_generated, warn_if_weak)
 from .quotas import quota_text, usage_text
-from .records import fold, get_fields, user_key
+from .records import ABSENT, fold, get_fields, user_key
 from .renaming import rename_in_cluster
 from .text import (
     columns, confirm, list_rows, print_json, printable, shorten, visible)
-
-DEFAULTS = {"status": "allowed", "mode": "default"}
 
 # What add has options for.
 OPTIONS = ("mode", "status", "account", "quota", "quota_period", "rate",
@@ -76,9 +74,9 @@ def do_show(args):
     user = call_json(redis, "user_get", key, str(redis.quota_period))
     complete(redis, user, key, "domains", "domain_count")
     complete(redis, user, key, "ips", "ip_count")
-    claimed = is_claimed(redis, args.name, user["ip_auth"])
-    user["ip_auth_claimed"] = bool(claimed)
-    if claimed is False:
+    claim = claim_of(redis, user["ip_auth"])
+    user["ip_auth_claimed"] = claim == args.name
+    if claim not in (None, args.name):
         user["problems"].append("ip_auth: not claimed for this user")
     user["problems"] += account_problems(redis, user["account"])
     if args.json:
@@ -91,7 +89,7 @@ def do_show(args):
 def user_rows(user, quota_period):
     yield "name", user["name"]
     for field in ("status", "mode", "account", "password"):
-        yield field, visible(user[field] or DEFAULTS.get(field, "-"))
+        yield field, visible(user[field] or ABSENT.get(field, "-"))
     yield "quota", visible(quota_text(user, quota_period))
     yield "rate", visible(user["rate"] or "-")
     yield from list_rows("used", map(usage_text, user["usage"] or []))
@@ -135,7 +133,8 @@ def do_set(args):
 
 
 def do_block(args):
-    set_status(args.connect(), "user", args.name, "blocked", "command")
+    until = () if args.until is None else ("blocked_until", args.until)
+    set_status(args.connect(), "user", args.name, "blocked", "command", *until)
 
 
 def do_allow(args):

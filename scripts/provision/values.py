@@ -83,10 +83,23 @@ def since_of(text):
     if ago:
         seconds = int(time.time()) - int(ago[1]) * UNITS[ago[2]]
         return max(0, seconds) * 1000
+    return max(0, moment(text, "2h, 1d, ")) * 1000
+
+
+def until_of(text):
+    """A time in UTC that is still to come, as the functions take it."""
+    seconds = moment(text)
+    if seconds <= time.time():
+        raise Failure(EX_USAGE, "%s: is over already" % visible(text))
+    return time.strftime(TIMES[0], time.gmtime(seconds))
+
+
+def moment(text, others=""):
+    """Seconds since the epoch."""
     for form in TIMES:
         try:
-            return max(0, calendar.timegm(time.strptime(text, form))) * 1000
+            return calendar.timegm(time.strptime(text, form))
         except ValueError:
             continue
-    raise Failure(EX_USAGE, "%s: not a time: 2h, 1d, 2026-11-26 or "
-                  "2026-11-26T05:00:00Z" % visible(text))
+    raise Failure(EX_USAGE, "%s: not a time: %s2026-11-26 or "
+                  "2026-11-26T05:00:00Z" % (visible(text), others))

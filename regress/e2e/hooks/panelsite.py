@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from places import SOURCE, configuration, workdir
-from cli import FILTER
+from cli import FILTER, package
+from quotas import LUA
 from redisserver import wait_until
 
 DATA = Path(__file__).resolve().parent
@@ -76,13 +77,24 @@ class Site:
         self.custom = self.directory / "custom"
         self.receiver = None
         self.put_scripts(shell)
+        self.password = self.secret("redis-password", "word")
+        self.grant()
         self.relay()
         self.configure(**keys)
 
+    def grant(self):
+        """What a server has lost that was started again: the functions, and
+        a user with the rights that setup prints."""
+        self.server.cli("FUNCTION", "FLUSH")
+        self.server.cli("FUNCTION", "LOAD", LUA.read_text())
+        self.server.cli(*package("provision.acl").acl_rule(
+            "smtp:", "hooks", "smtpusers-hooks", ">word"))
+
     def relay(self, url=None, **keys):
         """The relay's configuration, with this Redis."""
-        (self.directory / "smtpusers.conf").write_text(configuration(
-            redis=url or self.server.url, **keys))
+        (self.directory / "smtpusers.conf").write_text(configuration(**{
+            "redis": url or self.server.url, "redis_user": "smtpusers-hooks",
+            "redis_password_file": self.password, **keys}))
 
     def away(self):
         """There is no Redis for the hooks, until relay() says otherwise."""

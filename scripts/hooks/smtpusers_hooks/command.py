@@ -7,6 +7,8 @@ import argparse
 import os
 import pwd
 
+from provision.configuration import version
+
 from .config import EX_CONFIG, ConfigError, read_config, read_secrets
 from .deliver import deliver
 from .drain import EX_OK, EX_TEMPFAIL, drain
@@ -119,6 +121,7 @@ def parse_arguments(argv, default_file):
                         metavar="file", help="the configuration")
     parser.add_argument("--syslog", dest="to_syslog", action="store_true",
                         help="say to syslog what there is to say")
+    parser.add_argument("--version", action="version", version=version())
     commands = parser.add_subparsers(metavar="command", required=True)
     add_taking_commands(commands)
     add_spool_commands(commands)

@@ -8,7 +8,8 @@ import ipaddress
 import os
 import re
 
-from .events import NAME
+from provision.records import NAME
+
 from .text import visible
 
 PREFIX = re.compile(r"(?:[a-z0-9][a-z0-9._+-]{0,31})?")
@@ -202,9 +203,11 @@ def read_config(path):
         pass
     except (OSError, configparser.Error, UnicodeDecodeError) as error:
         raise ConfigError("%s: %s" % (path, visible(str(error)))) from None
-    return Config(read_values(parser, path), read_plans(parser),
+    conf = Config(read_values(parser, path), read_plans(parser),
                   read_sections(parser, path, "server"),
                   read_sections(parser, path, "deliver"))
+    check_prefixes(conf, path)
+    return conf
 
 
 def read_values(parser, path):
@@ -246,6 +249,17 @@ def check_listen(values, path):
             not ipaddress.ip_address(listen[0]).is_loopback):
         raise ConfigError("%s: [webhook] listen: not a loopback address, "
                           "and no certificate" % path)
+
+
+def check_prefixes(conf, path):
+    """A customer must not choose a name that makes it another server's. Who
+    shares a prefix, or has none, shares accounts."""
+    prefixes = sorted({server.account_prefix
+                       for server in conf.servers.values()} - {""})
+    for one, other in zip(prefixes, prefixes[1:]):
+        if other.startswith(one):
+            raise ConfigError("%s: account_prefix: %s begins with %s, of "
+                              "another server" % (path, other, one))
 
 
 def read_sections(parser, path, kind):

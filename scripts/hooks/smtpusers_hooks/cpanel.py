@@ -8,9 +8,12 @@ https://api.docs.cpanel.net/guides/guide-to-standardized-hooks/
 
 import json
 
-from .events import NAME, make_event
+from provision.records import NAME
+
+from .events import make_event
 from .restore import first, restored
-from .text import domain_key, looks_like_domain, visible
+from .text import decode, domain_key, looks_like_domain, visible
+
 
 class BadInput(Exception):
     """Why what cPanel said is nothing that cPanel says."""
@@ -43,9 +46,10 @@ HOOKS += [("Cpanel", event, "post") for event in (
 
 
 def read_input(data):
-    """The context of a call, and what it was told."""
+    """The context of a call, and what it was told. One value that is not
+    UTF-8 is not the end of the others."""
     try:
-        found = json.loads(data)
+        found = json.loads(decode(data))
     except (ValueError, RecursionError):
         raise BadInput("the input is no JSON") from None
     context = found.get("context") if isinstance(found, dict) else None

@@ -3,11 +3,10 @@
 
 """Events: what a panel says has happened, in our words."""
 
-import re
+from provision.records import NAME, fold
 
-from .text import encode, fold
+from .text import encode
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 TEXT_MAX = 1024
 
 # The fields that each type needs.

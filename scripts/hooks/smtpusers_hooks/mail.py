@@ -14,10 +14,11 @@ import re
 import signal
 import subprocess
 
+from provision.records import NAME, fold
+
 from .config import ConfigError
-from .events import NAME
 from .post import Undelivered
-from .text import decode, fold, visible
+from .text import decode, visible
 
 TEMPLATE_MAX = 65536
 VALUE_MAX = 1000

@@ -19,10 +19,13 @@ followed by NUL; cPanel's input is JSON; sync says nothing.
 import re
 import time
 
+from provision.records import NAME
+
 from .cpanel import BadInput, cpanel_events
 from .directadmin import HOOKS, directadmin_events
-from .events import BadEvent, FIELDS, NAME, check_sent, make_event
+from .events import BadEvent, FIELDS, check_sent, make_event
 from .restore import restored
+from .spool import hashed
 from .text import decode, domain_key, looks_like_domain
 
 MAGIC = b"smtpusers-notify 1\n"
@@ -110,7 +113,8 @@ class Keeper:
         return self.spool.kept(directory, self.file(name)) if name else None
 
     def file(self, name):
-        return "%s,%s" % (self.server, name)
+        """Both together may be longer than the name of a file."""
+        return hashed("%s,%s" % (self.server, name))
 
 
 def events_of(message, conf, keeper, log):

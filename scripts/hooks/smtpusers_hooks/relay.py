@@ -7,7 +7,7 @@ Each step says what is to be, not what to change, and may be repeated.
 """
 
 from provision import suppressions
-from provision.accounts import users_of
+from provision.accounts import STATUSES, users_of
 from provision.alabels import alabels
 from provision.configuration import read_configuration
 from provision.connection import ReplyError
@@ -20,8 +20,6 @@ from provision.servers import connect
 
 from .events import BadEvent
 from .text import domain_key
-
-STATUSES = ("allowed", "blocked", "sandboxed")
 
 # Domains for one call, and bytes of what may be one.
 BATCH = 100

@@ -231,13 +231,13 @@ class Spool:
         known = self.seen(event["id"])
         if known and not signed_before(known, event.get("timestamp", 0)):
             return
-        self.write("seen", seen_name(event["id"]),
+        self.write("seen", hashed(event["id"]),
                    {"digest": event.get("digest"),
                     "timestamp": event.get("timestamp")})
 
     def seen(self, identity):
         """What is known of it, None if it did not come."""
-        return self.seen_record(seen_name(identity))
+        return self.seen_record(hashed(identity))
 
     def seen_record(self, name):
         try:
@@ -437,8 +437,9 @@ def locked(fd, end):
         time.sleep(0.05)
 
 
-def seen_name(identity):
-    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()
+def hashed(text):
+    """A name of a file for what may be anything."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def age(path):

@@ -11,18 +11,13 @@ from provision.alabels import alabels
 from provision.failure import Failure
 from provision.text import decode, encode, visible
 
-__all__ = ["Log", "decode", "domain_key", "encode", "fold",
-           "looks_like_domain", "visible"]
+__all__ = ["Log", "decode", "domain_key", "encode", "looks_like_domain",
+           "visible"]
 
 # Labels in front of the last two may have underscores, as hosts do have them.
 LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 DOMAIN = re.compile(r"(?:%s\.)*%s\.(?![0-9]+$)%s" % (HOST_LABEL, LABEL, LABEL))
-
-
-def fold(text):
-    """Lower case for ASCII alone: no other letter folds into a name."""
-    return text.lower() if text.isascii() else text
 
 
 def domain_key(domain):

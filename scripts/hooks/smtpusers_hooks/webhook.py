@@ -393,8 +393,8 @@ class Receiver:
 
 
 def named(server, identity):
-    """Each server has ids of its own."""
-    return "%s/%s" % (server.name, identity) if server.name else identity
+    """Each server has ids of its own, and so have those without a name."""
+    return "%s/%s" % (server.name, identity)
 
 
 def parse_event(body, prefix):
