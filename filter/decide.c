@@ -310,7 +310,7 @@ authorize(const struct facts *f)
 		return (AUTHZ_NO_USER);
 	if (f->found != USER_OK)
 		return (AUTHZ_UNKNOWN);
-	if (s->login == LOGIN_NOBODY)
+	if (s->login == LOGIN_NOBODY || s->login == LOGIN_NAMELESS)
 		return (AUTHZ_NO_USER);
 	if (s->login == LOGIN_FAILED)
 		return (AUTHZ_PASSWORD_UNREAD);

@@ -41,7 +41,7 @@ size_parse(const char *text, int64_t *n)
 {
 	static const char units[] = "KMG";
 	const char	 *rest, *unit;
-	int64_t		  read;
+	int64_t		  read, bytes = 1;
 
 	if ((rest = digits_parse(text, COUNT_MAX, &read)) == NULL)
 		return (false);
@@ -49,10 +49,10 @@ size_parse(const char *text, int64_t *n)
 		unit = strchr(units, *rest);
 		if (unit == NULL || rest[1] != '\0')
 			return (false);
-		read *= (int64_t)1 << 10 * (unit - units + 1);
+		bytes = (int64_t)1 << 10 * (unit - units + 1);
 	}
-	if (read > COUNT_MAX)
+	if (read > COUNT_MAX / bytes)
 		return (false);
-	*n = read;
+	*n = read * bytes;
 	return (true);
 }

@@ -397,6 +397,20 @@ def by_place(finding):
 
 # What would let somebody in who was kept out is not done
 
+def test_rates_without_number(cmd):
+    """What one user holds ends neither the check nor what is to be done."""
+    cmd.server.cli("HSET", cmd.key("alice"), "rate", " ".join(
+        "%d/1s" % n for n in range(1, 8002)))
+    found = findings(cmd)
+    assert [finding["name"] for finding in found] == ["alice"] * len(found)
+    assert any(finding["problem"].startswith("rate: ") for finding in found)
+    told = cmd.fails(EX_DATAERR, "quota", "alice", "--reset")
+    assert "rate: not understood" in told
+    assert cmd.server.cli("EXISTS", cmd.key("alice", ":used:quota")) == 0
+    cmd.ok("rm", "alice", "--yes")
+    assert cmd.server.cli("EXISTS", cmd.key("alice")) == 0
+
+
 def test_a_list_of_which_nothing_is_valid_is_not_emptied(cmd):
     cmd.server.cli(*BOB)
     cmd.server.cli(*SENDS)

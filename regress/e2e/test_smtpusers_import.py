@@ -20,7 +20,7 @@ from places import PATIENCE, REDIS7, free_port
 from cli import (EX_CANTCREAT, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE,
                        EX_USAGE, Smtpusers, package)
 from redisserver import RedisServer, wait_until
-from transfers import CREATED, HASH, lines_of, peak, tally, user
+from transfers import CREATED, HASH, contents, lines_of, peak, tally, user
 
 EX_NOINPUT = 66
 EX_IOERR = 74
@@ -197,6 +197,30 @@ def test_a_line_that_takes_many_calls_counts_in_its_order(cmd):
     takes(cmd, data, "--replace", added=2, changed=2)
     assert cmd.members("bob", ":domains") == set(names)
     assert cmd.fields("bob")["mode"] == "default"
+
+
+def test_large_records_again(cmd):
+    """With what the functions add by themselves; also where a cut has left a
+    part of the members."""
+    names = ["d%d.example" % number for number in range(3000)]
+    data = lines_of({"type": "account", "name": "acme", "domains": names},
+                    user("bob", quota="07", domains=names, ips=["::1"]))
+    takes(cmd, data, added=2)
+    assert cmd.fields("bob")["restricted"] == "1"
+    whole = contents(cmd.server)
+    takes(cmd, data, same=2)
+    assert contents(cmd.server) == whole
+    for key in ("smtp:account:{acme}:domains", cmd.key("bob", ":domains")):
+        cmd.server.cli("SREM", key, *names[200:])
+    takes(cmd, data, added=2)
+    assert contents(cmd.server) == whole
+    for field, value in (("quota", "8"), ("restricted", "0")):
+        cmd.server.cli("HSET", cmd.key("bob"), field, value)
+        assert "bob: exists already" in cmd.run("import", stdin=data).stderr
+        cmd.server.cli("HSET", cmd.key("bob"), field,
+                       {"quota": "7", "restricted": "1"}[field])
+    cmd.server.cli("SADD", cmd.key("bob", ":domains"), "other.example")
+    assert "bob: exists already" in cmd.run("import", stdin=data).stderr
 
 
 def test_others_are_answered_between_the_lines(cmd):

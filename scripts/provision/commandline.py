@@ -84,7 +84,8 @@ def make_parser():
     parser.add_argument("-f", dest="file", metavar="file",
                         default="/etc/smtpusers.conf",
                         help="the configuration (%(default)s)")
-    parser.add_argument("--version", action="version", version="smtpusers " + release())
+    parser.add_argument("--version", action="version",
+                        version="smtpusers " + release())
     commands = parser.add_subparsers(metavar="command", required=True)
     add_user_commands(commands)
     add_reading_commands(commands)

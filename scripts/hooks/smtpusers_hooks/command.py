@@ -7,7 +7,7 @@ import argparse
 import os
 import pwd
 
-from provision.configuration import version
+from provision.configuration import release
 
 from .config import EX_CONFIG, ConfigError, read_config, read_secrets
 from .deliver import deliver
@@ -121,7 +121,8 @@ def parse_arguments(argv, default_file):
                         metavar="file", help="the configuration")
     parser.add_argument("--syslog", dest="to_syslog", action="store_true",
                         help="say to syslog what there is to say")
-    parser.add_argument("--version", action="version", version=version())
+    parser.add_argument("--version", action="version",
+                        version="smtpusers " + release())
     commands = parser.add_subparsers(metavar="command", required=True)
     add_taking_commands(commands)
     add_spool_commands(commands)
