@@ -10,11 +10,11 @@ from .failure import EX_CANTCREAT, EX_USAGE, Failure, note
 from .connection import ReplyError
 from .functions import (
     call, call_json, call_many, fcall, judged, schema_of, warned)
+from .names import NAME, fold
 from .pages import members, read_rows
 from .progress import watched
 from .quotas import usage_text
-from .records import (
-    ABSENT, NAME, STATUSES, account_key, fold, user_key)
+from .records import ABSENT, STATUSES, account_key, user_key
 from .text import (
     columns, confirm, encode, list_rows, print_json, printable, shorten,
     visible)

@@ -7,7 +7,8 @@ from .connection import ReplyError, wrong_type
 from .failure import EX_DATAERR, Failure, note
 from .functions import (
     call, call_each, call_in_pieces, canonical, canonical_or_none, fcall)
-from .records import NAME, fold, get_fields, ip_key, user_key
+from .names import NAME, fold
+from .records import get_fields, ip_key, user_key
 from .text import visible
 
 

@@ -26,9 +26,10 @@ from .interchange import FORMATS
 from .listing import do_account_list, do_list
 from .mailqueue import do_queue
 from .metrics import do_metrics
+from .names import name_of
 from .passwords import SCHEMES
 from .quotas import do_account_quota, do_quota
-from .records import ABSENT, name_of
+from .records import ABSENT
 from .reports import SHOWN_ENTRIES, do_explain, do_log, do_report
 from .text import printable, visible
 from .totals import KEPT as STATS_KEPT, do_stats

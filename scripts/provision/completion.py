@@ -12,8 +12,8 @@ import time
 from .configuration import read_configuration
 from .connection import glob_escape
 from .failure import Failure
+from .names import NAME, fold
 from .pages import keys
-from .records import NAME, fold
 from .servers import connect
 
 # A shell waits for no more: of millions of users, those that were found.

@@ -18,9 +18,9 @@ from .failure import (
 from .functions import fcall, prepare, schema_of
 from .interchange import SUFFIXES, Bad, read_lines
 from .large import LargeRecord
+from .names import fold
 from .others import Others
 from .progress import Progress, counted
-from .records import fold
 from .schema import OF
 from .suppressions import in_alabels, open_lines
 from .text import encode, visible

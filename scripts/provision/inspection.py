@@ -15,9 +15,10 @@ from .alabels import alabels
 from .connection import ReplyError
 from .failure import Failure, note
 from .functions import call, canonical_or_none
+from .names import NAME, fold
 from .pages import rows_of
 from .prefixes import KEPT, Prefixes
-from .records import NAME, account_key, fold, user_key
+from .records import account_key, user_key
 from .text import visible
 
 ACCOUNTS_KEPT = 20000

@@ -12,8 +12,9 @@ from .addresses import write_record
 from .connection import REFUSALS, ReplyError
 from .functions import call, call_in_pieces, canonical
 from .interchange import Bad
+from .names import fold
 from .pages import members
-from .records import account_key, fold, get_hash, user_key
+from .records import account_key, get_hash, user_key
 
 FIRST = 100             # members of each set that come with the fields
 

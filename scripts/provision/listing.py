@@ -12,9 +12,10 @@ from .alabels import alabels
 from .connection import ReplyError, glob_escape
 from .failure import EX_USAGE, Failure, note
 from .functions import canonical, schema_of
+from .names import NAME, fold
 from .pages import keys, read_rows, rows_of
 from .progress import make_way, watched
-from .records import ABSENT, NAME, fold
+from .records import ABSENT
 from .text import clean, time_text, visible
 
 DAY = 86400

@@ -18,8 +18,9 @@ import tempfile
 from itertools import groupby
 
 from .failure import EX_NOPERM, EX_UNAVAILABLE, EX_USAGE, Failure, note
+from .names import fold
 from .progress import Progress, counted
-from .records import fold, get_hash, no_user, user_key
+from .records import get_hash, no_user, user_key
 from .reports import last_entries, stream_time
 from .text import confirm, decode, print_json, visible
 

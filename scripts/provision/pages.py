@@ -12,8 +12,9 @@ from contextlib import closing
 
 from .connection import ReplyError, bulk, glob_escape, packed
 from .functions import call_each, fcall, need_functions
+from .names import NAME
 from .others import Others
-from .records import NAME, account_key, user_key
+from .records import account_key, user_key
 from .text import encode
 
 SCANNED = "50"          # keys of a step of SCAN, about

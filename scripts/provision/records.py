@@ -3,32 +3,13 @@
 
 """Users and accounts, as Redis holds them."""
 
-import re
-
-from .failure import EX_NOUSER, EX_DATAERR, Failure
+from .failure import EX_NOUSER, Failure
 from .connection import ReplyError, wrong_type
-from .text import visible
 
 # From the best to the worst.
 STATUSES = ("allowed", "sandboxed", "blocked")
 # What no value means.
 ABSENT = {"status": "allowed", "mode": "default"}
-
-NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
-
-
-def fold(text):
-    """Lower case for ASCII alone: no other letter folds into a name."""
-    return text.lower() if text.isascii() else text
-
-
-def name_of(text):
-    """The name as it stands in a key."""
-    name = fold(text)
-    if NAME.fullmatch(name):
-        return name
-    raise Failure(EX_DATAERR, "%s: not a user name: 1 to 64 of a-z 0-9 . _ + "
-                  "-, the first a letter or digit" % visible(text))
 
 
 def user_key(redis, name, suffix=""):

@@ -11,9 +11,10 @@ from .connection import ReplyError
 from .failure import EX_DATAERR, EX_NOINPUT, EX_USAGE, Failure, note
 from .functions import (
     call, call_each, canonical, fcall, need_functions, pieces)
+from .names import name_of
 from .pages import pages
 from .progress import Progress, counted
-from .records import account_key, name_of, user_key
+from .records import account_key, user_key
 from .text import decode, print_json, visible
 
 SORTED = 1000           # recipients that are shown in order

@@ -12,7 +12,7 @@ more than the least of those who are found, nobody is missing."""
 import collections
 
 from .failure import note
-from .records import NAME
+from .names import NAME
 from .text import print_json, time_text
 from .totals import hour_of, last_hours, print_table, readable
 

@@ -10,10 +10,11 @@ from .connection import ReplyError
 from .events import set_status
 from .failure import EX_CANTCREAT, Failure
 from .functions import call, call_json, judged, warned
+from .names import fold
 from .passwords import (
     hash_password, read_password, tell_generated, warn_if_weak)
 from .quotas import quota_text, usage_text
-from .records import ABSENT, fold, get_fields, user_key
+from .records import ABSENT, get_fields, user_key
 from .renaming import rename_in_cluster
 from .text import (
     columns, confirm, list_rows, print_json, printable, shorten, visible)

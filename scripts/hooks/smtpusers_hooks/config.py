@@ -8,7 +8,7 @@ import ipaddress
 import os
 import re
 
-from provision.records import NAME
+from provision.names import NAME
 
 from .text import visible
 

@@ -8,7 +8,7 @@ https://api.docs.cpanel.net/guides/guide-to-standardized-hooks/
 
 import json
 
-from provision.records import NAME
+from provision.names import NAME
 
 from .events import make_event
 from .restore import first, restored

@@ -3,7 +3,7 @@
 
 """Events: what a panel says has happened, in our words."""
 
-from provision.records import NAME, fold
+from provision.names import NAME, fold
 
 from .text import encode
 

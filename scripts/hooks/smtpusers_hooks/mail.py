@@ -14,7 +14,7 @@ import re
 import signal
 import subprocess
 
-from provision.records import NAME, fold
+from provision.names import NAME, fold
 
 from .config import ConfigError
 from .post import Undelivered

@@ -19,7 +19,7 @@ followed by NUL; cPanel's input is JSON; sync says nothing.
 import re
 import time
 
-from provision.records import NAME
+from provision.names import NAME
 
 from .cpanel import BadInput, cpanel_events
 from .directadmin import HOOKS, directadmin_events
