@@ -19,12 +19,13 @@ class Netaddr(ctypes.Structure):
 
 
 class Readers:
-    """lib/netaddr.c, lib/period.c and lib/domain.c."""
+    """lib/netaddr.c, lib/period.c, lib/count.c and lib/domain.c."""
 
     def __init__(self):
         path = workdir("readers") / "readers.so"
         sources = [SOURCE / "lib" / name
-                   for name in ("netaddr.c", "period.c", "domain.c")]
+                   for name in ("netaddr.c", "period.c", "count.c",
+                                "domain.c")]
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE",
                         "-o", path, *sources, "-lidn2", "-lunistring",
                         "-lbsd"], check=True)
