@@ -685,8 +685,9 @@ def test_an_answer_that_is_lost(site):
     site.receiver.posts(body, 202, headers=signed(body))
     applied(site)
     says(site, "domain_destroy_post")
+    wait_until(lambda: len(web.bodies) > 1 and idle(site), 60,
+               "the sender to have tried again")
     site.tell(site.receiver)
-    wait_until(lambda: idle(site), 60, "the sender to end")
     site.send()
     site.settle()
     assert site.domains() == set()
