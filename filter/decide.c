@@ -157,7 +157,7 @@ act(struct decision *d, enum action action)
 
 /* On smtpd's own socket, where `local` trusts it. */
 static bool
-is_trusted(const struct facts *f)
+trusts_local(const struct facts *f)
 {
 	return (f->session->local && f->conf->local == LOCAL_TRUST);
 }
@@ -180,7 +180,7 @@ static bool
 source_is_allowed(const struct facts *f)
 {
 	return (!user_list_missing(f->user) &&
-	    (is_trusted(f) || user_source_allowed(f->user)));
+	    (trusts_local(f) || user_source_allowed(f->user)));
 }
 
 /* Connect */
@@ -257,7 +257,7 @@ local_is_trusted(const struct facts *f, struct decision *d)
 	(void)d;
 	if (f->stage == STAGE_END_OF_DATA)
 		return (f->session->tx->state == TX_TRUSTED);
-	return (is_trusted(f) && !session_authenticated(f->session));
+	return (trusts_local(f) && !session_authenticated(f->session));
 }
 
 static bool

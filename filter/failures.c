@@ -60,7 +60,7 @@ make_call(const struct failures *failures, const struct netaddr *source,
 
 /* Nobody else says it: it is the record's fault, and not that of Redis. */
 static void
-log_if_bad(const struct failures_query *q, const redisReply *reply)
+log_bad_key(const struct failures_query *q, const redisReply *reply)
 {
 	const char *const key = q->key;
 
@@ -84,7 +84,7 @@ on_failures_reply(void *arg, const redisReply *reply)
 		result = reply->integer == 0 ? FAILURES_FEW : FAILURES_MANY;
 	else if (!functions_lost(q->failures->functions, q->key, reply) &&
 	    reply != NULL)
-		log_if_bad(q, reply);
+		log_bad_key(q, reply);
 	q->cb(q->arg, result);
 	free(q);
 }

@@ -49,7 +49,7 @@ senders_of_envelope(struct senders *senders, const struct conf *conf,
 
 /* Adds a domain of the authors, and its addresses.  False without room. */
 static bool
-add_author(struct domains *domains, const struct domains *authors, size_t i)
+take_author(struct domains *domains, const struct domains *authors, size_t i)
 {
 	const char *name = authors->name[i], *text;
 	size_t	    k;
@@ -87,7 +87,7 @@ read_header(struct senders *senders, const struct header *header)
 	domains_clear(&authors);
 	senders->reason = header_domains(header, &authors);
 	for (i = 0; senders->reason == REASON_NONE && i < authors.n; i++) {
-		if (!add_author(&senders->domains, &authors, i))
+		if (!take_author(&senders->domains, &authors, i))
 			senders->reason = REASON_FROM_AMBIGUOUS;
 		senders->counted |= bit_of(&senders->domains, authors.name[i]);
 	}

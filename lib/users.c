@@ -398,7 +398,7 @@ is_sought(const struct users_query *q)
 
 /* All is known. */
 static void
-conclude(struct users_query *q)
+conclude_record(struct users_query *q)
 {
 	if (has_account(q) && q->told.bad_account.what != NULL) {
 		q->told.bad = q->told.bad_account;
@@ -429,7 +429,7 @@ judge_record(struct users_query *q)
 	if (!ask_missing(q, missing))
 		finish_query(q, USER_UNAVAILABLE);
 	else if (q->nwaiting == 0)
-		conclude(q);
+		conclude_record(q);
 }
 
 /* The address is somebody else's by now, or was not known to be anybody's. */

@@ -4,10 +4,10 @@
 --
 -- The parts in this directory, one behind the other in the order of their
 -- names, are the function library, where @RELEASE@ stands for the number of all
--- programs, and then @HASH@ for the first 16 digits of the SHA-256 of that text.  Its name tells the version: whoever loads it
--- deletes the one that was found, by its name, in the same transaction.  Where
--- another client has come in between, both fail, for no two libraries have
--- functions of the same name.
+-- programs, and then @HASH@ for the first 16 digits of the SHA-256 of that text.
+-- Its name tells the version: whoever loads it deletes the one that was found, by
+-- its name, in the same transaction.  Where another client has come in between,
+-- both fail, for no two libraries have functions of the same name.
 --
 -- A part keeps to itself what it alone uses, in do ... end: Lua has 200 local
 -- names at most.  While a library loads there are no global functions: all that
