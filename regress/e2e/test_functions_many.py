@@ -312,6 +312,12 @@ def test_strays(library):
     found = {(key, what, "" if what == "strange" else name)
              for key, what, name in rows}
     assert found == expected
+    # In pages of as many keys as are asked for.
+    few, count = pages(library, "strays", "1")
+    assert sorted(map(str, few)) == sorted(map(str, rows)) and count > 10
+    assert pages(library, "strays", "100") == (rows, 1)
+    for words in (("",), ("0",), ("101",), ("1e1",), ("1", "1")):
+        library.refuses("INVALID", "strays", None, "smtp:", "0", *words)
 
 
 def test_bury(library):

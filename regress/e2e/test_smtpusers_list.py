@@ -144,7 +144,7 @@ def test_little_is_asked_for_at_a_time(cmd, tmp_path):
     for words, command, at_least in (
             (("list",), "hmget", 4000), (("list",), "scan", 6000 / 150),
             (("export",), "hmget", 2000),
-            (("check",), "fcall", 2000 / 5),
+            (("check",), "fcall", 2000 / 8),
             (("import", path), "fcall", 2000 / 16)):
         cmd.server.cli("CONFIG", "RESETSTAT")
         cmd.run(*words)

@@ -42,16 +42,21 @@ def somebody(redis):
         thread.join()
 
 
+def calls_of(redis, cmd, *words, rights="+info", command="fcall"):
+    """How often the command was called."""
+    redis.cli("CONFIG", "RESETSTAT")
+    redis.cli("ACL", "SETUSER", "default", rights)
+    cmd.run(*words)
+    redis.cli("ACL", "SETUSER", "default", "+info")
+    return int(re.search(r"^cmdstat_%s:calls=([0-9]+)" % command, redis.cli(
+        "INFO", "commandstats"), re.MULTILINE)[1])
+
+
 def calls_of_import(redis, cmd, tmp_path, rights="+info"):
     lines = tmp_path / "lines.jsonl"
     lines.write_bytes(lines_of(*[user("user%d" % number)
                                  for number in range(LINES)]))
-    redis.cli("CONFIG", "RESETSTAT")
-    redis.cli("ACL", "SETUSER", "default", rights)
-    cmd.ok("import", lines)
-    redis.cli("ACL", "SETUSER", "default", "+info")
-    return int(re.search(r"^cmdstat_fcall:calls=([0-9]+)", redis.cli(
-        "INFO", "commandstats"), re.MULTILINE)[1])
+    return calls_of(redis, cmd, "import", lines, rights=rights)
 
 
 def test_an_import_takes_several_lines_together(redis, cmd, tmp_path):
@@ -66,3 +71,16 @@ def test_an_import_lets_others_in_between(redis, cmd, tmp_path):
 
 def test_who_may_not_look_lets_others_in_between(redis, cmd, tmp_path):
     assert calls_of_import(redis, cmd, tmp_path, "-info") >= LINES
+
+
+@pytest.mark.parametrize("word, command, keys", [
+    ("list", "scan", LINES), ("export", "scan", 2 * LINES),
+    ("check", "fcall", LINES)])
+def test_reading_takes_more_together_where_it_is_alone(
+        redis, cmd, tmp_path, word, command, keys):
+    """Keys are walked over once for each kind of record."""
+    calls_of_import(redis, cmd, tmp_path)
+    alone = calls_of(redis, cmd, word, command=command)
+    beside = calls_of(redis, cmd, word, rights="-info", command=command)
+    assert alone * 1.5 < beside
+    assert beside > keys / 60

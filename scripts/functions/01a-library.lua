@@ -1,4 +1,4 @@
-#!lua name=smtpusers_7_@HASH@
+#!lua name=smtpusers_8_@HASH@
 -- Copyright (c) 2026 The smtpusers authors
 -- See LICENSE.
 --
@@ -17,7 +17,7 @@
 
 -- As in the name.  One more whenever calls, or what they leave in Redis, change: of
 -- two texts with one number neither stays, and neither is known for the older.
-local VERSION = 7
+local VERSION = 8
 local HASH = '@HASH@'
 local RELEASE = '@RELEASE@'
 
@@ -36,7 +36,7 @@ local LIMITS = {
 	replaced = 10000,	-- members of sets that are replaced
 	tidied = 1000,		-- suppressed recipients whose time is over
 	page = 50,		-- keys that a page looks at
-	strays = 25,		-- and one that looks for those of nobody
+	strays = 100,		-- and one that looks for those of nobody
 	checked = 100,		-- of one that looks for problems
 	read = 2500,		-- members of all sets that a page reads
 	counted = 32768,	-- bytes of counters that a page reads

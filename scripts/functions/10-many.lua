@@ -398,6 +398,7 @@ end
 -- Of a key of a user's or an account's: whose it is and what it is.
 local COMPANIONS = { user = { domains = true, ips = true, last = true,
     suppressed = true }, account = { domains = true, suppressed = true } }
+local STRAYS = '25'		-- keys that are looked at where none says
 
 local function is_there(owner, seen)
 	if seen[owner] == nil then
@@ -450,16 +451,19 @@ local function is_users(prefix, rest, seen)
 	    is_there(prefix .. 'user:{' .. name .. '}', seen)
 end
 
--- PREFIX CURSOR -> {cursor, {key, what, name}...}: "left", a set without its
--- record; "claim", of an address for a user who does not have it; "name", a
+-- PREFIX CURSOR [COUNT] -> {cursor, {key, what, name}...}, having looked at so
+-- many keys, about: "left", a set without its record; "claim", of an address for a user who does not have it; "name", a
 -- record of no name; "strange", for what is none of these and the relay's.
 function api.strays(keys, args)
-	if #keys > 0 or #args ~= 2 then
-		fail('INVALID', 'the call takes no key, a prefix and a cursor')
+	local count = parse_count(args[3] or STRAYS)
+	if #keys > 0 or #args < 2 or #args > 3 or not count or count < 1 or
+	    count > LIMITS.strays then
+		fail('INVALID', 'the call takes no key, a prefix, a cursor ' ..
+		    'and how many keys to look at, at most ' .. LIMITS.strays)
 	end
 	local prefix = need_prefix(args[1])
 	local found = redis.call('SCAN', args[2], 'MATCH',
-	    glob_text(prefix) .. '[uai]*', 'COUNT', tostring(LIMITS.strays))
+	    glob_text(prefix) .. '[uai]*', 'COUNT', tostring(count))
 	local out, seen = { found[1] }, {}
 	for _, key in ipairs(found[2]) do
 		local rest = string.sub(key, #prefix + 1)

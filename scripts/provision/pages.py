@@ -1,13 +1,14 @@
 # Copyright (c) 2026 The smtpusers authors
 # See LICENSE.
 
-"""What Redis tells in pages. The next one is asked for while the last one is
+"""What Redis tells in pages. The next ones are asked for while the last one is
 made use of; there is no more in memory than these, however many there are.
 
 Redis answers nobody else while it makes a page, and makes all that it has read
-at once, so a page is small: a tenth of a millisecond, about."""
+at once, so a page is small: a fifth of a millisecond, about, while there is
+nobody else, and a tenth beside others."""
 
-from collections import deque
+from collections import deque, namedtuple
 from contextlib import closing
 
 from .connection import ReplyError, bulk, glob_escape, packed
@@ -17,10 +18,13 @@ from .others import Others
 from .records import account_key, user_key
 from .text import encode
 
-SCANNED = "50"          # keys of a step of SCAN, about
-ROWS = 8                # records that are asked about together
-JUDGED = 2              # and those that are judged
-CALLS = 2               # about these, under way at once
+# How many keys a step of SCAN looks at, about, and one that looks for strays; how
+# many records are asked about together, and how many of those that are judged;
+# how many such questions are under way while an answer is made use of.
+Portion = namedtuple("Portion", "scanned, strays, read, judged, ahead")
+ALONE = Portion("100", "75", 16, 6, 2)
+BESIDE = Portion("50", "25", 4, 1, 0)
+CALLED = 8              # records of a call by their names
 
 
 def nodes(redis):
@@ -30,23 +34,27 @@ def nodes(redis):
             yield server.another
 
 
-def pages(link, ask, others=None):
-    """The lists of what ask(cursor), a command, replies behind a cursor, on a
-    connection that is closed then."""
+def portion_for(others):
+    return BESIDE if others.are_there() else ALONE
+
+
+def pages(link, ask, others):
+    """The lists of what ask(cursor, portion), a command, replies behind a
+    cursor, on a connection that is closed then."""
     with closing(link):
-        link.send([ask("0")])
+        link.send([ask("0", portion_for(others))])
         cursor = None
         while cursor != "0":
             reply = link.receive()[0]
             if isinstance(reply, ReplyError):
                 raise reply
             cursor, *page = reply
-            wait = others and others.are_there()
+            wait = others.are_there()
             if cursor != "0" and not wait:
-                link.send([ask(cursor)])
+                link.send([ask(cursor, ALONE)])
             yield page
             if cursor != "0" and wait:
-                link.send([ask(cursor)])
+                link.send([ask(cursor, BESIDE)])
 
 
 def everywhere(redis, ask):
@@ -58,22 +66,23 @@ def everywhere(redis, ask):
 def strays(redis):
     """What is nobody's: key, what it is, the name in it."""
     need_functions(redis)
-    return everywhere(redis, lambda cursor: fcall(
-        "strays", [], redis.prefix, cursor))
+    return everywhere(redis, lambda cursor, portion: fcall(
+        "strays", [], redis.prefix, cursor, portion.strays))
 
 
-def keys(redis, pattern, count=SCANNED):
+def keys(redis, pattern, count=None):
     return (page for page, in everywhere(redis, scan(pattern, count)))
 
 
 def members(redis, key):
     """A set, of which some may come twice."""
-    return (page for page, in pages(redis.another(), lambda cursor: (
-        "SSCAN", key, cursor, "COUNT", "1000")))
+    return (page for page, in pages(redis.another(), lambda cursor, _: (
+        "SSCAN", key, cursor, "COUNT", "1000"), Others(redis.another)))
 
 
-def scan(pattern, count=SCANNED):
-    return lambda cursor: ("SCAN", cursor, "MATCH", pattern, "COUNT", count)
+def scan(pattern, count=None):
+    return lambda cursor, portion: ("SCAN", cursor, "MATCH", pattern,
+                                    "COUNT", count or portion.scanned)
 
 
 # Records by a function
@@ -97,20 +106,16 @@ def judged_rows(redis, kind, fields):
         return b"".join(map(packed, calls)), len(calls)
 
     for connect in nodes(redis):
-        page = []
         others = Others(connect)
         for _, replies in answered(connect(), ask, batches(
-                connect(), before, "*", JUDGED, others), others, CALLS):
-            page += [row for some in replies for row in some if row]
-            if len(page) >= ROWS:
-                yield page
-                page = []
-        yield page
+                connect(), before, "*", lambda some: some.judged, others),
+                others):
+            yield [row for some in replies for row in some if row]
 
 
 def calls_about(redis, some, kind, *options):
     """In a cluster one for each, since they are in different slots."""
-    most = 1 if redis.spread else ROWS
+    most = 1 if redis.spread else CALLED
     return [fcall("rows", some[at:at + most], kind, *options)
             for at in range(0, len(some), most)]
 
@@ -127,7 +132,8 @@ def read_rows(redis, kind, columns, match="*", strange=None):
     for connect in nodes(redis):
         others = Others(connect)
         for some, replies in answered(connect(), question.about, batches(
-                connect(), before, match, ROWS, others, strange), others):
+                connect(), before, match, lambda portion: portion.read,
+                others, strange), others):
             page = [[key[len(before):-1], *replies[at:at + len(columns)]]
                     for at, key in zip(range(0, len(replies), len(columns)),
                                        some)]
@@ -136,7 +142,8 @@ def read_rows(redis, kind, columns, match="*", strange=None):
 
 
 def batches(link, before, match, most, others, strange=None):
-    """Keys of records, not many at once, and half as many beside others."""
+    """Keys of records, not many at once: as many as most() says of a
+    portion."""
     for page, in pages(link, scan(glob_escape(before) + match + "}"), others):
         some = []
         for key in page:
@@ -145,25 +152,20 @@ def batches(link, before, match, most, others, strange=None):
             elif strange:
                 strange(key)
         while some:
-            count = most // 2 if others.are_there() else most
+            count = most(portion_for(others))
             yield some[:count]
             del some[:count]
 
 
-def answered(link, question, asked, others, calls=1):
+def answered(link, question, asked, others):
     """The lists of keys that are asked about, each with the replies to what
-    question() says: data, and how many commands they are. So many of them are
-    under way while one is made use of, if there is nobody else."""
+    question() says: data, and how many commands they are."""
     waiting = deque()
     with closing(link):
         for some in asked:
-            full = len(waiting) == calls
-            replies = full and link.receive()
             link.send_packed(*question(some))
             waiting.append(some)
-            if full:
-                yield waiting.popleft(), checked(replies)
-            while waiting and others.are_there():
+            while len(waiting) > portion_for(others).ahead:
                 yield waiting.popleft(), checked(link.receive())
         while waiting:
             yield waiting.popleft(), checked(link.receive())

@@ -12,6 +12,7 @@ from .failure import EX_DATAERR, EX_NOINPUT, EX_USAGE, Failure, note
 from .functions import (
     call, call_each, canonical, fcall, need_functions, pieces)
 from .names import name_of
+from .others import Others
 from .pages import pages
 from .progress import Progress, counted
 from .records import account_key, user_key
@@ -104,8 +105,8 @@ def recipients_of(redis, kind, key):
     """All that count now, each with the time or an empty text; some may come
     twice."""
     need_functions(redis)
-    for page in pages(redis.another(), lambda cursor: fcall(
-            kind + "_suppressed", [key], cursor)):
+    for page in pages(redis.another(), lambda cursor, _: fcall(
+            kind + "_suppressed", [key], cursor), Others(redis.another)):
         yield from zip(page[::2], page[1::2])
 
 
