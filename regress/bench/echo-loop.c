@@ -6,8 +6,7 @@
 /*
  * What the kernel and memchr(3) alone cost: reads, looks for what ends a line
  * and for where its session id begins, and writes.  It lets everything pass and
- * trusts all it reads, so it is a bound and no filter.  With an argument it
- * asks for a report of each connection alone: no filter asks for less.
+ * trusts all it reads, so it is a bound and no filter.
  */
 
 #include <err.h>
@@ -36,12 +35,6 @@
 	"register|filter|smtp-in|data-line\n"       \
 	"register|filter|smtp-in|commit\n"          \
 	"register|ready\n"
-
-#define LEAST                                    \
-	"register|report|smtp-in|link-connect\n" \
-	"register|ready\n"
-
-static const char *hello = HELLO;
 
 static char   in[SIZE];
 static char   out[2 * SIZE];
@@ -76,7 +69,7 @@ answer(const char *line, const char *end)
 
 	if (strncmp(line, "filter|", 7) != 0) {
 		if (strncmp(line, "config|ready\n", 13) == 0)
-			put(hello, strlen(hello));
+			put(HELLO, sizeof(HELLO) - 1);
 		return;
 	}
 	for (i = 0; i < FIELDS; i++) {
@@ -97,15 +90,11 @@ answer(const char *line, const char *end)
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
 	size_t	len = 0;
 	ssize_t n;
 	char   *line, *nl;
-
-	(void)argv;
-	if (argc > 1)
-		hello = LEAST;
 
 	while ((n = read(STDIN_FILENO, in + len, SIZE - len)) > 0) {
 		len += (size_t)n;

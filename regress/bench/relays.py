@@ -3,24 +3,45 @@
 
 """What a relay is compared with."""
 
-from places import build
+from places import build, program
 from relay import Relay
 
 
-class BareFilterRelay(Relay):
-    """smtpd with a static table and a filter that does nothing at all."""
+class OwnTableRelay(Relay):
+    """The same with smtpd's own table, of the hashes in static."""
 
-    arguments = ""
+    programs = ("filter-smtpusers",)
 
     def smtpd_conf(self):
-        text = super().smtpd_conf().replace(" <users>\n",
-                                            " <users> filter bare\n")
-        return 'filter bare proc-exec "%s%s"\n%s' % (
-            build() / "bench/echo-loop", self.arguments, text)
+        pairs = ", ".join('"%s" = "%s"' % pair for pair in self.static.items())
+        return replaced(super().smtpd_conf(), {
+            'table users "smtpusers:%s"' % self.conf_path:
+                "table users { %s }" % pairs,
+            "from src <users>": "from src { 127.0.0.2, ::1 }"})
 
 
-class LeastFilterRelay(BareFilterRelay):
-    """The same with a filter that no command and no line is passed to: what
-    any filter costs."""
+class EmptyFilterRelay(Relay):
+    """The same with a filter that asks for what ours asks for and lets
+    everything pass."""
 
-    arguments = " least"
+    programs = ("table-smtpusers",)
+
+    def smtpd_conf(self):
+        ours = "%s -f %s" % (program("filter-smtpusers", self.kind),
+                             self.conf_path)
+        return replaced(super().smtpd_conf(),
+                        {ours: str(build() / "bench/echo-loop")})
+
+
+class BareRelay(OwnTableRelay, EmptyFilterRelay):
+    """Both of that."""
+
+    programs = ()
+
+
+def replaced(text, words):
+    for old, new in words.items():
+        if old not in text:
+            raise AssertionError("no %s in smtpd.conf" % old)
+        text = text.replace(old, new)
+    return text

@@ -82,6 +82,9 @@ class Relay:
     a directory is given.
     """
 
+    # Ours that smtpd runs where there is a filter.
+    programs = ("table-smtpusers", "filter-smtpusers")
+
     def __init__(self, directory, cert, key, sink_port, conf=None,
                  static=None, kind="san", socket_filter=False, rules=None,
                  spool=""):
@@ -239,7 +242,7 @@ class Relay:
         self.check_traces(secrets)
         assert self.process.poll() is None, "smtpd ended:\n" + self.log_tail()
         if self.filtered:
-            for name in ("table-smtpusers", "filter-smtpusers"):
+            for name in self.programs:
                 self.pid_of(name)
 
     def check_traces(self, secrets=()):
