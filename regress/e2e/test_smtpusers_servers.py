@@ -228,6 +228,8 @@ def test_a_record_too_large_for_a_call(cmd):
     assert cmd.owner("192.0.2.1") == "u00"
     assert cmd.members("u00", ":domains") == set(domains)
     assert len(json.loads(cmd.ok("export").stdout)["domains"]) == 6000
+    cmd.ok("suppress", "add", "u00", "bob@example.com")
+    assert cmd.ok("suppress", "list", "u00").stdout == "bob@example.com\n"
 
 
 def test_what_is_wrong_is_found_and_mended(filled):

@@ -19,7 +19,7 @@ from .functions import fcall, prepare, schema_of
 from .interchange import SUFFIXES, Bad, read_lines
 from .large import LargeRecord
 from .names import fold
-from .others import Others
+from .others import others_of
 from .progress import Progress, counted
 from .schema import OF
 from .suppressions import in_alabels, open_lines
@@ -188,7 +188,7 @@ def run_import(args, redis, source, errors, progress, tally):
         desk.send(batch)
         for last in done:
             count(last, errors, progress, tally)
-        while desk.waiting and desk.has_others():
+        while desk.waiting and desk.others.are_there():
             count(desk.receive(), errors, progress, tally)
     while desk.waiting:
         count(desk.receive(), errors, progress, tally)
@@ -316,7 +316,7 @@ def batches(lines, schema, args, desk):
             yield batch
             batch = Batch(schema, args)
             batch.add(line)
-        if batch.is_full(1 if desk.has_others() else LINES) or line.torn:
+        if batch.is_full(1 if desk.others.are_there() else LINES) or line.torn:
             batch.close()
             yield batch
             batch = Batch(schema, args)
@@ -375,11 +375,6 @@ class Desk:
         # Batches without results, and of how many this connection was told.
         self.waiting = deque()
         self.told = 0
-
-    def has_others(self):
-        """Whether others want to be served. In a cluster, of which each server
-        does a part of the work, that is not asked."""
-        return self.others is not None and self.others.are_there()
 
     def make_room(self, batch):
         """Those that are done, so that there is room for another. What takes
@@ -482,10 +477,6 @@ class Desk:
         for index, result in zip(about, replies):
             batch.results[index] = judged(
                 result, fold(batch.lines[index].record["name"]))
-
-
-def others_of(redis):
-    return None if redis.spread else Others(redis.another)
 
 
 def is_import(call):

@@ -14,6 +14,20 @@ FEW = 2                 # that a relay without mail asks meanwhile, too
 READ = re.compile(r"^total_reads_processed:([0-9]+)", re.MULTILINE)
 
 
+def others_of(redis):
+    """Those of what may be many servers: in a cluster, of which each server does
+    a part of the work, they are not looked for."""
+    return Nobody() if redis.spread else Others(redis.another)
+
+
+class Nobody:
+    """Where there are no others, as far as is known."""
+
+    @staticmethod
+    def are_there():
+        return False
+
+
 class Others:
     """Those of a server that connect() is for."""
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from .connection import ReplyError, bulk, glob_escape, packed
 from .functions import call_each, fcall, need_functions
 from .names import NAME
-from .others import Others
+from .others import Others, others_of
 from .records import account_key, user_key
 from .text import encode
 
@@ -77,7 +77,7 @@ def keys(redis, pattern, count=None):
 def members(redis, key):
     """A set, of which some may come twice."""
     return (page for page, in pages(redis.another(), lambda cursor, _: (
-        "SSCAN", key, cursor, "COUNT", "1000"), Others(redis.another)))
+        "SSCAN", key, cursor, "COUNT", "1000"), others_of(redis)))
 
 
 def scan(pattern, count=None):
@@ -106,11 +106,16 @@ def judged_rows(redis, kind, fields):
         return b"".join(map(packed, calls)), len(calls)
 
     for connect in nodes(redis):
+        page = []
         others = Others(connect)
         for _, replies in answered(connect(), ask, batches(
                 connect(), before, "*", lambda some: some.judged, others),
                 others):
-            yield [row for some in replies for row in some if row]
+            page += [row for some in replies for row in some if row]
+            if len(page) >= CALLED:
+                yield page
+                page = []
+        yield page
 
 
 def calls_about(redis, some, kind, *options):
