@@ -31,12 +31,20 @@
 #include "log.h"
 #include "netaddr.h"
 #include "passwords.h"
+#include "recent.h"
 #include "sandbox.h"
 #include "servers.h"
 #include "state.h"
 #include "tableline.h"
 #include "tally.h"
 #include "users.h"
+
+/*
+ * Who guesses at a name that nobody has does so again: smtpd need not wait for
+ * Redis each time.  Who gets the name is unknown for so many seconds at most.
+ */
+#define UNKNOWN_SIZE 4096
+#define UNKNOWN_TTL 1
 
 /* The question that smtpd waits for. */
 struct request {
@@ -64,6 +72,7 @@ struct table {
 	struct event_base *base;
 	struct lineio	  *io;
 	struct passwords  *passwords;
+	struct recent	  *unknown; /* names, lately */
 	struct event	  *deadline;
 	bool		   offers_auth;
 	bool		   registered;
@@ -218,11 +227,40 @@ answer_password(void *arg, enum passwords_answer found)
 	}
 }
 
+static void
+digest_name(const struct table *t, uint8_t digest[DIGEST_LEN])
+{
+	const char *name = t->request.name;
+
+	digest_strings(digest, 1, &name);
+}
+
+static bool
+is_unknown(const struct table *t)
+{
+	uint8_t digest[DIGEST_LEN];
+
+	digest_name(t, digest);
+	return (recent_has(t->unknown, digest));
+}
+
+static void
+learn_unknown(struct table *t)
+{
+	uint8_t digest[DIGEST_LEN];
+
+	digest_name(t, digest);
+	recent_add(t->unknown, digest);
+}
+
 /* A user who cannot log in costs nothing: smtpd's pause hides who is there. */
 static void
 check_auth(struct table *t, const struct user *user)
 {
-	if (user == NULL || !user_can_log_in(user))
+	if (user == NULL) {
+		learn_unknown(t);
+		answer(t, "not-found");
+	} else if (!user_can_log_in(user))
 		answer(t, "not-found");
 	else
 		answer_password(t,
@@ -280,7 +318,11 @@ ask_user(struct table *t, const char *key)
 		.scope = USER_LOGIN };
 
 	if (!user_fold_name(key, t->request.name)) {
-		check_user(t, NULL);
+		answer(t, "not-found");
+		return;
+	}
+	if (t->request.service == SERVICE_AUTH && is_unknown(t)) {
+		answer(t, "not-found");
 		return;
 	}
 	t->request.query = users_ask(t->source.users, &question, on_user, t);
@@ -484,6 +526,9 @@ table_start(struct table *t, struct conf *conf)
 	t->passwords = passwords_new(t->base, answer_password, t);
 	if (t->passwords == NULL)
 		log_fatal("starting threads for passwords");
+	t->unknown = recent_new(UNKNOWN_SIZE, UNKNOWN_TTL);
+	if (t->unknown == NULL)
+		log_fatal("setting up");
 	if (!open_source(&t->source, t->base, conf))
 		exit(1);
 	if ((t->state = state_new(t->base, STATE_TABLE)) == NULL ||
@@ -503,6 +548,7 @@ table_stop(struct table *t)
 	close_source(&t->source);
 	event_free(t->deadline);
 	passwords_free(t->passwords);
+	recent_free(t->unknown);
 	event_base_free(t->base);
 }
 

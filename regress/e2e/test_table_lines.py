@@ -4,6 +4,8 @@
 """table-smtpusers line by line: what smtpd sends, and what it never would."""
 
 import itertools
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -295,6 +297,35 @@ def test_who_cannot_log_in_costs_no_hash(newer, users):
     _, wrong = newer.ask("check", "auth", "alice:wrong-word")
     for name in ("mallory", "printer", "nobody"):
         assert least(newer, name + ":" + PASSWORD, "not-found") < wrong / 3
+
+
+def questions(redis):
+    """How often a record has been asked for."""
+    calls = re.search(r"^cmdstat_hmget:calls=(\d+)", redis.cli(
+        "INFO", "commandstats"), re.MULTILINE)
+    return int(calls[1]) if calls else 0
+
+
+def test_a_name_that_nobody_has_is_remembered_for_a_moment(
+        newer, users, redis):
+    """Also while it is guessed at all the time."""
+    before, began = questions(redis), time.monotonic()
+    for number in range(100):
+        assert newer.check("auth", "alice:%d" % number) == "not-found"
+    assert questions(redis) - before <= 2 + time.monotonic() - began
+    before = questions(redis)
+    assert newer.check("auth", "bob:1") == "not-found"
+    assert questions(redis) > before
+    users.add("alice", PASSWORD)
+    wait_until(lambda: newer.check("auth", "alice:" + PASSWORD) == "found",
+               20, "alice to be known")
+
+
+def test_a_name_is_looked_up_each_time(table, users):
+    for name in ("alice", "bob"):
+        assert table.ask("lookup", "credentials", name)[0] == "not-found"
+        users.add(name, PASSWORD)
+        assert table.ask("lookup", "credentials", name)[0].startswith("found")
 
 
 def test_a_remembered_failure_ends_with_its_reason(newer, users):
