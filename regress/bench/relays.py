@@ -8,7 +8,7 @@ from relay import Relay
 
 
 class OwnTableRelay(Relay):
-    """The same with smtpd's own table, of the hashes in static."""
+    """Ours, but with smtpd's own table, of the hashes in static."""
 
     programs = ("filter-smtpusers",)
 
@@ -21,8 +21,8 @@ class OwnTableRelay(Relay):
 
 
 class EmptyFilterRelay(Relay):
-    """The same with a filter that asks for what ours asks for and lets
-    everything pass."""
+    """Ours, but with a filter that asks for the same events and lets everything
+    pass."""
 
     programs = ("table-smtpusers",)
 
@@ -34,7 +34,7 @@ class EmptyFilterRelay(Relay):
 
 
 class BareRelay(OwnTableRelay, EmptyFilterRelay):
-    """Both of that."""
+    """smtpd's own table and an empty filter."""
 
     programs = ()
 

@@ -200,7 +200,7 @@ def test_pages(library, kind, sets):
         "FCALL_RO", "smtpusers_page", 0, "smtp:", "user", 0,
         *PAGES[kind])) < MOST
     assert least(library, lambda: library.redis.cli(
-        "FCALL_RO", "smtpusers_strays", 0, "smtp:", 0)) < MOST
+        "FCALL_RO", "smtpusers_strays", 0, "smtp:", 0, 100)) < MOST
     keys = [library.user("u%d" % n) for n in range(100)]
     assert least(library, lambda: library.redis.cli(
         "FCALL_RO", "smtpusers_rows", len(keys), *keys, "user",

@@ -451,9 +451,10 @@ local function is_users(prefix, rest, seen)
 	    is_there(prefix .. 'user:{' .. name .. '}', seen)
 end
 
--- PREFIX CURSOR [COUNT] -> {cursor, {key, what, name}...}, having looked at so
--- many keys, about: "left", a set without its record; "claim", of an address for a user who does not have it; "name", a
--- record of no name; "strange", for what is none of these and the relay's.
+-- PREFIX CURSOR [COUNT] -> {cursor, {key, what, name}...}, of about COUNT keys.
+-- What it is: "left", a set without its record; "claim", of an address for a
+-- user who does not have it; "name", a record of no name; "strange", none of
+-- these and the relay's.
 function api.strays(keys, args)
 	local count = parse_count(args[3] or STRAYS)
 	if #keys > 0 or #args < 2 or #args > 3 or not count or count < 1 or

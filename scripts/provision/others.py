@@ -15,8 +15,8 @@ READ = re.compile(r"^total_reads_processed:([0-9]+)", re.MULTILINE)
 
 
 def others_of(redis):
-    """Those of what may be many servers: in a cluster, of which each server does
-    a part of the work, they are not looked for."""
+    """In a cluster, where each server does a part of the work, nobody is looked
+    for."""
     return Nobody() if redis.spread else Others(redis.another)
 
 

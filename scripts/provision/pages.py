@@ -4,23 +4,22 @@
 """What Redis tells in pages. The next ones are asked for while the last one is
 made use of; there is no more in memory than these, however many there are.
 
-Redis answers nobody else while it makes a page, and makes all that it has read
-at once, so a page is small: a fifth of a millisecond, about, while there is
-nobody else, and a tenth beside others."""
+Redis answers nobody else while it makes a page, so a page is small: about a fifth
+of a millisecond while there is nobody else, and a tenth beside others."""
 
 from collections import deque, namedtuple
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from .connection import ReplyError, bulk, glob_escape, packed
 from .functions import call_each, fcall, need_functions
 from .names import NAME
-from .others import Others, others_of
+from .others import Nobody, Others
 from .records import account_key, user_key
 from .text import encode
 
-# How many keys a step of SCAN looks at, about, and one that looks for strays; how
-# many records are asked about together, and how many of those that are judged;
-# how many such questions are under way while an answer is made use of.
+# About how many keys SCAN looks at, and strays; how many records are asked
+# about together, and how many are judged together; how many of these questions
+# are under way while an answer is made use of.
 Portion = namedtuple("Portion", "scanned, strays, read, judged, ahead")
 ALONE = Portion("100", "75", 16, 6, 2)
 BESIDE = Portion("50", "25", 4, 1, 0)
@@ -77,7 +76,7 @@ def keys(redis, pattern, count=None):
 def members(redis, key):
     """A set, of which some may come twice."""
     return (page for page, in pages(redis.another(), lambda cursor, _: (
-        "SSCAN", key, cursor, "COUNT", "1000"), others_of(redis)))
+        "SSCAN", key, cursor, "COUNT", "1000"), Nobody()))
 
 
 def scan(pattern, count=None):
@@ -108,7 +107,7 @@ def judged_rows(redis, kind, fields):
     for connect in nodes(redis):
         page = []
         others = Others(connect)
-        for _, replies in answered(connect(), ask, batches(
+        for _, replies in answered(connect, ask, batches(
                 connect(), before, "*", lambda some: some.judged, others),
                 others):
             page += [row for some in replies for row in some if row]
@@ -136,7 +135,7 @@ def read_rows(redis, kind, columns, match="*", strange=None):
     question = Question(columns)
     for connect in nodes(redis):
         others = Others(connect)
-        for some, replies in answered(connect(), question.about, batches(
+        for some, replies in answered(connect, question.about, batches(
                 connect(), before, match, lambda portion: portion.read,
                 others, strange), others):
             page = [[key[len(before):-1], *replies[at:at + len(columns)]]
@@ -162,18 +161,29 @@ def batches(link, before, match, most, others, strange=None):
             del some[:count]
 
 
-def answered(link, question, asked, others):
+def answered(connect, question, asked, others):
     """The lists of keys that are asked about, each with the replies to what
-    question() says: data, and how many commands they are."""
+    question() says: data, and how many commands they are. Each that is under
+    way has a connection to itself: Redis would read two on one at once, and
+    others could not be told from what was asked here."""
     waiting = deque()
-    with closing(link):
+    with ExitStack() as links:
+        idle = [links.enter_context(closing(connect()))
+                for _ in range(ALONE.ahead + 1)]
+
+        def oldest():
+            some, link = waiting.popleft()
+            idle.append(link)
+            return some, checked(link.receive())
+
         for some in asked:
+            link = idle.pop()
             link.send_packed(*question(some))
-            waiting.append(some)
+            waiting.append((some, link))
             while len(waiting) > portion_for(others).ahead:
-                yield waiting.popleft(), checked(link.receive())
+                yield oldest()
         while waiting:
-            yield waiting.popleft(), checked(link.receive())
+            yield oldest()
 
 
 def checked(replies):

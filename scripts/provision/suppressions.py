@@ -12,7 +12,7 @@ from .failure import EX_DATAERR, EX_NOINPUT, EX_USAGE, Failure, note
 from .functions import (
     call, call_each, canonical, fcall, need_functions, pieces)
 from .names import name_of
-from .others import others_of
+from .others import Nobody
 from .pages import pages
 from .progress import Progress, counted
 from .records import account_key, user_key
@@ -106,7 +106,7 @@ def recipients_of(redis, kind, key):
     twice."""
     need_functions(redis)
     for page in pages(redis.another(), lambda cursor, _: fcall(
-            kind + "_suppressed", [key], cursor), others_of(redis)):
+            kind + "_suppressed", [key], cursor), Nobody()):
         yield from zip(page[::2], page[1::2])
 
 
