@@ -227,30 +227,22 @@ answer_password(void *arg, enum passwords_answer found)
 	}
 }
 
-static void
-digest_name(const struct table *t, uint8_t digest[DIGEST_LEN])
-{
-	const char *name = t->request.name;
-
-	digest_strings(digest, 1, &name);
-}
-
 static bool
 is_unknown(const struct table *t)
 {
-	uint8_t digest[DIGEST_LEN];
+	const char *name = t->request.name;
+	uint8_t	    digest[DIGEST_LEN];
 
-	digest_name(t, digest);
+	digest_strings(digest, 1, &name);
 	return (recent_has(t->unknown, digest));
 }
 
 static void
 learn_unknown(struct table *t)
 {
-	uint8_t digest[DIGEST_LEN];
+	const char *name = t->request.name;
 
-	digest_name(t, digest);
-	recent_add(t->unknown, digest);
+	(void)recent_add_new(t->unknown, 1, &name);
 }
 
 /* A user who cannot log in costs nothing: smtpd's pause hides who is there. */

@@ -108,7 +108,7 @@ def judged_rows(redis, kind, fields):
         page = []
         others = Others(connect)
         for _, replies in answered(connect, ask, batches(
-                connect(), before, "*", lambda some: some.judged, others),
+                connect(), before, "*", lambda portion: portion.judged, others),
                 others):
             page += [row for some in replies for row in some if row]
             if len(page) >= CALLED:
