@@ -20,10 +20,10 @@ struct stall {
 };
 
 /* They may take 1/STALL_SHARE of the time. */
-#define STALL_SHARE 50
+#define STALL_SHARE 100
 
 /* And this much at once. */
-#define STALL_MAX 2000000
+#define STALL_MAX 500000
 
 /* Adds a wait that ends now. */
 void stall_add(struct stall *, int64_t now, int64_t took);
