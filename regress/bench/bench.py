@@ -46,9 +46,9 @@ TABLE_REDIS = "/usr/libexec/opensmtpd/table-redis"
 ECHO_TURNS = 7
 ECHO_SECONDS = 0.5      # about what a turn of each takes
 BLOCK_LINES = 4000
-LOOKUPS, LOOKUP_TURNS = 10000, 3
+LOOKUPS = 10000
 LOOKUP_USERS = 1000
-LOOKUP_ROUNDS = 5
+LOOKUP_ROUNDS = 9
 LOAD_TURNS = {"on disk": 7, "in memory": 5}
 CLIENTS = 8
 # What each client does: so many sessions, each with so many messages.

@@ -122,12 +122,31 @@ smaller(const void *a, const void *b)
 	return ((x > y) - (x < y));
 }
 
+/*
+ * Each is as often the first to ask for a user, and asked as often behind each
+ * of the others: who was asked before has left the processors as they are.
+ */
+static void
+shuffle(struct table *order[], size_t n)
+{
+	struct table *t;
+	size_t	      other;
+
+	for (; n > 1; n--) {
+		other = (size_t)random() % n;
+		t = order[n - 1];
+		order[n - 1] = order[other];
+		order[other] = t;
+	}
+}
+
 int
 main(int argc, char **argv)
 {
-	struct table tables[TABLES_MAX], *t;
+	struct table tables[TABLES_MAX], *order[TABLES_MAX];
 	size_t	     i, n, round, rounds;
 	unsigned int id = 0, users;
+	double	     took;
 
 	if (argc < 5 || argc % 2 == 0 || argc > 3 + 2 * TABLES_MAX)
 		errx(64, "usage: lookup rounds users program config ...");
@@ -139,6 +158,7 @@ main(int argc, char **argv)
 		tables[i].took = calloc(rounds, sizeof(double));
 		if (tables[i].took == NULL)
 			err(1, NULL);
+		order[i] = &tables[i];
 		start(&tables[i], argv[4 + 2 * i]);
 		converse(&tables[i],
 		    "config|smtpd-version|7.6.0-portable\n"
@@ -146,17 +166,14 @@ main(int argc, char **argv)
 		    "config|ready\n",
 		    "register|ready\n");
 	}
-	for (round = 0; round < WARM_UP + rounds; round++)
+	for (round = 0; round < WARM_UP + rounds; round++) {
+		shuffle(order, n);
 		for (i = 0; i < n; i++) {
-			/* Each is as often the first to ask for a user. */
-			t = &tables[(round + i) % n];
-			id++;
-			if (round < WARM_UP)
-				ask(t, id, (unsigned int)round % users);
-			else
-				t->took[round - WARM_UP] = ask(t, id,
-				    (unsigned int)round % users);
+			took = ask(order[i], ++id, (unsigned int)round % users);
+			if (round >= WARM_UP)
+				order[i]->took[round - WARM_UP] = took;
 		}
+	}
 	for (i = 0; i < n; i++) {
 		qsort(tables[i].took, rounds, sizeof(double), smaller);
 		printf("%.2f %.2f\n", tables[i].took[rounds / 2],
