@@ -341,7 +341,7 @@ echo_data(struct filter *f, char *line, size_t len)
 	answer = line + (from - line) - headlen;
 	memcpy(answer, answer_head, headlen);
 	line[len] = '\n';
-	lineio_write(f->io, answer, (size_t)(line + len + 1 - answer));
+	lineio_echo(f->io, answer, (size_t)(line + len + 1 - answer));
 	return (true);
 }
 

@@ -24,6 +24,7 @@ struct buf {
 	size_t off; /* of what is not yet consumed */
 	size_t len; /* of all */
 	size_t size;
+	bool   secret; /* what is consumed may be one */
 };
 
 struct lineio {
@@ -37,6 +38,7 @@ struct lineio {
 	int			     in_fd;
 	int			     out_fd;
 	bool			     reading; /* within a read */
+	bool			     echoed;  /* the line at hand was */
 	bool			     paused;
 	bool			     skipping; /* an overlong line */
 	bool			     dead;
@@ -53,16 +55,20 @@ end(struct lineio *io)
 	io->handler->eof(io->arg);
 }
 
-/* Moves what is held to the front, leaving nothing where it was. */
+/*
+ * Moves what is held to the front, leaving nothing where it was: what is not
+ * yet consumed is not known to be no secret.
+ */
 static void
 buf_compact(struct buf *b)
 {
 	size_t held = b->len - b->off;
+	size_t from = b->secret || held > b->off ? held : b->off;
 
 	if (b->off == 0)
 		return;
 	memmove(b->data, b->data + b->off, held);
-	explicit_bzero(b->data + held, b->len - held);
+	explicit_bzero(b->data + from, b->len - from);
 	b->len = held;
 	b->off = 0;
 }
@@ -94,7 +100,9 @@ buf_relax(struct buf *b)
 {
 	char *data;
 
-	explicit_bzero(b->data, b->len);
+	if (b->secret)
+		explicit_bzero(b->data, b->len);
+	b->secret = false;
 	b->off = b->len = 0;
 	if (b->size <= BUF_MIN * 2 || (data = malloc(BUF_MIN)) == NULL)
 		return;
@@ -145,8 +153,8 @@ on_output(evutil_socket_t fd, short what, void *arg)
 	flush(arg);
 }
 
-void
-lineio_write(struct lineio *io, const void *data, size_t len)
+static void
+append(struct lineio *io, const void *data, size_t len)
 {
 	struct buf *b = &io->out;
 
@@ -164,6 +172,13 @@ lineio_write(struct lineio *io, const void *data, size_t len)
 }
 
 void
+lineio_echo(struct lineio *io, const void *data, size_t len)
+{
+	io->echoed = true;
+	append(io, data, len);
+}
+
+void
 lineio_printf(struct lineio *io, const char *fmt, ...)
 {
 	char	line[4096];
@@ -176,14 +191,15 @@ lineio_printf(struct lineio *io, const char *fmt, ...)
 	va_end(ap);
 	if (n >= 0 && (size_t)n < sizeof(line)) {
 		used = (size_t)n;
-		lineio_write(io, line, used);
+		io->out.secret = true;
+		append(io, line, used);
 	} else
 		log_once("an answer is too long to be written");
 	explicit_bzero(line, used);
 }
 
 static void
-hand_out(struct lineio *io, char *line, size_t len, bool first)
+hand_over(struct lineio *io, char *line, size_t len, bool first)
 {
 	if (io->skipping) {
 		io->skipping = false;
@@ -195,6 +211,15 @@ hand_out(struct lineio *io, char *line, size_t len, bool first)
 	}
 	line[LINEIO_HEAD] = '\0';
 	io->handler->overlong(io->arg, line, LINEIO_HEAD);
+}
+
+/* What is not echoed may be a secret. */
+static void
+hand_out(struct lineio *io, char *line, size_t len, bool first)
+{
+	io->echoed = false;
+	hand_over(io, line, len, first);
+	io->in.secret = io->in.secret || !io->echoed;
 }
 
 /* Hands out the whole lines that the buffer holds. */
@@ -240,6 +265,7 @@ drop_overlong(struct lineio *io)
 	}
 	io->skipping = true;
 	io->scanned = 0;
+	b->secret = true;
 	buf_relax(b);
 }
 
@@ -280,6 +306,7 @@ on_input(evutil_socket_t fd, short what, void *arg)
 	else {
 		drop_overlong(io);
 		buf_compact(b);
+		b->secret = false;
 	}
 	io->reading = false;
 	flush(io);

@@ -56,10 +56,11 @@ struct lineio *lineio_new(struct event_base *, int in, int out,
 void lineio_free(struct lineio *);
 
 /*
- * Appends bytes to the output.  Once out of memory, or when the peer has gone,
- * it drops them, and eof has been or will be called.
+ * Appends to the output what the line that is handed out holds: no secret, so
+ * neither is wiped from memory, as all else is.  Once out of memory, or when
+ * the peer has gone, it drops it, and eof has been or will be called.
  */
-void lineio_write(struct lineio *, const void *, size_t);
+void lineio_echo(struct lineio *, const void *, size_t);
 
 /* The same for a formatted line, which must end in a newline. */
 void lineio_printf(struct lineio *, const char *, ...)

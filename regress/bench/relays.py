@@ -33,12 +33,6 @@ class EmptyFilterRelay(Relay):
                         {ours: str(build() / "bench/echo-loop")})
 
 
-class BareRelay(OwnTableRelay, EmptyFilterRelay):
-    """smtpd's own table and an empty filter."""
-
-    programs = ()
-
-
 def replaced(text, words):
     for old, new in words.items():
         if old not in text:

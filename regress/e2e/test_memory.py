@@ -128,6 +128,33 @@ def test_a_filter_that_reads_a_line_in_parts(redis, users):
         nothing_left(driver.process.pid, secrets_of(users))
 
 
+def data_line(session):
+    return "filter|0.7|1.0|smtp-in|data-line|%s|%016x|%s" % (
+        session, 1, "some text " * 5)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+@pytest.mark.parametrize("before, behind", [(1, 0), (0, 1), (9, 9)])
+def test_a_login_among_the_lines_of_a_message(redis, users, parts, before,
+                                              behind):
+    """The lines of a message go back as they came and are not wiped."""
+    users.add("alice", RIGHT)
+    with FilterDriver(workdir("filter"), configuration(redis=redis.url),
+                      kind="rel") as driver:
+        writer, session = "%016x" % 1, "%016x" % 2
+        driver.connect(writer)
+        driver.connect(session)
+        line = "filter|0.7|1.0|smtp-in|auth|%s|%016x|PLAIN %s" % (
+            session, 2, b64("", "alice", RIGHT))
+        send_in_parts(driver, "\n".join(
+            [data_line(writer)] * before + [line]
+            + [data_line(writer)] * behind), parts)
+        replies = [driver.line() for _ in range(before + behind + 1)]
+        assert sum(reply.endswith("|proceed") for reply in replies) == 1
+        nothing_left(driver.process.pid,
+                     stored(users, "alice") | forms("alice", RIGHT))
+
+
 def test_a_table_that_is_asked_in_parts(redis, users):
     """The service that is given the password, and the one that gives the hash."""
     users.add("alice", RIGHT)

@@ -78,7 +78,7 @@ on_echo(void *arg, char *line, size_t len, bool first)
 	(void)first;
 	nechoed++;
 	line[len] = '\n';
-	lineio_write(io, line, len + 1);
+	lineio_echo(io, line, len + 1);
 }
 
 static const struct lineio_handler echo = { on_echo, on_overlong, on_eof };
@@ -306,12 +306,12 @@ test_write(void **state)
 
 	(void)state;
 	begin(&keep);
-	lineio_write(io, "plain\n", 6);
+	lineio_echo(io, "plain\n", 6);
 	lineio_printf(io, "%s|%d\n", "answer", 42);
 	/* Outside of a read nothing waits for the loop. */
 	assert_int_equal(hear(buf, sizeof(buf)), 16);
 	assert_memory_equal(buf, "plain\nanswer|42\n", 16);
-	lineio_write(io, "a\0b\n", 4);
+	lineio_echo(io, "a\0b\n", 4);
 	assert_int_equal(hear(buf, sizeof(buf)), 4);
 	assert_memory_equal(buf, "a\0b\n", 4);
 	/* No half of an answer. */
@@ -486,7 +486,7 @@ test_eof(void **state)
 	settle();
 	assert_int_equal(neof, 1);
 	assert_int_equal(nseen, 1);
-	lineio_write(io, "into the void\n", 14);
+	lineio_echo(io, "into the void\n", 14);
 	lineio_printf(io, "%d\n", 1);
 	settle();
 	assert_int_equal(neof, 1);
@@ -526,7 +526,7 @@ test_epipe(void **state)
 	close(out[0]);
 	SAY("b\nc\n");
 	assert_int_equal(neof, 1);
-	lineio_write(io, "d\n", 2);
+	lineio_echo(io, "d\n", 2);
 	/* Nothing is read any more either. */
 	assert_int_equal(write(peer, "e\n", 2), 2);
 	settle();
