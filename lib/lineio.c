@@ -154,7 +154,7 @@ on_output(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-append(struct lineio *io, const void *data, size_t len)
+put_out(struct lineio *io, const void *data, size_t len)
 {
 	struct buf *b = &io->out;
 
@@ -175,7 +175,7 @@ void
 lineio_echo(struct lineio *io, const void *data, size_t len)
 {
 	io->echoed = true;
-	append(io, data, len);
+	put_out(io, data, len);
 }
 
 void
@@ -192,7 +192,7 @@ lineio_printf(struct lineio *io, const char *fmt, ...)
 	if (n >= 0 && (size_t)n < sizeof(line)) {
 		used = (size_t)n;
 		io->out.secret = true;
-		append(io, line, used);
+		put_out(io, line, used);
 	} else
 		log_once("an answer is too long to be written");
 	explicit_bzero(line, used);

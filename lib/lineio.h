@@ -62,7 +62,10 @@ void lineio_free(struct lineio *);
  */
 void lineio_echo(struct lineio *, const void *, size_t);
 
-/* The same for a formatted line, which must end in a newline. */
+/*
+ * Appends a formatted line, which must end in a newline, and wipes it once it is
+ * written.  It fails as above.
+ */
 void lineio_printf(struct lineio *, const char *, ...)
     __attribute__((__format__(printf, 2, 3)));
 
