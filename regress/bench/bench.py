@@ -49,7 +49,7 @@ BLOCK_LINES = 4000
 LOOKUPS = 10000
 LOOKUP_USERS = 1000
 LOOKUP_ROUNDS = 9
-LOAD_TURNS = {"on disk": 11, "in memory": 9}
+LOAD_TURNS = {"on disk": 21, "in memory": 9}
 CLIENTS = 8
 OURS = "table and filter"
 # What each client does: so many sessions, each with so many messages.
