@@ -34,8 +34,9 @@ LITTLE = {
             "OPEN_SESSIONS": 10, "CLIENTS": 2, "SHAPES": {"some": (1, 2)},
             "LOAD_TURNS": {"on disk": 1, "in memory": 1}},
     events: {"EVENTS": 20, "TURNS": 1},
-    guesses: {"CLIENTS": 2, "HASHES": {"yescrypt": MADE}, "TURNS": 1,
-              "WARM_UP": 0.1, "SECONDS": 0.5},
+    # Who guessed wrong waits for up to a second.
+    guesses: {"CLIENTS": 8, "HASHES": {"yescrypt": MADE}, "TURNS": 1,
+              "WARM_UP": 0.1, "SECONDS": 3},
     provisioning: {"USERS": 20, "ACCOUNTS": 10, "TURNS": 1, "LOOKUPS": 10},
     sizes: {"SIZES": (16, 32), "ROUNDS": 1, **ONCE},
     sources: {"CROWD": 2, "ROUNDS": 1, "SECONDS": 0.5, **ONCE},
